@@ -167,7 +167,7 @@ def like(x: Any, value: float) -> Any:
 
 
 @overload(like, inline="always")
-def _like(x: Any, value: Any) -> Any:
+def _like(x, value):
     if x == types.float32:
         return lambda x, value: np.float32(value)
     return lambda x, value: np.float64(value)

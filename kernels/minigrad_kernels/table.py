@@ -1,0 +1,31 @@
+"""The table of kernels: one name, one row.  Whoever computes anything goes through it.
+
+>>> from minigrad_kernels.table import KERNELS
+>>> sorted(KERNELS["gemm"].out)
+['c']
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from minigrad_kernels import (
+    elementwise,
+    reduce,
+)
+from minigrad_kernels.launch import Kernel
+
+FAMILIES: tuple[ModuleType, ...] = (elementwise, reduce)
+
+
+def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
+    table: dict[str, Kernel] = {}
+    for family in families:
+        for name, kernel in family.KERNELS.items():
+            if name in table:
+                raise ValueError(f"kernel {name!r} stands in two files, the second is {family.__name__}")
+            table[name] = kernel
+    return table
+
+
+KERNELS = _merge(FAMILIES)
