@@ -1,0 +1,92 @@
+"""The dtype vocabulary: `minigrad.float32` and its siblings, equal to NumPy's and printed as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+class DType:
+    """An element type.  Equal to, and accepted by NumPy as, the NumPy dtype it names.
+
+    >>> import numpy as np
+    >>> float32
+    minigrad.float32
+    >>> float32 == np.float32, np.zeros(1, float32).dtype == np.float32
+    (True, True)
+    """
+
+    __slots__ = ("dtype", "is_floating_point", "itemsize", "name")
+
+    def __init__(self, name: str) -> None:
+        self.dtype = np.dtype(name)
+        self.name = name
+        self.itemsize = self.dtype.itemsize
+        self.is_floating_point = self.dtype.kind == "f"
+
+    def __repr__(self) -> str:
+        return f"minigrad.{self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DType):
+            return self is other
+        try:
+            return self.dtype == other
+        except TypeError:
+            return False
+
+    def __hash__(self) -> int:
+        return hash(self.dtype)
+
+    def __reduce__(self) -> str:
+        return "bool_" if self.name == "bool" else self.name
+
+
+float32 = DType("float32")
+float64 = DType("float64")
+int64 = DType("int64")
+int32 = DType("int32")
+int16 = DType("int16")
+int8 = DType("int8")
+uint8 = DType("uint8")
+bool_ = DType("bool")
+
+DTYPES = {d.dtype: d for d in (float32, float64, int64, int32, int16, int8, uint8, bool_)}
+
+
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype that `dtype` names; a TypeError lists the supported ones.
+
+    >>> numpy_dtype(float64), numpy_dtype("int64"), numpy_dtype(bool)
+    (dtype('float64'), dtype('int64'), dtype('bool'))
+    """
+    found = dtype.dtype if isinstance(dtype, DType) else np.dtype(dtype)
+    if found not in DTYPES:
+        raise TypeError(f"dtype {found} is not supported; use one of {', '.join(map(str, DTYPES))}")
+    return found
+
+
+def result_dtype(a: Array, b: Array) -> np.dtype[Any]:
+    """Return the dtype of a binary operation.
+
+    A 0-d operand does not promote one of the same kind, as in PyTorch: a float32 vector times a
+    float64 scalar is float32, an int64 vector times one is the scalar's float.
+    """
+    if a.ndim == 0 and b.ndim > 0:
+        a, b = b, a
+    if b.ndim == 0 and a.ndim > 0:
+        kinds = "biuf"
+        rank = kinds.index(a.dtype.kind), kinds.index(b.dtype.kind)
+        if rank[0] >= rank[1] or (a.dtype.kind in "iu" and b.dtype.kind in "iu"):
+            return a.dtype
+        return b.dtype
+    return np.promote_types(a.dtype, b.dtype) if "f" not in (a.dtype.kind, b.dtype.kind) else _float(a, b)
+
+
+def _float(a: Array, b: Array) -> np.dtype[Any]:
+    """Promote where at least one is floating: integers follow the float, whatever their width."""
+    floats = [x.dtype for x in (a, b) if x.dtype.kind == "f"]
+    return max(floats, key=lambda d: d.itemsize)
