@@ -1,0 +1,57 @@
+# Every target makes what it needs and may be repeated.  Interpreter: make PYTHON=python3.12 ...
+PYTHON ?= python3
+VENV := $(or $(MINIGRAD_VENV),.venv)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# make demo SMALL=1 trains a few epochs only; ARGS is handed on to the command behind a target.
+DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types wheel-test bench clean
+
+help:
+	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
+	@echo "make test        run all tests"
+	@echo "make lint        check the style with ruff"
+	@echo "make types       check the annotations with mypy"
+	@echo "make wheel-test  build the wheel, install it elsewhere and train with it"
+	@echo "make bench       list the benchmarks; ARGS='gemm --vs numpy' runs one"
+	@echo "make clean       remove .venv, builds and caches inside this folder"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "minigrad needs Python 3.11 to 3.13, but '$(PYTHON)' is" \
+	        "$$($(PYTHON) --version 2>&1 || true). Choose another: make PYTHON=python3.12 ..." >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable ".[dev]"
+	@touch $(VENV)/.installed $@
+
+demo: $(VENV)/.installed
+	$(BIN)/minigrad train $(DEMO_ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/python -m ruff check . $(ARGS)
+
+types: $(VENV)/.installed-dev
+	$(BIN)/python -m mypy $(ARGS)
+
+wheel-test: $(VENV)/.installed-dev
+	$(BIN)/python .ci/wheel_test.py $(ARGS)
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

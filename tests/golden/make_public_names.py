@@ -1,0 +1,42 @@
+"""Write public_names.txt, every public name: `python tests/golden/make_public_names.py`.
+
+A name that appears or vanishes is a change of the public API and belongs in CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+PATH = Path(__file__).with_name("public_names.txt")
+MODULES = (
+    "minigrad",
+    "minigrad.data",
+    "minigrad.nn",
+    "minigrad.nn.functional",
+    "minigrad.nn.init",
+    "minigrad.optim",
+    "minigrad.optim.lr_scheduler",
+)
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """Return the sorted public names of a module: its __all__, else what a user sees in it."""
+    if hasattr(module, "__all__"):
+        return sorted(module.__all__)
+    return sorted(n for n in vars(module) if not n.startswith("_") and n != "annotations")
+
+
+def listing() -> list[str]:
+    """Return one line a name, `module.name`, in the order of MODULES."""
+    lines = []
+    for name in MODULES:
+        module = importlib.import_module(name)
+        lines += [f"{name}.{public}" for public in public_names(module)]
+    return lines
+
+
+if __name__ == "__main__":
+    PATH.write_text("\n".join(listing()) + "\n")
+    print(f"{len(listing())} names in {PATH}")
