@@ -1,0 +1,246 @@
+"""Imports go one way, files stay readable, the kernels know only numpy and numba."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = {"minigrad": ROOT / "minigrad", "minigrad_kernels": ROOT / "kernels" / "minigrad_kernels"}
+# A module imports only from the lines above its own; "" is the package's __init__.
+LAYERS = (
+    "dtypes",
+    "backend",
+    "random",
+    "modes",
+    "tape",
+    "ops",
+    "tensors",
+    "autodiff",
+    "checking",
+    "nn",
+    "optim",
+    "data",
+    "train",
+    "recipe",
+    "cli",
+    "",
+    "__main__",
+)
+MAX_LINES = 400
+MAX_COLUMNS = 100
+KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "minigrad_kernels"} | sys.stdlib_module_names
+# Extras of pyproject.toml: imported inside the function that needs them, where they may be missing.
+OPTIONAL = {"matplotlib", "pandas", "sklearn", "mpi4py", "greenlet"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, where it stands, and whether a type checker alone sees it."""
+
+    target: str
+    line: int
+    typing_only: bool
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of a source file."""
+    for package, folder in SOURCES.items():
+        if path.is_relative_to(folder):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    raise ValueError(f"{path} lies in no source folder")
+
+
+def files(package: str) -> list[Path]:
+    return sorted(SOURCES[package].rglob("*.py"))
+
+
+MODULES = {module_name(path): path for package in SOURCES for path in files(package)}
+
+
+def is_typing_block(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
+
+
+def targets(node: ast.Import | ast.ImportFrom, name: str, is_package: bool) -> Iterator[str]:
+    """Yield the modules that a statement imports; `from package import module` is that module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = node.module or ""
+    if node.level:
+        parts = name.split(".")
+        kept = parts[: len(parts) - node.level + is_package]
+        base = ".".join([*kept, base] if base else kept)
+    for alias in node.names:
+        inner = f"{base}.{alias.name}"
+        yield inner if inner in MODULES else base
+
+
+def imports(path: Path) -> list[Import]:
+    """Return all imports of a file, those inside functions too."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        child for node in ast.walk(tree) if is_typing_block(node) for child in ast.walk(node)
+    }
+    name = module_name(path)
+    return [
+        Import(target, node.lineno, node in hidden)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for target in targets(node, name, path.name == "__init__.py")
+    ]
+
+
+def layer(name: str) -> int:
+    """Return the line of LAYERS on which a module of minigrad stands."""
+    first = name.split(".")[1] if "." in name else ""
+    if first not in LAYERS:
+        raise LookupError(f"{name} stands on no line of LAYERS in {Path(__file__).name}: add it")
+    return LAYERS.index(first)
+
+
+def misdirected(name: str, found: list[Import]) -> list[str]:
+    """Name the imports of a module of minigrad that go down instead of up."""
+    return [
+        f"{name}:{item.line} imports {item.target}, which stands below it"
+        for item in found
+        if item.target.split(".")[0] == "minigrad"
+        and not item.typing_only
+        and layer(item.target) > layer(name)
+    ]
+
+
+def mid_file(path: Path) -> list[int]:
+    """Return the lines of imports that follow other code or hide in a function."""
+    tree = ast.parse(path.read_text())
+    head = []
+    for node in tree.body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        guarded = isinstance(node, ast.Try) or is_typing_block(node)
+        if not (docstring or guarded or isinstance(node, ast.Import | ast.ImportFrom)):
+            break
+        head.append(node)
+    allowed = {child for node in head for child in ast.walk(node)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and node not in allowed
+        and not all(t.split(".")[0] in OPTIONAL for t in targets(node, module_name(path), False))
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.split(".")[0] == "minigrad"])
+def test_imports_go_up(name: str) -> None:
+    found = imports(MODULES[name])
+    assert misdirected(name, found) == []
+    roots = {item.target.split(".")[0] for item in found if not item.typing_only}
+    if name not in ("minigrad.backend",):
+        assert not roots & {"numba", "llvmlite", "minigrad_kernels"}, (
+            f"{name} goes to the kernels past minigrad.backend, the one door"
+        )
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.split(".")[0] == "minigrad_kernels"])
+def test_kernels_know_only_numpy_and_numba(name: str) -> None:
+    roots = {item.target.split(".")[0] for item in imports(MODULES[name])}
+    assert roots <= KERNELS_MAY_IMPORT, f"{name} imports {sorted(roots - KERNELS_MAY_IMPORT)}"
+
+
+def test_no_import_cycles() -> None:
+    graph = {
+        name: {i.target for i in imports(path) if i.target in MODULES and not i.typing_only}
+        for name, path in MODULES.items()
+    }
+    graph = {name: uses - {name} for name, uses in graph.items() if path_is_module(name)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"these modules import each other: {' -> '.join(error.args[1])}")
+
+
+def path_is_module(name: str) -> bool:
+    """A package's __init__ re-exports what it holds, so only plain modules can form a cycle."""
+    return MODULES[name].name != "__init__.py"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_stand_at_the_top(name: str) -> None:
+    lines = mid_file(MODULES[name])
+    assert lines == [], f"{name} imports in mid-file on lines {lines}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_stay_readable(name: str) -> None:
+    lines = MODULES[name].read_text().splitlines()
+    assert len(lines) <= MAX_LINES, f"{name} has {len(lines)} lines, over {MAX_LINES}: split it"
+    long = [i for i, line in enumerate(lines, 1) if len(line) > MAX_COLUMNS]
+    assert long == [], f"{name} has lines of more than {MAX_COLUMNS} columns: {long}"
+
+
+def test_kernels_is_a_source_root_and_no_package() -> None:
+    assert not (ROOT / "kernels" / "__init__.py").exists()
+    assert [p.name for p in (ROOT / "kernels").iterdir() if p.suffix == ".py"] == []
+
+
+def test_no_name_of_a_test_file_is_taken_twice() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+# The rules themselves are tested on files that break them.
+
+
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> Path:
+    path = tmp_path / "tape.py"
+    path.write_text(source)
+    monkeypatch.setitem(SOURCES, "minigrad", tmp_path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import minigrad.tensors", "minigrad.tape:1 imports minigrad.tensors"),
+        ("from .nn import Module", "minigrad.tape:1 imports minigrad.nn"),
+        ("from . import cli", "minigrad.tape:1 imports minigrad"),
+        ("def f():\n    from minigrad.optim import SGD", "minigrad.tape:2 imports minigrad.optim"),
+    ],
+)
+def test_a_planted_import_downwards_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    path = planted(tmp_path, monkeypatch, source)
+    (found,) = misdirected("minigrad.tape", imports(path))
+    assert found.startswith(message)
+
+
+def test_what_a_type_checker_alone_sees_may_go_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import minigrad.tensors"
+    assert misdirected("minigrad.tape", imports(planted(tmp_path, monkeypatch, source))) == []
+
+
+def test_a_planted_import_in_mid_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import os\nx = 1\nimport sys\ndef f():\n    import json\n    import matplotlib\n"
+    assert mid_file(planted(tmp_path, monkeypatch, source)) == [3, 5]
+
+
+def test_a_module_without_a_layer_is_named() -> None:
+    with pytest.raises(LookupError, match="minigrad.novel stands on no line of LAYERS"):
+        layer("minigrad.novel")
