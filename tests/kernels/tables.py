@@ -1,0 +1,100 @@
+"""Tensors, their address tables, and the comparison of an optimizer kernel with its reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from minigrad_kernels.address_table import build_table
+from minigrad_kernels.launch import Kernel
+from minigrad_kernels.multi_tensor import MANY
+
+Array = np.ndarray[Any, Any]
+
+# Awkward, many and small, one large: an empty tensor at each end, and blocks that cross rows.
+SIZES = ([0, 7, 1, 0, 33, 0], [16] * 300, [MANY + 123, 0, 5, 9_001])
+
+alive: list[Any] = []  # what the tables of samples point to; those die with the process
+
+
+class Tensors:
+    """Arrays p, g and state of several sizes, and their table; `scalar` adds NAdam's product."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        dtype: Any,
+        sizes: list[int],
+        states: int,
+        groups: int = 1,
+        scalar: bool = False,
+    ) -> None:
+        self.rows: list[list[Array]] = []
+        for n in sizes:
+            p, g = rng.normal(size=(2, n)).astype(dtype)
+            state = [np.zeros(n, dtype) for _ in range(states)]
+            self.rows.append([p, g, *state, *([np.ones(1)] if scalar else [])])
+        self.like = np.empty(0, dtype)
+        self.groups = [k % groups for k in range(len(sizes))]
+        self.steps = np.zeros(len(sizes), np.int64)
+        self.table = build_table([tuple(row) for row in self.rows], self.groups)
+        alive.append(self)
+
+    def copy(self) -> Tensors:
+        twin = object.__new__(Tensors)
+        twin.rows = [[a.copy() for a in row] for row in self.rows]
+        twin.like, twin.groups, twin.steps = self.like, self.groups, self.steps.copy()
+        twin.table = build_table([tuple(row) for row in twin.rows], self.groups)
+        alive.append(twin)
+        return twin
+
+    def new_gradients(self, rng: np.random.Generator) -> list[Array]:
+        return [rng.normal(size=row[1].size).astype(self.like.dtype) for row in self.rows]
+
+    def set_gradients(self, grads: list[Array]) -> None:
+        for row, g in zip(self.rows, grads, strict=True):
+            row[1][...] = g
+
+
+def samples(hyper: list[list[float]], states: int, scalar: bool = False) -> Any:
+    """Return the sampler of an optimizer kernel: argument tuples of all SIZES."""
+
+    def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> list[tuple[Any, ...]]:
+        options = np.array(hyper)
+        found = []
+        for sizes in SIZES:
+            t = Tensors(rng, dtype, sizes, states, len(hyper), scalar)
+            found.append((t.table, options, t.like, t.steps))
+        return found
+
+    return sample
+
+
+def check_steps(
+    kernel: Kernel, hyper: list[list[float]], states: int, dtype: Any, scalar: bool = False
+) -> None:
+    """Hold five steps to the reference, and to the same bits on one thread and on two."""
+    options = np.array(hyper)
+    for sizes in SIZES:
+        rng = np.random.default_rng(1)
+        mine = Tensors(rng, dtype, sizes, states, len(hyper), scalar)
+        plain, single = mine.copy(), mine.copy()
+        for _ in range(5):
+            grads = mine.new_gradients(rng)
+            for t in (mine, plain, single):
+                t.set_gradients(grads)
+            kernel.cpu(mine.table, options, mine.like, mine.steps)
+            kernel.reference(plain.table, options, plain.like, plain.steps)
+            threads = numba.get_num_threads()
+            numba.set_num_threads(1)
+            kernel.cpu(single.table, options, single.like, single.steps)
+            numba.set_num_threads(threads)
+        np.testing.assert_array_equal(mine.steps, plain.steps)
+        assert mine.steps.tolist() == [5] * len(sizes)
+        rtol = 2e-4 if dtype == np.float32 else 1e-12
+        for a, b, c in zip(mine.rows, plain.rows, single.rows, strict=True):
+            for x, y, z in zip(a, b, c, strict=True):
+                np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * 1e-2)
+                np.testing.assert_array_equal(x, z)
