@@ -1,0 +1,36 @@
+"""Datasets, splits, batches, and the data sets inside the package.
+
+>>> from minigrad.data import DataLoader, load_iris
+>>> train, validation, test = load_iris().split(seed=0)
+>>> x, y = next(iter(DataLoader(train, batch_size=16, shuffle=True)))
+>>> tuple(x.shape)
+(16, 4)
+"""
+
+from __future__ import annotations
+
+from minigrad.data.builtin import DATASETS, load_breast_cancer, load_digits, load_iris, load_wine
+from minigrad.data.csv_files import load_csv
+from minigrad.data.dataset import Dataset, Subset, TensorDataset, collate
+from minigrad.data.loader import DataLoader
+from minigrad.data.splitting import random_split
+from minigrad.data.standardizer import Standardizer
+from minigrad.data.tabular import Split, TabularData
+
+__all__ = [
+    "DATASETS",
+    "DataLoader",
+    "Dataset",
+    "Split",
+    "Standardizer",
+    "Subset",
+    "TabularData",
+    "TensorDataset",
+    "collate",
+    "load_breast_cancer",
+    "load_csv",
+    "load_digits",
+    "load_iris",
+    "load_wine",
+    "random_split",
+]
