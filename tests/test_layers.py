@@ -20,6 +20,7 @@ LAYERS = (
     "random",
     "modes",
     "tape",
+    "sweep",
     "ops",
     "tensors",
     "autodiff",

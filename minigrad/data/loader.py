@@ -121,6 +121,7 @@ class DataLoader:
             "shuffle": self.shuffle,
             "drop_last": self.drop_last,
             "generator": self._begin if started else self.generator.state_dict(),
+            "seed": self.generator.seed,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -146,7 +147,9 @@ class DataLoader:
                 f"{len(self)} batches"
             )
         self.generator.load_state_dict(state["generator"])
-        self._begin = state["generator"]
+        if self.generator.seed != state["seed"]:  # saved under another manual_seed: keep that one
+            self.generator.load_state_dict({**state["generator"], "seed": state["seed"]})
+        self._begin = self.generator.state_dict()
         self.epoch = int(state["epoch"])
         self._position = int(state["position"])
         self._resuming = True

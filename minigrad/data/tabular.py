@@ -14,6 +14,10 @@ from minigrad.random import Generator
 from minigrad.tensors import Tensor
 
 
+# Splits draw from a random stream of their own, so that no Generator(seed) repeats their numbers.
+STREAM = 0x8000_0001
+
+
 @dataclass(frozen=True)
 class Split:
     """Training, validation and test rows; unpacks into the three.
@@ -116,7 +120,8 @@ class TabularData(Dataset):
                 f"{len(fractions)}"
             )
         labels = self.y if self.n_classes else None
-        subsets = random_split(self, fractions, Generator(seed), stratify=labels)
+        generator = Generator(seed, stream=STREAM)
+        subsets = random_split(self, fractions, generator, stratify=labels)
         standardizer = Standardizer().fit(self.x[subsets[0].indices]) if standardize else None
 
         def part(indices: Array) -> TensorDataset:

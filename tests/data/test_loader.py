@@ -122,6 +122,19 @@ def test_a_resumed_loader_counts_on() -> None:
     assert rows(other) == rows(loader)
 
 
+def test_a_resume_needs_no_manual_seed() -> None:
+    mg.manual_seed(1)
+    loader = DataLoader(numbers(20), 3, shuffle=True)
+    batches = iter(loader)
+    next(batches)
+    state = loader.state_dict()
+    expected = [rows(batches), rows(loader)]
+    mg.manual_seed(2)
+    fresh = DataLoader(numbers(20), 3, shuffle=True)
+    fresh.load_state_dict(state)
+    assert [rows(fresh), rows(fresh)] == expected
+
+
 def test_state_is_plain_data() -> None:
     def plain(value: Any) -> bool:
         if isinstance(value, dict):
