@@ -13,7 +13,6 @@ from minigrad.data.standardizer import Standardizer
 from minigrad.random import Generator
 from minigrad.tensors import Tensor
 
-
 # Splits draw from a random stream of their own, so that no Generator(seed) repeats their numbers.
 STREAM = 0x8000_0001
 
