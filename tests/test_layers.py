@@ -22,6 +22,7 @@ LAYERS = (
     "tape",
     "sweep",
     "ops",
+    "printing",
     "tensors",
     "autodiff",
     "checking",
