@@ -23,6 +23,8 @@ LAYERS = (
     "sweep",
     "ops",
     "printing",
+    "methods",
+    "inplace",
     "tensors",
     "autodiff",
     "checking",
