@@ -1,0 +1,177 @@
+"""Softmax, log-softmax and logsumexp over axis 1 of x: (N, C), stable at any finite logits.
+
+    m = max x,  s = sum exp(x - m)
+    softmax = exp(x - m) / s,  log_softmax = (x - m) - log s,  logsumexp = m + log s
+    softmax backward:      dx = y * (dy - sum dy * y)
+    log-softmax backward:  dx = dy - exp(y) * sum dy
+
+A row of -inf gives NaN, and logsumexp -inf; a row with +inf gives NaN, and logsumexp +inf; NaN gives NaN.
+
+Shapes: x, y, dy, dx: (N, C) C-contiguous; of logsumexp y: (N,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from minigrad_kernels.exponential import exponential, largest
+from minigrad_kernels.launch import Kernel, jit
+
+Array = np.ndarray[Any, Any]
+
+PARALLEL_EXP = 16_384  # elements from which two threads pay for their fork and join
+BLOCK = 4_096  # elements of the rows that one task takes
+
+
+# ---------------------------------------------------------------- references
+def shifted(x: Array) -> tuple[Array, Array, Array]:
+    """Return x - max, its exponentials' sums as a column, and the maxima."""
+    wide = x.astype(np.float64)
+    top = np.max(wide, axis=1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        centred = wide - top
+    return centred, np.exp(centred).sum(axis=1, keepdims=True), top
+
+
+def softmax_reference(x: Array, y: Array) -> None:
+    centred, total, _ = shifted(x)
+    y[...] = np.exp(centred) / total
+
+
+def log_softmax_reference(x: Array, y: Array) -> None:
+    centred, total, _ = shifted(x)
+    y[...] = centred - np.log(total)
+
+
+def softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
+    g = dy.astype(np.float64)
+    dx[...] = y * (g - (g * y).sum(axis=1, keepdims=True))
+
+
+def log_softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
+    g = dy.astype(np.float64)
+    dx[...] = g - np.exp(y.astype(np.float64)) * g.sum(axis=1, keepdims=True)
+
+
+def logsumexp_reference(x: Array, y: Array) -> None:
+    y[...] = np.logaddexp.reduce(x.astype(np.float64), axis=1, initial=-np.inf)
+
+
+# ---------------------------------------------------------------- one row
+@jit(fastmath={"contract", "reassoc"})
+def sum_exp(x, shift):
+    """Return the sum of exp(x - shift) over a row."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += exponential(x[i] - shift)
+    return total
+
+
+@jit(fastmath={"contract", "reassoc"})
+def softmax_row(x, y):
+    top = largest(x)
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        e = exponential(x[i] - top)
+        y[i] = e
+        total += e
+    inverse = x.dtype.type(1) / total
+    for i in range(x.size):
+        y[i] *= inverse
+
+
+@jit()
+def log_softmax_row(x, y):
+    top = largest(x)
+    log_total = np.log(sum_exp(x, top))
+    for i in range(x.size):
+        y[i] = (x[i] - top) - log_total
+
+
+@jit()
+def logsumexp_row(x):
+    top = largest(x)
+    if np.isinf(top):  # inf - inf is NaN: the answer is the infinity, unless the row holds a NaN
+        for i in range(x.size):
+            if np.isnan(x[i]):
+                return x[i]
+        return top
+    return top + np.log(sum_exp(x, top))
+
+
+@jit(fastmath={"contract", "reassoc"})
+def softmax_backward_row(dy, y, dx):
+    dot = y.dtype.type(0)
+    for i in range(y.size):
+        dot += dy[i] * y[i]
+    for i in range(y.size):
+        dx[i] = y[i] * (dy[i] - dot)
+
+
+@jit(fastmath={"contract", "reassoc"})
+def log_softmax_backward_row(dy, y, dx):
+    total = y.dtype.type(0)
+    for i in range(y.size):
+        total += dy[i]
+    for i in range(y.size):
+        dx[i] = dy[i] - exponential(y[i]) * total
+
+
+# ---------------------------------------------------------------- all rows
+def softmax_rows(x, y):
+    for i in prange(len(x)):
+        softmax_row(x[i], y[i])
+
+
+def log_softmax_rows(x, y):
+    for i in prange(len(x)):
+        log_softmax_row(x[i], y[i])
+
+
+def logsumexp_rows(x, y):
+    for i in prange(len(x)):
+        y[i] = logsumexp_row(x[i])
+
+
+def softmax_backward_rows(dy, y, dx):
+    for i in prange(len(y)):
+        softmax_backward_row(dy[i], y[i], dx[i])
+
+
+def log_softmax_backward_rows(dy, y, dx):
+    for i in prange(len(y)):
+        log_softmax_backward_row(dy[i], y[i], dx[i])
+
+
+def by_size(rows: Any) -> Callable[..., None]:
+    """Compile one source twice, sequential (prange is range) and parallel; the first argument's size picks."""
+    name = f"softmax.{rows.__name__}"
+    small = jit(name=f"{name}.small")(rows)
+    large = jit(name=f"{name}.large", parallel=True)(rows)
+
+    def cpu(*args: Array) -> None:
+        (small if args[0].size < PARALLEL_EXP else large)(*args)
+
+    return cpu
+
+
+def cost(flops: int) -> Callable[..., tuple[int, int]]:
+    """Return a cost function of `flops` an element, where every array is moved once."""
+    return lambda *args: (flops * args[0].size, sum(a.nbytes for a in args))
+
+
+KERNELS = {
+    "softmax": Kernel(softmax_reference, by_size(softmax_rows), cost(20)),
+    "log_softmax": Kernel(log_softmax_reference, by_size(log_softmax_rows), cost(20)),
+    "logsumexp": Kernel(logsumexp_reference, by_size(logsumexp_rows), cost(20)),
+    "softmax_backward": Kernel(
+        softmax_backward_reference, by_size(softmax_backward_rows), cost(4), out=("dx",)
+    ),
+    "log_softmax_backward": Kernel(
+        log_softmax_backward_reference, by_size(log_softmax_backward_rows), cost(20), out=("dx",)
+    ),
+}
