@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from minigrad_kernels import matmul
+from minigrad_kernels.matmul import KERNELS
+from tests.kernels.samples.matmul import SAMPLES, matrix
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def tolerance(k: int, dtype: np.dtype) -> float:
+    """Return eight times the standard deviation of rounding when k normal products are summed."""
+    return 8 * float(np.finfo(dtype).eps) * (k / 8**0.5 + 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", KERNELS)
+def test_samples_agree_with_the_reference(
+    name: str, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    for args in SAMPLES[name](rng, dtype):
+        want = args[-1].astype(np.float64)
+        KERNELS[name].reference(*args[:-1], want)
+        inputs = [x.copy() for x in args[:-1]]
+        KERNELS[name].cpu(*args)
+        atol = tolerance(args[0].shape[-1], dtype)
+        message = f"{name} {[x.shape for x in args]} {[x.strides for x in args]}"
+        np.testing.assert_allclose(args[-1], want, rtol=0, atol=atol, err_msg=message)
+        for x, before in zip(args, inputs, strict=False):
+            np.testing.assert_array_equal(x, before, err_msg=message)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(260, 300, 130), (1100, 70, 10), (10, 500, 900), (1, 2000, 700)])
+def test_bits_depend_neither_on_threads_nor_on_the_other_rows(
+    shape: tuple[int, int, int], dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    m, k, n = shape
+    a = matrix(rng, (m, k), dtype, "rows")
+    b = matrix(rng, (k, n), dtype, "columns")
+    most = numba.get_num_threads()
+    results = []
+    try:
+        for threads in (1, most):
+            numba.set_num_threads(threads)
+            c = np.full((m, n), np.nan, dtype)
+            KERNELS["gemm"].cpu(a, b, c)
+            results.append(c)
+    finally:
+        numba.set_num_threads(most)
+    np.testing.assert_array_equal(results[0], results[1])
+    some = np.empty((m // 2, n - 3), dtype)
+    KERNELS["gemm"].cpu(a[m // 2 : m // 2 * 2], b[:, 3:], some)
+    np.testing.assert_array_equal(some, results[0][m // 2 : m // 2 * 2, 3:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_grid_of_tasks_covers_c(dtype: np.dtype, rng: np.random.Generator) -> None:
+    a = matrix(rng, (61, 20), dtype, "rows")
+    b = matrix(rng, (20, 150), dtype, "rows")
+    want = np.empty((61, 150), dtype)
+    matmul.gemm_one(a, False, b, False, want, matmul.PLAIN, want)
+    for down, across in ((1, 1), (1, 7), (9, 1), (3, 4), (40, 40)):
+        c = np.full((61, 150), np.nan, dtype)
+        matmul.gemm_all(a, False, b, False, c, matmul.PLAIN, c, down, across)
+        np.testing.assert_array_equal(c, want)
+
+
+@pytest.mark.parametrize("m", [1, 5, 60])
+@pytest.mark.parametrize("n", [1, 31, 64])
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_inf_stay_in_their_row_and_column(
+    m: int, n: int, layout: str, bad: float, rng: np.random.Generator
+) -> None:
+    for where in ("a", "b"):
+        a = np.abs(matrix(rng, (m, 19), np.dtype(np.float32), layout)) + 1
+        b = np.abs(matrix(rng, (19, n), np.dtype(np.float32), layout)) + 1
+        if where == "a":
+            a[m // 2, 18] = bad
+        else:
+            b[18, n // 2] = bad
+        c = np.empty((m, n), np.float32)
+        KERNELS["gemm"].cpu(a, b, c)
+        hit = np.zeros((m, n), bool)
+        hit[m // 2 if where == "a" else slice(None), slice(None) if where == "a" else n // 2] = True
+        assert np.isfinite(c[~hit]).all()
+        np.testing.assert_array_equal(c[hit], np.full(hit.sum(), bad, np.float32))
+
+
+def test_nothing_is_written_outside_c(rng: np.random.Generator) -> None:
+    for m, k, n in ((5, 3, 7), (13, 40, 33), (200, 100, 97)):
+        memory = np.full(m * n + 64, -7, np.float32)
+        c = memory[32 : 32 + m * n].reshape(m, n)
+        a = matrix(rng, (m, k), np.dtype(np.float32), "rows")
+        b = matrix(rng, (k, n), np.dtype(np.float32), "columns")
+        KERNELS["gemm"].cpu(a, b, c)
+        assert (memory[:32] == -7).all()
+        assert (memory[32 + m * n :] == -7).all()
+
+
+def test_grid_splits_what_is_long() -> None:
+    assert matmul.grid(4096, 10, 4) == (4, 1)
+    assert matmul.grid(10, 4096, 4) == (1, 4)
+    assert matmul.grid(4096, 4096, 4) == (2, 2)
+    assert matmul.grid(1, 1, 1) == (1, 1)
+
+
+def test_cost_counts_multiply_adds() -> None:
+    a = np.empty((3, 4), np.float32)
+    b = np.empty((4, 5), np.float32)
+    c = np.empty((3, 5), np.float32)
+    assert KERNELS["gemm"].cost(a, b, c) == (120, 4 * (12 + 20 + 15))
+    assert KERNELS["gemm_bias"].cost(a, b, c[0], c) == (135, 4 * (12 + 20 + 15 + 5))
+    assert KERNELS["gemm_accumulate"].cost(a, b, c) == (135, 4 * (12 + 20 + 15 + 15))
