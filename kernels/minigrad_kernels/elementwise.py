@@ -267,6 +267,11 @@ def softplus(a):
 
 
 @jit()
+def logsigmoid(a):
+    return min(a, like(a, 0)) - np.log1p(math.exp(-abs(a)))
+
+
+@jit()
 def silu(a):
     return a * sigmoid(a)
 
@@ -432,6 +437,7 @@ KERNELS = {
             "sigmoid": (sigmoid, 1, np_sigmoid, False, 12),
             "relu": (relu, 1, lambda a: np.maximum(a, 0), False, 1),
             "softplus": (softplus, 1, lambda a: np.where(a > 20, a, np.logaddexp(a, 0)), False, 20),
+            "logsigmoid": (logsigmoid, 1, lambda a: -np.logaddexp(0, -a), False, 20),
             "silu": (silu, 1, lambda a: a * np_sigmoid(a), False, 13),
             "gelu": (gelu, 1, lambda a: a * np_cdf(a), False, 13),
             "gelu_tanh": (gelu_tanh, 1, np_gelu_tanh, False, 17),

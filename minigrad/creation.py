@@ -1,0 +1,201 @@
+"""Making tensors: from values, filled, counted, random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad import random
+from minigrad.dtypes import DType, bool_, float32, int64, numpy_dtype
+from minigrad.ops.common import sizes_of
+from minigrad.tensors import Tensor, new
+
+Array = np.ndarray[Any, Any]
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Copy numbers, nested lists or an array into a tensor.
+
+    Python floats make float32, ints int64, bools bool; NumPy arrays keep their dtype.
+
+    Raises: ValueError for ragged lists, TypeError for what has no numeric dtype.
+
+    >>> tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    >>> tensor(3).dtype
+    minigrad.int64
+    """
+    if isinstance(data, Tensor):
+        array = data.data.copy()
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = np.array(data)
+    else:
+        array = _from_values(data)
+    wanted = array.dtype if dtype is None else numpy_dtype(dtype)
+    return Tensor(np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False)).reshape(array.shape), requires_grad)
+
+
+def _from_values(data: Any) -> Array:
+    """Return an array of nested Python values, with PyTorch's default dtypes."""
+    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+    if array.size == 0 and array.dtype == np.float64 or array.dtype.kind == "f":
+        typed = _holds_numpy_floats(data)
+        return array if typed and array.dtype == np.float64 else array.astype(np.float32)
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "b":
+        return array
+    raise TypeError(f"tensor: expected numbers, bools or nested lists of them, got {type(data).__name__}: {data!r:.60}")
+
+
+def _holds_numpy_floats(data: Any) -> bool:
+    """Say whether the leaves are NumPy float64 values rather than Python floats."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic)) and data.dtype == np.float64
+
+
+def from_numpy(array: Array) -> Tensor:
+    """Wrap an array without a copy: both share memory.
+
+    >>> import numpy as np
+    >>> a = np.zeros(2)
+    >>> t = from_numpy(a)
+    >>> a[0] = 5
+    >>> t
+    tensor([5., 0.], dtype=minigrad.float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}; use minigrad.tensor(...)")
+    return Tensor(array)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy on the CPU), without a copy."""
+    return Tensor(np.from_dlpack(source))
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """Return `data` as a tensor, without a copy where it can be."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        t = from_numpy(data)
+        return t if dtype is None else t.to(dtype)
+    return tensor(data, dtype)
+
+
+def _filled(sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    return Tensor(np.full(sizes_of(sizes), value, numpy_dtype(dtype)), requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of zeros.
+
+    >>> zeros(2, 1)
+    tensor([[0.],
+            [0.]])
+    """
+    return _filled(size, 0, dtype, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of ones."""
+    return _filled(size, 1, dtype, requires_grad)
+
+
+def full(size: Sequence[int], fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of one value, by default in that value's dtype."""
+    return _filled((tuple(size),), fill_value, _value_dtype(fill_value) if dtype is None else dtype, requires_grad)
+
+
+def _value_dtype(*values: Any) -> DType:
+    if any(isinstance(v, (float, np.floating)) for v in values):
+        return float32
+    return bool_ if all(isinstance(v, bool) for v in values) else int64
+
+
+def empty(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+    """Return a tensor whose elements are not set."""
+    return Tensor(np.empty(sizes_of(size), numpy_dtype(dtype)), requires_grad)
+
+
+def zeros_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros in the shape and dtype of `input`."""
+    return _filled((input.shape,), 0, input.dtype if dtype is None else dtype, requires_grad)
+
+
+def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return ones in the shape and dtype of `input`."""
+    return _filled((input.shape,), 1, input.dtype if dtype is None else dtype, requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return one value in the shape and dtype of `input`."""
+    return _filled((input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return start, start + step, ... below `end`; one argument counts from 0.
+
+    >>> arange(3)
+    tensor([0, 1, 2])
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
+    wanted = _value_dtype(start, end, step) if dtype is None else dtype
+    return Tensor(np.arange(start, end, step).astype(numpy_dtype(wanted)), requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+    """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
+    return Tensor(np.linspace(start, end, steps).astype(numpy_dtype(dtype)), requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+    """Return ones on the diagonal, zeros elsewhere: (n, m)."""
+    return Tensor(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad)
+
+
+# ---------------------------------------------------------------- random
+def rand(*size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return numbers uniform in [0, 1)."""
+    drawn = (generator or random.default).uniform(sizes_of(size), numpy_dtype(dtype))
+    return Tensor(drawn, requires_grad)
+
+
+def randn(*size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return standard normal numbers."""
+    drawn = (generator or random.default).normal(sizes_of(size), numpy_dtype(dtype))
+    return Tensor(drawn, requires_grad)
+
+
+def randint(low: int, high: int, size: Sequence[int], dtype: Any = int64, generator: Any = None) -> Tensor:
+    """Return integers uniform in [low, high)."""
+    drawn = (generator or random.default).integers(low, high, tuple(size))
+    return new(drawn.astype(numpy_dtype(dtype), copy=False))
+
+
+def randperm(n: int, generator: Any = None) -> Tensor:
+    """Return 0 ... n-1 in random order."""
+    return new((generator or random.default).permutation(n))
+
+
+def rand_like(input: Tensor, generator: Any = None) -> Tensor:
+    """Return numbers uniform in [0, 1) in the shape and dtype of `input`."""
+    return rand(*input.shape, dtype=input.dtype, generator=generator)
+
+
+def randn_like(input: Tensor, generator: Any = None) -> Tensor:
+    """Return standard normal numbers in the shape and dtype of `input`."""
+    return randn(*input.shape, dtype=input.dtype, generator=generator)

@@ -1,0 +1,136 @@
+"""In-place operators of Tensor: compute out of place, write back, and go on from the new node.
+
+Each write moves the version that all views of the memory share.  On a leaf that requires grad they raise outside
+`no_grad`; on a view of a computed tensor the base's history is rebuilt, so that it knows the write.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import launch
+from minigrad.modes import mode, user_line
+from minigrad.ops import elementwise, index
+from minigrad.tape import Bridge, cell_of, check_view
+
+
+class InPlace:
+    """The methods whose names end in an underscore, and `+=` and its siblings."""
+
+    def _write(self: Any, op: Any, *others: Any, **meta: Any) -> Any:
+        """Replace the elements by `op(self, *others)`, recorded where a gradient flows."""
+        others = tuple([Bridge.lift(o, self) for o in others])
+        recorded = mode.recording and (self.requires_grad or any(o.requires_grad for o in others))
+        if recorded:
+            owner = self if self.base is None else self.base
+            if owner.requires_grad and owner.node is None:
+                raise RuntimeError(
+                    f"{op.__name__}: a leaf of shape {owner.shape} that requires grad is changed in place; do it under"
+                    " no_grad(), or make a new tensor"
+                )
+            if self.base is not None:
+                check_view(self)
+        result = op.apply(self, *others, **meta)
+        if result.data.shape != self.data.shape:
+            raise ValueError(
+                f"{op.__name__}: the result has shape {result.data.shape} and does not fit in place into {self.data.shape}"
+            )
+        if not np.can_cast(result.data.dtype, self.data.dtype, "same_kind"):
+            raise TypeError(
+                f"{op.__name__}: the result is {result.data.dtype} and cannot be written into {self.data.dtype}"
+            )
+        self._put(result)
+        return self
+
+    def _put(self: Any, result: Any) -> None:
+        """Copy `result` into this memory and take over its node."""
+        where = f"at {user_line()}"
+        if not self.data.flags.writeable:
+            raise ValueError("this tensor is an expanded view: several elements share memory; clone() it first")
+        base = self.base
+        if result.requires_grad and base is not None:
+            positions = places(self.data, base.data)
+            flat = base.reshape(-1)
+            written = index.IndexSet.apply(flat, result.reshape(-1), index=(positions.reshape(-1),))
+            rebuilt = written.reshape(base.shape)
+            base.node, base.requires_grad = rebuilt.node, True
+            again = rebuilt.reshape(-1)[positions]
+            self.node, self.requires_grad = again.node, True
+        elif result.requires_grad:
+            self.node, self.requires_grad = result.node, True
+        launch("copy", result.data, self.data)
+        cell = cell_of(self)
+        cell[0] += 1
+        cell[1] = where
+        self.seen = cell[0]
+
+    def __iadd__(self, o: Any) -> Any:
+        return self._write(elementwise.Add, o)
+
+    def __isub__(self, o: Any) -> Any:
+        return self._write(elementwise.Sub, o)
+
+    def __imul__(self, o: Any) -> Any:
+        return self._write(elementwise.Mul, o)
+
+    def __itruediv__(self, o: Any) -> Any:
+        return self._write(elementwise.Div, o)
+
+    def __ipow__(self, o: Any) -> Any:
+        return self._write(elementwise.Pow, o)
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Add `alpha * other` in place."""
+        return self._write(elementwise.Add, other if alpha == 1 else other * alpha)
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Subtract `alpha * other` in place."""
+        return self._write(elementwise.Sub, other if alpha == 1 else other * alpha)
+
+    def mul_(self, other: Any) -> Any:
+        """Multiply in place."""
+        return self._write(elementwise.Mul, other)
+
+    def div_(self, other: Any) -> Any:
+        """Divide in place."""
+        return self._write(elementwise.Div, other)
+
+    def pow_(self, exponent: Any) -> Any:
+        """Raise to a power in place."""
+        return self._write(elementwise.Pow, exponent)
+
+    def clamp_(self, min: float | None = None, max: float | None = None) -> Any:
+        """Limit the elements to [min, max] in place."""
+        return self._write(elementwise.Clamp, low=min, high=max)
+
+    def copy_(self: Any, other: Any) -> Any:
+        """Copy the elements of `other`, broadcast and converted, into this memory."""
+        self[...] = other
+        return self
+
+    def fill_(self: Any, value: float) -> Any:
+        """Set every element to `value`."""
+        self[...] = value
+        return self
+
+    def zero_(self: Any) -> Any:
+        """Set every element to 0."""
+        self[...] = 0
+        return self
+
+
+def places(view: Any, base: Any) -> Any:
+    """Return the flat positions, in C order of `base`, of the elements of `view`."""
+    if not base.flags.c_contiguous:
+        raise RuntimeError(
+            "an in-place change through a view whose base is not contiguous, where a gradient flows;"
+            " write base[index] = value instead, or clone() the base first"
+        )
+    start = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    offset = np.full(view.shape, start // base.itemsize, np.int64)
+    for axis, (n, step) in enumerate(zip(view.shape, view.strides, strict=True)):
+        line = np.arange(n, dtype=np.int64) * (step // base.itemsize)
+        offset += line.reshape((1,) * axis + (n,) + (1,) * (view.ndim - axis - 1))
+    return offset

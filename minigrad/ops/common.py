@@ -1,0 +1,108 @@
+"""What several op files share: matching operands, checking axes, running an op on whatever the user passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.dtypes import result_dtype
+from minigrad.tape import Bridge, Op
+
+Array = np.ndarray[Any, Any]
+FLOAT32 = np.dtype(np.float32)
+
+
+def tensor_of(x: Any, like: Any = None) -> Any:
+    """Return `x` as a tensor: itself, or a number or array lifted to go with `like`."""
+    return x if hasattr(x, "requires_grad") else Bridge.lift(x, like)
+
+
+def converted(a: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `a` in `dtype`, through the door; itself where it has it already."""
+    if a.dtype == dtype:
+        return a
+    y = empty(a.shape, dtype)
+    launch("copy", a, y)
+    return y
+
+
+def contiguous(a: Array) -> Array:
+    """Return `a` in C order, copied only where it is not."""
+    if a.flags.c_contiguous:
+        return a
+    y = empty(a.shape, a.dtype)
+    launch("copy", a, y)
+    return y
+
+
+def match(name: str, a: Array, b: Array) -> tuple[Array, Array, tuple[int, ...], np.dtype[Any]]:
+    """Return both operands in their common dtype, with the shape of the result."""
+    dtype = a.dtype
+    if dtype != b.dtype:
+        dtype = result_dtype(a, b)
+        a, b = converted(a, dtype), converted(b, dtype)
+    if b.ndim == 0 or a.shape == b.shape:
+        return a, b, a.shape, dtype
+    return a, b, broadcast_shape(name, a.shape, b.shape), dtype
+
+
+def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that `shapes` broadcast to; a ValueError shows them."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = " and ".join(str(s) for s in shapes)
+        raise ValueError(
+            f"{name}: shapes {shown} do not broadcast: from the right, sizes must be equal or 1"
+        ) from None
+
+
+def floating(a: Array) -> Array:
+    """Return `a` as a floating array: integers and bools become float32."""
+    return a if a.dtype.kind == "f" else converted(a, FLOAT32)
+
+
+def axis_of(name: str, dim: int, ndim: int) -> int:
+    """Return `dim` counted from the left; an IndexError gives the range."""
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        raise TypeError(f"{name}: dim must be an int, got {dim!r}")
+    span = max(ndim, 1)
+    if not -span <= dim < span:
+        raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimensions: expected {-span} to {span - 1}")
+    return int(dim) % span
+
+
+def axes_of(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return the sorted axes that `dim` names: an int, several, or None for all."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, (tuple, list)):
+        if not dim:
+            return tuple(range(ndim))
+        axes = tuple(sorted(axis_of(name, d, ndim) for d in dim))
+        if len(set(axes)) != len(axes):
+            raise ValueError(f"{name}: dim {tuple(dim)} names a dimension twice")
+    else:
+        axes = (axis_of(name, dim, ndim),)  # type: ignore[arg-type]
+    return axes if ndim else ()
+
+
+def sizes_of(sizes: Sequence[Any]) -> tuple[int, ...]:
+    """Return the ints of `f(2, 3)` and of `f((2, 3))` alike."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        return tuple(int(n) for n in sizes[0])
+    return tuple(int(n) for n in sizes)
+
+
+OPS: dict[str, type[Op]] = {}
+
+
+def op(cls: type[Op]) -> type[Op]:
+    """Enter an op class into the registry that the batteries walk."""
+    if cls.__name__ in OPS:
+        raise ValueError(f"op {cls.__name__} is defined twice")
+    OPS[cls.__name__] = cls
+    return cls

@@ -1,0 +1,355 @@
+"""Arithmetic, comparisons and choice.  Every rule is written for operands of one shape; the engine unbroadcasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.dtypes import numpy_dtype
+from minigrad.ops.common import (
+    Array,
+    broadcast_shape,
+    converted,
+    floating,
+    match,
+    op,
+    tensor_of,
+)
+from minigrad.tape import Bridge, Op
+
+BOOL = np.dtype(np.bool_)
+
+
+# ---------------------------------------------------------------- two operands
+class Binary(Op):
+    """y = f(a, b), operands broadcast and promoted."""
+
+    kernel = ""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        if a.dtype is b.dtype and a.shape == b.shape:
+            y = empty(a.shape, a.dtype)
+        else:
+            a, b, shape, dtype = match(self.kernel, a, b)
+            y = empty(shape, dtype)
+        launch(self.kernel, a, b, y)
+        return y
+
+
+@op
+class Add(Binary):
+    """y = a + b"""
+
+    keeps = False
+    kernel = "add"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return g, g
+
+
+@op
+class Sub(Binary):
+    """y = a - b"""
+
+    keeps = False
+    kernel = "sub"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return g, (Neg.apply(g) if self.needs(1) else None)
+
+
+@op
+class Mul(Binary):
+    """y = a * b"""
+
+    kernel = "mul"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        e = self.edges
+        return (
+            Mul.apply(g, self.saved(1)) if e[0] is not None else None,
+            Mul.apply(g, self.saved(0)) if e[1] is not None else None,
+        )
+
+
+@op
+class Div(Binary):
+    """y = a / b; integers divide to float32"""
+
+    kernel = "div"
+
+    def forward(self, a: Array, b: Array) -> Array:
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            a, b = floating(a), floating(b)
+        return super().forward(a, b)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        b = self.saved(1)
+        return (
+            g / b if self.needs(0) else None,
+            -(g * self.saved(0)) / (b * b) if self.needs(1) else None,
+        )
+
+
+@op
+class Pow(Binary):
+    """y = a ** b
+
+    d/da = b a^(b-1), 0 where b is 0; d/db = a^b log a, 0 where a is 0 and b >= 0.
+    """
+
+    kernel = "pow"
+
+    def forward(self, a: Array, b: Array) -> Array:
+        if a.dtype.kind != "f" and b.dtype.kind != "f" and b.size and b.min() < 0:
+            raise ValueError("pow: an integer to a negative integer power is not an integer; use a floating base")
+        return super().forward(a, b)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a, b = self.saved(0), self.saved(1)
+        da = db = None
+        if self.needs(0):
+            zero = b == 0
+            safe = where(zero, 1.0, b) if zero.data.any() else b
+            da = g * where(zero, 0.0, b) * Pow.apply(a, safe - 1.0)
+        if self.needs(1):
+            flat = (a == 0) & (b >= 0)
+            safe = where(flat, 1.0, a)
+            db = where(flat, 0.0, g * Pow.apply(a, b) * safe.log())
+        return da, db
+
+
+class Extreme(Binary):
+    """The larger or smaller of a and b; among equals the gradient is split evenly."""
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a, b = self.saved(0), self.saved(1)
+        half = Bridge.new(0.5 * (a.data == b.data))
+        first = Bridge.new((self.wins(a.data, b.data)).astype(g.data.dtype)) + half
+        return (
+            g * first if self.needs(0) else None,
+            g * (1.0 - first) if self.needs(1) else None,
+        )
+
+    @staticmethod
+    def wins(a: Array, b: Array) -> Array:
+        raise NotImplementedError
+
+
+@op
+class Maximum(Extreme):
+    """y = max(a, b)"""
+
+    kernel = "maximum"
+
+    @staticmethod
+    def wins(a: Array, b: Array) -> Array:
+        return a > b
+
+
+@op
+class Minimum(Extreme):
+    """y = min(a, b)"""
+
+    kernel = "minimum"
+
+    @staticmethod
+    def wins(a: Array, b: Array) -> Array:
+        return a < b
+
+
+@op
+class Where(Op):
+    """y = a where c, else b
+
+    The gradient is masked: a NaN or infinity that arises *inside* the branch not taken still
+    gives 0 * inf = NaN in that branch's own backward; `detect_anomaly` names it.
+    """
+
+    def forward(self, c: Array, a: Array, b: Array) -> Array:
+        if c.dtype != BOOL:
+            raise TypeError(f"where: the condition must be bool, got {c.dtype}; write the comparison, e.g. c != 0")
+        a, b, shape, dtype = match("where", a, b)
+        if c.shape != shape:
+            shape = broadcast_shape("where", c.shape, shape)
+        y = empty(shape, dtype)
+        launch("where", c, a, b, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        c = self.saved(0)
+        zero = Bridge.lift(0.0, g)
+        return (
+            None,
+            Where.apply(c, g, zero) if self.needs(1) else None,
+            Where.apply(c, zero, g) if self.needs(2) else None,
+        )
+
+
+def where(condition: Any, input: Any, other: Any) -> Any:
+    """Choose from `input` where `condition` holds, else from `other`, all broadcast.
+
+    >>> import minigrad as mg
+    >>> mg.where(mg.tensor([True, False]), mg.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 0.])
+    """
+    like = input if hasattr(input, "requires_grad") else other
+    return Where.apply(condition, tensor_of(input, like), tensor_of(other, like))
+
+
+# ---------------------------------------------------------------- comparisons: bool, not differentiable
+def compare(kernel: str, a: Any, b: Any) -> Any:
+    """Launch a comparison of two tensors; nothing is recorded."""
+    x, y = a.data, b.data
+    if x.dtype != y.dtype:
+        x, y, shape, _ = match(kernel, x, y)
+    else:
+        shape = x.shape if x.shape == y.shape else broadcast_shape(kernel, x.shape, y.shape)
+    out = empty(shape, BOOL)
+    launch(kernel, x, y, out)
+    return Bridge.new(out)
+
+
+def test(kernel: str, a: Any) -> Any:
+    """Launch a one-operand test: isnan, isfinite, logical_not."""
+    out = empty(a.data.shape, BOOL)
+    launch(kernel, a.data, out)
+    return Bridge.new(out)
+
+
+@op
+class Neg(Op):
+    """y = -a"""
+
+    keeps = False
+
+    def forward(self, a: Array) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("neg", a, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (Neg.apply(g),)
+
+
+@op
+class Clamp(Op):
+    """y = min(max(a, low), high); the derivative is 1 inside and at both bounds"""
+
+    def forward(self, a: Array, low: float | None, high: float | None) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("copy", a, y)
+        if low is not None:
+            launch("maximum", y, np.asarray(low, a.dtype), y)
+        if high is not None:
+            launch("minimum", y, np.asarray(high, a.dtype), y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0).data
+        low, high = self.meta["low"], self.meta["high"]
+        inside = np.ones(a.shape, BOOL) if low is None else a >= low
+        if high is not None:
+            inside = inside & (a <= high)
+        return (where(Bridge.new(inside), g, 0.0),)
+
+
+@op
+class Cast(Op):
+    """y = a in another dtype; differentiable between floating dtypes"""
+
+    keeps = False
+
+    def forward(self, a: Array, dtype: Any) -> Array:
+        y = empty(a.shape, numpy_dtype(dtype))
+        launch("copy", a, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g,)
+
+
+@op
+class Clone(Op):
+    """y = a, in memory of its own"""
+
+    keeps = False
+
+    def forward(self, a: Array) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("copy", a, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g,)
+
+
+@op
+class Identity(Op):
+    """y = a, the same memory under another node: one slot of a composite"""
+
+    keeps = False
+
+    def forward(self, a: Array) -> Array:
+        return a
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g,)
+
+
+# ---------------------------------------------------------------- functions
+def power(input: Any, exponent: Any) -> Any:
+    """Return input ** exponent; small whole exponents of a floating tensor are products.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([3.0]) ** 2
+    tensor([9.])
+    """
+    if exponent.__class__ in (int, float) and input.data.dtype.kind == "f":
+        if exponent == 2:
+            return Mul.apply(input, input)
+        if exponent == 1:
+            return Mul.apply(input, Bridge.lift(1.0, input))
+    return Pow.apply(input, tensor_of(exponent, input))
+
+
+def logical(kernel: str, a: Any, b: Any) -> Any:
+    """Launch and / or / of two tensors seen as bool."""
+    x, y = converted(a.data, BOOL), converted(b.data, BOOL)
+    out = empty(broadcast_shape(kernel, x.shape, y.shape), BOOL)
+    launch(kernel, x, y, out)
+    return Bridge.new(out)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Limit elements to [min, max]; either bound may be None, or a tensor.
+
+    >>> import minigrad as mg
+    >>> mg.clamp(mg.tensor([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: expected min, max or both, got neither")
+    if hasattr(min, "requires_grad") or hasattr(max, "requires_grad"):
+        y = input if min is None else Maximum.apply(input, tensor_of(min, input))
+        return y if max is None else Minimum.apply(y, tensor_of(max, input))
+    return Clamp.apply(input, low=min, high=max)
+
+
+def cast(input: Any, dtype: Any) -> Any:
+    """Return `input` in `dtype`, itself where it has it already; only a cast to a float is differentiable."""
+    wanted = numpy_dtype(dtype)
+    if input.data.dtype == wanted:
+        return input
+    if wanted.kind != "f":
+        return Bridge.new(converted(input.data, wanted))
+    return Cast.apply(input, dtype=wanted)
+
+
+def round_to(kernel: str, a: Any) -> Any:
+    """Launch a step function (floor); its gradient is zero everywhere, so nothing is recorded."""
+    y = empty(a.data.shape, a.data.dtype)
+    launch(kernel, a.data, y)
+    return Bridge.new(y)

@@ -1,0 +1,246 @@
+"""Normalisations and softmax: fused ops, each with its composite in plain ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.ops.common import Array, axis_of, contiguous, floating, op
+from minigrad.ops.linalg import check_dtypes
+from minigrad.ops.reduce import Mean, Sum
+from minigrad.ops.shape import Reshape
+from minigrad.tape import Bridge, Op
+
+
+# ---------------------------------------------------------------- softmax
+def to_rows(a: Array, axis: int) -> Array:
+    """Return `a` as contiguous rows (N, C) with `axis` last."""
+    if axis != a.ndim - 1:
+        a = np.moveaxis(a, axis, -1)
+    c = a.shape[-1] if a.ndim else 1
+    return contiguous(a).reshape(a.size // c if c else math.prod(a.shape[:-1]), c)
+
+
+def from_rows(rows: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """Undo `to_rows`."""
+    if axis == len(shape) - 1 or not shape:
+        return rows.reshape(shape)
+    moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
+    return contiguous(np.moveaxis(rows.reshape(moved), -1, axis))
+
+
+class OverRows(Op):
+    """y = f(rows of x along `axis`); the gradient needs the output alone."""
+
+    kernel = ""
+
+    def forward(self, x: Array, axis: int) -> Array:
+        rows = to_rows(floating(x), axis)
+        self.y = y = empty(rows.shape, rows.dtype)
+        launch(self.kernel, rows, y)
+        return from_rows(y, x.shape, axis)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        axis = self.meta["axis"]
+        dy = to_rows(g.data, axis)
+        dx = empty(self.y.shape, self.y.dtype)
+        launch(self.kernel + "_backward", dy, self.y, dx)
+        return (Bridge.new(from_rows(dx, g.data.shape, axis)),)
+
+
+def shifted(x: Any, axis: int) -> Any:
+    """Return x minus its largest along `axis`, a constant for the gradient."""
+    peak = x.data.max(axis=axis, keepdims=True) if x.data.size else x.data.sum(axis=axis, keepdims=True)
+    return x - Bridge.new(np.asarray(peak))
+
+
+@op
+class Softmax(OverRows):
+    """y_c = exp(x_c) / sum_k exp(x_k)"""
+
+    kernel = "softmax"
+
+    @staticmethod
+    def composite(x: Any, axis: int) -> Any:
+        e = shifted(x, axis).exp()
+        return e / Sum.apply(e, dim=axis, keepdim=True)
+
+
+@op
+class LogSoftmax(OverRows):
+    """y_c = x_c - log sum_k exp(x_k)"""
+
+    kernel = "log_softmax"
+
+    @staticmethod
+    def composite(x: Any, axis: int) -> Any:
+        z = shifted(x, axis)
+        return z - Sum.apply(z.exp(), dim=axis, keepdim=True).log()
+
+
+def softmax(input: Any, dim: int) -> Any:
+    """Return exp(x) / sum(exp(x)) along `dim`; an all -inf slice gives NaN.
+
+    >>> import minigrad as mg
+    >>> mg.softmax(mg.zeros(2), 0)
+    tensor([0.5000, 0.5000])
+    """
+    return Softmax.apply(input, axis=axis_of("softmax", dim, input.ndim))
+
+
+def log_softmax(input: Any, dim: int) -> Any:
+    """Return log(softmax(x)) along `dim`, stable for extreme inputs."""
+    return LogSoftmax.apply(input, axis=axis_of("log_softmax", dim, input.ndim))
+
+
+# ---------------------------------------------------------------- batch normalisation
+def channels(x: Array) -> Array:
+    """Return `x` (N, C, ...) as contiguous (N, C, S)."""
+    return contiguous(x).reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]))
+
+
+def per_channel(t: Any, ndim: int) -> Any:
+    """Return a (C,) tensor shaped to broadcast along dimension 1 of an ndim-dimensional one."""
+    return Reshape.apply(t, shape=(t.data.size, *(1,) * (ndim - 2)))
+
+
+@op
+class BatchNorm(Op):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, statistics of the batch; var is the biased one.
+
+    x: (N, C, ...), weight and bias: (C,) or empty.  running: (mean, var, momentum) arrays to update, or None;
+    the unbiased variance is what is stored.
+    """
+
+    def forward(self, x: Array, weight: Array, bias: Array, eps: float, running: Any = None) -> Array:
+        self.x = rows = channels(x)
+        c = rows.shape[1]
+        self.mean, self.rstd = empty(c, x.dtype), empty(c, x.dtype)
+        variance, y = empty(c, x.dtype), empty(rows.shape, x.dtype)
+        launch("batch_norm_forward", rows, weight, bias, eps, self.mean, variance, self.rstd, y)
+        if running is not None:
+            count = rows.shape[0] * rows.shape[2]
+            mean, var, momentum = running
+            launch("batch_norm_running", self.mean, variance, count, momentum, mean, var)
+        return y.reshape(x.shape)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        weight = self.saved(1).data
+        self.saved(0)
+        dy = channels(g.data)
+        c = dy.shape[1]
+        dx, dw, db = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        launch("batch_norm_backward", dy, self.x, weight, self.mean, self.rstd, dx, dw, db)
+        return (
+            Bridge.new(dx.reshape(g.data.shape)),
+            Bridge.new(dw) if self.needs(1) else None,
+            Bridge.new(db) if self.needs(2) else None,
+        )
+
+    @staticmethod
+    def composite(x: Any, weight: Any, bias: Any, eps: float, running: Any = None) -> Any:
+        axes = (0, *range(2, x.data.ndim))
+        centred = x - Mean.apply(x, dim=axes, keepdim=True)
+        var = Mean.apply(centred * centred, dim=axes, keepdim=True)
+        return affine(centred / (var + eps).sqrt(), weight, bias)
+
+
+def affine(y: Any, weight: Any, bias: Any) -> Any:
+    """Scale and shift along dimension 1; an empty weight or bias is none."""
+    if weight.data.size:
+        y = y * per_channel(weight, y.data.ndim)
+    return y + per_channel(bias, y.data.ndim) if bias.data.size else y
+
+
+@op
+class BatchNormEval(Op):
+    """y = (x - running_mean) / sqrt(running_var + eps) * weight + bias, the statistics constants"""
+
+    def forward(self, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
+        rows = channels(x)
+        y = empty(rows.shape, x.dtype)
+        launch("batch_norm_eval", rows, weight, bias, mean, var, eps, y)
+        return y.reshape(x.shape)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, weight, mean, var = (self.saved(i).data for i in (0, 1, 3, 4))
+        dy = channels(g.data)
+        c = dy.shape[1]
+        dx, dw, db = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        launch("batch_norm_eval_backward", dy, channels(x), weight, mean, var, self.meta["eps"], dx, dw, db)
+        return (
+            Bridge.new(dx.reshape(x.shape)),
+            Bridge.new(dw) if self.needs(1) else None,
+            Bridge.new(db) if self.needs(2) else None,
+            None,
+            None,
+        )
+
+    @staticmethod
+    def composite(x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
+        n = x.data.ndim
+        centred = x - per_channel(mean.detach(), n)
+        return affine(centred / (per_channel(var.detach(), n) + eps).sqrt(), weight, bias)
+
+
+def check_channels(name: str, x: Array, **per: Any) -> None:
+    """Refuse what batch_norm cannot normalise, with the shapes in the message."""
+    if x.ndim < 2:
+        raise ValueError(f"{name}: expected an input of at least two dimensions (N, C, ...), got shape {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating input, got {x.dtype}; convert it with .float()")
+    for label, t in per.items():
+        if t is None:
+            continue
+        if t.data.shape != (x.shape[1],):
+            raise ValueError(
+                f"{name}: {label} has shape {t.data.shape}, expected ({x.shape[1]},): one value a channel of input {x.shape}"
+            )
+        check_dtypes(name, x, t.data)
+
+
+# ---------------------------------------------------------------- layer normalisation
+@op
+class LayerNorm(Op):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last `dims` dimensions
+
+    weight and bias: of those dimensions' shape, or empty.
+    """
+
+    def forward(self, x: Array, weight: Array, bias: Array, dims: int, eps: float) -> Array:
+        d = math.prod(x.shape[x.ndim - dims :])
+        self.x = rows = contiguous(x).reshape(math.prod(x.shape[: x.ndim - dims]), d)
+        n = rows.shape[0]
+        self.mean, self.rstd, y = empty(n, x.dtype), empty(n, x.dtype), empty(rows.shape, x.dtype)
+        flat = contiguous(weight).reshape(-1), contiguous(bias).reshape(-1)
+        launch("layer_norm_forward", rows, *flat, eps, self.mean, self.rstd, y)
+        return y.reshape(x.shape)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, weight = self.saved(0).data, self.saved(1).data
+        dy = contiguous(g.data).reshape(self.x.shape)
+        d = dy.shape[1]
+        dx, dw, db = empty(dy.shape, dy.dtype), empty(d, dy.dtype), empty(d, dy.dtype)
+        flat = contiguous(weight).reshape(-1)
+        launch("layer_norm_backward", dy, self.x, flat, self.mean, self.rstd, dx, dw, db)
+        shape = x.shape[x.ndim - self.meta["dims"] :]
+        return (
+            Bridge.new(dx.reshape(x.shape)),
+            Bridge.new(dw.reshape(shape)) if self.needs(1) else None,
+            Bridge.new(db.reshape(shape)) if self.needs(2) else None,
+        )
+
+    @staticmethod
+    def composite(x: Any, weight: Any, bias: Any, dims: int, eps: float) -> Any:
+        axes = tuple(range(x.data.ndim - dims, x.data.ndim))
+        centred = x - Mean.apply(x, dim=axes, keepdim=True)
+        var = Mean.apply(centred * centred, dim=axes, keepdim=True)
+        y = centred / (var + eps).sqrt()
+        if weight.data.size:
+            y = y * weight
+        return y + bias if bias.data.size else y
+
+

@@ -1,0 +1,275 @@
+"""Functions of one operand: exponentials, roots, activations.
+
+A rule with a kernel of its own uses it in a first-order sweep; under `create_graph` (recording is on) it
+speaks plain ops, so that it can be differentiated again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.modes import mode
+from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op
+from minigrad.ops.elementwise import where
+from minigrad.tape import Bridge, Op
+
+
+def fused_backward(name: str, g: Any, saved: Array) -> Any:
+    """Launch a two-operand backward kernel on contiguous arrays and return the gradient as a tensor."""
+    y = empty(saved.shape, saved.dtype)
+    launch(name, contiguous(converted(g.data, saved.dtype)), saved, y)
+    return Bridge.new(y)
+
+
+class Unary(Op):
+    """y = f(a), integers first made float32"""
+
+    kernel = ""
+
+    def forward(self, a: Array) -> Array:
+        if a.dtype.kind != "f":
+            a = converted(a, FLOAT32)
+        y = empty(a.shape, a.dtype)
+        launch(self.kernel, a, y)
+        return y
+
+
+class FromOutput(Unary):
+    """A function whose derivative is written in its output."""
+
+    keeps = False
+
+    def forward(self, a: Array) -> Array:
+        self.y = y = super().forward(a)
+        return y
+
+
+@op
+class Abs(Unary):
+    """y = |a|; the derivative at 0 is 0"""
+
+    kernel = "abs"
+
+    def forward(self, a: Array) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("abs", a, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * sign(self.saved(0)),)
+
+
+def sign(a: Any) -> Any:
+    """Return -1, 0 or 1 an element; its gradient is zero everywhere, so nothing is recorded.
+
+    >>> import minigrad as mg
+    >>> sign(mg.tensor([-2.0, 0.0, 3.0]))
+    tensor([-1.,  0.,  1.])
+    """
+    y = empty(a.data.shape, a.data.dtype)
+    launch("sign", a.data, y)
+    return Bridge.new(y)
+
+
+@op
+class Exp(FromOutput):
+    """y = e^a"""
+
+    kernel = "exp"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * self.output(self.y),)
+
+
+@op
+class Expm1(FromOutput):
+    """y = e^a - 1, accurate near 0"""
+
+    kernel = "expm1"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * (self.output(self.y) + 1.0),)
+
+
+@op
+class Log(Unary):
+    """y = log a; -inf at 0"""
+
+    kernel = "log"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g / self.saved(0),)
+
+
+@op
+class Log1p(Unary):
+    """y = log(1 + a), accurate near 0"""
+
+    kernel = "log1p"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g / (self.saved(0) + 1.0),)
+
+
+@op
+class Sqrt(FromOutput):
+    """y = sqrt(a); the derivative at 0 is inf"""
+
+    kernel = "sqrt"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g / (self.output(self.y) * 2.0),)
+
+
+@op
+class Sin(Unary):
+    """y = sin a"""
+
+    kernel = "sin"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * Cos.apply(self.saved(0)),)
+
+
+@op
+class Cos(Unary):
+    """y = cos a"""
+
+    kernel = "cos"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (-(g * Sin.apply(self.saved(0))),)
+
+
+@op
+class Tanh(FromOutput):
+    """y = tanh a"""
+
+    kernel = "tanh"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        if mode.recording:
+            y = self.output(self.y)
+            return (g * (1.0 - y * y),)
+        return (fused_backward("tanh_backward", g, self.y),)
+
+
+@op
+class Sigmoid(FromOutput):
+    """y = 1 / (1 + e^-a)"""
+
+    kernel = "sigmoid"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        if mode.recording:
+            y = self.output(self.y)
+            return (g * (y * (1.0 - y)),)
+        return (fused_backward("sigmoid_backward", g, self.y),)
+
+
+@op
+class Erf(Unary):
+    """y = erf a = 2/sqrt(pi) * integral of e^(-t^2) from 0 to a"""
+
+    kernel = "erf"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        return (g * Exp.apply(-(a * a)) * (2 / math.sqrt(math.pi)),)
+
+
+@op
+class Relu(FromOutput):
+    """y = max(a, 0); the derivative at 0 is 0"""
+
+    kernel = "relu"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        if mode.recording:
+            return (where(Bridge.new(self.y > 0), g, 0.0),)
+        return (fused_backward("relu_backward", g, self.y),)
+
+
+class Smooth(Unary):
+    """An activation with a kernel for its derivative in its input, and a composite for any order."""
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (fused_backward(f"{self.kernel}_backward", g, contiguous(floating(self.saved(0).data))),)
+
+
+@op
+class Softplus(Smooth):
+    """y = log(1 + e^a), linear above 20"""
+
+    kernel = "softplus"
+
+    @staticmethod
+    def composite(a: Any) -> Any:
+        linear = a > 20
+        return where(linear, a, Log1p.apply(Exp.apply(where(linear, 0.0, a))))
+
+
+@op
+class Silu(Smooth):
+    """y = a sigmoid(a)"""
+
+    kernel = "silu"
+
+    @staticmethod
+    def composite(a: Any) -> Any:
+        return a * Sigmoid.apply(a)
+
+
+@op
+class Gelu(Smooth):
+    """y = a/2 (1 + erf(a / sqrt 2))"""
+
+    kernel = "gelu"
+
+    @staticmethod
+    def composite(a: Any) -> Any:
+        return a * (Erf.apply(a * math.sqrt(0.5)) + 1.0) * 0.5
+
+
+@op
+class LogSigmoid(Unary):
+    """y = -log(1 + e^-a)"""
+
+    kernel = "logsigmoid"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * Sigmoid.apply(-self.saved(0)),)
+
+
+@op
+class Hardtanh(Op):
+    """y = min(max(a, low), high); the derivative is 1 inside and, unlike clamp's, 0 at the bounds"""
+
+    def forward(self, a: Array, low: float, high: float) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("maximum", a, np.asarray(low, a.dtype), y)
+        launch("minimum", y, np.asarray(high, a.dtype), y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0).data
+        inside = (a > self.meta["low"]) & (a < self.meta["high"])
+        return (where(Bridge.new(inside), g, 0.0),)
+
+
+@op
+class GeluTanh(Unary):
+    """y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))"""
+
+    kernel = "gelu_tanh"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        c = math.sqrt(2 / math.pi)
+        t = Tanh.apply((a + a * a * a * 0.044715) * c)
+        inner = (a * a * (3 * 0.044715) + 1.0) * c
+        return (g * (0.5 * (t + 1.0) + 0.5 * a * (1.0 - t * t) * inner),)

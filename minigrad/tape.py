@@ -1,0 +1,212 @@
+"""The tape: what an op is and how it is recorded; `sweep.py` reads the record backwards.
+
+An op is one class with `forward(self, *arrays, **meta)`, which launches kernels, and `backward(self, grad)`, which speaks
+Tensor operations, so that it can itself be differentiated.  A recorded op *is* the node of the graph: it carries a
+rising number `seq` and one edge an input.  Nodes are owned by the tensors that need them, so an abandoned graph
+is freed by reference counting.
+
+Neither this file nor the ops import Tensor: `tensors.py` sets `new` and `lift` when it is imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.modes import mode, user_line
+
+Array = np.ndarray[Any, Any]
+
+
+def _unset(*_: Any) -> Any:
+    raise RuntimeError("minigrad.tape is used before minigrad.tensors is imported: import minigrad")
+
+
+class Bridge:
+    """What tensors.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one of a number or array."""
+
+    new: Callable[[Array], Any] = staticmethod(_unset)
+    lift: Callable[[Any, Any], Any] = staticmethod(_unset)
+    cast: Callable[[Any, Any], Any] = staticmethod(_unset)
+    reduce_to: Callable[[Any, Any], Any] = staticmethod(_unset)
+    alias: Callable[[Any], Any] = staticmethod(_unset)
+
+
+next_seq = itertools.count(1).__next__
+
+OP, LEAF, SLOT = 0, 1, 2  # what an edge leads to: a node, a leaf tensor, one output of several
+
+
+class Op:
+    """One operation and, once recorded, one node of the graph.
+
+    keeps: whether the inputs are needed in backward; they are then reached with `self.saved(i)`, which checks their version.
+    view: the output shares memory with the first input.
+    several: `forward` returns a tuple of arrays and `backward` gets one gradient or None for each.
+    composite: the same mathematics in plain ops; what a fused op is differentiated through under `create_graph=True`.
+    """
+
+    keeps = True
+    view = False
+    several = False
+    composite: Any = None
+
+    kind = OP
+    seq = 0
+    edges: list[Any] | None = None
+    inputs: tuple[Any, ...] = ()
+    versions: tuple[int, ...] | None = None
+    checksums: list[int] | None = None
+    hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+    where: str | None = None
+    output_cell: list[Any] | None = None
+    shape: Any
+    dtype: Any
+    meta: dict[str, Any]
+
+    def forward(self, *arrays: Any, **meta: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *grads: Any) -> tuple[Any, ...]:
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @classmethod
+    def apply(cls, *inputs: Any, **meta: Any) -> Any:
+        """Run the op on tensors and record it where a gradient may be asked for."""
+        op = cls()
+        data = op.forward(*[t.data for t in inputs], **meta)
+        if cls.several:
+            return op._several(inputs, meta, data)
+        out = Bridge.new(data)
+        if cls.view:
+            share(inputs[0], out)
+        if mode.recording:
+            for t in inputs:
+                if t.requires_grad:
+                    op.record(inputs, meta, data)
+                    out.requires_grad = True
+                    out.node = op
+                    break
+            if mode.tape is not None:
+                mode.tape._add(op, inputs, (out,))
+        return out
+
+    def _several(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]) -> tuple[Any, ...]:
+        outs = tuple(Bridge.new(d) for d in data)
+        if self.view:
+            for out in outs:
+                share(inputs[0], out)
+        if mode.recording:
+            if any(t.requires_grad for t in inputs):
+                self.record(inputs, meta, data[0])
+                self.count = len(outs)
+                for i, out in enumerate(outs):
+                    if out.data.dtype.kind == "f":
+                        out.requires_grad = True
+                        out.node = Slot(self, i, out.data)
+            if mode.tape is not None:
+                mode.tape._add(self, inputs, outs)
+        return outs
+
+    def record(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: Array) -> None:
+        """Become a node: take a number, and an edge to whatever each input is a function of *now*."""
+        self.seq = next_seq()
+        self.shape = data.shape
+        self.dtype = data.dtype
+        self.meta = meta
+        edges: list[Any] = []
+        for t in inputs:
+            if t.requires_grad:
+                edges.append(t.node or t)
+            else:
+                edges.append(None)
+            if t.cell is not None:
+                if t.base is not None:
+                    check_view(t)
+                if self.versions is None:
+                    self.versions = tuple([0 if u.cell is None else u.cell[0] for u in inputs])
+        self.edges = edges
+        if self.keeps:
+            self.inputs = inputs
+        if mode.anomaly:
+            self.where = user_line()
+            self.checksums = [checksum(t.data) for t in inputs]
+
+    def saved(self, i: int) -> Any:
+        """Return input `i` as it was at record time; an input written to since raises."""
+        t = self.inputs[i]
+        cell = t.cell
+        if cell is not None and cell[0] != (self.versions[i] if self.versions is not None else 0):
+            raise RuntimeError(
+                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, but it was changed in place"
+                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
+            )
+        if self.checksums is not None and self.checksums[i] != checksum(t.data):
+            raise RuntimeError(
+                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, but its memory was written"
+                " through numpy() or another alias since; copy the array before writing to it"
+            )
+        return t
+
+    def output(self, data: Array) -> Any:
+        """Return the op's own output, saved as `data`, as a tensor that is a function of the inputs."""
+        t = Bridge.new(data)
+        t.requires_grad = True
+        t.node = self
+        return t
+
+    def needs(self, i: int) -> bool:
+        """Say whether a gradient for input `i` is asked for."""
+        return self.edges is not None and self.edges[i] is not None
+
+    def release(self) -> None:
+        """Drop all that was saved; a second sweep over this node raises."""
+        self.__dict__.clear()
+
+
+class Slot:
+    """One output of an op that has several: where its gradient goes."""
+
+    __slots__ = ("dtype", "index", "op", "shape")
+    kind = SLOT
+
+    def __init__(self, op: Op, index: int, data: Array) -> None:
+        self.op, self.index, self.shape, self.dtype = op, index, data.shape, data.dtype
+
+
+def name_of(op: Op) -> str:
+    """Return the op's name, with the line of the user's code where that is known."""
+    return type(op).__name__ + (f" (recorded at {op.where})" if op.where else "")
+
+
+def checksum(data: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).reshape(-1)) if data.size else 0
+
+
+# ---------------------------------------------------------------- versions and views
+def cell_of(t: Any) -> list[Any]:
+    """Return the tensor's version cell `[count, where it was last changed]`, made at first need."""
+    if t.cell is None:
+        t.cell = [0, ""]
+    return t.cell  # type: ignore[no-any-return]
+
+
+def share(source: Any, out: Any) -> None:
+    """Mark `out` as a view of `source`: one version cell for both."""
+    if out.data is source.data or np.may_share_memory(out.data, source.data):
+        out.cell = cell_of(source)
+        out.base = source if source.base is None else source.base
+        out.seen = out.cell[0]
+
+
+def check_view(t: Any) -> None:
+    """Refuse a view whose base was changed in place after the view was taken, where a gradient flows."""
+    if t.seen != t.cell[0] and (t.requires_grad or t.base.requires_grad):
+        raise RuntimeError(
+            f"a view of shape {t.data.shape} is used after its base was changed in place {t.cell[1]};"
+            " its gradient would miss that change: take the view again"
+        )

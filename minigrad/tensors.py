@@ -1,0 +1,429 @@
+"""Tensor: an array that remembers how it was computed.  Every operator is one line over an op."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minigrad import printing
+from minigrad.backend import CPU_DEVICE, Device, empty, launch
+from minigrad.dtypes import DTYPES, DType, numpy_dtype
+from minigrad.inplace import InPlace
+from minigrad.methods import Methods
+from minigrad.modes import mode, user_line
+from minigrad.ops import elementwise, index, linalg, reduce
+from minigrad.ops.common import converted
+from minigrad.sweep import backward, owned
+from minigrad.tape import LEAF, Bridge, cell_of, share
+
+Array = np.ndarray[Any, Any]
+
+
+class Tensor(Methods, InPlace):
+    """An n-dimensional array on the tape.
+
+    data: a NumPy array, kept without a copy.  requires_grad: floating arrays only.
+    `Tensor(array)` wraps; `minigrad.tensor(values)` copies and converts.
+
+    >>> import numpy as np
+    >>> x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.], dtype=minigrad.float64)
+    """
+
+    kind = LEAF  # what an edge that leads to a tensor leads to
+    data: Array
+    grad: Tensor | None = None
+    requires_grad: bool = False
+    node: Any = None
+    cell: list[Any] | None = None  # [version, where it was last changed], shared by all views of one memory
+    base: Tensor | None = None
+    seen: int = 0
+    hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+
+    __array_priority__ = 1000  # ndarray + Tensor asks Tensor
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        array = data.data if isinstance(data, Tensor) else data
+        if not isinstance(array, np.ndarray):
+            raise TypeError(
+                f"Tensor: expected a NumPy array, got {type(data).__name__}; use minigrad.tensor(...) for numbers and lists"
+            )
+        numpy_dtype(array.dtype)
+        self.data = array
+        if requires_grad:
+            self.requires_grad_()
+
+    # ------------------------------------------------------------ what it is
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> DType:
+        return DTYPES[self.data.dtype]
+
+    @property
+    def device(self) -> Device:
+        return CPU_DEVICE
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The op that made this tensor, or None for a leaf."""
+        return getattr(self.node, "op", self.node)
+
+    @property
+    def _version(self) -> int:
+        return 0 if self.cell is None else self.cell[0]
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        return self.permute(*range(self.data.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        return linalg.swapped(self)  # type: ignore[no-any-return]
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or one size of it."""
+        return self.data.shape if dim is None else self.data.shape[dim]
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.data.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.data.size
+
+    def is_contiguous(self) -> bool:
+        """Return whether the elements lie in C order without gaps."""
+        return bool(self.data.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Return whether the dtype is a float."""
+        return self.data.dtype.kind == "f"
+
+    def __len__(self) -> int:
+        if self.data.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.data.ndim == 0:
+            raise TypeError("a 0-d tensor cannot be iterated over; .item() gives its number")
+        return (self[i] for i in range(len(self.data)))
+
+    def __repr__(self) -> str:
+        return printing.describe(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+
+    __hash__ = object.__hash__
+
+    # ------------------------------------------------------------ numbers and arrays out
+    def item(self) -> Any:
+        """Return the one element as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item: expected one element, got shape {self.shape}; use tolist() or reduce it first")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def numpy(self) -> Array:
+        """Return the memory itself as an array.  A write to it is not seen by the tape (`detect_anomaly` catches it)."""
+        if self.requires_grad:
+            raise RuntimeError("numpy: the tensor requires grad, an array cannot; use .detach().numpy()")
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        a = self.numpy()
+        if dtype is not None and np.dtype(dtype) != a.dtype:
+            if copy is False:
+                raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ValueError(f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()")
+        return bool(self.data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.data.dtype.kind not in "iub":
+            raise TypeError(f"only an integer tensor can be an index, got {self.data.dtype}")
+        return int(self.item())
+
+    def __contains__(self, x: Any) -> bool:
+        return bool((self == x).any())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.node is not None:
+            raise RuntimeError("deepcopy: only leaves can be copied deeply; use .detach().clone()")
+        copy = type(self).__new__(type(self))
+        copy.data = self.data.copy()
+        copy.requires_grad = self.requires_grad
+        copy.grad = None if self.grad is None else new(self.grad.data.copy())
+        memo[id(self)] = copy
+        return copy
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.node is not None:
+            raise RuntimeError("pickle: only leaves can be pickled; use .detach() first")
+        return (type(self), (self.data, self.requires_grad))
+
+    # ------------------------------------------------------------ gradients
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for a gradient, or not, in place; floating leaves only."""
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"requires_grad: only floating tensors have gradients, got {self.data.dtype}; use .float()")
+        if not requires_grad and self.node is not None:
+            raise RuntimeError("requires_grad_(False) on a computed tensor; use .detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor into `.grad` of the leaves it is a function of.
+
+        gradient: d(loss)/d(self), implied to be 1 for a single number.  retain_graph: keep what is saved for another
+        sweep.  create_graph: record the sweep, so that the gradients can be differentiated.  inputs: only these.
+
+        Raises: RuntimeError over a graph that an earlier sweep freed, and for a saved value changed in place since.
+        """
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """Return the same memory off the tape."""
+        t = new(self.data)
+        share(self, t)
+        t.base = None
+        return t
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of this computed tensor in the next sweeps."""
+        if self.node is None:
+            return
+        ref = weakref.ref(self)
+
+        def keep(g: Tensor) -> None:
+            t = ref()
+            if t is not None:
+                t.grad = owned(g, {id(g.data)}) if t.grad is None else t.grad + g
+
+        self._node_hooks().append(keep)
+
+    def _node_hooks(self) -> list[Callable[[Tensor], Any]]:
+        op = self.grad_fn
+        if op.hooks is None:
+            op.hooks = {}
+        return op.hooks.setdefault(getattr(self.node, "index", 0), [])  # type: ignore[no-any-return]
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces it."""
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require grad, so no gradient will come")
+        if self.node is not None:
+            held = self._node_hooks()
+            held.append(hook)
+            return Handle(lambda: held.remove(hook) if hook in held else None)
+        if self.hooks is None:
+            self.hooks = {}
+        hooks = self.hooks
+        key = max(hooks, default=-1) + 1
+        hooks[key] = hook
+        return Handle(lambda: hooks.pop(key, None))
+
+    def bump(self, where: str = "") -> None:
+        """Count a write to `data` made outside the ops, so that a stale saved value is noticed."""
+        cell = self.cell
+        if cell is None:
+            cell = cell_of(self)
+        cell[0] += 1
+        cell[1] = where
+
+    # ------------------------------------------------------------ indexing
+    def __getitem__(self, i: Any) -> Tensor:
+        return index.Index.apply(self, index=index.plain(i))  # type: ignore[no-any-return]
+
+    def __setitem__(self, i: Any, value: Any) -> None:
+        where = index.plain(i)
+        value = value if isinstance(value, Tensor) else lift(value, self)
+        if mode.recording and (self.requires_grad or value.requires_grad):
+            self._write(index.IndexSet, value, index=where)
+            return
+        index.assign(self.data, value.data, where)
+        self.bump(f"at {user_line()}")
+
+    # ------------------------------------------------------------ operators
+    def __add__(self, o: Any) -> Tensor:
+        return elementwise.Add.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+    def __sub__(self, o: Any) -> Tensor:
+        return elementwise.Sub.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+    def __mul__(self, o: Any) -> Tensor:
+        return elementwise.Mul.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+    def __truediv__(self, o: Any) -> Tensor:
+        return elementwise.Div.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+    def __pow__(self, o: Any) -> Tensor:
+        return elementwise.power(self, o)  # type: ignore[no-any-return]
+
+    def __matmul__(self, o: Any) -> Tensor:
+        return linalg.matmul(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Tensor:
+        return elementwise.Neg.apply(self)  # type: ignore[no-any-return]
+
+    def __abs__(self) -> Tensor:
+        return elementwise.Abs.apply(self)  # type: ignore[no-any-return]
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, o: Any) -> Tensor:
+        return elementwise.Sub.apply(lift(o, self), self)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, o: Any) -> Tensor:
+        return elementwise.Div.apply(lift(o, self), self)  # type: ignore[no-any-return]
+
+    def __rpow__(self, o: Any) -> Tensor:
+        return elementwise.Pow.apply(lift(o, self), self)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, o: Any) -> Tensor:
+        return linalg.matmul(lift(o, self), self)  # type: ignore[no-any-return]
+
+    def __eq__(self, o: object) -> Tensor:  # type: ignore[override]
+        return elementwise.compare("eq", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __ne__(self, o: object) -> Tensor:  # type: ignore[override]
+        return elementwise.compare("ne", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __lt__(self, o: Any) -> Tensor:
+        return elementwise.compare("lt", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __le__(self, o: Any) -> Tensor:
+        return elementwise.compare("le", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __gt__(self, o: Any) -> Tensor:
+        return elementwise.compare("gt", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __ge__(self, o: Any) -> Tensor:
+        return elementwise.compare("ge", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __invert__(self) -> Tensor:
+        return elementwise.test("logical_not", self.bool())  # type: ignore[no-any-return]
+
+    def __and__(self, o: Any) -> Tensor:
+        return elementwise.logical("logical_and", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def __or__(self, o: Any) -> Tensor:
+        return elementwise.logical("logical_or", self, lift(o, self))  # type: ignore[no-any-return]
+
+    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """See `minigrad.max`."""
+        return reduce.max(self, dim, keepdim)
+
+    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """See `minigrad.min`."""
+        return reduce.min(self, dim, keepdim)
+
+
+class Handle:
+    """What `register_hook` returns: `remove()` takes the hook away."""
+
+    def __init__(self, remove: Callable[[], Any]) -> None:
+        self._remove = remove
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._remove()
+
+
+# ---------------------------------------------------------------- what the tape needs of this file
+make = object.__new__
+
+
+def new(array: Array) -> Tensor:
+    """Return a plain Tensor around `array`, unchecked."""
+    t: Tensor = make(Tensor)
+    t.data = array
+    return t
+
+
+FLOAT32 = np.dtype(np.float32)
+INT64 = np.dtype(np.int64)
+
+
+def lift(x: Any, like: Any) -> Tensor:
+    """Return `x`, a number or an array, as a tensor that goes with `like`: a number takes its dtype where the kind fits."""
+    if x.__class__ is float:
+        dtype = like.data.dtype if like is not None and like.data.dtype.kind == "f" else FLOAT32
+    elif x.__class__ is int:
+        dtype = like.data.dtype if like is not None and like.data.dtype.kind in "fiu" else INT64
+    elif isinstance(x, Tensor):
+        return x
+    elif isinstance(x, bool):
+        dtype = np.dtype(bool)
+    else:
+        array = np.asarray(x)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"expected a tensor, a number or an array, got {type(x).__name__}: {x!r:.60}")
+        numpy_dtype(array.dtype)
+        return new(array)
+    return new(np.array(x, dtype))
+
+
+def cast(t: Any, dtype: Any) -> Tensor:
+    """Return `t` in `dtype`, recorded where recording is on."""
+    if mode.recording and t.requires_grad:
+        return elementwise.Cast.apply(t, dtype=dtype)  # type: ignore[no-any-return]
+    return new(converted(t.data, dtype))
+
+
+def copied(t: Any) -> Tensor:
+    """Return a copy of the memory, off the tape."""
+    y = empty(t.data.shape, t.data.dtype)
+    launch("copy", t.data, y)
+    return new(y)
+
+
+Bridge.new = new
+Bridge.lift = lift
+Bridge.cast = cast
+Bridge.reduce_to = reduce.reduce_to
+Bridge.alias = elementwise.Identity.apply
