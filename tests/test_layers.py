@@ -26,6 +26,7 @@ LAYERS = (
     "methods",
     "inplace",
     "tensors",
+    "creation",
     "autodiff",
     "checking",
     "nn",
