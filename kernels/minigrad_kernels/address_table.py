@@ -9,7 +9,7 @@ kernel learns from `like`, an empty array.  All are C-contiguous, and no two arr
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,9 +85,28 @@ def store_at(typingctx, address, index, value, region):
 
 
 # ---------------------------------------------------------------- tables from outside
-def address(array: Array) -> int:
-    """Return where an array's first element is."""
+# The data pointer is the first field of NumPy's array object (`PyArrayObject_fields`, a part of its
+# stable C interface).  Reading it there takes 0.09 us, `array.ctypes.data` 0.8, and an optimizer
+# asks for each gradient's at each step.
+HEADER = object.__basicsize__
+_number_at = ctypes.c_ssize_t.from_address
+
+
+def _stated_address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
+
+
+def _read_address(array: Array) -> int:
+    return _number_at(id(array) + HEADER).value
+
+
+def _choose_address() -> Callable[[Array], int]:
+    probes = [np.zeros(2), np.zeros((3, 4), np.float32)[1:]]
+    same = all(_read_address(probe) == _stated_address(probe) for probe in probes)
+    return _read_address if same else _stated_address
+
+
+address = _choose_address()
 
 
 def build_table(rows: Sequence[tuple[Array, ...]], groups: Sequence[int] | None = None) -> Array:

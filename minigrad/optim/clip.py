@@ -1,0 +1,133 @@
+"""Clipping of gradients, between backward() and step()."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.optim.slots import contiguous
+from minigrad.tensors import Tensor
+from minigrad_kernels.address_table import build_table
+
+Array = np.ndarray[Any, Any]
+
+
+def _gradients(parameters: Iterable[Tensor] | Tensor, caller: str) -> list[Tensor]:
+    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"{caller}: expected tensors, got {type(p).__name__}; pass model.parameters()"
+            )
+    return [p.grad for p in found if p.grad is not None]
+
+
+class _Work:
+    """Gradients sorted by dtype, each with its address table; what is not contiguous is copied."""
+
+    def __init__(self, grads: list[Tensor]) -> None:
+        self.grads = grads
+        by_dtype: dict[Any, list[Array]] = {}
+        self.copied: list[tuple[Array, Array]] = []
+        for grad in grads:
+            array = contiguous(grad.data)
+            if array is not grad.data:
+                self.copied.append((grad.data, array))
+            by_dtype.setdefault(array.dtype, []).append(array)
+        self.held = by_dtype
+        self.tables = [
+            (build_table([(a, a) for a in arrays]), np.empty(0, dtype))
+            for dtype, arrays in by_dtype.items()
+        ]
+
+    def finish(self) -> None:
+        """Write copies back, and mark all gradients as written."""
+        for target, array in self.copied:
+            target[...] = array
+        for grad in self.grads:
+            grad.bump()
+
+
+def clip_grad_norm_(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients together to a norm of at most max_norm; return their norm before.
+
+    norm = (sum |g|^norm_type)^(1/norm_type);  g = g min(1, max_norm / (norm + 1e-6))
+
+    Shape: returns a tensor of shape ().
+    parameters: those whose .grad is None are left out.  max_norm: >= 0.
+    norm_type: > 0, math.inf for the largest |g|.
+    error_if_nonfinite: raise where the norm is NaN or infinite, and change nothing; otherwise such
+        a norm makes NaN gradients, so that it cannot go unseen.
+    Raises: ValueError for options out of range, RuntimeError as said.
+    Source: Pascanu, Mikolov and Bengio 2013, Algorithm 1; the norm is summed in float64.
+
+    >>> import minigrad as mg
+    >>> w = mg.tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> clip_grad_norm_([w], max_norm=1.0).item()
+    10.0
+    >>> [round(x, 4) for x in w.grad.tolist()]
+    [0.6, 0.8]
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: expected max_norm >= 0, got {max_norm!r}")
+    order = float(norm_type)
+    if not order > 0:
+        raise ValueError(f"clip_grad_norm_: expected norm_type > 0 or math.inf, got {norm_type!r}")
+    work = _Work(_gradients(parameters, "clip_grad_norm_"))
+    norm = np.zeros(1)
+    parts = []
+    for table, like in work.tables:
+        backend.launch("grad_norm", table, order, like, norm)
+        parts.append(float(norm[0]))
+    if len(parts) > 1:
+        norm[0] = _combine(parts, order)
+    if error_if_nonfinite and not np.isfinite(norm[0]):
+        raise RuntimeError(
+            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm[0]};"
+            " find out where it comes from, or pass error_if_nonfinite=False to go on with NaN"
+        )
+    for table, like in work.tables:
+        backend.launch("grad_scale", table, norm, float(max_norm), like)
+    work.finish()
+    dtype = np.result_type(*work.held) if work.held else np.float32
+    return Tensor(norm.astype(dtype).reshape(()))
+
+
+def _combine(parts: list[float], order: float) -> float:
+    """Return the norm of norms, NaN where one is."""
+    if any(math.isnan(part) for part in parts):
+        return math.nan
+    if order == math.inf:
+        return max(parts)
+    return float(np.sum(np.array(parts) ** order) ** (1 / order))
+
+
+def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+    """Clamp every gradient to [-clip_value, clip_value]; a NaN stays one.
+
+    parameters: those whose .grad is None are left out.  clip_value: >= 0.
+    Raises: ValueError for a negative clip_value.
+
+    >>> import minigrad as mg
+    >>> w = mg.tensor([3.0, -4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> clip_grad_value_([w], 7.0)
+    >>> w.grad.tolist()
+    [6.0, -7.0]
+    """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: expected clip_value >= 0, got {clip_value!r}")
+    work = _Work(_gradients(parameters, "clip_grad_value_"))
+    for table, like in work.tables:
+        backend.launch("grad_clamp", table, float(clip_value), like)
+    work.finish()

@@ -1,0 +1,260 @@
+"""The base of all optimizers: parameter groups, state by name, one launch for all parameters.
+
+A subclass says three things: which hyperparameters a group has (`options`), which kernel steps it
+and what that keeps for each parameter (`rule`), and what it refuses (`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.modes import enable_grad
+from minigrad.optim.slots import Launch, Slot, as_pair, contiguous, load_state, save_state
+from minigrad.tensors import Tensor
+from minigrad_kernels.address_table import INDEX, build_table
+
+Array = np.ndarray[Any, Any]
+Group = dict[str, Any]
+NON_NEGATIVE = {"alpha", "eps", "lr", "lr_decay", "momentum", "momentum_decay", "weight_decay"}
+
+
+class Optimizer:
+    """What every optimizer is; use one of its subclasses.
+
+    params: tensors, (name, tensor) pairs as `model.named_parameters()` gives them, or dicts with
+        "params" holding either and options that differ from the defaults.  With names, the state is
+        saved by name, else by position.
+    defaults: the options of groups that do not set them.
+    Raises: TypeError or ValueError for what is no list of floating leaf tensors, for a parameter or
+        a name given twice, and for options out of range.
+    """
+
+    states: tuple[str, ...] = ()  # all state that any rule of this class keeps
+    scalars: tuple[str, ...] = ()  # those that are one float64 a parameter, not an array
+
+    def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self._slots: list[Slot] = []
+        self._steps = np.zeros(0, np.int64)
+        self._step_count = 0
+        self._forget()
+        if isinstance(params, Tensor):
+            raise TypeError(
+                f"{self._kind}: expected an iterable of tensors, got one tensor of shape"
+                f" {tuple(params.shape)}; put it in a list"
+            )
+        given = list(params)
+        if not given:
+            raise ValueError(
+                f"{self._kind}: expected at least one parameter, got none; a generator such as"
+                " model.parameters() can be read only once"
+            )
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    # ------------------------------------------------------------ what a subclass says
+    def options(self, group: Group) -> tuple[float, ...]:
+        """Return the group's hyperparameters in the order of the kernel's columns."""
+        raise NotImplementedError(f"{self._kind} has no options")
+
+    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
+        """Return the kernel that steps the group, and the names of its state arrays."""
+        raise NotImplementedError(f"{self._kind} has no rule")
+
+    def check(self, group: Group) -> None:
+        """Raise a ValueError for options out of range."""
+        for name in NON_NEGATIVE & group.keys():
+            if not group[name] >= 0:
+                raise ValueError(f"{self._kind}: expected {name} >= 0, got {group[name]!r}")
+        betas = group.get("betas", ())
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{self._kind}: expected betas in [0, 1), got {betas!r}")
+
+    def fresh(self, name: str, param: Tensor, group: Group) -> Array:
+        """Return a state array as it is before the first step."""
+        array: Array = backend.empty(param.data.shape, param.data.dtype)
+        array[...] = 0
+        return array
+
+    @property
+    def _kind(self) -> str:
+        return type(self).__name__
+
+    # ------------------------------------------------------------ parameters
+    def add_param_group(self, group: Group) -> None:
+        """Add parameters with options of their own, say when layers are unfrozen during training.
+
+        group: {"params": tensors or (name, tensor) pairs, and options}; the defaults fill it up.
+        """
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(
+                f'{self._kind}: expected every group to be a dict with "params", got'
+                f" {type(group).__name__}; do not mix groups with plain tensors"
+            )
+        entries = group["params"]
+        entries = [entries] if isinstance(entries, Tensor) else list(entries)
+        pairs = [as_pair(self._kind, entry) for entry in entries]
+        new = {**self.defaults, **group, "params": [p for _, p in pairs]}
+        self.check(new)
+        slots = self._new_slots(pairs)
+        self._slots += slots
+        self._steps = np.append(self._steps, np.zeros(len(slots), np.int64))
+        self.param_groups.append(new)
+        self._forget()
+
+    def _new_slots(self, pairs: list[tuple[str | None, Tensor]]) -> list[Slot]:
+        """Name the parameters of a new group; refuse one, or a name, that is there already."""
+        slots: list[Slot] = []
+        by_id = {id(slot.param): slot.name for slot in self._slots}
+        names = set(by_id.values())
+        named = {slot.named for slot in self._slots}
+        for i, (name, p) in enumerate(pairs, len(self._slots)):
+            label = str(i) if name is None else name
+            if id(p) in by_id:
+                raise ValueError(
+                    f"{self._kind}: one parameter of shape {tuple(p.shape)} is listed twice, as"
+                    f" {by_id[id(p)]!r} and as {label!r}; it would be stepped twice: list it once"
+                )
+            if label in names:
+                raise ValueError(f"{self._kind}: two parameters have the name {label!r}")
+            named.add(name is not None)
+            if len(named) == 2:
+                raise ValueError(
+                    f"{self._kind}: some parameters have a name and some have none; pass all from"
+                    " named_parameters() or all from parameters()"
+                )
+            by_id[id(p)] = label
+            names.add(label)
+            slots.append(Slot(label, name is not None, p, len(self.param_groups), p.data.shape))
+        return slots
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients; the next backward() then starts from nothing.
+
+        set_to_none: False fills them with zeros instead: step() then sees a gradient of zero where
+            there would be none, and weight decay and momentum still act.
+        """
+        for slot in self._slots:
+            grad = slot.param.grad
+            if set_to_none:
+                slot.param.grad = None
+            elif grad is not None:
+                grad.data[...] = 0
+                grad.bump()
+
+    # ------------------------------------------------------------ the step
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient, in one launch; leave the others alone whole.
+
+        closure: computes the loss and its gradients anew; what it returns is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        self._read_options()
+        active = [i for i, slot in enumerate(self._slots) if slot.param.grad is not None]
+        if active != self._active or not self._gather():
+            self._plan(active)
+            self._gather()
+        for launch in self._launches:
+            launch.run(self._hyper, self._steps)
+        self._step_count += 1
+        return loss
+
+    def _forget(self) -> None:
+        """Drop what was prepared for launches; the next step prepares it anew."""
+        self._rows: list[tuple[float, ...]] = []
+        self._rules: list[tuple[str, tuple[str, ...]]] = []
+        self._active: list[int] | None = None
+        self._launches: list[Launch] = []
+
+    def _gather(self) -> bool:
+        """Bring all tables up to date; False where a parameter's memory is another than before."""
+        return all(launch.gather() for launch in self._launches)
+
+    def _read_options(self) -> None:
+        """Take over the groups' options, which anyone may have edited since the last step."""
+        rows = [self.options(group) for group in self.param_groups]
+        if rows == self._rows:
+            return
+        for group in self.param_groups:
+            self.check(group)
+        rules = [self.rule(group) for group in self.param_groups]
+        if rules != self._rules:
+            self._forget()
+            self._rules = rules
+            self._hyper = np.array(rows, np.float64)
+        else:
+            self._hyper[...] = rows
+        self._rows = rows
+
+    def _plan(self, active: list[int]) -> None:
+        """Sort the parameters with a gradient into launches: one for each dtype and kernel."""
+        members: dict[tuple[str, Any], list[int]] = {}
+        for i in active:
+            slot = self._slots[i]
+            kernel, states = self._rules[slot.group]
+            self._prepare(slot, states)
+            members.setdefault((kernel, slot.param.data.dtype), []).append(i)
+        self._launches = []
+        for (kernel, _), indices in members.items():
+            slots = [self._slots[i] for i in indices]
+            _, states = self._rules[slots[0].group]
+            buffers = [contiguous(slot.param.data) for slot in slots]
+            rows = [
+                (buffer, buffer, *(slot.arrays[name] for name in states))
+                for slot, buffer in zip(slots, buffers, strict=True)
+            ]
+            table = build_table(rows, [slot.group for slot in slots])
+            table[:, INDEX] = indices
+            self._launches.append(Launch(kernel, table, slots, buffers))
+        self._active = active
+
+    def _prepare(self, slot: Slot, states: tuple[str, ...]) -> None:
+        """Make a parameter's state where it is missing, and follow a change of its dtype."""
+        data = slot.param.data
+        if data.shape != slot.shape:
+            raise ValueError(
+                f"{self._kind}: parameter {slot.name!r} has shape {data.shape} now, but had"
+                f" {slot.shape} when the optimizer was made; make a new optimizer"
+            )
+        for name in states:
+            if name not in slot.arrays:
+                slot.arrays[name] = self.fresh(name, slot.param, self.param_groups[slot.group])
+            elif name not in self.scalars:
+                slot.arrays[name] = slot.arrays[name].astype(data.dtype, copy=False)
+
+    # ------------------------------------------------------------ state
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state: `{"optimizer", "step_count", "state", "param_groups"}`.
+
+        state: by parameter name, its step count and its tensors.  param_groups: the options, and
+        the names of the parameters.  **Ours:** a snapshot, which later steps do not change, with
+        names instead of positions where the optimizer was given names.
+        """
+        return save_state(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state, options included, once all of it has been checked.
+
+        Raises: ValueError that lists what is missing, what is not known and what has another shape;
+            nothing has been changed then.
+        """
+        load_state(self, state)
+        self._forget()
+
+    def __repr__(self) -> str:
+        lines = [f"{self._kind} ("]
+        for i, group in enumerate(self.param_groups):
+            count = sum(p.data.size for p in group["params"])
+            lines.append(f"  group {i}: {len(group['params'])} tensors, {count:,} numbers")
+            options = {k: v for k, v in group.items() if k != "params"}
+            lines.append("    " + ", ".join(f"{k}={v!r}" for k, v in options.items()))
+        return "\n".join([*lines, ")"])
