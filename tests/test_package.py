@@ -23,7 +23,7 @@ with event.install_recorder("numba:compile") as recorder:
     import minigrad
 compiled = [str(e.data["dispatcher"]) for _, e in recorder.buffer if e.is_start]
 assert not compiled, f"import minigrad compiles {compiled}"
-heavy = {"matplotlib", "sklearn", "pandas", "scipy", "torch", "jax"} & set(sys.modules)
+heavy = {"matplotlib", "sklearn", "pandas", "torch", "jax"} & set(sys.modules)
 assert not heavy, f"import minigrad imports {sorted(heavy)}"
 """
 
