@@ -27,6 +27,7 @@ LAYERS = (
     "inplace",
     "tensors",
     "creation",
+    "functions",
     "autodiff",
     "checking",
     "nn",
