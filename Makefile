@@ -24,14 +24,16 @@ $(BIN)/python:
 	    echo "minigrad needs Python 3.11 to 3.13, but '$(PYTHON)' is" \
 	        "$$($(PYTHON) --version 2>&1 || true). Choose another: make PYTHON=python3.12 ..." >&2; \
 	    exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(PIP) --editable .
+	@echo "Installing minigrad and what it needs into $(VENV) ..."
+	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(PIP) --editable ".[dev]"
+	@echo "Installing minigrad and its development tools into $(VENV) ..."
+	@$(PIP) --editable ".[dev]"
 	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed

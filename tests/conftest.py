@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# Scripts that write golden files need torch or scikit-learn; collecting their doctests imports them.
+# Scripts that write golden files need torch or scikit-learn, and collecting doctests imports them.
 collect_ignore_glob = ["*/make_*.py"]
 
 # Examples are the same in every run, and a slow first call (a compilation) is no failure.
