@@ -21,11 +21,19 @@ MODULES = (
 )
 
 
+def is_ours(value: object, name: str) -> bool:
+    """Tell a name of the API from the helpers and inner modules that a namespace also holds."""
+    if isinstance(value, ModuleType):
+        return value.__name__ in MODULES
+    return name != "annotations" and getattr(value, "__module__", "minigrad").startswith("minigrad")
+
+
 def public_names(module: ModuleType) -> list[str]:
     """Return the sorted public names of a module: its __all__, else what a user sees in it."""
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
-    return sorted(n for n in vars(module) if not n.startswith("_") and n != "annotations")
+    names = vars(module).items()
+    return sorted(n for n, value in names if not n.startswith("_") and is_ours(value, n))
 
 
 def listing() -> list[str]:
