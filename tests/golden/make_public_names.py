@@ -18,6 +18,7 @@ MODULES = (
     "minigrad.nn.init",
     "minigrad.optim",
     "minigrad.optim.lr_scheduler",
+    "minigrad.train",
 )
 
 
