@@ -6,7 +6,7 @@ With log p = log_softmax(x), smoothing e and class weights w (1 where there are 
     dx = scale * ((1 - e) * w[t] * (p - onehot(t)) + e / C * (p * sum w - w))
 
 and both are 0 where t == ignore_index.  Backward makes p again from the row's logsumexp: no (N, C)
-array is kept.  `logsum` is best float64: rounded to float32, a logsumexp of 1e4 costs 5e-4 of p.
+array is kept.  `logsum` should be float64: rounded to float32, one of 1e4 costs 5e-4 of p.
 
 Shapes: x, dx: (N, C) C-contiguous logits; target: (N,) int64 in [0, C) or ignore_index; weight: (C,)
 or (0,) for none; loss, scale, logsum: (N,).
@@ -120,7 +120,7 @@ def backward_row(scale, x, target, weight, ignore_index, smooth, total, logsum, 
         out[:] = 0
         return
     kind = x.dtype.type
-    # logsum in two parts: row - high is exact where it matters, and low is what float32 cannot hold of it.
+    # logsum in two parts: row - high is exact where it matters, low is what float32 cannot hold.
     high = kind(logsum[i])
     low = kind(logsum[i] - np.float64(high))
     picked = weight[t] if weight.size else kind(1)
@@ -135,7 +135,7 @@ def backward_row(scale, x, target, weight, ignore_index, smooth, total, logsum, 
         part = scale[i] * each
         for c in range(row.size):
             out[c] = factor * exponential((row[c] - high) - low) - part
-    # At the target p - 1 is formed before it is scaled: near p = 1 the difference of products would cancel.
+    # At the target p - 1 comes before the scaling: near p = 1 a difference of products cancels.
     p = exponential((row[t] - high) - low)
     rest = each * (p * kind(total) - (weight[t] if weight.size else kind(1)))
     out[t] = scale[i] * (picked * (p - kind(1)) + rest)

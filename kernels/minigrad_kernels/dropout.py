@@ -1,7 +1,7 @@
-"""Dropout: y[i] = x[i] * scale where word(i) >= p * 2^32, else 0 (also for an infinite or NaN x[i]).
+"""Dropout: y[i] = x[i] * scale where word(i) >= p * 2^32, else 0 (for an infinite or NaN x[i] too).
 
-The mask is a function of (seed, stream, call, i) alone (`philox.py`): backward is the same kernel on dy, nothing
-is stored.  Inverted scaling passes scale = 1 / (1 - p), classical scaling 1.
+The mask is a function of (seed, stream, call, i) alone (`philox.py`): backward is the same kernel
+on dy, and nothing is stored.  Inverted scaling passes scale = 1 / (1 - p), classical scaling 1.
 
 Shapes: x, y: any one shape, C-contiguous; call: (1,) int64.
 Source: Srivastava et al., "Dropout" (JMLR 2014).
@@ -30,27 +30,25 @@ def dropout_reference(
 
 
 @jit()
-def dropout_range(x, threshold, scale, low, high, stream, call, first, last, y):
-    """Drop elements first to last, both multiples of SEGMENT but for the end of the array."""
-    words = np.empty(SEGMENT, np.uint32)
+def dropout_segment(x, least, factor, words, y):
+    for i in range(x.size):
+        kept = x[i] * factor
+        y[i] = kept if words[i] >= least else x.dtype.type(0)
+
+
+def dropout_segments(x, threshold, scale, low, high, stream, call, y):
     least = np.uint32(threshold)
     factor = x.dtype.type(scale)
-    for start in range(first, last, SEGMENT):
-        count = min(SEGMENT, last - start)
-        fill_words(low, high, stream, call[0], start // 4, words[: (count + 3) // 4 * 4])
-        here = x[start : start + count]
-        out = y[start : start + count]
-        for i in range(count):
-            kept = here[i] * factor
-            out[i] = kept if words[i] >= least else x.dtype.type(0)
-
-
-@jit(parallel=True)
-def dropout_parallel(x, threshold, scale, low, high, stream, call, y):
-    for segment in prange((x.size + SEGMENT - 1) // SEGMENT):
-        first = segment * SEGMENT
+    for k in prange((x.size + SEGMENT - 1) // SEGMENT):
+        first = k * SEGMENT
         last = min(x.size, first + SEGMENT)
-        dropout_range(x, threshold, scale, low, high, stream, call, first, last, y)
+        words = np.empty((last - first + 3) // 4 * 4, np.uint32)
+        fill_words(low, high, stream, call[0], first // 4, words)
+        dropout_segment(x[first:last], least, factor, words, y[first:last])
+
+
+dropout_small = jit(name="dropout.small")(dropout_segments)
+dropout_large = jit(name="dropout.large", parallel=True)(dropout_segments)
 
 
 def dropout_cpu(
@@ -61,12 +59,8 @@ def dropout_cpu(
         y.fill(0)
         return
     low, high = halves(seed)
-    x = x.reshape(-1)
-    y = y.reshape(-1)
-    if x.size < PARALLEL_WORDS:
-        dropout_range(x, threshold, float(scale), low, high, stream, call, 0, x.size, y)
-    else:
-        dropout_parallel(x, threshold, float(scale), low, high, stream, call, y)
+    run = dropout_small if x.size < PARALLEL_WORDS else dropout_large
+    run(x.reshape(-1), threshold, float(scale), low, high, stream, call, y.reshape(-1))
 
 
 def dropout_cost(

@@ -1,12 +1,13 @@
-"""Philox4x32-10: random words as a pure function of (seed, stream, call, element), no state anywhere.
+"""Philox4x32-10: random words as a pure function of (seed, stream, call, element), without state.
 
     key     = (seed lo32, seed hi32)
     counter = (block lo32, block hi32, call lo32, stream lo32)
 
-gives four uint32 words for each block; element i of a draw is word i % 4 of block i // 4.  So a dropout mask can
-be computed again in backward, by any thread, on any device, after a resume.
+gives four uint32 words for each block; element i of a draw is word i % 4 of block i // 4.  So a
+dropout mask can be computed again in backward, by any thread, on any device, after a resume.
 
-Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); known answers from Random123.
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), whose Random123
+gives the known answers.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 @jit()
 def fill_words(low, high, stream, call, block, words):
-    """Write the words of the blocks from `block` on; words: (4 n,) uint32, low and high: the seed's halves.
+    """Write the words of the blocks from `block` on; words: (4 n,) uint32.
 
-    Nothing is read in the loop, so that it vectorises: eight counters side by side.
+    low, high: the seed's halves.  Nothing is read in the loop, so that it vectorises.
     """
     k0 = np.uint32(low)
     k1 = np.uint32(high)
@@ -90,7 +91,7 @@ def fill_words(low, high, stream, call, block, words):
 
 
 def halves(seed: int) -> tuple[int, int]:
-    """Split a 64-bit seed for `fill_words`: two ints below 2^32 have one Numba type, whole seeds have two.
+    """Split a 64-bit seed: ints below 2^32 have one Numba type, whole seeds have two.
 
     >>> halves((7 << 32) + 5)
     (5, 7)

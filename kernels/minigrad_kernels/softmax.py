@@ -5,7 +5,8 @@
     softmax backward:      dx = y * (dy - sum dy * y)
     log-softmax backward:  dx = dy - exp(y) * sum dy
 
-A row of -inf gives NaN, and logsumexp -inf; a row with +inf gives NaN, and logsumexp +inf; NaN gives NaN.
+A row of -inf gives NaN, and logsumexp -inf; a row with +inf gives NaN, and logsumexp +inf; a row
+with NaN gives NaN.
 
 Shapes: x, y, dy, dx: (N, C) C-contiguous; of logsumexp y: (N,).
 """
@@ -24,7 +25,6 @@ from minigrad_kernels.launch import Kernel, jit
 Array = np.ndarray[Any, Any]
 
 PARALLEL_EXP = 16_384  # elements from which two threads pay for their fork and join
-BLOCK = 4_096  # elements of the rows that one task takes
 
 
 # ---------------------------------------------------------------- references
@@ -148,7 +148,7 @@ def log_softmax_backward_rows(dy, y, dx):
 
 
 def by_size(rows: Any) -> Callable[..., None]:
-    """Compile one source twice, sequential (prange is range) and parallel; the first argument's size picks."""
+    """Compile one source twice, sequential (prange is range) and parallel; the size picks."""
     name = f"softmax.{rows.__name__}"
     small = jit(name=f"{name}.small")(rows)
     large = jit(name=f"{name}.large", parallel=True)(rows)
