@@ -5,6 +5,7 @@ Names, defaults and results are PyTorch's; `OPTIMIZERS` lists the optimizers by 
 
 from __future__ import annotations
 
+from minigrad.optim import lr_scheduler
 from minigrad.optim.adagrad import Adagrad
 from minigrad.optim.adam import Adam, AdamW
 from minigrad.optim.clip import clip_grad_norm_, clip_grad_value_
@@ -32,4 +33,5 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "decay_groups",
+    "lr_scheduler",
 ]
