@@ -10,12 +10,39 @@ from __future__ import annotations
 from types import ModuleType
 
 from minigrad_kernels import (
+    adam,
+    adaptive,
+    batch_norm,
+    clip,
+    cross_entropy,
+    dropout,
     elementwise,
+    index,
+    layer_norm,
+    matmul,
+    random,
     reduce,
+    sgd,
+    softmax,
 )
 from minigrad_kernels.launch import Kernel
 
-FAMILIES: tuple[ModuleType, ...] = (elementwise, reduce)
+FAMILIES: tuple[ModuleType, ...] = (
+    adam,
+    adaptive,
+    batch_norm,
+    clip,
+    cross_entropy,
+    dropout,
+    elementwise,
+    index,
+    layer_norm,
+    matmul,
+    random,
+    reduce,
+    sgd,
+    softmax,
+)
 
 
 def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
