@@ -11,6 +11,9 @@ from minigrad.autodiff import grad as grad
 from minigrad.backend import device as device
 from minigrad.backend import get_num_threads as get_num_threads
 from minigrad.backend import set_num_threads as set_num_threads
+from minigrad.checking import GradcheckError as GradcheckError
+from minigrad.checking import gradcheck as gradcheck
+from minigrad.checking import gradgradcheck as gradgradcheck
 from minigrad.creation import arange as arange
 from minigrad.creation import as_tensor as as_tensor
 from minigrad.creation import empty as empty

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,24 @@ def manual_seed(seed: int) -> Generator:
     for stream in _Global.streams:
         stream.calls = 0
     return default
+
+
+def snapshot() -> Callable[[], None]:
+    """Return a function that sets the seed and every stream's count back to what they are now, as often as called.
+
+    A stream made since starts anew, and those made after it get the same numbers again.
+    """
+    seed, number = _Global.seed, next(_Global.numbers)
+    counts = {id(stream): (stream, stream._seed, stream.calls) for stream in _Global.streams}
+
+    def rewind() -> None:
+        _Global.seed, _Global.numbers = seed, itertools.count(number)
+        for stream in list(_Global.streams):
+            _, own, calls = counts.get(id(stream), (stream, stream._seed, 0))
+            stream._seed, stream.calls = own, calls
+
+    rewind()
+    return rewind
 
 
 def initial_seed() -> int:

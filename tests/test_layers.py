@@ -29,6 +29,8 @@ LAYERS = (
     "creation",
     "functions",
     "autodiff",
+    "checking_report",
+    "checking_problem",
     "checking",
     "nn",
     "optim",

@@ -1,0 +1,186 @@
+"""What a gradient check evaluates: a function whose inputs and random streams are set back each
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from minigrad import random
+from minigrad.autodiff import grad
+from minigrad.checking_report import GradcheckError
+from minigrad.modes import enable_grad
+from minigrad.tensors import Tensor
+
+Array = np.ndarray[Any, Any]
+Index = tuple[int, ...]
+
+
+class Problem:
+    """A function and its inputs: in float64, in memory of their own, set back before each
+    evaluation.
+
+    Inside the context the very tensors given hold that memory, so that a function which reaches
+    them through a closure or a module is checked as well as one that takes them as arguments.
+    """
+
+    def __init__(self, name: str, fn: Callable[..., Any], inputs: Any) -> None:
+        self.name, self.fn = name, fn
+        given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        self.args = tuple(_leaf(x) for x in given)
+        self.first: list[Any] = []  # the outputs at the point, on the tape
+        self.values: list[Any] = []  # their elements
+        self.checked = _distinct(t for t in self.args if isinstance(t, Tensor) and t.requires_grad)
+        if not self.checked:
+            raise ValueError(
+                f"{name}: none of the {len(given)} inputs requires grad, so there is nothing to"
+                " check; set requires_grad=True on those to be checked"
+            )
+
+    def __enter__(self) -> Problem:
+        self.rewind = random.snapshot()
+        held = _distinct(t for t in self.args if isinstance(t, Tensor) and t.is_floating_point())
+        self.before = [(t, t.data) for t in held]
+        for t in held:
+            t.data = private(t.data)
+        self.start = [(t, t.data, t.data.copy()) for t in held]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for t, data in self.before:
+            t.data = data
+        self.rewind()
+
+    def run(self) -> list[Any]:
+        """Evaluate the function from the start; return its outputs."""
+        self.rewind()
+        for t, memory, value in self.start:
+            t.data = memory
+            memory[...] = value
+        return self.evaluate()
+
+    def evaluate(self) -> list[Any]:
+        with enable_grad():
+            found = self.fn(*self.args)
+        return list(found) if isinstance(found, (tuple, list)) else [found]
+
+    def moved(self, i: int, step: Array) -> list[Any]:
+        """Evaluate with checked input `i` moved by `step`; return the outputs' elements."""
+        self.rewind()
+        for t, memory, value in self.start:
+            t.data = memory
+            memory[...] = value + step if t is self.checked[i] else value
+        return [np.array(y.data) if isinstance(y, Tensor) else y for y in self.evaluate()]
+
+    def position(self, i: int) -> int:
+        """Return which argument the checked input `i` is, the first of equals."""
+        return next(k for k, x in enumerate(self.args) if x is self.checked[i])
+
+
+def _leaf(x: Any) -> Any:
+    """Return a computed tensor as a leaf of its own; anything else as it is."""
+    if isinstance(x, Tensor) and x.node is not None:
+        return Tensor(x.data, requires_grad=x.requires_grad)
+    return x
+
+
+def _distinct(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return list({id(t): t for t in tensors}.values())
+
+
+def private(a: Array) -> Array:
+    """Return a float64 copy with the strides of `a`; in C order where elements of `a` share memory.
+
+    >>> private(np.zeros((4, 6), np.float32)[::2, ::-3]).strides
+    (96, -24)
+    """
+    steps = [s // a.itemsize for s in a.strides]
+    reach = 0
+    apart = a.size > 0 and all(s % a.itemsize == 0 for s in a.strides)
+    for step, n in sorted((abs(s), n) for s, n in zip(steps, a.shape, strict=True) if n > 1):
+        apart = apart and step > reach
+        reach += step * (n - 1)
+    if not apart:
+        return np.array(a, np.float64, order="C")
+    start = sum(-s * (n - 1) for s, n in zip(steps, a.shape, strict=True) if s < 0)
+    memory = np.zeros(reach + 1)
+    strides = [s * memory.itemsize for s in steps]
+    view = np.lib.stride_tricks.as_strided(memory[start:], a.shape, strides)
+    view[...] = a
+    return view
+
+
+# ---------------------------------------------------------------- both Jacobians
+def live(problem: Problem, outputs: Sequence[Any]) -> list[int]:
+    """Return which outputs are differentiable; refuse one that is not float64."""
+    found = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.requires_grad]
+    for k in found:
+        if outputs[k].data.dtype != np.float64:
+            raise TypeError(
+                f"{problem.name}: output {k} is {outputs[k].data.dtype} although every floating "
+                "input"
+                " is float64; differences of a millionth drown in its rounding: make the function"
+                " compute in float64 (module.double(), no .float() and no float32 constants)"
+            )
+    return found
+
+
+def gradients(problem: Problem, outputs: list[Any], seeds: list[Tensor]) -> list[Array]:
+    """Return the gradient of each checked input as an array, zeros for an input that is not
+    used.
+    """
+    found = grad(outputs, problem.checked, seeds, retain_graph=True, allow_unused=True)
+    arrays = []
+    for i, (t, g) in enumerate(zip(problem.checked, found, strict=True)):
+        if g is None:
+            arrays.append(np.zeros(t.shape))
+            continue
+        if g.data.shape != t.data.shape or g.data.dtype != t.data.dtype:
+            raise GradcheckError(
+                f"{problem.name}: the gradient of input {problem.position(i)} is {g.data.dtype} "
+                "of shape"
+                f" {g.shape}, the input {t.data.dtype} of shape {t.shape}: they must agree"
+            )
+        arrays.append(np.array(g.data))
+    return arrays
+
+
+def analytic(problem: Problem, output: Any) -> list[Array]:
+    """Return d(output)/d(input) for each checked input: (elements of the output, of the input)."""
+    rows = []
+    for k in range(output.data.size):
+        seed = np.zeros(output.shape)
+        seed.reshape(-1)[k] = 1.0
+        rows.append(gradients(problem, [output], [Tensor(seed)]))
+    return [
+        np.array([row[i].reshape(-1) for row in rows]).reshape(len(rows), t.data.size)
+        for i, t in enumerate(problem.checked)
+    ]
+
+
+def unit(shape: Index, k: int, size: float) -> Array:
+    """Return zeros of `shape` but for `size` at flat position `k`."""
+    step = np.zeros(shape)
+    step.reshape(-1)[k] = size
+    return step
+
+
+def numeric(problem: Problem, i: int, outputs: list[int], eps: float) -> list[Array]:
+    """Return d(output)/d(checked input i) of each output by central differences."""
+    columns: list[list[Array]] = [[] for _ in outputs]
+    shape = problem.checked[i].shape
+    for k in range(problem.checked[i].data.size):
+        up, down = (problem.moved(i, unit(shape, k, s)) for s in (eps, -eps))
+        for column, j in zip(columns, outputs, strict=True):
+            column.append((up[j] - down[j]).reshape(-1) / (2 * eps))
+    sizes = [problem.first[j].data.size for j in outputs]
+    return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, sizes, strict=True)]
