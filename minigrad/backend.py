@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
@@ -25,9 +26,9 @@ class _Quiet(threading.local):
     """
 
     def __init__(self) -> None:
-        self.context = contextvars.copy_context()
-        self.context.run(np.seterr, all="ignore")
-        self.run = self.context.run
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.kernels = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
 
 
 quiet = _Quiet()
@@ -41,7 +42,7 @@ def launch(name: str, *args: Any) -> None:
     >>> y.tolist()
     [2.0, 2.0]
     """
-    quiet.run(CPU[name], *args)
+    quiet.kernels[name](*args)
 
 
 class Device:

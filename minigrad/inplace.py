@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.backend import launch
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
-from minigrad.tape import Bridge, cell_of, check_view
+from minigrad.tape import Bridge, check_view, written
 
 
 class InPlace:
@@ -46,9 +46,9 @@ class InPlace:
 
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
-        where = f"at {user_line()}"
         if not self.data.flags.writeable:
             raise ValueError("this tensor is an expanded view: several elements share memory; clone() it first")
+        written(self, f"at {user_line()}")
         base = self.base
         if result.requires_grad and base is not None:
             positions = places(self.data, base.data)
@@ -61,10 +61,6 @@ class InPlace:
         elif result.requires_grad:
             self.node, self.requires_grad = result.node, True
         launch("copy", result.data, self.data)
-        cell = cell_of(self)
-        cell[0] += 1
-        cell[1] = where
-        self.seen = cell[0]
 
     def __iadd__(self, o: Any) -> Any:
         return self._write(elementwise.Add, o)

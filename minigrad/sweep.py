@@ -6,8 +6,8 @@ as good as one of ten.  Gradients are unbroadcast and cast here, once, so that n
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -20,58 +20,67 @@ Found = dict[int, tuple[Any, Any]]
 
 
 class _Front:
-    """What the sweep holds: nodes still to visit, their gradients so far, and what has arrived."""
+    """What the sweep holds: nodes still to visit with their gradients so far, and what has arrived.
+
+    An entry is [node or leaf, gradient, whether that is a sum made here, to which more may be added in place].
+    """
 
     def __init__(self, roots: Sequence[Any], targets: set[int] | None) -> None:
-        self.grads: dict[int, Any] = {}
-        self.nodes: dict[int, Op] = {}
+        self.pending: dict[int, list[Any]] = {}
         self.heap: list[int] = []
-        self.found: Found = {}
+        self.found: dict[int, list[Any]] = {}
         self.targets = targets
         self.wanted: set[int] = set()
         self.beyond: set[int] = set()
         if targets is not None:
             self.wanted, self.beyond = leading_to(roots, targets)
 
-    def enter(self, op: Op) -> None:
+    def enter(self, op: Op, g: Any) -> None:
         if op.edges is None:
             raise RuntimeError(
                 f"backward through {type(op).__name__} a second time: its saved values were freed by the first;"
                 " pass retain_graph=True to the first backward"
             )
-        self.nodes[op.seq] = op
-        heapq.heappush(self.heap, -op.seq)
-
-    def collect(self, edge: Any, g: Any) -> None:
-        held = self.found.get(id(edge))
-        self.found[id(edge)] = (edge, g if held is None else held[1] + g)
+        self.pending[op.seq] = [op, g, False]
+        heappush(self.heap, -op.seq)
 
     def send(self, edge: Any, g: Any) -> None:
         """Add `g` to what has reached `edge`."""
+        kind = edge.kind
         if self.targets is not None:
             if id(edge) not in self.wanted:
                 return
             if id(edge) in self.targets:
-                self.collect(edge, g)
+                add(self.found, id(edge), edge, g)
                 if id(edge) not in self.beyond:
                     return
-        kind = edge.kind
-        if kind == LEAF:
-            if self.targets is None:
-                self.collect(edge, g)
-        elif kind == SLOT:
+        elif kind == LEAF:
+            add(self.found, id(edge), edge, g)
+        if kind == SLOT:
             op = edge.op
-            if op.seq not in self.nodes or op.edges is None:
-                self.enter(op)
-                self.grads[op.seq] = [None] * op.count
-            bundle = self.grads[op.seq]
+            if op.edges is None or op.seq not in self.pending:
+                self.enter(op, [None] * op.slots)
+            bundle = self.pending[op.seq][1]
             held = bundle[edge.index]
             bundle[edge.index] = g if held is None else held + g
-        elif edge.seq in self.grads and edge.edges is not None:
-            self.grads[edge.seq] = self.grads[edge.seq] + g
-        else:
-            self.enter(edge)
-            self.grads[edge.seq] = g
+        elif kind == OP:
+            if edge.edges is None or edge.seq not in self.pending:
+                self.enter(edge, g)
+            else:
+                add(self.pending, edge.seq, edge, g)
+
+
+def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
+    """Add `g` to the entry under `key`; from the third term on in place, unless the sum is recorded."""
+    entry = entries.get(key)
+    if entry is None:
+        entries[key] = [edge, g, False]
+    elif entry[2]:
+        held = entry[1].data
+        launch("add", held, g.data, held)
+    else:
+        entry[1] = entry[1] + g
+        entry[2] = not mode.recording
 
 
 def sweep(
@@ -86,51 +95,49 @@ def sweep(
     targets: ids of edges (nodes, slots or leaves) to return instead; only nodes that lead to one are visited.
     """
     front = _Front(roots, targets)
-    grads, nodes, heap, send = front.grads, front.nodes, front.heap, front.send
-    push, pop = heapq.heappush, heapq.heappop
+    pending, heap, send, found = front.pending, front.heap, front.send, front.found
     for root, seed in zip(roots, seeds, strict=True):
         send(root.node or root, seed)
     anomaly = mode.anomaly
     while heap:
-        seq = -pop(heap)
-        node = nodes.pop(seq)
-        grad = grads.pop(seq)
+        node, grad, _ = pending.pop(-heappop(heap))
         if node.hooks is not None:
             grad = run_hooks(node, grad)
         if create_graph and node.composite is not None:
             parts = through_composite(node, grad)
-        elif node.several:
+        elif node.slots is not None:
             parts = node.backward(*grad)
         else:
             parts = node.backward(grad)
         edges = node.edges
-        if len(parts) != len(edges):  # type: ignore[arg-type]
-            raise RuntimeError(f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs")  # type: ignore[arg-type]
+        if len(parts) != len(edges):
+            raise RuntimeError(f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs")
         if anomaly:
             check_not_nan(node, parts)
-        for edge, g in zip(edges, parts):  # type: ignore[arg-type]  # noqa: B905: lengths are checked above
+        for edge, g in zip(edges, parts):  # noqa: B905
             if edge is None or g is None:
                 continue
             data = g.data
             kind = edge.kind
-            shape, dtype = (edge.data.shape, edge.data.dtype) if kind == LEAF else (edge.shape, edge.dtype)
-            if data.shape != shape:
-                g = unbroadcast(node, g, shape)
-            if data.dtype is not dtype and data.dtype != dtype:
-                g = Bridge.cast(g, dtype)
-            if kind == OP and targets is None and edge.edges is not None:  # what `send` does, for the usual case
-                seq = edge.seq
-                if seq in nodes:
-                    grads[seq] = grads[seq] + g
-                else:
-                    nodes[seq] = edge
-                    push(heap, -seq)
-                    grads[seq] = g
-            else:
+            like = edge.data if kind == LEAF else edge
+            if data.shape != like.shape:
+                g = unbroadcast(node, g, like.shape)
+            if data.dtype is not like.dtype and data.dtype != like.dtype:
+                g = Bridge.cast(g, like.dtype)
+            if targets is not None or kind == SLOT:
                 send(edge, g)
+            elif kind == LEAF:
+                add(found, id(edge), edge, g)
+            elif edge.seq in pending and edge.edges is not None:
+                add(pending, edge.seq, edge, g)
+            elif edge.edges is None:
+                send(edge, g)
+            else:
+                pending[edge.seq] = [edge, g, False]
+                heappush(heap, -edge.seq)
         if not retain_graph:
             node.release()
-    return front.found
+    return {key: (entry[0], entry[1]) for key, entry in found.items()}
 
 
 def unbroadcast(node: Op, g: Any, shape: tuple[int, ...]) -> Any:
@@ -147,13 +154,13 @@ def run_hooks(node: Op, grad: Any) -> Any:
     """Call the hooks on a finished gradient; what a hook returns replaces it."""
     assert node.hooks is not None
     for index, hooks in node.hooks.items():
-        g = grad[index] if node.several else grad
+        g = grad[index] if node.slots is not None else grad
         if g is None:
             continue
         for hook in tuple(hooks):
             replaced = hook(g)
             g = g if replaced is None else replaced
-        if node.several:
+        if node.slots is not None:
             grad[index] = g
         else:
             grad = g

@@ -38,6 +38,7 @@ class Bridge:
 
 next_seq = itertools.count(1).__next__
 
+NO_OPTIONS: dict[str, Any] = {}
 OP, LEAF, SLOT = 0, 1, 2  # what an edge leads to: a node, a leaf tensor, one output of several
 
 
@@ -58,15 +59,17 @@ class Op:
     kind = OP
     seq = 0
     edges: list[Any] | None = None
+    slots: int | None = None  # how many outputs, of an op that has several
     inputs: tuple[Any, ...] = ()
     versions: tuple[int, ...] | None = None
     checksums: list[int] | None = None
     hooks: dict[int, list[Callable[[Any], Any]]] | None = None
     where: str | None = None
-    output_cell: list[Any] | None = None
+    changed: str | None = None  # where the output was written to in place, if it was
+    y: Any  # the output's array, where the gradient needs it
     shape: Any
     dtype: Any
-    meta: dict[str, Any]
+    meta: dict[str, Any] = NO_OPTIONS
 
     def forward(self, *arrays: Any, **meta: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -103,7 +106,7 @@ class Op:
         if mode.recording:
             if any(t.requires_grad for t in inputs):
                 self.record(inputs, meta, data[0])
-                self.count = len(outs)
+                self.slots = len(outs)
                 for i, out in enumerate(outs):
                     if out.data.dtype.kind == "f":
                         out.requires_grad = True
@@ -152,9 +155,18 @@ class Op:
             )
         return t
 
-    def output(self, data: Array) -> Any:
-        """Return the op's own output, saved as `data`, as a tensor that is a function of the inputs."""
-        t = Bridge.new(data)
+    def result(self) -> Any:
+        """Return the saved output array `y`; an output written to since raises."""
+        if self.changed is not None:
+            raise RuntimeError(
+                f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it was changed in place"
+                f" {self.changed or 'since'}; make the change out of place, or on a clone()"
+            )
+        return self.y
+
+    def output(self) -> Any:
+        """Return the saved output as a tensor that is a function of the inputs."""
+        t = Bridge.new(self.result())
         t.requires_grad = True
         t.node = self
         return t
@@ -193,6 +205,18 @@ def cell_of(t: Any) -> list[Any]:
     if t.cell is None:
         t.cell = [0, ""]
     return t.cell  # type: ignore[no-any-return]
+
+
+def written(t: Any, where: str) -> None:
+    """Count an in-place write to `t`, and tell the op that made it: its saved output is no more."""
+    cell = cell_of(t)
+    cell[0] += 1
+    cell[1] = where
+    t.seen = cell[0]
+    owners = [t.node, None if t.base is None else t.base.node, None if t.origin is None else t.origin()]
+    for node in owners:
+        if node is not None and node.kind == OP:
+            node.changed = where
 
 
 def share(source: Any, out: Any) -> None:

@@ -17,7 +17,7 @@ from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index, linalg, reduce
 from minigrad.ops.common import converted
 from minigrad.sweep import backward, owned
-from minigrad.tape import LEAF, Bridge, cell_of, share
+from minigrad.tape import LEAF, Bridge, cell_of, share, written
 
 Array = np.ndarray[Any, Any]
 
@@ -43,6 +43,7 @@ class Tensor(Methods, InPlace):
     cell: list[Any] | None = None  # [version, where it was last changed], shared by all views of one memory
     base: Tensor | None = None
     seen: int = 0
+    origin: Any = None  # of a detached tensor: a weak reference to the op that made its memory
     hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
 
     __array_priority__ = 1000  # ndarray + Tensor asks Tensor
@@ -230,6 +231,7 @@ class Tensor(Methods, InPlace):
         t = new(self.data)
         share(self, t)
         t.base = None
+        t.origin = self.origin if self.node is None else weakref.ref(getattr(self.node, "op", self.node))
         return t
 
     def retain_grad(self) -> None:
@@ -273,6 +275,8 @@ class Tensor(Methods, InPlace):
             cell = cell_of(self)
         cell[0] += 1
         cell[1] = where
+        if self.node is not None or self.origin is not None:
+            written(self, where)
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:
@@ -285,7 +289,7 @@ class Tensor(Methods, InPlace):
             self._write(index.IndexSet, value, index=where)
             return
         index.assign(self.data, value.data, where)
-        self.bump(f"at {user_line()}")
+        written(self, f"at {user_line()}")
 
     # ------------------------------------------------------------ operators
     def __add__(self, o: Any) -> Tensor:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -123,40 +122,68 @@ def walk(loop: Any, arrays: tuple[Array, ...]) -> None:
         loop(*[v[index] for v in views])
 
 
-@dataclass(frozen=True)
-class Lifted:
-    """The CPU column of an elementwise row: picks NumPy or a jitted loop by size alone."""
-
-    ufunc: Callable[..., Any] | None
-    small: Any
-    large: Any
-    general: Any
-
-    def __call__(self, *args: Array) -> None:
-        y = args[-1]
-        size = y.size
-        if size < PARALLEL and self.ufunc is not None:
-            self.ufunc(*args)
-            return
-        shape = y.shape
-        dtype = y.dtype
-        contiguous = dtype in FLOATS
-        for a in args:
-            if a.shape != shape or not a.flags.c_contiguous:
-                contiguous = False
-                break
-        if contiguous:
-            loop = self.small if size < PARALLEL else self.large
-            loop(*[a.reshape(-1) for a in args])
-        elif dtype not in FLOATS:
-            assert self.ufunc is not None, "this kernel takes float32 and float64 arrays"
-            self.ufunc(*args)
-        elif size:
-            walk(self.general, (*[np.broadcast_to(a, shape) for a in args[:-1]], y))
+def large(loops: tuple[Any, Any, Any], ufunc: Callable[..., Any] | None, args: tuple[Array, ...]) -> None:
+    """Run the jitted loop that fits the operands: (flat sequential, flat parallel, strided)."""
+    y = args[-1]
+    shape = y.shape
+    dtype = y.dtype
+    if dtype not in FLOATS:
+        assert ufunc is not None, "this kernel takes float32 and float64 arrays"
+        ufunc(*args)
+        return
+    for a in args:
+        if a.shape != shape or not a.flags.c_contiguous:
+            inputs = [np.broadcast_to(a, shape) for a in args[:-1]]
+            if y.size >= PARALLEL or not y.flags.c_contiguous:
+                walk(loops[2], (*inputs, y))
+                return
+            args = (*[np.ascontiguousarray(a) for a in inputs], y)  # small: cheaper than another loop
+            break
+    loop = loops[0] if y.size < PARALLEL else loops[1]
+    loop(*[a.reshape(-1) for a in args])
 
 
-def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], ufunc: bool, flops: int) -> Kernel:
-    """Build the row of a rule.  `reference` is NumPy's expression; `ufunc`: it is also the fast small path."""
+def by_size(name: str, rule: Any, count: int, ufunc: Callable[..., Any] | None) -> Callable[..., None]:
+    """Return the CPU column of an elementwise row: NumPy's ufunc or a jitted loop, by size alone.
+
+    Written out by number of operands: a call through `*args` costs as much as the ufunc on 16 elements.
+    """
+    loops = flat(rule, count, name, False), flat(rule, count, name, True), strided(rule, count, name)
+    if ufunc is None:
+        return lambda *args: large(loops, None, args)
+    if count == 1:
+
+        def cpu(a: Array, y: Array) -> None:
+            if y.size < PARALLEL:
+                ufunc(a, y)
+            else:
+                large(loops, ufunc, (a, y))
+
+    elif count == 2:
+
+        def cpu(a: Array, b: Array, y: Array) -> None:
+            if y.size < PARALLEL:
+                ufunc(a, b, y)
+            else:
+                large(loops, ufunc, (a, b, y))
+
+    else:
+
+        def cpu(a: Array, b: Array, c: Array, y: Array) -> None:
+            if y.size < PARALLEL:
+                ufunc(a, b, c, y)
+            else:
+                large(loops, ufunc, (a, b, c, y))
+
+    return cpu
+
+
+def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], small: Any, flops: int) -> Kernel:
+    """Build the row of a rule.
+
+    reference: NumPy's expression.  small: how a small array is computed: True for the reference itself, a ufunc; a
+    function with an out argument; or False for the jitted loop.
+    """
 
     def wide(*args: Array) -> None:
         inputs = [a.astype(np.float64) if a.dtype == np.float32 else a for a in args[:-1]]
@@ -166,12 +193,7 @@ def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], ufunc:
     def cost(*args: Array) -> tuple[int, int]:
         return flops * args[-1].size, sum(a.nbytes for a in args)
 
-    cpu = Lifted(
-        reference if ufunc else None,
-        flat(rule, count, name, parallel=False),
-        flat(rule, count, name, parallel=True),
-        strided(rule, count, name),
-    )
+    cpu = by_size(name, rule, count, reference if small is True else small or None)
     return Kernel(wide, cpu, cost)
 
 
@@ -377,6 +399,18 @@ def np_sigmoid(a: Array) -> Array:
     return np.where(a >= 0, 1, e) / (1 + e)
 
 
+def tanh_backward_small(g: Array, y: Array, out: Array) -> None:
+    np.multiply(g, y, out)
+    np.multiply(out, y, out)
+    np.subtract(g, out, out)
+
+
+def sigmoid_backward_small(g: Array, y: Array, out: Array) -> None:
+    t = g * y
+    np.multiply(t, y, out)
+    np.subtract(t, out, out)
+
+
 def np_cdf(a: Array) -> Array:
     return 0.5 * (1 + _erf(a * math.sqrt(0.5)))
 
@@ -448,8 +482,14 @@ KERNELS = {
             "pow": (power, 2, np.power, True, 20),
             "maximum": (maximum, 2, np.maximum, True, 1),
             "minimum": (minimum, 2, np.minimum, True, 1),
-            "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
-            "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
+            "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), tanh_backward_small, 3),
+            "sigmoid_backward": (
+                sigmoid_backward,
+                2,
+                lambda g, y: g * y * (1 - y),
+                sigmoid_backward_small,
+                3,
+            ),
             "relu_backward": (relu_backward, 2, lambda g, y: np.where(y > 0, g, 0), False, 1),
             "softplus_backward": (
                 softplus_backward,
@@ -464,12 +504,7 @@ KERNELS = {
     },
     "where": Kernel(
         np_where,
-        Lifted(
-            np_where,
-            flat(where, 3, "where", parallel=False),
-            flat(where, 3, "where", parallel=True),
-            strided(where, 3, "where"),
-        ),
+        by_size("where", where, 3, np_where),
         lambda *args: (0, sum(a.nbytes for a in args)),
     ),
     "copy": Kernel(copy_reference, copy, copy_cost),

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.backend import empty, launch
 from minigrad.dtypes import numpy_dtype
+from minigrad.modes import mode
 from minigrad.ops.common import (
     Array,
     broadcast_shape,
@@ -17,7 +18,7 @@ from minigrad.ops.common import (
     op,
     tensor_of,
 )
-from minigrad.tape import Bridge, Op
+from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 BOOL = np.dtype(np.bool_)
 
@@ -28,14 +29,49 @@ class Binary(Op):
 
     kernel = ""
 
-    def forward(self, a: Array, b: Array) -> Array:
-        if a.dtype is b.dtype and a.shape == b.shape:
-            y = empty(a.shape, a.dtype)
+    @classmethod
+    def apply(cls, a: Any, b: Any) -> Any:
+        """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small tensors."""
+        x, z = a.data, b.data
+        if x.dtype is z.dtype and x.shape == z.shape:
+            y = empty(x.shape, x.dtype)
+            launch(cls.kernel, x, z, y)
         else:
-            a, b, shape, dtype = match(self.kernel, a, b)
-            y = empty(shape, dtype)
-        launch(self.kernel, a, b, y)
+            y = cls.general(x, z)
+        out = Bridge.new(y)
+        if mode.recording:
+            if a.requires_grad or b.requires_grad:
+                if a.cell is not None or b.cell is not None or mode.anomaly:
+                    op = cls()
+                    op.record((a, b), NO_OPTIONS, y)
+                else:
+                    op = cls()
+                    op.seq = next_seq()
+                    op.shape = y.shape
+                    op.dtype = y.dtype
+                    op.edges = [
+                        (a.node or a) if a.requires_grad else None,
+                        (b.node or b) if b.requires_grad else None,
+                    ]
+                    if cls.keeps:
+                        op.inputs = (a, b)
+                out.requires_grad = True
+                out.node = op
+            if mode.tape is not None:
+                mode.tape._add(out.node or cls(), (a, b), (out,))
+        return out
+
+    @classmethod
+    def general(cls, a: Array, b: Array) -> Array:
+        """Compute with operands of different shapes or dtypes."""
+        a, b, shape, dtype = match(cls.kernel, a, b)
+        y = empty(shape, dtype)
+        launch(cls.kernel, a, b, y)
         return y
+
+    def release(self) -> None:
+        self.edges = None
+        self.inputs = ()
 
 
 @op
@@ -67,10 +103,10 @@ class Mul(Binary):
     kernel = "mul"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        e = self.edges
+        first, second = self.edges  # type: ignore[misc]
         return (
-            Mul.apply(g, self.saved(1)) if e[0] is not None else None,
-            Mul.apply(g, self.saved(0)) if e[1] is not None else None,
+            None if first is None else Mul.apply(g, self.saved(1)),
+            None if second is None else Mul.apply(g, self.saved(0)),
         )
 
 
@@ -80,10 +116,11 @@ class Div(Binary):
 
     kernel = "div"
 
-    def forward(self, a: Array, b: Array) -> Array:
-        if a.dtype.kind != "f" and b.dtype.kind != "f":
-            a, b = floating(a), floating(b)
-        return super().forward(a, b)
+    @classmethod
+    def apply(cls, a: Any, b: Any) -> Any:
+        if a.data.dtype.kind != "f" and b.data.dtype.kind != "f":
+            a, b = Bridge.new(floating(a.data)), Bridge.new(floating(b.data))
+        return super().apply(a, b)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         b = self.saved(1)
@@ -102,10 +139,12 @@ class Pow(Binary):
 
     kernel = "pow"
 
-    def forward(self, a: Array, b: Array) -> Array:
-        if a.dtype.kind != "f" and b.dtype.kind != "f" and b.size and b.min() < 0:
+    @classmethod
+    def apply(cls, a: Any, b: Any) -> Any:
+        whole = a.data.dtype.kind != "f" and b.data.dtype.kind != "f"
+        if whole and b.data.size and b.data.min() < 0:
             raise ValueError("pow: an integer to a negative integer power is not an integer; use a floating base")
-        return super().forward(a, b)
+        return super().apply(a, b)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, b = self.saved(0), self.saved(1)

@@ -46,8 +46,9 @@ class OverRows(Op):
     def backward(self, g: Any) -> tuple[Any, ...]:
         axis = self.meta["axis"]
         dy = to_rows(g.data, axis)
-        dx = empty(self.y.shape, self.y.dtype)
-        launch(self.kernel + "_backward", dy, self.y, dx)
+        y = self.result()
+        dx = empty(y.shape, y.dtype)
+        launch(self.kernel + "_backward", dy, y, dx)
         return (Bridge.new(from_rows(dx, g.data.shape, axis)),)
 
 

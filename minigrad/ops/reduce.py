@@ -102,7 +102,7 @@ class Amost(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        ties = self.saved(0).data == self.y.reshape(kept(self.was, self.axes))
+        ties = self.saved(0).data == self.result().reshape(kept(self.was, self.axes))
         share = ties / np.maximum(ties.sum(axis=self.axes, keepdims=True), 1)
         return (self.spread(g) * Bridge.new(share.astype(self.dtype)),)
 

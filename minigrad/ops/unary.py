@@ -15,13 +15,13 @@ from minigrad.backend import empty, launch
 from minigrad.modes import mode
 from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op
 from minigrad.ops.elementwise import where
-from minigrad.tape import Bridge, Op
+from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 
 def fused_backward(name: str, g: Any, saved: Array) -> Any:
-    """Launch a two-operand backward kernel on contiguous arrays and return the gradient as a tensor."""
+    """Launch a two-operand backward kernel and return the gradient as a tensor."""
     y = empty(saved.shape, saved.dtype)
-    launch(name, contiguous(converted(g.data, saved.dtype)), saved, y)
+    launch(name, g.data, saved, y)
     return Bridge.new(y)
 
 
@@ -29,23 +29,49 @@ class Unary(Op):
     """y = f(a), integers first made float32"""
 
     kernel = ""
+    keeps_output = False
+    whole = False  # integers stay integers
 
-    def forward(self, a: Array) -> Array:
-        if a.dtype.kind != "f":
-            a = converted(a, FLOAT32)
-        y = empty(a.shape, a.dtype)
-        launch(self.kernel, a, y)
-        return y
+    @classmethod
+    def apply(cls, a: Any) -> Any:
+        """Do what `Op.apply` does, for one input, no options and one output: the hot path of small tensors."""
+        x = a.data
+        if x.dtype.kind != "f" and not cls.whole:
+            x = converted(x, FLOAT32)
+        y = empty(x.shape, x.dtype)
+        launch(cls.kernel, x, y)
+        out = Bridge.new(y)
+        if mode.recording:
+            op = None
+            if a.requires_grad:
+                op = cls()
+                if a.cell is not None or mode.anomaly:
+                    op.record((a,), NO_OPTIONS, y)
+                else:
+                    op.seq = next_seq()
+                    op.shape = y.shape
+                    op.dtype = y.dtype
+                    op.edges = [a.node or a]
+                    if cls.keeps:
+                        op.inputs = (a,)
+                if cls.keeps_output:
+                    op.y = y
+                out.requires_grad = True
+                out.node = op
+            if mode.tape is not None:
+                mode.tape._add(op or cls(), (a,), (out,))
+        return out
+
+    def release(self) -> None:
+        self.edges = self.y = None
+        self.inputs = ()
 
 
 class FromOutput(Unary):
     """A function whose derivative is written in its output."""
 
     keeps = False
-
-    def forward(self, a: Array) -> Array:
-        self.y = y = super().forward(a)
-        return y
+    keeps_output = True
 
 
 @op
@@ -53,11 +79,7 @@ class Abs(Unary):
     """y = |a|; the derivative at 0 is 0"""
 
     kernel = "abs"
-
-    def forward(self, a: Array) -> Array:
-        y = empty(a.shape, a.dtype)
-        launch("abs", a, y)
-        return y
+    whole = True
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g * sign(self.saved(0)),)
@@ -82,7 +104,7 @@ class Exp(FromOutput):
     kernel = "exp"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g * self.output(self.y),)
+        return (g * self.output(),)
 
 
 @op
@@ -92,7 +114,7 @@ class Expm1(FromOutput):
     kernel = "expm1"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g * (self.output(self.y) + 1.0),)
+        return (g * (self.output() + 1.0),)
 
 
 @op
@@ -122,7 +144,7 @@ class Sqrt(FromOutput):
     kernel = "sqrt"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g / (self.output(self.y) * 2.0),)
+        return (g / (self.output() * 2.0),)
 
 
 @op
@@ -153,9 +175,9 @@ class Tanh(FromOutput):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
-            y = self.output(self.y)
+            y = self.output()
             return (g * (1.0 - y * y),)
-        return (fused_backward("tanh_backward", g, self.y),)
+        return (fused_backward("tanh_backward", g, self.result()),)
 
 
 @op
@@ -166,9 +188,9 @@ class Sigmoid(FromOutput):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
-            y = self.output(self.y)
+            y = self.output()
             return (g * (y * (1.0 - y)),)
-        return (fused_backward("sigmoid_backward", g, self.y),)
+        return (fused_backward("sigmoid_backward", g, self.result()),)
 
 
 @op
@@ -190,8 +212,8 @@ class Relu(FromOutput):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
-            return (where(Bridge.new(self.y > 0), g, 0.0),)
-        return (fused_backward("relu_backward", g, self.y),)
+            return (where(Bridge.new(self.result() > 0), g, 0.0),)
+        return (fused_backward("relu_backward", g, self.result()),)
 
 
 class Smooth(Unary):
