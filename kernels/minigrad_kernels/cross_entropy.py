@@ -8,8 +8,8 @@ With log p = log_softmax(x), smoothing e and class weights w (1 where there are 
 and both are 0 where t == ignore_index.  Backward makes p again from the row's logsumexp: no (N, C)
 array is kept.  `logsum` should be float64: rounded to float32, one of 1e4 costs 5e-4 of p.
 
-Shapes: x, dx: (N, C) C-contiguous logits; target: (N,) int64 in [0, C) or ignore_index; weight: (C,)
-or (0,) for none; loss, scale, logsum: (N,).
+Shapes: x, dx: (N, C) C-contiguous logits; target: (N,) int64 in [0, C) or ignore_index; weight:
+(C,) or (0,) for none; loss, scale, logsum: (N,).
 """
 
 from __future__ import annotations
