@@ -24,9 +24,9 @@ from minigrad_kernels.tile import HEIGHT, VECTORS, strip
 
 Array = np.ndarray[Any, Any]
 KC = 256  # depth of a block: a strip of b, 32 KB, stays in first-level cache
-MC = 40 * HEIGHT  # rows of a that are used again for the next strip while in second-level cache
+MC = 240 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC = 2048  # columns packed at once
-SMALL = 2**20  # multiply-adds from which a fork of the threads pays
+SMALL = 2**20  # multiply-adds from which two threads pay for their fork
 PLAIN, BIAS, ADD = 0, 1, 2
 STRIP_BYTES = VECTORS * VECTOR_BYTES
 
@@ -76,11 +76,13 @@ def pack(dtype, size, source, ld, transposed, kc, columns, target):
                     STRIP_BYTES,
                 )
     else:
-        for k in range(kc):
-            for j in range(0, columns, width):
-                byte = j * size
-                to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
-                copy_lanes(dtype, source + k * ld + byte, to + k * STRIP_BYTES, columns - j)
+        together = 4 * STRIP_BYTES // size  # strips written in turn, as many as caches bear
+        for first in range(0, columns, together):
+            for k in range(kc):
+                for j in range(first, min(columns, first + together), width):
+                    byte = j * size
+                    to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
+                    copy_lanes(dtype, source + k * ld + byte, to + k * STRIP_BYTES, columns - j)
 
 
 @jit()
@@ -95,9 +97,12 @@ def block(a, a_turned, b, b_turned, base, mode, c, m0, m1, n0, n1, scratch):
     depth = depth_of(k_all)
     zeros = (address(scratch) + 63) // 64 * 64
     packed = zeros + STRIP_BYTES
-    for j in range(2 * nr):
+    for j in range(2 * nr):  # the row of zeros lies somewhere in here
         scratch[j] = 0
-    in_place = not b_turned and (n1 - n0) % nr == 0 and m1 - m0 <= 3 * HEIGHT
+    few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16
+    fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
+    in_place = (few or fewer) and not b_turned and (n1 - n0) % nr == 0
+    high = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
     for j0 in range(n0, n1, NC):
         columns = min(NC, n1 - j0)
         p = 0
@@ -111,8 +116,8 @@ def block(a, a_turned, b, b_turned, base, mode, c, m0, m1, n0, n1, scratch):
                 pack(
                     a.dtype, size, address(b) + p * ldb + j0 * size, ldb, False, kc, columns, packed
                 )
-            for i0 in range(m0, m1, MC):
-                rows = min(MC, m1 - i0)
+            for i0 in range(m0, m1, high):
+                rows = min(high, m1 - i0)
                 from_a = address(a) + (p * lda + i0 * size if a_turned else i0 * lda + p * size)
                 for j in range(0, columns, nr):
                     to = address(c) + i0 * ldc + (j0 + j) * size

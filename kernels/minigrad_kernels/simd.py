@@ -181,6 +181,13 @@ class Vector:
         align = ir.Constant(ir.IntType(32), self.each)
         self.builder.call(function, [value, where, align, mask])
 
+    def prefetch(self, pointer: Any) -> None:
+        """Ask for the cache line at `pointer`."""
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
+        function = get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, flag(0), flag(3), flag(1)])
+
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         return self.builder.shuffle_vector(a, b, ir.Constant(self.lanes, lanes))
 

@@ -95,6 +95,10 @@ def _tile_function(outer: Vector, rows: int, vectors: int, by_column: bool) -> A
     done = builder.append_basic_block("done")
     full = builder.append_basic_block("full")
     partial = builder.append_basic_block("partial")
+    for r in range(rows):
+        for j in range(vectors):
+            line = builder.add(builder.mul(base_ld, number(r)), number(j * v.bytes))
+            v.prefetch(v.at(base, line))
     builder.cbranch(builder.icmp_signed(">", kc, number(0)), loop, done)
 
     builder.position_at_end(loop)
