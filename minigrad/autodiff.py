@@ -47,7 +47,7 @@ def grad(
             raise RuntimeError(f"grad: output {i}, shape {t.shape}, does not require grad: nothing leads to it")
     seeds = [first_seed("grad", t, w) for t, w in zip(roots, weights, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
-    was, mode.recording = mode.recording, create_graph
+    was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found = sweep(roots, seeds, create_graph, keep, {id(t.node or t) for t in wanted})
     finally:

@@ -12,12 +12,22 @@ from typing import Any
 PACKAGE = str(Path(__file__).parent)
 
 
-class Mode(threading.local):
-    """The switches of one thread."""
+WATCHED = 2
 
-    recording = True
+
+class Mode(threading.local):
+    """The switches of one thread.
+
+    recording: False, True, or WATCHED when a `Tape` or anomaly detection is on too; the hot path reads this alone.
+    """
+
+    recording: int = True
     anomaly = False
     tape: Tape | None = None
+
+    def level(self, record: bool) -> int:
+        """Return what `recording` is to be."""
+        return WATCHED if record and (self.anomaly or self.tape is not None) else record
 
 
 mode = Mode()
@@ -39,11 +49,11 @@ class set_grad_enabled(ContextDecorator):
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
-        self.was: list[bool] = []
+        self.was: list[int] = []
 
     def __enter__(self) -> None:
         self.was.append(mode.recording)
-        mode.recording = self.enabled
+        mode.recording = mode.level(self.enabled)
 
     def __exit__(self, *_: Any) -> None:
         mode.recording = self.was.pop()
@@ -77,7 +87,7 @@ def is_grad_enabled() -> bool:
     >>> is_grad_enabled()
     True
     """
-    return mode.recording
+    return bool(mode.recording)
 
 
 class detect_anomaly(ContextDecorator):
@@ -96,11 +106,12 @@ class detect_anomaly(ContextDecorator):
     """
 
     def __enter__(self) -> None:
-        self.was = mode.anomaly
+        self.was = mode.anomaly, mode.recording
         mode.anomaly = True
+        mode.recording = mode.level(bool(mode.recording))
 
     def __exit__(self, *_: Any) -> None:
-        mode.anomaly = self.was
+        mode.anomaly, mode.recording = self.was
 
 
 # ---------------------------------------------------------------- looking at the tape
@@ -135,12 +146,13 @@ class Tape:
         self._held: list[Any] = []
 
     def __enter__(self) -> Tape:
-        self._was = mode.tape
+        self._was = mode.tape, mode.recording
         mode.tape = self
+        mode.recording = mode.level(bool(mode.recording))
         return self
 
     def __exit__(self, *_: Any) -> None:
-        mode.tape = self._was
+        mode.tape, mode.recording = self._was
         self._held.clear()  # ids are free to be used again from here
         self._numbers.clear()
 

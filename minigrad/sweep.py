@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import PARALLEL, door, empty, launch
 from minigrad.modes import mode
 from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, cell_of, name_of
 
@@ -77,7 +77,7 @@ def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
         entries[key] = [edge, g, False]
     elif entry[2]:
         held = entry[1].data
-        launch("add", held, g.data, held)
+        (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.data, held)
     else:
         entry[1] = entry[1] + g
         entry[2] = not mode.recording
@@ -169,7 +169,7 @@ def run_hooks(node: Op, grad: Any) -> Any:
 
 def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
     """Differentiate a fused op through its definition in plain ops, on one alias a slot."""
-    was, mode.recording = mode.recording, True
+    was, mode.recording = mode.recording, mode.level(True)
     try:
         slots = [Bridge.alias(node.saved(i)) for i in range(len(node.inputs))]
         out = node.composite(*slots, **node.meta)
@@ -231,7 +231,7 @@ def backward(root: Any, gradient: Any, retain_graph: bool | None, create_graph: 
         )
     targets = None if inputs is None else {id(t.node or t) for t in inputs}
     keep = create_graph if retain_graph is None else retain_graph
-    was, mode.recording = mode.recording, create_graph
+    was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found = sweep([root], [seed], create_graph, keep, targets)
         given = {id(seed.data)}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.modes import mode, user_line
+from minigrad.modes import WATCHED, mode, user_line
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +29,7 @@ def _unset(*_: Any) -> Any:
 class Bridge:
     """What tensors.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one of a number or array."""
 
+    tensor: Any = object
     new: Callable[[Array], Any] = staticmethod(_unset)
     lift: Callable[[Any, Any], Any] = staticmethod(_unset)
     cast: Callable[[Any, Any], Any] = staticmethod(_unset)
@@ -94,8 +95,8 @@ class Op:
                     out.requires_grad = True
                     out.node = op
                     break
-            if mode.tape is not None:
-                mode.tape._add(op, inputs, (out,))
+            if mode.recording == WATCHED:
+                op.show(inputs, (out,))
         return out
 
     def _several(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]) -> tuple[Any, ...]:
@@ -111,8 +112,8 @@ class Op:
                     if out.data.dtype.kind == "f":
                         out.requires_grad = True
                         out.node = Slot(self, i, out.data)
-            if mode.tape is not None:
-                mode.tape._add(self, inputs, outs)
+            if mode.recording == WATCHED:
+                self.show(inputs, outs)
         return outs
 
     def record(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: Array) -> None:
@@ -138,6 +139,11 @@ class Op:
         if mode.anomaly:
             self.where = user_line()
             self.checksums = [checksum(t.data) for t in inputs]
+
+    def show(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+        """Let the open `Tape`, if there is one, write the op down."""
+        if mode.tape is not None:
+            mode.tape._add(self, inputs, outputs)
 
     def saved(self, i: int) -> Any:
         """Return input `i` as it was at record time; an input written to since raises."""

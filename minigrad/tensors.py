@@ -21,6 +21,13 @@ from minigrad.tape import LEAF, Bridge, cell_of, share, written
 
 Array = np.ndarray[Any, Any]
 
+add, sub, mul, div = (  # bound once: the hot path of small tensors
+    elementwise.Add.apply,
+    elementwise.Sub.apply,
+    elementwise.Mul.apply,
+    elementwise.Div.apply,
+)
+
 
 class Tensor(Methods, InPlace):
     """An n-dimensional array on the tape.
@@ -293,16 +300,16 @@ class Tensor(Methods, InPlace):
 
     # ------------------------------------------------------------ operators
     def __add__(self, o: Any) -> Tensor:
-        return elementwise.Add.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+        return add(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
 
     def __sub__(self, o: Any) -> Tensor:
-        return elementwise.Sub.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+        return sub(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
 
     def __mul__(self, o: Any) -> Tensor:
-        return elementwise.Mul.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+        return mul(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
 
     def __truediv__(self, o: Any) -> Tensor:
-        return elementwise.Div.apply(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+        return div(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
 
     def __pow__(self, o: Any) -> Tensor:
         return elementwise.power(self, o)  # type: ignore[no-any-return]
@@ -426,6 +433,7 @@ def copied(t: Any) -> Tensor:
     return new(y)
 
 
+Bridge.tensor = Tensor
 Bridge.new = new
 Bridge.lift = lift
 Bridge.cast = cast

@@ -143,6 +143,41 @@ def large(loops: tuple[Any, Any, Any], ufunc: Callable[..., Any] | None, args: t
     loop(*[a.reshape(-1) for a in args])
 
 
+def jitted(loops: tuple[Any, Any, Any], count: int) -> Callable[..., None]:
+    """Return the CPU column of a rule that NumPy lacks; a call of the jitted loop itself costs what a ufunc does."""
+    flat_loop = loops[0]
+    if count == 1:
+
+        def cpu(a: Array, y: Array) -> None:
+            if (
+                y.size < PARALLEL
+                and y.ndim == 1
+                and a.size == y.size
+                and a.flags.c_contiguous
+                and y.flags.c_contiguous
+            ):
+                flat_loop(a, y)
+            else:
+                large(loops, None, (a, y))
+
+    else:
+
+        def cpu(a: Array, b: Array, y: Array) -> None:
+            if (
+                y.size < PARALLEL
+                and y.ndim == 1
+                and a.size == b.size == y.size
+                and a.flags.c_contiguous
+                and b.flags.c_contiguous
+                and y.flags.c_contiguous
+            ):
+                flat_loop(a, b, y)
+            else:
+                large(loops, None, (a, b, y))
+
+    return cpu
+
+
 def by_size(name: str, rule: Any, count: int, ufunc: Callable[..., Any] | None) -> Callable[..., None]:
     """Return the CPU column of an elementwise row: NumPy's ufunc or a jitted loop, by size alone.
 
@@ -150,7 +185,7 @@ def by_size(name: str, rule: Any, count: int, ufunc: Callable[..., Any] | None) 
     """
     loops = flat(rule, count, name, False), flat(rule, count, name, True), strided(rule, count, name)
     if ufunc is None:
-        return lambda *args: large(loops, None, args)
+        return jitted(loops, count)
     if count == 1:
 
         def cpu(a: Array, y: Array) -> None:
@@ -178,11 +213,10 @@ def by_size(name: str, rule: Any, count: int, ufunc: Callable[..., Any] | None) 
     return cpu
 
 
-def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], small: Any, flops: int) -> Kernel:
+def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], small: bool, flops: int) -> Kernel:
     """Build the row of a rule.
 
-    reference: NumPy's expression.  small: how a small array is computed: True for the reference itself, a ufunc; a
-    function with an out argument; or False for the jitted loop.
+    reference: NumPy's expression.  small: whether that is a ufunc, and so how a small array is computed.
     """
 
     def wide(*args: Array) -> None:
@@ -193,8 +227,9 @@ def lift(name: str, rule: Any, count: int, reference: Callable[..., Any], small:
     def cost(*args: Array) -> tuple[int, int]:
         return flops * args[-1].size, sum(a.nbytes for a in args)
 
-    cpu = by_size(name, rule, count, reference if small is True else small or None)
-    return Kernel(wide, cpu, cost)
+    fast = reference if small else None
+    cpu = by_size(name, rule, count, fast)
+    return Kernel(wide, cpu, cost, small=fast)
 
 
 # ---------------------------------------------------------------- the rules
@@ -399,18 +434,6 @@ def np_sigmoid(a: Array) -> Array:
     return np.where(a >= 0, 1, e) / (1 + e)
 
 
-def tanh_backward_small(g: Array, y: Array, out: Array) -> None:
-    np.multiply(g, y, out)
-    np.multiply(out, y, out)
-    np.subtract(g, out, out)
-
-
-def sigmoid_backward_small(g: Array, y: Array, out: Array) -> None:
-    t = g * y
-    np.multiply(t, y, out)
-    np.subtract(t, out, out)
-
-
 def np_cdf(a: Array) -> Array:
     return 0.5 * (1 + _erf(a * math.sqrt(0.5)))
 
@@ -482,14 +505,8 @@ KERNELS = {
             "pow": (power, 2, np.power, True, 20),
             "maximum": (maximum, 2, np.maximum, True, 1),
             "minimum": (minimum, 2, np.minimum, True, 1),
-            "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), tanh_backward_small, 3),
-            "sigmoid_backward": (
-                sigmoid_backward,
-                2,
-                lambda g, y: g * y * (1 - y),
-                sigmoid_backward_small,
-                3,
-            ),
+            "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
+            "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
             "relu_backward": (relu_backward, 2, lambda g, y: np.where(y > 0, g, 0), False, 1),
             "softplus_backward": (
                 softplus_backward,

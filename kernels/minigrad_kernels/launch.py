@@ -179,6 +179,7 @@ class Kernel:
 
     reference: float64 NumPy, the oracle.  cpu, cuda: same signature, `f(inputs..., scalars..., outputs...)`.
     cost: `(*args) -> (flops, bytes)`.  out, inout: names of the arguments that are written.
+    small: what `cpu` calls below `PARALLEL` elements and does nothing more, where that is a ufunc.
     """
 
     reference: Callable[..., None]
@@ -187,3 +188,4 @@ class Kernel:
     out: tuple[str, ...] = ("y",)
     inout: tuple[str, ...] = ()
     cuda: Callable[..., None] | None = None
+    small: Callable[..., None] | None = None

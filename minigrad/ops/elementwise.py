@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import PARALLEL, door, empty, launch
 from minigrad.dtypes import numpy_dtype
-from minigrad.modes import mode
+from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import (
     Array,
     broadcast_shape,
@@ -21,6 +21,7 @@ from minigrad.ops.common import (
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 BOOL = np.dtype(np.bool_)
+make = object.__new__
 
 
 # ---------------------------------------------------------------- two operands
@@ -35,30 +36,28 @@ class Binary(Op):
         x, z = a.data, b.data
         if x.dtype is z.dtype and x.shape == z.shape:
             y = empty(x.shape, x.dtype)
-            launch(cls.kernel, x, z, y)
+            (door.small if y.size < PARALLEL else door.kernels)[cls.kernel](x, z, y)
         else:
             y = cls.general(x, z)
-        out = Bridge.new(y)
-        if mode.recording:
-            if a.requires_grad or b.requires_grad:
-                if a.cell is not None or b.cell is not None or mode.anomaly:
-                    op = cls()
+        out = make(Bridge.tensor)
+        out.data = y
+        recording = mode.recording
+        if recording:
+            needed = a.requires_grad, b.requires_grad
+            if True in needed:
+                out.requires_grad = True
+                out.node = op = cls()
+                if recording is not True or a.cell is not None or b.cell is not None:
                     op.record((a, b), NO_OPTIONS, y)
                 else:
-                    op = cls()
                     op.seq = next_seq()
                     op.shape = y.shape
                     op.dtype = y.dtype
-                    op.edges = [
-                        (a.node or a) if a.requires_grad else None,
-                        (b.node or b) if b.requires_grad else None,
-                    ]
+                    op.edges = [(a.node or a) if needed[0] else None, (b.node or b) if needed[1] else None]
                     if cls.keeps:
                         op.inputs = (a, b)
-                out.requires_grad = True
-                out.node = op
-            if mode.tape is not None:
-                mode.tape._add(out.node or cls(), (a, b), (out,))
+            if recording == WATCHED:
+                (out.node or cls()).show((a, b), (out,))
         return out
 
     @classmethod

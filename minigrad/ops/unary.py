@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
-from minigrad.modes import mode
+from minigrad.backend import PARALLEL, door, empty, launch
+from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op
 from minigrad.ops.elementwise import where
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
+
+make = object.__new__
 
 
 def fused_backward(name: str, g: Any, saved: Array) -> Any:
     """Launch a two-operand backward kernel and return the gradient as a tensor."""
     y = empty(saved.shape, saved.dtype)
-    launch(name, g.data, saved, y)
+    (door.small if y.size < PARALLEL else door.kernels)[name](g.data, saved, y)
     return Bridge.new(y)
 
 
@@ -39,13 +41,15 @@ class Unary(Op):
         if x.dtype.kind != "f" and not cls.whole:
             x = converted(x, FLOAT32)
         y = empty(x.shape, x.dtype)
-        launch(cls.kernel, x, y)
-        out = Bridge.new(y)
-        if mode.recording:
-            op = None
+        (door.small if y.size < PARALLEL else door.kernels)[cls.kernel](x, y)
+        out = make(Bridge.tensor)
+        out.data = y
+        recording = mode.recording
+        if recording:
             if a.requires_grad:
-                op = cls()
-                if a.cell is not None or mode.anomaly:
+                out.requires_grad = True
+                out.node = op = cls()
+                if recording is not True or a.cell is not None:
                     op.record((a,), NO_OPTIONS, y)
                 else:
                     op.seq = next_seq()
@@ -56,10 +60,8 @@ class Unary(Op):
                         op.inputs = (a,)
                 if cls.keeps_output:
                     op.y = y
-                out.requires_grad = True
-                out.node = op
-            if mode.tape is not None:
-                mode.tape._add(op or cls(), (a,), (out,))
+            if recording == WATCHED:
+                (out.node or cls()).show((a,), (out,))
         return out
 
     def release(self) -> None:
