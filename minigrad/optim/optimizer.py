@@ -201,7 +201,7 @@ class Optimizer:
         for i in active:
             slot = self._slots[i]
             kernel, states = self._rules[slot.group]
-            self._prepare(slot, states)
+            self._prepare(i, slot, states)
             members.setdefault((kernel, slot.param.data.dtype), []).append(i)
         self._launches = []
         for (kernel, _), indices in members.items():
@@ -217,7 +217,7 @@ class Optimizer:
             self._launches.append(Launch(kernel, table, slots, buffers))
         self._active = active
 
-    def _prepare(self, slot: Slot, states: tuple[str, ...]) -> None:
+    def _prepare(self, i: int, slot: Slot, states: tuple[str, ...]) -> None:
         """Make a parameter's state where it is missing, and follow a change of its dtype."""
         data = slot.param.data
         if data.shape != slot.shape:
@@ -225,6 +225,8 @@ class Optimizer:
                 f"{self._kind}: parameter {slot.name!r} has shape {data.shape} now, but had"
                 f" {slot.shape} when the optimizer was made; make a new optimizer"
             )
+        if states and not slot.arrays.keys() & set(states):
+            self._steps[i] = 0  # state begins now, say because momentum was switched on
         for name in states:
             if name not in slot.arrays:
                 slot.arrays[name] = self.fresh(name, slot.param, self.param_groups[slot.group])
