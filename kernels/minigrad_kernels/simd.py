@@ -19,9 +19,9 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba.core import config, types
 from numba.core.cgutils import get_or_insert_function
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
@@ -80,22 +80,20 @@ def address(typingctx, array):
 
 
 # ---------------------------------------------------------------- the host's vector registers
-def _features() -> dict[str, bool]:
+def _features() -> set[str]:
     """Return the CPU features Numba compiles for: NUMBA_CPU_FEATURES if set, else the host's."""
-    if config.CPU_FEATURES is not None:
-        listed = [f for f in config.CPU_FEATURES.split(",") if f]
-        return {f[1:]: f[0] == "+" for f in listed}
-    if config.CPU_NAME == "generic":
-        return {}
-    return dict(get_host_cpu_features())
+    listed = config.CPU_FEATURES
+    if listed is None:
+        listed = get_host_cpu_features()
+    return {feature[1:] for feature in listed.split(",") if feature.startswith("+")}
 
 
 def _registers() -> tuple[int, int]:
     """Return (bytes of a vector register, number of them)."""
     have = _features()
-    if have.get("avx512f"):
+    if "avx512f" in have:
         return 64, 32
-    if have.get("avx2") and have.get("fma"):
+    if {"avx2", "fma"} <= have:
         return 32, 16
     return 16, 32 if platform.machine() in ("aarch64", "arm64") else 16
 
