@@ -1,0 +1,261 @@
+"""Linear, dropout, normalisations and embedding as functions; `minigrad.nn.functional` re-exports
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigrad import random
+from minigrad.ops.dropout import dropped
+from minigrad.ops.elementwise import where
+from minigrad.ops.index import Index
+from minigrad.ops.linalg import absent
+from minigrad.ops.linalg import linear as _linear
+from minigrad.ops.norm import BatchNorm, BatchNormEval, LayerNorm, check_channels
+from minigrad.tensors import Tensor, new
+
+INT64 = np.dtype(np.int64)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x W^T + b.
+
+    Shape: input: (..., in), weight: (out, in), bias: (out,) -> (..., out).
+
+    >>> import minigrad as mg
+    >>> linear(mg.ones(1, 2), mg.tensor([[1.0, 2.0]]))
+    tensor([[3.]])
+    """
+    return _linear(input, weight, bias)
+
+
+# ---------------------------------------------------------------- dropout
+def check_dropout(p: float, scaling: str) -> None:
+    """Refuse a probability outside [0, 1] and an unknown scaling."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is the probability to drop, expected 0 <= p <= 1, got {p}")
+    if scaling not in ("inverted", "classical"):
+        raise ValueError(f"dropout: scaling must be 'inverted' or 'classical', got {scaling!r}")
+
+
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    generator: random.Generator | None = None,
+    scaling: str = "inverted",
+) -> Tensor:
+    """Set each element to 0 with probability `p`.
+
+    scaling: "inverted" multiplies what is kept by 1 / (1 - p) in training; "classical" multiplies
+    by 1 - p in evaluation instead.  p = 0 returns the same tensor; p = 1 gives zeros, for infinite
+    inputs too.
+    generator: whose stream the mask is drawn from; the default one if None.
+    Source: Srivastava et al., "Dropout" (JMLR 2014), whose scaling is the classical one.
+
+    >>> import minigrad as mg
+    >>> dropout(mg.ones(2), training=False)
+    tensor([1., 1.])
+    """
+    check_dropout(p, scaling)
+    if p == 0:
+        return input
+    inverted = scaling == "inverted"
+    if not training:
+        return input if inverted else input * (1.0 - p)
+    scale = 1 / (1 - p) if inverted and p < 1 else 1.0
+    return dropped(input, p, scale, generator or random.default)
+
+
+# ---------------------------------------------------------------- normalisations
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise every channel: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    training: use the statistics of the batch (biased variance) and move the running ones, if given,
+    by `momentum` towards them (unbiased variance); otherwise use the running ones as constants.
+    Shape: input: (N, C, ...), all others (C,) -> input's.
+    Raises: ValueError where batch statistics are used and there is one value a channel.
+    Source: Ioffe and Szegedy, "Batch normalization" (ICML 2015), section 3.
+
+    >>> import minigrad as mg
+    >>> batch_norm(mg.tensor([[1.0], [3.0]]), None, None, training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
+    """
+    x = input.data
+    check_channels(
+        "batch_norm",
+        x,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    if weight is None:
+        scale = absent(input) if bias is None else new(np.ones(x.shape[1], x.dtype))
+    else:
+        scale = weight
+    if bias is None:
+        shift = absent(input) if weight is None else new(np.zeros(x.shape[1], x.dtype))
+    else:
+        shift = bias
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: training=False needs running_mean and running_var")
+        y = BatchNormEval.apply(input, scale, shift, running_mean, running_var, eps=float(eps))
+        return y
+    count = x.size // x.shape[1] if x.shape[1] else 0
+    if count <= 1:
+        raise ValueError(
+            "batch_norm: expected more than one value per channel for batch statistics, got "
+            f"{count} in an input"
+            f" of shape {x.shape}; use drop_last=True in the loader, or eval() to use the running "
+            "statistics"
+        )
+    if running_mean is None or running_var is None:
+        return BatchNorm.apply(input, scale, shift, eps=float(eps))
+    running = (running_mean.data, running_var.data, np.array([momentum], np.float64))
+    y = BatchNorm.apply(input, scale, shift, eps=float(eps), running=running)
+    running_mean.bump("by batch_norm")
+    running_var.bump("by batch_norm")
+    return y
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each sample over its last dimensions: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    Shape: input: (..., *normalized_shape), weight and bias: normalized_shape -> input's.
+    Source: Ba, Kiros and Hinton, "Layer normalization" (2016).
+
+    >>> import minigrad as mg
+    >>> layer_norm(mg.tensor([[1.0, 3.0]]), (2,))
+    tensor([[-1.0000,  1.0000]])
+    """
+    x = input.data
+    shape = tuple(normalized_shape)
+    if not shape or x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
+        raise ValueError(
+            f"layer_norm: an input of shape {x.shape} does not end in normalized_shape {shape}"
+        )
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"layer_norm: expected a floating input, got {x.dtype}; convert it with .float()"
+        )
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is None:
+            continue
+        if t.data.shape != shape:
+            raise ValueError(f"layer_norm: {name} has shape {t.data.shape}, expected {shape}")
+        if t.data.dtype != x.dtype:
+            raise TypeError(
+                f"layer_norm: {name} is {t.data.dtype}, the input {x.dtype}; convert one of them"
+            )
+    if weight is None:
+        # The kernel sums the bias's gradient beside the weight's.
+        scale = absent(input) if bias is None else new(np.ones(shape, x.dtype))
+    else:
+        scale = weight
+    shift = absent(input) if bias is None else bias
+    return LayerNorm.apply(input, scale, shift, dims=len(shape), eps=float(eps))
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """Return x divided by its p-norm along `dim`, or by `eps` where that is larger.
+
+    >>> import minigrad as mg
+    >>> normalize(mg.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+# ---------------------------------------------------------------- classes
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Return the rows of `weight` that `input` names.
+
+    padding_idx: a row that gets no gradient.
+    Shape: input: (...) integers in [0, V), weight: (V, D) -> (..., D).
+    Raises: IndexError for a number outside [0, V).
+
+    >>> import minigrad as mg
+    >>> embedding(mg.tensor([1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.]])
+    """
+    ids = input.data
+    if weight.data.ndim != 2:
+        raise ValueError(f"embedding: weight must be (rows, size), got shape {weight.data.shape}")
+    if ids.dtype.kind not in "iu":
+        raise TypeError(
+            f"embedding: expected integer row numbers, got {ids.dtype}; convert them with .long()"
+        )
+    rows = len(weight.data)
+    if ids.size:
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= rows:
+            raise IndexError(
+                f"embedding: row {low if low < 0 else high} is out of range for {rows} rows: "
+                f"expected 0 to {rows - 1}"
+            )
+    y = Index.apply(weight, index=(ids,))
+    if padding_idx is None or not y.requires_grad:
+        return y
+    padding = ids == row_of(padding_idx, rows)
+    return where(new(padding[..., None]), y.detach(), y)
+
+
+def row_of(padding_idx: int, rows: int) -> int:
+    """Return `padding_idx` counted from the first of `rows`."""
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
+    return padding_idx % rows
+
+
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """Return int64 rows that are 1 at the class and 0 elsewhere.
+
+    num_classes: -1 takes the largest class plus one.
+    Shape: input: (...) integers -> (..., num_classes).
+
+    >>> import minigrad as mg
+    >>> one_hot(mg.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    ids = input.data
+    if ids.dtype.kind not in "iu":
+        raise TypeError(
+            f"one_hot: expected integer classes, got {ids.dtype}; convert them with .long()"
+        )
+    if num_classes == -1:
+        if not ids.size:
+            raise ValueError("one_hot: num_classes cannot be told from an empty input; pass it")
+        num_classes = int(ids.max()) + 1
+    if num_classes <= 0 and ids.size:
+        raise ValueError(f"one_hot: num_classes must be positive, got {num_classes}")
+    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= num_classes):
+        bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
+        raise ValueError(
+            f"one_hot: class {bad} is out of range for {num_classes} classes: expected 0 to "
+            f"{num_classes - 1}"
+        )
+    return new((ids[..., None] == np.arange(num_classes)).astype(INT64))

@@ -1,0 +1,240 @@
+"""Initial values of parameters, written in place.  `generator=` draws from a stream of your own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad import random
+from minigrad.random import Generator
+from minigrad.tensors import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the factor that keeps the variance of signals through a nonlinearity.
+
+    param: the negative slope of "leaky_relu", 0.01 by default.
+
+    >>> calculate_gain("relu")
+    1.4142135623730951
+    """
+    if nonlinearity in ("linear", "identity", "sigmoid") or nonlinearity.startswith("conv"):
+        return 1.0
+    if nonlinearity == "tanh":
+        return 5 / 3
+    if nonlinearity == "relu":
+        return math.sqrt(2)
+    if nonlinearity == "selu":
+        return 0.75
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else float(param)
+        return math.sqrt(2 / (1 + slope * slope))
+    raise ValueError(
+        "calculate_gain: expected 'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu' or 'selu', "
+        f"got {nonlinearity!r}"
+    )
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """Return (fan_in, fan_out) of a weight (out, in, ...).
+
+    >>> import minigrad as mg
+    >>> fans(mg.zeros(3, 5))
+    (5, 3)
+    """
+    shape = tensor.data.shape
+    if len(shape) < 2:
+        raise ValueError(
+            f"fan in and fan out need a weight of at least two dimensions, got shape {shape}"
+        )
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def _write(tensor: Tensor, values: Any) -> Tensor:
+    tensor.data[...] = values
+    tensor.bump("by nn.init")
+    return tensor
+
+
+# ---------------------------------------------------------------- constants
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one value.
+
+    >>> import minigrad as mg
+    >>> constant_(mg.zeros(2), 0.5)
+    tensor([0.5000, 0.5000])
+    """
+    return _write(tensor, val)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with 1."""
+    return _write(tensor, 1)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with 0."""
+    return _write(tensor, 0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Write ones on the diagonal of a matrix, zeros elsewhere."""
+    if tensor.data.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tensor.data.shape}")
+    return _write(tensor, np.eye(*tensor.data.shape))
+
+
+# ---------------------------------------------------------------- distributions
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from the uniform distribution on [a, b).
+
+    >>> import minigrad as mg
+    >>> w = uniform_(mg.empty(100), -2, 2)
+    >>> bool((w >= -2).all() and (w < 2).all())
+    True
+    """
+    if b < a:
+        raise ValueError(f"uniform_: expected a <= b, got a={a}, b={b}")
+    values = (generator or random.default).uniform(tensor.data.shape, tensor.data.dtype)
+    kind = tensor.data.dtype.type
+    values *= kind(b - a)
+    values += kind(a)
+    return _write(tensor, values)
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from the normal distribution."""
+    if std < 0:
+        raise ValueError(f"normal_: std must not be negative, got {std}")
+    values = (generator or random.default).normal(tensor.data.shape, tensor.data.dtype)
+    kind = tensor.data.dtype.type
+    values *= kind(std)
+    values += kind(mean)
+    return _write(tensor, values)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from the normal distribution on [a, b] alone (bounds in units of the tensor, not of
+    std).
+
+    By rejection: normals where [a, b] holds a quarter of them, else uniforms kept with the
+    density's odds.
+
+    >>> import minigrad as mg
+    >>> w = trunc_normal_(mg.empty(100), std=5.0)
+    >>> float(w.abs().max()) <= 2
+    True
+    """
+    if std <= 0 or b <= a:
+        raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
+    source = generator or random.default
+    low, high = (a - mean) / std, (b - mean) / std
+    mass = 0.5 * (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2)))
+    top = (
+        min(max(low, 0.0), high) if low <= high else 0.0
+    )  # where the density is highest in [low, high]
+    values = np.empty(tensor.data.size, np.float64)
+    missing = np.arange(values.size)
+    while missing.size:
+        if mass > 0.25:
+            drawn = source.normal(missing.shape, np.float64)
+            kept = (drawn >= low) & (drawn <= high)
+        else:
+            drawn = low + (high - low) * source.uniform(missing.shape, np.float64)
+            odds = np.exp(0.5 * (top * top - drawn * drawn))
+            kept = source.uniform(missing.shape, np.float64) < odds
+        values[missing[kept]] = drawn[kept]
+        missing = missing[~kept]
+    return _write(tensor, np.clip(values * std + mean, a, b).reshape(tensor.data.shape))
+
+
+# ---------------------------------------------------------------- scaled by the fans
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from U(-l, l), l = gain sqrt(6 / (fan_in + fan_out)).
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks" (2010), equation 16.
+    """
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draw from N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from U(-l, l), l = gain sqrt(3 / fan).
+
+    a: the negative slope of a leaky ReLU.  mode: "fan_in" keeps the variance forwards, "fan_out"
+        backwards.
+    Source: He et al., "Delving deep into rectifiers" (2015), section 2.2.
+    """
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from N(0, s^2), s = gain / sqrt(fan); see `kaiming_uniform_`."""
+    return normal_(
+        tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator
+    )
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Write a random matrix (out, rest) with orthonormal rows or columns, whichever are fewer,
+    times `gain`.
+
+    Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning"
+        (2013).
+    """
+    shape = tensor.data.shape
+    if len(shape) < 2:
+        raise ValueError(f"orthogonal_: expected at least two dimensions, got shape {shape}")
+    rows, columns = shape[0], math.prod(shape[1:])
+    if not tensor.data.size:
+        return tensor
+    square = (generator or random.default).normal(
+        (max(rows, columns), min(rows, columns)), np.float64
+    )
+    q, r = np.linalg.qr(square)
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without it the distribution is not uniform
+    return _write(tensor, gain * (q if rows >= columns else q.T).reshape(shape))
