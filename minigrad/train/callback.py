@@ -1,0 +1,84 @@
+"""Callback: what may happen during a fit, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigrad.train.trainer import Trainer
+
+HOOKS = (
+    "on_fit_begin",
+    "on_epoch_begin",
+    "after_backward",
+    "on_step_end",
+    "on_epoch_end",
+    "on_fit_end",
+)
+PREFIXES = ("on_", "after_", "before_")
+
+
+class Callback:
+    """What a Trainer calls during a fit: inherit and write the hooks you need.
+
+    Every hook gets the Trainer, whose attributes say where the fit stands: `epoch` (from 1),
+    `epochs`, `step` (of all steps, from 1), `batch_loss`, `model`, `optimizer` and `history`, whose
+    last row is the finished epoch in `on_epoch_end`.  `trainer.stop(reason)` ends the fit.
+
+    order: callbacks run by rising order, equal ones as they were given.
+
+    Raises: TypeError when a subclass has a method that looks like a hook but is none, so that a
+        misspelled hook fails at once instead of never being called.
+
+    >>> class Count(Callback):
+    ...     def on_step_ended(self, trainer):
+    ...         pass
+    Traceback (most recent call last):
+    ...
+    TypeError: Count.on_step_ended is no hook; did you mean one of on_fit_begin, on_epoch_begin, ...
+    """
+
+    order: int = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        unknown = [n for n in vars(cls) if n.startswith(PREFIXES) and n not in HOOKS]
+        # An option such as `on_nan` is set on instances; a method of that name is a misspelled hook.
+        for name in unknown:
+            if callable(getattr(cls, name)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is no hook; did you mean one of {', '.join(HOOKS)}? "
+                    f"A method that is none must not begin with {', '.join(PREFIXES)}"
+                )
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Before the first epoch; may refuse the fit by raising."""
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Before the first step of an epoch."""
+
+    def after_backward(self, trainer: Trainer) -> None:
+        """Between backward() and the optimizer's step: gradients may be looked at and changed."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After the optimizer's step; the gradients are gone."""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """After the epoch's validation; `trainer.history.last` is its row."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Once, however the fit ended: all epochs done, stopped, interrupted, or by an error."""
+
+
+def hooks_of(callbacks: list[Callback], name: str) -> list[Any]:
+    """Return the bound hooks that are overridden, in the order in which they run.
+
+    >>> hooks_of([Callback()], "on_step_end")
+    []
+    """
+    ordered = sorted(callbacks, key=lambda callback: callback.order)
+    return [
+        getattr(callback, name)
+        for callback in ordered
+        if getattr(type(callback), name) is not getattr(Callback, name)
+    ]

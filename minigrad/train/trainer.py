@@ -1,0 +1,259 @@
+"""Trainer: the five-step loop, validation, prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+
+from minigrad.functions import cat
+from minigrad.modes import no_grad
+from minigrad.nn.functional import cross_entropy
+from minigrad.nn.module import Module
+from minigrad.optim.optimizer import Optimizer
+from minigrad.tensors import Tensor
+from minigrad.train import batches
+from minigrad.train.callback import HOOKS, Callback, hooks_of
+from minigrad.train.history import History
+from minigrad.train.metrics import RowMeans, named_metrics
+
+
+class Trainer:
+    """Fit a model: forward, loss, backward, step, zero_grad, for every batch of every epoch.
+
+    model: a Module.  optimizer: over its parameters.
+    loss: a function of (output, target) that returns the mean over the batch.
+    metrics: a dict of such functions by name, or a sequence of them.
+    callbacks: what else is to happen, and when; see `Callback`.
+
+    Losses and metrics are means over the rows: every batch weighs as many as it has.
+
+    >>> import minigrad as mg
+    >>> _ = mg.manual_seed(0)
+    >>> train, validation, test = mg.data.load_iris().split(seed=0)
+    >>> model = mg.nn.Linear(4, 3)
+    >>> optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+    >>> trainer = Trainer(model, optimizer, mg.nn.functional.cross_entropy)
+    >>> loader = mg.data.DataLoader(train, batch_size=16, shuffle=True)
+    >>> history = trainer.fit(loader, epochs=5)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+        *,
+        metrics: Any = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"Trainer: expected a Module as model, but got {type(model).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"Trainer: expected an optimizer as second argument, but got {optimizer!r:.80}; "
+                "write Trainer(model, mg.optim.AdamW(model.parameters()), loss)"
+            )
+        if not callable(loss):
+            raise TypeError(f"Trainer: expected a function as loss, but got {loss!r:.80}")
+        self.model = model
+        self.optimizer = optimizer
+        self.loss = loss
+        self.metrics = named_metrics(metrics)
+        self.callbacks = [batches.as_callback(callback) for callback in callbacks]
+        self.history = History()
+        self.epoch = self.epochs = self.step = 0
+        self.steps_per_epoch: int | None = None
+        self.batch_loss: Any = None
+        self._validates = False
+        self._stopping = False
+        self._batch: tuple[Any, ...] = ()
+
+    # ------------------------------------------------------------ training
+    def fit(self, train_loader: Any, val_loader: Any = None, *, epochs: int) -> History:
+        """Train for at most `epochs` epochs; return what happened, one row an epoch.
+
+        train_loader, val_loader: DataLoaders, or anything that can be iterated over more than once
+            and gives (x, target).  Without val_loader there are no `val_` metrics.
+        Ctrl-C ends the fit like a stop: callbacks finish their work, best weights come back, and
+        the history is returned with `interrupted` set.  An unfinished epoch has no row.
+
+        Raises: ValueError for loaders without a batch, NaN in the data, batches that the model
+            cannot train on; whatever model, loss and callbacks raise, with the batch's shapes.
+        """
+        batches.check_fit(train_loader, epochs)
+        self.history = History()
+        self.epoch, self.epochs, self.step = 0, epochs, 0
+        self.steps_per_epoch = batches.length(train_loader)
+        self._validates = val_loader is not None
+        self._stopping = False
+        self._hooks = {name: hooks_of(self.callbacks, name) for name in HOOKS}
+        self._call("on_fit_begin")
+        self.optimizer.zero_grad()  # gradients from before the fit are not this fit's
+        with ExitStack() as stack:
+            stack.enter_context(modes_kept(self.model))
+            for hook in reversed(self._hooks["on_fit_end"]):
+                stack.callback(hook, self)  # each runs, even if another one raises
+            try:
+                self._epochs(train_loader, val_loader)
+            except KeyboardInterrupt:
+                self.history.interrupted = True
+                self.history.stop_reason = f"interrupted in epoch {self.epoch}"
+        return self.history
+
+    def _epochs(self, train_loader: Any, val_loader: Any) -> None:
+        self.model.train()
+        for self.epoch in range(1, self.epochs + 1):
+            self._call("on_epoch_begin")
+            started = time.perf_counter()
+            row: dict[str, float] = {"epoch": self.epoch}
+            try:
+                row.update(self._train_epoch(train_loader))
+                if self._stopping:
+                    return
+                if val_loader is not None:
+                    scores = self._evaluate(val_loader, "validation")
+                    row.update({f"val_{name}": score for name, score in scores.items()})
+            except Exception as error:
+                batches.add_place(error, self.epoch, self.step, self._batch)
+                raise
+            row["lr"] = float(self.optimizer.param_groups[0]["lr"])
+            row["seconds"] = time.perf_counter() - started
+            self.history.append(row)
+            self._call("on_epoch_end")
+            if self._stopping:
+                return
+        self.history.stop_reason = f"all {self.epochs} epochs done"
+
+    def _train_epoch(self, loader: Any) -> dict[str, float]:
+        means = RowMeans()
+        for x, target in self._batches(loader, "training"):
+            self.step += 1
+
+            output = self.model(x)
+            loss = self.loss(output, target)
+            self.batch_loss = loss
+            loss.backward()
+            self._call("after_backward")
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+
+            self._measure(means, output.detach(), target, loss.detach())
+            self._call("on_step_end")
+            if self._stopping:
+                break
+        return means.results()
+
+    def _measure(self, means: RowMeans, output: Tensor, target: Tensor, loss: Tensor) -> None:
+        rows = output.shape[0] if output.ndim else 1
+        means.add("loss", loss, rows)
+        with no_grad():
+            for name, metric in self.metrics.items():
+                means.add(name, metric(output, target), rows)
+
+    def _batches(self, loader: Any, which: str) -> Iterator[tuple[Any, Any]]:
+        """Yield (x, target) of every batch; in the first epoch each is looked at before it is used."""
+        count = 0
+        for count, batch in enumerate(loader, 1):
+            x, target = batches.pair(batch, which)
+            self._batch = (which, count, x, target)
+            if self.epoch <= 1 or which == "evaluation":
+                batches.check_finite(x, target, which, count)
+                if count == 1 and which == "training":
+                    batches.check_last(loader, self.model, x)
+            yield x, target
+        if count == 0:
+            raise ValueError(batches.no_batch(which, loader))
+
+    def _call(self, name: str) -> None:
+        for hook in self._hooks[name]:
+            hook(self)
+
+    def stop(self, reason: str) -> None:
+        """End the fit after the running hook, epoch or step; for callbacks.
+
+        reason: ends up in `history.stop_reason`.
+        """
+        self._stopping = True
+        self.history.stop_reason = reason
+
+    def require_metric(self, name: str, asker: str) -> None:
+        """Raise a ValueError unless the fit's history will have a column `name`; for callbacks."""
+        trained = ["loss", *self.metrics]
+        if name.startswith("val_") and name[4:] in trained and not self._validates:
+            raise ValueError(
+                f"{asker} monitors {name!r}, but fit() got no val_loader; pass one, or monitor one "
+                f"of {', '.join(trained)}"
+            )
+        known = trained + [f"val_{n}" for n in trained] * self._validates
+        if name not in known:
+            raise ValueError(
+                f"{asker} monitors {name!r}, which this fit does not measure; it measures "
+                f"{', '.join(known)}"
+            )
+
+    # ------------------------------------------------------------ after training
+    def evaluate(self, loader: Any) -> dict[str, float]:
+        """Return loss and metrics over a loader, in eval mode and without a tape.
+
+        Raises: ValueError for a loader without a batch.
+        """
+        return self._evaluate(loader, "evaluation")
+
+    def _evaluate(self, loader: Any, which: str) -> dict[str, float]:
+        means = RowMeans()
+        with modes_kept(self.model), no_grad():
+            self.model.eval()
+            for x, target in self._batches(loader, which):
+                output = self.model(x)
+                self._measure(means, output, target, self.loss(output, target))
+        return means.results()
+
+    def predict(self, data: Any, batch_size: int = 1024) -> Tensor:
+        """Return the model's outputs for all rows, in eval mode and without a tape.
+
+        Shape: `data: (N, ...)` -> `(N, ...)`.
+        data: a Tensor or array of rows, run in parts of `batch_size`; or a loader, of whose batches
+            the first field is taken.
+
+        >>> import minigrad as mg
+        >>> model = mg.nn.Sequential(mg.nn.Linear(4, 3), mg.nn.Dropout(0.5))
+        >>> trainer = Trainer(model, mg.optim.SGD(model.parameters(), lr=0.1))
+        >>> trainer.predict(np.ones((5, 4), np.float32)).shape
+        (5, 3)
+        """
+        with modes_kept(self.model), no_grad():
+            self.model.eval()
+            outputs = [self.model(x) for x in batches.inputs(data, batch_size)]
+        if not outputs:
+            raise ValueError(batches.no_batch("prediction", data))
+        return outputs[0] if len(outputs) == 1 else cat(outputs, 0)
+
+    def __repr__(self) -> str:
+        parts = [type(self.model).__name__, type(self.optimizer).__name__]
+        parts += [f"loss={getattr(self.loss, '__name__', type(self.loss).__name__)}"]
+        parts += [f"metrics={list(self.metrics)}", f"callbacks={self.callbacks}"]
+        return f"Trainer({', '.join(parts)})"
+
+
+@contextmanager
+def modes_kept(model: Module) -> Iterator[None]:
+    """Give every module its train or eval mode back at the end.
+
+    >>> import minigrad as mg
+    >>> model = mg.nn.Dropout(0.5)
+    >>> with modes_kept(model):
+    ...     _ = model.eval()
+    >>> model.training
+    True
+    """
+    before = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
