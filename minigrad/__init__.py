@@ -7,6 +7,10 @@
 tensor([2., 4., 6.])
 """
 
+from minigrad import data as data
+from minigrad import nn as nn
+from minigrad import optim as optim
+from minigrad import train as train
 from minigrad.autodiff import grad as grad
 from minigrad.backend import device as device
 from minigrad.backend import get_num_threads as get_num_threads
@@ -53,6 +57,10 @@ from minigrad.modes import set_grad_enabled as set_grad_enabled
 from minigrad.random import Generator as Generator
 from minigrad.random import initial_seed as initial_seed
 from minigrad.random import manual_seed as manual_seed
+from minigrad.recipes import recipe as recipe
+from minigrad.serialization import load as load
+from minigrad.serialization import save as save
 from minigrad.tensors import Tensor as Tensor
+from minigrad.train.trainer import Trainer as Trainer
 
 __version__ = "0.1.0"
