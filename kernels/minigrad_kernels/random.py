@@ -25,7 +25,7 @@ from minigrad_kernels.philox import SEGMENT, fill_words, halves, words_reference
 Array = np.ndarray[Any, Any]
 
 PARALLEL_BITS = 65_536  # elements from which two threads pay: words and uniforms, 0.4 ns each
-PARALLEL_NORMAL = 4_096  # a normal costs ten times that
+PARALLEL_NORMAL = 16_384  # a normal costs ten times that
 
 
 # ---------------------------------------------------------------- references
