@@ -20,11 +20,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import config, types
-from numba.core.cgutils import get_or_insert_function
+from numba.core.cgutils import create_struct_proxy, get_or_insert_function, pack_array
 from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
 
 INDEX = ir.IntType(64)
 BYTE_POINTER = ir.IntType(8).as_pointer()
@@ -50,17 +49,16 @@ def address_array(typingctx, address, size, dtype):
         where = context.cast(builder, args[0], signature.args[0], types.uintp)
         count = context.cast(builder, args[1], signature.args[1], types.intp)
         pointer = builder.inttoptr(where, context.get_data_type(element).as_pointer())
-        array = make_array(array_type)(context, builder)
-        bytes_each = ir.Constant(INDEX, context.get_abi_sizeof(context.get_data_type(element)))
-        populate_array(
-            array,
-            data=pointer,
-            shape=[count],
-            strides=[bytes_each],
-            itemsize=bytes_each,
-            meminfo=None,
-            parent=None,
-        )
+        size = number(context.get_abi_sizeof(context.get_data_type(element)))
+        # Numba's populate_array does this too; importing its module costs 0.1 s.
+        array = create_struct_proxy(array_type)(context, builder)
+        array.data = pointer
+        array.shape = pack_array(builder, [count])
+        array.strides = pack_array(builder, [size])
+        array.itemsize = size
+        array.nitems = count
+        array.meminfo = context.get_constant_null(types.MemInfoPointer(types.voidptr))
+        array.parent = context.get_constant_null(types.pyobject)
         return array._getvalue()
 
     return array_type(address, size, dtype), codegen
@@ -73,7 +71,7 @@ def address(typingctx, array):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = make_array(array)(context, builder, args[0]).data
+        data = create_struct_proxy(array)(context, builder, args[0]).data
         return builder.ptrtoint(data, INDEX)
 
     return types.int64(array), codegen
