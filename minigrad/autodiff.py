@@ -19,10 +19,12 @@ def grad(
 ) -> tuple[Tensor | None, ...]:
     """Return d(sum of outputs)/d(input) for each input; `.grad` stays as it is.
 
-    inputs: leaves or computed tensors.  grad_outputs: what each output is weighted by, 1 for single numbers.
+    inputs: leaves or computed tensors.  grad_outputs: what each output is weighted by, 1 for single
+        numbers.
     create_graph: record the sweep, so that the result can be differentiated again, to any order.
 
-    Raises: RuntimeError for an input that no output depends on (unless `allow_unused`, which gives None).
+    Raises: RuntimeError for an input that no output depends on (unless `allow_unused`, which gives
+        None).
 
     >>> import minigrad as mg
     >>> x = mg.tensor(3.0, requires_grad=True)
@@ -38,13 +40,17 @@ def grad(
     else:
         weights = list(grad_outputs)
     if len(weights) != len(roots):
-        raise ValueError(f"grad: {len(weights)} grad_outputs for {len(roots)} outputs: expected one each")
+        raise ValueError(
+            f"grad: {len(weights)} grad_outputs for {len(roots)} outputs: expected one each"
+        )
     for i, t in enumerate(wanted):
         if not t.requires_grad:
             raise RuntimeError(f"grad: input {i}, shape {t.shape}, does not require grad")
     for i, t in enumerate(roots):
         if not t.requires_grad:
-            raise RuntimeError(f"grad: output {i}, shape {t.shape}, does not require grad: nothing leads to it")
+            raise RuntimeError(
+                f"grad: output {i}, shape {t.shape}, does not require grad: nothing leads to it"
+            )
     seeds = [first_seed("grad", t, w) for t, w in zip(roots, weights, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     was, mode.recording = mode.recording, mode.level(create_graph)
@@ -57,7 +63,8 @@ def grad(
         edge = found.get(id(t.node or t))
         if edge is None and not allow_unused:
             raise RuntimeError(
-                f"grad: input {i}, shape {t.shape}, was not used in the outputs; pass allow_unused=True to get None for it"
+                f"grad: input {i}, shape {t.shape}, was not used in the outputs; pass "
+                "allow_unused=True to get None for it"
             )
         result.append(None if edge is None else edge[1])
     return tuple(result)

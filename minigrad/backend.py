@@ -10,6 +10,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.table import KERNELS
 
@@ -23,11 +24,13 @@ CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERN
 class Door(threading.local):
     """This thread's tables of launches: name -> callable(inputs, scalars, outputs).
 
-    kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL elements, as that ufunc,
-    with no Python frame before it (0.2 us where `launch` takes 0.4): for the hot path of small tensors alone.
+    kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL
+    elements, as that ufunc, with no Python frame before it (0.2 us where `launch` takes 0.4): for
+    the hot path of small tensors alone.
 
-    Each call runs in a context in which NumPy's floating-point warnings are off, for log(0) is -inf here as everywhere
-    in this field: entering a prepared context costs 0.03 us, `np.errstate` 0.9, and the user's own setting stays.
+    Each call runs in a context in which NumPy's floating-point warnings are off, for log(0) is -inf
+    here as everywhere in this field: entering a prepared context costs 0.03 us, `np.errstate` 0.9,
+    and the user's own setting stays.
     """
 
     def __init__(self) -> None:
@@ -64,7 +67,9 @@ class Device:
 
     def __init__(self, type: str = "cpu") -> None:
         if str(type) != "cpu":
-            raise ValueError(f"device: expected 'cpu', got {str(type)!r}; this version computes on the CPU only")
+            raise ValueError(
+                f"device: expected 'cpu', got {str(type)!r}; this version computes on the CPU only"
+            )
         self.type = "cpu"
 
     def __repr__(self) -> str:

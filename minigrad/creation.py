@@ -35,7 +35,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     else:
         array = _from_values(data)
     wanted = array.dtype if dtype is None else numpy_dtype(dtype)
-    return Tensor(np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False)).reshape(array.shape), requires_grad)
+    return Tensor(
+        np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False)).reshape(array.shape),
+        requires_grad,
+    )
 
 
 def _from_values(data: Any) -> Array:
@@ -46,14 +49,17 @@ def _from_values(data: Any) -> Array:
         array = np.asarray(data)
     except ValueError as error:
         raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
-    if array.size == 0 and array.dtype == np.float64 or array.dtype.kind == "f":
+    if (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
         typed = _holds_numpy_floats(data)
         return array if typed and array.dtype == np.float64 else array.astype(np.float32)
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind == "b":
         return array
-    raise TypeError(f"tensor: expected numbers, bools or nested lists of them, got {type(data).__name__}: {data!r:.60}")
+    raise TypeError(
+        f"tensor: expected numbers, bools or nested lists of them, got {type(data).__name__}: "
+        f"{data!r:.60}"
+    )
 
 
 def _holds_numpy_floats(data: Any) -> bool:
@@ -74,12 +80,17 @@ def from_numpy(array: Array) -> Tensor:
     tensor([5., 0.], dtype=minigrad.float64)
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}; use minigrad.tensor(...)")
+        raise TypeError(
+            f"from_numpy: expected a NumPy array, got {type(array).__name__}; use "
+            "minigrad.tensor(...)"
+        )
     return Tensor(array)
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy on the CPU), without a copy."""
+    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy on the CPU), without a
+    copy.
+    """
     return Tensor(np.from_dlpack(source))
 
 
@@ -112,9 +123,16 @@ def ones(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tenso
     return _filled(size, 1, dtype, requires_grad)
 
 
-def full(size: Sequence[int], fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Sequence[int], fill_value: Any, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return a tensor of one value, by default in that value's dtype."""
-    return _filled((tuple(size),), fill_value, _value_dtype(fill_value) if dtype is None else dtype, requires_grad)
+    return _filled(
+        (tuple(size),),
+        fill_value,
+        _value_dtype(fill_value) if dtype is None else dtype,
+        requires_grad,
+    )
 
 
 def _value_dtype(*values: Any) -> DType:
@@ -138,12 +156,18 @@ def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> 
     return _filled((input.shape,), 1, input.dtype if dtype is None else dtype, requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return one value in the shape and dtype of `input`."""
-    return _filled((input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad)
+    return _filled(
+        (input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad
+    )
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return start, start + step, ... below `end`; one argument counts from 0.
 
     >>> arange(3)
@@ -157,7 +181,9 @@ def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requir
     return Tensor(np.arange(start, end, step).astype(numpy_dtype(wanted)), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, dtype: Any = float32, requires_grad: bool = False
+) -> Tensor:
     """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
     return Tensor(np.linspace(start, end, steps).astype(numpy_dtype(dtype)), requires_grad)
 
@@ -168,19 +194,25 @@ def eye(n: int, m: int | None = None, dtype: Any = float32, requires_grad: bool 
 
 
 # ---------------------------------------------------------------- random
-def rand(*size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return numbers uniform in [0, 1)."""
     drawn = (generator or random.default).uniform(sizes_of(size), numpy_dtype(dtype))
     return Tensor(drawn, requires_grad)
 
 
-def randn(*size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return standard normal numbers."""
     drawn = (generator or random.default).normal(sizes_of(size), numpy_dtype(dtype))
     return Tensor(drawn, requires_grad)
 
 
-def randint(low: int, high: int, size: Sequence[int], dtype: Any = int64, generator: Any = None) -> Tensor:
+def randint(
+    low: int, high: int, size: Sequence[int], dtype: Any = int64, generator: Any = None
+) -> Tensor:
     """Return integers uniform in [low, high)."""
     drawn = (generator or random.default).integers(low, high, tuple(size))
     return new(drawn.astype(numpy_dtype(dtype), copy=False))

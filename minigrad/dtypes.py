@@ -1,4 +1,6 @@
-"""The dtype vocabulary: `minigrad.float32` and its siblings, equal to NumPy's and printed as ours."""
+"""The dtype vocabulary: `minigrad.float32` and its siblings, equal to NumPy's and printed as
+ours.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,11 @@ def result_dtype(a: Array, b: Array) -> np.dtype[Any]:
         if rank[0] >= rank[1] or (a.dtype.kind in "iu" and b.dtype.kind in "iu"):
             return a.dtype
         return b.dtype
-    return np.promote_types(a.dtype, b.dtype) if "f" not in (a.dtype.kind, b.dtype.kind) else _float(a, b)
+    return (
+        np.promote_types(a.dtype, b.dtype)
+        if "f" not in (a.dtype.kind, b.dtype.kind)
+        else _float(a, b)
+    )
 
 
 def _float(a: Array, b: Array) -> np.dtype[Any]:

@@ -6,7 +6,7 @@ from minigrad.ops.elementwise import clamp, where
 from minigrad.ops.index import gather, index_select, masked_fill
 from minigrad.ops.linalg import dot, matmul, outer
 from minigrad.ops.norm import log_softmax, softmax
-from minigrad.ops.reduce import cumsum, logsumexp, max, min, norm, std, var  # noqa: A004
+from minigrad.ops.reduce import cumsum, logsumexp, max, min, norm, std, var
 from minigrad.ops.shape import (
     broadcast_to,
     cat,
@@ -28,16 +28,23 @@ from minigrad.tensors import Tensor
 
 exp, expm1, log, log1p = Tensor.exp, Tensor.expm1, Tensor.log, Tensor.log1p
 sqrt, rsqrt, square, reciprocal = Tensor.sqrt, Tensor.rsqrt, Tensor.square, Tensor.reciprocal
-sin, cos, tanh, sigmoid, relu, erf = Tensor.sin, Tensor.cos, Tensor.tanh, Tensor.sigmoid, Tensor.relu, Tensor.erf
-abs, neg, sign, floor = Tensor.abs, Tensor.neg, Tensor.sign, Tensor.floor  # noqa: A001
+sin, cos, tanh, sigmoid, relu, erf = (
+    Tensor.sin,
+    Tensor.cos,
+    Tensor.tanh,
+    Tensor.sigmoid,
+    Tensor.relu,
+    Tensor.erf,
+)
+abs, neg, sign, floor = Tensor.abs, Tensor.neg, Tensor.sign, Tensor.floor
 isnan, isfinite, logical_not = Tensor.isnan, Tensor.isfinite, Tensor.logical_not
 logical_and, logical_or = Tensor.logical_and, Tensor.logical_or
-add, sub, mul, div, pow = Tensor.add, Tensor.sub, Tensor.mul, Tensor.div, Tensor.pow  # noqa: A001
+add, sub, mul, div, pow = Tensor.add, Tensor.sub, Tensor.mul, Tensor.div, Tensor.pow
 maximum, minimum = Tensor.maximum, Tensor.minimum
 eq, ne, lt, le, gt, ge = Tensor.eq, Tensor.ne, Tensor.lt, Tensor.le, Tensor.gt, Tensor.ge
-sum, mean, prod = Tensor.sum, Tensor.mean, Tensor.prod  # noqa: A001
+sum, mean, prod = Tensor.sum, Tensor.mean, Tensor.prod
 amax, amin, argmax, argmin = Tensor.amax, Tensor.amin, Tensor.argmax, Tensor.argmin
-any, all = Tensor.any, Tensor.all  # noqa: A001
+any, all = Tensor.any, Tensor.all
 mm, bmm = Tensor.mm, Tensor.bmm
 
 __all__ = [

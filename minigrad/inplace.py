@@ -1,7 +1,8 @@
 """In-place operators of Tensor: compute out of place, write back, and go on from the new node.
 
-Each write moves the version that all views of the memory share.  On a leaf that requires grad they raise outside
-`no_grad`; on a view of a computed tensor the base's history is rebuilt, so that it knows the write.
+Each write moves the version that all views of the memory share.  On a leaf that requires grad they
+raise outside `no_grad`; on a view of a computed tensor the base's history is rebuilt, so that it
+knows the write.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class InPlace:
             owner = self if self.base is None else self.base
             if owner.requires_grad and owner.node is None:
                 raise RuntimeError(
-                    f"{op.__name__}: a leaf of shape {owner.shape} that requires grad is changed in place; do it under"
+                    f"{op.__name__}: a leaf of shape {owner.shape} that requires grad is changed "
+                    "in place; do it under"
                     " no_grad(), or make a new tensor"
                 )
             if self.base is not None:
@@ -35,11 +37,13 @@ class InPlace:
         result = op.apply(self, *others, **meta)
         if result.data.shape != self.data.shape:
             raise ValueError(
-                f"{op.__name__}: the result has shape {result.data.shape} and does not fit in place into {self.data.shape}"
+                f"{op.__name__}: the result has shape {result.data.shape} and does not fit in "
+                f"place into {self.data.shape}"
             )
         if not np.can_cast(result.data.dtype, self.data.dtype, "same_kind"):
             raise TypeError(
-                f"{op.__name__}: the result is {result.data.dtype} and cannot be written into {self.data.dtype}"
+                f"{op.__name__}: the result is {result.data.dtype} and cannot be written into "
+                f"{self.data.dtype}"
             )
         self._put(result)
         return self
@@ -47,14 +51,18 @@ class InPlace:
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
         if not self.data.flags.writeable:
-            raise ValueError("this tensor is an expanded view: several elements share memory; clone() it first")
+            raise ValueError(
+                "this tensor is an expanded view: several elements share memory; clone() it first"
+            )
         written(self, f"at {user_line()}")
         base = self.base
         if result.requires_grad and base is not None:
             positions = places(self.data, base.data)
             flat = base.reshape(-1)
-            written = index.IndexSet.apply(flat, result.reshape(-1), index=(positions.reshape(-1),))
-            rebuilt = written.reshape(base.shape)
+            replaced = index.IndexSet.apply(
+                flat, result.reshape(-1), index=(positions.reshape(-1),)
+            )
+            rebuilt = replaced.reshape(base.shape)
             base.node, base.requires_grad = rebuilt.node, True
             again = rebuilt.reshape(-1)[positions]
             self.node, self.requires_grad = again.node, True
@@ -121,7 +129,8 @@ def places(view: Any, base: Any) -> Any:
     """Return the flat positions, in C order of `base`, of the elements of `view`."""
     if not base.flags.c_contiguous:
         raise RuntimeError(
-            "an in-place change through a view whose base is not contiguous, where a gradient flows;"
+            "an in-place change through a view whose base is not contiguous, where a gradient "
+            "flows;"
             " write base[index] = value instead, or clone() the base first"
         )
     start = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]

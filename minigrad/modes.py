@@ -1,4 +1,6 @@
-"""What is on in this thread: recording, anomaly detection, and a `Tape` that listens to what is recorded."""
+"""What is on in this thread: recording, anomaly detection, and a `Tape` that listens to what is
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ WATCHED = 2
 class Mode(threading.local):
     """The switches of one thread.
 
-    recording: False, True, or WATCHED when a `Tape` or anomaly detection is on too; the hot path reads this alone.
+    recording: False, True, or WATCHED when a `Tape` or anomaly detection is on too; the hot path
+        reads this alone.
     """
 
     recording: int = True
@@ -44,6 +47,7 @@ def user_line() -> str:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
+
 class set_grad_enabled(ContextDecorator):
     """Switch recording on or off in this thread, as a context manager or decorator."""
 
@@ -60,7 +64,8 @@ class set_grad_enabled(ContextDecorator):
 
 
 class no_grad(set_grad_enabled):
-    """Record nothing inside: results do not require grad.  Dropout and batch-norm are not changed by it.
+    """Record nothing inside: results do not require grad.  Dropout and batch-norm are not changed
+    by it.
 
     >>> import minigrad as mg
     >>> w = mg.ones(2, requires_grad=True)
@@ -91,7 +96,8 @@ def is_grad_enabled() -> bool:
 
 
 class detect_anomaly(ContextDecorator):
-    """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through `numpy()`.
+    """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through
+    `numpy()`.
 
     Slow: every saved array is hashed.  `where` masks its gradient, so a NaN that it brings is
     0 * inf from the branch not taken: bring that branch's input into range first.
@@ -117,7 +123,9 @@ class detect_anomaly(ContextDecorator):
 # ---------------------------------------------------------------- looking at the tape
 @dataclass(frozen=True)
 class Entry:
-    """One op as a `Tape` saw it.  inputs, outputs: positions of values on that tape; nbytes: of its outputs."""
+    """One op as a `Tape` saw it.  inputs, outputs: positions of values on that tape; nbytes: of its
+    outputs.
+    """
 
     op: str
     shapes: tuple[tuple[int, ...], ...]
@@ -193,7 +201,8 @@ class Tape:
         return "\n".join(lines)
 
     def to_dot(self) -> str:
-        """Return the graph in Graphviz's language: boxes are ops, ellipses are the values that came from outside.
+        """Return the graph in Graphviz's language: boxes are ops, ellipses are the values that came
+        from outside.
 
         >>> Tape().to_dot()
         'digraph tape {\\n}'

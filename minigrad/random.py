@@ -1,8 +1,8 @@
 """Random numbers as a pure function: Philox4x32-10 of (seed; stream, call, element).
 
-A *stream* is a consumer: the default generator, a Dropout module, an explicit `Generator`.  Each counts
-its *calls*.  There is no hidden global order, so a mask is the same on any device, for any number of
-threads, and when it is computed a second time in backward.
+A *stream* is a consumer: the default generator, a Dropout module, an explicit `Generator`.  Each
+counts its *calls*.  There is no hidden global order, so a mask is the same on any device, for any
+number of threads, and when it is computed a second time in backward.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,18 +24,20 @@ EXPLICIT = 0x8000_0000  # the stream of generators with a seed of their own
 
 
 class _Global:
-    """The seed that all streams without one of their own share, and the streams to reset with it."""
+    """The seed that all streams without one of their own share, and the streams to reset with
+    it.
+    """
 
     seed = int.from_bytes(os.urandom(6), "little")
     numbers = itertools.count(1)
-    streams: weakref.WeakSet[Generator] = weakref.WeakSet()
+    streams: ClassVar[weakref.WeakSet[Generator]] = weakref.WeakSet()
 
 
 class Generator:
     """A stream of random numbers with its own count of calls.
 
-    seed: a number makes the stream independent of `manual_seed`, and two generators of one seed equal;
-    None takes the global seed and the next stream number.
+    seed: a number makes the stream independent of `manual_seed`, and two generators of one seed
+    equal; None takes the global seed and the next stream number.
 
     >>> Generator(7).uniform((2,)).tolist() == Generator(7).uniform((2,)).tolist()
     True
@@ -45,7 +47,9 @@ class Generator:
         if seed is not None:
             seed = check_seed(seed)
         self._seed = seed
-        self.stream = (next(_Global.numbers) if seed is None else EXPLICIT) if stream is None else stream
+        self.stream = (
+            (next(_Global.numbers) if seed is None else EXPLICIT) if stream is None else stream
+        )
         self.calls = 0
         _Global.streams.add(self)
 
@@ -99,8 +103,14 @@ class Generator:
         """Go on where `state` was taken."""
         missing = {"seed", "stream", "calls"} - set(state)
         if missing:
-            raise KeyError(f"Generator: the state lacks {sorted(missing)}; it must come from state_dict()")
-        self._seed, self.stream, self.calls = state["seed"], int(state["stream"]), int(state["calls"])
+            raise KeyError(
+                f"Generator: the state lacks {sorted(missing)}; it must come from state_dict()"
+            )
+        self._seed, self.stream, self.calls = (
+            state["seed"],
+            int(state["stream"]),
+            int(state["calls"]),
+        )
 
 
 def check_seed(seed: int) -> int:
@@ -133,7 +143,8 @@ def manual_seed(seed: int) -> Generator:
 
 
 def snapshot() -> Callable[[], None]:
-    """Return a function that sets the seed and every stream's count back to what they are now, as often as called.
+    """Return a function that sets the seed and every stream's count back to what they are now, as
+    often as called.
 
     A stream made since starts anew, and those made after it get the same numbers again.
     """

@@ -1,7 +1,8 @@
 """The sweep: reads the tape backwards.
 
-Nodes are visited in falling order of their numbers, from a heap, never by recursion: a chain of 100,000 ops is
-as good as one of ten.  Gradients are unbroadcast and cast here, once, so that no rule mentions either.
+Nodes are visited in falling order of their numbers, from a heap, never by recursion: a chain of
+100,000 ops is as good as one of ten.  Gradients are unbroadcast and cast here, once, so that no
+rule mentions either.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Found = dict[int, tuple[Any, Any]]
 class _Front:
     """What the sweep holds: nodes still to visit with their gradients so far, and what has arrived.
 
-    An entry is [node or leaf, gradient, whether that is a sum made here, to which more may be added in place].
+    An entry is [node or leaf, gradient, whether that is a sum made here, to which more may be added
+    in place].
     """
 
     def __init__(self, roots: Sequence[Any], targets: set[int] | None) -> None:
@@ -38,7 +40,8 @@ class _Front:
     def enter(self, op: Op, g: Any) -> None:
         if op.edges is None:
             raise RuntimeError(
-                f"backward through {type(op).__name__} a second time: its saved values were freed by the first;"
+                f"backward through {type(op).__name__} a second time: its saved values were freed "
+                "by the first;"
                 " pass retain_graph=True to the first backward"
             )
         self.pending[op.seq] = [op, g, False]
@@ -71,7 +74,9 @@ class _Front:
 
 
 def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
-    """Add `g` to the entry under `key`; from the third term on in place, unless the sum is recorded."""
+    """Add `g` to the entry under `key`; from the third term on in place, unless the sum is
+    recorded.
+    """
     entry = entries.get(key)
     if entry is None:
         entries[key] = [edge, g, False]
@@ -92,7 +97,8 @@ def sweep(
 ) -> Found:
     """Carry `seeds` from `roots` to the leaves; return {id: (leaf, gradient)}.
 
-    targets: ids of edges (nodes, slots or leaves) to return instead; only nodes that lead to one are visited.
+    targets: ids of edges (nodes, slots or leaves) to return instead; only nodes that lead to one
+        are visited.
     """
     front = _Front(roots, targets)
     pending, heap, send, found = front.pending, front.heap, front.send, front.found
@@ -111,7 +117,9 @@ def sweep(
             parts = node.backward(grad)
         edges = node.edges
         if len(parts) != len(edges):
-            raise RuntimeError(f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs")
+            raise RuntimeError(
+                f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs"
+            )
         if anomaly:
             check_not_nan(node, parts)
         for edge, g in zip(edges, parts):  # noqa: B905
@@ -146,7 +154,10 @@ def unbroadcast(node: Op, g: Any, shape: tuple[int, ...]) -> Any:
     lead = len(given) - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, given[lead:], strict=True))
     if not fits:
-        raise RuntimeError(f"{name_of(node)}: its rule gave a gradient of shape {given} for an input of shape {shape}")
+        raise RuntimeError(
+            f"{name_of(node)}: its rule gave a gradient of shape {given} for an input of shape "
+            f"{shape}"
+        )
     return Bridge.reduce_to(g, shape)
 
 
@@ -181,6 +192,7 @@ def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
 
 
 def check_not_nan(node: Op, parts: Iterable[Any]) -> None:
+    """Name the op whose gradient has turned NaN."""
     for i, g in enumerate(parts):
         if g is not None and np.isnan(g.data).any():
             raise RuntimeError(
@@ -198,7 +210,9 @@ def parents(edge: Any) -> list[Any]:
 
 
 def leading_to(roots: Sequence[Any], targets: set[int]) -> tuple[set[int], set[int]]:
-    """Return the ids of all edges from which a target is reached, and of the targets among them with one beyond."""
+    """Return the ids of all edges from which a target is reached, and of the targets among them
+    with one beyond.
+    """
     order: list[Any] = []
     seen: set[int] = set()
     stack = [t.node or t for t in roots if t.requires_grad]
@@ -221,12 +235,15 @@ def leading_to(roots: Sequence[Any], targets: set[int]) -> tuple[set[int], set[i
 
 
 # ---------------------------------------------------------------- into .grad
-def backward(root: Any, gradient: Any, retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+def backward(
+    root: Any, gradient: Any, retain_graph: bool | None, create_graph: bool, inputs: Any
+) -> None:
     """Add the gradients of `root` into `.grad` of its leaves, or of `inputs` alone."""
     seed = first_seed("backward", root, gradient)
     if not root.requires_grad:
         raise RuntimeError(
-            "backward: the tensor does not require grad: no input that requires grad leads to it, or it was"
+            "backward: the tensor does not require grad: no input that requires grad leads to it, "
+            "or it was"
             " computed under no_grad(); set requires_grad=True on a leaf first"
         )
     targets = None if inputs is None else {id(t.node or t) for t in inputs}
@@ -249,14 +266,18 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
     if gradient is None:
         if data.size != 1:
             raise RuntimeError(
-                f"{name}: the tensor has shape {data.shape}; a gradient is implied for a single number only:"
+                f"{name}: the tensor has shape {data.shape}; a gradient is implied for a single "
+                "number only:"
                 " reduce it, e.g. .sum(), or pass a gradient of its shape"
             )
         if data.dtype.kind != "f":
             raise RuntimeError(f"{name}: only floating tensors have gradients, got {data.dtype}")
         return Bridge.new(np.ones(data.shape, data.dtype))
     if gradient.data.shape != data.shape:
-        raise ValueError(f"{name}: the gradient has shape {gradient.data.shape}, the tensor {data.shape}: they must agree")
+        raise ValueError(
+            f"{name}: the gradient has shape {gradient.data.shape}, the tensor {data.shape}: they "
+            "must agree"
+        )
     return gradient if gradient.data.dtype == data.dtype else Bridge.cast(gradient, data.dtype)
 
 
@@ -278,7 +299,12 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
 def owned(g: Any, given: set[int]) -> Any:
     """Return `g`, or a copy where its memory is a view or was handed out in this sweep already."""
     data = g.data
-    if data.base is None and data.flags.owndata and data.flags.c_contiguous and id(data) not in given:
+    if (
+        data.base is None
+        and data.flags.owndata
+        and data.flags.c_contiguous
+        and id(data) not in given
+    ):
         given.add(id(data))
         return g
     if g.requires_grad:

@@ -1,9 +1,9 @@
 """The tape: what an op is and how it is recorded; `sweep.py` reads the record backwards.
 
-An op is one class with `forward(self, *arrays, **meta)`, which launches kernels, and `backward(self, grad)`, which speaks
-Tensor operations, so that it can itself be differentiated.  A recorded op *is* the node of the graph: it carries a
-rising number `seq` and one edge an input.  Nodes are owned by the tensors that need them, so an abandoned graph
-is freed by reference counting.
+An op is one class with `forward(self, *arrays, **meta)`, which launches kernels, and
+`backward(self, grad)`, which speaks Tensor operations, so that it can itself be differentiated.  A
+recorded op *is* the node of the graph: it carries a rising number `seq` and one edge an input.
+Nodes are owned by the tensors that need them, so an abandoned graph is freed by reference counting.
 
 Neither this file nor the ops import Tensor: `tensors.py` sets `new` and `lift` when it is imported.
 """
@@ -27,7 +27,9 @@ def _unset(*_: Any) -> Any:
 
 
 class Bridge:
-    """What tensors.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one of a number or array."""
+    """What tensors.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one of a
+    number or array.
+    """
 
     tensor: Any = object
     new: Callable[[Array], Any] = staticmethod(_unset)
@@ -46,10 +48,12 @@ OP, LEAF, SLOT = 0, 1, 2  # what an edge leads to: a node, a leaf tensor, one ou
 class Op:
     """One operation and, once recorded, one node of the graph.
 
-    keeps: whether the inputs are needed in backward; they are then reached with `self.saved(i)`, which checks their version.
+    keeps: whether the inputs are needed in backward; they are then reached with `self.saved(i)`,
+        which checks their version.
     view: the output shares memory with the first input.
     several: `forward` returns a tuple of arrays and `backward` gets one gradient or None for each.
-    composite: the same mathematics in plain ops; what a fused op is differentiated through under `create_graph=True`.
+    composite: the same mathematics in plain ops; what a fused op is differentiated through under
+        `create_graph=True`.
     """
 
     keeps = True
@@ -99,7 +103,9 @@ class Op:
                 op.show(inputs, (out,))
         return out
 
-    def _several(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]) -> tuple[Any, ...]:
+    def _several(
+        self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]
+    ) -> tuple[Any, ...]:
         outs = tuple(Bridge.new(d) for d in data)
         if self.view:
             for out in outs:
@@ -117,7 +123,9 @@ class Op:
         return outs
 
     def record(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: Array) -> None:
-        """Become a node: take a number, and an edge to whatever each input is a function of *now*."""
+        """Become a node: take a number, and an edge to whatever each input is a function of
+        *now*.
+        """
         self.seq = next_seq()
         self.shape = data.shape
         self.dtype = data.dtype
@@ -151,12 +159,14 @@ class Op:
         cell = t.cell
         if cell is not None and cell[0] != (self.versions[i] if self.versions is not None else 0):
             raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, but it was changed in place"
+                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, "
+                "but it was changed in place"
                 f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
             )
         if self.checksums is not None and self.checksums[i] != checksum(t.data):
             raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, but its memory was written"
+                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, "
+                "but its memory was written"
                 " through numpy() or another alias since; copy the array before writing to it"
             )
         return t
@@ -165,7 +175,8 @@ class Op:
         """Return the saved output array `y`; an output written to since raises."""
         if self.changed is not None:
             raise RuntimeError(
-                f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it was changed in place"
+                f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it "
+                "was changed in place"
                 f" {self.changed or 'since'}; make the change out of place, or on a clone()"
             )
         return self.y
@@ -196,13 +207,25 @@ class Slot:
         self.op, self.index, self.shape, self.dtype = op, index, data.shape, data.dtype
 
 
+class Handle:
+    """What `register_hook` returns: `remove()` takes the hook away."""
+
+    def __init__(self, remove: Callable[[], Any]) -> None:
+        self._remove = remove
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._remove()
+
+
 def name_of(op: Op) -> str:
     """Return the op's name, with the line of the user's code where that is known."""
     return type(op).__name__ + (f" (recorded at {op.where})" if op.where else "")
 
 
 def checksum(data: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).reshape(-1)) if data.size else 0
+    """Return a hash of the elements, to notice a write that the tape did not see."""
+    return zlib.crc32(data.tobytes())
 
 
 # ---------------------------------------------------------------- versions and views
@@ -210,7 +233,7 @@ def cell_of(t: Any) -> list[Any]:
     """Return the tensor's version cell `[count, where it was last changed]`, made at first need."""
     if t.cell is None:
         t.cell = [0, ""]
-    return t.cell  # type: ignore[no-any-return]
+    return t.cell
 
 
 def written(t: Any, where: str) -> None:
@@ -219,7 +242,11 @@ def written(t: Any, where: str) -> None:
     cell[0] += 1
     cell[1] = where
     t.seen = cell[0]
-    owners = [t.node, None if t.base is None else t.base.node, None if t.origin is None else t.origin()]
+    owners = [
+        t.node,
+        None if t.base is None else t.base.node,
+        None if t.origin is None else t.origin(),
+    ]
     for node in owners:
         if node is not None and node.kind == OP:
             node.changed = where
@@ -234,9 +261,12 @@ def share(source: Any, out: Any) -> None:
 
 
 def check_view(t: Any) -> None:
-    """Refuse a view whose base was changed in place after the view was taken, where a gradient flows."""
+    """Refuse a view whose base was changed in place after the view was taken, where a gradient
+    flows.
+    """
     if t.seen != t.cell[0] and (t.requires_grad or t.base.requires_grad):
         raise RuntimeError(
-            f"a view of shape {t.data.shape} is used after its base was changed in place {t.cell[1]};"
+            f"a view of shape {t.data.shape} is used after its base was changed in place "
+            f"{t.cell[1]};"
             " its gradient would miss that change: take the view again"
         )

@@ -12,12 +12,13 @@ from minigrad import printing
 from minigrad.backend import CPU_DEVICE, Device, empty, launch
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.inplace import InPlace
+from minigrad.interop import Interop
 from minigrad.methods import Methods
 from minigrad.modes import mode, user_line
-from minigrad.ops import elementwise, index, linalg, reduce
+from minigrad.ops import elementwise, index, linalg, memory, reduce
 from minigrad.ops.common import converted
 from minigrad.sweep import backward, owned
-from minigrad.tape import LEAF, Bridge, cell_of, share, written
+from minigrad.tape import LEAF, Bridge, Handle, cell_of, share, written
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +30,7 @@ add, sub, mul, div = (  # bound once: the hot path of small tensors
 )
 
 
-class Tensor(Methods, InPlace):
+class Tensor(Methods, InPlace, Interop):
     """An n-dimensional array on the tape.
 
     data: a NumPy array, kept without a copy.  requires_grad: floating arrays only.
@@ -47,7 +48,8 @@ class Tensor(Methods, InPlace):
     grad: Tensor | None = None
     requires_grad: bool = False
     node: Any = None
-    cell: list[Any] | None = None  # [version, where it was last changed], shared by all views of one memory
+    # [version, where it was last changed], shared by all views of one memory
+    cell: list[Any] | None = None
     base: Tensor | None = None
     seen: int = 0
     origin: Any = None  # of a detached tensor: a weak reference to the op that made its memory
@@ -59,7 +61,8 @@ class Tensor(Methods, InPlace):
         array = data.data if isinstance(data, Tensor) else data
         if not isinstance(array, np.ndarray):
             raise TypeError(
-                f"Tensor: expected a NumPy array, got {type(data).__name__}; use minigrad.tensor(...) for numbers and lists"
+                f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
+                "minigrad.tensor(...) for numbers and lists"
             )
         numpy_dtype(array.dtype)
         self.data = array
@@ -97,12 +100,12 @@ class Tensor(Methods, InPlace):
         return 0 if self.cell is None else self.cell[0]
 
     @property
-    def T(self) -> Tensor:  # noqa: N802
+    def T(self) -> Tensor:
         return self.permute(*range(self.data.ndim - 1, -1, -1))
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802
-        return linalg.swapped(self)  # type: ignore[no-any-return]
+    def mT(self) -> Tensor:
+        return linalg.swapped(self)
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape, or one size of it."""
@@ -138,59 +141,11 @@ class Tensor(Methods, InPlace):
         return printing.describe(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+        return (
+            format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+        )
 
     __hash__ = object.__hash__
-
-    # ------------------------------------------------------------ numbers and arrays out
-    def item(self) -> Any:
-        """Return the one element as a Python number."""
-        if self.data.size != 1:
-            raise ValueError(f"item: expected one element, got shape {self.shape}; use tolist() or reduce it first")
-        return self.data.item()
-
-    def tolist(self) -> Any:
-        """Return nested lists of Python numbers."""
-        return self.data.tolist()
-
-    def numpy(self) -> Array:
-        """Return the memory itself as an array.  A write to it is not seen by the tape (`detect_anomaly` catches it)."""
-        if self.requires_grad:
-            raise RuntimeError("numpy: the tensor requires grad, an array cannot; use .detach().numpy()")
-        return self.data
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        a = self.numpy()
-        if dtype is not None and np.dtype(dtype) != a.dtype:
-            if copy is False:
-                raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
-            return a.astype(dtype)
-        return a.copy() if copy else a
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
-
-    def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
-
-    def __bool__(self) -> bool:
-        if self.data.size != 1:
-            raise ValueError(f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()")
-        return bool(self.data.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.data.dtype.kind not in "iub":
-            raise TypeError(f"only an integer tensor can be an index, got {self.data.dtype}")
-        return int(self.item())
-
-    def __contains__(self, x: Any) -> bool:
-        return bool((self == x).any())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.node is not None:
@@ -211,7 +166,10 @@ class Tensor(Methods, InPlace):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient, or not, in place; floating leaves only."""
         if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"requires_grad: only floating tensors have gradients, got {self.data.dtype}; use .float()")
+            raise TypeError(
+                f"requires_grad: only floating tensors have gradients, got {self.data.dtype}; use "
+                ".float()"
+            )
         if not requires_grad and self.node is not None:
             raise RuntimeError("requires_grad_(False) on a computed tensor; use .detach()")
         self.requires_grad = requires_grad
@@ -226,10 +184,12 @@ class Tensor(Methods, InPlace):
     ) -> None:
         """Add the gradient of this tensor into `.grad` of the leaves it is a function of.
 
-        gradient: d(loss)/d(self), implied to be 1 for a single number.  retain_graph: keep what is saved for another
-        sweep.  create_graph: record the sweep, so that the gradients can be differentiated.  inputs: only these.
+        gradient: d(loss)/d(self), implied to be 1 for a single number.  retain_graph: keep what is
+        saved for another sweep.  create_graph: record the sweep, so that the gradients can be
+        differentiated.  inputs: only these.
 
-        Raises: RuntimeError over a graph that an earlier sweep freed, and for a saved value changed in place since.
+        Raises: RuntimeError over a graph that an earlier sweep freed, and for a saved value changed
+            in place since.
         """
         backward(self, gradient, retain_graph, create_graph, inputs)
 
@@ -238,7 +198,9 @@ class Tensor(Methods, InPlace):
         t = new(self.data)
         share(self, t)
         t.base = None
-        t.origin = self.origin if self.node is None else weakref.ref(getattr(self.node, "op", self.node))
+        t.origin = (
+            self.origin if self.node is None else weakref.ref(getattr(self.node, "op", self.node))
+        )
         return t
 
     def retain_grad(self) -> None:
@@ -258,12 +220,17 @@ class Tensor(Methods, InPlace):
         op = self.grad_fn
         if op.hooks is None:
             op.hooks = {}
-        return op.hooks.setdefault(getattr(self.node, "index", 0), [])  # type: ignore[no-any-return]
+
+        return op.hooks.setdefault(getattr(self.node, "index", 0), [])
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
-        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces it."""
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces
+        it.
+        """
         if not self.requires_grad:
-            raise RuntimeError("register_hook: the tensor does not require grad, so no gradient will come")
+            raise RuntimeError(
+                "register_hook: the tensor does not require grad, so no gradient will come"
+            )
         if self.node is not None:
             held = self._node_hooks()
             held.append(hook)
@@ -287,7 +254,7 @@ class Tensor(Methods, InPlace):
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:
-        return index.Index.apply(self, index=index.plain(i))  # type: ignore[no-any-return]
+        return index.Index.apply(self, index=index.plain(i))
 
     def __setitem__(self, i: Any, value: Any) -> None:
         where = index.plain(i)
@@ -300,89 +267,76 @@ class Tensor(Methods, InPlace):
 
     # ------------------------------------------------------------ operators
     def __add__(self, o: Any) -> Tensor:
-        return add(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+        return add(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __sub__(self, o: Any) -> Tensor:
-        return sub(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+        return sub(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __mul__(self, o: Any) -> Tensor:
-        return mul(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+        return mul(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __truediv__(self, o: Any) -> Tensor:
-        return div(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+        return div(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __pow__(self, o: Any) -> Tensor:
-        return elementwise.power(self, o)  # type: ignore[no-any-return]
+        return elementwise.power(self, o)
 
     def __matmul__(self, o: Any) -> Tensor:
-        return linalg.matmul(self, o if isinstance(o, Tensor) else lift(o, self))  # type: ignore[no-any-return]
+
+        return linalg.matmul(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __neg__(self) -> Tensor:
-        return elementwise.Neg.apply(self)  # type: ignore[no-any-return]
+        return elementwise.Neg.apply(self)
 
     def __abs__(self) -> Tensor:
-        return elementwise.Abs.apply(self)  # type: ignore[no-any-return]
+        return self.abs()
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __rsub__(self, o: Any) -> Tensor:
-        return elementwise.Sub.apply(lift(o, self), self)  # type: ignore[no-any-return]
+        return elementwise.Sub.apply(lift(o, self), self)
 
     def __rtruediv__(self, o: Any) -> Tensor:
-        return elementwise.Div.apply(lift(o, self), self)  # type: ignore[no-any-return]
+        return elementwise.Div.apply(lift(o, self), self)
 
     def __rpow__(self, o: Any) -> Tensor:
-        return elementwise.Pow.apply(lift(o, self), self)  # type: ignore[no-any-return]
+        return elementwise.Pow.apply(lift(o, self), self)
 
     def __rmatmul__(self, o: Any) -> Tensor:
-        return linalg.matmul(lift(o, self), self)  # type: ignore[no-any-return]
+        return linalg.matmul(lift(o, self), self)
 
     def __eq__(self, o: object) -> Tensor:  # type: ignore[override]
-        return elementwise.compare("eq", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("eq", self, lift(o, self))
 
     def __ne__(self, o: object) -> Tensor:  # type: ignore[override]
-        return elementwise.compare("ne", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("ne", self, lift(o, self))
 
     def __lt__(self, o: Any) -> Tensor:
-        return elementwise.compare("lt", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("lt", self, lift(o, self))
 
     def __le__(self, o: Any) -> Tensor:
-        return elementwise.compare("le", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("le", self, lift(o, self))
 
     def __gt__(self, o: Any) -> Tensor:
-        return elementwise.compare("gt", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("gt", self, lift(o, self))
 
     def __ge__(self, o: Any) -> Tensor:
-        return elementwise.compare("ge", self, lift(o, self))  # type: ignore[no-any-return]
+        return elementwise.compare("ge", self, lift(o, self))
 
     def __invert__(self) -> Tensor:
-        return elementwise.test("logical_not", self.bool())  # type: ignore[no-any-return]
+        return elementwise.test("logical_not", self.bool())
 
     def __and__(self, o: Any) -> Tensor:
-        return elementwise.logical("logical_and", self, lift(o, self))  # type: ignore[no-any-return]
+
+        return elementwise.logical("logical_and", self, lift(o, self))
 
     def __or__(self, o: Any) -> Tensor:
-        return elementwise.logical("logical_or", self, lift(o, self))  # type: ignore[no-any-return]
-
-    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """See `minigrad.max`."""
-        return reduce.max(self, dim, keepdim)
-
-    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """See `minigrad.min`."""
-        return reduce.min(self, dim, keepdim)
-
-
-class Handle:
-    """What `register_hook` returns: `remove()` takes the hook away."""
-
-    def __init__(self, remove: Callable[[], Any]) -> None:
-        self._remove = remove
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._remove()
+        return elementwise.logical("logical_or", self, lift(o, self))
 
 
 # ---------------------------------------------------------------- what the tape needs of this file
@@ -401,7 +355,9 @@ INT64 = np.dtype(np.int64)
 
 
 def lift(x: Any, like: Any) -> Tensor:
-    """Return `x`, a number or an array, as a tensor that goes with `like`: a number takes its dtype where the kind fits."""
+    """Return `x`, a number or an array, as a tensor that goes with `like`: a number takes its dtype
+    where the kind fits.
+    """
     if x.__class__ is float:
         dtype = like.data.dtype if like is not None and like.data.dtype.kind == "f" else FLOAT32
     elif x.__class__ is int:
@@ -413,7 +369,9 @@ def lift(x: Any, like: Any) -> Tensor:
     else:
         array = np.asarray(x)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"expected a tensor, a number or an array, got {type(x).__name__}: {x!r:.60}")
+            raise TypeError(
+                f"expected a tensor, a number or an array, got {type(x).__name__}: {x!r:.60}"
+            )
         numpy_dtype(array.dtype)
         return new(array)
     return new(np.array(x, dtype))
@@ -422,7 +380,7 @@ def lift(x: Any, like: Any) -> Tensor:
 def cast(t: Any, dtype: Any) -> Tensor:
     """Return `t` in `dtype`, recorded where recording is on."""
     if mode.recording and t.requires_grad:
-        return elementwise.Cast.apply(t, dtype=dtype)  # type: ignore[no-any-return]
+        return memory.Cast.apply(t, dtype=dtype)
     return new(converted(t.data, dtype))
 
 
@@ -438,4 +396,4 @@ Bridge.new = new
 Bridge.lift = lift
 Bridge.cast = cast
 Bridge.reduce_to = reduce.reduce_to
-Bridge.alias = elementwise.Identity.apply
+Bridge.alias = memory.Identity.apply

@@ -1,9 +1,11 @@
-"""What every kernel file stands on: the cached compiler, the row type of the table, the chunking policy.
+"""What every kernel file stands on: the cached compiler, the row type of the table, the chunking
+policy.
 
-`jit` is `numba.njit` with a disk cache of our own.  Numba's cache follows one source file a function, so an
-edited callee in another file keeps serving old machine code, and a kernel made by a factory never hits.
-Ours keys by a hash of all kernel sources, so that it can be neither stale nor missed, and names a
-data file after its signature, so that two processes that compile at once cannot exchange their code.
+`jit` is `numba.njit` with a disk cache of our own.  Numba's cache follows one source file a
+function, so an edited callee in another file keeps serving old machine code, and a kernel made by a
+factory never hits. Ours keys by a hash of all kernel sources, so that it can be neither stale nor
+missed, and names a data file after its signature, so that two processes that compile at once cannot
+exchange their code.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def source_hash() -> str:
 def cache_path() -> Path:
     """Return the folder for this version of the sources, made when it is missing.
 
-    An unwritable cache folder is replaced by a temporary one, so that a read-only home only costs compilations.
+    An unwritable cache folder is replaced by a temporary one, so that a read-only home only costs
+    compilations.
     """
     path = cache_root() / source_hash()
     if path.is_dir() and os.access(path, os.W_OK):
@@ -73,7 +76,9 @@ def cache_path() -> Path:
 
 def _forget_old(current: Path) -> None:
     """Remove the oldest sibling caches, so that editing kernels does not fill the disk."""
-    others = [p for p in current.parent.iterdir() if p.is_dir() and p != current and len(p.name) == 16]
+    others = [
+        p for p in current.parent.iterdir() if p.is_dir() and p != current and len(p.name) == 16
+    ]
     others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
     for stale in others[KEPT_CACHES:]:
         shutil.rmtree(stale, ignore_errors=True)
@@ -114,7 +119,9 @@ class _Impl(CompileResultCacheImpl):
 
 
 class KernelCache(FunctionCache):
-    """Numba's cache driver over `_Files`: what it stores is Numba's, where and under which key is ours."""
+    """Numba's cache driver over `_Files`: what it stores is Numba's, where and under which key is
+    ours.
+    """
 
     def __init__(self, py_func: Callable[..., Any], name: str) -> None:
         self._name = name
@@ -137,7 +144,8 @@ names: set[str] = set()
 def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel at its first call, once for each signature, cached on disk.
 
-    options: those of `numba.njit` (`parallel=True`, `fastmath={"contract"}`); `error_model` is "numpy".
+    options: those of `numba.njit` (`parallel=True`, `fastmath={"contract"}`); `error_model` is
+        "numpy".
     name: the cache key of a kernel that a factory makes; a module-level function needs none.
 
     >>> @jit()
@@ -153,7 +161,9 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
         if function.__module__.startswith("minigrad_kernels."):
             key = name or f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
             if "<locals>" in key or key in names:
-                raise ValueError(f"jit: the cache key {key!r} is not unique; give the kernel a name=")
+                raise ValueError(
+                    f"jit: the cache key {key!r} is not unique; give the kernel a name="
+                )
             names.add(key)
             dispatcher._cache = KernelCache(function, key)
         return dispatcher
@@ -162,7 +172,9 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
 
 
 def like(x: Any, value: float) -> Any:
-    """Return `value` in the type of `x`, so that a constant never widens a float32 kernel to float64."""
+    """Return `value` in the type of `x`, so that a constant never widens a float32 kernel to
+    float64.
+    """
     return type(x)(value)
 
 
@@ -175,9 +187,11 @@ def _like(x, value):
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the table: the same function as plain NumPy, for the CPU and for CUDA, and what it costs.
+    """One row of the table: the same function as plain NumPy, for the CPU and for CUDA, and what it
+    costs.
 
-    reference: float64 NumPy, the oracle.  cpu, cuda: same signature, `f(inputs..., scalars..., outputs...)`.
+    reference: float64 NumPy, the oracle.  cpu, cuda: same signature, `f(inputs..., scalars...,
+        outputs...)`.
     cost: `(*args) -> (flops, bytes)`.  out, inout: names of the arguments that are written.
     small: what `cpu` calls below `PARALLEL` elements and does nothing more, where that is a ufunc.
     """

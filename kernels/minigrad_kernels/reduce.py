@@ -1,8 +1,9 @@
 """Reductions over any axes: sum, max, min, prod, cumsum, argmax, argmin.
 
-y = reduce(x, axes), the reduced axes dropped.  NumPy's loops below `PARALLEL` elements; above, for float sums and
-extremes, a jitted loop over a 3-D view (outer, reduced, inner) of the collapsed strides: the reduced
-part is split into chunks by its length alone and the partial results are added in order.
+y = reduce(x, axes), the reduced axes dropped.  NumPy's loops below `PARALLEL` elements; above, for
+float sums and extremes, a jitted loop over a 3-D view (outer, reduced, inner) of the collapsed
+strides: the reduced part is split into chunks by its length alone and the partial results are added
+    in order.
 
 Shapes: x: any strides; axes: sorted tuple; y: x.shape without the axes, C-contiguous.
 """
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.elementwise import FLOATS
 from minigrad_kernels.launch import CHUNK, PARALLEL, Kernel, jit
+from minigrad_kernels.lift import FLOATS
 
 Array = np.ndarray[Any, Any]
 Axes = tuple[int, ...]
@@ -52,7 +53,7 @@ def argmin_reference(x: Array, axis: int, y: Array) -> None:
     y[...] = np.argmin(x, axis=axis)
 
 
-# ---------------------------------------------------------------- jitted loops over (outer, reduced, inner)
+# -------------------------------------------------------- jitted loops over (outer, reduced, inner)
 @jit(parallel=True, fastmath={"reassoc", "contract"})
 def sum_rows(x: Array, partial: Array) -> None:
     """Sum contiguous chunks: x: (R,) -> partial: (ceil(R / CHUNK),) float64."""

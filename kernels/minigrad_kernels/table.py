@@ -50,7 +50,9 @@ def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
     for family in families:
         for name, kernel in family.KERNELS.items():
             if name in table:
-                raise ValueError(f"kernel {name!r} stands in two files, the second is {family.__name__}")
+                raise ValueError(
+                    f"kernel {name!r} stands in two files, the second is {family.__name__}"
+                )
             table[name] = kernel
     return table
 

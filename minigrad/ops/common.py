@@ -1,4 +1,6 @@
-"""What several op files share: matching operands, checking axes, running an op on whatever the user passed."""
+"""What several op files share: matching operands, checking axes, running an op on whatever the user
+passed.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,10 @@ def axis_of(name: str, dim: int, ndim: int) -> int:
         raise TypeError(f"{name}: dim must be an int, got {dim!r}")
     span = max(ndim, 1)
     if not -span <= dim < span:
-        raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimensions: expected {-span} to {span - 1}")
+        raise IndexError(
+            f"{name}: dim {dim} is out of range for {ndim} dimensions: expected {-span} to "
+            f"{span - 1}"
+        )
     return int(dim) % span
 
 

@@ -1,4 +1,6 @@
-"""Dropout: the mask is a pure function of (seed, stream, call, element), recomputed, never stored."""
+"""Dropout: the mask is a pure function of (seed, stream, call, element), recomputed, never
+stored.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,15 @@ from minigrad.tape import Op
 
 @op
 class Dropout(Op):
-    """y = x * scale where a random word is at least p * 2^32, else 0 (also where x is infinite or NaN)"""
+    """y = x * scale where a random word is at least p * 2^32, else 0 (also where x is infinite or
+    NaN)
+    """
 
     keeps = False
 
-    def forward(self, x: Array, p: float, scale: float, seed: int, stream: int, call: Array) -> Array:
+    def forward(
+        self, x: Array, p: float, scale: float, seed: int, stream: int, call: Array
+    ) -> Array:
         y = empty(x.shape, x.dtype)
         launch("dropout", contiguous(x).reshape(-1), p, scale, seed, stream, call, y.reshape(-1))
         return y
@@ -28,5 +34,10 @@ class Dropout(Op):
 def dropped(input: Any, p: float, scale: float, generator: Generator) -> Any:
     """Draw one mask from `generator` and apply it."""
     return Dropout.apply(
-        input, p=p, scale=scale, seed=generator.seed, stream=generator.stream, call=generator.next_call()
+        input,
+        p=p,
+        scale=scale,
+        seed=generator.seed,
+        stream=generator.stream,
+        call=generator.next_call(),
     )

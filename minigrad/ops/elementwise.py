@@ -1,4 +1,6 @@
-"""Arithmetic, comparisons and choice.  Every rule is written for operands of one shape; the engine unbroadcasts."""
+"""Arithmetic, comparisons and choice.  Every rule is written for operands of one shape; the engine
+unbroadcasts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import PARALLEL, door, empty, launch
-from minigrad.dtypes import numpy_dtype
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import (
     Array,
@@ -32,7 +33,9 @@ class Binary(Op):
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
-        """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small tensors."""
+        """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small
+        tensors.
+        """
         x, z = a.data, b.data
         if x.dtype is z.dtype and x.shape == z.shape:
             y = empty(x.shape, x.dtype)
@@ -53,7 +56,10 @@ class Binary(Op):
                     op.seq = next_seq()
                     op.shape = y.shape
                     op.dtype = y.dtype
-                    op.edges = [(a.node or a) if needed[0] else None, (b.node or b) if needed[1] else None]
+                    op.edges = [
+                        (a.node or a) if needed[0] else None,
+                        (b.node or b) if needed[1] else None,
+                    ]
                     if cls.keeps:
                         op.inputs = (a, b)
             if recording == WATCHED:
@@ -142,7 +148,9 @@ class Pow(Binary):
     def apply(cls, a: Any, b: Any) -> Any:
         whole = a.data.dtype.kind != "f" and b.data.dtype.kind != "f"
         if whole and b.data.size and b.data.min() < 0:
-            raise ValueError("pow: an integer to a negative integer power is not an integer; use a floating base")
+            raise ValueError(
+                "pow: an integer to a negative integer power is not an integer; use a floating base"
+            )
         return super().apply(a, b)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -208,7 +216,10 @@ class Where(Op):
 
     def forward(self, c: Array, a: Array, b: Array) -> Array:
         if c.dtype != BOOL:
-            raise TypeError(f"where: the condition must be bool, got {c.dtype}; write the comparison, e.g. c != 0")
+            raise TypeError(
+                f"where: the condition must be bool, got {c.dtype}; write the comparison, e.g. c "
+                "!= 0"
+            )
         a, b, shape, dtype = match("where", a, b)
         if c.shape != shape:
             shape = broadcast_shape("where", c.shape, shape)
@@ -237,7 +248,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     return Where.apply(condition, tensor_of(input, like), tensor_of(other, like))
 
 
-# ---------------------------------------------------------------- comparisons: bool, not differentiable
+# ------------------------------------------------------------ comparisons: bool, not differentiable
 def compare(kernel: str, a: Any, b: Any) -> Any:
     """Launch a comparison of two tensors; nothing is recorded."""
     x, y = a.data, b.data
@@ -294,49 +305,6 @@ class Clamp(Op):
         return (where(Bridge.new(inside), g, 0.0),)
 
 
-@op
-class Cast(Op):
-    """y = a in another dtype; differentiable between floating dtypes"""
-
-    keeps = False
-
-    def forward(self, a: Array, dtype: Any) -> Array:
-        y = empty(a.shape, numpy_dtype(dtype))
-        launch("copy", a, y)
-        return y
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g,)
-
-
-@op
-class Clone(Op):
-    """y = a, in memory of its own"""
-
-    keeps = False
-
-    def forward(self, a: Array) -> Array:
-        y = empty(a.shape, a.dtype)
-        launch("copy", a, y)
-        return y
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g,)
-
-
-@op
-class Identity(Op):
-    """y = a, the same memory under another node: one slot of a composite"""
-
-    keeps = False
-
-    def forward(self, a: Array) -> Array:
-        return a
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g,)
-
-
 # ---------------------------------------------------------------- functions
 def power(input: Any, exponent: Any) -> Any:
     """Return input ** exponent; small whole exponents of a floating tensor are products.
@@ -374,16 +342,6 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         y = input if min is None else Maximum.apply(input, tensor_of(min, input))
         return y if max is None else Minimum.apply(y, tensor_of(max, input))
     return Clamp.apply(input, low=min, high=max)
-
-
-def cast(input: Any, dtype: Any) -> Any:
-    """Return `input` in `dtype`, itself where it has it already; only a cast to a float is differentiable."""
-    wanted = numpy_dtype(dtype)
-    if input.data.dtype == wanted:
-        return input
-    if wanted.kind != "f":
-        return Bridge.new(converted(input.data, wanted))
-    return Cast.apply(input, dtype=wanted)
 
 
 def round_to(kernel: str, a: Any) -> Any:

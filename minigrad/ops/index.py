@@ -12,7 +12,9 @@ from minigrad.tape import Op
 
 
 def plain(index: Any) -> tuple[Any, ...]:
-    """Return an index as NumPy wants it: tensors become arrays, lists become arrays, always a tuple."""
+    """Return an index as NumPy wants it: tensors become arrays, lists become arrays, always a
+    tuple.
+    """
     parts = index if isinstance(index, tuple) else (index,)
     return tuple([_part(p) for p in parts])
 
@@ -21,7 +23,9 @@ def _part(p: Any) -> Any:
     if hasattr(p, "requires_grad"):
         p = p.data
         if p.dtype.kind == "f":
-            raise TypeError(f"index: expected integers or a bool mask, got a tensor of {p.dtype}; use .long()")
+            raise TypeError(
+                f"index: expected integers or a bool mask, got a tensor of {p.dtype}; use .long()"
+            )
         return p
     if isinstance(p, list):
         return np.asarray(p, dtype=np.int64) if not p else np.asarray(p)
@@ -30,10 +34,7 @@ def _part(p: Any) -> Any:
 
 def basic(index: tuple[Any, ...]) -> bool:
     """Say whether NumPy answers `index` with a view."""
-    for p in index:
-        if isinstance(p, np.ndarray) or isinstance(p, (bool, np.bool_)):
-            return False
-    return True
+    return not any(isinstance(p, (np.ndarray, bool, np.bool_)) for p in index)
 
 
 def positions(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
@@ -101,7 +102,12 @@ class IndexAdd(Op):
             return y
         if rows(index) and shape and y.size:
             flat = checked_rows("index", index[0], shape[0])
-            launch("scatter_add_rows", contiguous(g).reshape(flat.size, -1), flat, y.reshape(shape[0], -1))
+            launch(
+                "scatter_add_rows",
+                contiguous(g).reshape(flat.size, -1),
+                flat,
+                y.reshape(shape[0], -1),
+            )
             return y
         where = contiguous(positions(shape, index)).reshape(-1)
         launch("scatter_add_flat", contiguous(g).reshape(-1), where, y.reshape(-1))
@@ -146,23 +152,39 @@ def assign(y: Array, b: Array, index: tuple[Any, ...]) -> None:
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
     filled = np.broadcast_to(source, where.shape)
     if y.flags.c_contiguous:
-        launch("scatter_flat", contiguous(filled).reshape(-1), contiguous(where).reshape(-1), y.reshape(-1))
+        launch(
+            "scatter_flat",
+            contiguous(filled).reshape(-1),
+            contiguous(where).reshape(-1),
+            y.reshape(-1),
+        )
         return
     whole = contiguous(y)
-    launch("scatter_flat", contiguous(filled).reshape(-1), contiguous(where).reshape(-1), whole.reshape(-1))
+    launch(
+        "scatter_flat",
+        contiguous(filled).reshape(-1),
+        contiguous(where).reshape(-1),
+        whole.reshape(-1),
+    )
     launch("copy", whole, y)
 
 
 def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:
-    """Refuse a value whose shape does not broadcast to what the index selects; leading 1s may be dropped."""
+    """Refuse a value whose shape does not broadcast to what the index selects; leading 1s may be
+    dropped.
+    """
     lead = max(0, len(shape) - len(target))
     tail = shape[lead:]
     aligned = target[len(target) - len(tail) :]
-    if any(n != 1 for n in shape[:lead]) or any(n not in (1, m) for n, m in zip(tail, aligned, strict=True)):
-        raise ValueError(f"setitem: a value of shape {shape} does not broadcast to the selected shape {target}")
+    if any(n != 1 for n in shape[:lead]) or any(
+        n not in (1, m) for n, m in zip(tail, aligned, strict=True)
+    ):
+        raise ValueError(
+            f"setitem: a value of shape {shape} does not broadcast to the selected shape {target}"
+        )
 
 
-# ---------------------------------------------------------------- by a tensor of positions along one dim
+# ----------------------------------------------------------- by a tensor of positions along one dim
 def along(index: Any, dim: int) -> tuple[Array, ...]:
     """Return the full index of which `index` is the part along `dim`."""
     grids = list(np.ogrid[tuple(slice(0, n) for n in index.data.shape)])
@@ -182,7 +204,9 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """
     axis = axis_of("gather", dim, input.ndim)
     if index.ndim != input.ndim:
-        raise ValueError(f"gather: index has {index.ndim} dimensions, input has {input.ndim}: they must agree")
+        raise ValueError(
+            f"gather: index has {index.ndim} dimensions, input has {input.ndim}: they must agree"
+        )
     return Index.apply(input, index=along(index, axis))
 
 

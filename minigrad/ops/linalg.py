@@ -14,10 +14,16 @@ from minigrad.tape import Bridge, Op
 
 
 def check_dtypes(name: str, a: Array, b: Array) -> None:
+    """Refuse operands of different dtypes, and integers."""
     if a.dtype != b.dtype:
-        raise TypeError(f"{name}: dtypes {a.dtype} and {b.dtype} differ; convert one, e.g. x.to(minigrad.{a.dtype})")
+        raise TypeError(
+            f"{name}: dtypes {a.dtype} and {b.dtype} differ; convert one, e.g. "
+            f"x.to(minigrad.{a.dtype})"
+        )
     if a.dtype.kind != "f":
-        raise TypeError(f"{name}: expected floating tensors, got {a.dtype}; convert them with .float()")
+        raise TypeError(
+            f"{name}: expected floating tensors, got {a.dtype}; convert them with .float()"
+        )
 
 
 def swapped(t: Any) -> Any:
@@ -28,13 +34,16 @@ def swapped(t: Any) -> Any:
 
 @op
 class MatMul(Op):
-    """y = a @ b, over the last two dimensions; leading ones broadcast.  a: (..., M, K), b: (..., K, N) -> (..., M, N)"""
+    """y = a @ b, over the last two dimensions; leading ones broadcast.  a: (..., M, K), b: (..., K,
+    N) -> (..., M, N)
+    """
 
     def forward(self, a: Array, b: Array) -> Array:
         check_dtypes("matmul", a, b)
         if a.shape[-1] != b.shape[-2]:
             raise ValueError(
-                f"matmul: shapes {a.shape} and {b.shape} do not fit: the last size of the first, {a.shape[-1]},"
+                f"matmul: shapes {a.shape} and {b.shape} do not fit: the last size of the first, "
+                f"{a.shape[-1]},"
                 f" must equal the second last of the second, {b.shape[-2]}"
             )
         if a.ndim == 2 and b.ndim == 2:
@@ -44,8 +53,12 @@ class MatMul(Op):
         batch = broadcast_shape("matmul", a.shape[:-2], b.shape[:-2])
         y = empty((*batch, a.shape[-2], b.shape[-1]), a.dtype)
         view = np.lib.stride_tricks.as_strided
-        a = view(a, (*batch, *a.shape[-2:]), expand_strides(a, (*batch, *a.shape[-2:])), writeable=False)
-        b = view(b, (*batch, *b.shape[-2:]), expand_strides(b, (*batch, *b.shape[-2:])), writeable=False)
+        a = view(
+            a, (*batch, *a.shape[-2:]), expand_strides(a, (*batch, *a.shape[-2:])), writeable=False
+        )
+        b = view(
+            b, (*batch, *b.shape[-2:]), expand_strides(b, (*batch, *b.shape[-2:])), writeable=False
+        )
         for i in np.ndindex(batch[:-1]):
             launch("bmm", a[i], b[i], y[i])
         return y
@@ -67,16 +80,23 @@ def matmul(input: Any, other: Any) -> Any:
     tensor([11.])
     """
     if input.ndim == 0 or other.ndim == 0:
-        raise ValueError(f"matmul: shapes {input.shape} and {other.shape}: both need at least one dimension; use *")
+        raise ValueError(
+            f"matmul: shapes {input.shape} and {other.shape}: both need at least one dimension; "
+            "use *"
+        )
     if input.ndim >= 2 and other.ndim >= 2:
         if input.ndim > 2 and other.ndim == 2 and input.data.flags.c_contiguous and input.shape[-1]:
             rows = Reshape.apply(input, shape=(math.prod(input.shape[:-1]), input.shape[-1]))
-            return Reshape.apply(MatMul.apply(rows, other), shape=(*input.shape[:-1], other.shape[-1]))
+            return Reshape.apply(
+                MatMul.apply(rows, other), shape=(*input.shape[:-1], other.shape[-1])
+            )
         return MatMul.apply(input, other)
     a = Reshape.apply(input, shape=(1, -1)) if input.ndim == 1 else input
     b = Reshape.apply(other, shape=(-1, 1)) if other.ndim == 1 else other
     if a.shape[-1] != b.shape[-2]:
-        raise ValueError(f"matmul: shapes {input.shape} and {other.shape} do not fit: the inner sizes differ")
+        raise ValueError(
+            f"matmul: shapes {input.shape} and {other.shape} do not fit: the inner sizes differ"
+        )
     y = MatMul.apply(a, b)
     shape = list(y.shape)
     if other.ndim == 1:
@@ -94,7 +114,8 @@ class Linear(Op):
         check_dtypes("linear", x, weight)
         if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
             raise ValueError(
-                f"linear: input {x.shape} does not fit weight {weight.shape}: the input's last size must be the"
+                f"linear: input {x.shape} does not fit weight {weight.shape}: the input's last "
+                "size must be the"
                 " weight's second (weight is (out_features, in_features))"
             )
         rows = x if x.ndim == 2 else contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
@@ -103,7 +124,10 @@ class Linear(Op):
         if bias.size:
             check_dtypes("linear", x, bias)
             if bias.shape != weight.shape[:1]:
-                raise ValueError(f"linear: bias {bias.shape} does not fit weight {weight.shape}: expected {weight.shape[:1]}")
+                raise ValueError(
+                    f"linear: bias {bias.shape} does not fit weight {weight.shape}: expected "
+                    f"{weight.shape[:1]}"
+                )
             launch("gemm_bias", rows, weight.T, bias, y)
         else:
             launch("gemm", rows, weight.T, y)
@@ -155,7 +179,9 @@ def absent(like: Any) -> Any:
 def dot(input: Any, other: Any) -> Any:
     """Return the inner product of two vectors."""
     if input.ndim != 1 or other.ndim != 1:
-        raise ValueError(f"dot: expected two 1-D tensors, got shapes {input.shape} and {other.shape}; use matmul")
+        raise ValueError(
+            f"dot: expected two 1-D tensors, got shapes {input.shape} and {other.shape}; use matmul"
+        )
     return matmul(input, other)
 
 

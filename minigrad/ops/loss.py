@@ -1,4 +1,4 @@
-"""Cross-entropy as one op: a loss a row, its gradient in one pass."""
+"""Cross-entropy as one op: a loss a row, its gradient in one pass; and its binary sibling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, contiguous, op
-from minigrad.ops.elementwise import where
+from minigrad.ops.elementwise import clamp, where
 from minigrad.ops.index import gather
 from minigrad.ops.norm import LogSoftmax
 from minigrad.ops.reduce import Sum
@@ -18,15 +18,27 @@ from minigrad.tape import Bridge, Op
 
 @op
 class CrossEntropy(Op):
-    """loss_n = (1-e) w[t] nll(t) + e/C sum_c w[c] nll(c), 0 where t is `ignore_index`; nll(c) = -log softmax(x_n)_c
+    """loss_n = (1-e) w[t] nll(t) + e/C sum_c w[c] nll(c), 0 where t is `ignore_index`; nll(c) =
+    -log softmax(x_n)_c
 
     x: (N, C), target: (N,) int64, weight: (C,) or empty -> loss: (N,)
     """
 
-    def forward(self, x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float) -> Array:
+    def forward(
+        self, x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
+    ) -> Array:
         rows = contiguous(x)
         loss, self.logsum = empty(x.shape[0], x.dtype), empty(x.shape[0], x.dtype)
-        launch("cross_entropy_forward", rows, target, weight, ignore_index, smoothing, loss, self.logsum)
+        launch(
+            "cross_entropy_forward",
+            rows,
+            target,
+            weight,
+            ignore_index,
+            smoothing,
+            loss,
+            self.logsum,
+        )
         return loss
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -34,7 +46,17 @@ class CrossEntropy(Op):
         dx = empty(x.shape, x.dtype)
         ignore, smoothing = self.meta["ignore_index"], self.meta["smoothing"]
         scale = contiguous(g.data)
-        launch("cross_entropy_backward", scale, contiguous(x), target, weight, ignore, smoothing, self.logsum, dx)
+        launch(
+            "cross_entropy_backward",
+            scale,
+            contiguous(x),
+            target,
+            weight,
+            ignore,
+            smoothing,
+            self.logsum,
+            dx,
+        )
         return Bridge.new(dx), None, None
 
     @staticmethod
@@ -49,3 +71,34 @@ class CrossEntropy(Op):
         if smoothing:
             loss = loss + Sum.apply(nll * Bridge.new(factors), dim=1) * (smoothing / classes)
         return where(Bridge.new(live), loss, 0.0)
+
+
+@op
+class BinaryCrossEntropy(Op):
+    """loss = -(t max(log x, -100) + (1 - t) max(log(1 - x), -100)), an element each
+
+    The gradient is (x - t) / max(x (1 - x), 1e-12): large and of the right sign at 0 and 1.
+    """
+
+    def forward(self, x: Array, t: Array) -> Array:
+        floor, one = np.asarray(-100.0, x.dtype), np.asarray(1.0, x.dtype)
+        left, right = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
+        launch("neg", x, right)
+        launch("log1p", right, right)
+        launch("maximum", right, floor, right)
+        launch("sub", t, one, left)
+        launch("mul", left, right, right)
+        launch("log", x, left)
+        launch("maximum", left, floor, left)
+        launch("mul", left, t, left)
+        launch("sub", right, left, left)
+        return left
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, t = self.saved(0), self.saved(1)
+        dx = dt = None
+        if self.needs(0):
+            dx = g * ((x - t) / clamp(x * (1.0 - x), min=1e-12))
+        if self.needs(1):
+            dt = g * (clamp((-x).log1p(), min=-100.0) - clamp(x.log(), min=-100.0))
+        return dx, dt

@@ -54,7 +54,11 @@ class OverRows(Op):
 
 def shifted(x: Any, axis: int) -> Any:
     """Return x minus its largest along `axis`, a constant for the gradient."""
-    peak = x.data.max(axis=axis, keepdims=True) if x.data.size else x.data.sum(axis=axis, keepdims=True)
+    peak = (
+        x.data.max(axis=axis, keepdims=True)
+        if x.data.size
+        else x.data.sum(axis=axis, keepdims=True)
+    )
     return x - Bridge.new(np.asarray(peak))
 
 
@@ -110,13 +114,16 @@ def per_channel(t: Any, ndim: int) -> Any:
 
 @op
 class BatchNorm(Op):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, statistics of the batch; var is the biased one.
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, statistics of the batch; var is the biased
+    one.
 
-    x: (N, C, ...), weight and bias: (C,) or empty.  running: (mean, var, momentum) arrays to update, or None;
-    the unbiased variance is what is stored.
+    x: (N, C, ...), weight and bias: (C,) or empty.  running: (mean, var, momentum) arrays to
+    update, or None; the unbiased variance is what is stored.
     """
 
-    def forward(self, x: Array, weight: Array, bias: Array, eps: float, running: Any = None) -> Array:
+    def forward(
+        self, x: Array, weight: Array, bias: Array, eps: float, running: Any = None
+    ) -> Array:
         self.x = rows = channels(x)
         c = rows.shape[1]
         self.mean, self.rstd = empty(c, x.dtype), empty(c, x.dtype)
@@ -160,7 +167,9 @@ def affine(y: Any, weight: Any, bias: Any) -> Any:
 class BatchNormEval(Op):
     """y = (x - running_mean) / sqrt(running_var + eps) * weight + bias, the statistics constants"""
 
-    def forward(self, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
+    def forward(
+        self, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
+    ) -> Array:
         rows = channels(x)
         y = empty(rows.shape, x.dtype)
         launch("batch_norm_eval", rows, weight, bias, mean, var, eps, y)
@@ -171,7 +180,18 @@ class BatchNormEval(Op):
         dy = channels(g.data)
         c = dy.shape[1]
         dx, dw, db = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
-        launch("batch_norm_eval_backward", dy, channels(x), weight, mean, var, self.meta["eps"], dx, dw, db)
+        launch(
+            "batch_norm_eval_backward",
+            dy,
+            channels(x),
+            weight,
+            mean,
+            var,
+            self.meta["eps"],
+            dx,
+            dw,
+            db,
+        )
         return (
             Bridge.new(dx.reshape(x.shape)),
             Bridge.new(dw) if self.needs(1) else None,
@@ -190,15 +210,20 @@ class BatchNormEval(Op):
 def check_channels(name: str, x: Array, **per: Any) -> None:
     """Refuse what batch_norm cannot normalise, with the shapes in the message."""
     if x.ndim < 2:
-        raise ValueError(f"{name}: expected an input of at least two dimensions (N, C, ...), got shape {x.shape}")
+        raise ValueError(
+            f"{name}: expected an input of at least two dimensions (N, C, ...), got shape {x.shape}"
+        )
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating input, got {x.dtype}; convert it with .float()")
+        raise TypeError(
+            f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
+        )
     for label, t in per.items():
         if t is None:
             continue
         if t.data.shape != (x.shape[1],):
             raise ValueError(
-                f"{name}: {label} has shape {t.data.shape}, expected ({x.shape[1]},): one value a channel of input {x.shape}"
+                f"{name}: {label} has shape {t.data.shape}, expected ({x.shape[1]},): one value a "
+                f"channel of input {x.shape}"
             )
         check_dtypes(name, x, t.data)
 
@@ -243,5 +268,3 @@ class LayerNorm(Op):
         if weight.data.size:
             y = y * weight
         return y + bias if bias.data.size else y
-
-

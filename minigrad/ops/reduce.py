@@ -26,7 +26,9 @@ def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([1 if i in axes else n for i, n in enumerate(shape)])
 
 
-def reduced(kernel: str, a: Array, axes: tuple[int, ...], keepdim: bool, dtype: Any = None) -> Array:
+def reduced(
+    kernel: str, a: Array, axes: tuple[int, ...], keepdim: bool, dtype: Any = None
+) -> Array:
     """Launch a reduction into a new array."""
     dtype = dtype or a.dtype
     if len(axes) == a.ndim:
@@ -75,7 +77,10 @@ class Mean(Reduction):
 
     def forward(self, a: Array, dim: Dim = None, keepdim: bool = False) -> Array:
         if a.dtype.kind != "f":
-            raise TypeError(f"mean: expected a floating tensor, got {a.dtype}; convert it first, e.g. x.float().mean()")
+            raise TypeError(
+                f"mean: expected a floating tensor, got {a.dtype}; convert it first, e.g. "
+                "x.float().mean()"
+            )
         self.was = a.shape
         self.axes = axes_of("mean", dim, a.ndim)
         self.count = math.prod([a.shape[i] for i in self.axes])
@@ -97,7 +102,9 @@ class Amost(Reduction):
         self.was = a.shape
         self.axes = axes_of(self.kernel, dim, a.ndim)
         if 0 in [a.shape[i] for i in self.axes]:
-            raise ValueError(f"{self.kernel}: shape {a.shape} has no elements along {self.axes}, so no extreme")
+            raise ValueError(
+                f"{self.kernel}: shape {a.shape} has no elements along {self.axes}, so no extreme"
+            )
         self.y = y = reduced(self.kernel, a, self.axes, keepdim)
         return y
 
@@ -139,16 +146,26 @@ class Prod(Reduction):
     def composite(a: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         """Multiply halves together: no division, so a zero factor needs no case of its own."""
         axes = axes_of("prod", dim, a.ndim)
-        shape = kept(a.shape, axes) if keepdim else tuple(n for i, n in enumerate(a.shape) if i not in axes)
+        shape = (
+            kept(a.shape, axes)
+            if keepdim
+            else tuple(n for i, n in enumerate(a.shape) if i not in axes)
+        )
         order = (*(i for i in range(a.ndim) if i not in axes), *axes)
         n = math.prod(a.shape[i] for i in axes)
-        x = Reshape.apply(Permute.apply(a, axes=order), shape=(a.size // n if n else a.data.size, n))
+        x = Reshape.apply(
+            Permute.apply(a, axes=order), shape=(a.size // n if n else a.data.size, n)
+        )
         while n > 1:
             half = n // 2
             pair = Index.apply(x, index=(slice(None), slice(0, half))) * Index.apply(
                 x, index=(slice(None), slice(half, 2 * half))
             )
-            x = Cat.apply(pair, Index.apply(x, index=(slice(None), slice(2 * half, n))), axis=1) if n % 2 else pair
+            x = (
+                Cat.apply(pair, Index.apply(x, index=(slice(None), slice(2 * half, n))), axis=1)
+                if n % 2
+                else pair
+            )
             n = half + n % 2
         return Reshape.apply(x, shape=shape)
 
@@ -197,9 +214,11 @@ def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Return the largest element, or (values, indices) along `dim`, or the elementwise maximum with a tensor.
+    """Return the largest element, or (values, indices) along `dim`, or the elementwise maximum with
+    a tensor.
 
-    Along a dim the gradient goes to the selected index, the first on ties; over all it is split among ties.
+    Along a dim the gradient goes to the selected index, the first on ties; over all it is split
+    among ties.
 
     >>> import minigrad as mg
     >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1)
@@ -209,11 +228,15 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Return the smallest element, or (values, indices) along `dim`, or the elementwise minimum with a tensor."""
+    """Return the smallest element, or (values, indices) along `dim`, or the elementwise minimum
+    with a tensor.
+    """
     return _extreme(input, dim, keepdim, Amin, argmin, "minimum")
 
 
-def _extreme(input: Any, dim: Any, keepdim: bool, over_all: Any, position: Any, pairwise: str) -> Any:
+def _extreme(
+    input: Any, dim: Any, keepdim: bool, over_all: Any, position: Any, pairwise: str
+) -> Any:
     if dim is None:
         return over_all.apply(input)
     if hasattr(dim, "requires_grad"):
@@ -256,7 +279,8 @@ def root(squares: Any) -> Any:
 
 
 def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return the p-norm over `dim`: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or "fro".  At 0 its gradient is 0.
+    """Return the p-norm over `dim`: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or "fro".  At 0 its
+    gradient is 0.
 
     >>> import minigrad as mg
     >>> mg.tensor([3.0, 4.0]).norm()
@@ -322,6 +346,8 @@ def reduce_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum `g` down to the `shape` that was broadcast to its own: the engine's unbroadcast."""
     given = g.data.shape
     lead = len(given) - len(shape)
-    axes = tuple(i for i in range(len(given)) if i < lead or (shape[i - lead] == 1 and given[i] != 1))
+    axes = tuple(
+        i for i in range(len(given)) if i < lead or (shape[i - lead] == 1 and given[i] != 1)
+    )
     total = Sum.apply(g, dim=axes)
     return total if total.data.shape == shape else Reshape.apply(total, shape=shape)

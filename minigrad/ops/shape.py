@@ -35,7 +35,9 @@ class Reshape(ShapeOp):
         else:
             fits = fits and known == a.size
         if not fits:
-            raise ValueError(f"reshape: shape {a.shape} with {a.size} elements does not fit into {shape}")
+            raise ValueError(
+                f"reshape: shape {a.shape} with {a.size} elements does not fit into {shape}"
+            )
         return a.reshape(shape)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -74,7 +76,9 @@ def expand_strides(a: Array, shape: Shape) -> Shape:
     """Return the strides of `a` seen in `shape`, 0 where it repeats."""
     lead = len(shape) - a.ndim
     if lead < 0 or any(n not in (1, m) for n, m in zip(a.shape, shape[lead:], strict=True)):
-        raise ValueError(f"expand: shape {a.shape} cannot be expanded to {shape}: only sizes of 1 repeat")
+        raise ValueError(
+            f"expand: shape {a.shape} cannot be expanded to {shape}: only sizes of 1 repeat"
+        )
     steps = [s if n == m else 0 for n, m, s in zip(a.shape, shape[lead:], a.strides, strict=True)]
     return (0,) * lead + tuple(steps)
 
@@ -100,11 +104,13 @@ class Cat(Op):
         first = arrays[0]
         for i, a in enumerate(arrays):
             same = a.ndim == first.ndim and all(
-                n == m or k == axis for k, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))
+                n == m or k == axis
+                for k, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))
             )
             if not same:
                 raise ValueError(
-                    f"cat: input {i} has shape {a.shape}, the first {first.shape}: all sizes but dim {axis} must agree"
+                    f"cat: input {i} has shape {a.shape}, the first {first.shape}: all sizes but "
+                    f"dim {axis} must agree"
                 )
         self.sizes = [a.shape[axis] for a in arrays]
         dtype = np.result_type(*[a.dtype for a in arrays])
@@ -116,7 +122,8 @@ class Cat(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return Split.apply(g, sizes=tuple(self.sizes), axis=self.meta["axis"])  # type: ignore[no-any-return]
+
+        return Split.apply(g, sizes=tuple(self.sizes), axis=self.meta["axis"])
 
 
 @op
@@ -128,7 +135,9 @@ class Split(ShapeOp):
     def forward(self, a: Array, sizes: Shape, axis: int) -> tuple[Array, ...]:
         self.was = a.shape
         if sum(sizes) != a.shape[axis]:
-            raise ValueError(f"split: sizes {sizes} add up to {sum(sizes)}, dim {axis} has {a.shape[axis]}")
+            raise ValueError(
+                f"split: sizes {sizes} add up to {sum(sizes)}, dim {axis} has {a.shape[axis]}"
+            )
         out, start = [], 0
         for n in sizes:
             out.append(a[(slice(None),) * axis + (slice(start, start + n),)])
@@ -154,7 +163,9 @@ def permute(input: Any, dims: Sequence[int]) -> Any:
     """Return `input` with its dimensions in the order `dims`, a view."""
     axes = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(axes) != list(range(input.ndim)):
-        raise ValueError(f"permute: dims {tuple(dims)} must name each of the {input.ndim} dimensions once")
+        raise ValueError(
+            f"permute: dims {tuple(dims)} must name each of the {input.ndim} dimensions once"
+        )
     return Permute.apply(input, axes=axes)
 
 
@@ -171,7 +182,9 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 def expand(input: Any, sizes: Sequence[int]) -> Any:
     """Return `input` repeated to `sizes` without a copy; -1 keeps a size."""
     lead = len(sizes) - input.ndim
-    shape = tuple(input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
+    shape = tuple(
+        input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes)
+    )
     return Expand.apply(input, shape=shape)
 
 
@@ -186,7 +199,7 @@ def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
         drop = {i for i, n in enumerate(input.shape) if n == 1}
     else:
         named = dim if isinstance(dim, (tuple, list)) else (dim,)
-        drop = {axis_of("squeeze", d, input.ndim) for d in named}  # type: ignore[arg-type]
+        drop = {axis_of("squeeze", d, input.ndim) for d in named}
         drop = {i for i in drop if input.ndim and input.shape[i] == 1}
     return Reshape.apply(input, shape=tuple(n for i, n in enumerate(input.shape) if i not in drop))
 
@@ -211,7 +224,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def flip(input: Any, dims: int | Sequence[int]) -> Any:
     """Reverse `input` along `dims`."""
     named = dims if isinstance(dims, (tuple, list)) else (dims,)
-    return Flip.apply(input, axes=tuple(axis_of("flip", d, input.ndim) for d in named))  # type: ignore[arg-type]
+
+    return Flip.apply(input, axes=tuple(axis_of("flip", d, input.ndim) for d in named))
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -233,12 +247,16 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ValueError("stack: expected at least one tensor, got an empty list")
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:
-            raise ValueError(f"stack: input {i} has shape {t.shape}, the first {tensors[0].shape}: they must agree")
+            raise ValueError(
+                f"stack: input {i} has shape {t.shape}, the first {tensors[0].shape}: they must "
+                "agree"
+            )
     return cat([unsqueeze(t, dim) for t in tensors], dim)
 
 
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-    """Cut `input` along `dim` into pieces of one size (the last may be smaller) or of given sizes, as views.
+    """Cut `input` along `dim` into pieces of one size (the last may be smaller) or of given sizes,
+    as views.
 
     >>> import minigrad as mg
     >>> [p.tolist() for p in mg.split(mg.arange(5), 2)]
@@ -253,11 +271,13 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
         sizes = tuple(min(size, n - start) for start in range(0, n, size)) or (0,)
     else:
         sizes = tuple(split_size_or_sections)
-    return Split.apply(input, sizes=sizes, axis=axis)  # type: ignore[no-any-return]
+    return Split.apply(input, sizes=sizes, axis=axis)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """Cut `input` along `dim` into at most `chunks` pieces of equal size, the last may be smaller."""
+    """Cut `input` along `dim` into at most `chunks` pieces of equal size, the last may be
+    smaller.
+    """
     if chunks < 1:
         raise ValueError(f"chunk: expected at least one chunk, got {chunks}")
     n = input.shape[axis_of("chunk", dim, input.ndim)]

@@ -1,7 +1,7 @@
 """Functions of one operand: exponentials, roots, activations.
 
-A rule with a kernel of its own uses it in a first-order sweep; under `create_graph` (recording is on) it
-speaks plain ops, so that it can be differentiated again.
+A rule with a kernel of its own uses it in a first-order sweep; under `create_graph` (recording is
+on) it speaks plain ops, so that it can be differentiated again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Unary(Op):
 
     @classmethod
     def apply(cls, a: Any) -> Any:
-        """Do what `Op.apply` does, for one input, no options and one output: the hot path of small tensors."""
+        """Do what `Op.apply` does, for one input, no options and one output: the hot path of small
+        tensors.
+        """
         x = a.data
         if x.dtype.kind != "f" and not cls.whole:
             x = converted(x, FLOAT32)
@@ -219,10 +221,14 @@ class Relu(FromOutput):
 
 
 class Smooth(Unary):
-    """An activation with a kernel for its derivative in its input, and a composite for any order."""
+    """An activation with a kernel for its derivative in its input, and a composite for any
+    order.
+    """
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (fused_backward(f"{self.kernel}_backward", g, contiguous(floating(self.saved(0).data))),)
+        return (
+            fused_backward(f"{self.kernel}_backward", g, contiguous(floating(self.saved(0).data))),
+        )
 
 
 @op
@@ -271,7 +277,9 @@ class LogSigmoid(Unary):
 
 @op
 class Hardtanh(Op):
-    """y = min(max(a, low), high); the derivative is 1 inside and, unlike clamp's, 0 at the bounds"""
+    """y = min(max(a, low), high); the derivative is 1 inside and, unlike clamp's, 0 at the
+    bounds
+    """
 
     def forward(self, a: Array, low: float, high: float) -> Array:
         y = empty(a.shape, a.dtype)

@@ -1,0 +1,71 @@
+"""How a tensor leaves the framework: as a number, a list, an array, through DLPack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+class Interop:
+    """Numbers and arrays out."""
+
+    def item(self: Any) -> Any:
+        """Return the one element as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(
+                f"item: expected one element, got shape {self.shape}; use tolist() or reduce it "
+                "first"
+            )
+        return self.data.item()
+
+    def tolist(self: Any) -> Any:
+        """Return nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def numpy(self: Any) -> Array:
+        """Return the memory itself as an array.  A write to it is not seen by the tape
+        (`detect_anomaly` catches it).
+        """
+        if self.requires_grad:
+            raise RuntimeError(
+                "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
+            )
+        return self.data
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        a = self.numpy()
+        if dtype is not None and np.dtype(dtype) != a.dtype:
+            if copy is False:
+                raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    def __dlpack__(self: Any, **options: Any) -> Any:
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self: Any) -> Any:
+        return self.data.__dlpack_device__()
+
+    def __bool__(self: Any) -> bool:
+        if self.data.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()"
+            )
+        return bool(self.data.item())
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.data.dtype.kind not in "iub":
+            raise TypeError(f"only an integer tensor can be an index, got {self.data.dtype}")
+        return int(self.item())
+
+    def __contains__(self: Any, x: Any) -> bool:
+        return bool((self == x).any())
