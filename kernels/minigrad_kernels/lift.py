@@ -1,4 +1,4 @@
-"""Lifting a scalar rule of one, two or three operands to arrays: flat, strided, chosen by size alone.
+"""Lifting a scalar rule of one, two or three operands to arrays: flat or strided, by size alone.
 
 Shapes: inputs broadcast against y: (...); y may be strided and may be one of the inputs.
 """
