@@ -1,0 +1,187 @@
+"""Losses between numbers of one shape; `minigrad.nn.functional` re-exports them.
+
+Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
+"""
+
+from __future__ import annotations
+
+from minigrad.nn.functional_classes import check_reduction
+from minigrad.ops.elementwise import clamp
+from minigrad.ops.loss import BinaryCrossEntropy
+from minigrad.ops.reduce import Mean, Sum
+from minigrad.ops.unary import Abs, LogSigmoid
+from minigrad.tensors import Tensor
+
+
+def check_pair(name: str, input: Tensor, target: Tensor, reduction: str) -> None:
+    """Refuse an unknown reduction, integers, and shapes that differ."""
+    check_reduction(name, reduction)
+    if input.data.shape != target.data.shape:
+        raise ValueError(
+            f"{name}: input and target must have one shape, got {input.data.shape} and"
+            f" {target.data.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
+        )
+    if input.data.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: expected a floating input, got {input.data.dtype}; convert it with .float()"
+        )
+
+
+def reduced(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """Weight and reduce one loss an element."""
+    if weight is not None:
+        loss = loss * weight
+    if reduction == "mean":
+        return Mean.apply(loss)
+    return Sum.apply(loss) if reduction == "sum" else loss
+
+
+def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
+    """Refuse weights that would make the loss larger than the input."""
+    if weight is None:
+        return
+    shape, wanted = weight.data.shape, input.data.shape
+    lead = len(wanted) - len(shape)
+    fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, wanted[lead:], strict=True))
+    if not fits:
+        raise ValueError(
+            f"{name} has shape {shape}, which does not broadcast to the input's {wanted}"
+        )
+
+
+def mse_loss(
+    input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Return (x - t)^2.
+
+    weight: factors that broadcast to the input.  reduction: "mean" (over all elements, the weights
+    are not divided by), "sum" or "none".
+    Shape: input, target: one shape -> () or that shape.
+
+    >>> import minigrad as mg
+    >>> mse_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
+    check_pair("mse_loss", input, target, reduction)
+    check_weight("mse_loss: weight", weight, input)
+    gap = input - target
+    return reduced(gap * gap, weight, reduction)
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Return |x - t|; the derivative where they are equal is 0.  See `mse_loss` for the options.
+
+    >>> import minigrad as mg
+    >>> l1_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
+    tensor(1.)
+    """
+    check_pair("l1_loss", input, target, reduction)
+    check_weight("l1_loss: weight", weight, input)
+    return reduced(Abs.apply(input - target), weight, reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """Return d^2 / (2 beta) where d = |x - t| < beta, else d - beta / 2.
+
+    beta: 0 or more; 0 is `l1_loss`.  It is `huber_loss` divided by beta.
+    Source: Girshick, "Fast R-CNN" (2015), equation 3.
+
+    >>> import minigrad as mg
+    >>> smooth_l1_loss(mg.tensor([0.5, 3.0]), mg.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
+    check_pair("smooth_l1_loss", input, target, reduction)
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    gap = Abs.apply(input - target)
+    return reduced(_bent(gap, beta) / float(beta) if beta else gap, None, reduction)
+
+
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Return d^2 / 2 where d = |x - t| <= delta, else delta (d - delta / 2).
+
+    delta: positive.  weight: factors that broadcast to the input.
+    Source: Huber, "Robust estimation of a location parameter" (1964).
+
+    >>> import minigrad as mg
+    >>> huber_loss(mg.tensor([0.5, 3.0]), mg.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
+    check_pair("huber_loss", input, target, reduction)
+    check_weight("huber_loss: weight", weight, input)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    return reduced(_bent(Abs.apply(input - target), delta), weight, reduction)
+
+
+def _bent(gap: Tensor, knee: float) -> Tensor:
+    """Return gap^2 / 2 up to the knee, a line beyond: no square of a large gap can overflow."""
+    near = clamp(gap, max=float(knee))
+    return near * (gap - near * 0.5)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """Return -(t log x + (1 - t) log(1 - x)) of probabilities x, logs not below -100.
+
+    From logits use `binary_cross_entropy_with_logits`, which loses nothing near 0 and 1.
+    weight: factors that broadcast to the input.
+    Shape: input, target: one shape -> () or that shape.
+    Raises: ValueError for an input outside [0, 1].
+
+    >>> import minigrad as mg
+    >>> binary_cross_entropy(mg.tensor([0.5]), mg.tensor([1.0]))
+    tensor(0.6931)
+    """
+    check_pair("binary_cross_entropy", input, target, reduction)
+    check_weight("binary_cross_entropy: weight", weight, input)
+    x = input.data
+    if x.size and not (x.min() >= 0 and x.max() <= 1):
+        worst = float(x.min()) if not x.min() >= 0 else float(x.max())
+        raise ValueError(
+            f"binary_cross_entropy: expected probabilities in [0, 1], got {worst}; apply sigmoid, "
+            "or"
+            " give logits to binary_cross_entropy_with_logits"
+        )
+    if target.data.dtype != x.dtype:
+        target = target.to(input.dtype)
+    return reduced(BinaryCrossEntropy.apply(input, target), weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """Return -(q t log s(x) + (1 - t) log(1 - s(x))) of logits x, s the sigmoid, at any x.
+
+    pos_weight: q, a factor for the positive targets, one a class.  weight: factors for all.
+    Both broadcast to the input.
+    Shape: input, target: one shape -> () or that shape.
+
+    >>> import minigrad as mg
+    >>> binary_cross_entropy_with_logits(mg.tensor([1e4, -1e4]), mg.tensor([0.0, 0.0]))
+    tensor(5000.)
+    """
+    name = "binary_cross_entropy_with_logits"
+    check_pair(name, input, target, reduction)
+    check_weight(f"{name}: weight", weight, input)
+    check_weight(f"{name}: pos_weight", pos_weight, input)
+    log_s = LogSigmoid.apply(input)
+    if pos_weight is not None:
+        log_s = log_s * ((pos_weight - 1.0) * target + 1.0)
+    return reduced((1.0 - target) * input - log_s, weight, reduction)
