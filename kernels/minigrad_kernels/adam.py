@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.address_table import stepped
-from minigrad_kernels.launch import jit
+from minigrad_kernels.address_table import callee, stepped
 from minigrad_kernels.multi_tensor import decayed, lift, prepare_decay, row_of
 
 Array = np.ndarray[Any, Any]
@@ -46,7 +45,7 @@ def adam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> Non
         p[...] = weight - h[LR] * first / (np.sqrt(second) + h[EPS])
 
 
-@jit()
+@callee()
 def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
     c[3] = 1.0 - h[BETA1]
@@ -57,7 +56,7 @@ def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[8] = h[EPS]
 
 
-@jit()
+@callee()
 def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
@@ -65,7 +64,7 @@ def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, fl
     return p - c[6] * m / (np.sqrt(v) * c[7] + c[8]), m, v
 
 
-@jit()
+@callee()
 def amsgrad_rule(
     c: Any, p: float, g: float, m: float, v: float, x: float
 ) -> tuple[float, float, float, float]:

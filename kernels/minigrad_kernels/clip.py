@@ -19,7 +19,17 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.address_table import SIZE, START, G, load_at, memory, row_at, store_at, total
+from minigrad_kernels.address_table import (
+    SIZE,
+    START,
+    G,
+    callee,
+    load_at,
+    memory,
+    row_at,
+    store_at,
+    total,
+)
 from minigrad_kernels.launch import Kernel, jit
 from minigrad_kernels.multi_tensor import BLOCK, MANY
 
@@ -52,7 +62,7 @@ def grad_clamp_reference(table: Array, limit: float, like: Array) -> None:
 
 
 # ---------------------------------------------------------------- one slice of one tensor
-@jit(fastmath={"reassoc", "contract", "nsz"})
+@callee(fastmath={"reassoc", "contract", "nsz"})
 def sum_of_squares(g: int, lo: int, hi: int, like: Array) -> float:
     result = 0.0
     for i in range(lo, hi):
@@ -61,7 +71,7 @@ def sum_of_squares(g: int, lo: int, hi: int, like: Array) -> float:
     return result
 
 
-@jit()
+@callee()
 def partial_norm(g: int, lo: int, hi: int, order: float, like: Array) -> float:
     """Return the sum of |g|^order over a slice, or the largest |g|, a NaN before all."""
     result = 0.0
@@ -76,13 +86,13 @@ def partial_norm(g: int, lo: int, hi: int, order: float, like: Array) -> float:
     return result
 
 
-@jit()
+@callee()
 def larger(a: float, b: float) -> float:
     """Return the larger one, or NaN where one is."""
     return a if a >= b or a != a else b
 
 
-@jit()
+@callee()
 def block_norm(table: Array, order: float, like: Array, begin: int, end: int) -> float:
     result = 0.0
     k = row_at(table, begin)
@@ -96,7 +106,7 @@ def block_norm(table: Array, order: float, like: Array, begin: int, end: int) ->
     return result
 
 
-@jit()
+@callee()
 def finish_norm(parts: Array, order: float, norm: Array) -> None:
     result = 0.0
     for b in range(parts.size):
@@ -109,7 +119,7 @@ def finish_norm(parts: Array, order: float, norm: Array) -> None:
         norm[0] = result ** (1.0 / order)
 
 
-@jit()
+@callee()
 def block_scale(
     table: Array, low: float, high: float, factor: float, like: Array, begin: int, end: int
 ) -> None:

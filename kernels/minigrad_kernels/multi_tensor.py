@@ -25,6 +25,7 @@ from minigrad_kernels.address_table import (
     STATE,
     G,
     P,
+    callee,
     load_at,
     row_at,
     store_at,
@@ -40,7 +41,7 @@ MANY = 60_000  # elements from which two threads beat one
 
 
 # ---------------------------------------------------------------- what rules share
-@jit()
+@callee()
 def prepare_decay(
     lr: float, weight_decay: float, decoupled: float, maximize: float, c: Array
 ) -> None:
@@ -50,7 +51,7 @@ def prepare_decay(
     c[2] = 1.0 - lr * weight_decay if decoupled != 0.0 else 1.0
 
 
-@jit()
+@callee()
 def decayed(c: Any, p: float, g: float) -> tuple[float, float]:
     """Return weight and gradient after sign and weight decay."""
     g = c[0] * g
@@ -61,7 +62,7 @@ def decayed(c: Any, p: float, g: float) -> tuple[float, float]:
 
 # ---------------------------------------------------------------- a rule over a slice of one tensor
 def _slice0(rule: Any, name: str) -> Any:
-    @jit(name=f"{name}.slice")
+    @callee(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g = row[P], row[G]
         for i in range(lo, hi):
@@ -71,7 +72,7 @@ def _slice0(rule: Any, name: str) -> Any:
 
 
 def _slice1(rule: Any, name: str) -> Any:
-    @jit(name=f"{name}.slice")
+    @callee(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a = row[P], row[G], row[STATE]
         for i in range(lo, hi):
@@ -83,7 +84,7 @@ def _slice1(rule: Any, name: str) -> Any:
 
 
 def _slice2(rule: Any, name: str) -> Any:
-    @jit(name=f"{name}.slice")
+    @callee(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b = row[P], row[G], row[STATE], row[STATE + 1]
         for i in range(lo, hi):
@@ -97,7 +98,7 @@ def _slice2(rule: Any, name: str) -> Any:
 
 
 def _slice3(rule: Any, name: str) -> Any:
-    @jit(name=f"{name}.slice")
+    @callee(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b, d = row[P], row[G], row[STATE], row[STATE + 1], row[STATE + 2]
         for i in range(lo, hi):
@@ -123,7 +124,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
     """
     slice_of = SLICES[states](rule, name)
 
-    @jit(name=f"{name}.constants")
+    @callee(name=f"{name}.constants")
     def constants(table: Array, hyper: Array, like: Array, steps: Array) -> Array:
         c = np.empty((table.shape[0], WIDTH), like.dtype)
         for k in range(table.shape[0]):
@@ -132,7 +133,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
             prepare(row, hyper[row[GROUP]], steps[row[INDEX]], c[k])
         return c
 
-    @jit(name=f"{name}.span")
+    @callee(name=f"{name}.span")
     def span(table: Array, c: Array, like: Array, begin: int, end: int) -> None:
         k = row_at(table, begin)
         while begin < end:

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.address_table import stepped
-from minigrad_kernels.launch import jit
+from minigrad_kernels.address_table import callee, stepped
 from minigrad_kernels.multi_tensor import decayed, lift, prepare_decay, row_of
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +38,7 @@ def sgd_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None
         p[...] = weight - h[LR] * grad
 
 
-@jit()
+@callee()
 def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[LR], h[WEIGHT_DECAY], 0.0, h[MAXIMIZE], c)
     c[3] = h[LR]
@@ -50,13 +49,13 @@ def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[7] = h[MOMENTUM] if h[NESTEROV] != 0.0 else 1.0
 
 
-@jit()
+@callee()
 def sgd_rule(c: Any, p: float, g: float) -> float:
     p, g = decayed(c, p, g)
     return p - c[3] * g
 
 
-@jit()
+@callee()
 def sgd_momentum_rule(c: Any, p: float, g: float, b: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     b = c[4] * b + c[5] * g
