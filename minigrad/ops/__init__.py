@@ -1,0 +1,1 @@
+"""Ops: one class each, `forward` on arrays, `backward` in tensor operations (`tape.Op`)."""
