@@ -124,14 +124,14 @@ def build_table(rows: Sequence[tuple[Array, ...]], groups: Sequence[int] | None 
     >>> build_table([(x, x)])[0, :INDEX + 1].tolist()
     [0, 3, 0, 0]
     """
-    columns = STATE if not rows else P + len(rows[0])
-    table = np.zeros((len(rows), columns), np.int64)
+    lines = []
     start = 0
     for k, arrays in enumerate(rows):
-        table[k, :P] = start, arrays[0].size, 0 if groups is None else groups[k], k
-        table[k, P:] = [address(a) for a in arrays]
-        start += arrays[0].size
-    return table
+        size = arrays[0].size
+        group = 0 if groups is None else groups[k]
+        lines.append([start, size, group, k, *[address(a) for a in arrays]])
+        start += size
+    return np.array(lines, np.int64).reshape(len(lines), -1 if lines else STATE)
 
 
 def memory(where: int, size: int, dtype: Any) -> Array:
