@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.backend import launch
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
-from minigrad.tape import Bridge, check_view, written
+from minigrad.tape import Bridge, written
 
 
 class InPlace:
@@ -32,8 +32,6 @@ class InPlace:
                     "in place; do it under"
                     " no_grad(), or make a new tensor"
                 )
-            if self.base is not None:
-                check_view(self)
         result = op.apply(self, *others, **meta)
         if result.data.shape != self.data.shape:
             raise ValueError(
@@ -57,17 +55,13 @@ class InPlace:
         written(self, f"at {user_line()}")
         base = self.base
         if result.requires_grad and base is not None:
-            positions = places(self.data, base.data)
-            flat = base.reshape(-1)
-            replaced = index.IndexSet.apply(
-                flat, result.reshape(-1), index=(positions.reshape(-1),)
-            )
-            rebuilt = replaced.reshape(base.shape)
-            base.node, base.requires_grad = rebuilt.node, True
-            again = rebuilt.reshape(-1)[positions]
-            self.node, self.requires_grad = again.node, True
+            chosen = (places(self.data, base.data).reshape(-1),)
+            replaced = index.IndexSet.apply(base.reshape(-1), result.reshape(-1), index=chosen)
+            base.node, base.requires_grad = replaced.reshape(base.shape).node, True
         elif result.requires_grad:
             self.node, self.requires_grad = result.node, True
+        if result.requires_grad:
+            follow(self if base is None else base)
         launch("copy", result.data, self.data)
 
     def __iadd__(self, o: Any) -> Any:
@@ -123,6 +117,15 @@ class InPlace:
         """Set every element to 0."""
         self[...] = 0
         return self
+
+
+def follow(base: Any) -> None:
+    """Make every living view of `base` a function of what `base` is a function of now."""
+    for ref in tuple((base.views or {}).values()):
+        view = ref()
+        if view is not None:
+            again = base.reshape(-1)[places(view.data, base.data)]
+            view.node, view.requires_grad = again.node, True
 
 
 def places(view: Any, base: Any) -> Any:

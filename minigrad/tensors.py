@@ -51,7 +51,7 @@ class Tensor(Methods, InPlace, Interop):
     # [version, where it was last changed], shared by all views of one memory
     cell: list[Any] | None = None
     base: Tensor | None = None
-    seen: int = 0
+    views: dict[int, Any] | None = None  # of a base: weak references to its views
     origin: Any = None  # of a detached tensor: a weak reference to the op that made its memory
     hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
 

@@ -154,7 +154,7 @@ class Prod(Reduction):
         order = (*(i for i in range(a.ndim) if i not in axes), *axes)
         n = math.prod(a.shape[i] for i in axes)
         x = Reshape.apply(
-            Permute.apply(a, axes=order), shape=(a.size // n if n else a.data.size, n)
+            Permute.apply(a, axes=order), shape=(a.data.size // n if n else a.data.size, n)
         )
         while n > 1:
             half = n // 2
