@@ -137,9 +137,8 @@ class Op:
                 edges.append(t.node or t)
             else:
                 edges.append(None)
-            if t.cell is not None:
-                if self.versions is None:
-                    self.versions = tuple([0 if u.cell is None else u.cell[0] for u in inputs])
+            if t.cell is not None and self.versions is None:
+                self.versions = tuple([0 if u.cell is None else u.cell[0] for u in inputs])
         self.edges = edges
         if self.keeps:
             self.inputs = inputs
