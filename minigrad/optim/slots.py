@@ -122,6 +122,7 @@ class Launch:
             p.data[...] = buffer
         for p in self.params:
             p.bump()
+        self.held = []
 
 
 # ---------------------------------------------------------------- saved state

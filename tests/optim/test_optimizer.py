@@ -149,6 +149,15 @@ def test_gradients_and_parameters_of_any_layout(rng: np.random.Generator) -> Non
     np.testing.assert_array_equal(plain.data, turned.data)
 
 
+def test_copies_of_gradients_outlive_the_launch() -> None:
+    # Were the first copy dropped early, the second would take its memory.
+    params = [mg.Tensor(np.zeros((3, 4)), requires_grad=True) for _ in range(8)]
+    for k, p in enumerate(params):
+        p.grad = mg.Tensor(np.full((4, 3), float(k)).T)
+    SGD(params, lr=1.0).step()
+    assert [p.data[0, 0] for p in params] == [-float(k) for k in range(8)]
+
+
 def test_an_expanded_gradient() -> None:
     p = mg.Tensor(np.ones((2, 3)), requires_grad=True)
     p.grad = mg.Tensor(np.broadcast_to(np.array([[1.0, 2.0, 3.0]]), (2, 3)))
