@@ -43,7 +43,7 @@ class Callback:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         unknown = [n for n in vars(cls) if n.startswith(PREFIXES) and n not in HOOKS]
-        # An option such as `on_nan` is set on instances; a method of that name is a misspelled hook.
+        # An option such as `on_nan` is no method; a method of such a name is a misspelled hook.
         for name in unknown:
             if callable(getattr(cls, name)):
                 raise TypeError(

@@ -53,7 +53,9 @@ class EarlyStopping(Callback):
                 f"EarlyStopping: expected patience as a whole number >= 1, but got {patience!r}"
             )
         if on_nan not in ON_NAN:
-            raise ValueError(f"EarlyStopping: expected on_nan to be one of {ON_NAN}, got {on_nan!r}")
+            raise ValueError(
+                f"EarlyStopping: expected on_nan to be one of {ON_NAN}, but got {on_nan!r}"
+            )
         self.patience = patience
         self.restore_best = restore_best
         self.on_nan = on_nan

@@ -74,7 +74,7 @@ class StopOnNonFinite(Callback):
         if found:
             raise FloatingPointError(
                 f"StopOnNonFinite: the loss is {loss.item():.4g} {place}{found}; clip the gradients"
-                ", lower the learning rate, or run the step under mg.detect_anomaly() to find the op"
+                ", lower the learning rate, or find the op under mg.detect_anomaly()"
             )
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,16 +143,16 @@ class History:
         Raises: ModuleNotFoundError without matplotlib, ValueError before an epoch is finished.
         """
         try:
-            from matplotlib.figure import Figure
+            new_figure = importlib.import_module("matplotlib.figure").Figure
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "History.plot needs matplotlib: pip install 'minigrad[plot]'", name="matplotlib"
             ) from error
         if not self.rows:
-            raise ValueError("History.plot: no epoch has been finished, so there is nothing to draw")
+            raise ValueError("History.plot: no epoch has been finished, so nothing can be drawn")
         curves = [n for n in self.names if n not in ("epoch", "lr", "seconds")]
         curves = [n for n in curves if not n.startswith("val_")] + ["lr"] * ("lr" in self.names)
-        figure = Figure(figsize=(4.5 * len(curves), 3.4), layout="constrained")
+        figure = new_figure(figsize=(4.5 * len(curves), 3.4), layout="constrained")
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for panel, name in zip(panels, curves, strict=True):
             for column, label in ((name, "training"), (f"val_{name}", "validation")):

@@ -141,7 +141,7 @@ def duration(seconds: float) -> str:
 
 
 def summary(trainer: Trainer) -> str:
-    """Return the sentence below the table: why the fit ended, which epoch's weights the model has."""
+    """Return the line below the table: why the fit ended, which epoch's weights came back."""
     history = trainer.history
     reason = history.stop_reason or "ended by an error"
     ended = f"{len(history)} epochs in {duration(history.seconds)}: {reason}."

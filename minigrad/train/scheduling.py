@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minigrad.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
 from minigrad.optim.lr_scheduler import LRScheduler as Schedule

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-
 from minigrad.functions import cat
 from minigrad.modes import no_grad
 from minigrad.nn.functional import cross_entropy
@@ -107,27 +106,33 @@ class Trainer:
 
     def _epochs(self, train_loader: Any, val_loader: Any) -> None:
         self.model.train()
-        for self.epoch in range(1, self.epochs + 1):
+        for epoch in range(1, self.epochs + 1):
+            self.epoch = epoch
             self._call("on_epoch_begin")
             started = time.perf_counter()
-            row: dict[str, float] = {"epoch": self.epoch}
             try:
-                row.update(self._train_epoch(train_loader))
-                if self._stopping:
-                    return
-                if val_loader is not None:
-                    scores = self._evaluate(val_loader, "validation")
-                    row.update({f"val_{name}": score for name, score in scores.items()})
+                scores = self._epoch(train_loader, val_loader)
             except Exception as error:
                 batches.add_place(error, self.epoch, self.step, self._batch)
                 raise
-            row["lr"] = float(self.optimizer.param_groups[0]["lr"])
-            row["seconds"] = time.perf_counter() - started
-            self.history.append(row)
-            self._call("on_epoch_end")
+            if scores:
+                lr = float(self.optimizer.param_groups[0]["lr"])
+                seconds = time.perf_counter() - started
+                self.history.append({"epoch": self.epoch, **scores, "lr": lr, "seconds": seconds})
+                self._call("on_epoch_end")
             if self._stopping:
                 return
         self.history.stop_reason = f"all {self.epochs} epochs done"
+
+    def _epoch(self, train_loader: Any, val_loader: Any) -> dict[str, float]:
+        """Return the scores of one epoch, none when it was stopped in its middle."""
+        scores = self._train_epoch(train_loader)
+        if self._stopping:
+            return {}
+        if val_loader is not None:
+            validated = self._evaluate(val_loader, "validation")
+            scores.update({f"val_{name}": score for name, score in validated.items()})
+        return scores
 
     def _train_epoch(self, loader: Any) -> dict[str, float]:
         means = RowMeans()
@@ -156,7 +161,7 @@ class Trainer:
                 means.add(name, metric(output, target), rows)
 
     def _batches(self, loader: Any, which: str) -> Iterator[tuple[Any, Any]]:
-        """Yield (x, target) of every batch; in the first epoch each is looked at before it is used."""
+        """Yield (x, target) of every batch; in the first epoch each is looked at before its use."""
         count = 0
         for count, batch in enumerate(loader, 1):
             x, target = batches.pair(batch, which)
