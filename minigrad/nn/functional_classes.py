@@ -89,8 +89,8 @@ def _against_probabilities(
         )
     if ignore_index >= 0:
         raise ValueError(
-            f"cross_entropy: ignore_index={ignore_index} applies to class numbers, not to "
-            "probabilities"
+            f"cross_entropy: ignore_index={ignore_index} applies to class numbers,"
+            " not to probabilities"
         )
     axis = 0 if input.data.ndim == 1 else 1
     classes = input.data.shape[axis]

@@ -120,10 +120,9 @@ def batch_norm(
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count <= 1:
         raise ValueError(
-            "batch_norm: expected more than one value per channel for batch statistics, got "
-            f"{count} in an input"
-            f" of shape {x.shape}; use drop_last=True in the loader, or eval() to use the running "
-            "statistics"
+            "batch_norm: expected more than one value per channel for batch statistics,"
+            f" got {count} in an input of shape {x.shape}; use drop_last=True in the loader,"
+            " or eval() to use the running statistics"
         )
     if running_mean is None or running_var is None:
         return BatchNorm.apply(input, scale, shift, eps=float(eps))

@@ -27,10 +27,12 @@ def check_pair(name: str, input: Tensor, target: Tensor, reduction: str) -> None
         )
 
 
-def reduced(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    """Weight and reduce one loss an element."""
+def reduced(loss: Tensor, weight: Tensor | None, reduction: str, divide: bool = False) -> Tensor:
+    """Weight and reduce; `divide` makes the mean one over the summed weights."""
     if weight is not None:
         loss = loss * weight
+        if divide and reduction == "mean":
+            return Sum.apply(loss) / Sum.apply(weight)
     if reduction == "mean":
         return Mean.apply(loss)
     return Sum.apply(loss) if reduction == "sum" else loss
@@ -49,13 +51,21 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
         )
 
 
+def check_same(name: str, weight: Tensor | None, input: Tensor) -> None:
+    """Refuse weights that are not one an element."""
+    if weight is not None and weight.data.shape != input.data.shape:
+        raise ValueError(
+            f"{name} has shape {weight.data.shape}, expected the input's {input.data.shape}"
+        )
+
+
 def mse_loss(
     input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
     """Return (x - t)^2.
 
-    weight: factors that broadcast to the input.  reduction: "mean" (over all elements, the weights
-    are not divided by), "sum" or "none".
+    weight: factors in the input's shape.
+    reduction: "mean" (divided by the sum of the weights, if given), "sum" or "none".
     Shape: input, target: one shape -> () or that shape.
 
     >>> import minigrad as mg
@@ -63,9 +73,9 @@ def mse_loss(
     tensor(2.)
     """
     check_pair("mse_loss", input, target, reduction)
-    check_weight("mse_loss: weight", weight, input)
+    check_same("mse_loss: weight", weight, input)
     gap = input - target
-    return reduced(gap * gap, weight, reduction)
+    return reduced(gap * gap, weight, reduction, divide=True)
 
 
 def l1_loss(
@@ -78,8 +88,8 @@ def l1_loss(
     tensor(1.)
     """
     check_pair("l1_loss", input, target, reduction)
-    check_weight("l1_loss: weight", weight, input)
-    return reduced(Abs.apply(input - target), weight, reduction)
+    check_same("l1_loss: weight", weight, input)
+    return reduced(Abs.apply(input - target), weight, reduction, divide=True)
 
 
 def smooth_l1_loss(
@@ -110,7 +120,7 @@ def huber_loss(
 ) -> Tensor:
     """Return d^2 / 2 where d = |x - t| <= delta, else delta (d - delta / 2).
 
-    delta: positive.  weight: factors that broadcast to the input.
+    delta: positive.  weight: factors in the input's shape; the mean does not divide by them.
     Source: Huber, "Robust estimation of a location parameter" (1964).
 
     >>> import minigrad as mg
@@ -118,7 +128,7 @@ def huber_loss(
     tensor([0.1250, 2.5000])
     """
     check_pair("huber_loss", input, target, reduction)
-    check_weight("huber_loss: weight", weight, input)
+    check_same("huber_loss: weight", weight, input)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     return reduced(_bent(Abs.apply(input - target), delta), weight, reduction)
@@ -150,9 +160,8 @@ def binary_cross_entropy(
     if x.size and not (x.min() >= 0 and x.max() <= 1):
         worst = float(x.min()) if not x.min() >= 0 else float(x.max())
         raise ValueError(
-            f"binary_cross_entropy: expected probabilities in [0, 1], got {worst}; apply sigmoid, "
-            "or"
-            " give logits to binary_cross_entropy_with_logits"
+            f"binary_cross_entropy: expected probabilities in [0, 1], got {worst};"
+            " apply sigmoid, or give logits to binary_cross_entropy_with_logits"
         )
     if target.data.dtype != x.dtype:
         target = target.to(input.dtype)
