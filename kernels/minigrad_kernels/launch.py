@@ -44,7 +44,6 @@ def cache_root() -> Path:
     return Path(base) / "minigrad"
 
 
-@functools.cache
 def source_hash() -> str:
     """Return a hash of all kernel sources and of the compiler's versions."""
     digest = hashlib.sha256()
@@ -56,6 +55,11 @@ def source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+# Taken before the other files are imported: code compiled by a process whose sources are edited
+# while it runs must not enter the cache under the new sources' name.
+SOURCES = source_hash()
+
+
 @functools.cache
 def cache_path() -> Path:
     """Return the folder for this version of the sources, made when it is missing.
@@ -63,7 +67,7 @@ def cache_path() -> Path:
     An unwritable cache folder is replaced by a temporary one, so that a read-only home only costs
     compilations.
     """
-    path = cache_root() / source_hash()
+    path = cache_root() / SOURCES
     if path.is_dir() and os.access(path, os.W_OK):
         return path
     try:
