@@ -228,7 +228,7 @@ class Trainer:
         >>> import minigrad as mg
         >>> model = mg.nn.Sequential(mg.nn.Linear(4, 3), mg.nn.Dropout(0.5))
         >>> trainer = Trainer(model, mg.optim.SGD(model.parameters(), lr=0.1))
-        >>> trainer.predict(np.ones((5, 4), np.float32)).shape
+        >>> trainer.predict(mg.ones(5, 4)).shape
         (5, 3)
         """
         with modes_kept(self.model), no_grad():
