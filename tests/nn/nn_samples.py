@@ -1,0 +1,180 @@
+"""One or more samples of every module in the registry: how it is made, and what it is called on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from minigrad import nn
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A module, its inputs, the shape it must give (None where it has no forward), its repr."""
+
+    make: Callable[[], nn.Module]
+    inputs: tuple[Array, ...]
+    shape: tuple[int, ...] | None
+    text: str
+
+
+X = np.random.default_rng(0).standard_normal((4, 3)) + 0.05
+T = np.random.default_rng(1).standard_normal((4, 3))
+P = 1 / (1 + np.exp(-X))
+CLASSES = np.array([0, 2, 1, 2])
+
+
+def same(make: Callable[[], nn.Module], text: str, x: Array = X) -> list[Sample]:
+    return [Sample(make, (x,), x.shape, text)]
+
+
+def loss(make: Callable[[], nn.Module], text: str, *inputs: Array) -> list[Sample]:
+    return [Sample(make, inputs or (X, T), (), text)]
+
+
+def pair() -> list[nn.Module]:
+    return [nn.Linear(3, 5), nn.Tanh()]
+
+
+PAIR = "(0): Linear(in_features=3, out_features=5, bias=True)\n  (1): Tanh()\n)"
+
+SAMPLES: dict[str, list[Sample]] = {
+    "Linear": [
+        Sample(
+            lambda: nn.Linear(3, 5),
+            (X,),
+            (4, 5),
+            "Linear(in_features=3, out_features=5, bias=True)",
+        ),
+        Sample(
+            lambda: nn.Linear(3, 5, bias=False),
+            (X.reshape(2, 2, 3),),
+            (2, 2, 5),
+            "Linear(in_features=3, out_features=5, bias=False)",
+        ),
+    ],
+    "Identity": same(lambda: nn.Identity(54, unused=True), "Identity()"),
+    "BatchNorm1d": [
+        *same(
+            lambda: nn.BatchNorm1d(3),
+            "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+        ),
+        *same(
+            lambda: nn.BatchNorm1d(2, affine=False, track_running_stats=False, momentum=None),
+            "BatchNorm1d(2, eps=1e-05, momentum=None, affine=False, track_running_stats=False)",
+            X.reshape(2, 2, 3),
+        ),
+    ],
+    "BatchNorm2d": same(
+        lambda: nn.BatchNorm2d(2),
+        "BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+        X.reshape(2, 2, 1, 3),
+    ),
+    "LayerNorm": [
+        *same(
+            lambda: nn.LayerNorm(3),
+            "LayerNorm((3,), eps=1e-05, elementwise_affine=True)",
+        ),
+        *same(
+            lambda: nn.LayerNorm((2, 3), bias=False),
+            "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True)",
+            X.reshape(2, 2, 3),
+        ),
+    ],
+    "Dropout": [
+        *same(lambda: nn.Dropout(0.4), "Dropout(p=0.4)"),
+        *same(lambda: nn.Dropout(0.4, scaling="classical"), "Dropout(p=0.4, scaling='classical')"),
+    ],
+    "Embedding": [
+        Sample(lambda: nn.Embedding(5, 2), (CLASSES,), (4, 2), "Embedding(5, 2)"),
+        Sample(
+            lambda: nn.Embedding(5, 2, padding_idx=-1),
+            (CLASSES,),
+            (4, 2),
+            "Embedding(5, 2, padding_idx=4)",
+        ),
+    ],
+    "Flatten": [
+        Sample(nn.Flatten, (X.reshape(2, 2, 3),), (2, 6), "Flatten(start_dim=1, end_dim=-1)")
+    ],
+    "Unflatten": [
+        Sample(
+            lambda: nn.Unflatten(0, (2, -1)),
+            (X,),
+            (2, 2, 3),
+            "Unflatten(dim=0, unflattened_size=(2, -1))",
+        )
+    ],
+    "ReLU": same(nn.ReLU, "ReLU()"),
+    "Tanh": same(nn.Tanh, "Tanh()"),
+    "Sigmoid": same(nn.Sigmoid, "Sigmoid()"),
+    "SiLU": same(nn.SiLU, "SiLU()"),
+    "LogSigmoid": same(nn.LogSigmoid, "LogSigmoid()"),
+    "GELU": [
+        *same(nn.GELU, "GELU(approximate='none')"),
+        *same(lambda: nn.GELU("tanh"), "GELU(approximate='tanh')"),
+    ],
+    "Softplus": [
+        *same(nn.Softplus, "Softplus(beta=1.0, threshold=20.0)"),
+        *same(lambda: nn.Softplus(2.0, 1.0), "Softplus(beta=2.0, threshold=1.0)"),
+    ],
+    "LeakyReLU": same(lambda: nn.LeakyReLU(0.2), "LeakyReLU(negative_slope=0.2)"),
+    "ELU": same(lambda: nn.ELU(0.7), "ELU(alpha=0.7)"),
+    "Hardtanh": same(lambda: nn.Hardtanh(-0.5, 0.7), "Hardtanh(min_val=-0.5, max_val=0.7)"),
+    "ReLU6": same(nn.ReLU6, "ReLU6()"),
+    "Softmax": same(lambda: nn.Softmax(1), "Softmax(dim=1)"),
+    "LogSoftmax": same(lambda: nn.LogSoftmax(dim=0), "LogSoftmax(dim=0)"),
+    "CrossEntropyLoss": [
+        *loss(nn.CrossEntropyLoss, "CrossEntropyLoss()", X, CLASSES),
+        *loss(
+            lambda: nn.CrossEntropyLoss(
+                mg.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1, ignore_index=1
+            ),
+            "CrossEntropyLoss()",
+            X,
+            CLASSES,
+        ),
+        *loss(nn.CrossEntropyLoss, "CrossEntropyLoss()", X, np.abs(T)),
+    ],
+    "NLLLoss": loss(lambda: nn.NLLLoss(mg.tensor([1.0, 2.0, 0.5])), "NLLLoss()", X, CLASSES),
+    "MSELoss": loss(nn.MSELoss, "MSELoss()"),
+    "L1Loss": loss(lambda: nn.L1Loss(reduction="sum"), "L1Loss()"),
+    "SmoothL1Loss": loss(lambda: nn.SmoothL1Loss(beta=0.5), "SmoothL1Loss()"),
+    "HuberLoss": loss(lambda: nn.HuberLoss(delta=0.5), "HuberLoss()"),
+    "BCELoss": loss(nn.BCELoss, "BCELoss()", P, np.abs(np.sin(T))),
+    "BCEWithLogitsLoss": loss(
+        lambda: nn.BCEWithLogitsLoss(pos_weight=mg.tensor([1.0, 2.0, 3.0])),
+        "BCEWithLogitsLoss()",
+        X,
+        np.abs(np.sin(T)),
+    ),
+    "Sequential": [
+        Sample(lambda: nn.Sequential(*pair()), (X,), (4, 5), "Sequential(\n  " + PAIR),
+        Sample(nn.Sequential, (X,), (4, 3), "Sequential()"),
+    ],
+    "ModuleList": [
+        Sample(lambda: nn.ModuleList(pair()), (), None, "ModuleList(\n  " + PAIR),
+        Sample(
+            lambda: nn.ModuleList([nn.Linear(3, 5, bias=False), nn.Tanh(), nn.Tanh()]),
+            (),
+            None,
+            "ModuleList(\n  (0): Linear(in_features=3, out_features=5, bias=False)\n"
+            "  (1-2): 2 x Tanh()\n)",
+        ),
+    ],
+    "ModuleDict": [
+        Sample(
+            lambda: nn.ModuleDict({"act": nn.Tanh(), "head": nn.Linear(3, 1)}),
+            (),
+            None,
+            "ModuleDict(\n  (act): Tanh()\n"
+            "  (head): Linear(in_features=3, out_features=1, bias=True)\n)",
+        )
+    ],
+}
