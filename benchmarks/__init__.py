@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks NAME` validates, then times minigrad beside its peers."""

@@ -1,0 +1,259 @@
+"""How all benchmarks time: candidates in turns, in blocks, with pauses, medians over rounds.
+
+Thread pools spin for a while after work, and on few cores one candidate's spinning threads slow
+the next one down many times over.  So a candidate runs alone for a block of about 0.1 s after two
+warm-up calls, all threads come to rest in a pause of 0.35 s, and the next candidate follows; what
+else the machine does meets all candidates alike, round after round.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+
+Array = np.ndarray[Any, Any]
+OURS = "minigrad"
+PEERS = ("numpy", "torch", "jax")
+SAMPLE = 200e-6  # seconds: calls shorter than this are timed several at once
+MIN_CALLS = 3  # in a block, however long a call takes
+
+
+class Disagreement(Exception):
+    """A candidate computes something else than the reference, so that its time means nothing."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to do a case's work.
+
+    make: returns the call to time; it is called before every block, so that each block starts from
+        the same state, and sets the library's thread count where that can be set.
+    threads: what `make` sets it to; None is the library's own default.
+    """
+
+    library: str
+    make: Callable[[], Callable[[], Any]]
+    variant: str = ""
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The library and its variant; candidates that differ in threads alone have one name."""
+        return f"{self.library} {self.variant}".strip()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to time: rounds of blocks, each of some calls after a warm-up and before a pause."""
+
+    rounds: int = 7
+    block: float = 0.1
+    warmups: int = 2
+    pause: float = 0.35
+
+
+QUICK = Pace(rounds=2, block=0.005, warmups=1, pause=0.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a benchmark's table.
+
+    label: what is computed, e.g. its sizes.  parts: how many things one call does, where the time
+    is that of one of them.  gflop: floating-point operations of a call, if they are of interest.
+    once: each block is one call without warm-up, for what is only slow the first time.
+    """
+
+    label: str
+    candidates: Sequence[Candidate]
+    parts: int = 1
+    gflop: float | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A named benchmark.
+
+    cases: (peers, quick) -> cases, each validated before it is yielded to be timed.
+    """
+
+    name: str
+    title: str
+    peers: tuple[str, ...]
+    cases: Callable[[Sequence[str], bool], Iterator[Case]]
+    unit: str = "us"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One candidate's time for one case in seconds, over its blocks."""
+
+    case: str
+    candidate: str
+    library: str
+    threads: int | None
+    median: float
+    low: float
+    quartiles: tuple[float, float]
+    gflops: float | None = None
+    blocks: tuple[float, ...] = field(default=(), repr=False)
+
+
+# ---------------------------------------------------------------- timing
+def run_block(call: Callable[[], Any], pace: Pace) -> list[float]:
+    """Return the seconds a call of each sample of one block; short calls share a sample."""
+    for _ in range(pace.warmups):
+        call()
+    start = time.perf_counter()
+    call()
+    once = time.perf_counter() - start
+    together = max(1, int(SAMPLE / max(once, 1e-9)))
+    samples: list[float] = []
+    end = time.perf_counter() + pace.block
+    while len(samples) < MIN_CALLS or time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(together):
+            call()
+        samples.append((time.perf_counter() - start) / together)
+    return samples
+
+
+def run_once(call: Callable[[], Any]) -> list[float]:
+    """Return the seconds of one call, its first; one that measures itself returns them."""
+    start = time.perf_counter()
+    measured = call()
+    elapsed = time.perf_counter() - start
+    return [measured if isinstance(measured, float) else elapsed]
+
+
+def time_case(case: Case, pace: Pace) -> list[Timing]:
+    """Time all candidates of a case in turns; of each name, keep the best thread count."""
+    blocks: list[list[float]] = [[] for _ in case.candidates]
+    lows = [math.inf] * len(case.candidates)
+    for _ in range(pace.rounds):
+        for i, candidate in enumerate(case.candidates):
+            call = candidate.make()
+            gc.collect()
+            samples = run_once(call) if case.once else run_block(call, pace)
+            blocks[i].append(statistics.median(samples) / case.parts)
+            lows[i] = min(lows[i], min(samples) / case.parts)
+            del call
+            time.sleep(pace.pause)
+    timings = [
+        summary(case, candidate, times, low)
+        for candidate, times, low in zip(case.candidates, blocks, lows, strict=True)
+    ]
+    best: dict[str, Timing] = {}
+    for timing in timings:
+        held = best.get(timing.candidate)
+        if held is None or timing.median < held.median:
+            best[timing.candidate] = timing
+    return list(best.values())
+
+
+def summary(case: Case, candidate: Candidate, blocks: list[float], low: float) -> Timing:
+    """Return the median, the least and the quartiles of a candidate's blocks."""
+    median = statistics.median(blocks)
+    first, third = np.percentile(blocks, [25, 75])
+    return Timing(
+        case=case.label,
+        candidate=candidate.name,
+        library=candidate.library,
+        threads=candidate.threads,
+        median=median,
+        low=low,
+        quartiles=(float(first), float(third)),
+        gflops=None if case.gflop is None else case.gflop / (median * case.parts),
+        blocks=tuple(blocks),
+    )
+
+
+def ratio(timing: Timing, timings: Iterable[Timing]) -> float | None:
+    """Return minigrad's time over the candidate's, below 1 where minigrad is faster."""
+    if timing.library == OURS:
+        return None
+    ours = [t.median for t in timings if t.case == timing.case and t.library == OURS]
+    return min(ours) / timing.median if ours else None
+
+
+# ---------------------------------------------------------------- peers and validation
+def installed(library: str) -> bool:
+    """Return whether a peer can be imported, without importing it."""
+    return importlib.util.find_spec(library) is not None
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_counts() -> list[int]:
+    """Return the thread counts to try: 1, 2, 4 ... and all cores."""
+    powers = [2**i for i in range(cores().bit_length()) if 2**i < cores()]
+    return [*powers, cores()]
+
+
+def ours(
+    make: Callable[[], Callable[[], Any]], variant: str = "", threads: Sequence[int] = ()
+) -> list[Candidate]:
+    """Return minigrad's candidates, one for each thread count."""
+    return on_threads(OURS, mg.set_num_threads, make, variant, threads)
+
+
+def with_torch(
+    make: Callable[[], Callable[[], Any]], variant: str = "", threads: Sequence[int] = ()
+) -> list[Candidate]:
+    """Return PyTorch's candidates, one for each thread count."""
+    import torch
+
+    return on_threads("torch", torch.set_num_threads, make, variant, threads)
+
+
+def on_threads(
+    library: str,
+    set_threads: Callable[[int], None],
+    make: Callable[[], Callable[[], Any]],
+    variant: str,
+    threads: Sequence[int],
+) -> list[Candidate]:
+    """Return one candidate for each thread count, all of them if none is given."""
+
+    def starter(count: int) -> Callable[[], Callable[[], Any]]:
+        def start() -> Callable[[], Any]:
+            set_threads(count)
+            return make()
+
+        return start
+
+    counts = threads or thread_counts()
+    return [Candidate(library, starter(count), variant, count) for count in counts]
+
+
+def agree(what: str, got: Any, expected: Any, rtol: float, atol: float = 0.0) -> None:
+    """Raise a Disagreement that names the worst element where `got` is not `expected`."""
+    actual = np.asarray(got, np.float64)
+    wanted = np.asarray(expected, np.float64)
+    if actual.shape != wanted.shape:
+        raise Disagreement(f"{what}: expected the shape {wanted.shape}, got {actual.shape}")
+    error = np.abs(actual - wanted)
+    excess = error - (atol + rtol * np.abs(wanted))
+    if not (excess <= 0).all():
+        at = np.unravel_index(
+            int(np.nanargmax(np.where(np.isnan(excess), np.inf, excess))), error.shape
+        )
+        raise Disagreement(
+            f"{what}: element {tuple(int(i) for i in at)} is {actual[at]:.9g}, expected"
+            f" {wanted[at]:.9g} within rtol {rtol:g} and atol {atol:g}; nothing was timed"
+        )
