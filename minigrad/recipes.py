@@ -43,9 +43,9 @@ def recipe(
     lr: float = 1e-3,
     weight_decay: float = 0.01,
     *,
-    lr_patience: int = 5,
+    lr_patience: int = 8,
     lr_factor: float = 0.5,
-    patience: int = 20,
+    patience: int = 30,
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
     metrics: Any = None,
 ) -> Recipe:
@@ -158,7 +158,7 @@ class Recipe:
         validation: Any,
         *,
         epochs: int = 200,
-        batch_size: int = 64,
+        batch_size: int = 32,
         callbacks: Iterable[Callback] = (),
     ) -> History:
         """Train until the validation loss stops improving, at most `epochs` epochs.
