@@ -35,6 +35,8 @@ class BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if momentum is not None and not 0 <= momentum <= 1:
@@ -48,7 +50,8 @@ class BatchNorm(Module):
         self.track_running_stats = track_running_stats
         kind = np.dtype(np.float32) if dtype is None else numpy_dtype(dtype)
         self.register_parameter("weight", blank(num_features, dtype=kind) if affine else None)
-        self.register_parameter("bias", blank(num_features, dtype=kind) if affine else None)
+        shifted = affine and bias
+        self.register_parameter("bias", blank(num_features, dtype=kind) if shifted else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", new(np.zeros(num_features, kind)) if tracked else None)
         self.register_buffer("running_var", new(np.ones(num_features, kind)) if tracked else None)
@@ -101,7 +104,7 @@ class BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine},"
-            f" track_running_stats={self.track_running_stats}"
+            f" bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -188,6 +191,5 @@ class LayerNorm(Module):
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        )
+        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"

@@ -163,6 +163,7 @@ BATCH_NORMS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "momentum": ("BatchNorm1d", (5, 3), {"momentum": 0.7, "eps": 1e-2}),
     "momentum-0": ("BatchNorm1d", (5, 3), {"momentum": 0.0}),
     "cumulative": ("BatchNorm1d", (5, 3), {"momentum": None}),
+    "no-bias": ("BatchNorm2d", (2, 3, 2, 2), {"bias": False}),
     "not-affine": ("BatchNorm1d", (5, 3), {"affine": False}),
     "not-tracked": ("BatchNorm1d", (5, 3), {"track_running_stats": False}),
     "bare": ("BatchNorm2d", (2, 3, 2, 2), {"affine": False, "track_running_stats": False}),

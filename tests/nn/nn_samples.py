@@ -63,27 +63,29 @@ SAMPLES: dict[str, list[Sample]] = {
     "BatchNorm1d": [
         *same(
             lambda: nn.BatchNorm1d(3),
-            "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+            "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True,"
+            " track_running_stats=True)",
         ),
         *same(
             lambda: nn.BatchNorm1d(2, affine=False, track_running_stats=False, momentum=None),
-            "BatchNorm1d(2, eps=1e-05, momentum=None, affine=False, track_running_stats=False)",
+            "BatchNorm1d(2, eps=1e-05, momentum=None, affine=False, bias=False,"
+            " track_running_stats=False)",
             X.reshape(2, 2, 3),
         ),
     ],
     "BatchNorm2d": same(
         lambda: nn.BatchNorm2d(2),
-        "BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+        "BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
         X.reshape(2, 2, 1, 3),
     ),
     "LayerNorm": [
         *same(
             lambda: nn.LayerNorm(3),
-            "LayerNorm((3,), eps=1e-05, elementwise_affine=True)",
+            "LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)",
         ),
         *same(
             lambda: nn.LayerNorm((2, 3), bias=False),
-            "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True)",
+            "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=False)",
             X.reshape(2, 2, 3),
         ),
     ],
