@@ -30,7 +30,9 @@ def test_layers() -> None:
 
 
 def test_one_and_no_hidden_layer() -> None:
-    assert [m.p for m in mg.recipe(4, 2, hidden=(8,)).model if isinstance(m, mg.nn.Dropout)] == [0.5]
+    assert [m.p for m in mg.recipe(4, 2, hidden=(8,)).model if isinstance(m, mg.nn.Dropout)] == [
+        0.5
+    ]
     assert kinds(mg.recipe(4, 2, hidden=()).model) == ["Linear"]
 
 

@@ -79,7 +79,9 @@ def test_every_cut_and_every_flipped_byte_is_refused(path: Path) -> None:
 
 def test_other_files_are_refused(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 this is a zip file, as torch.save writes it")
-    with pytest.raises(ValueError, match="model.safetensors is damaged or no safetensors file \\(48 b"):
+    with pytest.raises(
+        ValueError, match="model.safetensors is damaged or no safetensors file \\(48 b"
+    ):
         mg.load(path)
     with pytest.raises(FileNotFoundError):
         mg.load(path.with_name("missing"))

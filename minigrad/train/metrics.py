@@ -80,9 +80,7 @@ class RowMeans:
         """Return the means by name, in the order in which they came; summed in float64."""
         return {
             name: float(
-                np.average(
-                    np.array([float(value) for value in values]), weights=self._rows[name]
-                )
+                np.average(np.array([float(value) for value in values]), weights=self._rows[name])
             )
             for name, values in self._values.items()
         }

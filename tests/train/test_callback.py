@@ -11,7 +11,9 @@ from tests.train.toys import loader, trainer
 
 @pytest.mark.parametrize("name", ["on_epoch_ends", "on_batch_end", "after_backwards", "before_fit"])
 def test_a_misspelled_hook_fails_at_class_creation(name: str) -> None:
-    with pytest.raises(TypeError, match=f"Wrong.{name} is no hook; did you mean one of on_fit_begin"):
+    with pytest.raises(
+        TypeError, match=f"Wrong.{name} is no hook; did you mean one of on_fit_begin"
+    ):
         type("Wrong", (Callback,), {name: lambda self, trainer: None})
 
 

@@ -108,7 +108,9 @@ def test_nan_is_never_best() -> None:
 def test_nan_can_stop_or_raise() -> None:
     _, history, _ = fit([2.0, NAN, 1.0], on_nan="stop")
     assert (len(history), history.stop_reason) == (2, "val_loss is NaN in epoch 2")
-    with pytest.raises(FloatingPointError, match="EarlyStopping: val_loss is NaN in epoch 2; lower"):
+    with pytest.raises(
+        FloatingPointError, match="EarlyStopping: val_loss is NaN in epoch 2; lower"
+    ):
         fit([2.0, NAN, 1.0], on_nan="raise")
 
 
@@ -146,7 +148,9 @@ def test_a_state_is_a_copy() -> None:
 
 def test_a_foreign_state_is_refused() -> None:
     state = EarlyStopping("loss").state_dict()
-    with pytest.raises(ValueError, match="saved with monitor='loss', but this one has .*'val_loss'"):
+    with pytest.raises(
+        ValueError, match="saved with monitor='loss', but this one has .*'val_loss'"
+    ):
         EarlyStopping().load_state_dict(state)
     with pytest.raises(ValueError, match="expected the keys .* but got \\['wait'\\]"):
         EarlyStopping().load_state_dict({"wait": 1})

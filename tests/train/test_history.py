@@ -16,7 +16,14 @@ from minigrad.train.history import Best
 ROWS = [
     {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 0.9, "val_accuracy": 0.6, "lr": 0.1},
     {"epoch": 2, "loss": 0.5, "accuracy": 0.7, "val_loss": 1 / 3, "val_accuracy": 0.7, "lr": 0.1},
-    {"epoch": 3, "loss": 0.4, "accuracy": 0.8, "val_loss": math.nan, "val_accuracy": 0.7, "lr": 0.01},
+    {
+        "epoch": 3,
+        "loss": 0.4,
+        "accuracy": 0.8,
+        "val_loss": math.nan,
+        "val_accuracy": 0.7,
+        "lr": 0.01,
+    },
 ]
 needs_plot = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"

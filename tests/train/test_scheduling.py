@@ -105,7 +105,9 @@ def test_what_does_not_go_together() -> None:
         LRScheduler(StepLR(optimizer, 1), per="batch")
     with pytest.raises(TypeError, match="expected a scheduler or a function of"):
         LRScheduler(StepLR)
-    with pytest.raises(ValueError, match="StepLR was made for another optimizer than the trainer's"):
+    with pytest.raises(
+        ValueError, match="StepLR was made for another optimizer than the trainer's"
+    ):
         trainer(LRScheduler(StepLR(optimizer, 1))).fit(loader(), epochs=1)
     with pytest.raises(TypeError, match="should return a scheduler .* but it returned None"):
         trainer(LRScheduler(lambda opt, n: None)).fit(loader(), epochs=1)  # type: ignore[arg-type]
@@ -114,6 +116,8 @@ def test_what_does_not_go_together() -> None:
 def test_plateau_without_its_metric_is_refused_at_once() -> None:
     fitted = trainer()
     fitted.callbacks.append(LRScheduler(ReduceLROnPlateau(fitted.optimizer)))
-    message = "LRScheduler monitors 'val_loss', but fit\\(\\) got no val_loader; pass one, or monitor"
+    message = (
+        "LRScheduler monitors 'val_loss', but fit\\(\\) got no val_loader; pass one, or monitor"
+    )
     with pytest.raises(ValueError, match=message):
         fitted.fit(loader(), epochs=1)

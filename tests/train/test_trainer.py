@@ -153,7 +153,9 @@ def test_old_gradients_do_not_count() -> None:
         mg.manual_seed(0)
         fitted = trainer()
         if stale:
-            F.cross_entropy(fitted.model.eval()(mg.Tensor(rows()[0])), mg.Tensor(rows()[1])).backward()
+            F.cross_entropy(
+                fitted.model.eval()(mg.Tensor(rows()[0])), mg.Tensor(rows()[1])
+            ).backward()
             fitted.model.train()
         fitted.fit(loader(), epochs=1)
         states.append(snapshot(fitted.model))
@@ -202,7 +204,12 @@ def test_a_real_sigint_ends_the_fit() -> None:
     path = {"PYTHONPATH": f"{ROOT / 'kernels'}:{ROOT}"}
     environment = {**os.environ, **path}
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "epoch\n"
@@ -234,7 +241,9 @@ def planted(value: float, where: str) -> mg.data.DataLoader:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_in_the_data_is_named(value: float) -> None:
-    message = f"batch 3 of the training loader: x holds 1 values .* the first is {value} at \\[5, 0\\]"
+    message = (
+        f"batch 3 of the training loader: x holds 1 values .* the first is {value} at \\[5, 0\\]"
+    )
     with pytest.raises(ValueError, match=message):
         trainer().fit(planted(value, "x"), epochs=1)
     with pytest.raises(ValueError, match="batch 3 of the validation loader: x holds"):
@@ -250,7 +259,9 @@ def test_nan_in_a_target_is_named() -> None:
 
 
 def test_loaders_without_a_batch() -> None:
-    with pytest.raises(ValueError, match="the training loader gave no batch; expected at least one"):
+    with pytest.raises(
+        ValueError, match="the training loader gave no batch; expected at least one"
+    ):
         trainer().fit([], epochs=1)
     with pytest.raises(ValueError, match="the validation loader gave no batch"):
         trainer().fit(loader(), iter(()), epochs=1)
@@ -270,7 +281,8 @@ def test_a_last_batch_of_one_row_is_refused_before_training() -> None:
     fitted = trainer()
     before = snapshot(fitted.model)
     message = (
-        "last batch has 1 row \\(41 rows = 5 x 8 \\+ 1\\), but batch-norm \\(1\\) needs at least 2 .*"
+        "last batch has 1 row \\(41 rows = 5 x 8 \\+ 1\\), but batch-norm \\(1\\) needs at least "
+        "2 .*"
         "drop_last=True"
     )
     with pytest.raises(ValueError, match=message):
@@ -312,7 +324,9 @@ def test_epochs_must_be_a_count(epochs: Any) -> None:
 
 def test_batches_must_be_pairs() -> None:
     one = mg.data.DataLoader(mg.data.TensorDataset(rows()[0]), 8)
-    with pytest.raises(TypeError, match="should give batches \\(x, target\\), but gave a tuple of 1"):
+    with pytest.raises(
+        TypeError, match="should give batches \\(x, target\\), but gave a tuple of 1"
+    ):
         trainer().fit(one, epochs=1)
     with pytest.raises(TypeError, match="expected a loader .* but got one ndarray"):
         trainer().fit(rows()[0], epochs=1)

@@ -18,7 +18,9 @@ def rows(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), y.astype(np.int64)
 
 
-def loader(count: int = 40, batch_size: int = 8, seed: int = 0, **options: Any) -> mg.data.DataLoader:
+def loader(
+    count: int = 40, batch_size: int = 8, seed: int = 0, **options: Any
+) -> mg.data.DataLoader:
     return mg.data.DataLoader(mg.data.TensorDataset(*rows(count, seed)), batch_size, **options)
 
 
