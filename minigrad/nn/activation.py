@@ -26,7 +26,12 @@ class ReLU(Module):
 
 @registered
 class Tanh(Module):
-    """y = tanh(x)."""
+    """y = tanh(x).
+
+    >>> import minigrad as mg
+    >>> Tanh()(mg.zeros(1))
+    tensor([0.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return TanhOp.apply(input)
@@ -34,7 +39,12 @@ class Tanh(Module):
 
 @registered
 class Sigmoid(Module):
-    """y = 1 / (1 + e^-x)."""
+    """y = 1 / (1 + e^-x).
+
+    >>> import minigrad as mg
+    >>> Sigmoid()(mg.zeros(1))
+    tensor([0.5000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return SigmoidOp.apply(input)
@@ -42,7 +52,12 @@ class Sigmoid(Module):
 
 @registered
 class SiLU(Module):
-    """y = x sigmoid(x)."""
+    """y = x sigmoid(x).
+
+    >>> import minigrad as mg
+    >>> SiLU()(mg.ones(1))
+    tensor([0.7311])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return Silu.apply(input)
@@ -50,7 +65,12 @@ class SiLU(Module):
 
 @registered
 class LogSigmoid(Module):
-    """y = log(sigmoid(x))."""
+    """y = log(sigmoid(x)).
+
+    >>> import minigrad as mg
+    >>> LogSigmoid()(mg.zeros(1))
+    tensor([-0.6931])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return LogSigmoidOp.apply(input)
@@ -58,7 +78,12 @@ class LogSigmoid(Module):
 
 @registered
 class GELU(Module):
-    """y = x Phi(x); approximate: "none" or "tanh".  See `functional.gelu`."""
+    """y = x Phi(x); approximate: "none" or "tanh".  See `functional.gelu`.
+
+    >>> import minigrad as mg
+    >>> GELU()(mg.ones(1))
+    tensor([0.8413])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -75,7 +100,12 @@ class GELU(Module):
 
 @registered
 class Softplus(Module):
-    """y = log(1 + e^(beta x)) / beta, linear where beta x > threshold."""
+    """y = log(1 + e^(beta x)) / beta, linear where beta x > threshold.
+
+    >>> import minigrad as mg
+    >>> Softplus()(mg.zeros(1))
+    tensor([0.6931])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -91,7 +121,12 @@ class Softplus(Module):
 
 @registered
 class LeakyReLU(Module):
-    """y = x where x > 0, else negative_slope * x."""
+    """y = x where x > 0, else negative_slope * x.
+
+    >>> import minigrad as mg
+    >>> LeakyReLU(0.5)(mg.tensor([-1.0]))
+    tensor([-0.5000])
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
@@ -106,7 +141,12 @@ class LeakyReLU(Module):
 
 @registered
 class ELU(Module):
-    """y = x where x > 0, else alpha (e^x - 1)."""
+    """y = x where x > 0, else alpha (e^x - 1).
+
+    >>> import minigrad as mg
+    >>> ELU()(mg.tensor([-1.0]))
+    tensor([-0.6321])
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -121,7 +161,12 @@ class ELU(Module):
 
 @registered
 class Hardtanh(Module):
-    """y = x limited to [min_val, max_val]; the derivative at both bounds is 0."""
+    """y = x limited to [min_val, max_val]; the derivative at both bounds is 0.
+
+    >>> import minigrad as mg
+    >>> Hardtanh()(mg.tensor([-3.0]))
+    tensor([-1.])
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
@@ -139,7 +184,12 @@ class Hardtanh(Module):
 
 @registered
 class ReLU6(Hardtanh):
-    """y = x limited to [0, 6]; the derivative at both bounds is 0."""
+    """y = x limited to [0, 6]; the derivative at both bounds is 0.
+
+    >>> import minigrad as mg
+    >>> ReLU6()(mg.tensor([9.0]))
+    tensor([6.])
+    """
 
     def __init__(self) -> None:
         super().__init__(0.0, 6.0)
@@ -152,6 +202,10 @@ class ReLU6(Hardtanh):
 class Softmax(Module):
     """y = exp(x) / sum(exp(x)) along `dim`.  CrossEntropyLoss takes logits: put no Softmax before
     it.
+
+    >>> import minigrad as mg
+    >>> Softmax(dim=0)(mg.zeros(2))
+    tensor([0.5000, 0.5000])
     """
 
     def __init__(self, dim: int | None = None) -> None:
@@ -167,7 +221,12 @@ class Softmax(Module):
 
 @registered
 class LogSoftmax(Module):
-    """y = log(softmax(x)) along `dim`."""
+    """y = log(softmax(x)) along `dim`.
+
+    >>> import minigrad as mg
+    >>> LogSoftmax(dim=0)(mg.zeros(2))
+    tensor([-0.6931, -0.6931])
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
