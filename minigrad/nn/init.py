@@ -73,17 +73,32 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1."""
+    """Fill with 1.
+
+    >>> import minigrad as mg
+    >>> ones_(mg.empty(2))
+    tensor([1., 1.])
+    """
     return _write(tensor, 1)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0."""
+    """Fill with 0.
+
+    >>> import minigrad as mg
+    >>> zeros_(mg.empty(2))
+    tensor([0., 0.])
+    """
     return _write(tensor, 0)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Write ones on the diagonal of a matrix, zeros elsewhere."""
+    """Write ones on the diagonal of a matrix, zeros elsewhere.
+
+    >>> import minigrad as mg
+    >>> eye_(mg.empty(2, 2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     if tensor.data.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tensor.data.shape}")
     return _write(tensor, np.eye(*tensor.data.shape))
@@ -112,7 +127,12 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draw from the normal distribution."""
+    """Draw from the normal distribution.
+
+    >>> import minigrad as mg
+    >>> normal_(mg.empty(2, 3), std=0.02).shape
+    (2, 3)
+    """
     if std < 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
     values = (generator or random.default).normal(tensor.data.shape, tensor.data.dtype)
@@ -172,13 +192,22 @@ def xavier_uniform_(
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks" (2010), equation 16.
+
+    >>> import minigrad as mg
+    >>> float(xavier_uniform_(mg.empty(3, 3)).abs().max()) <= 1
+    True
     """
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Draw from N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
+    """Draw from N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`.
+
+    >>> import minigrad as mg
+    >>> xavier_normal_(mg.empty(3, 3)).shape
+    (3, 3)
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
@@ -201,6 +230,10 @@ def kaiming_uniform_(
     a: the negative slope of a leaky ReLU.  mode: "fan_in" keeps the variance forwards, "fan_out"
         backwards.
     Source: He et al., "Delving deep into rectifiers" (2015), section 2.2.
+
+    >>> import minigrad as mg
+    >>> float(kaiming_uniform_(mg.empty(3, 6)).abs().max()) <= 1
+    True
     """
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -213,7 +246,12 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draw from N(0, s^2), s = gain / sqrt(fan); see `kaiming_uniform_`."""
+    """Draw from N(0, s^2), s = gain / sqrt(fan); see `kaiming_uniform_`.
+
+    >>> import minigrad as mg
+    >>> kaiming_normal_(mg.empty(3, 6), nonlinearity="relu").shape
+    (3, 6)
+    """
     return normal_(
         tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator
     )
@@ -225,6 +263,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
     Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning"
         (2013).
+
+    >>> import minigrad as mg
+    >>> w = orthogonal_(mg.empty(2, 2))
+    >>> abs(float((w[0] * w[1]).sum())) < 1e-6
+    True
     """
     shape = tensor.data.shape
     if len(shape) < 2:
