@@ -168,7 +168,8 @@ class Recipe:
         batch_size: rows a step, where loaders are made.
         """
         train_loader = training_loader(train, batch_size)
-        return self.trainer(callbacks).fit(train_loader, whole_loader(validation), epochs=epochs)
+        val_loader = whole_loader(validation, 2 * batch_size)  # nothing is kept for backward
+        return self.trainer(callbacks).fit(train_loader, val_loader, epochs=epochs)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return loss and metrics over a dataset or a loader."""
@@ -201,6 +202,6 @@ def training_loader(data: Any, batch_size: int) -> Any:
     return DataLoader(data, batch_size, shuffle=True, drop_last=drop_last)
 
 
-def whole_loader(data: Any, batch_size: int = 1024) -> Any:
+def whole_loader(data: Any, batch_size: int = 64) -> Any:
     """Return a loader of a dataset in its order; anything else itself."""
     return DataLoader(data, batch_size) if isinstance(data, Dataset) else data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.train.callback import Callback
-from minigrad.train.history import Best
+from minigrad.train.history import Best, counted
 
 if TYPE_CHECKING:
     from minigrad.train.trainer import Trainer
@@ -105,7 +105,7 @@ class EarlyStopping(Callback):
                 )
             trainer.stop(reason)
         elif self.wait >= self.patience:
-            trainer.stop(f"{self.monitor} has not improved for {_epochs(self.wait)}")
+            trainer.stop(f"{self.monitor} has not improved for {counted(self.wait, 'epoch')}")
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._kept is None:
@@ -159,10 +159,6 @@ class EarlyStopping(Callback):
             f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}, "
             f"min_delta={self._best.min_delta}, mode={self._best.mode!r})"
         )
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def _tensors(model: Any) -> dict[str, Any]:

@@ -51,6 +51,15 @@ class Best:
         return True
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "epoch"), counted(2, "epoch")
+    ('1 epoch', '2 epochs')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 class History:
     """What happened in a fit: one row an epoch, why it ended, which epoch was best.
 
@@ -176,4 +185,4 @@ class History:
             return "History(no finished epoch)"
         best = "" if self.best_epoch is None else f", best epoch {self.best_epoch}"
         numbers = ", ".join(f"{k}={v:.4g}" for k, v in self.last.items() if k != "epoch")
-        return f"History({len(self)} epochs{best}; last: {numbers})"
+        return f"History({counted(len(self), 'epoch')}{best}; last: {numbers})"

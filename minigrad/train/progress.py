@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from minigrad.train.callback import Callback
-from minigrad.train.history import Row
+from minigrad.train.history import Row, counted
 
 if TYPE_CHECKING:
     from minigrad.train.trainer import Trainer
@@ -144,7 +144,7 @@ def summary(trainer: Trainer) -> str:
     """Return the line below the table: why the fit ended, which epoch's weights came back."""
     history = trainer.history
     reason = history.stop_reason or "ended by an error"
-    ended = f"{len(history)} epochs in {duration(history.seconds)}: {reason}."
+    ended = f"{counted(len(history), 'epoch')} in {duration(history.seconds)}: {reason}."
     if history.restored_epoch is not None:
         return f"{ended} Restored the weights of epoch {history.restored_epoch}."
     return ended

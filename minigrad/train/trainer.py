@@ -122,7 +122,7 @@ class Trainer:
                 self._call("on_epoch_end")
             if self._stopping:
                 return
-        self.history.stop_reason = f"all {self.epochs} epochs done"
+        self.history.stop_reason = "all epochs done"
 
     def _epoch(self, train_loader: Any, val_loader: Any) -> dict[str, float]:
         """Return the scores of one epoch, none when it was stopped in its middle."""

@@ -79,7 +79,7 @@ def test_it_learns_and_measures() -> None:
     assert history.names == columns
     assert history["epoch"] == list(range(1, 9))
     assert history["val_accuracy"][-1] > 0.85
-    assert history.stop_reason == "all 8 epochs done"
+    assert history.stop_reason == "all epochs done"
     scores = fitted.evaluate(loader(60, seed=1))
     assert scores == {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
 
