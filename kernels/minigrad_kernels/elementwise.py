@@ -215,6 +215,14 @@ def np_where(c: Array, a: Array, b: Array, y: Array) -> None:
     np.copyto(y, a, where=c)
 
 
+def np_maximum(a: Array, b: Array, y: Array | None = None) -> Array:
+    return np.maximum(a, b, out=y)  # NumPy deprecates a third positional argument of these two
+
+
+def np_minimum(a: Array, b: Array, y: Array | None = None) -> Array:
+    return np.minimum(a, b, out=y)
+
+
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -294,8 +302,8 @@ KERNELS = {
             "mul": (mul, 2, np.multiply, True, 1),
             "div": (div, 2, np.divide, True, 1),
             "pow": (power, 2, np.power, True, 20),
-            "maximum": (maximum, 2, np.maximum, True, 1),
-            "minimum": (minimum, 2, np.minimum, True, 1),
+            "maximum": (maximum, 2, np_maximum, True, 1),
+            "minimum": (minimum, 2, np_minimum, True, 1),
             "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
             "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
             "relu_backward": (relu_backward, 2, lambda g, y: np.where(y > 0, g, 0), False, 1),

@@ -127,7 +127,7 @@ def large(
     dtype = y.dtype
     if dtype not in FLOATS:
         assert ufunc is not None, "this kernel takes float32 and float64 arrays"
-        ufunc(*args[:-1], out=y)
+        ufunc(*args)
         return
     for a in args:
         if a.shape != shape or not a.flags.c_contiguous:
@@ -206,7 +206,7 @@ def by_size(
 
         def cpu(a: Array, b: Array, y: Array) -> None:
             if y.size < PARALLEL:
-                ufunc(a, b, out=y)  # NumPy deprecates a third positional of maximum
+                ufunc(a, b, y)
             else:
                 large(loops, ufunc, (a, b, y))
 
