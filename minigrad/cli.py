@@ -9,13 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
 from minigrad.random import manual_seed
 from minigrad.recipes import Recipe, recipe
 from minigrad.serialization import save
-from minigrad.train.history import History
+from minigrad.train.history import History, counted
 from minigrad.train.progress import Progress
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except (UsageError, ValueError, OSError) as error:
+    except (UsageError, ValueError, OSError, FloatingPointError) as error:
         print(f"minigrad {arguments.command}: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -186,7 +188,21 @@ def _load(name: str, target: str | None) -> TabularData:
     column: str | int = -1 if target is None else target
     if target is not None and target.lstrip("-").isdigit():
         column = int(target)
-    return load_csv(path, column)
+    return _classifiable(load_csv(path, column))
+
+
+def _classifiable(data: TabularData) -> TabularData:
+    """Refuse a target such as a price: every part of the split needs rows of each class."""
+    counts = np.bincount(data.y, minlength=data.n_classes)
+    rarest = int(counts.argmin())
+    distinct = counted(data.n_classes, "distinct value")
+    if data.n_classes < 2 or counts[rarest] < len(FRACTIONS):
+        raise UsageError(
+            f"{data.name}: the target column has {distinct} in {len(data)} rows, "
+            f"{data.target_names[rarest]!r} in {counts[rarest]}; expected at least 2 classes of at "
+            f"least {len(FRACTIONS)} rows each (choose the column with --target)"
+        )
+    return data
 
 
 def _at_least(least: int) -> Callable[[str], int]:

@@ -130,12 +130,23 @@ def test_a_csv_file(
         (["train", "--data", "{csv}", "--target", "9"], "has 5 columns, so no column 9"),
         (["train", "--data", "{csv}", "--target", "a"], "column 'kind': expected a finite number"),
         (["train", "--data", "iris", "--out", "{csv}"], "File exists"),
+        (
+            ["train", "--data", "{prices}"],
+            "the target column has 9 distinct values in 9 rows, '1.5' in 1",
+        ),
+        (
+            ["train", "--data", "{prices}", "--target", "b"],
+            "has 1 distinct value in 9 rows, '1' in 9",
+        ),
     ],
 )
 def test_mistakes_are_one_line(
     arguments: list[str], message: str, csv_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([a.replace("{csv}", str(csv_path)) for a in arguments]) == 2
+    prices = csv_path.with_name("prices.csv")
+    prices.write_text("a,b,c\n" + "".join(f"{i},1,{i}.5\n" for i in range(1, 10)))
+    paths = {"{csv}": str(csv_path), "{prices}": str(prices)}
+    assert cli.main([paths.get(argument, argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("minigrad train: error: ")
@@ -183,6 +194,13 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main(arguments)
         assert caught.value.code == 0
         assert expected in capsys.readouterr().out
+
+
+def test_a_diverging_fit_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SMALL, "--quiet", "--lr", "1e38", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("minigrad train: error: StopOnNonFinite: the loss is ")
+    assert error.count("\n") == 1
 
 
 class Interrupt(Callback):
