@@ -73,6 +73,28 @@ def test_fit_evaluate_predict() -> None:
     np.testing.assert_allclose(built.predict(test.arrays[0]).numpy(), logits.numpy(), rtol=1e-5)
 
 
+def weights_after_two_epochs() -> list[np.ndarray]:
+    """Train wide enough layers, on enough rows, that matrix products run on all threads."""
+    mg.manual_seed(4)
+    train, validation, _ = mg.data.load_digits().split(seed=4)
+    built = mg.recipe(64, 10)
+    built.fit(train, validation, epochs=2, batch_size=128)
+    return [tensor.data.copy() for tensor in built.model.state_dict().values()]
+
+
+def test_same_bits_for_any_number_of_threads() -> None:
+    threads = mg.get_num_threads()
+    if threads == 1:
+        pytest.skip("there is one thread only")
+    many = weights_after_two_epochs()
+    mg.set_num_threads(1)
+    try:
+        one = weights_after_two_epochs()
+    finally:
+        mg.set_num_threads(threads)
+    assert all(np.array_equal(a, b) for a, b in zip(many, one, strict=True))
+
+
 def test_a_last_batch_of_one_row_is_left_out() -> None:
     x, y = np.ones((33, 2), np.float32), np.arange(33) % 2
     data = TensorDataset(x, y)
