@@ -34,9 +34,7 @@ def test_plain_lines_are_aligned_and_have_no_control_codes() -> None:
     assert head.split() == ["epoch", "loss", "acc", "val", "loss", "val", "acc", "lr", "time"]
     assert [len(row.rstrip(" *")) for row in rows] == [len(head)] * 3
     assert [row.endswith("*") for row in rows] == [True, True, False]
-    assert re.fullmatch(
-        r"3 epochs in .*: all epochs done. Restored the weights of epoch 2.", last
-    )
+    assert re.fullmatch(r"3 epochs in .*: all epochs done. Restored the weights of epoch 2.", last)
     assert re.search(r" 2/3 +\d\.\d{4} +\d+\.\d\d % +1\.0000 +\d+\.\d\d % +0\.05 +\d+ ms \*", text)
 
 
