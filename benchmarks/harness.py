@@ -221,9 +221,21 @@ def with_torch(
     return on_threads("torch", torch.set_num_threads, make, variant, threads)
 
 
+def with_numpy(make: Callable[[], Callable[[], Any]]) -> list[Candidate]:
+    """Return NumPy's candidates: its BLAS at each thread count where threadpoolctl can set that,
+    else at its default alone.
+    """
+    if not installed("threadpoolctl"):
+        return [Candidate("numpy", make)]
+    import threadpoolctl
+
+    blas = threadpoolctl.ThreadpoolController().select(internal_api="openblas")
+    return on_threads("numpy", lambda count: blas.limit(limits=count), make, "", ())
+
+
 def on_threads(
     library: str,
-    set_threads: Callable[[int], None],
+    set_threads: Callable[[int], Any],
     make: Callable[[], Callable[[], Any]],
     variant: str,
     threads: Sequence[int],
