@@ -172,8 +172,8 @@ class Extreme(Binary):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, b = self.saved(0), self.saved(1)
-        half = Bridge.new(0.5 * (a.data == b.data))
-        first = Bridge.new((self.wins(a.data, b.data)).astype(g.data.dtype)) + half
+        share = np.where(a.data == b.data, 0.5, self.wins(a.data, b.data))
+        first = Bridge.new(np.asarray(share, g.data.dtype))
         return (
             g * first if self.needs(0) else None,
             g * (1.0 - first) if self.needs(1) else None,

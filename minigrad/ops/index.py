@@ -77,7 +77,7 @@ class Index(Op):
             picked = index[0]
             flat = checked_rows("index", picked, a.shape[0])
             y = empty((flat.size, a.size // a.shape[0]), a.dtype)
-            launch("take_rows", contiguous(a).reshape(a.shape[0], -1), flat, y)
+            launch("take_rows", contiguous(a).reshape(a.shape[0], y.shape[1]), flat, y)
             return y.reshape(picked.shape + a.shape[1:])
         where = positions(a.shape, index)
         y = empty(where.shape, a.dtype)
@@ -104,9 +104,9 @@ class IndexAdd(Op):
             flat = checked_rows("index", index[0], shape[0])
             launch(
                 "scatter_add_rows",
-                contiguous(g).reshape(flat.size, -1),
+                contiguous(g).reshape(flat.size, y.size // shape[0]),
                 flat,
-                y.reshape(shape[0], -1),
+                y.reshape(shape[0], y.size // shape[0]),
             )
             return y
         where = contiguous(positions(shape, index)).reshape(-1)

@@ -128,7 +128,7 @@ class Linear(Op):
                     f"linear: bias {bias.shape} does not fit weight {weight.shape}: expected "
                     f"{weight.shape[:1]}"
                 )
-            launch("gemm_bias", rows, weight.T, bias, y)
+            launch("gemm_bias", rows, weight.T, contiguous(bias), y)
         else:
             launch("gemm", rows, weight.T, y)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])

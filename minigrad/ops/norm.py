@@ -18,7 +18,7 @@ from minigrad.tape import Bridge, Op
 # ---------------------------------------------------------------- softmax
 def to_rows(a: Array, axis: int) -> Array:
     """Return `a` as contiguous rows (N, C) with `axis` last."""
-    if axis != a.ndim - 1:
+    if a.ndim and axis != a.ndim - 1:
         a = np.moveaxis(a, axis, -1)
     c = a.shape[-1] if a.ndim else 1
     return contiguous(a).reshape(a.size // c if c else math.prod(a.shape[:-1]), c)
