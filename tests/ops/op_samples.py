@@ -1,0 +1,284 @@
+"""Inputs for every op of the registry: `OP_SAMPLES[name]` holds (arrays, options) for `Op.apply`.
+
+A new op without samples fails test_ops.py.  Points lie away from kinks; float arrays are
+differentiated, others not. Shapes are small, since a gradient check evaluates an op twice an
+element, and awkward: 0-d, empty, of size one, broadcast, transposed, with gaps, reversed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Samples = list[tuple[tuple[Array, ...], dict[str, Any]]]
+
+
+class Constant(np.ndarray[Any, Any]):
+    """A float array that is no input of the gradient: class weights, running statistics."""
+
+    def __new__(cls, a: Array) -> Constant:
+        return np.asarray(a).view(cls)
+
+
+ABSENT = Constant(np.zeros(0))  # stands for a bias or weight that is not there
+rng = np.random.default_rng(5)
+
+
+def normal(*shape: int) -> Array:
+    return np.asarray(rng.normal(size=shape))
+
+
+def positive(*shape: int) -> Array:
+    return np.asarray(rng.uniform(0.4, 2.0, shape))
+
+
+def apart(*shape: int) -> Array:
+    """Return numbers of both signs, all at least 0.1 from each other and from 0: no kink, no
+    tie.
+    """
+    n = int(np.prod(shape))
+    values = 0.2 * (1 + np.arange(n)) * np.where(np.arange(n) % 2, 1, -1)
+    return np.asarray(rng.permutation(values).reshape(shape))
+
+
+def layouts(make: Any) -> Samples:
+    """Return one operand in every layout."""
+    views = (
+        make(),
+        make(0),
+        make(1),
+        make(2, 3),
+        make(3, 2).T,
+        make(2, 0, 3),
+        make(4, 5)[::2, ::-2],
+        np.broadcast_to(make(3, 1), (3, 2)),
+    )
+    return [((x,), {}) for x in views]
+
+
+def pairs(make: Any, other: Any = None) -> Samples:
+    """Return two operands that broadcast in every way."""
+    second = other or make
+    shapes = (((), ()), ((3,), ()), ((), (2,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((0, 3), (3,)))
+    found: Samples = [((make(*a), second(*b)), {}) for a, b in shapes]
+    found.append(((make(3, 2).T, second(4, 3)[::-2, :]), {}))
+    return found
+
+
+def options(make: Any, *given: dict[str, Any]) -> Samples:
+    return [((make(2, 3, 2),), some) for some in given] + [((make(3, 2).T,), given[0])]
+
+
+DIMS = (
+    {},
+    {"dim": 0},
+    {"dim": -1, "keepdim": True},
+    {"dim": (0, 2)},
+    {"dim": (-2, 0), "keepdim": True},
+)
+ONE_DIM = ({}, {"dim": 0}, {"dim": -1, "keepdim": True})
+INDICES = (
+    (1,),
+    (slice(None, None, 2),),
+    (slice(None, None, -1), None, 1),
+    (Ellipsis, -1),
+    (np.array([0, 2, 0, -1]),),
+    (np.array([[0, 1], [2, 2]]), slice(1, 3)),
+    (slice(None), np.array([3, 0])),
+    (np.array([0, 1]), np.array([1, 3])),
+    (np.array([True, False, True]),),
+    (np.arange(12).reshape(3, 4) % 5 == 0,),
+    (np.array([], np.int64),),
+    (),
+)
+
+
+def indexed() -> Samples:
+    found: Samples = [((normal(3, 4),), {"index": index}) for index in INDICES]
+    return [*found, ((normal(4, 3).T,), {"index": (np.array([2, 0]),)})]
+
+
+def index_add() -> Samples:
+    zeros = np.zeros((3, 4))
+    return [
+        ((normal(*zeros[index].shape),), {"shape": (3, 4), "index": index}) for index in INDICES
+    ]
+
+
+def index_set() -> Samples:
+    zeros = np.zeros((3, 4))
+    unique = [i for i in INDICES if not (i and isinstance(i[0], np.ndarray) and i[0].size == 4)]
+    found: Samples = [
+        ((normal(3, 4), normal(*zeros[index].shape)), {"index": index}) for index in unique
+    ]
+    return [*found, ((normal(3, 4), normal()), {"index": (slice(1, None),)})]
+
+
+def batch_norm() -> Samples:
+    found: Samples = []
+    for shape in ((4, 3), (3, 2, 3), (2, 2, 2, 2)):
+        c = shape[1]
+        found.append(((normal(*shape), positive(c), normal(c)), {"eps": 1e-5}))
+    found.append(((normal(4, 3), ABSENT, ABSENT), {"eps": 1e-3}))
+    found.append(((normal(3, 4).T, positive(3), ABSENT), {"eps": 1e-3}))
+    return found
+
+
+def batch_norm_eval() -> Samples:
+    return [
+        ((x, w, b, Constant(normal(c)), Constant(positive(c))), {"eps": 1e-5})
+        for x, w, b, c in (
+            (normal(4, 3), positive(3), normal(3), 3),
+            (normal(2, 3, 2), ABSENT, ABSENT, 3),
+            (normal(3, 4).T, positive(3), ABSENT, 3),
+            (normal(1, 2), positive(2), normal(2), 2),
+        )
+    ]
+
+
+def layer_norm() -> Samples:
+    return [
+        ((normal(3, 4), positive(4), normal(4)), {"dims": 1, "eps": 1e-5}),
+        ((normal(2, 3, 2), positive(3, 2), normal(3, 2)), {"dims": 2, "eps": 1e-5}),
+        ((normal(4, 3).T, ABSENT, ABSENT), {"dims": 1, "eps": 1e-3}),
+        ((normal(0, 3), positive(3), normal(3)), {"dims": 1, "eps": 1e-3}),
+    ]
+
+
+def cross_entropy() -> Samples:
+    target = np.array([0, 2, -100, 1])
+    found: Samples = []
+    for weight in (ABSENT, Constant(positive(3))):
+        for smoothing in (0.0, 0.2):
+            meta = {"ignore_index": -100, "smoothing": smoothing}
+            found.append(((normal(4, 3), target, weight), meta))
+    found.append(((normal(3, 4).T, target, ABSENT), dict(meta)))
+    return found
+
+
+def random_call() -> dict[str, Any]:
+    return {"seed": 3, "stream": 1, "call": np.array([2])}
+
+
+DROPOUT: Samples = [
+    ((normal(4, 5),), {"p": 0.4, "scale": 1 / 0.6, **random_call()}),
+    ((normal(5, 4).T,), {"p": 0.5, "scale": 1.0, **random_call()}),
+    ((normal(0),), {"p": 0.5, "scale": 2.0, **random_call()}),
+    ((normal(3),), {"p": 1.0, "scale": 0.0, **random_call()}),
+]
+
+OP_SAMPLES: dict[str, Samples] = {
+    **{name: pairs(normal) for name in ("Add", "Sub", "Mul")},
+    "Div": pairs(normal, positive),
+    "Pow": pairs(positive, normal),
+    "Maximum": [
+        ((x, np.asarray(x + apart(*x.shape))), {}) for x in (normal(), normal(2, 3), normal(3, 2).T)
+    ],
+    "Minimum": [
+        ((x, np.asarray(x + apart(*x.shape))), {}) for x in (normal(), normal(0), normal(3, 2).T)
+    ],
+    "Where": [
+        ((np.asarray(rng.random(c) < 0.5), normal(*a), normal(*b)), {})
+        for c, a, b in (((), (), ()), ((2, 3), (3,), (2, 1)), ((3,), (2, 1), ()), ((0,), (1,), ()))
+    ],
+    **{
+        name: layouts(normal)
+        for name in ("Neg", "Clone", "Identity", "Exp", "Expm1", "Sin", "Cos", "Tanh", "Sigmoid")
+    },
+    **{name: layouts(normal) for name in ("Erf", "Softplus", "Silu", "Gelu", "GeluTanh")},
+    "LogSigmoid": layouts(normal),
+    **{name: layouts(positive) for name in ("Log", "Log1p", "Sqrt")},
+    **{name: layouts(apart) for name in ("Abs", "Relu")},
+    "Clamp": [
+        ((x,), {"low": low, "high": high})
+        for (x,), _ in layouts(apart)[:4]
+        for low, high in ((-0.5, 0.7), (None, 0.5), (-0.3, None))
+    ],
+    "Hardtanh": [((x,), {"low": -0.5, "high": 0.7}) for (x,), _ in layouts(apart)],
+    "Cast": [((x,), {"dtype": np.float64}) for (x,), _ in layouts(normal)],
+    "Index": indexed(),
+    "IndexAdd": index_add(),
+    "IndexSet": index_set(),
+    "Reshape": [
+        ((normal(2, 3),), {"shape": (3, 2)}),
+        ((normal(2, 3),), {"shape": (-1,)}),
+        ((normal(3, 2).T,), {"shape": (6,)}),
+        ((normal(),), {"shape": (1, 1)}),
+        ((normal(0, 3),), {"shape": (3, 0)}),
+    ],
+    "Permute": [
+        ((normal(2, 3, 2),), {"axes": (2, 0, 1)}),
+        ((normal(3, 2).T,), {"axes": (1, 0)}),
+        ((normal(),), {"axes": ()}),
+    ],
+    "Expand": [
+        ((normal(2, 1),), {"shape": (2, 3)}),
+        ((normal(3),), {"shape": (2, 3)}),
+        ((normal(),), {"shape": (2, 2)}),
+        ((normal(1, 0),), {"shape": (2, 0)}),
+        ((normal(2, 3),), {"shape": (2, 3)}),
+    ],
+    "Flip": [
+        ((normal(2, 3),), {"axes": (1,)}),
+        ((normal(3, 2).T,), {"axes": (0, 1)}),
+        ((normal(0),), {"axes": (0,)}),
+    ],
+    "Cat": [
+        ((normal(2, 3), normal(1, 3)), {"axis": 0}),
+        ((normal(2, 1), normal(2, 0), normal(3, 2).T), {"axis": 1}),
+        ((normal(2),), {"axis": 0}),
+    ],
+    "Split": [
+        ((normal(5, 2),), {"sizes": (2, 0, 3), "axis": 0}),
+        ((normal(3, 2).T,), {"sizes": (1, 1, 1), "axis": 1}),
+        ((normal(2, 2),), {"sizes": (2,), "axis": 0}),
+    ],
+    "MatMul": [
+        ((normal(2, 3), normal(3, 4)), {}),
+        ((normal(3, 2).T, normal(2, 3).T), {}),
+        ((normal(2, 2, 3), normal(3, 2)), {}),
+        ((normal(2, 1, 2, 2), normal(3, 2, 1)), {}),
+        ((normal(2, 0), normal(0, 3)), {}),
+        ((normal(0, 2), normal(2, 1)), {}),
+    ],
+    "Linear": [
+        ((normal(4, 3), normal(2, 3), normal(2)), {}),
+        ((normal(4, 3), normal(2, 3), ABSENT), {}),
+        ((normal(3), normal(2, 3), normal(2)), {}),
+        ((normal(2, 2, 3), normal(2, 3), normal(2)), {}),
+        ((normal(3, 4).T, normal(3, 2).T, normal(4)[::2]), {}),
+        ((normal(0, 3), normal(2, 3), normal(2)), {}),
+    ],
+    "Sum": [*options(normal, *DIMS), ((normal(),), {}), ((normal(0, 2),), {"dim": 0})],
+    "Mean": [*options(normal, *DIMS), ((normal(),), {}), ((normal(0, 2),), {"dim": 1})],
+    "Amax": [*options(apart, *DIMS), ((normal(),), {})],
+    "Amin": [*options(apart, *DIMS), ((normal(),), {})],
+    "Prod": [*options(normal, *ONE_DIM), ((np.array([2.0, 0.0, 3.0]),), {}), ((normal(),), {})],
+    "CumSum": [
+        ((normal(2, 3),), {"axis": 0}),
+        ((normal(3, 2).T,), {"axis": 1}),
+        ((normal(0),), {"axis": 0}),
+    ],
+    **{
+        name: [
+            ((normal(2, 3),), {"axis": 1}),
+            ((normal(2, 3, 2),), {"axis": 0}),
+            ((normal(3, 2).T,), {"axis": 0}),
+            ((normal(),), {"axis": 0}),
+            ((normal(2, 1),), {"axis": 1}),
+            ((normal(0, 3),), {"axis": 1}),
+        ]
+        for name in ("Softmax", "LogSoftmax")
+    },
+    "BatchNorm": batch_norm(),
+    "BatchNormEval": batch_norm_eval(),
+    "LayerNorm": layer_norm(),
+    "CrossEntropy": cross_entropy(),
+    "BinaryCrossEntropy": [
+        ((rng.uniform(0.1, 0.9, shape), rng.uniform(0, 1, shape)), {})
+        for shape in ((), (3,), (2, 3), (0, 2))
+    ],
+    "Dropout": DROPOUT,
+}
