@@ -26,8 +26,8 @@ Array = np.ndarray[Any, Any]
 KC = 256  # depth of a block: a strip of b, 32 KB, stays in first-level cache
 MC = 240 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC = 2048  # columns packed at once
-# Multiply-adds from which two threads share a product.  On an idle machine they pay from 2**20 on, by
-# a few us; on a busy one a fork waits for a core, some 10 ms, so small products do without.
+# Multiply-adds from which two threads share a product.  On an idle machine they pay from 2**20 on,
+# by a few us; on a busy one a fork waits for a core, some 10 ms, so small products do without.
 SMALL = 2**21
 PLAIN, BIAS, ADD = 0, 1, 2
 STRIP_BYTES = VECTORS * VECTOR_BYTES
