@@ -74,7 +74,8 @@ def slopes(
     (left, right), (near_left, near_right) = found
     jump, near = abs(right - left), abs(near_right - near_left)
     kink = near > tol.atol + tol.rtol * max(abs(near_left), abs(near_right)) and near > jump / 2
-    return left, right, kink
+    step = max(abs(near_left), abs(near_right)) > 3 * max(abs(left), abs(right)) + tol.atol
+    return left, right, kink or step
 
 
 def check_values(problem: Problem, again: list[Any]) -> None:

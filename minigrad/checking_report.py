@@ -39,7 +39,7 @@ class Mismatch:
         output, given = list(self.output_index), list(self.input_index)
         if self.kink:
             verdict = (
-                f"the point sits on a kink: the slope is {self.left:.6g} from the left and"
+                f"the point sits on a kink or a step: the slope is {self.left:.6g} from the left and"
                 f" {self.right:.6g} from the right; move the input away from it"
             )
         else:
