@@ -51,9 +51,11 @@ def process(*arguments: str, cache: Path | None = None, cwd: Path = ROOT) -> str
 
 
 def importing(library: str) -> Candidate:
-    """Return the import of a library; it gives its own seconds."""
+    """Return the import of a library, or of several; it gives its own seconds."""
     source = IMPORT.format(library)
-    return Candidate(library.split(",")[0], lambda: lambda: float(process("-c", source)), "import")
+    name, _, others = library.partition(", ")
+    variant = f"and {others}, import" if others else "import"
+    return Candidate(name, lambda: lambda: float(process("-c", source)), variant)
 
 
 def first_kernel(folder: Path, empty: bool) -> Candidate:
