@@ -33,7 +33,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
-        array = _from_values(data)
+        array = _from_values(data, dtype)
     wanted = array.dtype if dtype is None else numpy_dtype(dtype)
     return Tensor(
         np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False)).reshape(array.shape),
@@ -41,14 +41,18 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     )
 
 
-def _from_values(data: Any) -> Array:
-    """Return an array of nested Python values, with PyTorch's default dtypes."""
+def _from_values(data: Any, dtype: Any = None) -> Array:
+    """Return an array of nested Python values, in full precision for `dtype`, else in PyTorch's
+    defaults.
+    """
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
     try:
         array = np.asarray(data)
     except ValueError as error:
         raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+    if dtype is not None and array.dtype.kind in "fiub":
+        return array
     if (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
         typed = _holds_numpy_floats(data)
         return array if typed and array.dtype == np.float64 else array.astype(np.float32)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.exponential import exponential, hyperbolic_tangent
 from minigrad_kernels.launch import Kernel, jit, like
 from minigrad_kernels.lift import by_size, lift
 
@@ -33,28 +34,8 @@ def absolute(a):
 
 
 @jit()
-def sign(a):
-    return like(a, 1) if a > 0 else (like(a, -1) if a < 0 else a)
-
-
-@jit()
 def exp(a):
-    return math.exp(a)
-
-
-@jit()
-def expm1(a):
-    return math.expm1(a)
-
-
-@jit()
-def log(a):
-    return np.log(a)
-
-
-@jit()
-def log1p(a):
-    return np.log1p(a)
+    return exponential(a)
 
 
 @jit()
@@ -63,18 +44,8 @@ def sqrt(a):
 
 
 @jit()
-def sin(a):
-    return math.sin(a)
-
-
-@jit()
-def cos(a):
-    return math.cos(a)
-
-
-@jit()
 def tanh(a):
-    return math.tanh(a)
+    return hyperbolic_tangent(a)
 
 
 @jit()
@@ -94,10 +65,8 @@ def square(a):
 
 @jit()
 def sigmoid(a):
-    if a >= 0:
-        return like(a, 1) / (like(a, 1) + math.exp(-a))
-    e = math.exp(a)
-    return e / (like(a, 1) + e)
+    e = exponential(-abs(a))
+    return (like(a, 1) if a >= 0 else e) / (like(a, 1) + e)
 
 
 @jit()
@@ -109,12 +78,12 @@ def relu(a):
 def softplus(a):
     if a > 20:  # PyTorch's threshold: linear above
         return a
-    return np.log1p(math.exp(a))
+    return np.log1p(exponential(a))
 
 
 @jit()
 def logsigmoid(a):
-    return min(a, like(a, 0)) - np.log1p(math.exp(-abs(a)))
+    return min(a, like(a, 0)) - np.log1p(exponential(-abs(a)))
 
 
 @jit()
@@ -130,7 +99,7 @@ def gelu(a):
 @jit()
 def gelu_tanh(a):
     inner = like(a, math.sqrt(2 / math.pi)) * (a + like(a, 0.044715) * a * a * a)
-    return like(a, 0.5) * a * (like(a, 1) + math.tanh(inner))
+    return like(a, 0.5) * a * (like(a, 1) + hyperbolic_tangent(inner))
 
 
 @jit()
@@ -180,7 +149,7 @@ def sigmoid_backward(g, y):
 
 @jit()
 def relu_backward(g, y):
-    return g if y > 0 else like(y, 0)
+    return like(y, 0) if y <= 0 else g  # NaN passes
 
 
 @jit()
@@ -197,7 +166,7 @@ def silu_backward(g, a):
 @jit()
 def gelu_backward(g, a):
     cdf = like(a, 0.5) * (like(a, 1) + math.erf(a * like(a, math.sqrt(0.5))))
-    pdf = math.exp(like(a, -0.5) * a * a) * like(a, 1 / math.sqrt(2 * math.pi))
+    pdf = exponential(like(a, -0.5) * a * a) * like(a, 1 / math.sqrt(2 * math.pi))
     return g * (cdf + a * pdf)
 
 
@@ -259,6 +228,29 @@ def plain(ufunc: np.ufunc) -> Kernel:
     return Kernel(ufunc, ufunc, cost)
 
 
+def function(ufunc: np.ufunc) -> Kernel:
+    """Return the row of a function whose vectorised loop is NumPy's at every size."""
+
+    def reference(a: Array, y: Array) -> None:
+        y[...] = ufunc(a.astype(np.float64))
+
+    def cost(a: Array, y: Array) -> tuple[int, int]:
+        return 10 * y.size, a.nbytes + y.nbytes
+
+    return Kernel(reference, ufunc, cost, small=ufunc)
+
+
+def sign_reference(a: Array, y: Array) -> None:
+    y[...] = np.nan_to_num(np.sign(a))
+
+
+def sign(a: Array, y: Array) -> None:
+    """Write -1, 0 or 1; 0 for NaN, as PyTorch, so that |x| has no gradient there."""
+    np.sign(a, y)
+    if y.dtype.kind == "f":
+        np.copyto(y, 0, where=np.isnan(y))
+
+
 def copy_reference(a: Array, y: Array) -> None:
     y[...] = a
 
@@ -278,14 +270,8 @@ KERNELS = {
         for name, row in {
             "neg": (neg, 1, np.negative, True, 1),
             "abs": (absolute, 1, np.absolute, True, 1),
-            "sign": (sign, 1, np.sign, True, 1),
             "exp": (exp, 1, np.exp, True, 10),
-            "expm1": (expm1, 1, np.expm1, True, 10),
-            "log": (log, 1, np.log, True, 10),
-            "log1p": (log1p, 1, np.log1p, True, 10),
             "sqrt": (sqrt, 1, np.sqrt, True, 1),
-            "sin": (sin, 1, np.sin, True, 10),
-            "cos": (cos, 1, np.cos, True, 10),
             "tanh": (tanh, 1, np.tanh, True, 10),
             "erf": (erf, 1, _erf, False, 10),
             "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
@@ -306,7 +292,7 @@ KERNELS = {
             "minimum": (minimum, 2, np_minimum, True, 1),
             "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
             "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
-            "relu_backward": (relu_backward, 2, lambda g, y: np.where(y > 0, g, 0), False, 1),
+            "relu_backward": (relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), False, 1),
             "softplus_backward": (
                 softplus_backward,
                 2,
@@ -323,7 +309,13 @@ KERNELS = {
         by_size("where", where, 3, np_where),
         lambda *args: (0, sum(a.nbytes for a in args)),
     ),
+    "expm1": function(np.expm1),
+    "log": function(np.log),
+    "log1p": function(np.log1p),
+    "sin": function(np.sin),
+    "cos": function(np.cos),
     "copy": Kernel(copy_reference, copy, copy_cost),
+    "sign": Kernel(sign_reference, sign, copy_cost),
     "eq": plain(np.equal),
     "ne": plain(np.not_equal),
     "lt": plain(np.less),

@@ -120,7 +120,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     tensor([-1.,  2.])
     """
     bent = Expm1.apply(clamp(input, max=0.0)) * float(alpha)
-    return where(input > 0, input, bent)
+    return where(input <= 0, bent, input)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

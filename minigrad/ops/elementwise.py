@@ -172,16 +172,18 @@ class Extreme(Binary):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, b = self.saved(0), self.saved(1)
-        share = np.where(a.data == b.data, 0.5, self.wins(a.data, b.data))
-        first = Bridge.new(np.asarray(share, g.data.dtype))
+        first, second = self.shares(a.data, b.data)
         return (
-            g * first if self.needs(0) else None,
-            g * (1.0 - first) if self.needs(1) else None,
+            g * Bridge.new(first) if self.needs(0) else None,
+            g * Bridge.new(second) if self.needs(1) else None,
         )
 
-    @staticmethod
-    def wins(a: Array, b: Array) -> Array:
-        raise NotImplementedError
+    def shares(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """Return what each operand gets: all where it does not lose, so both where one is NaN."""
+        half = np.where(a == b, 0.5, 1.0)
+        loses = (a < b, a > b) if self.kernel == "maximum" else (a > b, a < b)
+        # type: ignore[return-value]
+        return tuple(np.asarray(np.where(x, 0.0, half), self.dtype) for x in loses)
 
 
 @op
@@ -190,20 +192,12 @@ class Maximum(Extreme):
 
     kernel = "maximum"
 
-    @staticmethod
-    def wins(a: Array, b: Array) -> Array:
-        return a > b
-
 
 @op
 class Minimum(Extreme):
     """y = min(a, b)"""
 
     kernel = "minimum"
-
-    @staticmethod
-    def wins(a: Array, b: Array) -> Array:
-        return a < b
 
 
 @op

@@ -109,7 +109,8 @@ class Amost(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        ties = self.saved(0).data == self.result().reshape(kept(self.was, self.axes))
+        x, y = self.saved(0).data, self.result().reshape(kept(self.was, self.axes))
+        ties = (x == y) | ((x != x) & (y != y))  # NaN is the extreme where there is one
         share = ties / np.maximum(ties.sum(axis=self.axes, keepdims=True), 1)
         return (self.spread(g) * Bridge.new(share.astype(self.dtype)),)
 
@@ -299,11 +300,11 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
         return Amax.apply(size, dim=dim, keepdim=keepdim)
     if p == -math.inf:
         return Amin.apply(size, dim=dim, keepdim=keepdim)
-    if p == 0:
-        return Sum.apply((input != 0).to(input.dtype), dim=dim, keepdim=keepdim)
     zero = size == 0
     powers = where(zero, 0.0, where(zero, 1.0, size) ** p)
     total = Sum.apply(powers, dim=dim, keepdim=keepdim)
+    if p == 0:
+        return total
     none = total == 0
     return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
 

@@ -216,7 +216,7 @@ class Relu(FromOutput):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
-            return (where(Bridge.new(self.result() > 0), g, 0.0),)
+            return (where(Bridge.new(self.result() <= 0), 0.0, g),)
         return (fused_backward("relu_backward", g, self.result()),)
 
 
@@ -289,8 +289,8 @@ class Hardtanh(Op):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a = self.saved(0).data
-        inside = (a > self.meta["low"]) & (a < self.meta["high"])
-        return (where(Bridge.new(inside), g, 0.0),)
+        outside = (a <= self.meta["low"]) | (a >= self.meta["high"])
+        return (where(Bridge.new(outside), 0.0, g),)
 
 
 @op
