@@ -1,11 +1,12 @@
-"""exp and max that vectorise: what softmax and cross-entropy spend their time in.
+"""exp, tanh and max that vectorise: what softmax and cross-entropy spend their time in.
 
 Numba links no vector maths library: math.exp in a loop is one call an element.  `exponential` takes
 1.0 us for 4,096 float32 values, NumPy's vector loop 1.7.  A float maximum is vectorised only under
 flags that leave NaN undefined; integers of the same order have no such trouble: `largest` takes
 0.2 us where the float loop takes 2.1.
 
-Source: Cephes (Moshier), expf: range reduction by ln 2 in two parts and a polynomial of degree 7.
+Source: Cephes (Moshier), expf: range reduction by ln 2 in two parts and a polynomial of degree 7;
+tanhf: an odd polynomial below 0.625, 1 - 2 / (exp(2 |x|) + 1) above.
 """
 
 from __future__ import annotations
@@ -57,6 +58,37 @@ def _exponential(x):
     if x == types.float32:
         return lambda x: exp32(x)
     return lambda x: math.exp(x)
+
+
+def hyperbolic_tangent(x: Any) -> Any:
+    """Return tanh(x) in the type of x; float32 within 3 ULP, branch-free.
+
+    >>> float(hyperbolic_tangent(np.float32(0)))
+    0.0
+    """
+    return type(x)(math.tanh(x))
+
+
+@jit(fastmath={"contract"})
+def tanh32(x):
+    z = x * x
+    p = np.float32(-5.70498872745e-3)
+    p = p * z + np.float32(2.06390887954e-2)
+    p = p * z + np.float32(-5.37397155531e-2)
+    p = p * z + np.float32(1.33314422036e-1)
+    p = p * z + np.float32(-3.33332819422e-1)
+    near = p * z * x + x
+    far = np.float32(1) - np.float32(2) / (exp32(np.float32(2) * abs(x)) + np.float32(1))
+    signed = far if x > 0 else -far
+    y = near if abs(x) < np.float32(0.625) else signed
+    return y if x != 0 else x  # the sign of zero
+
+
+@overload(hyperbolic_tangent)
+def _hyperbolic_tangent(x):
+    if x == types.float32:
+        return lambda x: tanh32(x)
+    return lambda x: math.tanh(x)
 
 
 def to_key(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import PARALLEL, empty, launch
 from minigrad.modes import mode
 from minigrad.ops.common import Array, axes_of, axis_of, floating, op
 from minigrad.ops.elementwise import where
@@ -47,9 +47,22 @@ class Reduction(Op):
 
     keeps = False
 
-    def spread(self, g: Any) -> Any:
-        """Return the output's gradient seen in the input's shape, without a copy."""
+    def spread(self, g: Any, divisor: float | None = None) -> Any:
+        """Return the output's gradient, divided, seen in the input's shape.
+
+        Recorded, or large, it is expanded without a copy; else it is written out, which is cheaper.
+        """
         shape = kept(self.was, self.axes)
+        if not mode.recording and math.prod(self.was) < PARALLEL:
+            y = empty(self.was, self.dtype)
+            data = g.data if g.data.ndim == 0 else g.data.reshape(shape)
+            if divisor is None:
+                launch("copy", data, y)
+            else:
+                launch("div", data, np.asarray(divisor, self.dtype), y)
+            return Bridge.new(y)
+        if divisor is not None:
+            g = g / divisor
         if g.data.shape != shape:
             g = Reshape.apply(g, shape=shape)
         return Expand.apply(g, shape=self.was)
@@ -89,7 +102,7 @@ class Mean(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (self.spread(g / float(self.count)),)
+        return (self.spread(g, float(self.count)),)
 
 
 class Amost(Reduction):

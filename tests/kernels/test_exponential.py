@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.exponential import exponential, largest
+from minigrad_kernels.exponential import exponential, hyperbolic_tangent, largest
 from minigrad_kernels.launch import jit
 
 INF = np.inf
@@ -72,3 +72,29 @@ def test_largest_of_many(rng: np.random.Generator, dtype: Any) -> None:
         x = rng.normal(size=n).astype(dtype)
         assert largest(x) == x.max()
         assert largest(-abs(x)) == (-abs(x)).max()
+
+
+@jit()
+def tanh_all(x: Any, y: Any) -> None:
+    for i in range(x.size):
+        y[i] = hyperbolic_tangent(x[i])
+
+
+@pytest.mark.parametrize(("low", "high"), [(-12, 12), (-0.7, 0.7), (-1e-30, 1e-30)])
+def test_tanh_is_within_three_ulp(low: float, high: float) -> None:
+    x = np.linspace(low, high, 300_001).astype(np.float32)
+    y = np.empty_like(x)
+    tanh_all(x, y)
+    want = np.tanh(x.astype(np.float64))
+    ulp = np.abs(y - want) / np.spacing(np.abs(want).astype(np.float32)).astype(np.float64)
+    assert ulp.max() < 3
+    assert (np.abs(y) <= 1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tanh_at_the_edges(dtype: Any) -> None:
+    x = np.array([0.0, -0.0, INF, -INF, np.nan, 1e30, -1e30], dtype)
+    y = np.empty_like(x)
+    tanh_all(x, y)
+    np.testing.assert_array_equal(y, np.tanh(x))
+    assert np.signbit(y[1])
