@@ -39,8 +39,8 @@ class Mismatch:
         output, given = list(self.output_index), list(self.input_index)
         if self.kink:
             verdict = (
-                f"the point sits on a kink or a step: the slope is {self.left:.6g} from the left and"
-                f" {self.right:.6g} from the right; move the input away from it"
+                f"the point sits on a kink or a step: the slope is {self.left:.6g} from the left"
+                f" and {self.right:.6g} from the right; move the input away from it"
             )
         else:
             verdict = f"the slopes on both sides agree ({self.left:.6g}, {self.right:.6g}): no kink"

@@ -182,8 +182,8 @@ class Extreme(Binary):
         """Return what each operand gets: all where it does not lose, so both where one is NaN."""
         half = np.where(a == b, 0.5, 1.0)
         loses = (a < b, a > b) if self.kernel == "maximum" else (a > b, a < b)
-        # type: ignore[return-value]
-        return tuple(np.asarray(np.where(x, 0.0, half), self.dtype) for x in loses)
+        first, second = (np.asarray(np.where(x, 0.0, half), self.dtype) for x in loses)
+        return first, second
 
 
 @op
