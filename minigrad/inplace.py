@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import launch
+from minigrad.backend import empty, launch
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
 from minigrad.tape import Bridge, written
@@ -32,7 +32,11 @@ class InPlace:
                     "in place; do it under"
                     " no_grad(), or make a new tensor"
                 )
-        result = op.apply(self, *others, **meta)
+        source = self
+        if recorded and op.keeps:  # its rule needs the elements as they were
+            source = before(self)
+            others = tuple([source if o is self else o for o in others])
+        result = op.apply(source, *others, **meta)
         if result.data.shape != self.data.shape:
             raise ValueError(
                 f"{op.__name__}: the result has shape {result.data.shape} and does not fit in "
@@ -126,6 +130,15 @@ def follow(base: Any) -> None:
         if view is not None:
             again = base.reshape(-1)[places(view.data, base.data)]
             view.node, view.requires_grad = again.node, True
+
+
+def before(t: Any) -> Any:
+    """Return the elements of `t` in memory of their own, at the same place on the tape."""
+    memory = empty(t.data.shape, t.data.dtype)
+    launch("copy", t.data, memory)
+    copy = Bridge.new(memory)
+    copy.requires_grad, copy.node = t.requires_grad, t.node
+    return copy
 
 
 def places(view: Any, base: Any) -> Any:

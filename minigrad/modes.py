@@ -4,6 +4,7 @@ recorded.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextlib import ContextDecorator
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 WATCHED = 2
@@ -108,7 +109,7 @@ class detect_anomaly(ContextDecorator):
     ...     (mg.where(x > 0, x.sqrt(), x)).sum().backward()
     Traceback (most recent call last):
     ...
-    RuntimeError: the gradient of Sqrt ... is NaN for its input 0 ...
+    RuntimeError: the gradient of Sqrt ... is NaN for its input 0, ...
     """
 
     def __enter__(self) -> None:
@@ -209,14 +210,17 @@ class Tape:
         """
         lines = ["digraph tape {"]
         made: dict[int, int] = {}
+        outside: set[int] = set()
         for i, e in enumerate(self.entries):
             lines.append(f'  op{i} [shape=box, label="{e.op}\\n{list(e.shape)}"];')
             for shape, value in zip(e.shapes, e.inputs, strict=True):
                 if value in made:
                     lines.append(f"  op{made[value]} -> op{i};")
-                else:
+                    continue
+                if value not in outside:
                     lines.append(f'  value{value} [label="{list(shape)}"];')
-                    lines.append(f"  value{value} -> op{i};")
+                    outside.add(value)
+                lines.append(f"  value{value} -> op{i};")
             for value in e.outputs:
                 made[value] = i
         return "\n".join([*lines, "}"])

@@ -11,6 +11,7 @@ Array = np.ndarray[Any, Any]
 PRECISION = 4
 THRESHOLD = 1000
 EDGE = 3
+COLUMNS = 80
 
 
 def shown(a: Array) -> Array:
@@ -40,37 +41,54 @@ def float_format(values: Array) -> Any:
     return write
 
 
-def body(a: Array, prefix: str) -> str:
-    """Return the nested brackets of `a`, later lines indented to the width of `prefix`."""
+def writer(a: Array) -> Any:
+    """Return how to write each element of `a`, right-aligned in one width.
+
+    As in PyTorch the width is that of the finite elements other than 0: a NaN may stick out.
+    """
     values = shown(a)
-    if a.dtype.kind == "f":
-        write = float_format(values)
-    else:
-        write = str
-    width = max((len(write(v)) for v in values), default=0) if a.ndim else 0
-    return np.array2string(
-        a,
-        separator=", ",
-        prefix=prefix,
-        threshold=THRESHOLD,
-        edgeitems=EDGE,
-        max_line_width=80,
-        formatter={"all": lambda v: write(v).rjust(width)},
-    )
+    if a.dtype.kind != "f":
+        width = max(len(str(v)) for v in values.tolist())
+        return lambda v: str(v).rjust(width)
+    write = float_format(values)
+    counted = values[np.isfinite(values) & (values != 0)]
+    width = max((len(write(v)) for v in counted), default=1)
+    return lambda v: write(v).rjust(width)
+
+
+def body(a: Array, write: Any, indent: int, summarise: bool) -> str:
+    """Return the nested brackets of `a`, later lines indented below the first."""
+    if a.ndim == 0:
+        return str(write(a.item() if a.dtype.kind != "f" else a[()])).strip()
+    cut = summarise and len(a) > 2 * EDGE
+    rows = [*a[:EDGE], None, *a[-EDGE:]] if cut else list(a)
+    if a.ndim == 1:
+        words = [" ..." if v is None else write(v) for v in rows]
+        words_a_line = max(1, (COLUMNS - indent) // (len(write(a[0])) + 2))
+        starts = range(0, len(words), words_a_line)
+        lines = [", ".join(words[i : i + words_a_line]) for i in starts]
+        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+    parts = ["..." if r is None else body(r, write, indent + 1, summarise) for r in rows]
+    return "[" + ("," + "\n" * (a.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
 def describe(t: Any, prefix: str = "tensor(") -> str:
     """Return the repr of a tensor."""
     a = t.data
-    parts = [body(a, prefix) if a.size else "[]"]
+    text = body(a, writer(a), len(prefix), a.size > THRESHOLD) if a.size else "[]"
+    notes = []
     if not a.size and a.shape != (0,):
-        parts.append(f"size={tuple(a.shape)}")
+        notes.append(f"size={tuple(a.shape)}")
     plain = a.dtype in (np.float32, np.int64, np.bool_) and (a.size or a.dtype == np.float32)
     if not plain:
-        parts.append(f"dtype=minigrad.{a.dtype}")
+        notes.append(f"dtype=minigrad.{a.dtype}")
     if t.node is not None:
         op = getattr(t.node, "op", t.node)
-        parts.append(f"grad_fn=<{type(op).__name__}>")
+        notes.append(f"grad_fn=<{type(op).__name__}>")
     elif t.requires_grad:
-        parts.append("requires_grad=True")
-    return prefix + ", ".join(parts) + ")"
+        notes.append("requires_grad=True")
+    text = prefix + text
+    for note in notes:
+        fits = len(text) - text.rfind("\n") + len(note) + 2 <= COLUMNS
+        text += f", {note}" if fits else ",\n" + " " * len(prefix) + note
+    return text + ")"

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
+from minigrad.ops.shape import Reshape
 from minigrad.tape import Op
 
 
@@ -124,6 +125,7 @@ class IndexSet(Op):
     keeps = False
 
     def forward(self, a: Array, b: Array, index: tuple[Any, ...]) -> Array:
+        self.leading = b.ndim
         y = empty(a.shape, a.dtype)
         launch("copy", a, y)
         assign(y, b, index)
@@ -137,6 +139,9 @@ class IndexSet(Op):
             da = IndexSet.apply(g, zero, index=index)
         if self.needs(1):
             db = Index.apply(g, index=index)
+            dropped = self.leading - db.data.ndim
+            if dropped > 0:  # the leading 1s of b, which assign() drops
+                db = Reshape.apply(db, shape=(1,) * dropped + db.data.shape)
         return da, db
 
 

@@ -1,4 +1,4 @@
-"""Dtypes: defaults, promotion, sums, what has a gradient.  Compared with PyTorch where it is installed."""
+"""Dtypes: defaults, promotion, sums, what has a gradient; live against PyTorch where installed."""
 
 from __future__ import annotations
 
