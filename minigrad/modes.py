@@ -105,7 +105,7 @@ class detect_anomaly(ContextDecorator):
 
     >>> import minigrad as mg
     >>> x = mg.zeros(1, requires_grad=True)
-    >>> with detect_anomaly():
+    >>> with mg.detect_anomaly():
     ...     (mg.where(x > 0, x.sqrt(), x)).sum().backward()
     Traceback (most recent call last):
     ...
@@ -143,7 +143,7 @@ class Tape:
 
     >>> import minigrad as mg
     >>> x = mg.ones(2, 3, requires_grad=True)
-    >>> with Tape() as tape:
+    >>> with mg.Tape() as tape:
     ...     y = (x * 2).sum()
     >>> [entry.op for entry in tape]
     ['Mul', 'Sum']
