@@ -65,7 +65,8 @@ def test_a_wrong_rule_is_reported_with_its_element() -> None:
     assert (found.wrong, found.total) == (1, 36)
     assert re.search(
         r"gradcheck: d\(output 1\)/d\(input 1\) is wrong in 1 of 36 elements\n"
-        r"  worst: output 1 at \[1, 1\] by input 1 at \[1, 1\]: analytic 4.5, numeric (3|[23]\.\d+),"
+        r"  worst: output 1 at \[1, 1\] by input 1 at \[1, 1\]: analytic 4.5,"
+        r" numeric (3|[23]\.\d+),"
         r" allowed difference 0.003.*\n.*both sides agree",
         str(caught.value),
     )
@@ -97,7 +98,9 @@ def test_a_composite_that_differs_is_reported() -> None:
         mg.gradgradcheck(WrongComposite.apply, leaf(1, 2))
 
 
-@pytest.mark.parametrize(("fn", "at"), [(mg.relu, 0.0), (mg.floor, 2.0), (lambda x: x.clamp(0), 0.0)])
+@pytest.mark.parametrize(
+    ("fn", "at"), [(mg.relu, 0.0), (mg.floor, 2.0), (lambda x: x.clamp(0), 0.0)]
+)
 def test_a_kink_is_named(fn: Any, at: float) -> None:
     x = leaf(0.7, at)
     with pytest.raises(mg.GradcheckError, match="the point sits on a kink or a step") as caught:
