@@ -83,7 +83,7 @@ class Methods(ShapeMethods):
 
     def square(self) -> Tensor:
         """Return x * x, elementwise."""
-        return elementwise.Mul.apply(self, self)
+        return unary.Square.apply(self)
 
     def sign(self) -> Tensor:
         """Return -1, 0 or 1, elementwise; its gradient is zero."""
@@ -124,7 +124,7 @@ class Methods(ShapeMethods):
 
     def pow(self, exponent: Any) -> Tensor:
         """Return x ** exponent."""
-        return elementwise.power(self, exponent)
+        return unary.power(self, exponent)
 
     def maximum(self, other: Tensor) -> Tensor:
         """Return the larger of two, elementwise; among equals the gradient is split."""

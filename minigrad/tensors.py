@@ -15,7 +15,7 @@ from minigrad.inplace import InPlace
 from minigrad.interop import Interop
 from minigrad.methods import Methods
 from minigrad.modes import mode, user_line
-from minigrad.ops import elementwise, index, linalg, memory, reduce
+from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
 from minigrad.ops.common import converted
 from minigrad.sweep import backward, owned
 from minigrad.tape import LEAF, Bridge, Handle, cell_of, share, written
@@ -283,7 +283,7 @@ class Tensor(Methods, InPlace, Interop):
         return div(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __pow__(self, o: Any) -> Tensor:
-        return elementwise.power(self, o)
+        return unary.power(self, o)
 
     def __matmul__(self, o: Any) -> Tensor:
 

@@ -300,21 +300,6 @@ class Clamp(Op):
 
 
 # ---------------------------------------------------------------- functions
-def power(input: Any, exponent: Any) -> Any:
-    """Return input ** exponent; small whole exponents of a floating tensor are products.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([3.0]) ** 2
-    tensor([9.])
-    """
-    if exponent.__class__ in (int, float) and input.data.dtype.kind == "f":
-        if exponent == 2:
-            return Mul.apply(input, input)
-        if exponent == 1:
-            return Mul.apply(input, Bridge.lift(1.0, input))
-    return Pow.apply(input, tensor_of(exponent, input))
-
-
 def logical(kernel: str, a: Any, b: Any) -> Any:
     """Launch and / or / of two tensors seen as bool."""
     x, y = converted(a.data, BOOL), converted(b.data, BOOL)

@@ -13,8 +13,8 @@ import numpy as np
 
 from minigrad.backend import PARALLEL, door, empty, launch
 from minigrad.modes import WATCHED, mode
-from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op
-from minigrad.ops.elementwise import where
+from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op, tensor_of
+from minigrad.ops.elementwise import Pow, where
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 make = object.__new__
@@ -99,6 +99,32 @@ def sign(a: Any) -> Any:
     y = empty(a.data.shape, a.data.dtype)
     launch("sign", a.data, y)
     return Bridge.new(y)
+
+
+@op
+class Square(Unary):
+    """y = a^2"""
+
+    kernel = "square"
+    whole = True
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        if mode.recording:  # a power, so that its derivatives exist to any order, the third being 0
+            a = Pow.apply(a, Bridge.lift(1.0, a))
+        return (g * a * 2.0,)
+
+
+def power(input: Any, exponent: Any) -> Any:
+    """Return input ** exponent; the square of a floating tensor has an op of its own.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([3.0]) ** 2
+    tensor([9.])
+    """
+    if exponent.__class__ in (int, float) and exponent == 2 and input.data.dtype.kind == "f":
+        return Square.apply(input)
+    return Pow.apply(input, tensor_of(exponent, input))
 
 
 @op

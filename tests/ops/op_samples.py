@@ -188,7 +188,7 @@ OP_SAMPLES: dict[str, Samples] = {
         for name in ("Neg", "Clone", "Identity", "Exp", "Expm1", "Sin", "Cos", "Tanh", "Sigmoid")
     },
     **{name: layouts(normal) for name in ("Erf", "Softplus", "Silu", "Gelu", "GeluTanh")},
-    "LogSigmoid": layouts(normal),
+    **{name: layouts(normal) for name in ("LogSigmoid", "Square")},
     **{name: layouts(positive) for name in ("Log", "Log1p", "Sqrt")},
     **{name: layouts(apart) for name in ("Abs", "Relu")},
     "Clamp": [
