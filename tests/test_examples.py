@@ -1,0 +1,50 @@
+"""The examples run, in their small mode, and show what they say they show."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import minigrad as mg
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def example(name: str) -> ModuleType:
+    """Import an example, which is a script and no module of a package."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_all_examples_are_here() -> None:
+    assert {"ablation", "moons", "recipe_by_hand", "xor"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_mode_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mg.manual_seed(0)
+    example(name).main(["--small", "--out", str(tmp_path)])
+    assert capsys.readouterr().out.strip()
+    written = [path for path in tmp_path.iterdir() if path.stat().st_size]
+    assert written, f"{name} --out wrote nothing"
+
+
+def test_ablation_reports_every_variant(tmp_path: Path) -> None:
+    module = example("ablation")
+    runs = module.main(["--small", "--out", str(tmp_path)])
+    assert list(runs) == [variant.name for variant in module.VARIANTS]
+    text = (tmp_path / "ablation.md").read_text(encoding="utf-8")
+    assert all(name in text for name in runs)
+    assert all(len(mine) == 2 for mine in runs.values())
