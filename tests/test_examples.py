@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +37,13 @@ def test_small_mode_runs(
     monkeypatch.chdir(tmp_path)
     mg.manual_seed(0)
     example(name).main(["--small", "--out", str(tmp_path)])
-    assert capsys.readouterr().out.strip()
+    shown = capsys.readouterr().out
+    assert shown.strip()
     written = [path for path in tmp_path.iterdir() if path.stat().st_size]
-    assert written, f"{name} --out wrote nothing"
+    if name == "moons" and find_spec("matplotlib") is None:  # it writes a picture and no more
+        assert "matplotlib" in shown
+    else:
+        assert written, f"{name} --out wrote nothing"
 
 
 def test_ablation_reports_every_variant(tmp_path: Path) -> None:
