@@ -62,7 +62,7 @@ class _Front:
         if kind == SLOT:
             op = edge.op
             if op.edges is None or op.seq not in self.pending:
-                self.enter(op, [None] * op.slots)
+                self.enter(op, [None] * (op.slots or 0))  # a freed op has none: enter refuses it
             bundle = self.pending[op.seq][1]
             held = bundle[edge.index]
             bundle[edge.index] = g if held is None else held + g

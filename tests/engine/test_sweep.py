@@ -225,3 +225,11 @@ def test_hook_on_one_of_several_outputs() -> None:
 def test_hook_without_a_gradient_is_refused() -> None:
     with pytest.raises(RuntimeError, match="register_hook: the tensor does not require grad"):
         mg.ones(1).register_hook(lambda g: g)
+
+
+def test_second_sweep_over_a_freed_op_of_several_outputs_names_retain_graph() -> None:
+    x = mg.ones(4, requires_grad=True)
+    first, second = mg.split(x * 2, 2)
+    first.sum().backward()
+    with pytest.raises(RuntimeError, match=r"Split a second time.*retain_graph=True"):
+        second.sum().backward()
