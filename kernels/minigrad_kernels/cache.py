@@ -1,0 +1,230 @@
+"""The disk cache of compiled kernels: one file a signature, found by what the kernel is made of.
+
+Numba's own cache follows one source file a function, so an edited callee in another file keeps
+serving old machine code, and a kernel made by a factory never hits. Here a file is named after the
+kernel, a digest of the sources it can reach (its module, what that imports, the modules and values
+in its closure) and its signature: never stale, never missed, and an edit recompiles only what
+depends on it. Folders are per compiler version; of each kernel the newest versions alone are kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.serialize import dumps
+
+PACKAGE = "minigrad_kernels"
+KEPT = 4  # versions of a kernel, and folders of other compilers, that are left in place
+IMPORT = re.compile(
+    rf"^from {PACKAGE}\.(\w+) import|^import {PACKAGE}\.(\w+)"
+    rf"|^from {PACKAGE} import (\([^)]*\)|.*)",
+    re.MULTILINE,
+)
+CONSTANTS = (bool, int, float, str, bytes, type(None), np.generic, np.dtype)
+
+
+# ---------------------------------------------------------------- what a kernel is made of
+def read_sources() -> dict[str, bytes]:
+    """Return the text of each module of the package."""
+    return {path.stem: path.read_bytes() for path in Path(__file__).parent.glob("*.py")}
+
+
+# Read before the other files are imported: code compiled by a process whose sources are edited
+# while it runs must not enter the cache under the new sources' name.
+SOURCES = read_sources()
+
+
+def imports(source: str) -> set[str]:
+    """Return the modules of this package that a source imports.
+
+    >>> sorted(imports("from minigrad_kernels import (\\n    adam,\\n    sgd,\\n)"))
+    ['adam', 'sgd']
+    """
+    found: set[str] = set()
+    for one, other, several in IMPORT.findall(source):
+        found.update(re.findall(r"\w+", f"{one} {other} {several}"))
+    return found
+
+
+def reached(module: str) -> frozenset[str]:
+    """Return a module and all that it imports, directly or not."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in SOURCES and name not in seen:
+            seen.add(name)
+            waiting.extend(imports(SOURCES[name].decode()))
+    return frozenset(seen)
+
+
+@functools.cache
+def source_digest(module: str) -> str:
+    """Return a digest of the sources of a module and of all that it imports."""
+    digest = hashlib.sha256()
+    for name in sorted(reached(module)):
+        digest.update(name.encode())
+        digest.update(SOURCES[name])
+    return digest.hexdigest()
+
+
+def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Yield ("module", name) and ("value", text) for all that a function's code can depend on."""
+    yield "module", function.__module__.rpartition(".")[2]
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            held = cell.cell_contents
+        except ValueError:
+            continue  # not bound yet: the function itself
+        held = getattr(held, "py_func", None) or getattr(held, "_defn", None) or held
+        if isinstance(held, CONSTANTS):
+            yield "value", f"{name}={held!r}"
+        elif hasattr(held, "__code__"):
+            yield "value", f"{name}={held.__qualname__}"
+            yield from ingredients(held)
+        elif isinstance(held, type):
+            yield "value", f"{name}={held.__module__}.{held.__qualname__}"
+        else:
+            raise TypeError(
+                f"jit: the closure of {function.__qualname__} holds {name}, a "
+                f"{type(held).__name__}, expected a jitted function, a number, a string or a dtype:"
+                " pass it as an argument, or make it a global of the module"
+            )
+
+
+def fingerprint(function: Callable[..., Any], options: dict[str, Any]) -> str:
+    """Return the digest of all that a function's machine code depends on but its signature."""
+    digest = hashlib.sha256()
+    for kind, text in ingredients(function):
+        digest.update((source_digest(text) if kind == "module" else text).encode())
+    for option, value in sorted(options.items()):
+        shown = sorted(value) if isinstance(value, set) else value
+        digest.update(f"{option}={shown!r}".encode())
+    return digest.hexdigest()[:12]
+
+
+# ---------------------------------------------------------------- where it is kept
+def cache_root() -> Path:
+    """Return the folder of compiled kernels: MINIGRAD_CACHE_DIR, else the user's cache folder."""
+    own = os.environ.get("MINIGRAD_CACHE_DIR")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "minigrad"
+
+
+@functools.cache
+def cache_path() -> Path:
+    """Return the folder for these versions of the compiler, made when it is missing.
+
+    An unwritable cache folder is replaced by a temporary one, so that a read-only home only costs
+    compilations.
+    """
+    versions = (numba.__version__, llvmlite.__version__, sys.version, np.__version__)
+    path = cache_root() / hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+    if path.is_dir() and os.access(path, os.W_OK):
+        return path
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="minigrad-kernels-"))
+    others = [p for p in path.parent.iterdir() if p.is_dir() and p != path and len(p.name) == 16]
+    for stale in newest_first(others)[KEPT:]:
+        shutil.rmtree(stale, ignore_errors=True)
+    return path
+
+
+def newest_first(paths: list[Path]) -> list[Path]:
+    """Sort paths by the time of their last change; one that has just gone counts as oldest."""
+
+    def changed(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(paths, key=changed, reverse=True)
+
+
+def forget_old(name: str, folder: Path) -> None:
+    """Remove a kernel's code of all but its newest source versions: edits must not fill a disk."""
+    kept: set[str] = set()
+    for path in newest_first(list(folder.glob(f"{name}-*.nbc"))):
+        kernel, version, _ = path.stem.rsplit("-", 2)
+        if kernel != name:
+            continue
+        kept.add(version)
+        if len(kept) > KEPT:
+            kept.remove(version)
+            path.unlink(missing_ok=True)
+
+
+class Files:
+    """One kernel's files: `load` and `save` as Numba's cache driver calls them."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
+
+    def _path(self, key: object) -> Path:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:20]
+        return cache_path() / f"{self.name}-{self.version}-{digest}.nbc"
+
+    def load(self, key: object) -> Any:
+        try:
+            return pickle.loads(self._path(key).read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None  # missing or cut short: compile it again
+
+    def save(self, key: object, data: object) -> None:
+        path = self._path(key)
+        # A name of its own until it is whole: two processes may compile the same kernel at once.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as f:
+            f.write(dumps(data))
+        os.replace(temporary, path)
+        forget_old(self.name, path.parent)
+
+
+class _NoLocator:
+    def ensure_cache_path(self) -> None:
+        cache_path()
+
+
+class _Impl(CompileResultCacheImpl):
+    def __init__(self) -> None:
+        self._locator = _NoLocator()
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache driver over `Files`: what is stored is Numba's, where and under which key is
+    ours.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+        self._name = name
+        self._py_func = function
+        self._impl = _Impl()
+        self._cache_file = Files(name, fingerprint(function, options))
+        self.enable()
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_path())
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (self._name, str(sig), codegen.magic_tuple())

@@ -1,0 +1,151 @@
+"""The kernel cache: neither stale nor missed, and it does not grow without bound."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad_kernels import cache
+from minigrad_kernels.launch import jit
+
+RULES = """
+from minigrad_kernels.launch import jit
+
+@jit()
+def scale(x):
+    return {factor} * x
+"""
+USER = """
+from minigrad_kernels.launch import jit
+from minigrad_kernels.rules_probe import scale
+
+@jit()
+def twice(x):
+    return scale(x) + scale(x)
+
+def lifted(rule, name):
+    @jit(name=name)
+    def loop(x):
+        return rule(x)
+    return loop
+
+made = lifted(scale, "probe.made")
+"""
+LONER = """
+from minigrad_kernels.launch import jit
+
+@jit()
+def negated(x):
+    return -x
+"""
+RUN = """
+from minigrad_kernels import loner_probe, user_probe
+print(user_probe.twice(1.0), user_probe.made(1.0), loner_probe.negated(1.0))
+for kernel in (user_probe.twice, user_probe.made, loner_probe.negated):
+    print(sum(kernel.stats.cache_hits.values()))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a copy of the package with three probe modules, to be edited."""
+    folder = tmp_path / "src" / "minigrad_kernels"
+    folder.mkdir(parents=True)
+    own = Path(cache.__file__).parent
+    for name in ("__init__", "cache", "launch"):
+        (folder / f"{name}.py").write_text((own / f"{name}.py").read_text())
+    (folder / "rules_probe.py").write_text(RULES.format(factor=2.0))
+    (folder / "user_probe.py").write_text(USER)
+    (folder / "loner_probe.py").write_text(LONER)
+    return folder
+
+
+def outcome(package: Path) -> tuple[list[float], list[int]]:
+    """Run the probes in a new process; return their results and how often the cache was hit."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(package.parent),
+        "MINIGRAD_CACHE_DIR": str(package.parent / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(RUN)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, *hits = done.stdout.splitlines()
+    return [float(x) for x in first.split()], [int(x) for x in hits]
+
+
+def test_an_edited_callee_recompiles_its_callers_and_nothing_else(package: Path) -> None:
+    assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
+    assert outcome(package) == ([4.0, 2.0, -1.0], [1, 1, 1])
+    (package / "rules_probe.py").write_text(RULES.format(factor=5.0))
+    assert outcome(package) == ([10.0, 5.0, -1.0], [0, 0, 1])
+
+
+def test_only_the_newest_versions_of_a_kernel_are_kept(package: Path) -> None:
+    for factor in range(cache.KEPT + 3):
+        (package / "rules_probe.py").write_text(RULES.format(factor=float(factor)))
+        outcome(package)
+    files = sorted((package.parent / "cache").rglob("*.nbc"))
+    assert len([f for f in files if f.name.startswith("rules_probe.scale-")]) == cache.KEPT
+    assert len([f for f in files if f.name.startswith("loner_probe.negated-")]) == 1
+
+
+def test_a_damaged_file_is_compiled_again(package: Path) -> None:
+    outcome(package)
+    for path in (package.parent / "cache").rglob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
+
+
+def test_imports_of_all_spellings_are_found() -> None:
+    source = (
+        "import minigrad_kernels.adam\nfrom minigrad_kernels.lift import lift\n"
+        "from minigrad_kernels import (\n    sgd,\n    clip,\n)\nimport numpy"
+    )
+    assert {"adam", "lift", "sgd", "clip"} <= cache.imports(source)
+
+
+def test_what_a_kernel_reaches_is_transitive() -> None:
+    assert {"matmul", "tile", "simd", "launch", "cache"} <= cache.reached("matmul")
+    assert "softmax" not in cache.reached("matmul")
+
+
+def test_a_value_in_the_closure_is_part_of_the_version() -> None:
+    def kernel(count: int):
+        def loop(x: float) -> float:
+            return x * count
+
+        return loop
+
+    versions = {cache.fingerprint(kernel(count), {}) for count in (1, 2)}
+    assert len(versions) == 2
+    assert len({cache.fingerprint(kernel(1), {"parallel": p}) for p in (True, False)}) == 2
+
+
+def test_a_closure_over_an_array_is_refused() -> None:
+    weights = np.ones(3)
+
+    def loop(x: float) -> float:
+        return x * weights[0]
+
+    with pytest.raises(TypeError, match="holds weights, a ndarray, expected a jitted function"):
+        cache.fingerprint(loop, {})
+
+
+def test_outside_the_package_nothing_is_cached() -> None:
+    @jit()
+    def plain(x: float) -> float:
+        return x + 1
+
+    assert plain(1.0) == 2.0
+    assert not isinstance(plain._cache, cache.KernelCache)
