@@ -11,12 +11,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from minigrad.memory import empty as empty
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
-
-empty = np.empty
 
 CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERNELS.items()}
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import PARALLEL, door, empty, launch
+from minigrad.memory import owns
 from minigrad.modes import mode
 from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, cell_of, name_of
 
@@ -299,12 +300,7 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
 def owned(g: Any, given: set[int]) -> Any:
     """Return `g`, or a copy where its memory is a view or was handed out in this sweep already."""
     data = g.data
-    if (
-        data.base is None
-        and data.flags.owndata
-        and data.flags.c_contiguous
-        and id(data) not in given
-    ):
+    if owns(data) and data.flags.c_contiguous and id(data) not in given:
         given.add(id(data))
         return g
     if g.requires_grad:

@@ -16,6 +16,7 @@ SOURCES = {"minigrad": ROOT / "minigrad", "minigrad_kernels": ROOT / "kernels" /
 # A module imports only from the lines above its own; "" is the package's __init__.
 LAYERS = (
     "dtypes",
+    "memory",
     "backend",
     "random",
     "modes",
