@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.memory import empty as empty
 from minigrad_kernels.launch import PARALLEL as PARALLEL
+from minigrad_kernels.notice import redirect_notices as redirect_notices
 from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]

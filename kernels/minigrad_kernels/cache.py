@@ -216,7 +216,7 @@ class KernelCache(FunctionCache):
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
-        self._name = name
+        self.name = name
         self._py_func = function
         self._impl = _Impl()
         self._cache_file = Files(name, fingerprint(function, options))
@@ -227,4 +227,4 @@ class KernelCache(FunctionCache):
         return str(cache_path())
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (self._name, str(sig), codegen.magic_tuple())
+        return (self.name, str(sig), codegen.magic_tuple())

@@ -20,6 +20,7 @@ from minigrad_kernels import (
     index,
     layer_norm,
     matmul,
+    notice,
     random,
     reduce,
     sgd,
@@ -58,3 +59,4 @@ def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
 
 
 KERNELS = _merge(FAMILIES)
+notice.listen()

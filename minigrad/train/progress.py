@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from minigrad.backend import redirect_notices
 from minigrad.train.callback import Callback
 from minigrad.train.history import Row, counted
 
@@ -46,6 +47,7 @@ class Progress(Callback):
         self._console = Console(file=self.file or sys.stdout, highlight=False, soft_wrap=True)
         self._printed = 0
         self._bar = None
+        self._description = ""
         if self._console.is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"),
@@ -56,10 +58,18 @@ class Progress(Callback):
             )
             self._task = self._bar.add_task("", total=trainer.steps_per_epoch)
             self._bar.start()
+            self._before = redirect_notices(self._tell)
+
+    def _tell(self, kernel: str | None) -> None:
+        """Say beside the bar which kernel is being compiled: that is what the epoch waits for."""
+        text = self._description if kernel is None else f"compiling {kernel} (first use)"
+        assert self._bar is not None
+        self._bar.update(self._task, description=text, refresh=True)
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         if self._bar is not None:
-            self._bar.reset(self._task, description=f"epoch {trainer.epoch}")
+            self._description = f"epoch {trainer.epoch}"
+            self._bar.reset(self._task, description=self._description)
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
@@ -81,6 +91,7 @@ class Progress(Callback):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
+            redirect_notices(self._before)
             self._bar.stop()
         history = trainer.history
         if history.rows and self._printed != history.last["epoch"]:

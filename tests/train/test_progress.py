@@ -10,6 +10,7 @@ import pytest
 
 from minigrad.train import EarlyStopping, Progress, accuracy
 from minigrad.train.progress import cell, duration, header, line
+from minigrad_kernels.notice import COMPILATIONS
 from tests.train.toys import At, Scores, interrupt, loader, trainer
 
 
@@ -44,6 +45,28 @@ def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(file=Terminal())
     assert "\x1b[" in text
     assert "3/3" in text
+
+
+def test_the_bar_says_what_is_being_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    before = COMPILATIONS.tell
+
+    def compile_a_kernel(t: Any) -> None:
+        COMPILATIONS.tell("gemm")
+        COMPILATIONS.tell(None)
+
+    text = shown(At("on_step_end", compile_a_kernel, epoch=2), file=Terminal())
+    first, _, rest = text.partition("compiling gemm (first use)")
+    assert "epoch 2" in first
+    assert "epoch 2" in rest
+    assert COMPILATIONS.tell == before
+
+    def fail(t: Any) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        shown(At("on_step_end", fail, epoch=2), file=Terminal())
+    assert COMPILATIONS.tell == before
 
 
 def test_a_narrow_terminal_breaks_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
