@@ -10,6 +10,7 @@ tensor([2., 4., 6.])
 from minigrad import data as data
 from minigrad import nn as nn
 from minigrad import optim as optim
+from minigrad import scalar as scalar
 from minigrad import train as train
 from minigrad.autodiff import grad as grad
 from minigrad.backend import device as device
@@ -58,6 +59,7 @@ from minigrad.random import Generator as Generator
 from minigrad.random import initial_seed as initial_seed
 from minigrad.random import manual_seed as manual_seed
 from minigrad.recipes import recipe as recipe
+from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save
 from minigrad.tensors import Tensor as Tensor

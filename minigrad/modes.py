@@ -4,9 +4,11 @@ recorded.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +140,11 @@ class Entry:
     outputs: tuple[int, ...]
 
 
+# Called when a Tape opens, for engines beside the tensors': each returns what adds its ops when
+# the tape closes.
+WATCHES: list[Callable[[], Callable[[Any], None]]] = []
+
+
 class Tape:
     """Keep what is computed inside the context, to print or to draw.
 
@@ -153,8 +160,11 @@ class Tape:
         self.entries: list[Entry] = []
         self._numbers: dict[int, int] = {}
         self._held: list[Any] = []
+        self._next = itertools.count()
+        self._watches: list[Callable[[Tape], None]] = []
 
     def __enter__(self) -> Tape:
+        self._watches = [watch() for watch in WATCHES]
         self._was = mode.tape, mode.recording
         mode.tape = self
         mode.recording = mode.level(bool(mode.recording))
@@ -162,14 +172,20 @@ class Tape:
 
     def __exit__(self, *_: Any) -> None:
         mode.tape, mode.recording = self._was
+        for finish in self._watches:
+            finish(self)
         self._held.clear()  # ids are free to be used again from here
         self._numbers.clear()
 
     def _number(self, t: Any) -> int:
         if id(t) not in self._numbers:
-            self._numbers[id(t)] = len(self._held)
+            self._numbers[id(t)] = self.fresh()
             self._held.append(t)
         return self._numbers[id(t)]
+
+    def fresh(self) -> int:
+        """Return a number that no value on this tape has yet."""
+        return next(self._next)
 
     def _add(self, op: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
         first = outputs[0].data

@@ -29,6 +29,7 @@ LAYERS = (
     "methods",
     "inplace",
     "tensors",
+    "scalar",
     "creation",
     "functions",
     "autodiff",
@@ -49,7 +50,7 @@ MAX_LINES = 400
 MAX_COLUMNS = 100
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "minigrad_kernels"} | sys.stdlib_module_names
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
-ARGUMENT_LAYOUTS = {"minigrad_kernels.address_table"}
+ARGUMENT_LAYOUTS = {"minigrad_kernels.address_table", "minigrad_kernels.scalar_codes"}
 # Extras of pyproject.toml: imported inside the function that needs them, where they may be missing.
 OPTIONAL = {"matplotlib", "pandas", "sklearn", "mpi4py", "greenlet"}
 

@@ -23,6 +23,7 @@ from minigrad_kernels import (
     notice,
     random,
     reduce,
+    scalar_tape,
     sgd,
     softmax,
 )
@@ -41,6 +42,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     matmul,
     random,
     reduce,
+    scalar_tape,
     sgd,
     softmax,
 )
