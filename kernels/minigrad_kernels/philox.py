@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.launch import jit
+from minigrad_kernels.philox_lanes import GROUP, philox_group
+from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
 
 MASK = 0xFFFFFFFF
 SEGMENT = 2_048  # words made at a time: 8 KB stay in first-level cache until they are used
+WORDS_AT_ONCE = 4 * GROUP  # in one step of vector code
 
 
 def philox_reference(blocks: Array, call: int, stream: int, seed: int) -> Array:
@@ -71,15 +74,21 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 @jit()
 def fill_words(low, high, stream, call, block, words):
-    """Write the words of the blocks from `block` on; words: (4 n,) uint32.
+    """Write the words of the blocks from `block` on; words: (4 n,) uint32, contiguous.
 
-    low, high: the seed's halves.  Nothing is read in the loop, so that it vectorises.
+    low, high: the seed's halves.  Whole groups are vector code; nothing is read in the loop over
+    the rest, so that it vectorises too.
     """
+    groups = words.size // WORDS_AT_ONCE
+    for g in range(groups):
+        philox_group(
+            low, high, stream, call, block + g * GROUP, address(words) + 4 * g * WORDS_AT_ONCE
+        )
     k0 = np.uint32(low)
     k1 = np.uint32(high)
     c2 = np.uint32(call)
     c3 = np.uint32(stream)
-    for b in range(words.size // 4):
+    for b in range(groups * GROUP, words.size // 4):
         counter = np.uint64(block + b)
         w0, w1, w2, w3 = philox4x32(
             np.uint32(counter), np.uint32(counter >> np.uint64(32)), c2, c3, k0, k1
@@ -88,6 +97,21 @@ def fill_words(low, high, stream, call, block, words):
         words[4 * b + 1] = w1
         words[4 * b + 2] = w2
         words[4 * b + 3] = w3
+
+
+@jit()
+def element_words(low, high, stream, call, first, words):
+    """Write the words of elements `first`, first + 1, ... of a draw; return where they begin.
+
+    The word of element first + i is words[begin + i], begin = first % 4, for begin + i up to
+    words.size; element e of a draw is kept by dropout where its word >= uint32(p * 2^32).
+
+    low, high: `halves(seed)`.  call: the number in the one-element array.  words: (4 n,) uint32,
+    contiguous; a multiple of WORDS_AT_ONCE elements is the fastest, 2,048 stay in first-level
+    cache.  For use inside kernels: no allocation, no check.
+    """
+    fill_words(low, high, stream, call, first // 4, words)
+    return first % 4
 
 
 def halves(seed: int) -> tuple[int, int]:

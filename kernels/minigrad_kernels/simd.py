@@ -205,6 +205,23 @@ def private_function(builder: Any, name: str, arguments: int) -> tuple[Any, Any]
     return function, ir.IRBuilder(function.append_basic_block("entry"))
 
 
+@intrinsic
+def prefetch(typingctx, where, write):
+    """Ask for the cache line at an address, to `write` (1) or to read (0); any address will do."""
+    if not isinstance(write, types.IntegerLiteral):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
+        function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = builder.inttoptr(args[0], BYTE_POINTER)
+        builder.call(function, [pointer, flag(write.literal_value), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(where, write), codegen
+
+
 # ---------------------------------------------------------------- copying and transposing
 @intrinsic
 def copy_lanes(typingctx, dtype, source, target, count):

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from minigrad_kernels.launch import jit
-from minigrad_kernels.philox import fill_words, halves, philox4x32, words_reference
+from minigrad_kernels.philox import (
+    WORDS_AT_ONCE,
+    element_words,
+    fill_words,
+    halves,
+    philox4x32,
+    philox_reference,
+    words_reference,
+)
 
 PI = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
 KNOWN = (  # counter and key, words: kat_vectors of Random123
@@ -51,6 +59,23 @@ def test_a_part_of_a_draw_is_the_part() -> None:
     part = np.zeros(40, np.uint32)
     fill_words(*halves(5), 1, 2, 6, part)
     np.testing.assert_array_equal(part, words_reference(5, 1, np.array([2]), 64)[24:])
+
+
+@pytest.mark.parametrize("count", [WORDS_AT_ONCE, 3 * WORDS_AT_ONCE, 3 * WORDS_AT_ONCE + 20])
+@pytest.mark.parametrize("first", [0, 6, 2**32 - 5, 2**34 + 1])
+def test_whole_groups_and_the_rest(count: int, first: int) -> None:
+    got = np.zeros(count, np.uint32)
+    fill_words(*halves(2**64 - 7), 2**31 + 1, 2**32 - 1, first, got)
+    blocks = np.arange(first, first + count // 4, dtype=np.uint64)
+    np.testing.assert_array_equal(got, philox_reference(blocks, 2**32 - 1, 2**31 + 1, 2**64 - 7))
+
+
+@pytest.mark.parametrize("first", range(9))
+def test_words_of_a_part_of_the_elements(first: int) -> None:
+    got = np.zeros(WORDS_AT_ONCE, np.uint32)
+    begin = element_words(*halves(5), 1, 2, first, got)
+    want = words_reference(5, 1, np.array([2]), first + got.size)
+    np.testing.assert_array_equal(got[begin:], want[first : first + got.size - begin])
 
 
 def test_seed_stream_and_call_all_matter() -> None:
