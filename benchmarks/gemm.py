@@ -1,4 +1,7 @@
-"""Matrix products c = a @ b in float32: squares, and those of the training steps."""
+"""Matrix products: squares and those of the training steps, bare, and with bias and ReLU on top.
+
+The machine's limit is the multiply-adds its registers do (machine.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.families import LAYERS
 from benchmarks.harness import (
     Array,
     Benchmark,
@@ -18,22 +22,24 @@ from benchmarks.harness import (
     with_numpy,
     with_torch,
 )
+from benchmarks.machine import limits
 from minigrad.backend import launch
 
 SQUARES = (64, 128, 256, 512, 1024, 2048)
-LAYERS = ((64, 64, 64), (128, 256, 256), (256, 784, 512), (1024, 1024, 1024))  # batch, in, out
 QUICK_SQUARES = (32,)
 QUICK_LAYERS = ((8, 30, 16),)
+PRODUCTS, FUSED = "a b", "relu(x W^T + bias)"
+
+Call = Callable[[], Any]
 
 
-def operands(rng: np.random.Generator) -> Callable[..., Array]:
-    """Return what draws a float32 matrix of a shape."""
-    return lambda *shape: rng.standard_normal(shape, np.float32)
-
-
-def products(quick: bool) -> Iterator[tuple[str, Array, Array]]:
+def products(quick: bool, dtype: str) -> Iterator[tuple[str, Array, Array]]:
     """Yield label, a and b: squares, then a linear layer's x W^T, g W and g^T x."""
-    draw = operands(np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> Array:
+        return rng.standard_normal(shape, dtype)
+
     for n in QUICK_SQUARES if quick else SQUARES:
         yield f"{n} x {n} x {n}", draw(n, n), draw(n, n)
     for batch, n_in, n_out in QUICK_LAYERS if quick else LAYERS:
@@ -44,28 +50,50 @@ def products(quick: bool) -> Iterator[tuple[str, Array, Array]]:
         yield f"g^T x  {sizes}", g.T, x
 
 
-def cases(peers: Sequence[str], quick: bool) -> Iterator[Case]:
-    """Check every product against float64, then yield it."""
-    for label, a, b in products(quick):
-        shape = (a.shape[0], b.shape[1])
+def cases(peers: Sequence[str], quick: bool, dtype: str = "float32") -> Iterator[Case]:
+    """Check every product against float64 (float64's against itself), then yield it."""
+    peak = limits(quick).peak[dtype]
+    for label, a, b in products(quick, dtype):
+        bias = np.linspace(-1, 1, b.shape[1], dtype=dtype)
         exact = a.astype(np.float64) @ b.astype(np.float64)
-        candidates = ours(partial(minigrad_product, a, b, shape))
-        if "numpy" in peers:
-            candidates += with_numpy(partial(numpy_product, a, b, shape))
-        if "torch" in peers:
-            candidates += with_torch(partial(torch_product, a, b, shape))
-        if "jax" in peers:
-            candidates.append(Candidate("jax", partial(jax_product, a, b)))
-        for candidate in candidates:
-            got = np.asarray(candidate.make()())
-            bound = 1e-6 * np.sqrt(a.shape[1]) * 8
-            agree(f"{candidate.name}, {label}", got, exact, rtol=1e-4, atol=bound)
-        yield Case(label, candidates, gflop=2e-9 * exact.size * a.shape[1])
+        gflop = 2e-9 * exact.size * a.shape[1]
+        rows = [(PRODUCTS, label, product_calls(a, b), exact)]
+        if not label.startswith("g"):
+            fused = np.maximum(exact + bias, 0)
+            rows.append((FUSED, f"{label}, bias, ReLU", fused_calls(a, b, bias), fused))
+        for group, name, calls, expected in rows:
+            candidates = candidates_of(calls, peers)
+            for candidate in candidates:
+                got = np.asarray(candidate.make()())
+                bound = 8 * np.finfo(dtype).eps * np.sqrt(a.shape[1])
+                agree(f"{candidate.name}, {name}", got, expected, rtol=1e-4, atol=8 * bound)
+            moved = a.nbytes + b.nbytes + 2 * got.nbytes  # c is written, and read for that
+            floor = gflop / peak
+            yield Case(name, candidates, gflop=gflop, gbyte=1e-9 * moved, floor=floor, group=group)
 
 
-def minigrad_product(a: Array, b: Array, shape: tuple[int, int]) -> Callable[[], Any]:
+def candidates_of(calls: dict[str, Callable[[], Call]], peers: Sequence[str]) -> list[Candidate]:
+    """Return minigrad's candidates and the peers'."""
+    candidates = ours(calls["minigrad"])
+    if "numpy" in peers:
+        candidates += with_numpy(calls["numpy"])
+    if "torch" in peers:
+        candidates += with_torch(calls["torch"])
+    if "jax" in peers:
+        candidates.append(Candidate("jax", calls["jax"]))
+    return candidates
+
+
+# ---------------------------------------------------------------- the product alone
+def product_calls(a: Array, b: Array) -> dict[str, Callable[[], Call]]:
+    """Return what makes each library's call."""
+    makers = (minigrad_product, numpy_product, torch_product, jax_product)
+    return {f.__name__.partition("_")[0]: partial(f, a, b) for f in makers}
+
+
+def minigrad_product(a: Array, b: Array) -> Call:
     """Return minigrad's kernel, into an array that is there."""
-    c = np.empty(shape, np.float32)
+    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
 
     def call() -> Array:
         launch("gemm", a, b, c)
@@ -74,21 +102,22 @@ def minigrad_product(a: Array, b: Array, shape: tuple[int, int]) -> Callable[[],
     return call
 
 
-def numpy_product(a: Array, b: Array, shape: tuple[int, int]) -> Callable[[], Any]:
+def numpy_product(a: Array, b: Array) -> Call:
     """Return NumPy's BLAS, into an array that is there."""
-    c = np.empty(shape, np.float32)
+    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
     return lambda: np.matmul(a, b, out=c)
 
 
-def torch_product(a: Array, b: Array, shape: tuple[int, int]) -> Callable[[], Any]:
+def torch_product(a: Array, b: Array) -> Call:
     """Return PyTorch's BLAS, into a tensor that is there."""
     import torch
 
-    left, right, c = torch.from_numpy(a), torch.from_numpy(b), torch.empty(shape)
+    left, right = torch.from_numpy(a), torch.from_numpy(b)
+    c = torch.empty((a.shape[0], b.shape[1]), dtype=left.dtype)
     return lambda: torch.mm(left, right, out=c)
 
 
-def jax_product(a: Array, b: Array) -> Callable[[], Any]:
+def jax_product(a: Array, b: Array) -> Call:
     """Return a compiled product; JAX has no output to write to."""
     import jax
     import jax.numpy as jnp
@@ -98,4 +127,65 @@ def jax_product(a: Array, b: Array) -> Callable[[], Any]:
     return lambda: multiply(left, right).block_until_ready()
 
 
-BENCHMARK = Benchmark("gemm", "Matrix products, float32", ("numpy", "torch", "jax"), cases)
+# ---------------------------------------------------------------- with bias and ReLU
+def fused_calls(a: Array, b: Array, bias: Array) -> dict[str, Callable[[], Call]]:
+    """Return what makes each library's call."""
+    makers = (minigrad_fused, numpy_fused, torch_fused, jax_fused)
+    return {f.__name__.partition("_")[0]: partial(f, a, b, bias) for f in makers}
+
+
+def minigrad_fused(a: Array, b: Array, bias: Array) -> Call:
+    """Return minigrad's kernels."""
+    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
+
+    def call() -> Array:
+        launch("gemm_bias", a, b, bias, c)
+        launch("relu", c, c)
+        return c
+
+    return call
+
+
+def numpy_fused(a: Array, b: Array, bias: Array) -> Call:
+    """Return NumPy's BLAS, then a pass for the bias and one for ReLU."""
+    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
+
+    def call() -> Array:
+        np.matmul(a, b, out=c)
+        np.add(c, bias, out=c)
+        return np.maximum(c, 0, out=c)
+
+    return call
+
+
+def torch_fused(a: Array, b: Array, bias: Array) -> Call:
+    """Return PyTorch's linear layer, whose BLAS adds the bias, then a pass for ReLU."""
+    import torch
+
+    left, right, row = torch.from_numpy(a), torch.from_numpy(b), torch.from_numpy(bias)
+    c = torch.empty((a.shape[0], b.shape[1]), dtype=left.dtype)
+    return lambda: torch.addmm(row, left, right, out=c).relu_()
+
+
+def jax_fused(a: Array, b: Array, bias: Array) -> Call:
+    """Return one compiled program."""
+    import jax
+    import jax.numpy as jnp
+
+    def layer(a: Any, b: Any, bias: Any) -> Any:
+        return jax.nn.relu(jnp.matmul(a, b, precision="highest") + bias)
+
+    program = jax.jit(layer)
+    left, right, row = jnp.asarray(a), jnp.asarray(b), jnp.asarray(bias)
+    return lambda: program(left, right, row).block_until_ready()
+
+
+BENCHMARK = Benchmark(
+    "gemm",
+    "Matrix products",
+    ("numpy", "torch", "jax"),
+    cases,
+    options=("dtype",),
+    rounds=5,
+    limited=True,
+)

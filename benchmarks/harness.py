@@ -14,8 +14,8 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ OURS = "minigrad"
 PEERS = ("numpy", "torch", "jax")
 SAMPLE = 200e-6  # seconds: calls shorter than this are timed several at once
 MIN_CALLS = 3  # in a block, however long a call takes
+HOPELESS = 1.5  # a thread count this much slower than another in the first round is left out
 
 
 class Disagreement(Exception):
@@ -39,18 +40,28 @@ class Candidate:
 
     make: returns the call to time; it is called before every block, so that each block starts from
         the same state, and sets the library's thread count where that can be set.
-    threads: what `make` sets it to; None is the library's own default.
+    threads: what `make` sets it to; None is the library's own default.  ulp: the largest error of
+        its results beside float64 in units of the last place, where that was measured.
     """
 
     library: str
     make: Callable[[], Callable[[], Any]]
     variant: str = ""
     threads: int | None = None
+    ulp: float | None = None
 
     @property
     def name(self) -> str:
         """The library and its variant; candidates that differ in threads alone have one name."""
         return f"{self.library} {self.variant}".strip()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a call that measures itself, in a process of its own, returns."""
+
+    seconds: float
+    megabytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,9 @@ class Case:
     """One row of a benchmark's table.
 
     label: what is computed, e.g. its sizes.  parts: how many things one call does, where the time
-    is that of one of them.  gflop: floating-point operations of a call, if they are of interest.
+    is that of one of them.  gflop, gbyte: what a call computes and moves, if they are of interest.
+    floor: seconds that a call takes at least on this machine.  group: cases that are summarised
+    together.  amount: how much there is of what grows from case to case of a group.
     once: each block is one call without warm-up, for what is only slow the first time.
     """
 
@@ -79,6 +92,10 @@ class Case:
     candidates: Sequence[Candidate]
     parts: int = 1
     gflop: float | None = None
+    gbyte: float | None = None
+    floor: float | None = None
+    group: str = ""
+    amount: float | None = None
     once: bool = False
 
 
@@ -86,14 +103,19 @@ class Case:
 class Benchmark:
     """A named benchmark.
 
-    cases: (peers, quick) -> cases, each validated before it is yielded to be timed.
+    cases: (peers, quick, **options) -> cases, each validated before it is yielded to be timed.
+    options: those of the command line that `cases` takes.  rounds: if nobody says otherwise.
+    limited: whether its cases have a floor, so that the machine's limits belong to the results.
     """
 
     name: str
     title: str
     peers: tuple[str, ...]
-    cases: Callable[[Sequence[str], bool], Iterator[Case]]
+    cases: Callable[..., Iterator[Case]]
     unit: str = "us"
+    options: tuple[str, ...] = ()
+    rounds: int = 7
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,17 +130,28 @@ class Timing:
     low: float
     quartiles: tuple[float, float]
     gflops: float | None = None
+    gbps: float | None = None
+    share: float | None = None  # of the machine's limit
+    ulp: float | None = None
+    megabytes: float | None = None
+    amount: float | None = None
+    group: str = ""
     blocks: tuple[float, ...] = field(default=(), repr=False)
 
 
 # ---------------------------------------------------------------- timing
 def run_block(call: Callable[[], Any], pace: Pace) -> list[float]:
-    """Return the seconds a call of each sample of one block; short calls share a sample."""
-    for _ in range(pace.warmups):
+    """Return the seconds a call of each sample of one block; short calls share a sample.
+
+    A call longer than the block warms up once.
+    """
+    once = 0.0
+    for _ in range(pace.warmups + 1):
+        if pace.warmups and once > pace.block:
+            break
+        start = time.perf_counter()
         call()
-    start = time.perf_counter()
-    call()
-    once = time.perf_counter() - start
+        once = time.perf_counter() - start
     together = max(1, int(SAMPLE / max(once, 1e-9)))
     samples: list[float] = []
     end = time.perf_counter() + pace.block
@@ -130,43 +163,61 @@ def run_block(call: Callable[[], Any], pace: Pace) -> list[float]:
     return samples
 
 
-def run_once(call: Callable[[], Any]) -> list[float]:
-    """Return the seconds of one call, its first; one that measures itself returns them."""
+def run_once(call: Callable[[], Any]) -> Measured:
+    """Return the seconds of one call, its first, or what one that measures itself returns."""
     start = time.perf_counter()
     measured = call()
     elapsed = time.perf_counter() - start
-    return [measured if isinstance(measured, float) else elapsed]
+    if isinstance(measured, Measured):
+        return measured
+    return Measured(measured if isinstance(measured, float) else elapsed)
 
 
 def time_case(case: Case, pace: Pace) -> list[Timing]:
     """Time all candidates of a case in turns; of each name, keep the best thread count."""
-    blocks: list[list[float]] = [[] for _ in case.candidates]
-    lows = [math.inf] * len(case.candidates)
-    for _ in range(pace.rounds):
-        for i, candidate in enumerate(case.candidates):
+    blocks: dict[Candidate, list[float]] = {candidate: [] for candidate in case.candidates}
+    lows = dict.fromkeys(blocks, math.inf)
+    megabytes: dict[Candidate, float | None] = {}
+    for turn in range(pace.rounds):
+        for candidate in hopeful(blocks) if turn == 1 else list(blocks):
             call = candidate.make()
             gc.collect()
-            samples = run_once(call) if case.once else run_block(call, pace)
-            blocks[i].append(statistics.median(samples) / case.parts)
-            lows[i] = min(lows[i], min(samples) / case.parts)
+            if case.once:
+                measured = run_once(call)
+                samples = [measured.seconds]
+                megabytes[candidate] = measured.megabytes
+            else:
+                samples = run_block(call, pace)
+            blocks[candidate].append(statistics.median(samples) / case.parts)
+            lows[candidate] = min(lows[candidate], min(samples) / case.parts)
             del call
             time.sleep(pace.pause)
-    timings = [
-        summary(case, candidate, times, low)
-        for candidate, times, low in zip(case.candidates, blocks, lows, strict=True)
-    ]
     best: dict[str, Timing] = {}
-    for timing in timings:
+    for candidate, times in blocks.items():
+        timing = summary(case, candidate, times, lows[candidate])
+        timing = replace(timing, megabytes=megabytes.get(candidate))
         held = best.get(timing.candidate)
         if held is None or timing.median < held.median:
             best[timing.candidate] = timing
     return list(best.values())
 
 
+def hopeful(blocks: dict[Candidate, list[float]]) -> list[Candidate]:
+    """Drop the thread counts that the first round shows to be far from their name's best."""
+    least: dict[str, float] = {}
+    for candidate, times in blocks.items():
+        least[candidate.name] = min(times[0], least.get(candidate.name, math.inf))
+    for candidate, times in list(blocks.items()):
+        if times[0] > HOPELESS * least[candidate.name]:
+            del blocks[candidate]
+    return list(blocks)
+
+
 def summary(case: Case, candidate: Candidate, blocks: list[float], low: float) -> Timing:
-    """Return the median, the least and the quartiles of a candidate's blocks."""
+    """Return the median, the least and the quartiles of a candidate's blocks, and its rates."""
     median = statistics.median(blocks)
     first, third = np.percentile(blocks, [25, 75])
+    call = median * case.parts
     return Timing(
         case=case.label,
         candidate=candidate.name,
@@ -175,17 +226,14 @@ def summary(case: Case, candidate: Candidate, blocks: list[float], low: float) -
         median=median,
         low=low,
         quartiles=(float(first), float(third)),
-        gflops=None if case.gflop is None else case.gflop / (median * case.parts),
+        gflops=None if case.gflop is None else case.gflop / call,
+        gbps=None if case.gbyte is None else case.gbyte / call,
+        share=None if case.floor is None else case.floor / call,
+        ulp=candidate.ulp,
+        amount=case.amount,
+        group=case.group,
         blocks=tuple(blocks),
     )
-
-
-def ratio(timing: Timing, timings: Iterable[Timing]) -> float | None:
-    """Return minigrad's time over the candidate's, below 1 where minigrad is faster."""
-    if timing.library == OURS:
-        return None
-    ours = [t.median for t in timings if t.case == timing.case and t.library == OURS]
-    return min(ours) / timing.median if ours else None
 
 
 # ---------------------------------------------------------------- peers and validation

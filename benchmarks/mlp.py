@@ -1,7 +1,7 @@
 """The benchmark's model in float64 NumPy: what one training step must compute, in plain sight.
 
-Three blocks of Linear, BatchNorm, ReLU, a linear head, cross-entropy, AdamW; without dropout, whose
-masks no two libraries share.
+Blocks of Linear, BatchNorm, ReLU, a linear head, cross-entropy, AdamW; without dropout, whose masks
+no two libraries share.
 """
 
 from __future__ import annotations
@@ -35,17 +35,22 @@ class Problem:
     parameters: Parameters
 
 
-def problem(batch: int, n_in: int, hidden: int, classes: int) -> Problem:
+def blocks(parameters: Parameters) -> int:
+    """Return the number of blocks: four parameters each, two of the head."""
+    return (len(parameters) - 2) // 4
+
+
+def problem(batch: int, n_in: int, hidden: int, classes: int, depth: int = BLOCKS) -> Problem:
     """Draw one batch and PyTorch's initial distribution."""
     rng = np.random.default_rng(0)
-    sizes = [n_in, *[hidden] * BLOCKS, classes]
+    sizes = [n_in, *[hidden] * depth, classes]
     parameters: Parameters = {}
     for i, (wide, out) in enumerate(pairwise(sizes)):
         bound = wide**-0.5
         weight, bias = rng.uniform(-bound, bound, (out, wide)), rng.uniform(-bound, bound, out)
         parameters[f"{4 * i}.weight"] = weight.astype(np.float32)
         parameters[f"{4 * i}.bias"] = bias.astype(np.float32)
-        if i < BLOCKS:
+        if i < depth:
             parameters[f"{4 * i + 1}.weight"] = np.ones(out, np.float32)
             parameters[f"{4 * i + 1}.bias"] = np.zeros(out, np.float32)
     x = rng.standard_normal((batch, n_in), np.float32)
@@ -72,15 +77,15 @@ def exact_losses(given: Problem, steps: int) -> list[float]:
 
 def loss_and_gradients(p: Parameters, x: Array, target: Array) -> tuple[float, Parameters]:
     """Return the mean cross-entropy and its gradient for every parameter."""
-    h, saved = x, []
-    for i in range(BLOCKS):
+    h, saved, depth = x, [], blocks(p)
+    for i in range(depth):
         z = h @ p[f"{4 * i}.weight"].T + p[f"{4 * i}.bias"]
         rstd = 1 / np.sqrt(z.var(axis=0) + NORM_EPS)
         normal = (z - z.mean(axis=0)) * rstd
         before = h
         h = np.maximum(normal * p[f"{4 * i + 1}.weight"] + p[f"{4 * i + 1}.bias"], 0)
         saved.append((before, rstd, normal, h))
-    logits = h @ p[f"{4 * BLOCKS}.weight"].T + p[f"{4 * BLOCKS}.bias"]
+    logits = h @ p[f"{4 * depth}.weight"].T + p[f"{4 * depth}.bias"]
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     rows = np.arange(len(target))
@@ -89,9 +94,9 @@ def loss_and_gradients(p: Parameters, x: Array, target: Array) -> tuple[float, P
     g = np.exp(log_p)
     g[rows, target] -= 1
     g /= len(target)
-    gradients = {f"{4 * BLOCKS}.weight": g.T @ h, f"{4 * BLOCKS}.bias": g.sum(axis=0)}
-    g = g @ p[f"{4 * BLOCKS}.weight"]
-    for i in reversed(range(BLOCKS)):
+    gradients = {f"{4 * depth}.weight": g.T @ h, f"{4 * depth}.bias": g.sum(axis=0)}
+    g = g @ p[f"{4 * depth}.weight"]
+    for i in reversed(range(depth)):
         before, rstd, normal, h = saved[i]
         g = g * (h > 0)
         gradients[f"{4 * i + 1}.weight"] = (g * normal).sum(axis=0)

@@ -13,9 +13,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import OURS, Benchmark, Pace, Timing, cores, ratio
+from benchmarks.figures import as_summary, figure, growth, ratio, speedups
+from benchmarks.harness import OURS, Benchmark, Pace, Timing, cores
 
 SCALE = {"us": 1e6, "ms": 1e3, "s": 1.0}
+RATES = {  # what a Timing may have beside its times, and its column's header
+    "gflops": "GFLOP/s",
+    "gbps": "GB/s",
+    "share": "of limit",
+    "ulp": "max ulp",
+    "megabytes": "MB",
+    "amount": "n",
+}
 LIBRARIES = ("minigrad", "numpy", "numba", "torch", "jax")
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -47,6 +56,7 @@ def as_json(
     pace: Pace,
     command: str,
     missing: Sequence[str],
+    limits: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return all that was measured, and on what, as plain data; times in the benchmark's unit."""
     scale = SCALE[benchmark.unit]
@@ -55,6 +65,7 @@ def as_json(
         peer = ratio(t, timings)
         rows.append(
             {
+                **({"group": t.group} if t.group else {}),
                 "case": t.case,
                 "candidate": t.candidate,
                 "threads": t.threads,
@@ -62,7 +73,7 @@ def as_json(
                 "min": figure(t.low * scale),
                 "quartiles": [figure(q * scale) for q in t.quartiles],
                 "blocks": [figure(b * scale) for b in t.blocks],
-                **({} if t.gflops is None else {"gflops": figure(t.gflops)}),
+                **{name: figure(x) for name in RATES if (x := getattr(t, name)) is not None},
                 **({} if peer is None else {"minigrad_over_this": figure(peer)}),
             }
         )
@@ -77,13 +88,14 @@ def as_json(
         "not_installed": list(missing),
         "rounds": pace.rounds,
         "unit": benchmark.unit,
+        **({} if limits is None else {"limits": limits}),
+        "summary": [
+            {"group": group, **as_summary(peer, ratios)}
+            for group, peer, ratios in speedups(timings)
+        ],
+        **({"growth": grown} if (grown := list(growth(timings))) else {}),
         "rows": rows,
     }
-
-
-def figure(x: float) -> float:
-    """Round to four digits."""
-    return float(f"{x:.4g}")
 
 
 def print_table(
@@ -92,10 +104,11 @@ def print_table(
     """Print one line a candidate: its time, its spread, and minigrad's time over its own."""
     unit, scale = benchmark.unit, SCALE[benchmark.unit]
     table = Table(title=benchmark.title, title_justify="left", header_style="bold")
-    table.add_column("case")
+    table.add_column("case", no_wrap=True)
     table.add_column("candidate")
-    gflops = any(t.gflops is not None for t in timings)
-    headers = ("threads", f"median {unit}", "quartiles", "min", *(["GFLOP/s"] if gflops else []))
+    rates = [name for name in RATES if any(getattr(t, name) is not None for t in timings)]
+    spread = ("quartiles", "min") if len(rates) < 3 else ()  # JSON has it in any case
+    headers = ("threads", f"median {unit}", *spread, *(RATES[name] for name in rates))
     for header in (*headers, "minigrad / this"):
         table.add_column(header, justify="right")
     before = ""
@@ -103,20 +116,30 @@ def print_table(
         if before and t.case != before:
             table.add_section()
         peer = ratio(t, timings)
-        first, third = t.quartiles
+        quartiles = " - ".join(digits(q * scale) for q in t.quartiles)
         table.add_row(
             t.case if t.case != before else "",
             t.candidate,
             "" if t.threads is None else str(t.threads),
             digits(t.median * scale),
-            f"{digits(first * scale)} - {digits(third * scale)}",
-            digits(t.low * scale),
-            *([digits(t.gflops or 0)] if gflops else []),
+            *(quartiles, digits(t.low * scale))[: len(spread)],
+            *(optional(getattr(t, name)) for name in rates),
             "" if peer is None else f"{peer:.2f}",
             style="bold" if t.library == OURS else "",
         )
         before = t.case
     console.print(table)
+    for group, peer, ratios in speedups(timings):
+        of = as_summary(peer, ratios)
+        console.print(
+            f"{f'{group}: ' if group else ''}{of['times_faster']} times as fast as {peer}"
+            f" (geometric mean of {of['cases']}), {of['least']} at least ({of['at']})",
+            highlight=False,
+        )
+    for of in growth(timings):
+        error = "" if of["standard_error"] is None else f" +- {of['standard_error']}"
+        line = f"{of['candidate']}: {of['quantity']} grows with {of['group']} to the power"
+        console.print(f"{line} {of['exponent']}{error}", highlight=False)
     if missing:
         console.print(f"Not installed and left out: {', '.join(missing)}")
 
@@ -126,10 +149,19 @@ def digits(x: float) -> str:
     return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
+def optional(x: float | None) -> str:
+    """Return three digits, or nothing."""
+    return "" if x is None else digits(x)
+
+
 def write_json(result: dict[str, Any], path: Path) -> None:
     """Write the result, one row a line, so that two runs can be compared with diff."""
-    rows = result["rows"]
-    head = json.dumps({**result, "rows": []}, indent=1).rstrip("}\n").rstrip().removesuffix("[]")
-    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    lines = []
+    for key, value in result.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = ",\n  ".join(json.dumps(row) for row in value)
+            text = f"[\n  {rows}\n ]"
+        lines.append(f" {json.dumps(key)}: {text}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{head}[\n  {lines}\n ]\n}}\n")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -12,7 +12,15 @@ from typing import Any
 
 import minigrad as mg
 from benchmarks.harness import Benchmark, Candidate, Case, agree, ours, with_torch
-from benchmarks.mlp import BLOCKS, DROPOUT, LR, WEIGHT_DECAY, Problem, exact_losses, problem
+from benchmarks.mlp import (
+    DROPOUT,
+    LR,
+    WEIGHT_DECAY,
+    Problem,
+    blocks,
+    exact_losses,
+    problem,
+)
 from benchmarks.train_step_jax import jax_step
 
 SIZES = ((64, 30, 64, 2), (128, 64, 256, 10), (256, 784, 512, 10), (1024, 784, 1024, 10))
@@ -24,10 +32,11 @@ def eager_step(framework: Any, given: Problem, dropout: float, **adamw: Any) -> 
     """Return a training step of `framework`, minigrad or torch: the same lines make both."""
     nn = framework.nn
     layers: list[Any] = []
-    for i in range(BLOCKS):
+    depth = blocks(given.parameters)
+    for i in range(depth):
         hidden, wide = given.parameters[f"{4 * i}.weight"].shape
         layers += [nn.Linear(wide, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout)]
-    classes, hidden = given.parameters[f"{4 * BLOCKS}.weight"].shape
+    classes, hidden = given.parameters[f"{4 * depth}.weight"].shape
     model = nn.Sequential(*layers, nn.Linear(hidden, classes))
     initial = {name: framework.from_numpy(value) for name, value in given.parameters.items()}
     model.load_state_dict({**model.state_dict(), **initial})

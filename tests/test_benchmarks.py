@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +15,15 @@ import pytest
 import minigrad as mg
 from benchmarks import harness, train_step
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.harness import Candidate, Case, Disagreement, Pace, agree, ratio, time_case
+from benchmarks.figures import as_summary, power_law, ratio, speedups
+from benchmarks.harness import Candidate, Case, Disagreement, Pace, Timing, agree, time_case
+from benchmarks.kernels import worst_ulp
+from benchmarks.launches import cost, references
+from benchmarks.machine import LINES, Limits, aligned, copy_kernel, limits
 from benchmarks.mlp import exact_losses, loss_and_gradients, problem
+from minigrad.backend import door, launch
 
+HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 PACE = Pace(rounds=3, block=0.0, warmups=0, pause=0.0)
 
 
@@ -36,7 +44,8 @@ def test_a_quick_run_validates_times_and_writes(name: str, tmp_path: Path, capsy
     assert main([name, "--vs", "--quick", "--rounds", "1", "--out", str(path)]) == 0
     result = json.loads(path.read_text())
     assert result["benchmark"] == name
-    assert {row["candidate"].split()[0] for row in result["rows"]} == {"minigrad"}
+    libraries = {row["candidate"].split()[0] for row in result["rows"]}
+    assert libraries == {"bare" if name == "machine" else "minigrad"}
     assert all(0 < row["min"] <= row["median"] for row in result["rows"])
     assert {"python", "numpy", "numba"} <= result["versions"].keys()
     text = path.read_text()
@@ -70,6 +79,35 @@ def test_out_takes_one_benchmark(tmp_path: Path, capsys) -> None:
     assert "--out takes one file, so name one benchmark" in capsys.readouterr().err
 
 
+def test_an_option_is_for_the_benchmarks_that_take_it(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["eager", "--sizes", "64x64"])
+    assert "eager has no option --sizes; it has none" in capsys.readouterr().err
+
+
+def test_a_part_is_timed_alone_and_is_no_result(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("benchmarks.__main__.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.kernels.limits", lambda quick: limits(quick=True))
+    assert main(["kernels", "--vs", "--only", "relu", "--sizes", "64x64", "--rounds", "1"]) == 0
+    assert "relu, 64x64" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_makes_a_page_of_all_results(tmp_path: Path) -> None:
+    quick = ["--vs", "numpy", "--quick", "--rounds", "1", "--out"]
+    for name in ("kernels", "machine", "growth"):
+        assert main([name, *quick, str(tmp_path / f"{name}.json")]) == 0
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "README.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| softmax, 8x6 |"))
+    assert re.fullmatch(r"\| softmax, 8x6 \| \S+ \| \S+ \(\S+\) \| \d+% \| \S+ / \S+ \|", row)
+    assert "times as fast as numpy (geometric mean of" in page
+    assert "python -m benchmarks growth" in page
+    drawn = {path.stem for path in tmp_path.glob("*.svg")}
+    assert drawn == ({"bandwidth", "growth", "roofline", "speedup"} if HAS_PLOT else set())
+    assert all(path.stat().st_size < 100_000 for path in tmp_path.glob("*.svg"))
+
+
 # ---------------------------------------------------------------- the harness
 def test_candidates_take_turns_and_start_anew_before_every_block() -> None:
     made: list[str] = []
@@ -101,6 +139,95 @@ def test_times_are_of_one_part_and_ratios_minigrads_over_the_peers() -> None:
     assert peer.candidate == "torch fused"
     assert ratio(mine, timings) is None
     assert ratio(peer, timings) == pytest.approx(mine.median / peer.median)
+
+
+def test_a_thread_count_far_behind_in_the_first_round_is_left_out() -> None:
+    made: list[int] = []
+
+    def maker(threads: int, seconds: float) -> Candidate:
+        def make() -> Callable[[], None]:
+            made.append(threads)
+            return lambda: time.sleep(seconds)
+
+        return Candidate("a", make, threads=threads)
+
+    (timing,) = time_case(Case("x", [maker(1, 0.02), maker(2, 0.002), maker(3, 0.0021)]), PACE)
+    assert made == [1, 2, 3, *[2, 3] * (PACE.rounds - 1)]
+    assert timing.threads in (2, 3)
+
+
+def test_speedups_are_the_peers_times_over_minigrads() -> None:
+    def timing(case: str, library: str, seconds: float, variant: str = "") -> Timing:
+        name = f"{library} {variant}".strip()
+        return Timing(case, name, library, None, seconds, seconds, (seconds, seconds), group="g")
+
+    timings = [timing("x", "minigrad", 1.0), timing("y", "minigrad", 2.0)]
+    timings += [timing("x", "torch", 3.0), timing("x", "torch", 2.0, "fused")]
+    timings += [timing("y", "torch", 4.0), timing("x", "numpy", 0.5)]
+    found = {peer: ratios for group, peer, ratios in speedups(timings)}
+    assert found["torch"] == {"x": 2.0, "y": 2.0}
+    assert found["numpy"] == {"x": 0.5}
+    assert found["best of all"] == {"x": 0.5, "y": 2.0}
+    of = as_summary("best of all", found["best of all"])
+    assert (of["times_faster"], of["least"], of["at"]) == (1.0, 0.5, "x")
+
+
+def test_power_law_gives_the_slope_and_its_standard_error(rng: np.random.Generator) -> None:
+    n = np.geomspace(1, 1000, 40)
+    noise = rng.normal(0, 0.1, 40)
+    exponent, error = power_law(n, 5 * n**1.5 * np.exp(noise))
+    logs = np.log(n)
+    assert error == pytest.approx(0.1 / np.sqrt(((logs - logs.mean()) ** 2).sum()), rel=0.3)
+    assert abs(exponent - 1.5) < 4 * error
+    assert power_law([1, 10], [1, 100]) == (pytest.approx(2.0), None)
+
+
+# ---------------------------------------------------------------- costs, limits, errors
+def test_cost_counts_what_is_launched_with_write_allocate_and_without_repeats() -> None:
+    x, y = np.ones((3, 4), np.float32), np.empty((3, 4), np.float32)
+    row = np.broadcast_to(np.ones(4, np.float32), (3, 4))
+    before = door.kernels["add"]
+    flops, traffic = cost(lambda: (launch("add", x, row, y), launch("add", x, y, y)))
+    assert flops == 24
+    # x and four numbers read, y written and allocated; then x and y read, y written.
+    assert traffic == (48 + 16 + 2 * 48) + 3 * 48
+    assert door.kernels["add"] is before  # the door is as it was
+
+
+def test_references_compute_in_place_of_the_kernels() -> None:
+    x = mg.from_numpy(np.linspace(-3, 3, 7))
+    with references():
+        exact = x.tanh().numpy()
+    assert exact.tolist() == np.tanh(x.numpy()).tolist()
+
+
+def test_the_roofline_is_the_slower_of_arithmetic_and_traffic() -> None:
+    found = Limits({"float32": 100.0}, ((1e3, 50.0), (1e9, 10.0)))
+    assert found.bandwidth(1.0) == 50.0
+    assert found.bandwidth(1e6) == pytest.approx(30.0)
+    assert found.bandwidth(1e12) == 10.0
+    assert found.floor(1e9, 1e9) == pytest.approx(0.1)
+    assert found.floor(1e12, 1e9) == pytest.approx(10.0)
+
+
+def test_worst_ulp_counts_units_of_the_number_or_of_the_arrays_size() -> None:
+    one = np.float32(1.0)
+    assert worst_ulp([np.array([np.nextafter(one, np.float32(2))])], [np.ones(1)]) == 1.0
+    exact = np.array([1.0, 0.0])
+    got = np.array([1.0, 2.0**-24])  # beside a root mean square of 0.707, whose ulp is 2^-24
+    assert worst_ulp([got], [exact]) == 1.0
+
+
+def test_the_copy_is_whole_for_any_size() -> None:
+    x = aligned(1_000_000)
+    x[:] = np.arange(x.size) % 251
+    for size in (x.size, 8192, 70_000):
+        for threads in (1, 2, 3):
+            y = aligned(x.size)
+            y[:] = 255
+            copy_kernel(x, y, size, 1, threads)
+            whole = size // LINES * LINES
+            assert (y[:whole] == x[:whole]).all() and (y[whole:] == 255).all()
 
 
 def test_a_case_that_counts_the_first_call_alone_calls_once_a_block() -> None:
