@@ -1,15 +1,17 @@
-"""Cross-entropy from logits, one loss a row, not reduced.
+"""Cross-entropy from logits: a loss a row, their mean or sum, and the gradient of that in one pass.
 
 With log p = log_softmax(x), smoothing e and class weights w (1 where there are none), for target t:
 
     loss = (1 - e) * w[t] * -log p[t] + e / C * sum_c w[c] * -log p[c]
     dx = scale * ((1 - e) * w[t] * (p - onehot(t)) + e / C * (p * sum w - w))
 
-and both are 0 where t == ignore_index.  Backward makes p again from the row's logsumexp: no (N, C)
-array is kept.  `logsum` should be float64: rounded to float32, one of 1e4 costs 5e-4 of p.
+and both are 0 where t == ignore_index.  total = sum loss / divisor, divisor = sum w[t] over the
+rows that count for a mean, else 1; the forward kernel writes the dx of that total too, scale =
+1 / divisor, unless dx has no rows.  Backward makes p again from the row's logsumexp.  `logsum`
+should be float64: rounded to float32, one of 1e4 costs 5e-4 of p.
 
 Shapes: x, dx: (N, C) C-contiguous logits; target: (N,) int64 in [0, C) or ignore_index; weight:
-(C,) or (0,) for none; loss, scale, logsum: (N,).
+(C,) or (0,) for none; loss, scale, logsum: (N,); total, divisor: (1,).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from numba import prange
 
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.softmax import PARALLEL_EXP, shifted, sum_exp
+from minigrad_kernels.softmax import PARALLEL_EXP, exp_row, shifted, sum_exp
 
 Array = np.ndarray[Any, Any]
 
@@ -40,20 +42,33 @@ def cross_entropy_forward_reference(
     weight: Array,
     ignore_index: int,
     label_smoothing: float,
+    mean: bool,
     loss: Array,
     logsum: Array,
+    total: Array,
+    divisor: Array,
+    dx: Array,
 ) -> None:
     kept, index, weights = chosen(target, weight, ignore_index, x.shape[1])
-    centred, total, top = shifted(x)
-    logsum[...] = (top + np.log(total))[:, 0]
-    if x.size == 0:
-        return
-    nll = np.log(total) - centred
-    picked = np.take_along_axis(nll, index[:, None], axis=1)[:, 0] * weights[index]
-    loss[...] = (1 - label_smoothing) * picked
-    if label_smoothing:
-        loss += label_smoothing / x.shape[1] * (nll * weights).sum(axis=1)
-    loss[~kept] = 0
+    centred, sums, top = shifted(x)
+    logsum[...] = (top + np.log(sums))[:, 0]
+    rows = np.zeros(len(x))
+    divisor[...] = weights[index][kept].sum() if mean else 1
+    if x.size:
+        nll = np.log(sums) - centred
+        rows = np.take_along_axis(nll, index[:, None], axis=1)[:, 0] * weights[index]
+        if label_smoothing:
+            rows *= 1 - label_smoothing
+            rows += label_smoothing / x.shape[1] * (nll * weights).sum(axis=1)
+        rows[~kept] = 0
+    loss[...] = rows
+    with np.errstate(all="ignore"):
+        total[...] = rows.sum() / divisor.astype(np.float64)
+        scale = np.full(len(x), 1 / divisor.astype(np.float64))
+    if len(dx):
+        cross_entropy_backward_reference(
+            scale, x, target, weight, ignore_index, label_smoothing, logsum, dx
+        )
 
 
 def cross_entropy_backward_reference(
@@ -73,7 +88,8 @@ def cross_entropy_backward_reference(
     onehot = np.arange(x.shape[1]) == index[:, None]
     g = (1 - label_smoothing) * weights[index][:, None] * (p - onehot)
     g += label_smoothing / x.shape[1] * (p * weights.sum() - weights)
-    dx[...] = g * scale.astype(np.float64)[:, None]
+    with np.errstate(invalid="ignore"):
+        dx[...] = g * scale.astype(np.float64)[:, None]
     dx[~kept] = 0
 
 
@@ -91,71 +107,109 @@ def smooth_loss(x, top, log_total, weight):
     return total
 
 
+@jit(fastmath={"contract"})
+def gradient_row(scale, inverse, t, weight, smooth, weights, out):
+    """Turn p / inverse into dx, in place; weights: the sum of the class weights."""
+    kind = out.dtype.type
+    p = out[t] * inverse
+    picked = kind(1 - smooth) * (weight[t] if weight.size else kind(1))
+    each = kind(smooth / out.size)
+    factor = scale * (picked + each * kind(weights)) * inverse
+    part = scale * each
+    if smooth > 0 and weight.size:
+        for c in range(out.size):
+            out[c] = factor * out[c] - part * weight[c]
+    else:
+        for c in range(out.size):
+            out[c] = factor * out[c] - part
+    # At the target p - 1 comes before the scaling: near p = 1 a difference of products cancels.
+    rest = each * (p * kind(weights) - (weight[t] if weight.size else kind(1)))
+    out[t] = scale * (picked * (p - kind(1)) + rest)
+
+
 @jit()
-def forward_row(x, target, weight, ignore_index, label_smoothing, loss, logsum, i):
-    row = x[i]
-    top = largest(row)
-    log_total = np.log(sum_exp(row, top))
-    logsum[i] = np.float64(top) + np.float64(log_total)
-    t = target[i]
+def forward_row(x, t, weight, ignore_index, smooth, weights, scale, out):
+    """Return the loss of a row and its logsumexp; write its gradient unless `out` is empty."""
+    kind = x.dtype.type
+    top = largest(x)
+    total = exp_row(x, top, out) if out.size else sum_exp(x, top)
+    log_total = np.log(total)
+    logsum = np.float64(top) + np.float64(log_total)
     if t == ignore_index:
-        loss[i] = 0
-        return
-    hard = log_total - (row[t] - top)
+        out[:] = 0
+        return kind(0), logsum
+    loss = log_total - (x[t] - top)
     if weight.size:
-        hard *= weight[t]
-    if label_smoothing > 0:
-        soft = smooth_loss(row, top, log_total, weight)
-        hard = x.dtype.type(1 - label_smoothing) * hard
-        hard += x.dtype.type(label_smoothing / row.size) * soft
-    loss[i] = hard
+        loss *= weight[t]
+    if smooth > 0:
+        loss = kind(1 - smooth) * loss
+        loss += kind(smooth / x.size) * smooth_loss(x, top, log_total, weight)
+    if out.size:
+        gradient_row(scale, kind(1) / total, t, weight, smooth, weights, out)
+    return loss, logsum
 
 
 @jit(fastmath={"contract"})
-def backward_row(scale, x, target, weight, ignore_index, smooth, total, logsum, dx, i):
-    row = x[i]
-    out = dx[i]
-    t = target[i]
+def backward_row(scale, x, t, weight, ignore_index, smooth, weights, logsum, out):
     if t == ignore_index:
         out[:] = 0
         return
     kind = x.dtype.type
-    # logsum in two parts: row - high is exact where it matters, low is what float32 cannot hold.
-    high = kind(logsum[i])
-    low = kind(logsum[i] - np.float64(high))
-    picked = weight[t] if weight.size else kind(1)
-    picked *= kind(1 - smooth)
-    each = kind(smooth / row.size)
-    factor = scale[i] * (picked + each * kind(total))
-    if smooth > 0 and weight.size:
-        part = scale[i] * each
-        for c in range(row.size):
-            out[c] = factor * exponential((row[c] - high) - low) - part * weight[c]
-    else:
-        part = scale[i] * each
-        for c in range(row.size):
-            out[c] = factor * exponential((row[c] - high) - low) - part
-    # At the target p - 1 comes before the scaling: near p = 1 a difference of products cancels.
-    p = exponential((row[t] - high) - low)
-    rest = each * (p * kind(total) - (weight[t] if weight.size else kind(1)))
-    out[t] = scale[i] * (picked * (p - kind(1)) + rest)
+    # logsum in two parts: x - high is exact where it matters, low is what float32 cannot hold.
+    high = kind(logsum)
+    low = kind(logsum - np.float64(high))
+    for c in range(x.size):
+        out[c] = exponential((x[c] - high) - low)
+    gradient_row(scale, kind(1), t, weight, smooth, weights, out)
 
 
 # ---------------------------------------------------------------- all rows
-def forward(x, target, weight, ignore_index, label_smoothing, loss, logsum):
+@jit()
+def summed_weights(weight, classes):
+    """Return the sum of the class weights, in order."""
+    if weight.size == 0:
+        return float(classes)
+    total = 0.0
+    for c in range(weight.size):
+        total += weight[c]
+    return total
+
+
+@jit()
+def weight_of_rows(target, weight, ignore_index):
+    """Return the summed weights of the targets that count, in order."""
+    total = 0.0
+    for i in range(target.size):
+        if target[i] != ignore_index:
+            total += weight[target[i]] if weight.size else 1.0
+    return total
+
+
+@jit()
+def sum_in_order(loss):
+    total = 0.0
+    for i in range(loss.size):
+        total += loss[i]
+    return total
+
+
+def forward(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx):
+    weights = summed_weights(weight, x.shape[1])
+    divisor[0] = weight_of_rows(target, weight, ignore_index) if mean else 1.0
+    scale = x.dtype.type(1) / divisor[0]
     for i in prange(len(x)):
-        forward_row(x, target, weight, ignore_index, label_smoothing, loss, logsum, i)
+        out = dx[i] if len(dx) else x[i, :0]
+        loss[i], logsum[i] = forward_row(
+            x[i], target[i], weight, ignore_index, smooth, weights, scale, out
+        )
+    total[0] = sum_in_order(loss) / divisor[0]
 
 
-def backward(scale, x, target, weight, ignore_index, label_smoothing, logsum, dx):
-    total = float(x.shape[1])
-    if weight.size:
-        total = 0.0
-        for c in range(weight.size):
-            total += weight[c]
+def backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
+    weights = summed_weights(weight, x.shape[1])
     for i in prange(len(x)):
         backward_row(
-            scale, x, target, weight, ignore_index, label_smoothing, total, logsum, dx, i
+            scale[i], x[i], target[i], weight, ignore_index, smooth, weights, logsum[i], dx[i]
         )
 
 
@@ -171,11 +225,16 @@ def cross_entropy_forward_cpu(
     weight: Array,
     ignore_index: int,
     label_smoothing: float,
+    mean: bool,
     loss: Array,
     logsum: Array,
+    total: Array,
+    divisor: Array,
+    dx: Array,
 ) -> None:
     run = forward_small if x.size < PARALLEL_EXP else forward_large
-    run(x, target, weight, ignore_index, float(label_smoothing), loss, logsum)
+    smooth = float(label_smoothing)
+    run(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx)
 
 
 def cross_entropy_backward_cpu(
@@ -193,7 +252,8 @@ def cross_entropy_backward_cpu(
 
 
 def forward_cost(x: Array, *rest: Any) -> tuple[int, int]:
-    return 20 * x.size, x.nbytes + sum(a.nbytes for a in rest if isinstance(a, np.ndarray))
+    moved = sum(a.nbytes for a in (x, *rest) if isinstance(a, np.ndarray))
+    return 20 * x.size + 4 * rest[-1].size, moved
 
 
 def backward_cost(scale: Array, x: Array, *rest: Any) -> tuple[int, int]:
@@ -206,7 +266,7 @@ KERNELS = {
         cross_entropy_forward_reference,
         cross_entropy_forward_cpu,
         forward_cost,
-        out=("loss", "logsum"),
+        out=("loss", "logsum", "total", "divisor", "dx"),
     ),
     "cross_entropy_backward": Kernel(
         cross_entropy_backward_reference, cross_entropy_backward_cpu, backward_cost, out=("dx",)

@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.ahead import read_ahead, write_ahead
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
 
 Array = np.ndarray[Any, Any]
 
 PARALLEL_EXP = 16_384  # elements from which two threads pay for their fork and join
+STEP = 512  # elements between two looks ahead
 
 
 # ---------------------------------------------------------------- references
@@ -62,6 +64,30 @@ def logsumexp_reference(x: Array, y: Array) -> None:
 
 
 # ---------------------------------------------------------------- one row
+# The next row is asked for in the pass that computes most.
+@jit(fastmath={"contract", "reassoc"})
+def exponentials(x, shift, y):
+    """Write exp(x - shift) and return the sum."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        e = exponential(x[i] - shift)
+        y[i] = e
+        total += e
+    return total
+
+
+@jit()
+def exp_row(x, shift, y):
+    """Write exp(x - shift) of a row and return the sum."""
+    total = x.dtype.type(0)
+    for start in range(0, x.size, STEP):
+        stop = min(x.size, start + STEP)
+        read_ahead(x, x.size + start, stop - start)
+        write_ahead(y, x.size + start, stop - start)
+        total += exponentials(x[start:stop], shift, y[start:stop])
+    return total
+
+
 @jit(fastmath={"contract", "reassoc"})
 def sum_exp(x, shift):
     """Return the sum of exp(x - shift) over a row."""
@@ -71,15 +97,10 @@ def sum_exp(x, shift):
     return total
 
 
-@jit(fastmath={"contract", "reassoc"})
+@jit()
 def softmax_row(x, y):
     top = largest(x)
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        e = exponential(x[i] - top)
-        y[i] = e
-        total += e
-    inverse = x.dtype.type(1) / total
+    inverse = x.dtype.type(1) / exp_row(x, top, y)
     for i in range(x.size):
         y[i] *= inverse
 
@@ -87,7 +108,7 @@ def softmax_row(x, y):
 @jit()
 def log_softmax_row(x, y):
     top = largest(x)
-    log_total = np.log(sum_exp(x, top))
+    log_total = np.log(exp_row(x, top, y))
     for i in range(x.size):
         y[i] = (x[i] - top) - log_total
 
@@ -104,21 +125,53 @@ def logsumexp_row(x):
 
 
 @jit(fastmath={"contract", "reassoc"})
+def dot(a, b):
+    total = a.dtype.type(0)
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@jit(fastmath={"reassoc"})
+def total_of(a):
+    total = a.dtype.type(0)
+    for i in range(a.size):
+        total += a[i]
+    return total
+
+
+@jit(fastmath={"contract"})
 def softmax_backward_row(dy, y, dx):
-    dot = y.dtype.type(0)
-    for i in range(y.size):
-        dot += dy[i] * y[i]
-    for i in range(y.size):
-        dx[i] = y[i] * (dy[i] - dot)
+    mean = y.dtype.type(0)
+    for start in range(0, y.size, STEP):
+        stop = min(y.size, start + STEP)
+        mean += dot(dy[start:stop], y[start:stop])
+    for start in range(0, y.size, STEP):
+        stop = min(y.size, start + STEP)
+        next_rows(dy, y, dx, start, stop - start)
+        g, part, out = dy[start:stop], y[start:stop], dx[start:stop]
+        for i in range(g.size):
+            out[i] = part[i] * (g[i] - mean)
 
 
-@jit(fastmath={"contract", "reassoc"})
+@jit(fastmath={"contract"})
 def log_softmax_backward_row(dy, y, dx):
     total = y.dtype.type(0)
-    for i in range(y.size):
-        total += dy[i]
-    for i in range(y.size):
-        dx[i] = dy[i] - exponential(y[i]) * total
+    for start in range(0, y.size, STEP):
+        total += total_of(dy[start : start + STEP])
+    for start in range(0, y.size, STEP):
+        stop = min(y.size, start + STEP)
+        next_rows(dy, y, dx, start, stop - start)
+        g, part, out = dy[start:stop], y[start:stop], dx[start:stop]
+        for i in range(g.size):
+            out[i] = g[i] - exponential(part[i]) * total
+
+
+@jit()
+def next_rows(dy, y, dx, start, count):
+    read_ahead(dy, y.size + start, count)
+    read_ahead(y, y.size + start, count)
+    write_ahead(dx, y.size + start, count)
 
 
 # ---------------------------------------------------------------- all rows

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.modes import mode
 from minigrad.ops.common import contiguous
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import Index
@@ -65,12 +66,19 @@ def cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
     rows, classes, shape = _rows("cross_entropy", input, target)
-    ignored = check_classes("cross_entropy", classes, rows.data.shape[1], ignore_index)
-    factors = absent(rows) if weight is None else weight
+    check_classes("cross_entropy", classes, rows.data.shape[1], ignore_index)
     loss = CrossEntropy.apply(
-        rows, new(classes), factors, ignore_index=ignore_index, smoothing=float(label_smoothing)
+        rows,
+        new(classes),
+        absent(rows) if weight is None else weight,
+        ignore_index=ignore_index,
+        smoothing=float(label_smoothing),
+        reduction=reduction,
+        gradient=bool(mode.recording and rows.requires_grad),
     )
-    return _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)
+    if reduction == "none" and loss.data.shape != shape:
+        return Reshape.apply(loss, shape=shape)
+    return loss
 
 
 def _against_probabilities(

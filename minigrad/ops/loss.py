@@ -21,47 +21,78 @@ class CrossEntropy(Op):
     """loss_n = (1-e) w[t] nll(t) + e/C sum_c w[c] nll(c), 0 where t is `ignore_index`; nll(c) =
     -log softmax(x_n)_c
 
-    x: (N, C), target: (N,) int64, weight: (C,) or empty -> loss: (N,)
+    x: (N, C), target: (N,) int64, weight: (C,) or empty -> loss: (N,) for reduction "none", else
+    () their sum, or for "mean" that over the summed w[t] of the rows that count.
+
+    gradient: whether a reduced loss is to be followed by backward: its dx is then written in the
+    same pass, and backward has nothing left to do where the loss is what is differentiated.
     """
 
+    dx: Array | None = None  # of the reduced loss, until backward hands it out
+
     def forward(
-        self, x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
+        self,
+        x: Array,
+        target: Array,
+        weight: Array,
+        ignore_index: int,
+        smoothing: float,
+        reduction: str = "none",
+        gradient: bool = False,
     ) -> Array:
-        rows = contiguous(x)
-        loss = empty(x.shape[0], x.dtype)
-        self.logsum = empty(x.shape[0], np.float64)  # float32 would cost 5e-4 at logits of 1e4
-        launch(
-            "cross_entropy_forward",
-            rows,
-            target,
-            weight,
-            ignore_index,
-            smoothing,
-            loss,
-            self.logsum,
-        )
-        return loss
+        if reduction == "none":
+            return self.run(x, target, weight, ignore_index, smoothing, False, False)[0]
+        mean = reduction == "mean"
+        _, total, self.dx = self.run(x, target, weight, ignore_index, smoothing, mean, gradient)
+        return total.reshape(())
+
+    def run(
+        self,
+        x: Array,
+        target: Array,
+        weight: Array,
+        ignore_index: int,
+        smoothing: float,
+        mean: bool,
+        gradient: bool,
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the losses, the reduced loss, and its gradient where that is asked for."""
+        n, dtype = x.shape[0], x.dtype
+        loss, total, divisor = empty(n, dtype), empty(1, dtype), empty(1, dtype)
+        self.logsum = logsum = empty(n, np.float64)  # float32 would cost 5e-4 at logits of 1e4
+        dx = empty(x.shape if gradient else (0, x.shape[1]), dtype)
+        out = (loss, logsum, total, divisor, dx)
+        arguments = (target, weight, ignore_index, smoothing, mean)
+        launch("cross_entropy_forward", contiguous(x), *arguments, *out)
+        return loss, total, dx if gradient else None
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, target, weight = (self.saved(i).data for i in range(3))
-        dx = empty(x.shape, x.dtype)
-        ignore, smoothing = self.meta["ignore_index"], self.meta["smoothing"]
-        scale = contiguous(g.data)
-        launch(
-            "cross_entropy_backward",
-            scale,
-            contiguous(x),
-            target,
-            weight,
-            ignore,
-            smoothing,
-            self.logsum,
-            dx,
-        )
+        options = self.meta["ignore_index"], self.meta["smoothing"]
+        reduction = self.meta.get("reduction", "none")
+        if reduction == "none":
+            dx = empty(x.shape, x.dtype)
+            scale = contiguous(g.data)
+            arguments = (scale, contiguous(x), target, weight, *options, self.logsum, dx)
+            launch("cross_entropy_backward", *arguments)
+            return Bridge.new(dx), None, None
+        dx, self.dx = self.dx, None  # handed out once: it may become a .grad, and be added to
+        if dx is None:
+            dx = self.run(x, target, weight, *options, reduction == "mean", True)[2]
+        if g.data != 1:
+            launch("mul", dx, g.data, dx)
         return Bridge.new(dx), None, None
 
     @staticmethod
-    def composite(x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> Any:
+    def composite(
+        x: Any,
+        target: Any,
+        weight: Any,
+        ignore_index: int,
+        smoothing: float,
+        reduction: str = "none",
+        gradient: bool = False,
+    ) -> Any:
         classes = x.data.shape[1]
         live = target.data != ignore_index
         safe = np.where(live, target.data, 0)
@@ -71,7 +102,11 @@ class CrossEntropy(Op):
         loss = picked * Bridge.new((1 - smoothing) * factors[safe])
         if smoothing:
             loss = loss + Sum.apply(nll * Bridge.new(factors), dim=1) * (smoothing / classes)
-        return where(Bridge.new(live), loss, 0.0)
+        loss = where(Bridge.new(live), loss, 0.0)
+        if reduction == "none":
+            return loss
+        total = Sum.apply(loss)
+        return total if reduction == "sum" else total / float(factors[safe[live]].sum())
 
 
 @op

@@ -22,14 +22,59 @@ def test_reference(rng: np.random.Generator, name: str, dtype: Any) -> None:
     check(KERNELS[name], SAMPLES[name](rng, np.dtype(dtype)), *tolerance(dtype, 4))
 
 
-def both(x: Any, target: Any, weight: Any = (), ignore: int = -100, smoothing: float = 0.0) -> Any:
-    """Return loss and dx of unit gradients."""
-    w = np.array(weight, x.dtype)
-    loss, logsum, dx = np.empty(len(x), x.dtype), np.empty(len(x)), np.empty_like(x)
+def forward(
+    x: Any, target: Any, weight: Any, ignore: int, smoothing: float, mean: bool, gradient: bool
+) -> Any:
+    """Return loss, logsum, total, divisor and dx."""
+    n, c = x.shape
+    loss, total, divisor = (np.empty(k, x.dtype) for k in (n, 1, 1))
+    dx = np.empty((n if gradient else 0, c), x.dtype)
+    out = (loss, np.empty(n), total, divisor, dx)
     with np.errstate(all="ignore"):
-        FORWARD(x, target, w, ignore, smoothing, loss, logsum)
+        FORWARD(x, target, np.array(weight, x.dtype), ignore, smoothing, mean, *out)
+    return out
+
+
+def both(x: Any, target: Any, weight: Any = (), ignore: int = -100, smoothing: float = 0.0) -> Any:
+    """Return loss and dx of unit gradients; the gradient made with the loss is the same."""
+    w = np.array(weight, x.dtype)
+    loss, logsum, *_ = forward(x, target, w, ignore, smoothing, False, False)
+    dx = np.empty_like(x)
+    with np.errstate(all="ignore"):
         BACKWARD(np.ones(len(x), x.dtype), x, target, w, ignore, smoothing, logsum, dx)
-    return loss, dx
+    again, *_, fused = forward(x, target, w, ignore, smoothing, False, True)
+    rtol, atol = tolerance(x.dtype)
+    np.testing.assert_allclose(again, loss, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(fused, dx, rtol=rtol, atol=atol)
+    return loss, fused
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_mean_divides_by_the_weights_that_count(
+    rng: np.random.Generator, dtype: Any, weighted: bool
+) -> None:
+    x = (3 * rng.normal(size=(50, 7))).astype(dtype)
+    target = rng.integers(0, 7, 50)
+    target[::4] = -100
+    weight = rng.uniform(0.5, 2, 7 if weighted else 0).astype(dtype)
+    loss, dx = both(x, target, weight)
+    _, _, total, divisor, scaled = forward(x, target, weight, -100, 0.0, True, True)
+    counted = target[target >= 0]
+    want = weight[counted].sum() if weighted else counted.size
+    rtol, atol = tolerance(dtype)
+    np.testing.assert_allclose(divisor, want, rtol=rtol)
+    np.testing.assert_allclose(total, loss.sum() / want, rtol=rtol)
+    np.testing.assert_allclose(scaled, dx / want, rtol=rtol, atol=atol)
+
+
+def test_a_mean_over_no_row_is_nan() -> None:
+    x = np.zeros((2, 3), np.float32)
+    loss, _, total, divisor, dx = forward(x, np.array([-1, -1]), (), -1, 0.0, True, True)
+    assert loss.tolist() == [0, 0]
+    assert np.isnan(total[0])
+    assert divisor[0] == 0
+    assert (dx == 0).all()
 
 
 @pytest.mark.parametrize("centre", [0.0, 1e4, -1e4])

@@ -154,7 +154,11 @@ def cross_entropy() -> Samples:
         for smoothing in (0.0, 0.2):
             meta = {"ignore_index": -100, "smoothing": smoothing}
             found.append(((normal(4, 3), target, weight), meta))
+            for reduction in ("mean", "sum"):
+                more = {"reduction": reduction, "gradient": True}
+                found.append(((normal(4, 3), target, weight), {**meta, **more}))
     found.append(((normal(3, 4).T, target, ABSENT), dict(meta)))
+    found.append(((normal(3, 4).T, target, ABSENT), {**meta, "reduction": "mean"}))
     return found
 
 

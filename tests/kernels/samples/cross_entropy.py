@@ -27,10 +27,15 @@ def cases(rng: np.random.Generator, dtype: Any) -> Arguments:
 
 
 def forward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
-    return [
-        (*case, np.full(len(case[0]), np.nan, dtype), np.full(len(case[0]), np.nan))
-        for case in cases(rng, dtype)
-    ]
+    found: Arguments = []
+    for case in cases(rng, dtype):
+        n, c = case[0].shape
+        for mean in (False, True):
+            for rows in (0, n):
+                loss, total, divisor = (np.full(k, np.nan, dtype) for k in (n, 1, 1))
+                out = (loss, np.full(n, np.nan), total, divisor, np.full((rows, c), np.nan, dtype))
+                found.append((*case, mean, *out))
+    return found
 
 
 def backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
