@@ -71,7 +71,7 @@ def run(
     console: Console,
 ) -> None:
     """Validate and time every case of one benchmark; print its table and write its JSON."""
-    pace = QUICK if arguments.quick else Pace(rounds=benchmark.rounds)
+    pace = QUICK if arguments.quick else benchmark.pace
     if arguments.rounds is not None:
         pace = replace(pace, rounds=arguments.rounds)
     asked = [peer for peer in benchmark.peers if peer in arguments.vs]

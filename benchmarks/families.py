@@ -6,7 +6,7 @@ A family's `f` takes the framework's `nn.functional` and its tensors, so that on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ Arrays = tuple[Array, ...]
 class Family:
     """One op forward and backward.
 
-    draw: (rng, *size) -> inputs that have gradients, and those that have none.  random: whether
-        `f` draws masks of its own, so that results are only alike; `jax` takes a key last.
+    draw: (rng, *size) -> inputs that have gradients, and those that have none.  saved: how many
+        arrays of the first input's size the backward pass cannot do without.  random: whether `f`
+        draws masks of its own, so that results are only alike; `jax` takes a key last.
     """
 
     name: str
@@ -36,7 +37,19 @@ class Family:
     numpy: Callable[..., tuple[Array, ...]] | None = None
     draw: Callable[..., tuple[Arrays, Arrays]] = lambda rng, n, c: ((normal(rng, n, c),), ())
     sizes: tuple[tuple[int, ...], ...] = SIZES
+    saved: int = 1
     random: bool = False
+
+    def traffic(self, learned: Sequence[Array], constant: Sequence[Array], g: Array | None) -> int:
+        """Return the bytes that must move if caches keep nothing between forward and backward.
+
+        Every input is read and the result written in one pass, then its gradient and what was saved
+        are read and the inputs' gradients written; what is written counts twice (write-allocate).
+        """
+        read = sum(a.nbytes for a in (*learned, *constant))
+        result = 0 if g is None else g.nbytes
+        backward = result + self.saved * learned[0].nbytes + 2 * sum(a.nbytes for a in learned)
+        return read + 2 * result + backward
 
 
 # ---------------------------------------------------------------- inputs
@@ -162,6 +175,7 @@ def reductions(dim: int | None) -> list[Family]:
             lambda F, x: x.sum(dim),
             lambda jax, x: x.sum(axis=dim),
             lambda g, x: (x.sum(axis=dim), spread(g, x).copy()),
+            saved=0,
         ),
         Family(
             f"mean {over}",
@@ -169,8 +183,9 @@ def reductions(dim: int | None) -> list[Family]:
             lambda jax, x: x.mean(axis=dim),
             lambda g, x: (x.mean(axis=dim), spread(g, x) / count(x)),
             draw=positive,
+            saved=0,
         ),
-        Family(f"max {over}", largest, lambda jax, x: x.max(axis=dim)),
+        Family(f"max {over}", largest, lambda jax, x: x.max(axis=dim), saved=0),
         Family(
             f"var {over}",
             lambda F, x: x.var(dim),
@@ -196,7 +211,11 @@ FAMILIES = (
         draw=normalised,
     ),
     Family(
-        "cross_entropy", lambda F, x, t: F.cross_entropy(x, t), jax_cross_entropy, draw=classified
+        "cross_entropy",
+        lambda F, x, t: F.cross_entropy(x, t),
+        jax_cross_entropy,
+        draw=classified,
+        saved=0,
     ),
     Family(
         "softmax",
@@ -205,7 +224,7 @@ FAMILIES = (
         numpy_softmax,
     ),
     Family("log_softmax", lambda F, x: F.log_softmax(x, 1), lambda jax, x: jax.nn.log_softmax(x)),
-    Family("dropout", lambda F, x: F.dropout(x, P, True), jax_dropout, random=True),
+    Family("dropout", lambda F, x: F.dropout(x, P, True), jax_dropout, saved=0, random=True),
     Family(
         "relu",
         lambda F, x: F.relu(x),
@@ -226,6 +245,7 @@ FAMILIES = (
         lambda jax, x, w: x + w,
         lambda g, x, w: (x + w, g, g.sum(axis=0)),
         draw=with_row,
+        saved=0,
     ),
     Family(
         "mul row",
@@ -247,6 +267,7 @@ FAMILIES = (
         lambda jax, x, w: x * w,
         lambda g, x, w: (x * w, g * w, g * x),
         draw=two,
+        saved=2,
     ),
     Family("exp", lambda F, x: x.exp(), lambda jax, x: jax.numpy.exp(x), numpy_exp),
     Family(
@@ -261,6 +282,7 @@ FAMILIES = (
         lambda F, x: x.t().contiguous(),
         lambda jax, x: x.T,
         lambda g, x: (np.ascontiguousarray(x.T), np.ascontiguousarray(g.T)),
+        saved=0,
     ),
     Family(
         "linear relu",

@@ -17,6 +17,7 @@ from benchmarks.harness import (
     Benchmark,
     Candidate,
     Case,
+    Pace,
     agree,
     ours,
     with_numpy,
@@ -186,6 +187,6 @@ BENCHMARK = Benchmark(
     ("numpy", "torch", "jax"),
     cases,
     options=("dtype",),
-    rounds=5,
+    pace=Pace(rounds=5),
     limited=True,
 )

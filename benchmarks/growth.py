@@ -148,7 +148,7 @@ BENCHMARK = Benchmark(
     ("torch",),
     cases,
     unit="ms",
-    rounds=3,
+    pace=Pace(rounds=3),
 )
 
 if __name__ == "__main__":

@@ -81,10 +81,12 @@ QUICK = Pace(rounds=2, block=0.005, warmups=1, pause=0.0)
 class Case:
     """One row of a benchmark's table.
 
-    label: what is computed, e.g. its sizes.  parts: how many things one call does, where the time
-    is that of one of them.  gflop, gbyte: what a call computes and moves, if they are of interest.
-    floor: seconds that a call takes at least on this machine.  group: cases that are summarised
-    together.  amount: how much there is of what grows from case to case of a group.
+    label: what is computed, e.g. its sizes.  group: cases that are summarised together.
+    parts: how many things one call does, where the time is that of one of them.
+    gflop, gbyte: what a call computes and moves, if they are of interest.
+    floor: seconds that a call takes at least on this machine.  claimed: the same for all that
+        minigrad launches, by its own costs; more than `floor` where it moves more than it must.
+    amount: how much there is of what grows from case to case of a group.
     once: each block is one call without warm-up, for what is only slow the first time.
     """
 
@@ -94,6 +96,7 @@ class Case:
     gflop: float | None = None
     gbyte: float | None = None
     floor: float | None = None
+    claimed: float | None = None
     group: str = ""
     amount: float | None = None
     once: bool = False
@@ -104,7 +107,7 @@ class Benchmark:
     """A named benchmark.
 
     cases: (peers, quick, **options) -> cases, each validated before it is yielded to be timed.
-    options: those of the command line that `cases` takes.  rounds: if nobody says otherwise.
+    options: those of the command line that `cases` takes.
     limited: whether its cases have a floor, so that the machine's limits belong to the results.
     """
 
@@ -114,7 +117,7 @@ class Benchmark:
     cases: Callable[..., Iterator[Case]]
     unit: str = "us"
     options: tuple[str, ...] = ()
-    rounds: int = 7
+    pace: Pace = Pace()
     limited: bool = False
 
 
@@ -132,6 +135,7 @@ class Timing:
     gflops: float | None = None
     gbps: float | None = None
     share: float | None = None  # of the machine's limit
+    busy: float | None = None  # the same for all that minigrad launches, needed or not
     ulp: float | None = None
     megabytes: float | None = None
     amount: float | None = None
@@ -185,7 +189,7 @@ def time_case(case: Case, pace: Pace) -> list[Timing]:
             if case.once:
                 measured = run_once(call)
                 samples = [measured.seconds]
-                megabytes[candidate] = measured.megabytes
+                megabytes[candidate] = least(measured.megabytes, megabytes.get(candidate))
             else:
                 samples = run_block(call, pace)
             blocks[candidate].append(statistics.median(samples) / case.parts)
@@ -203,13 +207,18 @@ def time_case(case: Case, pace: Pace) -> list[Timing]:
     return list(best.values())
 
 
+def least(one: float | None, other: float | None) -> float | None:
+    """Return the smaller of what is known."""
+    return one if other is None else other if one is None else min(one, other)
+
+
 def hopeful(blocks: dict[Candidate, list[float]]) -> list[Candidate]:
     """Drop the thread counts that the first round shows to be far from their name's best."""
-    least: dict[str, float] = {}
+    best: dict[str, float] = {}
     for candidate, times in blocks.items():
-        least[candidate.name] = min(times[0], least.get(candidate.name, math.inf))
+        best[candidate.name] = min(times[0], best.get(candidate.name, math.inf))
     for candidate, times in list(blocks.items()):
-        if times[0] > HOPELESS * least[candidate.name]:
+        if times[0] > HOPELESS * best[candidate.name]:
             del blocks[candidate]
     return list(blocks)
 
@@ -230,6 +239,7 @@ def summary(case: Case, candidate: Candidate, blocks: list[float], low: float) -
         gflops=None if case.gflop is None else case.gflop / call,
         gbps=None if case.gbyte is None else case.gbyte / call,
         share=None if case.floor is None else case.floor / call,
+        busy=case.claimed / call if case.claimed and candidate.library == OURS else None,
         ulp=candidate.ulp,
         amount=case.amount,
         group=case.group,

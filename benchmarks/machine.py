@@ -298,6 +298,6 @@ BENCHMARK = Benchmark(
     f"The machine's limits: vector code from registers, and copies, {STREAMS} streams each",
     ("numpy", "torch"),
     cases,
-    rounds=3,
+    pace=Pace(rounds=3),
     limited=True,
 )

@@ -21,6 +21,7 @@ RATES = {  # what a Timing may have beside its times, and its column's header
     "gflops": "GFLOP/s",
     "gbps": "GB/s",
     "share": "of limit",
+    "busy": "moved",
     "ulp": "max ulp",
     "megabytes": "MB",
     "amount": "n",

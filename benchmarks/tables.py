@@ -15,8 +15,8 @@ HEAD = """# Results
 Made by `python -m benchmarks report` from the JSON files beside it; times are medians of blocks
 taken in turns.  In brackets is how many times as fast minigrad is: the candidate's time over
 minigrad's best.  "of limit" is the least time that this machine's multiply-adds and copies allow
-(`machine`: a copy counts read, write and write-allocate) over minigrad's; "max ulp" is the largest
-error beside float64.
+(`machine`: a copy counts read, write and write-allocate) over minigrad's; "moved" is the same for
+all that its kernels move by their own account; "max ulp" is the largest error beside float64.
 """
 
 
@@ -64,7 +64,7 @@ def conditions(result: Result) -> str:
 def table(group: str, rows: list[dict[str, Any]]) -> str:
     """Return one line a case, one column a candidate."""
     candidates = list(dict.fromkeys(row["candidate"] for row in rows))
-    rates = [r for r in ("share", "ulp", "megabytes") if any(r in row for row in rows)]
+    rates = [r for r in ("share", "busy", "ulp", "megabytes") if any(r in row for row in rows)]
     bare = not any(name.startswith(OURS) for name in candidates)
     if bare:
         rates = [r for r in ("gflops", "gbps") if any(r in row for row in rows)]
@@ -87,17 +87,17 @@ def cell(row: dict[str, Any] | None) -> str:
 
 def title(rate: str, rows: list[dict[str, Any]]) -> str:
     """Return the header of a rate: of minigrad alone, or of all candidates that have it."""
-    of = {"share": "of limit", "ulp": "max ulp", "megabytes": "MB"}
+    of = {"share": "of limit", "busy": "moved", "ulp": "max ulp", "megabytes": "MB"}
     if rate in ("gflops", "gbps"):
         return {"gflops": "GFLOP/s", "gbps": "GB/s"}[rate]
     names = list(dict.fromkeys(row["candidate"] for row in rows if rate in row))
-    return of[rate] if rate == "share" else f"{of[rate]}: {' / '.join(names)}"
+    return of[rate] if rate in ("share", "busy") else f"{of[rate]}: {' / '.join(names)}"
 
 
 def rate_cell(rate: str, of_case: dict[str, dict[str, Any]]) -> str:
     """Return minigrad's share, or every candidate's figure."""
-    if rate == "share":
-        shares = [row["share"] for name, row in of_case.items() if name.startswith(OURS)]
+    if rate in ("share", "busy"):
+        shares = [row[rate] for name, row in of_case.items() if name.startswith(OURS)]
         return f"{max(shares):.0%}" if shares else ""
     return " / ".join(digits(row[rate]) for row in of_case.values() if rate in row)
 

@@ -15,6 +15,7 @@ import pytest
 import minigrad as mg
 from benchmarks import harness, train_step
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.families import FAMILIES
 from benchmarks.figures import as_summary, power_law, ratio, speedups
 from benchmarks.harness import Candidate, Case, Disagreement, Pace, Timing, agree, time_case
 from benchmarks.kernels import worst_ulp
@@ -100,7 +101,9 @@ def test_report_makes_a_page_of_all_results(tmp_path: Path) -> None:
     assert main(["report", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "README.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| softmax, 8x6 |"))
-    assert re.fullmatch(r"\| softmax, 8x6 \| \S+ \| \S+ \(\S+\) \| \d+% \| \S+ / \S+ \|", row)
+    assert re.fullmatch(
+        r"\| softmax, 8x6 \| \S+ \| \S+ \(\S+\) \| \d+% \| \d+% \| \S+ / \S+ \|", row
+    )
     assert "times as fast as numpy (geometric mean of" in page
     assert "python -m benchmarks growth" in page
     drawn = {path.stem for path in tmp_path.glob("*.svg")}
@@ -192,6 +195,15 @@ def test_cost_counts_what_is_launched_with_write_allocate_and_without_repeats() 
     # x and four numbers read, y written and allocated; then x and y read, y written.
     assert traffic == (48 + 16 + 2 * 48) + 3 * 48
     assert door.kernels["add"] is before  # the door is as it was
+
+
+def test_the_needed_traffic_counts_what_is_written_twice() -> None:
+    x, row = np.ones((8, 4), np.float32), np.ones(4, np.float32)
+    by_name = {family.name: family for family in FAMILIES}
+    # Forward reads x and the row and writes y; backward reads g and x and writes both gradients.
+    assert by_name["mul row"].traffic((x, row), (), x) == 128 + 16 + 256 + 2 * 128 + 2 * (128 + 16)
+    # A sum writes a number, whose gradient is 1, and its backward reads nothing.
+    assert by_name["sum all"].traffic((x,), (), None) == 128 + 2 * 128
 
 
 def test_references_compute_in_place_of_the_kernels() -> None:
