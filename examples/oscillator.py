@@ -76,7 +76,7 @@ def slope(y: mg.Tensor, t: mg.Tensor) -> mg.Tensor:
 
 
 def loss_of(model: nn.Module, t: mg.Tensor) -> mg.Tensor:
-    """Return how far u is from solving the equation at t: (N, 1), and from starting in 1 at rest."""
+    """Return how far u is from solving the equation at t: (N, 1), and from its start."""
     u = u_of(model, t)
     velocity = slope(u, t)
     acceleration = slope(velocity, t)
