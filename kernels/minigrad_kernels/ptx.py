@@ -1,0 +1,45 @@
+"""CUDA instructions that Numba does not reach by itself, each with its model for the simulator.
+
+`load128` and `store128` move 16 bytes at once; `outer_fma` updates a register tile, which `zeros`
+begins; `mma_tf32` and `mma_bf16` run on tensor cores, on operands of `to_tf32` and `pack_bf16`;
+`copy_async` goes from global to shared memory without registers, until `wait_copies`.
+
+Importing this module compiles nothing and needs neither driver nor numba-cuda.  All code that is
+bound to Numba's internals stands in the files `ptx_*.py` and in `cuda_compile`.
+"""
+
+from __future__ import annotations
+
+from minigrad_kernels.ptx_memory import (
+    commit_copies,
+    copy_async,
+    load128,
+    store128,
+    wait_copies,
+)
+from minigrad_kernels.ptx_tensor import (
+    bits_float,
+    float_bits,
+    mma_bf16,
+    mma_tf32,
+    outer_fma,
+    pack_bf16,
+    to_tf32,
+    zeros,
+)
+
+__all__ = [
+    "commit_copies",
+    "copy_async",
+    "load128",
+    "store128",
+    "wait_copies",
+    "bits_float",
+    "float_bits",
+    "mma_bf16",
+    "mma_tf32",
+    "outer_fma",
+    "pack_bf16",
+    "to_tf32",
+    "zeros",
+]

@@ -1,0 +1,159 @@
+"""Intrinsics of `ptx` that move memory: 128 bits at once, and copies that go on by themselves.
+
+Source: PTX ISA 9.0, "ld", "st", "cp.async".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+
+from minigrad_kernels.ptx_base import (
+    LANES,
+    LONG,
+    VECTOR_BYTES,
+    VOID,
+    WORD,
+    flat,
+    intrinsic,
+    pointer,
+    unpack,
+)
+from minigrad_kernels.simulate_kernel import model
+from minigrad_kernels.simulate_machine import running
+from minigrad_kernels.simulate_memory import SimulatedArray
+
+
+# ---------------------------------------------------------------- 128 bits at once
+@intrinsic
+def load128(typing, array, index):
+    """Return the 16 bytes from `array[index]` on: 4 float32 or (u)int32, or 2 float64.
+
+    array: 1-D, C-contiguous, aligned to 16 bytes; index: a multiple of the count.
+    """
+    if not flat(array) or not isinstance(index, types.Integer):
+        return None
+    count = LANES[array.dtype]
+    result = types.UniTuple(array.dtype, count)
+
+    def generate(context, builder, signature, args):
+        vector = ir.VectorType(context.get_data_type(array.dtype), count)
+        place = pointer(context, builder, array, args[0], index, args[1])
+        held = builder.load(builder.bitcast(place, vector.as_pointer()), align=VECTOR_BYTES)
+        items = [builder.extract_element(held, ir.Constant(WORD, i)) for i in range(count)]
+        return context.make_tuple(builder, result, items)
+
+    return result(array, index), generate
+
+
+@model(load128)
+def _(array: SimulatedArray, index: Any) -> tuple[Any, ...]:
+    return array.load_vector(index, VECTOR_BYTES // array.itemsize)
+
+
+@intrinsic
+def store128(typing, array, index, values):
+    """Write a tuple of 16 bytes to `array[index]` and on; conditions as for `load128`."""
+    if not flat(array) or values != types.UniTuple(array.dtype, LANES[array.dtype]):
+        return None
+    count = LANES[array.dtype]
+
+    def generate(context, builder, signature, args):
+        vector = ir.VectorType(context.get_data_type(array.dtype), count)
+        place = pointer(context, builder, array, args[0], index, args[1])
+        held = ir.Constant(vector, ir.Undefined)
+        for i, item in enumerate(unpack(builder, args[2], count)):
+            held = builder.insert_element(held, item, ir.Constant(WORD, i))
+        builder.store(held, builder.bitcast(place, vector.as_pointer()), align=VECTOR_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(array, index, values), generate
+
+
+@model(store128)
+def _(array: SimulatedArray, index: Any, values: tuple[Any, ...]) -> None:
+    if len(values) * array.itemsize != VECTOR_BYTES:
+        raise TypeError(f"store128 of {len(values)} {array.dtype}: expected {VECTOR_BYTES} bytes")
+    array.store_vector(index, values)
+
+
+# ---------------------------------------------------------------- asynchronous copies
+@intrinsic
+def copy_async(typing, target, at, source, start):
+    """Begin to copy 16 bytes from global `source[start]` to shared `target[at]`.
+
+    They have come for this thread after `wait_copies`, for the block after a barrier behind it.
+    """
+    if not flat(target) or source.dtype != target.dtype or not flat(source):
+        return None
+
+    def generate(context, builder, signature, args):
+        item = context.get_data_type(target.dtype)
+        places = []
+        for kind, array, index_kind, index, space, bits in (
+            (target, args[0], at, args[1], 3, WORD),
+            (source, args[2], start, args[3], 1, LONG),
+        ):
+            place = pointer(context, builder, kind, array, index_kind, index)
+            place = builder.addrspacecast(place, ir.PointerType(item, addrspace=space))
+            places.append(builder.ptrtoint(place, bits))
+        text = "cp.async.cg.shared.global [$0], [$1], 16;"
+        shape = ir.FunctionType(VOID, [WORD, LONG])
+        builder.asm(shape, text, "r,l,~{memory}", places, side_effect=True)
+        return context.get_dummy_value()
+
+    return types.void(target, at, source, start), generate
+
+
+@model(copy_async)
+def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any) -> None:
+    count = VECTOR_BYTES // target.itemsize
+    source.load_vector(start, count)
+    poison = target.dtype.type(np.nan if target.dtype.kind == "f" else 0)
+    target.store_vector(at, (poison,) * count)
+    span = target.vector(at, count)
+    target.unwrite(span)
+    running().copies[-1].append((target, span, source.data[source.vector(start, count)]))
+
+
+def emit(text: str) -> Callable[..., Any]:
+    """Return the generator of an instruction without operands."""
+
+    def generate(context, builder, signature, args):
+        builder.asm(ir.FunctionType(VOID, []), text, "~{memory}", [], side_effect=True)
+        return context.get_dummy_value()
+
+    return generate
+
+
+@intrinsic
+def commit_copies(typing):
+    """Close the group of the copies begun since the last one."""
+    return types.void(), emit("cp.async.commit_group;")
+
+
+@model(commit_copies)
+def _() -> None:
+    running().copies.append([])
+
+
+@intrinsic
+def wait_copies(typing, groups):
+    """Wait until at most the last `groups` groups, a literal, are on their way."""
+    if not isinstance(groups, types.IntegerLiteral):
+        return None
+    return types.void(groups), emit(f"cp.async.wait_group {groups.literal_value};")
+
+
+@model(wait_copies)
+def _(groups: int) -> None:
+    copies = running().copies
+    while len(copies) - 1 > groups:
+        for target, span, values in copies.pop(0):
+            target.store_vector(span.start, tuple(values))
+    for target, span, _ in (copy for group in copies for copy in group):
+        target.unwrite(span)  # a later copy to the same place may have come as well, or half

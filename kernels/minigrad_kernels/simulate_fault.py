@@ -1,0 +1,98 @@
+"""What the simulator reports: a `Fault` names kernel, block, threads and source lines."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+Index = tuple[int, int, int]
+
+
+class Site(NamedTuple):
+    """A place in a kernel, cheap to record at every access; its line is looked up in a report."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def line(self) -> int:
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end and line is not None:
+                return line
+        return self.code.co_firstlineno
+
+    @property
+    def source(self) -> str:
+        return linecache.getline(self.code.co_filename, self.line).strip()
+
+    def __str__(self) -> str:
+        name = Path(self.code.co_filename).name
+        return f"{name}:{self.line} in {self.code.co_name}: {self.source}"
+
+
+def site_of(frame: FrameType) -> Site:
+    """Return the place at which a frame stands."""
+    return Site(frame.f_code, frame.f_lasti)
+
+
+@dataclass(frozen=True)
+class Party:
+    """One thread's part in a fault: what it did, who it is, where it stood."""
+
+    action: str
+    block: Index
+    thread: Index
+    site: Site | None
+
+    def __str__(self) -> str:
+        where = f"\n      {self.site}" if self.site is not None else ""
+        return f"  {self.action}: block {self.block} thread {self.thread}{where}"
+
+
+class Fault(RuntimeError):
+    """A kernel broke a rule that a GPU does not check.
+
+    kind: "race", "barrier", "warp", "bounds", "uninitialised", "misaligned", "deadlock",
+        "float64", "asynchronous" or "error" (the Python code raised; see `__cause__`).
+    summary: one sentence.  parties: the threads concerned, each with its line; both sides of a
+        race, the later one first.
+    """
+
+    def __init__(self, kind: str, summary: str, parties: tuple[Party, ...] = (), hint: str = ""):
+        super().__init__(kind, summary, parties, hint)
+        self.kind = kind
+        self.summary = summary
+        self.parties = parties
+        self.hint = hint
+        self.launched = ""  # kernel, geometry and seed: filled in by the launch
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """The source line of each party that has one."""
+        return tuple(p.site.line for p in self.parties if p.site is not None)
+
+    def __str__(self) -> str:
+        head = f"{self.kind}: {self.summary}"
+        rest = [f"  in {self.launched}"] if self.launched else []
+        rest += [str(party) for party in self.parties]
+        if self.hint:
+            rest.append(f"  {self.hint}")
+        return "\n".join([head, *rest])
+
+
+def listed(numbers: Any) -> str:
+    """Return numbers as ranges.
+
+    >>> listed([0, 1, 2, 3, 8, 10, 11])
+    '0-3, 8, 10-11'
+    """
+    spans: list[list[int]] = []
+    for n in sorted(numbers):
+        if spans and n == spans[-1][1] + 1:
+            spans[-1][1] = n
+        else:
+            spans.append([n, n])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

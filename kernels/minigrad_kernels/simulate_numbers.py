@@ -1,0 +1,200 @@
+"""Numbers of a simulated kernel, typed as Numba types them.
+
+Signed integers are Python's, in 64 bits where a cast or an array says so.  float32 stays float32,
+while a bare literal such as 2.0 is a float64 and makes all that it meets one.  The sum of two
+uint32 is a uint64, as in Numba, until it is cast: `UInt32` is a NumPy uint64 that remembers its
+width.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Number = Any
+
+
+class UInt32(np.uint64):
+    """A uint32: its arithmetic gives uint64."""
+
+
+class Integer:
+    """The cast to an integer type, wrapping as C does; also names that type as a dtype."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.dtype = np.dtype(name)
+        self.bits = 8 * self.dtype.itemsize
+        self.mask = (1 << self.bits) - 1
+        self.half = 1 << (self.bits - 1)
+        self.signed = self.dtype.kind == "i"
+        self.wrap: Callable[[int], Any] = {"uint32": UInt32, "uint64": np.uint64}.get(name, int)
+
+    def __call__(self, value: Any = 0) -> Any:
+        bits = int(value) & self.mask
+        if self.signed and bits >= self.half:
+            bits -= self.mask + 1
+        return self.wrap(bits)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+INTEGERS = {
+    name: Integer(name)
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+}
+FLOATS = {"float32": np.float32, "float64": np.float64}
+
+
+def cast_to(name: str) -> Any:
+    """Return the cast that a Numba or NumPy type of that name is in a kernel, or None."""
+    name = {"intp": "int64", "uintp": "uint64", "boolean": "bool", "bool_": "bool"}.get(name, name)
+    if name == "bool":
+        return bool
+    return INTEGERS.get(name) or FLOATS.get(name)
+
+
+def loader(dtype: np.dtype[Any]) -> Callable[[Any], Any] | None:
+    """Return what makes a kernel's number of an array's element; None where it is one already."""
+    if dtype.kind in "bi" or dtype.name in ("uint8", "uint16"):
+        return np.generic.item
+    return {"uint32": UInt32, "float16": np.float32}.get(dtype.name)
+
+
+def store_cast(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a value as an array of that type can hold it, wrapped as C does."""
+    if dtype.kind in "iu" and type(value) is not bool:
+        return INTEGERS[dtype.name](value)
+    return value
+
+
+def width(value: Any) -> int:
+    """Return the bits of an integer as Numba types it."""
+    return 32 if isinstance(value, UInt32) else 64
+
+
+def unary(rule: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Keep the type of a float32 argument through a function of the math module."""
+
+    def apply(x: Any) -> Any:
+        kind = np.float32 if isinstance(x, np.float32) else np.float64
+        try:
+            return kind(rule(float(x)))
+        except (ValueError, OverflowError):
+            return kind(np.nan if not math.isinf(x) else x)
+
+    return apply
+
+
+# NumPy's functions keep float32, and give infinities and NaN where Python's raise.
+REPLACED: dict[Any, Any] = {
+    math.sqrt: np.sqrt,
+    math.exp: np.exp,
+    math.exp2: np.exp2,
+    math.expm1: np.expm1,
+    math.log: np.log,
+    math.log2: np.log2,
+    math.log10: np.log10,
+    math.log1p: np.log1p,
+    math.sin: np.sin,
+    math.cos: np.cos,
+    math.tan: np.tan,
+    math.asin: np.arcsin,
+    math.acos: np.arccos,
+    math.atan: np.arctan,
+    math.atan2: np.arctan2,
+    math.sinh: np.sinh,
+    math.cosh: np.cosh,
+    math.tanh: np.tanh,
+    math.asinh: np.arcsinh,
+    math.acosh: np.arccosh,
+    math.atanh: np.arctanh,
+    math.fabs: np.fabs,
+    math.fmod: np.fmod,
+    math.hypot: np.hypot,
+    math.copysign: np.copysign,
+    math.pow: np.power,
+    math.ldexp: np.ldexp,
+    math.erf: unary(math.erf),
+    math.erfc: unary(math.erfc),
+    math.gamma: unary(math.gamma),
+    math.lgamma: unary(math.lgamma),
+}
+BUILTINS = {**vars(builtins), "float": np.float64}
+
+
+# cuda.libdevice by the names of float64; those of float32 end in f, the fast ones begin with fast_.
+LIBDEVICE: dict[str, Any] = {
+    **{function.__name__: model for function, model in REPLACED.items()},
+    "rsqrt": lambda x: type(x)(1) / np.sqrt(x),
+    "rcp_rn": lambda x: type(x)(1) / x,
+    "fdivide": lambda x, y: x / y,
+    "fmax": np.fmax,
+    "fmin": np.fmin,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "rint": np.rint,
+    "cbrt": np.cbrt,
+}
+
+
+def libdevice(name: str) -> Any:
+    """Return what a function of `cuda.libdevice` computes.
+
+    >>> libdevice("fast_expf")(np.float32(0))
+    np.float32(1.0)
+    """
+    base = name.removeprefix("fast_")
+    if base in ("fma", "fmaf"):
+        return fma
+    known = LIBDEVICE.get(base) or LIBDEVICE.get(base.removesuffix("f"))
+    if known is None:
+        raise AttributeError(f"simulate has no model of cuda.libdevice.{name}: register one")
+    return known
+
+
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """Return a b + c; for float32 rounded once but for rare ties of the float64 sum."""
+    if all(isinstance(v, np.float32) for v in (a, b, c)):
+        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+    return a * b + c
+
+
+def popc(value: Any) -> int:
+    """Count the bits that are set.
+
+    >>> popc(UInt32(0xF0))
+    4
+    """
+    return (int(value) & ((1 << width(value)) - 1)).bit_count()
+
+
+def clz(value: Any) -> int:
+    """Count the zero bits above the highest set one.
+
+    >>> clz(UInt32(1)), clz(1)
+    (31, 63)
+    """
+    return width(value) - (int(value) & ((1 << width(value)) - 1)).bit_length()
+
+
+def ffs(value: Any) -> int:
+    """Return the place of the lowest set bit from 1 on, 0 for none."""
+    return (int(value) & -int(value)).bit_length()
+
+
+def brev(value: Any) -> Any:
+    """Reverse the bits.
+
+    >>> hex(brev(UInt32(1)))
+    '0x80000000'
+    """
+    bits = width(value)
+    text = f"{int(value) & ((1 << bits) - 1):0{bits}b}"[::-1]
+    return UInt32(int(text, 2)) if bits == 32 else np.uint64(int(text, 2))

@@ -1,0 +1,486 @@
+"""The simulator finds each kind of fault, names both sides of it, and leaves its twin alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import cuda, float32, int32
+
+from minigrad_kernels import simulate
+from minigrad_kernels.simulate import Fault
+
+pytest.importorskip("greenlet")
+
+FULL = 0xFFFFFFFF
+N = 64
+Kernel = Callable[..., None]
+
+
+def fault(kernel: Kernel, grid: Any, block: Any, *args: Any, **options: Any) -> Fault:
+    """Return the fault that every order shows: one kind, and one pair of lines."""
+    found = []
+    for order in simulate.ORDERS:
+        for seed in (0, 1):
+            with pytest.raises(Fault) as caught:
+                simulate.launch(kernel, grid, block, *args, order=order, seed=seed, **options)
+            found.append(caught.value)
+    assert len({f.kind for f in found}) == 1
+    return found[0]
+
+
+def sources(found: Fault) -> list[str]:
+    return [party.site.source for party in found.parties if party.site is not None]
+
+
+def clean(kernel: Kernel, grid: Any, block: Any, *args: Any, **options: Any) -> None:
+    for order in simulate.ORDERS:
+        simulate.launch(kernel, grid, block, *args, order=order, **options)
+
+
+def x(n: int = N) -> Any:
+    return np.arange(n, dtype=np.float32)
+
+
+# ---------------------------------------------------------------- races
+def test_read_and_write_of_shared_memory() -> None:
+    def kernel(x, y):
+        tile = cuda.shared.array(N, float32)
+        t = cuda.threadIdx.x
+        tile[t] = x[t]
+        y[t] = tile[N - 1 - t]
+
+    found = fault(kernel, 1, N, x(), x(), uninitialised=False)
+    assert found.kind == "race"
+    assert set(sources(found)) == {"tile[t] = x[t]", "y[t] = tile[N - 1 - t]"}
+    text = str(found)
+    assert "of shared tile[" in text
+    assert "kernel, grid (1, 1, 1), block (64, 1, 1), seed 0, order random" in text
+    assert "cuda.syncthreads() must stand between the two" in text
+    assert "test_simulate.py:" in text
+    assert len({party.thread for party in found.parties}) == 2
+
+
+def test_a_barrier_between_them_is_enough() -> None:
+    def kernel(x, y):
+        tile = cuda.shared.array(N, float32)
+        t = cuda.threadIdx.x
+        tile[t] = x[t]
+        cuda.syncthreads()
+        y[t] = tile[N - 1 - t]
+
+    y = simulate.empty(N)
+    clean(kernel, 1, N, x(), y)
+    assert y.tolist() == x()[::-1].tolist()
+
+
+def test_write_and_write_in_one_block() -> None:
+    def kernel(y):
+        y[cuda.threadIdx.x // 2] = 1
+
+    found = fault(kernel, 1, N, x())
+    assert found.kind == "race" and found.summary.startswith("write and write of global y[")
+    assert "the lanes of a warp need not run in step" in found.hint
+
+
+def test_blocks_race_even_when_one_ends_first() -> None:
+    def kernel(y):
+        y[cuda.threadIdx.x] = cuda.blockIdx.x
+
+    found = fault(kernel, 2, 1, x())
+    assert found.kind == "race" and "blocks of one launch run in any order" in found.hint
+    assert {party.block for party in found.parties} == {(0, 0, 0), (1, 0, 0)}
+
+
+def test_overlapping_arguments_share_a_log() -> None:
+    def kernel(a, b):
+        i = cuda.grid(1)
+        b[i] = a[i]
+
+    y = x()
+    clean(kernel, 1, 32, y, y)  # in place: each thread its own
+    found = fault(kernel, 1, 32, y[:-1], y[1:])
+    assert found.kind == "race"
+
+
+def test_lanes_are_not_taken_to_run_in_step() -> None:
+    def kernel(x, y, sync):
+        tile = cuda.shared.array(32, float32)
+        t = cuda.threadIdx.x
+        tile[t] = x[t]
+        if sync == 1:
+            cuda.syncwarp()
+        if sync == 2:
+            cuda.ballot_sync(FULL, t)
+        y[t] = tile[31 - t]
+
+    clean(kernel, 1, 32, x(), x(), 1)
+    for no_order in (0, 2):  # a vote lets lanes meet, and orders no memory
+        assert fault(kernel, 1, 32, x(), x(), no_order, uninitialised=False).kind == "race"
+
+
+def test_syncwarp_orders_one_warp_alone() -> None:
+    def kernel(x, y):
+        tile = cuda.shared.array(N, float32)
+        t = cuda.threadIdx.x
+        tile[t] = x[t]
+        cuda.syncwarp()
+        y[t] = tile[N - 1 - t]
+
+    assert fault(kernel, 1, N, x(), x(), uninitialised=False).kind == "race"
+
+
+def test_atomics_race_with_plain_accesses_only() -> None:
+    def count(y):
+        cuda.atomic.add(y, 0, 1)
+
+    def count_and_look(y, z):
+        cuda.atomic.add(y, 0, 1)
+        z[cuda.grid(1)] = y[0]
+
+    y = np.zeros(1, np.float32)
+    clean(count, 2, 32, y)
+    assert y[0] == len(simulate.ORDERS) * 64
+    found = fault(count_and_look, 1, 2, y, x())
+    assert found.kind == "race" and "atomic update" in found.summary
+
+
+def test_a_fence_and_an_atomic_order_blocks() -> None:
+    def kernel(data, flag, y, fence):
+        if cuda.blockIdx.x == 0:
+            data[0] = 5
+            if fence == 1:
+                cuda.threadfence()
+            if fence == 2:
+                cuda.threadfence_block()  # no other block hears of this one
+            cuda.atomic.exch(flag, 0, 1)
+        else:
+            while cuda.atomic.add(flag, 0, 0) == 0:
+                pass
+            y[0] = data[0]
+
+    def arguments() -> tuple[Any, ...]:
+        return x(1), np.zeros(1, np.int32), simulate.empty(1)
+
+    for order in simulate.ORDERS:
+        data, flag, y = arguments()
+        simulate.launch(kernel, 2, 1, data, flag, y, 1, order=order)
+        assert y[0] == 5
+    for fence in (0, 2):
+        with pytest.raises(Fault, match="race: read and write of global data"):
+            simulate.launch(kernel, 2, 1, *arguments(), fence)
+
+
+def test_a_lock_orders_what_it_guards() -> None:
+    def kernel(lock, y):
+        while cuda.atomic.cas(lock, 0, 0, 1) != 0:
+            pass
+        y[0] += 1
+        cuda.threadfence()
+        cuda.atomic.exch(lock, 0, 0)
+
+    for order in simulate.ORDERS:
+        y = np.zeros(1, np.float32)
+        simulate.launch(kernel, 3, 8, np.zeros(1, np.int32), y, order=order)
+        assert y[0] == 24
+
+
+def test_the_log_can_be_turned_off() -> None:
+    def kernel(y):
+        y[0] = 1
+
+    simulate.launch(kernel, 1, 2, x(), races=False)
+
+
+# ---------------------------------------------------------------- barriers and warps
+def test_a_barrier_in_a_branch() -> None:
+    def kernel(y):
+        if cuda.threadIdx.x < 40:
+            cuda.syncthreads()
+        y[cuda.threadIdx.x] = 1
+
+    found = fault(kernel, 1, N, x())
+    assert found.kind == "barrier" and "others have ended" in found.summary
+    assert "40 of 64 threads of block (0, 0, 0) wait at syncthreads" in found.summary
+
+
+def test_two_different_barriers() -> None:
+    def kernel():
+        if cuda.threadIdx.x < 3:
+            cuda.syncthreads()
+        else:
+            cuda.syncthreads()
+
+    found = fault(kernel, 1, 8)
+    assert found.kind == "barrier" and "another barrier" in found.summary
+    assert len(set(found.lines)) == 2
+
+
+def test_one_block_ends_and_another_waits_in_vain() -> None:
+    def kernel():
+        if cuda.blockIdx.x == 1 and cuda.threadIdx.x == 0:
+            cuda.syncthreads()
+
+    assert "block (1, 0, 0)" in fault(kernel, 3, 4).summary
+
+
+def test_a_mask_that_names_lanes_elsewhere() -> None:
+    def kernel():
+        if cuda.laneid < 16:
+            cuda.syncwarp(FULL)
+        else:
+            cuda.syncthreads()
+
+    found = fault(kernel, 1, 32)
+    assert found.kind == "warp"
+    assert "lanes 0-15 at syncwarp with mask 0xffffffff" in str(found)
+    assert "lanes 16-31 at syncthreads" in str(found)
+
+
+def test_a_mask_that_leaves_its_caller_out() -> None:
+    def kernel():
+        cuda.shfl_down_sync(0xFFFF, 1, 1)
+
+    found = fault(kernel, 1, 32)
+    assert found.kind == "warp" and "with mask 0x0000ffff, which leaves it out" in found.summary
+
+
+def test_masks_of_parts_of_a_warp_meet_separately() -> None:
+    def kernel(y):
+        t = cuda.threadIdx.x
+        if t < 8:
+            y[t] = cuda.shfl_xor_sync(0xFF, float32(t), 1)
+        else:
+            y[t] = cuda.shfl_xor_sync(0xFFFFFF00, float32(t), 2)
+
+    y = simulate.empty(32)
+    clean(kernel, 1, 32, y)
+    assert y[:8].tolist() == [1, 0, 3, 2, 5, 4, 7, 6] and y[8:12].tolist() == [10, 11, 8, 9]
+
+
+@pytest.mark.parametrize("threads", [20, 40])
+def test_shuffles_from_lanes_that_do_not_exist(threads: int) -> None:
+    def kernel(y):
+        y[cuda.threadIdx.x] = cuda.shfl_down_sync(FULL, float32(1), 4)
+
+    found = fault(kernel, 1, threads, x())
+    assert found.kind == "warp" and "its value is undefined" in found.summary
+
+
+def test_an_ended_lane_is_not_waited_for() -> None:
+    def kernel(y):
+        t = cuda.threadIdx.x
+        if t >= 30:
+            return
+        y[t] = cuda.ballot_sync(FULL, t % 2)
+
+    y = simulate.empty(30, np.uint32)
+    clean(kernel, 1, 32, y)
+    assert set(y.tolist()) == {0x2AAAAAAA}
+
+
+def test_waiting_for_what_never_comes() -> None:
+    def on_an_atomic(flag):
+        while cuda.atomic.add(flag, 0, 0) == 0:
+            pass
+
+    def on_a_plain_read(flag):
+        while flag[0] == 0:
+            pass
+
+    flag = np.zeros(1, np.int32)
+    for kernel in (on_an_atomic, on_a_plain_read):
+        with pytest.raises(Fault, match="deadlock") as caught:
+            simulate.launch(kernel, 1, 2, flag)
+        assert caught.value.lines
+
+
+# ---------------------------------------------------------------- memory
+@pytest.mark.parametrize(
+    ("index", "shown"),
+    [(N, "[64] lies outside shape (64,)"), (-1, "[-1] lies outside"), (np.uint32(99), "[99]")],
+)
+def test_an_index_outside(index: int, shown: str) -> None:
+    def kernel(y, i):
+        y[i] = 1
+
+    found = fault(kernel, 1, 1, x(), index)
+    assert found.kind == "bounds" and shown in found.summary and "global y" in found.summary
+
+
+def test_an_index_outside_in_each_rank_and_view() -> None:
+    def matrix(a):
+        a[1, 4] = 0
+
+    def row(a):
+        b = a[1]
+        b[4] = 0
+
+    def part(a):
+        b = a[1:3, 1]
+        b[2] = 0
+
+    def cube(a):
+        a.reshape((3, 2, 2))[0, 2, 0] = 0
+
+    def missing_row(a):
+        a[3][0] = 0
+
+    for kernel in (matrix, row, part, cube, missing_row):
+        assert fault(kernel, 1, 1, np.zeros((3, 4))).kind == "bounds"
+
+
+def test_views_write_through_and_are_logged() -> None:
+    def kernel(a):
+        row = a[cuda.threadIdx.x]
+        row[1:3] = 7
+        row[0] = row[2]
+
+    a = np.zeros((2, 4), np.float32)
+    clean(kernel, 1, 2, a)
+    assert a.tolist() == [[7, 7, 7, 0]] * 2
+
+    def race(a):
+        a[0, 1:3] = 7
+
+    assert fault(race, 1, 2, a).kind == "race"
+
+
+def test_shared_memory_begins_unwritten_in_every_block() -> None:
+    def kernel(y):
+        tile = cuda.shared.array((2, 2), float32)
+        if cuda.blockIdx.x == 0:
+            tile[1, 1] = 3
+        y[cuda.blockIdx.x] = tile[1, 1]
+
+    found = fault(kernel, 2, 1, x())
+    assert found.kind == "uninitialised" and "shared tile[1, 1]" in found.summary
+
+
+def test_local_memory_begins_unwritten_and_is_the_threads_own() -> None:
+    def kernel(y, upto):
+        own = cuda.local.array(4, float32)
+        t = cuda.threadIdx.x
+        for i in range(upto):
+            own[i] = t
+        y[t] = own[3]
+
+    y = simulate.empty(8)
+    clean(kernel, 1, 8, y, 4)
+    assert y.tolist() == list(range(8))
+    assert fault(kernel, 1, 8, y, 3).kind == "uninitialised"
+
+
+def test_outputs_declared_empty() -> None:
+    def accumulate(y):
+        y[cuda.grid(1)] += 1
+
+    found = fault(accumulate, 1, 1, simulate.empty(1))
+    assert found.kind == "uninitialised" and "global y[0]" in found.summary
+    clean(accumulate, 1, 1, simulate.empty(1), uninitialised=False)
+
+    def half(y):
+        y[2 * cuda.grid(1)] = 1
+
+    y = simulate.empty(8)
+    clean(half, 1, 4, y)
+    assert simulate.unwritten(y) == 4
+    assert np.isnan(y).sum() == 4
+    with pytest.raises(TypeError, match="simulate.empty"):
+        simulate.unwritten(x())
+
+
+def test_dynamic_shared_memory_is_one_buffer() -> None:
+    def kernel(y):
+        floats = cuda.shared.array(0, float32)
+        words = cuda.shared.array(0, int32)
+        t = cuda.threadIdx.x
+        floats[t] = 1
+        cuda.syncthreads()
+        y[t] = words[t]
+
+    y = simulate.empty(4, np.int32)
+    clean(kernel, 1, 4, y, shared=16)
+    assert set(y.tolist()) == {0x3F800000}
+    assert fault(kernel, 1, 4, y, shared=8).kind == "bounds"
+
+
+def test_one_shared_array_a_call_site() -> None:
+    def part(v):
+        held = cuda.shared.array(1, float32)
+        if cuda.threadIdx.x == 0:
+            held[0] = v
+        cuda.syncthreads()
+        return held[0]
+
+    def kernel(y, sync):
+        first = part(1)
+        if sync:
+            cuda.syncthreads()
+        y[cuda.threadIdx.x] = first + part(2)
+
+    clean(kernel, 1, 4, simulate.empty(4), True)
+    assert fault(kernel, 1, 4, simulate.empty(4), False).kind == "race"
+
+
+def test_float64_in_a_float32_kernel_is_an_option() -> None:
+    def kernel(x, y):
+        i = cuda.grid(1)
+        y[i] = x[i] * 2.0
+
+    found = fault(kernel, 1, 4, x(), x(), float64=True)
+    assert found.kind == "float64" and "float32(2), not 2.0" in found.hint
+    clean(kernel, 1, 4, x(), simulate.empty(4))
+    clean(kernel, 1, 4, x().astype(np.float64), np.zeros(4), float64=True)
+
+
+# ---------------------------------------------------------------- the launch itself
+def test_errors_of_the_python_code_are_placed() -> None:
+    def kernel(y):
+        y[0] = 1 // cuda.threadIdx.x
+
+    found = fault(kernel, 1, 1, x())
+    assert found.kind == "error" and "ZeroDivisionError" in found.summary
+    assert sources(found) == ["y[0] = 1 // cuda.threadIdx.x"]
+    assert isinstance(found.__cause__, ZeroDivisionError)
+
+
+def test_launches_are_checked() -> None:
+    def kernel():
+        pass
+
+    with pytest.raises(ValueError, match="block .* has more than 1024 threads"):
+        simulate.launch(kernel, 1, (32, 33))
+    with pytest.raises(ValueError, match="grid is 0, expected one to three positive sizes"):
+        simulate.launch(kernel, 0, 1)
+    with pytest.raises(ValueError, match="order is 'up', expected one of random, reverse"):
+        simulate.launch(kernel, 1, 1, order="up")
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    def kernel(order, count):
+        order[cuda.atomic.add(count, 0, 1)] = cuda.grid(1)
+
+    runs = []
+    for seed in (3, 3, 4):
+        taken = simulate.empty(N, np.int32)
+        simulate.launch(kernel, 4, 16, taken, np.zeros(1, np.int32), seed=seed, order="random")
+        runs.append(taken.tolist())
+    assert runs[0] == runs[1] != runs[2]
+    assert sorted(runs[2]) == list(range(N))
+    assert len({t // 16 for t in runs[0][:8]}) > 1  # blocks come between each other
+
+
+def test_the_launch_syntax_of_numba() -> None:
+    @cuda.jit
+    def kernel(x, y):
+        tile = cuda.shared.array(0, float32)
+        i = cuda.grid(1)
+        tile[cuda.threadIdx.x] = x[i]
+        y[i] = tile[cuda.threadIdx.x]
+
+    y = simulate.empty(8)
+    simulate.simulated(kernel, seed=2)[2, 4, None, 16](x(8), y)
+    assert y.tolist() == x(8).tolist()
