@@ -19,7 +19,7 @@ from minigrad_kernels.cache import PACKAGE, KernelCache
 
 PARALLEL = 20_000  # elements from which a jitted parallel loop beats NumPy (benchmarks elementwise)
 CHUNK = 4_096  # reductions are split by size alone, so that bits never depend on the thread count
-names: set[str] = set()
+JITTED: dict[str, Any] = {}  # cache key -> dispatcher
 
 
 def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -38,15 +38,19 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
     options.setdefault("error_model", "numpy")
 
     def decorate(function: Callable[..., Any]) -> Any:
+        if name is not None:
+            # Machine code is linked by qualified name and a count of compilations in the process:
+            # of two functions of one factory, cached by two processes, a third would call one.
+            function.__qualname__ = name
         dispatcher = numba.njit(**options)(function)
         if function.__module__.startswith(f"{PACKAGE}."):
             key = name or f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-            if "<locals>" in key or key in names:
+            if "<locals>" in key or key in JITTED:
                 raise ValueError(
                     f"jit: the cache key {key!r} is not unique; give the kernel a name="
                 )
-            names.add(key)
             dispatcher._cache = KernelCache(function, key, options)
+            JITTED[key] = dispatcher
         return dispatcher
 
     return decorate

@@ -149,3 +149,25 @@ def test_outside_the_package_nothing_is_cached() -> None:
 
     assert plain(1.0) == 2.0
     assert not isinstance(plain._cache, cache.KernelCache)
+
+
+def test_kernels_of_one_factory_are_told_apart(tmp_path: Path) -> None:
+    """What one process has compiled and what another one has must not be linked to each other."""
+    check = """
+import sys
+import numpy as np
+from minigrad_kernels.table import KERNELS
+from tests.kernels.tables import check_steps
+
+for name in sys.argv[1:]:
+    check_steps(KERNELS[name], [[1e-3, 0.01, 0.0, 0.0, 1e-8, 0.9, 0.0, 0.0]], 1, np.float32)
+"""
+    root = Path(__file__).parents[2]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(root), str(root / "kernels")]),
+        "MINIGRAD_CACHE_DIR": str(tmp_path),
+    }
+    for names in (["adagrad_step"], ["rmsprop_step"], ["adagrad_step", "rmsprop_step"]):
+        command = [sys.executable, "-c", check, *names]
+        subprocess.run(command, env=environment, check=True)
