@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks.harness import Array
 
 SIZES = ((64, 64), (256, 512), (4096, 1024), (16384, 4096))
-LAYERS = ((64, 64, 64), (128, 256, 256), (256, 784, 512), (1024, 1024, 1024))  # batch, in, out
 EPS = 1e-5
 P = 0.2  # dropped
 
@@ -29,6 +28,8 @@ class Family:
     draw: (rng, *size) -> inputs that have gradients, and those that have none.  saved: how many
         arrays of the first input's size the backward pass cannot do without.  random: whether `f`
         draws masks of its own, so that results are only alike; `jax` takes a key last.
+    fused: the same as one op of minigrad's, where that has one.  needs: what minigrad's
+        `nn.functional` must have.
     """
 
     name: str
@@ -39,6 +40,9 @@ class Family:
     sizes: tuple[tuple[int, ...], ...] = SIZES
     saved: int = 1
     random: bool = False
+    fused: Callable[..., Any] | None = None
+    quick: tuple[int, ...] = (8, 6)
+    needs: str = "linear"
 
     def traffic(self, learned: Sequence[Array], constant: Sequence[Array], g: Array | None) -> int:
         """Return the bytes that must move if caches keep nothing between forward and backward.
@@ -92,12 +96,6 @@ def with_running(rng: np.random.Generator, n: int, c: int) -> tuple[Arrays, Arra
 def classified(rng: np.random.Generator, n: int, c: int) -> tuple[Arrays, Arrays]:
     """Draw logits and classes."""
     return (normal(rng, n, c),), (rng.integers(0, c, n),)
-
-
-def layer(rng: np.random.Generator, batch: int, n_in: int, n_out: int) -> tuple[Arrays, Arrays]:
-    """Draw x, weight and bias of a linear layer."""
-    weight = normal(rng, n_out, n_in) * np.float32(n_in**-0.5)
-    return (normal(rng, batch, n_in), weight, normal(rng, n_out)), ()
 
 
 # ---------------------------------------------------------------- JAX
@@ -204,6 +202,17 @@ FAMILIES = (
         draw=with_running,
     ),
     Family(
+        "batch_norm relu dropout",
+        lambda F, x, w, b, mean, var: F.dropout(
+            F.relu(F.batch_norm(x, mean, var, w, b, True, 0.1, EPS)), P, True
+        ),
+        lambda jax, x, w, b, mean, var, key: jax_dropout(
+            jax, jax.nn.relu(jax_batch_norm(jax, x, w, b, mean, var)), key
+        ),
+        draw=with_running,
+        random=True,
+    ),
+    Family(
         "layer_norm",
         lambda F, x, w, b: F.layer_norm(x, x.shape[1:], w, b, EPS),
         jax_layer_norm,
@@ -283,12 +292,5 @@ FAMILIES = (
         lambda jax, x: x.T,
         lambda g, x: (np.ascontiguousarray(x.T), np.ascontiguousarray(g.T)),
         saved=0,
-    ),
-    Family(
-        "linear relu",
-        lambda F, x, w, b: F.relu(F.linear(x, w, b)),
-        lambda jax, x, w, b: jax.nn.relu(jax.numpy.matmul(x, w.T, precision="highest") + b),
-        draw=layer,
-        sizes=LAYERS,
     ),
 )

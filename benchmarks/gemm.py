@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.families import LAYERS
 from benchmarks.harness import (
     Array,
     Benchmark,
@@ -23,6 +22,7 @@ from benchmarks.harness import (
     with_numpy,
     with_torch,
 )
+from benchmarks.layers import LAYERS
 from benchmarks.machine import limits
 from minigrad.backend import launch
 

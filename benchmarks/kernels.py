@@ -33,11 +33,11 @@ from benchmarks.harness import (
     with_torch,
 )
 from benchmarks.launches import cost, references
+from benchmarks.layers import LAYER_FAMILIES
 from benchmarks.machine import limits
 
 EXACT = 2**23  # elements
 SAMPLED = 9973  # every so many elements beyond that
-QUICK_SIZE = (8, 6)
 TOLERANCE = 1e-3  # of each element, and of the root mean square where that is more
 ALIKE = 6.0  # standard errors between mean squares, where masks differ
 
@@ -52,10 +52,10 @@ def cases(
     only: part of the family's name.  sizes: such as "256x512"; all if there are none.
     """
     found = limits(quick)
-    for family in FAMILIES:
-        if only not in family.name:
+    for family in (*FAMILIES, *LAYER_FAMILIES):
+        if only not in family.name or not hasattr(mg.nn.functional, family.needs):
             continue
-        for size in quick_sizes(family) if quick else family.sizes:
+        for size in (family.quick,) if quick else family.sizes:
             label = "x".join(map(str, size))
             if sizes and label not in sizes:
                 continue
@@ -71,13 +71,8 @@ def cases(
                 gbyte=1e-9 * needed,
                 floor=found.floor(flops, needed),
                 claimed=found.floor(flops, traffic),
-                group=label if len(size) == 2 else family.name,
+                group=label if len(size) == 2 else family.name.split()[0],
             )
-
-
-def quick_sizes(family: Family) -> Sequence[tuple[int, ...]]:
-    """Return one small size."""
-    return (QUICK_SIZE,) if len(family.sizes[0]) == len(QUICK_SIZE) else family.sizes[:1]
 
 
 def gradient(
@@ -184,11 +179,14 @@ def eager_call(
     constant: Sequence[Array],
     g: Array | None,
 ) -> Callable[[], Sequence[Any]]:
-    """Return forward and backward in `framework`; the same lines serve minigrad and torch."""
+    """Return forward and backward in `framework`; the same lines serve minigrad and torch, but
+    for what minigrad has as one op.
+    """
     leaves = [framework.from_numpy(a).requires_grad_() for a in learned]
     others = [framework.from_numpy(a.copy()) for a in constant]
     given = None if g is None else framework.from_numpy(g)
-    f, functional = family.f, framework.nn.functional
+    f = (framework is mg and family.fused) or family.f
+    functional = framework.nn.functional
     framework.manual_seed(0)
 
     def call() -> Sequence[Any]:
@@ -255,6 +253,6 @@ BENCHMARK = Benchmark(
     ("numpy", "torch", "jax"),
     cases,
     options=("only", "sizes"),
-    pace=Pace(rounds=3, pause=0.15),  # no BLAS here whose threads spin for longer
+    pace=Pace(rounds=3, pause=0.15),  # 0.05 to 0.35 give the same times; no BLAS's threads here
     limited=True,
 )
