@@ -1,0 +1,72 @@
+"""`python -m minigrad_kernels warmup`: compile all kernels now, not each at its first use."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from minigrad_kernels.cache import cache_path
+from minigrad_kernels.warmup import DTYPES, Outcome, compile_jobs, jobs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        lines = jobs(arguments.names, arguments.dtype)
+    except ValueError as error:
+        print(f"minigrad_kernels warmup: error: {error}", file=sys.stderr)
+        return 2
+    warmup(lines, arguments.jobs, arguments.times)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(prog="python -m minigrad_kernels", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("warmup", help="compile kernels ahead of their first use")
+    add = command.add_argument
+    add("names", nargs="*", metavar="KERNEL", help="names of the table, such as gemm (all)")
+    add("--dtype", nargs="+", choices=DTYPES, default=DTYPES, help="of the arrays (both)")
+    cores = os.cpu_count() or 1
+    add("--jobs", type=int, default=cores, metavar="N", help=f"processes ({cores})")
+    add("--times", action="store_true", help="list the seconds of each function, slowest first")
+    return top
+
+
+def warmup(lines: Sequence[str], processes: int, times: bool) -> None:
+    """Compile under a progress bar; say what that took and where the code lies."""
+    console = Console(highlight=False, soft_wrap=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    start = time.perf_counter()
+    outcomes: list[Outcome] = []
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=len(lines))
+        for outcome in compile_jobs(lines, max(1, processes)):
+            outcomes.append(outcome)
+            bar.update(task, advance=1, description=outcome.function)
+    seconds = time.perf_counter() - start
+    new = [outcome for outcome in outcomes if not outcome.cached]
+    if times:
+        spent: Counter[str] = Counter()
+        for outcome in new:
+            spent[outcome.function] += outcome.seconds  # type: ignore[assignment]
+        for function, total in spent.most_common():
+            console.print(f"{total:8.2f} s  {function}")
+    console.print(
+        f"compiled {len(new)} signatures in {seconds:.1f} s, {len(outcomes) - len(new)} were cached"
+        f"; in {cache_path()}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
