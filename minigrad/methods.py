@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad.backend import Device
 from minigrad.dtypes import bool_, float32, float64, int64
-from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, unary
+from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, reducing, unary
 from minigrad.reshaping import ShapeMethods
 
 if TYPE_CHECKING:
@@ -206,40 +206,40 @@ class Methods(ShapeMethods):
     def var(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
         """See `minigrad.var`."""
 
-        return reduce.var(self, dim, correction=correction, keepdim=keepdim)
+        return reducing.var(self, dim, correction=correction, keepdim=keepdim)
 
     def std(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
         """See `minigrad.std`."""
 
-        return reduce.std(self, dim, correction=correction, keepdim=keepdim)
+        return reducing.std(self, dim, correction=correction, keepdim=keepdim)
 
     def norm(self, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """See `minigrad.norm`."""
-        return reduce.norm(self, p, dim, keepdim)
+        return reducing.norm(self, p, dim, keepdim)
 
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> Tensor:
         """See `minigrad.logsumexp`."""
-        return reduce.logsumexp(self, dim, keepdim)
+        return reducing.logsumexp(self, dim, keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """Return running sums along `dim`."""
-        return reduce.cumsum(self, dim)
+        return reducing.cumsum(self, dim)
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Return the position of the largest element, the first among ties."""
-        return reduce.argmax(self, dim, keepdim)
+        return reducing.argmax(self, dim, keepdim)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Return the position of the smallest element, the first among ties."""
-        return reduce.argmin(self, dim, keepdim)
+        return reducing.argmin(self, dim, keepdim)
 
     def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return whether any element is non-zero."""
-        return reduce.any(self, dim, keepdim)
+        return reducing.any(self, dim, keepdim)
 
     def all(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return whether all elements are non-zero."""
-        return reduce.all(self, dim, keepdim)
+        return reducing.all(self, dim, keepdim)
 
     def softmax(self, dim: int) -> Tensor:
         """Return exp(x) / sum(exp(x)) along `dim`."""
@@ -251,11 +251,11 @@ class Methods(ShapeMethods):
 
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """See `minigrad.max`."""
-        return reduce.max(self, dim, keepdim)
+        return reducing.max(self, dim, keepdim)
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """See `minigrad.min`."""
-        return reduce.min(self, dim, keepdim)
+        return reducing.min(self, dim, keepdim)
 
     # ------------------------------------------------------------ matrices
     def matmul(self, other: Tensor) -> Tensor:

@@ -1,27 +1,29 @@
 """Reductions over any axes: sum, max, min, prod, cumsum, argmax, argmin.
 
-y = reduce(x, axes), the reduced axes dropped.  NumPy's loops below `PARALLEL` elements; above, for
-float sums and extremes, a jitted loop over a 3-D view (outer, reduced, inner) of the collapsed
-strides: the reduced part is split into chunks by its length alone and the partial results are added
-    in order.
+y = reduce(x, axes), the reduced axes dropped.  NumPy's loops below `PARALLEL` elements and for
+strides that no view makes plain; above, jitted ones over x seen as (outer, reduced, inner), whose
+parts depend on the sizes alone.  cumsum keeps the axis, and adds from its end where `backwards`.
 
 Shapes: x: any strides; axes: sorted tuple; y: x.shape without the axes, C-contiguous.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.launch import CHUNK, PARALLEL, Kernel, jit
+from minigrad_kernels.extreme import extreme_cpu
+from minigrad_kernels.fold import fold
+from minigrad_kernels.launch import PARALLEL, Kernel, jit
 from minigrad_kernels.lift import FLOATS
 
 Array = np.ndarray[Any, Any]
 Axes = tuple[int, ...]
-WIDTH = 64  # columns one task holds in registers and first-level cache
+WIDTH = 512  # columns of running sums in one task: two of its rows stay in first-level cache
 
 
 # ---------------------------------------------------------------- references
@@ -42,7 +44,9 @@ def prod_reference(x: Array, axes: Axes, y: Array) -> None:
     y[...] = np.multiply.reduce(x.astype(np.float64) if x.dtype in FLOATS else x, axis=axes)
 
 
-def cumsum_reference(x: Array, axis: int, y: Array) -> None:
+def cumsum_reference(x: Array, axis: int, backwards: bool, y: Array) -> None:
+    if backwards:
+        x, y = np.flip(x, axis), np.flip(y, axis)
     y[...] = np.add.accumulate(x.astype(np.float64) if x.dtype in FLOATS else x, axis=axis)
 
 
@@ -54,117 +58,136 @@ def argmin_reference(x: Array, axis: int, y: Array) -> None:
     y[...] = np.argmin(x, axis=axis)
 
 
-# -------------------------------------------------------- jitted loops over (outer, reduced, inner)
-@jit(parallel=True, fastmath={"reassoc", "contract"})
-def sum_rows(x: Array, partial: Array) -> None:
-    """Sum contiguous chunks: x: (R,) -> partial: (ceil(R / CHUNK),) float64."""
-    for c in prange(partial.size):
-        chunk = x[c * CHUNK : (c + 1) * CHUNK]  # counted from 0, it vectorises: 7 times faster
-        total = x.dtype.type(0)
-        for i in range(chunk.size):
-            total += chunk[i]
-        partial[c] = total
+# ---------------------------------------------------------------- sums
+@jit()
+def itself(x, m):
+    return x
 
 
-@jit(parallel=True, fastmath={"reassoc", "contract"})
-def sum_last(x: Array, y: Array) -> None:
-    """Sum the last axis of x: (A, R) of any strides into y: (A,)."""
-    for a in prange(y.size):
-        total = 0.0
-        for start in range(0, x.shape[1], CHUNK):
-            chunk = x[a, start : start + CHUNK]
-            part = x.dtype.type(0)
-            for r in range(chunk.size):
-                part += chunk[r]
-            total += part
-        y[a] = total
+fold_sum = fold("sum", itself)
 
 
-@jit(parallel=True)
-def sum_middle(x: Array, y: Array) -> None:
-    """Sum the middle axis of x: (A, R, B) into y: (A, B), WIDTH columns a task."""
-    blocks = (y.shape[1] + WIDTH - 1) // WIDTH
-    for task in prange(y.shape[0] * blocks):
-        a = task // blocks
-        start = (task % blocks) * WIDTH
-        count = min(WIDTH, y.shape[1] - start)
-        total = np.zeros(WIDTH, np.float64)
-        part = np.zeros(WIDTH, x.dtype)
-        for first in range(0, x.shape[1], 64):
-            part[:] = 0
-            for r in range(first, min(x.shape[1], first + 64)):
-                row = x[a, r, start : start + WIDTH]
-                if count == WIDTH:  # a length known to the compiler: 4 times faster
-                    for b in range(WIDTH):
-                        part[b] += row[b]
-                else:
-                    for b in range(count):
-                        part[b] += row[b]
-            for b in range(count):
-                total[b] += part[b]
-        for b in range(count):
-            y[a, start + b] = total[b]
+# ---------------------------------------------------------------- running sums
+@jit()
+def run_up(x, first, step, count, y):
+    """Add up the elements first, first + step, ... of one run into the same places of y."""
+    total = x.dtype.type(0)
+    for i in range(count):
+        total += x[first + i * step]
+        y[first + i * step] = total
+
+
+@jit()
+def next_row(x, held, y):
+    for b in range(x.size):
+        y[b] = x[b] + held[b]
+
+
+def cumsum_all(x, outer, reduced, inner, backwards, y):
+    blocks = (inner + WIDTH - 1) // WIDTH
+    for task in prange(outer * blocks):
+        begin = task // blocks * reduced * inner
+        if inner == 1:
+            run_up(
+                x, begin + reduced - 1 if backwards else begin, -1 if backwards else 1, reduced, y
+            )
+        else:
+            left = task % blocks * WIDTH
+            count = min(WIDTH, inner - left)
+            step = -inner if backwards else inner
+            at = begin + left + ((reduced - 1) * inner if backwards else 0)
+            y[at : at + count] = x[at : at + count]
+            for _ in range(1, reduced):
+                at += step
+                next_row(x[at : at + count], y[at - step : at - step + count], y[at : at + count])
+
+
+cumsum_small = jit(name="reduce.cumsum.small")(cumsum_all)
+cumsum_large = jit(name="reduce.cumsum.large", parallel=True)(cumsum_all)
 
 
 # ---------------------------------------------------------------- choice by size
-def merged(x: Array, axes: Axes) -> Array | None:
-    """Return x as a view (A, R, B) whose middle is reduced, or None where no such view exists."""
+def merged(x: Array, axes: Axes) -> tuple[Array, int, int, int] | None:
+    """Return x flat and the sizes before, along and after the axes; None where it must be strided.
+
+    The transpose of a contiguous array is as good where at most one axis is kept.
+    """
+    if not x.flags.c_contiguous:
+        if not x.flags.f_contiguous or x.ndim - len(axes) > 1:
+            return None
+        axes = tuple([x.ndim - 1 - axis for axis in reversed(axes)])
+        x = x.T
     first, last = axes[0], axes[-1]
     if last - first + 1 != len(axes):
         return None
-    shape = (
-        int(np.prod(x.shape[:first])),
-        int(np.prod(x.shape[first : last + 1])),
-        int(np.prod(x.shape[last + 1 :])),
-    )
-    if x.flags.c_contiguous:
-        return x.reshape(shape)
-    return x if x.ndim == 3 and len(axes) == 1 and first == 1 else None
+    shape = x.shape
+    sizes = shape[:first], shape[first : last + 1], shape[last + 1 :]
+    return x.reshape(-1), math.prod(sizes[0]), math.prod(sizes[1]), math.prod(sizes[2])
+
+
+def large(x: Array, axes: Axes) -> tuple[Array, int, int, int] | None:
+    """Return what `merged` does where a jitted loop is to run, else None."""
+    return merged(x, axes) if x.size >= PARALLEL and x.dtype in FLOATS else None
 
 
 def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
-    if x.size >= PARALLEL and x.dtype in FLOATS:
-        view = merged(x, axes)
-        if view is not None:
-            outer, reduced, inner = view.shape
-            if outer == 1 and inner == 1:
-                partial = np.empty(-(-reduced // CHUNK), np.float64)
-                sum_rows(view.reshape(-1), partial)
-                y[...] = np.add.reduce(partial)
-                return
-            if inner == 1:
-                sum_last(view.reshape(outer, reduced), y.reshape(-1))
-                return
-            sum_middle(view, y.reshape(outer, inner))
-            return
-    np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
-
-
-def max_cpu(x: Array, axes: Axes, y: Array) -> None:
-    np.maximum.reduce(x, axis=axes, out=y)
-
-
-def min_cpu(x: Array, axes: Axes, y: Array) -> None:
-    np.minimum.reduce(x, axis=axes, out=y)
+    view = large(x, axes)
+    if view is None:
+        np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
+    else:
+        fold_sum(view[0], view[0][:0], *view[1:], y.reshape(-1))
 
 
 def prod_cpu(x: Array, axes: Axes, y: Array) -> None:
+    # In order: parts of their own could be 0 and inf, and their product NaN.
     np.multiply.reduce(x, axis=axes, out=y)
 
 
-def cumsum_cpu(x: Array, axis: int, y: Array) -> None:
-    np.add.accumulate(x, axis=axis, out=y)
+def most(sign: int, ufunc: Any) -> Callable[..., None]:
+    """Return the CPU column of max or min."""
+
+    def cpu(x: Array, axes: Axes, y: Array) -> None:
+        view = large(x, axes)
+        if view is None:
+            ufunc.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
+        else:
+            at = np.empty(y.size, np.int64)
+            extreme_cpu(view[0].reshape(view[1:]), sign, y.reshape(-1), at)
+
+    return cpu
 
 
-def argmax_cpu(x: Array, axis: int, y: Array) -> None:
-    np.argmax(x, axis=axis, out=y)
+def position(sign: int, numpy: Any) -> Callable[..., None]:
+    """Return the CPU column of argmax or argmin; along the last axis NumPy's is the fastest."""
+
+    def cpu(x: Array, axis: int, y: Array) -> None:
+        view = large(x, (axis,))
+        if view is None or view[3] == 1:
+            numpy(x, axis=axis, out=y)
+        else:
+            extreme_cpu(view[0].reshape(view[1:]), sign, np.empty(y.size, x.dtype), y.reshape(-1))
+
+    return cpu
 
 
-def argmin_cpu(x: Array, axis: int, y: Array) -> None:
-    np.argmin(x, axis=axis, out=y)
+def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
+    if x.dtype not in FLOATS or not x.flags.c_contiguous:
+        if backwards:
+            x, y = np.flip(x, axis), np.flip(y, axis)
+        np.add.accumulate(x, axis=axis, out=y)
+        return
+    shape = x.shape
+    sizes = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    if x.size:
+        run = cumsum_small if x.size < PARALLEL else cumsum_large
+        run(x.reshape(-1), *sizes, backwards, y.reshape(-1))
 
 
 def cost(x: Array, axes: Any, y: Array) -> tuple[int, int]:
+    return x.size, x.nbytes + y.nbytes
+
+
+def cumsum_cost(x: Array, axis: int, backwards: bool, y: Array) -> tuple[int, int]:
     return x.size, x.nbytes + y.nbytes
 
 
@@ -174,10 +197,10 @@ def row(reference: Callable[..., None], cpu: Callable[..., None]) -> Kernel:
 
 KERNELS = {
     "sum": row(sum_reference, sum_cpu),
-    "max": row(max_reference, max_cpu),
-    "min": row(min_reference, min_cpu),
+    "max": row(max_reference, most(1, np.maximum)),
+    "min": row(min_reference, most(-1, np.minimum)),
     "prod": row(prod_reference, prod_cpu),
-    "cumsum": row(cumsum_reference, cumsum_cpu),
-    "argmax": row(argmax_reference, argmax_cpu),
-    "argmin": row(argmin_reference, argmin_cpu),
+    "cumsum": Kernel(cumsum_reference, cumsum_cpu, cumsum_cost),
+    "argmax": row(argmax_reference, position(1, np.argmax)),
+    "argmin": row(argmin_reference, position(-1, np.argmin)),
 }

@@ -1,4 +1,4 @@
-"""Reductions: over all elements, one dimension, or several."""
+"""Reductions to sums, products and extremes: over all elements, one dimension, or several."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 
 from minigrad.backend import PARALLEL, empty, launch
 from minigrad.modes import mode
-from minigrad.ops.common import Array, axes_of, axis_of, floating, op
-from minigrad.ops.elementwise import where
-from minigrad.ops.index import Index, gather
-from minigrad.ops.shape import Cat, Expand, Flip, Permute, Reshape
-from minigrad.sweep import through_composite
+from minigrad.ops.common import Array, axes_of, contiguous, op
+from minigrad.ops.index import Index
+from minigrad.ops.shape import Cat, Expand, Permute, Reshape
 from minigrad.tape import Bridge, Op
 
 Dim = int | Sequence[int] | None
@@ -40,6 +38,33 @@ def reduced(
     else:
         launch("copy", a, y)
     return y.reshape(kept(a.shape, axes)) if keepdim else y
+
+
+def grouped(a: Array, axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...] | None]:
+    """Return `a` as contiguous (A, R, B), R over `axes`, and the order its axes were brought in."""
+    if not axes:
+        return a.reshape(1, 1, 1), None
+    adjacent = axes[-1] - axes[0] + 1 == len(axes)
+    order: tuple[int, ...] | None = None
+    if not (adjacent and a.flags.c_contiguous):
+        rest = tuple([i for i in range(a.ndim) if i not in axes])
+        if adjacent and len(rest) < 2 and a.flags.f_contiguous:
+            order = tuple(range(a.ndim - 1, -1, -1))
+        else:
+            order = rest + axes
+        a = contiguous(a.transpose(order))
+        axes = tuple(sorted(order.index(i) for i in axes))
+    shape = a.shape
+    outer, inner = math.prod(shape[: axes[0]]), math.prod(shape[axes[-1] + 1 :])
+    return a.reshape(outer, math.prod(shape[axes[0] : axes[-1] + 1]), inner), order
+
+
+def ungrouped(dx: Array, shape: tuple[int, ...], order: tuple[int, ...] | None) -> Array:
+    """Return an array of groups in the shape and the order of axes it had."""
+    if order is None:
+        return dx.reshape(shape)
+    back = [order.index(i) for i in range(len(shape))]
+    return dx.reshape([shape[i] for i in order]).transpose(back)
 
 
 class Reduction(Op):
@@ -122,10 +147,16 @@ class Amost(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, y = self.saved(0).data, self.result().reshape(kept(self.was, self.axes))
-        ties = (x == y) | ((x != x) & (y != y))  # NaN is the extreme where there is one
-        share = ties / np.maximum(ties.sum(axis=self.axes, keepdims=True), 1)
-        return (self.spread(g) * Bridge.new(share.astype(self.dtype)),)
+        x, order = grouped(self.saved(0).data, self.axes)
+        y = self.result().reshape(x.shape[0], x.shape[2])
+        share = empty(y.shape, y.dtype)
+        launch("tie_count", x, y, share)
+        whole = np.ones(y.shape, y.dtype) if mode.recording else contiguous(g.data)
+        launch("div", whole.reshape(y.shape), share, share)
+        dx = empty(x.shape, x.dtype)
+        launch("spread_ties", share, y, x, dx)
+        part = Bridge.new(ungrouped(dx, self.was, order))
+        return (self.spread(g) * part if mode.recording else part,)
 
 
 @op
@@ -150,11 +181,16 @@ class Prod(Reduction):
 
     def forward(self, a: Array, dim: int | None = None, keepdim: bool = False) -> Array:
         self.axes = axes_of("prod", dim, a.ndim)
-        return reduced("prod", a, self.axes, keepdim, None if a.dtype.kind == "f" else INT64)
+        self.y = y = reduced("prod", a, self.axes, keepdim, None if a.dtype.kind == "f" else INT64)
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        (part,) = through_composite(self, g)
-        return (part if mode.recording or part is None else part.detach(),)
+        a = self.saved(0).data
+        x, order = grouped(a, self.axes)
+        dx, groups = empty(x.shape, x.dtype), (x.shape[0], x.shape[2])
+        y = self.result().reshape(groups)
+        launch("prod_backward", contiguous(g.data).reshape(groups), y, x, dx)
+        return (Bridge.new(ungrouped(dx, a.shape, order)),)
 
     @staticmethod
     def composite(a: Any, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -190,170 +226,14 @@ class CumSum(Op):
 
     keeps = False
 
-    def forward(self, a: Array, axis: int) -> Array:
+    def forward(self, a: Array, axis: int, backwards: bool = False) -> Array:
         y = empty(a.shape, a.dtype if a.dtype.kind == "f" else INT64)
-        launch("cumsum", a, axis, y)
+        launch("cumsum", a, axis, backwards, y)
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        axis = self.meta["axis"]
-        turned = Flip.apply(g, axes=(axis,))
-        return (Flip.apply(CumSum.apply(turned, axis=axis), axes=(axis,)),)
-
-
-# ---------------------------------------------------------------- functions
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Return the position of the largest element, the first among ties; not differentiable."""
-    return _position("argmax", input, dim, keepdim)
-
-
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Return the position of the smallest element, the first among ties; not differentiable."""
-    return _position("argmin", input, dim, keepdim)
-
-
-def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
-    a = input.data
-    axis = 0 if dim is None else axis_of(kernel, dim, a.ndim)
-    if dim is None or a.ndim == 0:
-        a = a.reshape(-1)
-    if a.shape[axis] == 0:
-        raise ValueError(f"{kernel}: shape {input.data.shape} has no elements along dim {dim}")
-    y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64)
-    launch(kernel, a, axis, y)
-    if keepdim:
-        shape = (1,) * input.ndim if dim is None else kept(input.data.shape, (axis,))
-        y = y.reshape(shape)
-    return Bridge.new(y)
-
-
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Return the largest element, or (values, indices) along `dim`, or the elementwise maximum with
-    a tensor.
-
-    Along a dim the gradient goes to the selected index, the first on ties; over all it is split
-    among ties.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1)
-    (tensor([3.]), tensor([1]))
-    """
-    return _extreme(input, dim, keepdim, Amax, argmax, "maximum")
-
-
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Return the smallest element, or (values, indices) along `dim`, or the elementwise minimum
-    with a tensor.
-    """
-    return _extreme(input, dim, keepdim, Amin, argmin, "minimum")
-
-
-def _extreme(
-    input: Any, dim: Any, keepdim: bool, over_all: Any, position: Any, pairwise: str
-) -> Any:
-    if dim is None:
-        return over_all.apply(input)
-    if hasattr(dim, "requires_grad"):
-        return getattr(input, pairwise)(dim)
-    if input.ndim == 0:
-        return input, Bridge.new(np.zeros((), INT64))
-    indices = position(input, dim, keepdim=True)
-    values = gather(input, dim, indices)
-    if keepdim:
-        return values, indices
-    shape = tuple(n for i, n in enumerate(input.shape) if i != axis_of("max", dim, input.ndim))
-    return Reshape.apply(values, shape=shape), Reshape.apply(indices, shape=shape)
-
-
-def var(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    """Return the variance over `dim`, squared deviations divided by n - correction; two passes.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([1.0, 2.0, 3.0]).var()
-    tensor(1.)
-    """
-    centred = input - Mean.apply(input, dim=dim, keepdim=True)
-    axes = axes_of("var", dim, input.ndim)
-    n = math.prod(input.shape[i] for i in axes)
-    total = Sum.apply(centred * centred, dim=dim, keepdim=keepdim)
-    return total / (float(n - correction) if n > correction else 0.0)
-
-
-def std(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    """Return the standard deviation over `dim`; of constants it is 0 with gradient 0."""
-    return root(var(input, dim, correction=correction, keepdim=keepdim))
-
-
-def root(squares: Any) -> Any:
-    """Return the square root, with gradient 0 where it is 0."""
-    zero = squares == 0
-    if not zero.data.any():
-        return squares.sqrt()
-    return where(zero, 0.0, where(zero, 1.0, squares).sqrt())
-
-
-def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return the p-norm over `dim`: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or "fro".  At 0 its
-    gradient is 0.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([3.0, 4.0]).norm()
-    tensor(5.)
-    """
-    if p == "fro":
-        p = 2.0
-    if isinstance(p, str):
-        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
-    if p == 2:
-        return root(Sum.apply(input * input, dim=dim, keepdim=keepdim))
-    size = input.abs()
-    if p == 1:
-        return Sum.apply(size, dim=dim, keepdim=keepdim)
-    if p == math.inf:
-        return Amax.apply(size, dim=dim, keepdim=keepdim)
-    if p == -math.inf:
-        return Amin.apply(size, dim=dim, keepdim=keepdim)
-    zero = size == 0
-    powers = where(zero, 0.0, where(zero, 1.0, size) ** p)
-    total = Sum.apply(powers, dim=dim, keepdim=keepdim)
-    if p == 0:
-        return total
-    none = total == 0
-    return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
-
-
-def cumsum(input: Any, dim: int) -> Any:
-    """Return running sums along `dim`."""
-    if input.ndim == 0:
-        return input.clone()
-    return CumSum.apply(input, axis=axis_of("cumsum", dim, input.ndim))
-
-
-def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
-    """Return log(sum(exp(x))) over `dim` without overflow; an all -inf slice gives -inf.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([1000.0, 0.0]).logsumexp(0)
-    tensor(1000.)
-    """
-    a = floating(input.data)
-    axes = axes_of("logsumexp", dim, a.ndim)
-    peak = reduced("max", a, axes, True)
-    peak = Bridge.new(np.where(np.isfinite(peak), peak, 0).astype(a.dtype))
-    total = Sum.apply((input - peak).exp(), dim=dim, keepdim=True).log() + peak
-    if keepdim:
-        return total
-    return Reshape.apply(total, shape=tuple(n for i, n in enumerate(input.shape) if i not in axes))
-
-
-def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return whether any element is non-zero."""
-    return Sum.apply(input != 0, dim=dim, keepdim=keepdim) > 0
-
-
-def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return whether all elements are non-zero."""
-    return Sum.apply(input == 0, dim=dim, keepdim=keepdim) == 0
+        backwards = not self.meta.get("backwards", False)
+        return (CumSum.apply(g, axis=self.meta["axis"], backwards=backwards),)
 
 
 def reduce_to(g: Any, shape: tuple[int, ...]) -> Any:

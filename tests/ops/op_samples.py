@@ -260,7 +260,20 @@ OP_SAMPLES: dict[str, Samples] = {
     "Amax": [*options(apart, *DIMS), ((normal(),), {})],
     "Amin": [*options(apart, *DIMS), ((normal(),), {})],
     "Prod": [*options(normal, *ONE_DIM), ((np.array([2.0, 0.0, 3.0]),), {}), ((normal(),), {})],
+    "Variance": [
+        *options(normal, *DIMS),
+        ((normal(3, 2).T,), {"dim": 0, "correction": 0}),
+        ((normal(2, 3, 4),), {"dim": (0, 2), "keepdim": True}),
+    ],
+    "Norm": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
+    "LogSumExp": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
+    "Extreme": [
+        ((apart(3, 4),), {"axis": 1, "sign": 1, "at": np.zeros(3, np.int64)}),
+        ((apart(3, 4).T,), {"axis": 1, "sign": -1, "at": np.zeros(4, np.int64)}),
+        ((apart(2, 3, 4),), {"axis": 1, "sign": 1, "at": np.zeros((2, 4), np.int64)}),
+    ],
     "CumSum": [
+        ((normal(2, 3),), {"axis": 0, "backwards": True}),
         ((normal(2, 3),), {"axis": 0}),
         ((normal(3, 2).T,), {"axis": 1}),
         ((normal(0),), {"axis": 0}),

@@ -76,7 +76,9 @@ def cumsum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     for shape in ((0,), (1,), (2, 3, 4), (40, 601)):
         x = (1 + rng.normal(size=shape) / 50).astype(dtype)
         for axis in range(x.ndim):
-            found += [(v, axis, np.full(shape, -77, dtype)) for v in layouts(x)]
+            for backwards in (False, True):
+                y = np.full(shape, -77, dtype)
+                found += [(v, axis, backwards, y) for v in layouts(x)]
     return found
 
 

@@ -1,0 +1,160 @@
+"""Fused ops over groups: variance, norm, logsumexp, and extremes with their positions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.ops.common import Array, axes_of, contiguous, floating, op
+from minigrad.ops.elementwise import where
+from minigrad.ops.index import gather
+from minigrad.ops.reduce import INT64, Dim, Mean, Sum, grouped, kept, reduced, ungrouped
+from minigrad.ops.shape import Reshape
+from minigrad.tape import Bridge, Op
+
+
+class OverGroups(Op):
+    """y = one number a group along `dim`; the gradient needs x and two numbers a group"""
+
+    was: tuple[int, ...]
+    axes: tuple[int, ...]
+    order: tuple[int, ...] | None
+
+    def open(self, name: str, a: Array, dim: Dim) -> tuple[Array, Array]:
+        """Return x as (A, R, B) and a new y: (A, B)."""
+        self.was, self.axes = a.shape, axes_of(name, dim, a.ndim)
+        self.x, self.order = grouped(a, self.axes)
+        outer, _, inner = self.x.shape
+        return self.x, empty((outer, inner), a.dtype)
+
+    def close(self, y: Array, keepdim: bool) -> Array:
+        """Return y in the output's shape."""
+        if keepdim:
+            return y.reshape(kept(self.was, self.axes))
+        return y.reshape(tuple([n for i, n in enumerate(self.was) if i not in self.axes]))
+
+    def spread(self, kernel: str, c: Array, m: Array) -> tuple[Any, ...]:
+        """Launch the gradient from the numbers c and m of each group."""
+        self.saved(0)
+        dx = empty(self.x.shape, self.x.dtype)
+        launch(kernel, c, m, self.x, dx)
+        return (Bridge.new(ungrouped(dx, self.was, self.order)),)
+
+
+@op
+class Variance(OverGroups):
+    """y = sum (a - mean)^2 / (n - correction) over `dim`"""
+
+    def forward(
+        self, a: Array, dim: Dim = None, correction: float = 1, keepdim: bool = False
+    ) -> Array:
+        x, y = self.open("var", a, dim)
+        n = x.shape[1]
+        self.mean = mean = empty(y.shape, y.dtype)
+        launch("sum", x, (1,), mean)
+        launch("div", mean, np.asarray(n, a.dtype), mean)
+        launch("square_sum", x, mean, y)
+        self.divisor = np.asarray(n - correction if n > correction else 0, a.dtype)
+        launch("div", y, self.divisor, y)
+        return self.close(y, keepdim)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        c = empty(self.mean.shape, self.mean.dtype)
+        launch("div", contiguous(g.data).reshape(c.shape), self.divisor, c)
+        launch("add", c, c, c)
+        return self.spread("spread_centred", c, self.mean)
+
+    @staticmethod
+    def composite(a: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
+        centred = a - Mean.apply(a, dim=dim, keepdim=True)
+        n = math.prod([a.data.shape[i] for i in axes_of("var", dim, a.data.ndim)])
+        total = Sum.apply(centred * centred, dim=dim, keepdim=keepdim)
+        return total / (float(n - correction) if n > correction else 0.0)
+
+
+@op
+class Norm(OverGroups):
+    """y = sqrt(sum a^2) over `dim`; the gradient a / y is 0 where y is"""
+
+    def forward(self, a: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+        x, y = self.open("norm", a, dim)
+        launch("square_sum", x, empty((0, 0), a.dtype), y)
+        launch("sqrt", y, y)
+        self.y = y
+        return self.close(y, keepdim)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        y = self.result()
+        return self.spread("spread_unit", contiguous(g.data).reshape(y.shape), y)
+
+    @staticmethod
+    def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+        return root(Sum.apply(a * a, dim=dim, keepdim=keepdim))
+
+
+@op
+class LogSumExp(OverGroups):
+    """y = log sum exp(a) over `dim`"""
+
+    def forward(self, a: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+        x, y = self.open("logsumexp", floating(a), dim)
+        if x.shape[2] == 1:
+            launch("logsumexp", x.reshape(x.shape[:2]), y.reshape(-1))
+        else:
+            rows = contiguous(x.transpose(0, 2, 1)).reshape(y.size, x.shape[1])
+            launch("logsumexp", rows, y.reshape(-1))
+        self.y = y
+        return self.close(y, keepdim)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        y = self.result()
+        return self.spread("spread_exp", contiguous(g.data).reshape(y.shape), y)
+
+    @staticmethod
+    def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+        peak = Bridge.new(reduced("max", a.data, axes_of("logsumexp", dim, a.data.ndim), True))
+        total = Sum.apply((a - peak).exp(), dim=dim, keepdim=True).log() + peak
+        axes = axes_of("logsumexp", dim, a.data.ndim)
+        shape = tuple([n for i, n in enumerate(a.data.shape) if i not in axes])
+        return total if keepdim else Reshape.apply(total, shape=shape)
+
+
+@op
+class Extreme(Op):
+    """y = the largest of a along `axis`, or for sign -1 the smallest; `at` is filled with positions
+
+    The gradient goes to the element at that position, the first among ties.
+    """
+
+    def forward(self, a: Array, axis: int, sign: int, at: Array) -> Array:
+        self.was = a.shape
+        x, self.order = grouped(a, (axis,))
+        self.sizes = x.shape
+        y = empty(at.shape, a.dtype)
+        groups = (x.shape[0], x.shape[2])
+        self.at = empty(groups, INT64)
+        launch("extreme", x, sign, y.reshape(groups), self.at)
+        launch("copy", self.at.reshape(at.shape), at)  # the caller may write to his own
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        dx = empty(self.sizes, g.data.dtype)
+        launch("extreme_backward", contiguous(g.data).reshape(self.at.shape), self.at, dx)
+        return (Bridge.new(ungrouped(dx, self.was, self.order)),)
+
+    @staticmethod
+    def composite(a: Any, axis: int, sign: int, at: Array) -> Any:
+        picked = np.argmax(a.data, axis) if sign > 0 else np.argmin(a.data, axis)
+        y = gather(a, axis, Bridge.new(np.expand_dims(picked, axis)))
+        return Reshape.apply(y, shape=at.shape)
+
+
+def root(squares: Any) -> Any:
+    """Return the square root, with gradient 0 where it is 0."""
+    zero = squares == 0
+    if not zero.data.any():
+        return squares.sqrt()
+    return where(zero, 0.0, where(zero, 1.0, squares).sqrt())

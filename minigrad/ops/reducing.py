@@ -1,0 +1,165 @@
+"""Reductions as functions: argmax and max to norm, and what is put together from the ops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import empty, launch
+from minigrad.ops.common import axis_of
+from minigrad.ops.elementwise import where
+from minigrad.ops.groups import Extreme, LogSumExp, Norm, Variance, root
+from minigrad.ops.index import gather
+from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, kept
+from minigrad.ops.shape import Reshape
+from minigrad.tape import Bridge
+
+
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Return the position of the largest element, the first among ties; not differentiable."""
+    return _position("argmax", input, dim, keepdim)
+
+
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Return the position of the smallest element, the first among ties; not differentiable."""
+    return _position("argmin", input, dim, keepdim)
+
+
+def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
+    a = input.data
+    axis = 0 if dim is None else axis_of(kernel, dim, a.ndim)
+    if dim is None or a.ndim == 0:
+        a = a.reshape(-1)
+    if a.shape[axis] == 0:
+        raise ValueError(f"{kernel}: shape {input.data.shape} has no elements along dim {dim}")
+    y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64)
+    launch(kernel, a, axis, y)
+    if keepdim:
+        shape = (1,) * input.ndim if dim is None else kept(input.data.shape, (axis,))
+        y = y.reshape(shape)
+    return Bridge.new(y)
+
+
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Return the largest element, or (values, indices) along `dim`, or the elementwise maximum with
+    a tensor.
+
+    Along a dim the gradient goes to the selected index, the first on ties; over all it is split
+    among ties.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1)
+    (tensor([3.]), tensor([1]))
+    """
+    return _extreme(input, dim, keepdim, Amax, argmax, "maximum")
+
+
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Return the smallest element, or (values, indices) along `dim`, or the elementwise minimum
+    with a tensor.
+    """
+    return _extreme(input, dim, keepdim, Amin, argmin, "minimum")
+
+
+def _extreme(
+    input: Any, dim: Any, keepdim: bool, over_all: Any, position: Any, pairwise: str
+) -> Any:
+    if dim is None:
+        return over_all.apply(input)
+    if hasattr(dim, "requires_grad"):
+        return getattr(input, pairwise)(dim)
+    if input.ndim == 0:
+        return input, Bridge.new(np.zeros((), INT64))
+    axis = axis_of(pairwise, dim, input.ndim)
+    shape = tuple(n for i, n in enumerate(input.shape) if i != axis)
+    if input.data.dtype.kind == "f" and input.data.shape[axis]:
+        at = empty(shape, INT64)
+        sign = 1 if pairwise == "maximum" else -1
+        values, indices = Extreme.apply(input, axis=axis, sign=sign, at=at), Bridge.new(at)
+        if keepdim:
+            wide = kept(input.data.shape, (axis,))
+            return Reshape.apply(values, shape=wide), Bridge.new(at.reshape(wide))
+        return values, indices
+    indices = position(input, dim, keepdim=True)
+    values = gather(input, dim, indices)
+    if keepdim:
+        return values, indices
+    return Reshape.apply(values, shape=shape), Reshape.apply(indices, shape=shape)
+
+
+def var(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    """Return the variance over `dim`, squared deviations divided by n - correction; two passes.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2.0, 3.0]).var()
+    tensor(1.)
+    """
+    if input.data.dtype.kind != "f":
+        input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
+    return Variance.apply(input, dim=dim, correction=correction, keepdim=keepdim)
+
+
+def std(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    """Return the standard deviation over `dim`; of constants it is 0 with gradient 0."""
+    return root(var(input, dim, correction=correction, keepdim=keepdim))
+
+
+def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Return the p-norm over `dim`: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or "fro".  At 0 its
+    gradient is 0.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([3.0, 4.0]).norm()
+    tensor(5.)
+    """
+    if p == "fro":
+        p = 2.0
+    if isinstance(p, str):
+        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
+    if p == 2:
+        if input.data.dtype.kind == "f":
+            return Norm.apply(input, dim=dim, keepdim=keepdim)
+        return root(Sum.apply(input * input, dim=dim, keepdim=keepdim))
+    size = input.abs()
+    if p == 1:
+        return Sum.apply(size, dim=dim, keepdim=keepdim)
+    if p == math.inf:
+        return Amax.apply(size, dim=dim, keepdim=keepdim)
+    if p == -math.inf:
+        return Amin.apply(size, dim=dim, keepdim=keepdim)
+    zero = size == 0
+    powers = where(zero, 0.0, where(zero, 1.0, size) ** p)
+    total = Sum.apply(powers, dim=dim, keepdim=keepdim)
+    if p == 0:
+        return total
+    none = total == 0
+    return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
+
+
+def cumsum(input: Any, dim: int) -> Any:
+    """Return running sums along `dim`."""
+    if input.ndim == 0:
+        return input.clone()
+    return CumSum.apply(input, axis=axis_of("cumsum", dim, input.ndim))
+
+
+def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
+    """Return log(sum(exp(x))) over `dim` without overflow; an all -inf slice gives -inf.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1000.0, 0.0]).logsumexp(0)
+    tensor(1000.)
+    """
+    return LogSumExp.apply(input, dim=dim, keepdim=keepdim)
+
+
+def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Return whether any element is non-zero."""
+    return Sum.apply(input != 0, dim=dim, keepdim=keepdim) > 0
+
+
+def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Return whether all elements are non-zero."""
+    return Sum.apply(input == 0, dim=dim, keepdim=keepdim) == 0
