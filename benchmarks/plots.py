@@ -57,8 +57,7 @@ def roofline(results: dict[str, Result]) -> Figure:
     intensity = np.geomspace(0.02, 1000, 200)
     for speed, label in ((max(speeds), "cache"), (speeds[-1], "memory")):
         axes.plot(intensity, np.minimum(peak, intensity * speed), color="black", linewidth=1)
-        start = (intensity[0], intensity[0] * speed)
-        axes.annotate(f"{label} {speed:,.0f} GB/s", start, rotation=35, va="bottom")
+        axes.text(0.025, 0.022 * speed, f"{label} {speed:,.0f} GB/s", va="top")
     axes.annotate(f"{peak:,.0f} GFLOP/s float32", (intensity[-1], peak), ha="right", va="bottom")
     rows = [row for name in ("kernels", "gemm") if name in results for row in ours(results[name])]
     rows = [row for row in rows if row.get("gflops") and row.get("gbps")]
@@ -126,7 +125,8 @@ def growth(results: dict[str, Result]) -> Figure:
 
 def panel(axes: Axes, result: Result, group: str, quantity: str, key: str) -> None:
     """Draw one quantity of one series for every candidate."""
-    axes.set(xscale="log", yscale="log")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
     exponents = {
         of["candidate"]: of["exponent"]
         for of in result.get("growth", ())
@@ -138,5 +138,6 @@ def panel(axes: Axes, result: Result, group: str, quantity: str, key: str) -> No
         label = f"{name}: n^{exponents[name]:.2f}" if name in exponents else name
         x, y = [row["amount"] for row in mine], [row[key] for row in mine]
         axes.plot(x, y, "o-", markersize=3, color=colour(name), label=label)
+    axes.minorticks_off()
     if rows:
         axes.legend(fontsize=7)

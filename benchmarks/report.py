@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import re
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -48,6 +51,12 @@ def library_versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    found["numpy's BLAS"] = f"{blas['name']} {blas['version']}"
+    if (torch := sys.modules.get("torch")) is not None:
+        # "- Intel(R) oneAPI Math Kernel Library Version 2024.2-Product Build ..."
+        mkl = re.search(r"Math Kernel Library Version (\S+?)-", torch.__config__.show())
+        found |= {"torch's BLAS": f"MKL {mkl[1]}"} if mkl else {}
     return found
 
 
