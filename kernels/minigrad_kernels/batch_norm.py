@@ -22,6 +22,7 @@ import numpy as np
 from minigrad_kernels.batch_norm_planes import planes_backward, planes_eval, planes_forward
 from minigrad_kernels.batch_norm_rows import rows_backward, rows_eval, rows_forward
 from minigrad_kernels.launch import Kernel, jit
+from minigrad_kernels.row_tasks import streams
 
 Array = np.ndarray[Any, Any]
 
@@ -112,9 +113,9 @@ def both(function: Any) -> tuple[Any, Any]:
     return jit(name=f"{name}.small")(function), jit(name=f"{name}.large", parallel=True)(function)
 
 
-FORWARD = (both(rows_forward), both(planes_forward))
-EVAL = (both(rows_eval), both(planes_eval))
-BACKWARD = (both(rows_backward), both(planes_backward))
+ROWS_FORWARD, PLANES_FORWARD = both(rows_forward), both(planes_forward)
+ROWS_EVAL, PLANES_EVAL = both(rows_eval), both(planes_eval)
+ROWS_BACKWARD, PLANES_BACKWARD = both(rows_backward), both(planes_backward)
 
 
 def batch_norm_forward_cpu(
@@ -122,9 +123,11 @@ def batch_norm_forward_cpu(
 ) -> None:
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
-        x = x.reshape(x.shape[:2])
-        y = y.reshape(x.shape)
-    FORWARD[x.ndim - 2][large](x, weight, bias, eps, mean, var, rstd, y)
+        y = y.reshape(y.shape[:2])
+        run = ROWS_FORWARD[large]
+        run(x.reshape(y.shape), weight, bias, eps, mean, var, rstd, y, large and streams(y))
+    else:
+        PLANES_FORWARD[large](x, weight, bias, eps, mean, var, rstd, y)
 
 
 @jit()
@@ -149,9 +152,12 @@ def batch_norm_eval_cpu(
 ) -> None:
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
-        x = x.reshape(x.shape[:2])
-        y = y.reshape(x.shape)
-    EVAL[x.ndim - 2][large](x, weight, bias, running_mean, running_var, eps, y)
+        y = y.reshape(y.shape[:2])
+        x = x.reshape(y.shape)
+        stream = large and streams(y)
+        ROWS_EVAL[large](x, weight, bias, running_mean, running_var, eps, y, stream)
+    else:
+        PLANES_EVAL[large](x, weight, bias, running_mean, running_var, eps, y)
 
 
 def batch_norm_backward_cpu(
@@ -189,10 +195,13 @@ def backward(
 ) -> None:
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
-        x = x.reshape(x.shape[:2])
-        dy = dy.reshape(x.shape)
-        dx = dx.reshape(x.shape)
-    BACKWARD[x.ndim - 2][large](dy, x, count, weight, mean, rstd, dx, dw, db)
+        dx = dx.reshape(dx.shape[:2])
+        x = x.reshape(dx.shape)
+        dy = dy.reshape(dx.shape)
+        stream = large and streams(dx)
+        ROWS_BACKWARD[large](dy, x, count, weight, mean, rstd, dx, dw, db, stream)
+    else:
+        PLANES_BACKWARD[large](dy, x, count, weight, mean, rstd, dx, dw, db)
 
 
 def cost(flops: int, again: int) -> Any:

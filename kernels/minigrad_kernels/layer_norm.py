@@ -5,8 +5,8 @@
     dx = rstd * (g - sum g / D - xhat * sum(g * xhat) / D),  g = dy * weight
     dw = sum_n dy * xhat,  db = sum_n dy
 
-dw and db are summed over chunks
-of ROWS rows and the chunks added in order, so that bits never depend on the number of threads.
+dw and db are summed over ROWS rows at a time, these in float64 over the rows of a task, and the
+tasks in order, so that bits never depend on the number of threads.
 
 Shapes: x, y, dy, dx: (N, D) C-contiguous; mean, rstd: (N,); weight, bias, dw, db: (D,), or (0,)
 for none.
@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.lanes import fence, fma, load, splat, store, total, width
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.moments import centred_sums, moments
+from minigrad_kernels.moments import moments_at
+from minigrad_kernels.row_tasks import BLOCK, ROWS, add_parts, streams, task_rows
+from minigrad_kernels.simd import VECTOR_BYTES, address, prefetch
 
 Array = np.ndarray[Any, Any]
 
-ROWS = 32  # rows of one chunk of partial sums
 PARALLEL_ROWS = 32_768  # elements from which two threads pay for their fork and join
 
 
@@ -59,106 +61,200 @@ def layer_norm_backward_reference(
         dx[...] = scale * (g - g.mean(axis=1, keepdims=True) - along)
 
 
-# ---------------------------------------------------------------- one row
-@jit(fastmath={"contract"})
-def forward_row(x, weight, bias, eps, mean, rstd, y, i):
-    row = x[i]
-    out = y[i]
+# ---------------------------------------------------------------- forward
+@jit(inline="always")
+def normalise_step(x, at, out, m, r, w, b, count, stream):
+    """Write (x - m) * r * weight + bias; w, b: addresses, or 0 for none."""
+    v = (load(x, at, count) - m) * r
+    if w and b:
+        v = fma(v, load(x, w, count), load(x, b, count))
+    elif w:
+        v = v * load(x, w, count)
+    elif b:
+        v = v + load(x, b, count)
+    store(v, x, out, count, stream)
+
+
+@jit()
+def forward_rows(x, weight, bias, eps, mean, rstd, y, begin, end, stream):
+    n = x.shape[1]
+    lanes = width(x)
+    row = n * (VECTOR_BYTES // lanes)
     kind = x.dtype.type
-    centre, square = moments(row)
-    m = kind(centre)
-    r = kind(1 / np.sqrt(square / row.size + eps))
-    mean[i] = m
-    rstd[i] = r
-    if weight.size and bias.size:
-        for j in range(row.size):
-            out[j] = (row[j] - m) * r * weight[j] + bias[j]
-    elif weight.size:
-        for j in range(row.size):
-            out[j] = (row[j] - m) * r * weight[j]
-    else:
-        for j in range(row.size):
-            out[j] = (row[j] - m) * r
-        if bias.size:
-            for j in range(row.size):
-                out[j] += bias[j]
+    affine = address(weight) if weight.size else 0
+    shift = address(bias) if bias.size else 0
+    at = address(x) + begin * row
+    out = address(y) + begin * row
+    for i in range(begin, end):
+        centre, square = moments_at(x, at, n)
+        mean[i] = kind(centre)
+        rstd[i] = kind(1 / np.sqrt(square / n + eps))
+        m = splat(mean[i])
+        r = splat(rstd[i])
+        w = affine
+        b = shift
+        for _ in range(n // lanes):
+            prefetch(at + row, 0)
+            if not stream:
+                prefetch(out + row, 1)
+            normalise_step(x, at, out, m, r, w, b, lanes, stream)
+            at += VECTOR_BYTES
+            out += VECTOR_BYTES
+            w += VECTOR_BYTES if affine else 0
+            b += VECTOR_BYTES if shift else 0
+        rest = n % lanes
+        if rest:
+            normalise_step(x, at, out, m, r, w, b, rest, False)
+            at += rest * (VECTOR_BYTES // lanes)
+            out += rest * (VECTOR_BYTES // lanes)
+    if stream:
+        fence()
 
 
-@jit(fastmath={"contract", "reassoc"})
-def weighted_sums(dy, x, weight, mean):
-    """Return sum dy * weight and sum dy * weight * (x - mean)."""
-    total = x.dtype.type(0)
-    product = x.dtype.type(0)
-    for j in range(x.size):
-        g = dy[j] * weight[j]
-        total += g
-        product += g * (x[j] - mean)
-    return total, product
+def forward(x, weight, bias, eps, mean, rstd, y, stream):
+    for k in prange((len(x) + ROWS - 1) // ROWS):
+        end = min(len(x), (k + 1) * ROWS)
+        forward_rows(x, weight, bias, eps, mean, rstd, y, k * ROWS, end, stream)
 
 
-@jit(fastmath={"contract"})
-def gradient_row(dy, x, weight, mean, rstd, dx):
-    size = x.dtype.type(x.size)
-    if weight.size:
-        total, product = weighted_sums(dy, x, weight, mean)
-    else:
-        total, product = centred_sums(dy, x, mean)
-    shift = total / size
-    slope = product * rstd * rstd / size
-    if weight.size:
-        for j in range(x.size):
-            dx[j] = rstd * (dy[j] * weight[j] - shift - (x[j] - mean) * slope)
-    else:
-        for j in range(x.size):
-            dx[j] = rstd * (dy[j] - shift - (x[j] - mean) * slope)
-
-
-@jit(fastmath={"contract"})
-def parameter_sums(dy, x, mean, rstd, dw, db):
-    """Add one row's share to dw and db of its chunk."""
-    for j in range(x.size):
-        w = dw[j] + dy[j] * ((x[j] - mean) * rstd)
-        b = db[j] + dy[j]
-        dw[j] = w
-        db[j] = b
-
-
-# ---------------------------------------------------------------- all rows
-def forward(x, weight, bias, eps, mean, rstd, y):
-    for i in prange(len(x)):
-        forward_row(x, weight, bias, eps, mean, rstd, y, i)
+# ---------------------------------------------------------------- backward
+@jit(inline="always")
+def sums_step(x, dy_at, x_at, w, m, a, b, count):
+    """Return a + sum of dy * weight, and b + sum of dy * weight * (x - m), lane by lane."""
+    g = load(x, dy_at, count)
+    if w:
+        g = g * load(x, w, count)
+    return a + g, fma(g, load(x, x_at, count) - m, b)
 
 
 @jit()
-def backward_chunk(dy, x, weight, mean, rstd, dx, dw, db, first):
-    dw[:] = 0
-    db[:] = 0
-    for i in range(first, min(len(x), first + ROWS)):
-        gradient_row(dy[i], x[i], weight, mean[i], rstd[i], dx[i])
-        if weight.size:
-            parameter_sums(dy[i], x[i], mean[i], rstd[i], dw, db)
+def row_sums(x, dy_at, x_at, w, n, mean, out, ahead):
+    """Return the sums of dy * weight and of dy * weight * (x - mean) of a row.
+
+    Asks for the lines `ahead` bytes further on, and for those of dx, at `out`, if that is not 0.
+    """
+    lanes = width(x)
+    m = splat(mean)
+    a = b = c = d = splat(x.dtype.type(0))
+    rest = n % (2 * lanes)
+    next_w = VECTOR_BYTES if w else 0
+    for _ in range(n // (2 * lanes)):
+        prefetch(x_at + ahead, 0)
+        prefetch(dy_at + ahead, 0)
+        a, b = sums_step(x, dy_at, x_at, w, m, a, b, lanes)
+        dy_at += VECTOR_BYTES
+        x_at += VECTOR_BYTES
+        w += next_w
+        prefetch(x_at + ahead, 0)
+        prefetch(dy_at + ahead, 0)
+        c, d = sums_step(x, dy_at, x_at, w, m, c, d, lanes)
+        dy_at += VECTOR_BYTES
+        x_at += VECTOR_BYTES
+        w += next_w
+        if out:
+            prefetch(out, 1)
+            prefetch(out + VECTOR_BYTES, 1)
+            out += 2 * VECTOR_BYTES
+    for k in range(0, rest, lanes):
+        a, b = sums_step(x, dy_at, x_at, w, m, a, b, rest - k)
+        dy_at += VECTOR_BYTES
+        x_at += VECTOR_BYTES
+        w += next_w
+    return total(a + c), total(b + d)
+
+
+@jit(inline="always")
+def gradient_columns(x, dy_at, x_at, out, row, rows, each, w, dw, db, count, stream):
+    """Write dx = rstd * (dy * weight - shift - (x - mean) * slope) in one register's columns of a
+    block of rows, and add to their dw and db.
+
+    each: (4, BLOCK) mean, rstd, shift and slope of the rows.  w, dw, db: addresses, or 0 for none.
+    """
+    if w:
+        factor = load(x, w, count)
+        products = load(x, dw, count)
+        sums = load(x, db, count)
+    for i in range(rows):
+        r = splat(each[1, i])
+        g = load(x, dy_at, count)
+        d = load(x, x_at, count) - splat(each[0, i])
+        if w:
+            products = fma(g, d * r, products)
+            sums = sums + g
+            g = g * factor
+        v = r * (g - splat(each[2, i]) - d * splat(each[3, i]))
+        store(v, x, out, count, stream)
+        dy_at += row
+        x_at += row
+        out += row
+    if w:
+        store(products, x, dw, count, False)
+        store(sums, x, db, count, False)
 
 
 @jit()
-def add_chunks(parts, total):
-    wide = np.zeros(total.size, np.float64)
-    for k in range(len(parts)):
-        part = parts[k]
-        for j in range(total.size):
-            wide[j] += part[j]
-    for j in range(total.size):
-        total[j] = wide[j]
+def backward_block(dy, x, weight, mean, rstd, dx, each, sums, begin, end, stream):
+    """Write dx of at most BLOCK rows, and add their dw and db to sums: (2, D)."""
+    n = x.shape[1]
+    lanes = width(x)
+    row = n * (VECTOR_BYTES // lanes)
+    kind = x.dtype.type
+    dy_at = address(dy) + begin * row
+    x_at = address(x) + begin * row
+    out = address(dx) + begin * row
+    w = address(weight) if weight.size else 0
+    for i in range(begin, end):
+        down = (i - begin) * row
+        soon = 0 if stream else out + down
+        g, p = row_sums(x, dy_at + down, x_at + down, w, n, mean[i], soon, BLOCK * row)
+        each[0, i - begin] = mean[i]
+        each[1, i - begin] = rstd[i]
+        each[2, i - begin] = g / kind(n)
+        each[3, i - begin] = p * rstd[i] * rstd[i] / kind(n)
+    dw = address(sums)
+    db = dw + row
+    rows = end - begin
+    for _ in range(n // lanes):
+        gradient_columns(x, dy_at, x_at, out, row, rows, each, w, dw, db, lanes, stream)
+        dy_at += VECTOR_BYTES
+        x_at += VECTOR_BYTES
+        out += VECTOR_BYTES
+        dw += VECTOR_BYTES
+        db += VECTOR_BYTES
+        w += VECTOR_BYTES if w else 0
+    rest = n % lanes
+    if rest:
+        gradient_columns(x, dy_at, x_at, out, row, rows, each, w, dw, db, rest, False)
 
 
-def backward(dy, x, weight, mean, rstd, dx, dw, db):
-    chunks = (len(x) + ROWS - 1) // ROWS
-    dws = np.empty((chunks, weight.size), x.dtype)
-    dbs = np.empty((chunks, weight.size), x.dtype)
-    for k in prange(chunks):
-        backward_chunk(dy, x, weight, mean, rstd, dx, dws[k], dbs[k], k * ROWS)
+@jit()
+def backward_rows(dy, x, weight, mean, rstd, dx, parts, begin, end, stream):
+    """Write dx of rows begin to end, and the sums for dw and db to parts: (2, D) float64."""
+    each = np.empty((4, BLOCK), x.dtype)
+    sums = np.zeros((2, weight.size), x.dtype)
+    parts[:] = 0
+    for start in range(begin, end, ROWS):
+        last = min(end, start + ROWS)
+        for block in range(start, last, BLOCK):
+            stop = min(last, block + BLOCK)
+            backward_block(dy, x, weight, mean, rstd, dx, each, sums, block, stop, stream)
+        for p in range(2):
+            for j in range(weight.size):
+                parts[p, j] += sums[p, j]
+            sums[p, :] = 0
+    if stream:
+        fence()
+
+
+def backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
+    size = task_rows(len(x))
+    tasks = (len(x) + size - 1) // size
+    parts = np.empty((tasks, 2, weight.size), np.float64)
+    for k in prange(tasks):
+        end = min(len(x), (k + 1) * size)
+        backward_rows(dy, x, weight, mean, rstd, dx, parts[k], k * size, end, stream)
     if weight.size:
-        add_chunks(dws, dw)
-        add_chunks(dbs, db)
+        add_parts(parts, dw, db)
 
 
 forward_small = jit(name="layer_norm.forward.small")(forward)
@@ -170,15 +266,19 @@ backward_large = jit(name="layer_norm.backward.large", parallel=True)(backward)
 def layer_norm_forward_cpu(
     x: Array, weight: Array, bias: Array, eps: float, mean: Array, rstd: Array, y: Array
 ) -> None:
-    run = forward_small if x.size < PARALLEL_ROWS else forward_large
-    run(x, weight, bias, eps, mean, rstd, y)
+    if x.size < PARALLEL_ROWS:
+        forward_small(x, weight, bias, eps, mean, rstd, y, False)
+    else:
+        forward_large(x, weight, bias, eps, mean, rstd, y, streams(y))
 
 
 def layer_norm_backward_cpu(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
-    run = backward_small if x.size < PARALLEL_ROWS else backward_large
-    run(dy, x, weight, mean, rstd, dx, dw, db)
+    if x.size < PARALLEL_ROWS:
+        backward_small(dy, x, weight, mean, rstd, dx, dw, db, False)
+    else:
+        backward_large(dy, x, weight, mean, rstd, dx, dw, db, streams(dx))
 
 
 def forward_cost(x: Array, *rest: Any) -> tuple[int, int]:

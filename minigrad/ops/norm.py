@@ -127,23 +127,25 @@ class BatchNorm(Op):
         self.x = rows = channels(x)
         c = rows.shape[1]
         self.mean, self.rstd = empty(c, x.dtype), empty(c, x.dtype)
-        variance, y = empty(c, x.dtype), empty(rows.shape, x.dtype)
-        launch("batch_norm_forward", rows, weight, bias, eps, self.mean, variance, self.rstd, y)
+        variance, y = empty(c, x.dtype), empty(x.shape, x.dtype)
+        out = y.reshape(rows.shape)
+        launch("batch_norm_forward", rows, weight, bias, eps, self.mean, variance, self.rstd, out)
         if running is not None:
             count = rows.shape[0] * rows.shape[2]
             mean, var, momentum = running
             launch("batch_norm_running", self.mean, variance, count, momentum, mean, var)
-        return y.reshape(x.shape)
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         weight = self.saved(1).data
         self.saved(0)
         dy = channels(g.data)
         c = dy.shape[1]
-        dx, dw, db = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
-        launch("batch_norm_backward", dy, self.x, weight, self.mean, self.rstd, dx, dw, db)
+        dx, dw, db = empty(g.data.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        out = dx.reshape(dy.shape)
+        launch("batch_norm_backward", dy, self.x, weight, self.mean, self.rstd, out, dw, db)
         return (
-            Bridge.new(dx.reshape(g.data.shape)),
+            Bridge.new(dx),
             Bridge.new(dw) if self.needs(1) else None,
             Bridge.new(db) if self.needs(2) else None,
         )
@@ -171,29 +173,20 @@ class BatchNormEval(Op):
         self, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
     ) -> Array:
         rows = channels(x)
-        y = empty(rows.shape, x.dtype)
-        launch("batch_norm_eval", rows, weight, bias, mean, var, eps, y)
-        return y.reshape(x.shape)
+        y = empty(x.shape, x.dtype)
+        launch("batch_norm_eval", rows, weight, bias, mean, var, eps, y.reshape(rows.shape))
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, weight, mean, var = (self.saved(i).data for i in (0, 1, 3, 4))
         dy = channels(g.data)
         c = dy.shape[1]
-        dx, dw, db = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
-        launch(
-            "batch_norm_eval_backward",
-            dy,
-            channels(x),
-            weight,
-            mean,
-            var,
-            self.meta["eps"],
-            dx,
-            dw,
-            db,
-        )
+        dx, dw, db = empty(x.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        out = dx.reshape(dy.shape)
+        eps = self.meta["eps"]
+        launch("batch_norm_eval_backward", dy, channels(x), weight, mean, var, eps, out, dw, db)
         return (
-            Bridge.new(dx.reshape(x.shape)),
+            Bridge.new(dx),
             Bridge.new(dw) if self.needs(1) else None,
             Bridge.new(db) if self.needs(2) else None,
             None,
@@ -240,23 +233,25 @@ class LayerNorm(Op):
         d = math.prod(x.shape[x.ndim - dims :])
         self.x = rows = contiguous(x).reshape(math.prod(x.shape[: x.ndim - dims]), d)
         n = rows.shape[0]
-        self.mean, self.rstd, y = empty(n, x.dtype), empty(n, x.dtype), empty(rows.shape, x.dtype)
+        self.mean, self.rstd, y = empty(n, x.dtype), empty(n, x.dtype), empty(x.shape, x.dtype)
         flat = contiguous(weight).reshape(-1), contiguous(bias).reshape(-1)
-        launch("layer_norm_forward", rows, *flat, eps, self.mean, self.rstd, y)
-        return y.reshape(x.shape)
+        out = y.reshape(rows.shape)
+        launch("layer_norm_forward", rows, *flat, eps, self.mean, self.rstd, out)
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, weight = self.saved(0).data, self.saved(1).data
-        dy = contiguous(g.data).reshape(self.x.shape)
-        d = dy.shape[1]
-        dx, dw, db = empty(dy.shape, dy.dtype), empty(d, dy.dtype), empty(d, dy.dtype)
-        flat = contiguous(weight).reshape(-1)
-        launch("layer_norm_backward", dy, self.x, flat, self.mean, self.rstd, dx, dw, db)
         shape = x.shape[x.ndim - self.meta["dims"] :]
+        # What is returned owns its memory: the sweep would copy a view before it becomes a .grad.
+        dx, dw, db = empty(x.shape, x.dtype), empty(shape, x.dtype), empty(shape, x.dtype)
+        dy = contiguous(g.data).reshape(self.x.shape)
+        out = dx.reshape(dy.shape), dw.reshape(-1), db.reshape(-1)
+        flat = contiguous(weight).reshape(-1)
+        launch("layer_norm_backward", dy, self.x, flat, self.mean, self.rstd, *out)
         return (
-            Bridge.new(dx.reshape(x.shape)),
-            Bridge.new(dw.reshape(shape)) if self.needs(1) else None,
-            Bridge.new(db.reshape(shape)) if self.needs(2) else None,
+            Bridge.new(dx),
+            Bridge.new(dw) if self.needs(1) else None,
+            Bridge.new(db) if self.needs(2) else None,
         )
 
     @staticmethod
