@@ -18,6 +18,7 @@ from minigrad.nn.functional_activations import (
 from minigrad.nn.functional_classes import cross_entropy, nll_loss
 from minigrad.nn.functional_layers import (
     batch_norm,
+    batch_norm_activation_dropout,
     dropout,
     embedding,
     layer_norm,
@@ -37,6 +38,7 @@ from minigrad.nn.functional_padding import pad
 
 __all__ = [
     "batch_norm",
+    "batch_norm_activation_dropout",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",

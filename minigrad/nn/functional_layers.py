@@ -9,12 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad import random
+from minigrad.ops.common import Array
 from minigrad.ops.dropout import dropped
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import Index
 from minigrad.ops.linalg import absent
 from minigrad.ops.linalg import linear as _linear
-from minigrad.ops.norm import BatchNorm, BatchNormEval, LayerNorm, check_channels
+from minigrad.ops.norm import (
+    BatchNorm,
+    BatchNormDropout,
+    BatchNormEval,
+    LayerNorm,
+    check_channels,
+)
+from minigrad.ops.unary import Relu
 from minigrad.tensors import Tensor, new
 
 INT64 = np.dtype(np.int64)
@@ -104,32 +112,105 @@ def batch_norm(
         weight=weight,
         bias=bias,
     )
-    if weight is None:
-        scale = absent(input) if bias is None else new(np.ones(x.shape[1], x.dtype))
-    else:
-        scale = weight
-    if bias is None:
-        shift = absent(input) if weight is None else new(np.zeros(x.shape[1], x.dtype))
-    else:
-        shift = bias
+    scale, shift = scale_and_shift(input, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: training=False needs running_mean and running_var")
         y = BatchNormEval.apply(input, scale, shift, running_mean, running_var, eps=float(eps))
         return y
-    count = x.size // x.shape[1] if x.shape[1] else 0
-    if count <= 1:
-        raise ValueError(
-            "batch_norm: expected more than one value per channel for batch statistics,"
-            f" got {count} in an input of shape {x.shape}; use drop_last=True in the loader,"
-            " or eval() to use the running statistics"
-        )
+    check_count("batch_norm", x)
     if running_mean is None or running_var is None:
         return BatchNorm.apply(input, scale, shift, eps=float(eps))
     running = (running_mean.data, running_var.data, np.array([momentum], np.float64))
     y = BatchNorm.apply(input, scale, shift, eps=float(eps), running=running)
     running_mean.bump("by batch_norm")
     running_var.bump("by batch_norm")
+    return y
+
+
+def scale_and_shift(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the weight and the bias as the kernels take them: both, or both empty."""
+    x = input.data
+    if weight is None and bias is None:
+        none = absent(input)
+        return none, none
+    scale = new(np.ones(x.shape[1], x.dtype)) if weight is None else weight
+    return scale, new(np.zeros(x.shape[1], x.dtype)) if bias is None else bias
+
+
+def check_count(name: str, x: Array) -> None:
+    """Refuse batch statistics of fewer than two values a channel."""
+    count = x.size // x.shape[1] if x.shape[1] else 0
+    if count <= 1:
+        raise ValueError(
+            f"{name}: expected more than one value per channel for batch statistics,"
+            f" got {count} in an input of shape {x.shape}; use drop_last=True in the loader,"
+            " or eval() to use the running statistics"
+        )
+
+
+def batch_norm_activation_dropout(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    activation: str | None = "relu",
+    p: float = 0.5,
+    *,
+    generator: random.Generator | None = None,
+    scaling: str = "inverted",
+) -> Tensor:
+    """Return dropout(activation(batch_norm(x))), in training on (N, C) as one op.
+
+    The bits are those of `batch_norm`, `relu` and `dropout` one after the other, with the same
+    random call; images (N, C, ...), evaluation and p = 0 or 1 run just these three.
+    activation: "relu" or None.  All else: as `batch_norm` and `dropout` take it.
+    Shape: input: (N, C, ...), all others (C,) -> input's.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([[1.0], [3.0]])
+    >>> batch_norm_activation_dropout(x, None, None, training=True, p=0.0)
+    tensor([[0.0000],
+            [1.0000]])
+    """
+    name = "batch_norm_activation_dropout"
+    if activation not in ("relu", None):
+        raise ValueError(f"{name}: activation must be 'relu' or None, got {activation!r}")
+    check_dropout(p, scaling)
+    x = input.data
+    statistics = running_mean, running_var
+    if not training or p in (0, 1) or x.ndim != 2:
+        z = batch_norm(input, *statistics, weight, bias, training, momentum, eps)
+        y = Relu.apply(z) if activation else z
+        return dropout(y, p, training, generator=generator, scaling=scaling)
+    named = {"running_mean": running_mean, "running_var": running_var}
+    check_channels(name, x, **named, weight=weight, bias=bias)
+    check_count(name, x)
+    stream = generator or random.default
+    running = None
+    if running_mean is not None and running_var is not None:
+        running = (running_mean.data, running_var.data, np.array([momentum], np.float64))
+    y = BatchNormDropout.apply(
+        input,
+        *scale_and_shift(input, weight, bias),
+        eps=float(eps),
+        relu=activation is not None,
+        p=p,
+        scale=1 / (1 - p) if scaling == "inverted" else 1.0,
+        seed=stream.seed,
+        stream=stream.stream,
+        call=stream.next_call(),
+        running=running,
+    )
+    if running_mean is not None and running_var is not None:
+        running_mean.bump(f"by {name}")
+        running_var.bump(f"by {name}")
     return y
 
 

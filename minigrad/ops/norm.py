@@ -9,9 +9,11 @@ import numpy as np
 
 from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, axis_of, contiguous, floating, op
+from minigrad.ops.dropout import Dropout
 from minigrad.ops.linalg import check_dtypes
 from minigrad.ops.reduce import Mean, Sum
 from minigrad.ops.shape import Reshape
+from minigrad.ops.unary import Relu
 from minigrad.tape import Bridge, Op
 
 
@@ -156,6 +158,59 @@ class BatchNorm(Op):
         centred = x - Mean.apply(x, dim=axes, keepdim=True)
         var = Mean.apply(centred * centred, dim=axes, keepdim=True)
         return affine(centred / (var + eps).sqrt(), weight, bias)
+
+
+@op
+class BatchNormDropout(Op):
+    """y = dropout(a(batch_norm(x))), a(z) = max(z, 0) with `relu`, else z; the same bits as one op
+    after the other
+
+    x: (N, C), weight and bias: (C,), or both empty.  running: as BatchNorm's.  p, scale, seed,
+    stream, call: as Dropout's, p below 1.
+    """
+
+    def forward(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array,
+        eps: float,
+        relu: bool,
+        p: float,
+        scale: float,
+        seed: int,
+        stream: int,
+        call: Array,
+        running: Any = None,
+    ) -> Array:
+        self.x = rows = contiguous(x)
+        n, c = x.shape
+        self.mean, self.rstd = empty(c, x.dtype), empty(c, x.dtype)
+        variance, y = empty(c, x.dtype), empty(x.shape, x.dtype)
+        self.draw = int(relu), p, scale, seed, stream, call
+        statistics = self.mean, variance, self.rstd
+        launch("batch_norm_dropout_forward", rows, weight, bias, eps, *self.draw, *statistics, y)
+        if running is not None:
+            mean, var, momentum = running
+            launch("batch_norm_running", self.mean, variance, n, momentum, mean, var)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        weight, bias = self.saved(1).data, self.saved(2).data
+        self.saved(0)
+        dy = contiguous(g.data)
+        c = dy.shape[1]
+        out = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        kept = self.x, weight, bias, self.mean, self.rstd
+        launch("batch_norm_dropout_backward", dy, *kept, *self.draw, *out)
+        return tuple(Bridge.new(d) if i == 0 or self.needs(i) else None for i, d in enumerate(out))
+
+    @staticmethod
+    def composite(
+        x: Any, weight: Any, bias: Any, eps: float, relu: bool, running: Any = None, **draw: Any
+    ) -> Any:
+        z = BatchNorm.composite(x, weight, bias, eps)
+        return Dropout.apply(Relu.apply(z) if relu else z, **draw)
 
 
 def affine(y: Any, weight: Any, bias: Any) -> Any:

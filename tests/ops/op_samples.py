@@ -126,6 +126,17 @@ def batch_norm() -> Samples:
     return found
 
 
+def batch_norm_dropout() -> Samples:
+    return [
+        (args, {"eps": 1e-3, "relu": relu, "p": 0.4, "scale": 1 / 0.6, **random_call()})
+        for args, relu in (
+            ((normal(6, 3), positive(3), normal(3)), True),
+            ((normal(3, 6).T, positive(3), normal(3)), False),
+            ((normal(5, 2), ABSENT, ABSENT), True),
+        )
+    ]
+
+
 def batch_norm_eval() -> Samples:
     return [
         ((x, w, b, Constant(normal(c)), Constant(positive(c))), {"eps": 1e-5})
@@ -290,6 +301,7 @@ OP_SAMPLES: dict[str, Samples] = {
         for name in ("Softmax", "LogSoftmax")
     },
     "BatchNorm": batch_norm(),
+    "BatchNormDropout": batch_norm_dropout(),
     "BatchNormEval": batch_norm_eval(),
     "LayerNorm": layer_norm(),
     "CrossEntropy": cross_entropy(),

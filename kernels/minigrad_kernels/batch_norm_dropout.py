@@ -1,0 +1,334 @@
+"""Batch normalisation of x: (N, C), an activation and dropout, as one pass after the statistics.
+
+    z = (x - mean) * rstd * weight + bias,  a = max(z, 0) if relu else z
+    y = a * scale where word(i) >= p * 2^32, else 0
+    g = dy * scale where kept and (z > 0 or not relu), else 0; dx, dw, db: batch_norm_backward of g
+
+Each element is computed as `batch_norm.py`, `relu` and `dropout.py` compute it one after the other,
+bit by bit.  Nothing but x is kept: z and the mask, a function of (seed, stream, call, i), are
+computed again in backward.
+
+Shapes: x, y, dy, dx: (N, C) C-contiguous; mean, var, rstd: (C,); weight, bias, dw, db: (C,), or all
+(0,) for none; call: (1,) int64; relu: 0 or 1; p in [0, 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from minigrad_kernels.batch_norm import (
+    PARALLEL_STATS,
+    batch_norm_backward_reference,
+    batch_norm_forward_reference,
+    both,
+    cost,
+)
+from minigrad_kernels.batch_norm_rows import (
+    coefficients,
+    extent,
+    gradient_coefficients,
+    gradient_task,
+    merge_tasks,
+    moments_task,
+    place,
+    tasks_of,
+)
+from minigrad_kernels.dropout import dropout_reference
+from minigrad_kernels.lanes import fence, fma, kept, load, splat, store, where_positive, width
+from minigrad_kernels.launch import Kernel, jit
+from minigrad_kernels.philox import WORDS_AT_ONCE, element_words, halves
+from minigrad_kernels.row_tasks import ROWS, add_parts, streams, task_rows
+from minigrad_kernels.simd import VECTOR_BYTES, address, prefetch
+
+Array = np.ndarray[Any, Any]
+
+
+@jit()
+def turn(x):
+    """Return the columns walked at a time: a group of words, less some where a row may begin inside
+    a block of four.
+    """
+    return WORDS_AT_ONCE if x.shape[1] % 4 == 0 else WORDS_AT_ONCE - WORDS_AT_ONCE // 4
+
+
+# ---------------------------------------------------------------- references
+def batch_norm_dropout_forward_reference(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    relu: int,
+    p: float,
+    scale: float,
+    seed: int,
+    stream: int,
+    call: Array,
+    mean: Array,
+    var: Array,
+    rstd: Array,
+    y: Array,
+) -> None:
+    z = np.empty((*x.shape, 1))
+    batch_norm_forward_reference(x[:, :, None], weight, bias, eps, mean, var, rstd, z)
+    a = np.maximum(z, 0) if relu else z
+    dropout_reference(a[:, :, 0], p, scale, seed, stream, call, y)
+
+
+def batch_norm_dropout_backward_reference(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    rstd: Array,
+    relu: int,
+    p: float,
+    scale: float,
+    seed: int,
+    stream: int,
+    call: Array,
+    dx: Array,
+    dw: Array,
+    db: Array,
+) -> None:
+    g = np.empty(x.shape)
+    dropout_reference(dy, p, scale, seed, stream, call, g)
+    if relu:
+        z = (x - mean.astype(np.float64)) * rstd
+        if weight.size:
+            z = z * weight + bias
+        g[z <= 0] = 0
+    column = dx[:, :, None]
+    batch_norm_backward_reference(g[:, :, None], x[:, :, None], weight, mean, rstd, column, dw, db)
+
+
+# ---------------------------------------------------------------- forward
+@jit(inline="always")
+def forward_step(x, at, m, a, b, relu, factor, least, words, out, count, around):
+    v = fma(load(x, at, count) - load(x, m, count), load(x, a, count), load(x, b, count))
+    if relu:
+        v = where_positive(v, v)
+    store(kept(v * factor, words, least), x, out, count, around)
+
+
+@jit()
+def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task, around):
+    """Write y of a task; key: (3,) uint64 seed's halves and stream."""
+    begin, end, left, wide = extent(x, task)
+    lanes = width(x)
+    each = VECTOR_BYTES // lanes
+    row = x.shape[1] * each
+    # A register may be loaded from the last word on, whatever it holds.
+    words = np.zeros(WORDS_AT_ONCE + VECTOR_BYTES, np.uint32)
+    drawn = words[:WORDS_AT_ONCE]
+    step = turn(x)
+    gain = splat(x.dtype.type(factor))
+    for i in range(begin, end):
+        for start in range(left, left + wide, step):
+            count = min(step, left + wide - start)
+            skip = element_words(key[0], key[1], key[2], call, i * x.shape[1] + start, drawn)
+            at = place(x, i, start)
+            out = place(y, i, start)
+            w = address(words) + 4 * skip
+            m = address(mean) + start * each
+            a = address(scale) + start * each
+            b = address(offset) + start * each
+            for _ in range(count // lanes):
+                prefetch(at + row, 0)
+                if not around:
+                    prefetch(out + row, 1)
+                forward_step(x, at, m, a, b, relu, gain, least, w, out, lanes, around)
+                at += VECTOR_BYTES
+                out += VECTOR_BYTES
+                m += VECTOR_BYTES
+                a += VECTOR_BYTES
+                b += VECTOR_BYTES
+                w += 4 * lanes
+            rest = count % lanes
+            if rest:
+                forward_step(x, at, m, a, b, relu, gain, least, w, out, rest, False)
+    if around:
+        fence()
+
+
+def dropout_rows_forward(
+    x, weight, bias, eps, relu, least, factor, key, call, mean, var, rstd, y, around
+):
+    down, across = tasks_of(x)
+    parts = np.empty((down, 2, mean.size), np.float64)
+    for task in prange(down * across):
+        moments_task(x, parts, task)
+    merge_tasks(len(x), parts, mean, var)
+    scale = np.empty(mean.size, x.dtype)
+    offset = np.empty(mean.size, x.dtype)
+    coefficients(var, weight, bias, eps, rstd, scale, offset)
+    for task in prange(down * across):
+        forward_task(x, mean, scale, offset, relu, least, factor, key, call[0], y, task, around)
+
+
+# ---------------------------------------------------------------- backward
+@jit(inline="always")
+def masked_step(x, dy_at, x_at, m, a, b, relu, factor, least, words, s, p, out, count):
+    """Write g to `out`, and add it and g * (x - mean) to the sums at s and p."""
+    g = kept(load(x, dy_at, count) * factor, words, least)
+    d = load(x, x_at, count) - load(x, m, count)
+    if relu:
+        g = where_positive(fma(d, load(x, a, count), load(x, b, count)), g)
+    store(g, x, out, count, False)
+    store(load(x, s, count) + g, x, s, count, False)
+    store(fma(g, d, load(x, p, count)), x, p, count, False)
+
+
+@jit()
+def masked_row(
+    dy, x, mean, scale, offset, relu, least, factor, key, call, dx, words, sums, i, left, wide
+):
+    lanes = width(x)
+    each = VECTOR_BYTES // lanes
+    row = x.shape[1] * each
+    drawn = words[:WORDS_AT_ONCE]
+    step = turn(x)
+    gain = splat(x.dtype.type(factor))
+    for start in range(left, left + wide, step):
+        count = min(step, left + wide - start)
+        skip = element_words(key[0], key[1], key[2], call, i * x.shape[1] + start, drawn)
+        dy_at = place(dy, i, start)
+        x_at = place(x, i, start)
+        out = place(dx, i, start)
+        w = address(words) + 4 * skip
+        m = address(mean) + start * each
+        a = address(scale) + start * each
+        b = address(offset) + start * each
+        s = place(sums, 0, start - left)
+        p = place(sums, 1, start - left)
+        for _ in range(count // lanes):
+            prefetch(dy_at + row, 0)
+            prefetch(x_at + row, 0)
+            prefetch(out + row, 1)
+            masked_step(x, dy_at, x_at, m, a, b, relu, gain, least, w, s, p, out, lanes)
+            dy_at += VECTOR_BYTES
+            x_at += VECTOR_BYTES
+            out += VECTOR_BYTES
+            m += VECTOR_BYTES
+            a += VECTOR_BYTES
+            b += VECTOR_BYTES
+            s += VECTOR_BYTES
+            p += VECTOR_BYTES
+            w += 4 * lanes
+        rest = count % lanes
+        if rest:
+            masked_step(x, dy_at, x_at, m, a, b, relu, gain, least, w, s, p, out, rest)
+
+
+@jit()
+def masked_task(dy, x, mean, scale, offset, relu, least, factor, key, call, dx, parts, task):
+    """Write g of a task's rows to dx, and its sums to parts: (tasks, 2, C), as `sums_task` adds."""
+    begin, end, left, wide = extent(x, task)
+    words = np.zeros(WORDS_AT_ONCE + VECTOR_BYTES, np.uint32)
+    sums = np.empty((2, wide), x.dtype)
+    part = parts[begin // task_rows(len(x))]
+    part[:, left : left + wide] = 0
+    for start in range(begin, end, ROWS):
+        sums[:] = 0
+        for i in range(start, min(end, start + ROWS)):
+            masked_row(
+                *(dy, x, mean, scale, offset, relu, least, factor, key, call),
+                *(dx, words, sums, i, left, wide),
+            )
+        for k in range(2):
+            whole = part[k, left : left + wide]
+            for c in range(wide):
+                whole[c] += sums[k, c]
+
+
+def dropout_rows_backward(
+    dy, x, weight, bias, mean, rstd, relu, least, factor, key, call, dx, dw, db
+):
+    down, across = tasks_of(x)
+    scale = np.empty(mean.size, x.dtype)
+    offset = np.empty(mean.size, x.dtype)
+    for c in range(mean.size):
+        scale[c] = rstd[c] * weight[c] if weight.size else rstd[c]
+        offset[c] = bias[c] if bias.size else x.dtype.type(0)
+    parts = np.empty((down, 2, mean.size), np.float64)
+    for task in prange(down * across):
+        masked_task(dy, x, mean, scale, offset, relu, least, factor, key, call[0], dx, parts, task)
+    sums = np.empty((2, mean.size), np.float64)
+    add_parts(parts, sums[0], sums[1])
+    shift = np.empty(mean.size, x.dtype)
+    slope = np.empty(mean.size, x.dtype)
+    gradient_coefficients(
+        sums[0], sums[1], float(len(x)), weight, rstd, dw, db, scale, shift, slope
+    )
+    for task in prange(down * across):
+        gradient_task(dx, x, mean, scale, shift, slope, dx, task, False)
+
+
+FORWARD = both(dropout_rows_forward)
+BACKWARD = both(dropout_rows_backward)
+
+
+def key_of(seed: int, stream: int) -> Array:
+    return np.array([*halves(seed), stream], np.uint64)
+
+
+def batch_norm_dropout_forward_cpu(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    relu: int,
+    p: float,
+    scale: float,
+    seed: int,
+    stream: int,
+    call: Array,
+    mean: Array,
+    var: Array,
+    rstd: Array,
+    y: Array,
+) -> None:
+    large = x.size >= PARALLEL_STATS
+    draw = relu, np.uint32(int(p * 2**32)), float(scale), key_of(seed, stream), call
+    around = large and streams(y)
+    FORWARD[large](x, weight, bias, eps, *draw, mean, var, rstd, y, around)
+
+
+def batch_norm_dropout_backward_cpu(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    rstd: Array,
+    relu: int,
+    p: float,
+    scale: float,
+    seed: int,
+    stream: int,
+    call: Array,
+    dx: Array,
+    dw: Array,
+    db: Array,
+) -> None:
+    draw = relu, np.uint32(int(p * 2**32)), float(scale), key_of(seed, stream), call
+    BACKWARD[x.size >= PARALLEL_STATS](dy, x, weight, bias, mean, rstd, *draw, dx, dw, db)
+
+
+KERNELS = {
+    "batch_norm_dropout_forward": Kernel(
+        batch_norm_dropout_forward_reference,
+        batch_norm_dropout_forward_cpu,
+        cost(30, 1),
+        out=("mean", "var", "rstd", "y"),
+    ),
+    "batch_norm_dropout_backward": Kernel(
+        batch_norm_dropout_backward_reference,
+        batch_norm_dropout_backward_cpu,
+        cost(34, 3),
+        out=("dx", "dw", "db"),
+    ),
+}
