@@ -28,6 +28,21 @@ c = a @ a
 print(time.perf_counter() - s)
 assert (c.data == 64).all()
 """
+# The seconds from here to the end of the first optimizer step; what `minigrad train` does before.
+FIRST_STEP = """
+import sys
+import time
+start = time.perf_counter()
+from minigrad.cli import main
+from minigrad.optim import AdamW
+step = AdamW.step
+def first(optimizer):
+    step(optimizer)
+    print(time.perf_counter() - start)
+    sys.exit()
+AdamW.step = first
+main(["train", "--epochs", "1", "--quiet", "--out", sys.argv[1]])
+"""
 TRAIN = ("-m", "minigrad", "train", "--epochs", "1", "--quiet", "--seed", "0")
 
 
@@ -65,6 +80,18 @@ def first_kernel(folder: Path, empty: bool) -> Candidate:
     def make() -> Callable[[], float]:
         held = start(lambda path: process("-c", FIRST_KERNEL, cache=path))
         return lambda: float(process("-c", FIRST_KERNEL, cache=held))
+
+    return Candidate(OURS, make, "empty cache" if empty else "warm cache")
+
+
+def first_step(folder: Path, empty: bool) -> Candidate:
+    """Return the way to the first training step, imports included; it gives its own seconds."""
+    start = cache(folder / "step", empty)
+    arguments = ("-c", FIRST_STEP, str(folder / "run"))
+
+    def make() -> Callable[[], float]:
+        held = start(lambda path: process(*arguments, cache=path))
+        return lambda: float(process(*arguments, cache=held))
 
     return Candidate(OURS, make, "empty cache" if empty else "warm cache")
 
@@ -110,6 +137,8 @@ def cases(peers: Sequence[str], quick: bool) -> Iterator[Case]:
         kernels = [first_kernel(folder, empty) for empty in kinds]
         yield Case("first product, 64 x 64 x 64", kernels, once=True)
         if not quick:
+            steps = [first_step(folder, empty) for empty in kinds]
+            yield Case("until the first step of minigrad train", steps, once=True)
             commands = [training(folder, empty) for empty in kinds]
             yield Case("minigrad train --epochs 1", commands, once=True)
 

@@ -1,4 +1,8 @@
-"""One AdamW step over many parameters: 10^4 to 10^7 numbers in few large or many small tensors."""
+"""One AdamW step over many parameters: 10^4 to 10^7 numbers in few large or many small tensors.
+
+The floor is the time of the step's seven streams (p, g, m and v are read, p, m and v written) at
+the measured copy bandwidth of arrays as large; a copy counts as three.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,13 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.harness import Array, Benchmark, Candidate, Case, agree, ours, with_torch
+from benchmarks.machine import limits
 from benchmarks.mlp import ADAM_EPS, BETA1, BETA2, LR, WEIGHT_DECAY
 from benchmarks.train_step_jax import adamw
 
-FEW, MANY = 4, 100  # tensors
+COUNTS = (1, 4, 40, 400)  # tensors
+STREAMS = 7
+FLOPS = 14  # a number
 TOTALS = (10**4, 10**5, 10**6, 10**7)
 QUICK_TOTALS = (10**3,)
 STEPS = 3  # checked
@@ -42,8 +49,11 @@ def exact(pairs: Pairs) -> Array:
 
 def cases(peers: Sequence[str], quick: bool) -> Iterator[Case]:
     """Check a parameter of each candidate against float64, then yield every total and layout."""
+    found = limits(quick)
     for total in QUICK_TOTALS if quick else TOTALS:
-        for count in (FEW, MANY):
+        traffic = STREAMS * 4 * total
+        floor = found.floor(FLOPS * total, traffic)
+        for count in COUNTS:
             pairs = tensors(total, count)
             candidates = ours(partial(minigrad_adamw, pairs))
             if "torch" in peers:
@@ -57,7 +67,7 @@ def cases(peers: Sequence[str], quick: bool) -> Iterator[Case]:
                 step = candidate.make()
                 got = [step() for _ in range(STEPS)][-1]
                 agree(f"{candidate.name}, {label}", got, expected, rtol=1e-5, atol=1e-6)
-            yield Case(label, candidates)
+            yield Case(label, candidates, gbyte=1e-9 * traffic, floor=floor)
 
 
 def minigrad_adamw(pairs: Pairs) -> Callable[[], Any]:
@@ -109,4 +119,6 @@ def jax_adamw(pairs: Pairs) -> Callable[[], Any]:
     return step
 
 
-BENCHMARK = Benchmark("optimizer", "A step of AdamW, float32", ("torch", "jax"), cases)
+BENCHMARK = Benchmark(
+    "optimizer", "A step of AdamW, float32", ("torch", "jax"), cases, limited=True
+)
