@@ -34,6 +34,8 @@ def test_all_examples_are_here() -> None:
 def test_small_mode_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name == "race_hunt":
+        pytest.importorskip("greenlet")
     monkeypatch.chdir(tmp_path)
     mg.manual_seed(0)
     example(name).main(["--small", "--out", str(tmp_path)])
@@ -53,3 +55,14 @@ def test_ablation_reports_every_variant(tmp_path: Path) -> None:
     text = (tmp_path / "ablation.md").read_text(encoding="utf-8")
     assert all(name in text for name in runs)
     assert all(len(mine) == 2 for mine in runs.values())
+
+
+def test_race_hunt_finds_every_planted_fault() -> None:
+    pytest.importorskip("greenlet")
+    module = example("race_hunt")
+    for planted in module.PLANTED:
+        for seed in range(4):
+            fault = module.hunt(planted, seed)
+            assert fault is not None, f"{planted.kernel.__name__}: nothing under seed {seed}"
+            assert fault.kind == planted.kind, f"{planted.kernel.__name__}: {fault}"
+            assert fault.lines, f"{planted.kernel.__name__}: no line in {fault}"

@@ -134,6 +134,17 @@ class Atomic:
         return self.cas(array, 0, old, value)
 
 
+class Place:
+    """`threadIdx` or `blockIdx`: another one for each thread that asks."""
+
+    def __init__(self, where: Callable[[], Dim3]):
+        self._where = where
+
+    x = property(lambda self: self._where()[0])
+    y = property(lambda self: self._where()[1])
+    z = property(lambda self: self._where()[2])
+
+
 class Cuda:
     """What `cuda` means in the kernel of one launch."""
 
@@ -149,6 +160,8 @@ class Cuda:
         self._machine = machine
         self.blockDim = machine.block
         self.gridDim = machine.grid
+        self.threadIdx = Place(lambda: machine.thread.index)
+        self.blockIdx = Place(lambda: machine.thread.block.index)
         self.shared = SharedMemory(machine)
         self.local = LocalMemory(machine)
         self.atomic = Atomic(machine)
@@ -161,14 +174,6 @@ class Cuda:
         )
 
     # ------------------------------------------------------------ places
-    @property
-    def threadIdx(self) -> Dim3:
-        return self._machine.thread.index
-
-    @property
-    def blockIdx(self) -> Dim3:
-        return self._machine.thread.block.index
-
     @property
     def laneid(self) -> int:
         return self._machine.thread.lane
@@ -230,7 +235,7 @@ class Cuda:
     def collective(self, name: str, rule: Any, value: Any) -> Any:
         """Run a rule {lane: value} -> {lane: answer} once the whole warp has come."""
         site = site_of(kernel_frame())
-        return self._machine.suspend(Wait("warp", name, site, FULL, rule, value))
+        return self._machine.suspend(Wait("warp", name, site, FULL, rule, value, whole=True))
 
     def syncwarp(self, mask: Any = FULL) -> None:
         self._warp("syncwarp", mask)

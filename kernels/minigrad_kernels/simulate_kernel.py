@@ -88,10 +88,19 @@ class Builder:
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.constants: dict[int, SimulatedArray] = {}
-        self.stubs: dict[int, str] = {}
+        self.stubs: dict[int, Any] = {}
         if numba_cuda is not None:
-            names = [n for n in dir(Cuda) + list(vars(self.cuda)) if not n.startswith("_")]
-            self.stubs = {id(getattr(numba_cuda, n)): n for n in names if hasattr(numba_cuda, n)}
+            self.find_stubs(numba_cuda, self.cuda)
+            for group in ("atomic", "shared", "local", "const"):
+                self.find_stubs(getattr(numba_cuda, group), getattr(self.cuda, group))
+
+    def find_stubs(self, real: Any, ours: Any) -> None:
+        """Map what numba.cuda calls by a name to ours, for kernels that import it by name."""
+        for name in dir(ours):
+            if name not in ("laneid", "warpsize") and not name.startswith("_"):
+                stub = getattr(real, name, None)
+                if stub is not None:
+                    self.stubs[id(stub)] = getattr(ours, name)
 
     def translate(self, value: Any) -> Any:
         """Return what a value of a kernel's globals or closure is in the simulator."""
@@ -100,7 +109,7 @@ class Builder:
         if isinstance(value, ModuleType):
             return self.cuda if value is numba_cuda else Names(value, self.translate)
         if id(value) in self.stubs:
-            return getattr(self.cuda, self.stubs[id(value)])
+            return self.stubs[id(value)]
         if getattr(value, "__module__", "").endswith("cuda.libdevice"):
             return libdevice(value.__name__)
         if isinstance(value, types.Number | types.Boolean):

@@ -17,6 +17,7 @@ import numpy as np
 from minigrad_kernels.simulate_fault import Fault, listed
 from minigrad_kernels.simulate_thread import (
     RESUMED,
+    WARP,
     Block,
     Dim3,
     Known,
@@ -193,6 +194,8 @@ class Machine:
             if expected != {t.lane for t in group}:
                 continue
             waits = {t.lane: t.wait for t in group if t.wait is not None}
+            if waits[group[0].lane].whole and len(group) < WARP:
+                raise self.incomplete(group, name)
             rule = waits[group[0].lane].rule
             if rule is None:  # syncwarp, which orders memory as no other warp operation does
                 self.order_memory(group)
@@ -262,6 +265,15 @@ class Machine:
         return list(block.threads)
 
     # ------------------------------------------------------------ reports
+    def incomplete(self, group: list[Thread], name: str) -> Fault:
+        site = group[0].wait.site if group[0].wait is not None else None
+        return Fault(
+            "warp",
+            f"only lanes {listed(t.lane for t in group)} of a warp come to {name}",
+            (group[0].party(name, site),),
+            "all 32 lanes must take part: no lane may have ended, no block may end within a warp",
+        )
+
     def divergent(self, block: Block, others: str) -> Fault:
         places: dict[Any, list[Thread]] = {}
         for thread in block.threads:

@@ -31,6 +31,7 @@ class Wait:
     mask: int = 0
     rule: Callable[[dict[int, Any]], dict[int, Any]] | None = None
     value: Any = None
+    whole: bool = False  # all 32 lanes must come, ended ones too
 
 
 RESUMED = Wait("resumed")  # what a thread waited for has come, but its turn has not

@@ -1,0 +1,283 @@
+"""Each intrinsic's model computes what the instruction does, and finds what misuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import cuda, float32, uint32
+
+from minigrad_kernels import ptx, simulate
+from minigrad_kernels.ptx_tensor import bfloat16_bits
+from minigrad_kernels.simulate_kernel import MODELS
+
+pytest.importorskip("greenlet")
+
+Array = np.ndarray[Any, Any]
+
+
+def matrices(m: int, k: int, n: int) -> tuple[Array, Array, Array]:
+    rng = np.random.default_rng(m + k + n)
+    return tuple(rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n), (m, n)))
+
+
+def test_every_intrinsic_has_a_model() -> None:
+    assert [name for name in ptx.__all__ if id(getattr(ptx, name)) not in MODELS] == []
+
+
+# ---------------------------------------------------------------- 128 bits at once
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32, np.float64])
+def test_vectors_are_16_bytes(dtype: Any) -> None:
+    count = 16 // np.dtype(dtype).itemsize
+
+    def kernel(x, y):
+        t = cuda.threadIdx.x
+        ptx.store128(y, (3 - t) * count, ptx.load128(x, t * count))
+
+    x = np.arange(4 * count).astype(dtype)
+    y = simulate.empty(4 * count, dtype)
+    simulate.launch(kernel, 1, 4, x, y)
+    assert y.tolist() == x.reshape(4, count)[::-1].ravel().tolist()
+
+
+def test_vectors_must_be_aligned_inside_and_alone() -> None:
+    def load(x, y, at):
+        y[0] = ptx.load128(x, at)[0]
+
+    def store(x, y, at):
+        v = x[0]
+        ptx.store128(y, at, (v, v, v, v))
+
+    def finding(kernel: Callable[..., None], x: Array, at: int, threads: int = 1) -> str:
+        with pytest.raises(simulate.Fault) as caught:
+            simulate.launch(kernel, 1, threads, x, np.zeros(12, np.float32), at)
+        return caught.value.kind
+
+    x = np.zeros(12, np.float32)
+    assert finding(load, x, 1) == finding(store, x, 2) == finding(load, x[1:], 0) == "misaligned"
+    assert finding(load, x, 12) == finding(store, x, -4) == finding(load, x[:10], 8) == "bounds"
+    assert finding(store, x, 0, 2) == "race"
+    simulate.launch(load, 1, 1, x[4:], x, 0)
+
+
+def test_shared_vectors_need_an_alignment() -> None:
+    def kernel(y):
+        loose = cuda.shared.array(8, float32)
+        tight = cuda.shared.array(8, float32, alignment=16)
+        for i in range(8):
+            loose[i] = i
+            tight[i] = i
+        ptx.store128(y, 0, ptx.load128(tight, 4))
+        ptx.load128(loose, 4)
+
+    y = np.zeros(4, np.float32)
+    with pytest.raises(simulate.Fault, match="128-bit access of shared loose.4., ") as caught:
+        simulate.launch(kernel, 1, 1, y)
+    assert "alignment=16" in str(caught.value) and y.tolist() == [4, 5, 6, 7]
+
+
+# ---------------------------------------------------------------- register tiles and bits
+def test_outer_products() -> None:
+    def kernel(p, q, y):
+        tile = ptx.zeros(6)
+        for _ in range(2):
+            tile = ptx.outer_fma(tile, (p[0], p[1]), (q[0], q[1], q[2]))
+        for i in range(6):
+            y[i] = tile[i]
+
+    p, q, _ = matrices(1, 2, 3)
+    y = simulate.empty(6)
+    simulate.launch(kernel, 1, 1, p.ravel(), q.ravel()[:3], y, float64=True)
+    np.testing.assert_allclose(y, 2 * np.outer(p, q.ravel()[:3]).ravel(), rtol=1e-6)
+
+
+def through(function: Callable[..., Any], *columns: Any) -> list[int]:
+    """Return the words that a kernel gets from an intrinsic, one thread a row."""
+
+    def one(x, y):
+        t = cuda.threadIdx.x
+        y[t] = function(x[t])
+
+    def two(x, z, y):
+        t = cuda.threadIdx.x
+        y[t] = function(x[t], z[t])
+
+    held = [np.array(c, np.float32) for c in columns]
+    y = simulate.empty(len(held[0]), np.uint32)
+    simulate.launch(one if len(held) == 1 else two, 1, len(held[0]), *held, y)
+    return y.tolist()
+
+
+def test_bits_of_floats() -> None:
+    def back(x):
+        return ptx.float_bits(ptx.bits_float(ptx.float_bits(x)))
+
+    cuda_back = cuda.jit(device=True)(back)
+    assert through(ptx.float_bits, [1.0, -2.0]) == [0x3F800000, 0xC0000000]
+    assert through(cuda_back, [1.0, -2.0]) == [0x3F800000, 0xC0000000]
+
+
+def test_tf32_rounds_ties_away() -> None:
+    up, tie, down = 1 + 3 * 2**-11, 1 + 2**-11, 1 + 2**-12
+    assert through(ptx.to_tf32, [1, up, tie, down, -tie, np.inf]) == [
+        0x3F800000,
+        0x3F804000,
+        0x3F802000,
+        0x3F800000,
+        0xBF802000,
+        0x7F800000,
+    ]
+
+
+def test_bfloat16_rounds_ties_to_even() -> None:
+    low = [1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-16, -np.inf, np.nan, 3.4e38]
+    high = [1, 2, 3, 4, 5, 6]
+    words = through(ptx.pack_bf16, low, high)
+    assert [w & 0xFFFF for w in words] == [0x3F80, 0x3F82, 0x3F81, 0xFF80, 0x7FFF, 0x7F80]
+    assert [w >> 16 for w in words] == [0x3F80, 0x4000, 0x4040, 0x4080, 0x40A0, 0x40C0]
+
+
+# ---------------------------------------------------------------- tensor cores
+def tf32_kernel(a, b, c):
+    t = uint32(cuda.threadIdx.x)
+    g, r = t // 4, t % 4
+    x = (
+        ptx.to_tf32(a[g, r]),
+        ptx.to_tf32(a[g + 8, r]),
+        ptx.to_tf32(a[g, r + 4]),
+        ptx.to_tf32(a[g + 8, r + 4]),
+    )
+    y = (ptx.to_tf32(b[r, g]), ptx.to_tf32(b[r + 4, g]))
+    store(c, ptx.mma_tf32(x, y, load(c)))
+
+
+def bf16_kernel(a, b, c):
+    t = uint32(cuda.threadIdx.x)
+    g, r = t // 4, 2 * (t % 4)
+    x = (
+        ptx.pack_bf16(a[g, r], a[g, r + 1]),
+        ptx.pack_bf16(a[g + 8, r], a[g + 8, r + 1]),
+        ptx.pack_bf16(a[g, r + 8], a[g, r + 9]),
+        ptx.pack_bf16(a[g + 8, r + 8], a[g + 8, r + 9]),
+    )
+    y = (ptx.pack_bf16(b[r, g], b[r + 1, g]), ptx.pack_bf16(b[r + 8, g], b[r + 9, g]))
+    store(c, ptx.mma_bf16(x, y, load(c)))
+
+
+def load(c):
+    t = uint32(cuda.threadIdx.x)
+    g, r = t // 4, 2 * (t % 4)
+    return (c[g, r], c[g, r + 1], c[g + 8, r], c[g + 8, r + 1])
+
+
+def store(c, d):
+    t = uint32(cuda.threadIdx.x)
+    g, r = t // 4, 2 * (t % 4)
+    c[g, r] = d[0]
+    c[g, r + 1] = d[1]
+    c[g + 8, r] = d[2]
+    c[g + 8, r + 1] = d[3]
+
+
+def rounded(x: Array, name: str) -> Array:
+    words = x.ravel().view(np.uint32).astype(np.int64)
+    if name == "bf16":
+        words = np.array([bfloat16_bits(v) << 16 for v in x.ravel()])
+    else:
+        words = (words + 0x1000) & 0xFFFFE000
+    return words.astype(np.uint32).view(np.float32).reshape(x.shape).astype(np.float64)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("tf32", 8), ("bf16", 16)])
+def test_tensor_cores_multiply(name: str, depth: int) -> None:
+    kernel = {"tf32": tf32_kernel, "bf16": bf16_kernel}[name]
+    a, b, c = matrices(16, depth, 8)
+    expected = rounded(a, name) @ rounded(b, name) + c
+    simulate.launch(kernel, 1, 32, a, b, c, float64=True)
+    np.testing.assert_allclose(c, expected, rtol=1e-6, atol=1e-6)
+    with pytest.raises(simulate.Fault, match="warp: only lanes 0-15 of a warp come to mma_"):
+        simulate.launch(kernel, 1, 16, a, b, c)
+
+
+def test_tensor_cores_order_no_memory() -> None:
+    def kernel(y):
+        tile = cuda.shared.array(32, float32)
+        t = cuda.threadIdx.x
+        tile[t] = 1
+        word = uint32(0)
+        ptx.mma_tf32((word, word, word, word), (word, word), ptx.zeros(4))
+        y[t] = tile[31 - t]
+
+    with pytest.raises(simulate.Fault, match="race"):
+        simulate.launch(kernel, 1, 32, np.zeros(32, np.float32), order="reverse")
+
+
+# ---------------------------------------------------------------- asynchronous copies
+def copying(x, y, wait, barrier):
+    tile = cuda.shared.array(16, float32, alignment=16)
+    t = cuda.threadIdx.x
+    ptx.copy_async(tile, 4 * t, x, 4 * t)
+    ptx.commit_copies()
+    if wait:
+        ptx.wait_copies(0)
+    if barrier:
+        cuda.syncthreads()
+    for i in range(4):
+        y[4 * t + i] = tile[15 - 4 * t - i]
+
+
+def test_copies_come_after_a_wait_and_a_barrier() -> None:
+    x, y = np.arange(16, dtype=np.float32), simulate.empty(16)
+    for order in simulate.ORDERS:
+        simulate.launch(copying, 1, 4, x, y, True, True, order=order)
+        assert y.tolist() == x[::-1].tolist()
+        for wait, barrier in ((False, True), (True, False)):
+            with pytest.raises(simulate.Fault) as caught:
+                simulate.launch(copying, 1, 4, x, y, wait, barrier, order=order)
+            assert caught.value.kind in ("uninitialised", "race")
+
+
+def test_groups_of_copies_come_in_order() -> None:
+    def kernel(x, y, pending):
+        tile = cuda.shared.array(8, float32, alignment=16)
+        ptx.copy_async(tile, 0, x, 0)
+        ptx.commit_copies()
+        ptx.copy_async(tile, 4, x, 4)
+        ptx.commit_copies()
+        ptx.wait_copies(pending)
+        y[0] = tile[0]
+        if pending == 0:
+            y[1] = tile[4]
+
+    def early(x, y):
+        tile = cuda.shared.array(8, float32, alignment=16)
+        ptx.copy_async(tile, 0, x, 0)
+        ptx.wait_copies(0)  # waits for groups, and this copy is in none
+        y[0] = tile[0]
+
+    x, y = np.arange(8, dtype=np.float32), simulate.empty(2)
+    simulate.launch(kernel, 1, 1, x, y, 1)
+    simulate.launch(kernel, 1, 1, x, y, 0)
+    assert y.tolist() == [0, 4]
+    with pytest.raises(simulate.Fault, match="uninitialised"):
+        simulate.launch(early, 1, 1, x, y)
+
+
+def test_copies_are_16_aligned_bytes() -> None:
+    def kernel(x, at, start):
+        tile = cuda.shared.array(8, float32, alignment=16)
+        ptx.copy_async(tile, at, x, start)
+
+    x = np.zeros(8, np.float32)
+    for at, start in ((1, 0), (0, 1)):
+        with pytest.raises(simulate.Fault, match="misaligned"):
+            simulate.launch(kernel, 1, 1, x, at, start)
+    with pytest.raises(simulate.Fault, match="bounds"):
+        simulate.launch(kernel, 1, 1, x, 0, 8)
+
+
+def test_calling_an_intrinsic_outside_a_kernel_raises() -> None:
+    with pytest.raises(NotImplementedError):
+        ptx.load128(np.zeros(4, np.float32), 0)
