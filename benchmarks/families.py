@@ -211,6 +211,9 @@ FAMILIES = (
         ),
         draw=with_running,
         random=True,
+        fused=lambda F, x, w, b, mean, var: F.batch_norm_activation_dropout(
+            x, mean, var, w, b, True, 0.1, EPS, "relu", P
+        ),
     ),
     Family(
         "layer_norm",
