@@ -67,7 +67,9 @@ def jobs(names: Iterable[str] = (), dtypes: Iterable[str] = DTYPES) -> list[str]
             f"no kernel {', '.join(unknown)}; expected names such as gemm and adam_step"
         )
     known = read_signatures()
-    lines = [of_dtype(line, dtype) for name in chosen for line in known[name] for dtype in dtypes]
+    lines = [
+        of_dtype(line, dtype) for name in chosen for line in known.get(name, ()) for dtype in dtypes
+    ]
     return [line for line in dict.fromkeys(lines) if line is not None]
 
 
