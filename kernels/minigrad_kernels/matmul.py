@@ -1,13 +1,12 @@
-"""Matrix products: c = a @ b, with a bias row, accumulated, or batched.
+"""Matrix products: c = a @ b, with what follows them, or batched.
 
-Work is split over c by its shape.  A task packs its columns of b into strips as wide as a register
-tile (transposing them where b is a transposed view) and lays tiles over the rows of a, which is
-read in place in either order.  K is cut into blocks by K alone, and each element is summed in the
-order of k, block after block: bits depend neither on threads nor on M, N and layout.
+Work is split over c by its shape, into tasks (gemm_task.py) of whole register tiles; small products
+are one task.  Bits depend neither on threads nor on M, N and layout.
 
-Shapes: a: (M, K), b: (K, N), bias: (N,) -> c: (M, N), C-contiguous; a and b of any strides.
+Shapes: a: (M, K), b: (K, N), bias: (N,) or (0,) -> c, y, z: (M, N), C-contiguous; sums: (M,);
+a and b of any strides.
 Source: van Zee and van de Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS
-Functionality", 2015, for packing and blocking; a is not packed here.
+Functionality", 2015, for packing and blocking.
 """
 
 from __future__ import annotations
@@ -18,19 +17,28 @@ import numba
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.elementwise import KERNELS as RULES
+from minigrad_kernels.epilogue import epilogue_address
+from minigrad_kernels.gemm_task import (
+    ADD,
+    ARENA,
+    BIAS,
+    NOTHING,
+    PLAIN,
+    SUMS,
+    arenas,
+    task_address,
+)
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.simd import VECTOR_BYTES, address, copy_lanes, transpose_square
-from minigrad_kernels.tile import HEIGHT, VECTORS, strip
+from minigrad_kernels.packing import STRIP_BYTES
+from minigrad_kernels.pointers import call_at
+from minigrad_kernels.simd import address
+from minigrad_kernels.tile import HEIGHT
 
 Array = np.ndarray[Any, Any]
-KC = 256  # depth of a block: a strip of b, 32 KB, stays in first-level cache
-MC = 240 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
-NC = 2048  # columns packed at once
 # Multiply-adds from which two threads share a product.  On an idle machine they pay from 2**20 on,
 # by a few us; on a busy one a fork waits for a core, some 10 ms, so small products do without.
 SMALL = 2**21
-PLAIN, BIAS, ADD = 0, 1, 2
-STRIP_BYTES = VECTORS * VECTOR_BYTES
 
 
 # ---------------------------------------------------------------- references
@@ -46,119 +54,33 @@ def gemm_accumulate_reference(a: Array, b: Array, c: Array) -> None:
     c[...] = c + np.matmul(a.astype(np.float64), b.astype(np.float64))
 
 
+def gemm_activation_reference(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    gemm_activation_saved_reference(a, b, bias, activation, np.empty_like(y), y)
+
+
+def gemm_activation_saved_reference(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> None:
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64)) + (bias if bias.size else 0)
+    z[...] = exact
+    RULES[activation].reference(exact, y)
+
+
+def gemm_masked_reference(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    RULES[f"{activation}_backward"].reference(exact, saved, c)
+
+
+def gemm_sums_reference(a: Array, b: Array, c: Array, sums: Array) -> None:
+    gemm_reference(a, b, c)
+    sums[...] = a.astype(np.float64).sum(axis=1)
+
+
 def bmm_reference(a: Array, b: Array, c: Array) -> None:
     c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64))
 
 
-# ---------------------------------------------------------------- one task: a block of c
-@jit()
-def depth_of(k: int) -> int:
-    """Return how deep the blocks of K are: even ones, whole vectors each."""
-    blocks = max(1, (k + KC // 2) // KC)
-    return ((k + blocks - 1) // blocks + 15) // 16 * 16
-
-
-@jit()
-def pack(dtype, size, source, ld, transposed, kc, columns, target):
-    """Write b[kc, columns] as strips, one after the other, each (kc, STRIP_BYTES)."""
-    width = VECTOR_BYTES // size
-    if transposed:
-        for j in range(0, columns, width):
-            byte = j * size
-            to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
-            rows = min(width, columns - j)
-            for k in range(0, kc, width):
-                transpose_square(
-                    dtype,
-                    source + j * ld + k * size,
-                    ld,
-                    rows,
-                    kc - k,
-                    to + k * STRIP_BYTES,
-                    STRIP_BYTES,
-                )
-    else:
-        together = 4 * STRIP_BYTES // size  # strips written in turn, as many as caches bear
-        for first in range(0, columns, together):
-            for k in range(kc):
-                for j in range(first, min(columns, first + together), width):
-                    byte = j * size
-                    to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
-                    copy_lanes(dtype, source + k * ld + byte, to + k * STRIP_BYTES, columns - j)
-
-
-@jit()
-def block(a, a_turned, b, b_turned, base, mode, c, m0, m1, n0, n1, scratch):
-    """Compute c[m0:m1, n0:n1]; a and b hold the operands, or with `turned` their transposes."""
-    k_all = a.shape[0] if a_turned else a.shape[1]
-    size = a.itemsize
-    lda = a.shape[1] * size
-    ldb = b.shape[1] * size
-    ldc = c.shape[1] * size
-    nr = STRIP_BYTES // size
-    depth = depth_of(k_all)
-    zeros = (address(scratch) + 63) // 64 * 64
-    packed = zeros + STRIP_BYTES
-    for j in range(2 * nr):  # the row of zeros lies somewhere in here
-        scratch[j] = 0
-    few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16
-    fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
-    in_place = (few or fewer) and not b_turned and (n1 - n0) % nr == 0
-    high = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
-    for j0 in range(n0, n1, NC):
-        columns = min(NC, n1 - j0)
-        p = 0
-        while True:
-            kc = min(depth, k_all - p)
-            if b_turned:
-                pack(
-                    a.dtype, size, address(b) + j0 * ldb + p * size, ldb, True, kc, columns, packed
-                )
-            elif not in_place:
-                pack(
-                    a.dtype, size, address(b) + p * ldb + j0 * size, ldb, False, kc, columns, packed
-                )
-            for i0 in range(m0, m1, high):
-                rows = min(high, m1 - i0)
-                from_a = address(a) + (p * lda + i0 * size if a_turned else i0 * lda + p * size)
-                for j in range(0, columns, nr):
-                    to = address(c) + i0 * ldc + (j0 + j) * size
-                    if p > 0 or mode == ADD:
-                        start, start_ld = to, ldc
-                    elif mode == BIAS:
-                        start, start_ld = address(base) + (j0 + j) * size, 0
-                    else:
-                        start, start_ld = zeros, 0
-                    if in_place:
-                        from_b, strip_ld = address(b) + p * ldb + (j0 + j) * size, ldb
-                    else:
-                        from_b, strip_ld = packed + j * kc * size, STRIP_BYTES
-                    strip(
-                        a.dtype,
-                        a_turned,
-                        rows,
-                        from_a,
-                        lda,
-                        from_b,
-                        strip_ld,
-                        kc,
-                        start,
-                        start_ld,
-                        to,
-                        ldc,
-                        columns - j,
-                    )
-            p += kc
-            if p >= k_all:
-                break
-
-
-@jit()
-def scratch_size(k: int, n: int, size: int) -> int:
-    nr = STRIP_BYTES // size
-    return (min(n, NC) + nr - 1) // nr * nr * depth_of(k) + 4 * nr
-
-
+# ---------------------------------------------------------------- tasks over c
 @jit()
 def share(m: int, n: int, size: int, down: int, across: int) -> tuple[int, int]:
     """Return rows and columns of a task: whole tiles, as even as they come."""
@@ -169,55 +91,85 @@ def share(m: int, n: int, size: int, down: int, across: int) -> tuple[int, int]:
 
 
 @jit()
-def gemm_one(a, a_turned, b, b_turned, base, mode, c):
+def gemm_one(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side):
     m, n = c.shape
     k = a.shape[0] if a_turned else a.shape[1]
-    scratch = np.empty(scratch_size(k, n, a.itemsize), a.dtype)
-    block(a, a_turned, b, b_turned, base, mode, c, 0, m, 0, n, scratch)
+    size = c.itemsize
+    call_at(
+        task,
+        (
+            address(a), a.shape[1] * size, a_turned, address(b), b.shape[1] * size, b_turned,
+            address(base), mode, address(c), n * size, k, 0, m, 0, n, after, address(side), arena,
+        ),
+    )  # fmt: skip
 
 
 @jit(parallel=True)
-def gemm_all(a, a_turned, b, b_turned, base, mode, c, down, across):
+def gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, down, across):
     m, n = c.shape
     k = a.shape[0] if a_turned else a.shape[1]
-    high, wide = share(m, n, a.itemsize, down, across)
-    for task in prange(down * across):
-        m0 = task // across * high
-        n0 = task % across * wide
+    size = c.itemsize
+    high, wide = share(m, n, size, down, across)
+    for t in prange(down * across):
+        m0 = t // across * high
+        n0 = t % across * wide
         m1 = min(m, m0 + high)
         n1 = min(n, n0 + wide)
         if m0 < m1 and n0 < n1:
-            scratch = np.empty(scratch_size(k, wide, a.itemsize), a.dtype)
-            block(a, a_turned, b, b_turned, base, mode, c, m0, m1, n0, n1, scratch)
+            mine = arena + numba.get_thread_id() * ARENA
+            call_at(
+                task,
+                (
+                    address(a), a.shape[1] * size, a_turned,
+                    address(b), b.shape[1] * size, b_turned,
+                    address(base), mode, address(c), n * size, k, m0, m1, n0, n1,
+                    after, address(side), mine,
+                ),
+            )  # fmt: skip
 
 
 @jit()
-def bmm_one(a, a_step, a_turned, b, b_step, b_turned, c):
+def bmm_one(task, arena, a, a_step, a_turned, b, b_step, b_turned, c):
     m, n = c.shape[1:]
     k = a.shape[1] if a_turned else a.shape[2]
-    scratch = np.empty(scratch_size(k, n, a.itemsize), a.dtype)
+    size = c.itemsize
     for i in range(c.shape[0]):
-        one_a = a[i * a_step]
-        one_b = b[i * b_step]
-        block(one_a, a_turned, one_b, b_turned, c[i], PLAIN, c[i], 0, m, 0, n, scratch)
+        from_a = address(a) + i * a_step * m * k * size
+        from_b = address(b) + i * b_step * k * n * size
+        to = address(c) + i * m * n * size
+        call_at(
+            task,
+            (
+                from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                to, PLAIN, to, n * size, k, 0, m, 0, n, NOTHING, to, arena,
+            ),
+        )  # fmt: skip
 
 
 @jit(parallel=True)
-def bmm_all(a, a_step, a_turned, b, b_step, b_turned, c, down, across):
+def bmm_all(task, arena, a, a_step, a_turned, b, b_step, b_turned, c, down, across):
     m, n = c.shape[1:]
     k = a.shape[1] if a_turned else a.shape[2]
-    high, wide = share(m, n, a.itemsize, down, across)
-    for task in prange(c.shape[0] * down * across):
-        i = task // (down * across)
-        m0 = task // across % down * high
-        n0 = task % across * wide
+    size = c.itemsize
+    high, wide = share(m, n, size, down, across)
+    for t in prange(c.shape[0] * down * across):
+        i = t // (down * across)
+        m0 = t // across % down * high
+        n0 = t % across * wide
         m1 = min(m, m0 + high)
         n1 = min(n, n0 + wide)
         if m0 < m1 and n0 < n1:
-            scratch = np.empty(scratch_size(k, wide, a.itemsize), a.dtype)
-            one_a = a[i * a_step]
-            one_b = b[i * b_step]
-            block(one_a, a_turned, one_b, b_turned, c[i], PLAIN, c[i], m0, m1, n0, n1, scratch)
+            mine = arena + numba.get_thread_id() * ARENA
+            from_a = address(a) + i * a_step * m * k * size
+            from_b = address(b) + i * b_step * k * n * size
+            to = address(c) + i * m * n * size
+            call_at(
+                task,
+                (
+                    from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                    to, PLAIN, to, n * size, k, m0, m1, n0, n1, NOTHING, to, mine,
+                ),
+            )  # fmt: skip
 
 
 # ---------------------------------------------------------------- choice by size
@@ -246,16 +198,21 @@ def operand(x: Array) -> tuple[Array, bool]:
     return np.ascontiguousarray(x), False
 
 
-def run(a: Array, b: Array, base: Array, mode: int, c: Array) -> None:
+def run(
+    a: Array, b: Array, base: Array, mode: int, c: Array, after: int = NOTHING, side: Any = None
+) -> None:
     a, a_turned = operand(a)
     b, b_turned = operand(b)
     m, n = c.shape
     k = a.shape[0] if a_turned else a.shape[1]
+    task = task_address(c.dtype)
+    if side is None:
+        side = c
     if m * n * k < SMALL:
-        gemm_one(a, a_turned, b, b_turned, base, mode, c)
+        gemm_one(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side)
     else:
-        down, across = grid(m, n, numba.get_num_threads())
-        gemm_all(a, a_turned, b, b_turned, base, mode, c, down, across)
+        grids = grid(m, n, numba.get_num_threads())
+        gemm_all(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side, *grids)
 
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
@@ -264,6 +221,31 @@ def gemm_cpu(a: Array, b: Array, c: Array) -> None:
 
 def gemm_bias_cpu(a: Array, b: Array, bias: Array, c: Array) -> None:
     run(a, b, bias.reshape(1, -1), BIAS, c)
+
+
+def gemm_activation_saved_cpu(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> None:
+    after = epilogue_address("activation", activation, y.dtype)
+    if bias.size:
+        run(a, b, bias.reshape(1, -1), BIAS, z, after, y)
+    else:
+        run(a, b, z, PLAIN, z, after, y)
+
+
+def gemm_activation_cpu(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    gemm_activation_saved_cpu(a, b, bias, activation, y, y)
+
+
+def gemm_masked_cpu(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    run(a, b, c, PLAIN, c, epilogue_address("mask", activation, c.dtype), saved)
+
+
+def gemm_sums_cpu(a: Array, b: Array, c: Array, sums: Array) -> None:
+    if c.size:
+        run(a, b, c, PLAIN, c, SUMS, sums.reshape(-1, 1))
+    else:
+        np.sum(a, axis=1, out=sums)
 
 
 def gemm_accumulate_cpu(a: Array, b: Array, c: Array) -> None:
@@ -286,11 +268,23 @@ def bmm_cpu(a: Array, b: Array, c: Array) -> None:
     a, a_step, a_turned = batch_operand(a)
     b, b_step, b_turned = batch_operand(b)
     if count * m * n * k < SMALL:
-        bmm_one(a, a_step, a_turned, b, b_step, b_turned, c)
+        bmm_one(task_address(c.dtype), arenas(), a, a_step, a_turned, b, b_step, b_turned, c)
     else:
         threads = -(-numba.get_num_threads() // count)
         down, across = grid(m, n, threads)
-        bmm_all(a, a_step, a_turned, b, b_step, b_turned, c, down, across)
+        bmm_all(
+            task_address(c.dtype),
+            arenas(),
+            a,
+            a_step,
+            a_turned,
+            b,
+            b_step,
+            b_turned,
+            c,
+            down,
+            across,
+        )
 
 
 # ---------------------------------------------------------------- cost and rows
@@ -308,11 +302,48 @@ def gemm_accumulate_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
     return flops + c.size, traffic + c.nbytes
 
 
+def gemm_activation_cost(
+    a: Array, b: Array, bias: Array, activation: str, y: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, y)
+    own, _ = RULES[activation].cost(y, y)
+    return flops + y.size + own, traffic + bias.nbytes
+
+
+def gemm_activation_saved_cost(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_activation_cost(a, b, bias, activation, y)
+    return flops, traffic + z.nbytes
+
+
+def gemm_masked_cost(
+    a: Array, b: Array, saved: Array, activation: str, c: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    own, _ = RULES[f"{activation}_backward"].cost(c, saved, c)
+    return flops + own, traffic + saved.nbytes
+
+
+def gemm_sums_cost(a: Array, b: Array, c: Array, sums: Array) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    return flops + a.size, traffic + sums.nbytes
+
+
 KERNELS = {
     "gemm": Kernel(gemm_reference, gemm_cpu, gemm_cost, out=("c",)),
     "gemm_bias": Kernel(gemm_bias_reference, gemm_bias_cpu, gemm_bias_cost, out=("c",)),
     "gemm_accumulate": Kernel(
         gemm_accumulate_reference, gemm_accumulate_cpu, gemm_accumulate_cost, out=(), inout=("c",)
     ),
+    "gemm_activation": Kernel(gemm_activation_reference, gemm_activation_cpu, gemm_activation_cost),
+    "gemm_activation_saved": Kernel(
+        gemm_activation_saved_reference,
+        gemm_activation_saved_cpu,
+        gemm_activation_saved_cost,
+        out=("z", "y"),
+    ),
+    "gemm_masked": Kernel(gemm_masked_reference, gemm_masked_cpu, gemm_masked_cost, out=("c",)),
+    "gemm_sums": Kernel(gemm_sums_reference, gemm_sums_cpu, gemm_sums_cost, out=("c", "sums")),
     "bmm": Kernel(bmm_reference, bmm_cpu, gemm_cost, out=("c",)),
 }

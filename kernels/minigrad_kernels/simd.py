@@ -177,13 +177,6 @@ class Vector:
         align = ir.Constant(ir.IntType(32), self.each)
         self.builder.call(function, [value, where, align, mask])
 
-    def prefetch(self, pointer: Any) -> None:
-        """Ask for the cache line at `pointer`."""
-        flag = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
-        function = get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        self.builder.call(function, [pointer, flag(0), flag(3), flag(1)])
-
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         return self.builder.shuffle_vector(a, b, ir.Constant(self.lanes, lanes))
 
@@ -191,6 +184,14 @@ class Vector:
 def vector_of(context: Any, builder: Any, element: Any) -> Vector:
     kind = context.get_data_type(element)
     return Vector(builder, kind, VECTOR_BYTES // context.get_abi_sizeof(kind))
+
+
+def ask_for(builder: Any, pointer: Any) -> None:
+    """Emit a prefetch of the cache line at `pointer`."""
+    flag = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
+    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, flag(0), flag(3), flag(1)])
 
 
 def private_function(builder: Any, name: str, arguments: int) -> tuple[Any, Any]:
@@ -237,6 +238,18 @@ def copy_lanes(typingctx, dtype, source, target, count):
         return context.get_dummy_value()
 
     return types.void(dtype, source, target, count), codegen
+
+
+@intrinsic
+def prefetch(typingctx, where):
+    """Ask for the cache line at an address, which may lie outside any array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = context.cast(builder, args[0], signature.args[0], types.uintp)
+        ask_for(builder, builder.inttoptr(place, BYTE_POINTER))
+        return context.get_dummy_value()
+
+    return types.void(where), codegen
 
 
 def _alternate(v: Vector, a: Any, b: Any, group: int, block: int) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from minigrad_kernels.simd import (
     BYTE_POINTER,
     VECTOR_REGISTERS,
     Vector,
+    ask_for,
     number,
     private_function,
     vector_of,
@@ -97,8 +98,8 @@ def _tile_function(outer: Vector, rows: int, vectors: int, by_column: bool) -> A
     partial = builder.append_basic_block("partial")
     for r in range(rows):
         for j in range(vectors):
-            line = builder.add(builder.mul(base_ld, number(r)), number(j * v.bytes))
-            v.prefetch(v.at(base, line))
+            line = builder.add(builder.mul(ldc, number(r)), number(j * v.bytes))
+            ask_for(builder, v.at(c, line))
     builder.cbranch(builder.icmp_signed(">", kc, number(0)), loop, done)
 
     builder.position_at_end(loop)

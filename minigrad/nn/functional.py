@@ -23,6 +23,7 @@ from minigrad.nn.functional_layers import (
     embedding,
     layer_norm,
     linear,
+    linear_activation,
     normalize,
     one_hot,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "linear_activation",
     "log_softmax",
     "logsigmoid",
     "mse_loss",

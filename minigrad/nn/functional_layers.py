@@ -15,6 +15,7 @@ from minigrad.ops.elementwise import where
 from minigrad.ops.index import Index
 from minigrad.ops.linalg import absent
 from minigrad.ops.linalg import linear as _linear
+from minigrad.ops.linalg import linear_activation as linear_activation
 from minigrad.ops.norm import (
     BatchNorm,
     BatchNormDropout,

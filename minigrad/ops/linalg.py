@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
+from minigrad.modes import mode
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
 from minigrad.ops.shape import Expand, Permute, Reshape, expand_strides
+from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
 from minigrad.tape import Bridge, Op
 
 
@@ -106,57 +108,143 @@ def matmul(input: Any, other: Any) -> Any:
     return Reshape.apply(y, shape=tuple(shape))
 
 
+def linear_rows(name: str, x: Array, weight: Array, bias: Array) -> Array:
+    """Return x as a matrix, after checking that the three fit; an empty bias stands for none."""
+    check_dtypes(name, x, weight)
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"{name}: input {x.shape} does not fit weight {weight.shape}: the input's last "
+            "size must be the"
+            " weight's second (weight is (out_features, in_features))"
+        )
+    if bias.size:
+        check_dtypes(name, x, bias)
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"{name}: bias {bias.shape} does not fit weight {weight.shape}: expected "
+                f"{weight.shape[:1]}"
+            )
+    return x if x.ndim == 2 else contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+class LinearLike(Op):
+    """What starts with x W^T + b: its gradients for x, W and b are products with that of the sum"""
+
+    rows: Array
+
+    def gradients(self, dy: Array) -> tuple[Any, ...]:
+        """Return those for input, weight and bias; the bias's are sums on the weight's way."""
+        x, weight = self.saved(0).data, self.saved(1).data
+        rows = self.rows
+        dx = dw = db = None
+        if self.needs(0):
+            dx = empty(rows.shape, weight.dtype)
+            launch("gemm", dy, weight, dx)
+            dx = dx.reshape(x.shape)
+        if self.needs(2):
+            db = empty(weight.shape[:1], weight.dtype)
+        if self.needs(1):
+            dw = empty(weight.shape, weight.dtype)
+            if db is None:
+                launch("gemm", dy.T, rows, dw)
+            else:
+                launch("gemm_sums", dy.T, rows, dw, db)
+        elif db is not None:
+            launch("sum", dy, (0,), db)
+        return tuple(None if d is None else Bridge.new(d) for d in (dx, dw, db))
+
+    def flat(self, g: Any) -> Array:
+        """Return the gradient of the output as a matrix."""
+        dy = g.data
+        if dy.ndim == 2:
+            return dy
+        return contiguous(dy).reshape(self.rows.shape[0], dy.shape[-1])
+
+
 @op
-class Linear(Op):
+class Linear(LinearLike):
     """y = x W^T + b, b may be empty (none).  x: (..., I), W: (O, I), b: (O,) -> y: (..., O)"""
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
-        check_dtypes("linear", x, weight)
-        if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-            raise ValueError(
-                f"linear: input {x.shape} does not fit weight {weight.shape}: the input's last "
-                "size must be the"
-                " weight's second (weight is (out_features, in_features))"
-            )
-        rows = x if x.ndim == 2 else contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        self.rows = rows
+        self.rows = rows = linear_rows("linear", x, weight, bias)
         y = empty((rows.shape[0], weight.shape[0]), x.dtype)
         if bias.size:
-            check_dtypes("linear", x, bias)
-            if bias.shape != weight.shape[:1]:
-                raise ValueError(
-                    f"linear: bias {bias.shape} does not fit weight {weight.shape}: expected "
-                    f"{weight.shape[:1]}"
-                )
             launch("gemm_bias", rows, weight.T, contiguous(bias), y)
         else:
             launch("gemm", rows, weight.T, y)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, weight = self.saved(0).data, self.saved(1).data
-        dy = g.data
-        if dy.ndim != 2:
-            dy = contiguous(dy).reshape(self.rows.shape[0], weight.shape[0])
-        dx = dw = db = None
-        if self.needs(0):
-            out = empty(self.rows.shape, weight.dtype)
-            launch("gemm", dy, weight, out)
-            dx = Bridge.new(out.reshape(x.shape))
-        if self.needs(1):
-            out = empty(weight.shape, weight.dtype)
-            launch("gemm", dy.T, self.rows, out)
-            dw = Bridge.new(out)
-        if self.needs(2):
-            out = empty(weight.shape[:1], weight.dtype)
-            launch("sum", dy, (0,), out)
-            db = Bridge.new(out)
-        return dx, dw, db
+        return self.gradients(self.flat(g))
 
     @staticmethod
     def composite(x: Any, weight: Any, bias: Any) -> Any:
         y = matmul(x, swapped(weight))
         return y + bias if bias.data.size else y
+
+
+ACTIVATIONS: dict[str, type[Unary]] = {
+    "relu": Relu,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "gelu": Gelu,
+    "silu": Silu,
+    "softplus": Softplus,
+}
+
+
+@op
+class LinearActivation(LinearLike):
+    """y = f(x W^T + b), b may be empty (none).  x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
+
+    f is applied to each block of y as soon as it is computed; bits are those of Linear and f.
+    """
+
+    kept: Array  # f's output, or its input where the derivative needs that
+
+    def forward(self, x: Array, weight: Array, bias: Array, activation: str) -> Array:
+        self.rows = rows = linear_rows("linear_activation", x, weight, bias)
+        y = empty((rows.shape[0], weight.shape[0]), x.dtype)
+        inputs = (rows, weight.T, contiguous(bias), activation)
+        if ACTIVATIONS[activation].keeps_output or not mode.recording:
+            launch("gemm_activation", *inputs, y)
+            self.kept = self.y = y
+        else:
+            self.kept = empty(y.shape, y.dtype)
+            launch("gemm_activation_saved", *inputs, self.kept, y)
+        self.activation = activation
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        if ACTIVATIONS[self.activation].keeps_output:
+            self.result()  # raises where the output was written to since
+        dy = empty(self.kept.shape, self.kept.dtype)
+        launch(f"{self.activation}_backward", self.flat(g), self.kept, dy)
+        return self.gradients(dy)
+
+    @staticmethod
+    def composite(x: Any, weight: Any, bias: Any, activation: str) -> Any:
+        return ACTIVATIONS[activation].apply(Linear.composite(x, weight, bias))
+
+
+def linear_activation(input: Any, weight: Any, bias: Any = None, activation: str = "relu") -> Any:
+    """Apply y = f(x W^T + b) as one op: `linear`, then an activation, in one pass over y.
+
+    Shape: input: (..., in), weight: (out, in), bias: (out,) or None -> y: (..., out).
+    activation: "relu", "tanh", "sigmoid", "gelu" (the exact one), "silu" or "softplus".
+    Raises: ValueError for another activation.
+
+    >>> import minigrad as mg
+    >>> linear_activation(mg.ones(1, 2), mg.tensor([[1.0, 2.0], [-1.0, 0.0]]), activation="relu")
+    tensor([[3., 0.]])
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"linear_activation: expected an activation of {', '.join(ACTIVATIONS)}, got "
+            f"{activation!r}; apply another to the result of linear"
+        )
+    bias = absent(weight) if bias is None else bias
+    return LinearActivation.apply(input, weight, bias, activation=activation)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:

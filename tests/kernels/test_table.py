@@ -49,6 +49,8 @@ ROUNDINGS = {  # name: (ulps, floor)
     "cumsum": (400.0, 0.0),
     "dropout": (1.0, 0.0),
     **dict.fromkeys(("gemm", "gemm_bias", "gemm_accumulate", "bmm"), (40.0, 20.0)),
+    **dict.fromkeys(("gemm_activation", "gemm_activation_saved"), (40.0, 20.0)),
+    **dict.fromkeys(("gemm_masked", "gemm_sums"), (40.0, 20.0)),
 }
 DEFAULT = (40.0, 8.0)
 # Another dtype is another number here: float64 takes twice the random bits.

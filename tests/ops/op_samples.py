@@ -266,6 +266,16 @@ OP_SAMPLES: dict[str, Samples] = {
         ((normal(3, 4).T, normal(3, 2).T, normal(4)[::2]), {}),
         ((normal(0, 3), normal(2, 3), normal(2)), {}),
     ],
+    "LinearActivation": [
+        *(
+            ((normal(4, 3), normal(2, 3), normal(2)), {"activation": name})
+            for name in ("relu", "tanh", "sigmoid", "gelu", "silu", "softplus")
+        ),
+        ((normal(4, 3), normal(2, 3), ABSENT), {"activation": "gelu"}),
+        ((normal(2, 2, 3), normal(2, 3), normal(2)), {"activation": "tanh"}),
+        ((normal(3, 4).T, normal(3, 2).T, normal(4)[::2]), {"activation": "silu"}),
+        ((normal(0, 3), normal(2, 3), normal(2)), {"activation": "relu"}),
+    ],
     "Sum": [*options(normal, *DIMS), ((normal(),), {}), ((normal(0, 2),), {"dim": 0})],
     "Mean": [*options(normal, *DIMS), ((normal(),), {}), ((normal(0, 2),), {"dim": 1})],
     "Amax": [*options(apart, *DIMS), ((normal(),), {})],

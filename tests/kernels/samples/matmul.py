@@ -86,9 +86,54 @@ def bmm(rng: np.random.Generator, dtype: np.dtype) -> Arguments:
     return found
 
 
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu", "softplus")
+WITH_MORE = ((0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (13, 15, 33), (130, 257, 129))
+
+
+def biased(rng: np.random.Generator, dtype: np.dtype) -> list[tuple[Any, ...]]:
+    """Return (a, b, bias, activation) for all activations, with a bias and without."""
+    return [
+        (
+            matrix(rng, (m, k), dtype, "rows"),
+            matrix(rng, (k, n), dtype, "columns"),
+            rng.standard_normal(n if with_bias else 0).astype(dtype),
+            activation,
+        )
+        for activation in ACTIVATIONS
+        for with_bias in (True, False)
+        for m, k, n in WITH_MORE
+    ]
+
+
+def gemm_activation(rng: np.random.Generator, dtype: np.dtype) -> Arguments:
+    return [
+        (*inputs, np.full((len(inputs[0]), inputs[1].shape[1]), np.nan, dtype))
+        for inputs in biased(rng, dtype)
+    ]
+
+
+def gemm_activation_saved(rng: np.random.Generator, dtype: np.dtype) -> Arguments:
+    return [(*args, args[-1].copy()) for args in gemm_activation(rng, dtype)]
+
+
+def gemm_masked(rng: np.random.Generator, dtype: np.dtype) -> Arguments:
+    return [
+        (a, b, rng.standard_normal(c.shape).astype(dtype), activation, c)
+        for a, b, _, activation, c in gemm_activation(rng, dtype)
+    ]
+
+
+def gemm_sums(rng: np.random.Generator, dtype: np.dtype) -> Arguments:
+    return [(a, b, c, np.full(len(c), np.nan, dtype)) for a, b, c in operands(rng, dtype)]
+
+
 SAMPLES = {
     "gemm": gemm,
     "gemm_bias": gemm_bias,
     "gemm_accumulate": gemm_accumulate,
+    "gemm_activation": gemm_activation,
+    "gemm_activation_saved": gemm_activation_saved,
+    "gemm_masked": gemm_masked,
+    "gemm_sums": gemm_sums,
     "bmm": bmm,
 }

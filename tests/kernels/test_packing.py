@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minigrad_kernels.launch import jit
+from minigrad_kernels.packing import (
+    KC,
+    STRIP_BYTES,
+    depth_of,
+    pack_panels,
+    pack_strips,
+    panel_bytes,
+)
+from minigrad_kernels.simd import VECTOR_BYTES, address
+from minigrad_kernels.tile import HEIGHT
+
+FLOATS = [np.float32, np.float64]
+ODD = (1, 2, 7, 16, 33)
+
+
+@jit()
+def strips_of(b, turned, kc, columns, target):
+    ld = b.shape[1] * b.itemsize
+    pack_strips(b.dtype, b.itemsize, address(b), ld, turned, kc, columns, address(target))
+
+
+@jit()
+def panels_of(a, turned, kc, rows, target):
+    ld = a.shape[1] * a.itemsize
+    pack_panels(a.dtype, a.itemsize, address(a), ld, turned, kc, rows, address(target))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_strips_hold_b(turned: bool, dtype: type, rng: np.random.Generator) -> None:
+    width = STRIP_BYTES // np.dtype(dtype).itemsize
+    for kc in ODD:
+        for columns in (*ODD, 5 * width + 1):
+            b = rng.standard_normal((kc, columns)).astype(dtype)
+            strips = -(-columns // width)
+            target = np.full(strips * kc * width + 1, -7, dtype)
+            strips_of(np.ascontiguousarray(b.T) if turned else b, turned, kc, columns, target)
+            got = target[:-1].reshape(strips, kc, width).swapaxes(0, 1).reshape(kc, -1)
+            np.testing.assert_array_equal(got[:, :columns], b)
+            assert target[-1] == -7
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_panels_hold_a(turned: bool, dtype: type, rng: np.random.Generator) -> None:
+    size = np.dtype(dtype).itemsize
+    for kc in ODD:
+        step = panel_bytes(kc, size) // size
+        for rows in (1, HEIGHT - 1, HEIGHT, 3 * HEIGHT + 1):
+            a = rng.standard_normal((rows, kc)).astype(dtype)
+            panels = -(-rows // HEIGHT)
+            target = np.full(panels * step + 1, -7, dtype)
+            panels_of(np.ascontiguousarray(a.T) if turned else a, turned, kc, rows, target)
+            lines = target[:-1].reshape(panels, step)[:, : kc * HEIGHT].reshape(panels, kc, HEIGHT)
+            got = lines.swapaxes(1, 2).reshape(-1, kc)
+            np.testing.assert_array_equal(got[:rows], a)
+            assert target[-1] == -7
+
+
+def test_panels_keep_apart_what_whole_vectors_spoil() -> None:
+    for size in (4, 8):
+        assert panel_bytes(10, size) - 10 * HEIGHT * size >= VECTOR_BYTES - size
+
+
+def test_blocks_of_k_are_even_and_whole_vectors() -> None:
+    for k in (0, 1, 15, 100, KC, KC + 1, 3 * KC // 2, 5 * KC + 7):
+        depth = depth_of(k)
+        assert depth % 16 == 0
+        assert depth <= 3 * KC // 2 + 15
+        blocks = max(1, -(-k // depth)) if depth else 1
+        assert blocks * depth - k < 16 * max(1, blocks) + 1
