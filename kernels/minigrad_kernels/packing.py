@@ -41,7 +41,7 @@ def pack_strips(dtype, size, source, ld, turned, kc, columns, target):
             rows = min(width, columns - j)
             for k in range(0, kc, width):
                 for r in range(rows):
-                    prefetch(source + (j + r) * ld + k * size + AHEAD * 64)
+                    prefetch(source + (j + r) * ld + k * size + AHEAD * 64, 0)
                 transpose_square(
                     dtype,
                     source + j * ld + k * size,
@@ -57,7 +57,7 @@ def pack_strips(dtype, size, source, ld, turned, kc, columns, target):
             for k in range(kc):
                 ahead = source + (k + AHEAD) * ld + first * size
                 for line in range(0, 4 * STRIP_BYTES, 64):
-                    prefetch(ahead + line)
+                    prefetch(ahead + line, 0)
                 for j in range(first, min(columns, first + together), width):
                     byte = j * size
                     to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
@@ -85,7 +85,7 @@ def pack_panels(dtype, size, source, ld, turned, kc, rows, target):
             for i in range(0, rows, HEIGHT):
                 high = min(HEIGHT, rows - i)
                 for k in range(first, last):
-                    prefetch(source + (k + AHEAD) * ld + i * size)
+                    prefetch(source + (k + AHEAD) * ld + i * size, 0)
                     to = target + i // HEIGHT * panel + k * line
                     for r in range(0, high, width):
                         copy_lanes(dtype, source + k * ld + (i + r) * size, to + r * size, high - r)
@@ -94,7 +94,7 @@ def pack_panels(dtype, size, source, ld, turned, kc, rows, target):
             high = min(HEIGHT, rows - i)
             for k in range(0, kc, width):
                 for r in range(high):
-                    prefetch(source + (i + r) * ld + k * size + AHEAD * 64)
+                    prefetch(source + (i + r) * ld + k * size + AHEAD * 64, 0)
                 to = target + i // HEIGHT * panel + k * line
                 for r in range((high - 1) // width * width, -1, -width):
                     transpose_square(

@@ -186,12 +186,12 @@ def vector_of(context: Any, builder: Any, element: Any) -> Vector:
     return Vector(builder, kind, VECTOR_BYTES // context.get_abi_sizeof(kind))
 
 
-def ask_for(builder: Any, pointer: Any) -> None:
-    """Emit a prefetch of the cache line at `pointer`."""
+def ask_for(builder: Any, pointer: Any, write: int) -> None:
+    """Emit a prefetch of the cache line at `pointer`, to write (1) or to read (0)."""
     flag = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
     function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [pointer, flag(0), flag(3), flag(1)])
+    builder.call(function, [pointer, flag(write), flag(3), flag(1)])
 
 
 def private_function(builder: Any, name: str, arguments: int) -> tuple[Any, Any]:
@@ -213,11 +213,7 @@ def prefetch(typingctx, where, write):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flag = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, flag, flag, flag])
-        function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        pointer = builder.inttoptr(args[0], BYTE_POINTER)
-        builder.call(function, [pointer, flag(write.literal_value), flag(3), flag(1)])
+        ask_for(builder, builder.inttoptr(args[0], BYTE_POINTER), write.literal_value)
         return context.get_dummy_value()
 
     return types.void(where, write), codegen
@@ -238,18 +234,6 @@ def copy_lanes(typingctx, dtype, source, target, count):
         return context.get_dummy_value()
 
     return types.void(dtype, source, target, count), codegen
-
-
-@intrinsic
-def prefetch(typingctx, where):
-    """Ask for the cache line at an address, which may lie outside any array."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = context.cast(builder, args[0], signature.args[0], types.uintp)
-        ask_for(builder, builder.inttoptr(place, BYTE_POINTER))
-        return context.get_dummy_value()
-
-    return types.void(where), codegen
 
 
 def _alternate(v: Vector, a: Any, b: Any, group: int, block: int) -> tuple[Any, Any]:

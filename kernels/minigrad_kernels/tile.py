@@ -99,7 +99,7 @@ def _tile_function(outer: Vector, rows: int, vectors: int, by_column: bool) -> A
     for r in range(rows):
         for j in range(vectors):
             line = builder.add(builder.mul(ldc, number(r)), number(j * v.bytes))
-            ask_for(builder, v.at(c, line))
+            ask_for(builder, v.at(c, line), 1)
     builder.cbranch(builder.icmp_signed(">", kc, number(0)), loop, done)
 
     builder.position_at_end(loop)
