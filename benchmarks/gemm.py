@@ -136,12 +136,11 @@ def fused_calls(a: Array, b: Array, bias: Array) -> dict[str, Callable[[], Call]
 
 
 def minigrad_fused(a: Array, b: Array, bias: Array) -> Call:
-    """Return minigrad's kernels."""
+    """Return minigrad's kernel, into an array that is there."""
     c = np.empty((a.shape[0], b.shape[1]), a.dtype)
 
     def call() -> Array:
-        launch("gemm_bias", a, b, bias, c)
-        launch("relu", c, c)
+        launch("gemm_activation", a, b, bias, "relu", c)
         return c
 
     return call

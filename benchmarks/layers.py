@@ -70,6 +70,7 @@ LAYER_FAMILIES = (
         draw=linear,
         sizes=LAYERS,
         quick=(4, 6, 5),
+        fused=lambda F, x, w, b: F.linear_activation(x, w, b, "relu"),
     ),
     *(convolution(*layer) for layer in CONVOLUTIONS),
     Family(
