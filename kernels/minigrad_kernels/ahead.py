@@ -1,18 +1,34 @@
-"""Asking for memory before it is needed.
+"""Reaching memory: parts of arrays at no cost, and asking for lines before they are needed.
+
+A slice counts a reference, an atomic operation, when it is made and when it goes; `part` and `line`
+count none: softmax of (64, 64) takes 2.7 us with them, 6.8 with slices.
 
 A kernel that computes between its loads gives the hardware's prefetcher no steady stream to
 follow: dropout over 2^26 elements took 40 ms without asking and 12.8 with it.
 
-For use inside kernels: the array is 1-D and contiguous, the elements may lie outside it (those of
-the next row, say), and any element may be named: nothing is read.
+For use inside kernels: arrays are contiguous, and outlive what is made of them.  What is asked for
+may lie outside the array (the next row, say): nothing is read.
 """
 
 from __future__ import annotations
 
 from minigrad_kernels.launch import jit
-from minigrad_kernels.simd import address, prefetch
+from minigrad_kernels.simd import address, address_array, prefetch
 
 LINE = 64  # bytes of a cache line
+
+
+@jit()
+def part(x, first, last):
+    """Return x[first:last] of a 1-D x, the bounds inside it."""
+    return address_array(address(x) + first * x.itemsize, last - first, x.dtype)
+
+
+@jit()
+def line(x, i):
+    """Return x[i] of a 2-D x."""
+    width = x.shape[1]
+    return address_array(address(x) + i * width * x.itemsize, width, x.dtype)
 
 
 @jit()

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.ahead import line, part
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
 from minigrad_kernels.softmax import PARALLEL_EXP, exp_row, shifted, sum_exp
@@ -198,9 +199,9 @@ def forward(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, 
     divisor[0] = weight_of_rows(target, weight, ignore_index) if mean else 1.0
     scale = x.dtype.type(1) / divisor[0]
     for i in prange(len(x)):
-        out = dx[i] if len(dx) else x[i, :0]
+        out = line(dx, i) if len(dx) else part(loss, 0, 0)
         loss[i], logsum[i] = forward_row(
-            x[i], target[i], weight, ignore_index, smooth, weights, scale, out
+            line(x, i), target[i], weight, ignore_index, smooth, weights, scale, out
         )
     total[0] = sum_in_order(loss) / divisor[0]
 
@@ -209,7 +210,15 @@ def backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
     weights = summed_weights(weight, x.shape[1])
     for i in prange(len(x)):
         backward_row(
-            scale[i], x[i], target[i], weight, ignore_index, smooth, weights, logsum[i], dx[i]
+            scale[i],
+            line(x, i),
+            target[i],
+            weight,
+            ignore_index,
+            smooth,
+            weights,
+            logsum[i],
+            line(dx, i),
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.ahead import read_ahead, write_ahead
+from minigrad_kernels.ahead import line, part, read_ahead, write_ahead
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
 
@@ -84,7 +84,7 @@ def exp_row(x, shift, y):
         stop = min(x.size, start + STEP)
         read_ahead(x, x.size + start, stop - start)
         write_ahead(y, x.size + start, stop - start)
-        total += exponentials(x[start:stop], shift, y[start:stop])
+        total += exponentials(part(x, start, stop), shift, part(y, start, stop))
     return total
 
 
@@ -145,26 +145,26 @@ def softmax_backward_row(dy, y, dx):
     mean = y.dtype.type(0)
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
-        mean += dot(dy[start:stop], y[start:stop])
+        mean += dot(part(dy, start, stop), part(y, start, stop))
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
         next_rows(dy, y, dx, start, stop - start)
-        g, part, out = dy[start:stop], y[start:stop], dx[start:stop]
+        g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
-            out[i] = part[i] * (g[i] - mean)
+            out[i] = held[i] * (g[i] - mean)
 
 
 @jit(fastmath={"contract"})
 def log_softmax_backward_row(dy, y, dx):
     total = y.dtype.type(0)
     for start in range(0, y.size, STEP):
-        total += total_of(dy[start : start + STEP])
+        total += total_of(part(dy, start, min(dy.size, start + STEP)))
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
         next_rows(dy, y, dx, start, stop - start)
-        g, part, out = dy[start:stop], y[start:stop], dx[start:stop]
+        g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
-            out[i] = g[i] - exponential(part[i]) * total
+            out[i] = g[i] - exponential(held[i]) * total
 
 
 @jit()
@@ -177,27 +177,27 @@ def next_rows(dy, y, dx, start, count):
 # ---------------------------------------------------------------- all rows
 def softmax_rows(x, y):
     for i in prange(len(x)):
-        softmax_row(x[i], y[i])
+        softmax_row(line(x, i), line(y, i))
 
 
 def log_softmax_rows(x, y):
     for i in prange(len(x)):
-        log_softmax_row(x[i], y[i])
+        log_softmax_row(line(x, i), line(y, i))
 
 
 def logsumexp_rows(x, y):
     for i in prange(len(x)):
-        y[i] = logsumexp_row(x[i])
+        y[i] = logsumexp_row(line(x, i))
 
 
 def softmax_backward_rows(dy, y, dx):
     for i in prange(len(y)):
-        softmax_backward_row(dy[i], y[i], dx[i])
+        softmax_backward_row(line(dy, i), line(y, i), line(dx, i))
 
 
 def log_softmax_backward_rows(dy, y, dx):
     for i in prange(len(y)):
-        log_softmax_backward_row(dy[i], y[i], dx[i])
+        log_softmax_backward_row(line(dy, i), line(y, i), line(dx, i))
 
 
 def by_size(rows: Any) -> Callable[..., None]:

@@ -79,7 +79,7 @@ class CrossEntropy(Op):
         dx, self.dx = self.dx, None  # handed out once: it may become a .grad, and be added to
         if dx is None:
             dx = self.run(x, target, weight, *options, reduction == "mean", True)[2]
-        if g.data != 1:
+        if g.data.item() != 1:
             launch("mul", dx, g.data, dx)
         return Bridge.new(dx), None, None
 
