@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types wheel-test bench clean
+.PHONY: help demo test lint types cuda-test wheel-test bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
 	@echo "make test        run all tests"
 	@echo "make lint        check the style with ruff"
 	@echo "make types       check the annotations with mypy"
+	@echo "make cuda-test   check the CUDA kernels without a GPU: simulate them, read what they compile to"
 	@echo "make wheel-test  build the wheel, install it elsewhere and train with it"
 	@echo "make bench       list the benchmarks; ARGS='gemm --vs numpy' runs one"
 	@echo "make clean       remove .venv, builds and caches inside this folder"
@@ -48,6 +49,17 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy $(ARGS)
 
+# An environment of its own: numba-cuda takes the place of the numba.cuda that Numba brings.
+$(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)-cuda
+	@echo "Installing minigrad with the CUDA compiler and disassembler into $(VENV)-cuda ..."
+	@$(VENV)-cuda/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --editable ".[dev,cuda,cuda-check]"
+	@touch $@
+
+cuda-test: $(VENV)-cuda/.installed
+	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda $(ARGS)
+
 wheel-test: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel_test.py $(ARGS)
 
@@ -55,5 +67,5 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-cuda .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,6 @@ In CI, where MINIGRAD_REQUIRE_CUDA_TOOLS is 1, a missing compiler fails instead 
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -14,10 +13,10 @@ from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels import cuda_compile, ptx
 from tests.cuda import make_resources
+from tests.cuda.extras import REQUIRED
 from tests.cuda.probes import PROBES
 
 MISSING = cuda_compile.missing()
-REQUIRED = os.environ.get("MINIGRAD_REQUIRE_CUDA_TOOLS") == "1"
 compiles = pytest.mark.skipif(bool(MISSING) and not REQUIRED, reason=f"needs {', '.join(MISSING)}")
 TABLE = json.loads(make_resources.PATH.read_text(encoding="utf-8"))
 MAX_SHARED = 48 * 1024

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from minigrad_kernels import simulate
+from tests.cuda.extras import require_greenlet
 from tests.cuda.mutants import MUTANTS, Mutant, mutate
 from tests.cuda.probes import PROBES
 
-pytest.importorskip("greenlet")
+require_greenlet()
 
 SEEDS = range(3)
 

@@ -12,8 +12,9 @@ from numba import cuda, float32, uint32
 from minigrad_kernels import ptx, simulate
 from minigrad_kernels.ptx_tensor import bfloat16_bits
 from minigrad_kernels.simulate_kernel import MODELS
+from tests.cuda.extras import require_greenlet
 
-pytest.importorskip("greenlet")
+require_greenlet()
 
 Array = np.ndarray[Any, Any]
 

@@ -11,8 +11,9 @@ from numba import cuda, float32, int32
 
 from minigrad_kernels import simulate
 from minigrad_kernels.simulate import Fault
+from tests.cuda.extras import require_greenlet
 
-pytest.importorskip("greenlet")
+require_greenlet()
 
 FULL = 0xFFFFFFFF
 N = 64

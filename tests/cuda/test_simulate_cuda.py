@@ -18,8 +18,9 @@ from minigrad_kernels.philox import philox4x32
 from minigrad_kernels.simulate_machine import LaneError
 from minigrad_kernels.simulate_numbers import INTEGERS, UInt32, brev, clz, ffs, popc
 from minigrad_kernels.simulate_warp import RULES
+from tests.cuda.extras import require_greenlet
 
-pytest.importorskip("greenlet")
+require_greenlet()
 
 FULL = 0xFFFFFFFF
 TABLE = np.array([5, 6, 7], np.int32)
