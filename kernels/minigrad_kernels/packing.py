@@ -15,7 +15,7 @@ from minigrad_kernels.launch import jit
 from minigrad_kernels.simd import VECTOR_BYTES, copy_lanes, prefetch, transpose_square
 from minigrad_kernels.tile import HEIGHT, VECTORS
 
-KC = 384  # depth of a block: a strip of b, 32 KB, stays in first-level cache
+KC = 256  # depth of a block: a strip of b, 32 KB, stays in first-level cache
 MC = 120 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC_BYTES = 4096  # of a row of b, packed at once
 STRIP_BYTES = VECTORS * VECTOR_BYTES
