@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from minigrad.nn.fusion import LONGEST, run_some
 from minigrad.nn.module import MODULE as KIND
 from minigrad.nn.module import Module, indented, registered
 
@@ -86,7 +87,8 @@ class Indexed(Module):
 class Sequential(Indexed):
     """Call modules one after the other; they are numbered, or named by a dict.
 
-    A slice is a Sequential of the same modules.
+    Neighbours that have one op between them (a linear layer and its activation, batch-norm, ReLU
+    and dropout) run as that op, with the same bits.  A slice is a Sequential of the same modules.
 
     >>> import minigrad as mg
     >>> from minigrad import nn
@@ -112,9 +114,12 @@ class Sequential(Indexed):
 
     def forward(self, input: Any) -> Any:
         own = self.__dict__
-        for name, kind in self._kinds.items():
-            if kind == KIND and own[name] is not None:
-                input = own[name](input)
+        row = [own[name] for name, kind in self._kinds.items() if kind == KIND]
+        row = [module for module in row if module is not None]
+        done = 0
+        while done < len(row):
+            input, count = run_some(input, row[done : done + LONGEST])
+            done += count
         return input
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,10 @@ class BatchNorm(Module):
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self.normalise(input, batch_norm)
+
+    def normalise(self, input: Tensor, function: Callable[..., Tensor]) -> Tensor:
+        """Call `function`, batch_norm or a fused op that begins with it, and count the batch."""
         shape = input.data.shape
         if len(shape) not in self.ranks or shape[1] != self.num_features:
             raise ValueError(
@@ -87,16 +91,16 @@ class BatchNorm(Module):
         mean, var = self.running_mean, self.running_var
         if not self.training:
             whole = mean is None or var is None
-            return batch_norm(input, mean, var, self.weight, self.bias, whole, 0.0, self.eps)
+            return function(input, mean, var, self.weight, self.bias, whole, 0.0, self.eps)
         momentum = self.momentum
         count = self.num_batches_tracked
         if count is None:
-            return batch_norm(
+            return function(
                 input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps
             )
         if momentum is None:
             momentum = 1 / (int(count.data) + 1)
-        y = batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
+        y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
         count.data += 1  # after the batch was accepted
         count.bump("by batch_norm")
         return y

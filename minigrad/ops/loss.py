@@ -76,12 +76,13 @@ class CrossEntropy(Op):
             arguments = (scale, contiguous(x), target, weight, *options, self.logsum, dx)
             launch("cross_entropy_backward", *arguments)
             return Bridge.new(dx), None, None
-        dx, self.dx = self.dx, None  # handed out once: it may become a .grad, and be added to
-        if dx is None:
-            dx = self.run(x, target, weight, *options, reduction == "mean", True)[2]
+        held: Array | None = self.dx
+        self.dx = None  # handed out once: it may become a .grad, and be added to
+        if held is None:
+            held = self.run(x, target, weight, *options, reduction == "mean", True)[2]
         if g.data.item() != 1:
-            launch("mul", dx, g.data, dx)
-        return Bridge.new(dx), None, None
+            launch("mul", held, g.data, held)
+        return Bridge.new(held), None, None
 
     @staticmethod
     def composite(

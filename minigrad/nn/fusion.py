@@ -1,0 +1,68 @@
+"""Neighbours in a Sequential that have one op for all of them: the same bits in fewer passes.
+
+    Linear, an activation                     -> linear_activation
+    BatchNorm1d, ReLU, Dropout   in training  -> batch_norm_activation_dropout
+
+Subclasses, modules with hooks, and what the fused op does not take run one by one as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from minigrad.nn.activation import GELU, ReLU, Sigmoid, SiLU
+from minigrad.nn.dropout import Dropout
+from minigrad.nn.functional_layers import batch_norm_activation_dropout, linear_activation
+from minigrad.nn.linear import Linear
+from minigrad.nn.module import Module
+from minigrad.nn.norm import BatchNorm1d
+from minigrad.tensors import Tensor
+
+# Those with one rule at every size: tanh of a small tensor is NumPy's, with bits of its own.
+ACTIVATIONS: dict[type[Module], str] = {
+    ReLU: "relu",
+    Sigmoid: "sigmoid",
+    SiLU: "silu",
+    GELU: "gelu",
+}
+LONGEST = 3  # modules that one op stands for
+
+
+def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
+    """Run the first of `modules`, or as many as one op does; return the result and their number."""
+    first = modules[0]
+    if type(first) is Linear and len(modules) > 1:
+        name = activation_name(modules[1])
+        if name and unheard(modules[:2]):
+            return linear_activation(input, first.weight, first.bias, name), 2
+    elif type(first) is BatchNorm1d and len(modules) == LONGEST and unheard(modules):
+        drop = modules[2]
+        if type(modules[1]) is ReLU and type(drop) is Dropout and dropping(drop, first, input):
+            block = partial(
+                batch_norm_activation_dropout,
+                activation="relu",
+                p=drop.p,
+                generator=drop.generator,
+                scaling=drop.scaling,
+            )
+            return first.normalise(input, block), LONGEST
+    return first(input), 1
+
+
+def unheard(modules: Sequence[Module]) -> bool:
+    """Return whether nobody listens to any of the modules."""
+    return all(module._hooks is None for module in modules)
+
+
+def activation_name(module: Module) -> str | None:
+    """Return what `linear_activation` calls an activation; of GELU there are two."""
+    if type(module) is GELU and module.approximate != "none":
+        return None
+    return ACTIVATIONS.get(type(module))
+
+
+def dropping(drop: Dropout, norm: BatchNorm1d, input: Tensor) -> bool:
+    """Return whether batch-norm and dropout both do what they do in training only, on rows."""
+    return norm.training and drop.training and 0 < drop.p < 1 and input.data.ndim == 2
