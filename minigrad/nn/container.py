@@ -87,8 +87,8 @@ class Indexed(Module):
 class Sequential(Indexed):
     """Call modules one after the other; they are numbered, or named by a dict.
 
-    Neighbours that have one op between them (a linear layer and its activation, batch-norm, ReLU
-    and dropout) run as that op, with the same bits.  A slice is a Sequential of the same modules.
+    Neighbours that have one op between them (a linear layer and ReLU; batch-norm, ReLU and
+    dropout) run as that op, with the same bits.  A slice is a Sequential of the same modules.
 
     >>> import minigrad as mg
     >>> from minigrad import nn

@@ -1,9 +1,10 @@
 """Neighbours in a Sequential that have one op for all of them: the same bits in fewer passes.
 
-    Linear, an activation                     -> linear_activation
+    Linear, ReLU                              -> linear_activation
     BatchNorm1d, ReLU, Dropout   in training  -> batch_norm_activation_dropout
 
-Subclasses, modules with hooks, and what the fused op does not take run one by one as ever.
+Other activations round otherwise on the way out of a matrix product than by themselves.  Subclasses,
+modules with hooks, and what the fused op does not take run one by one as ever.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from minigrad.nn.activation import GELU, ReLU, Sigmoid, SiLU
+from minigrad.nn.activation import ReLU
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.functional_layers import batch_norm_activation_dropout, linear_activation
 from minigrad.nn.linear import Linear
@@ -20,13 +21,6 @@ from minigrad.nn.module import Module
 from minigrad.nn.norm import BatchNorm1d
 from minigrad.tensors import Tensor
 
-# Those with one rule at every size: tanh of a small tensor is NumPy's, with bits of its own.
-ACTIVATIONS: dict[type[Module], str] = {
-    ReLU: "relu",
-    Sigmoid: "sigmoid",
-    SiLU: "silu",
-    GELU: "gelu",
-}
 LONGEST = 3  # modules that one op stands for
 
 
@@ -34,9 +28,8 @@ def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
     """Run the first of `modules`, or as many as one op does; return the result and their number."""
     first = modules[0]
     if type(first) is Linear and len(modules) > 1:
-        name = activation_name(modules[1])
-        if name and unheard(modules[:2]):
-            return linear_activation(input, first.weight, first.bias, name), 2
+        if type(modules[1]) is ReLU and unheard(modules[:2]):
+            return linear_activation(input, first.weight, first.bias, "relu"), 2
     elif type(first) is BatchNorm1d and len(modules) == LONGEST and unheard(modules):
         drop = modules[2]
         if type(modules[1]) is ReLU and type(drop) is Dropout and dropping(drop, first, input):
@@ -54,13 +47,6 @@ def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
 def unheard(modules: Sequence[Module]) -> bool:
     """Return whether nobody listens to any of the modules."""
     return all(module._hooks is None for module in modules)
-
-
-def activation_name(module: Module) -> str | None:
-    """Return what `linear_activation` calls an activation; of GELU there are two."""
-    if type(module) is GELU and module.approximate != "none":
-        return None
-    return ACTIVATIONS.get(type(module))
 
 
 def dropping(drop: Dropout, norm: BatchNorm1d, input: Tensor) -> bool:

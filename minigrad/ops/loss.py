@@ -43,7 +43,8 @@ class CrossEntropy(Op):
         if reduction == "none":
             return self.run(x, target, weight, ignore_index, smoothing, False, False)[0]
         mean = reduction == "mean"
-        _, total, self.dx = self.run(x, target, weight, ignore_index, smoothing, mean, gradient)
+        _, total, dx = self.run(x, target, weight, ignore_index, smoothing, mean, gradient)
+        self.dx = dx if gradient else None
         return total.reshape(())
 
     def run(
@@ -64,7 +65,7 @@ class CrossEntropy(Op):
         out = (loss, logsum, total, divisor, dx)
         arguments = (target, weight, ignore_index, smoothing, mean)
         launch("cross_entropy_forward", contiguous(x), *arguments, *out)
-        return loss, total, dx if gradient else None
+        return loss, total, dx
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, target, weight = (self.saved(i).data for i in range(3))

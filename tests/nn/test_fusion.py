@@ -16,16 +16,10 @@ BLOCKS: dict[str, tuple[Callable[[], list[nn.Module]], list[str]]] = {
     "relu": (lambda: [nn.Linear(6, 5), nn.ReLU()], ["LinearActivation"]),
     "no bias": (lambda: [nn.Linear(6, 5, bias=False), nn.ReLU()], ["LinearActivation"]),
     "tanh": (lambda: [nn.Linear(6, 5), nn.Tanh()], ["Linear", "Tanh"]),
-    "gelu": (lambda: [nn.Linear(6, 5), nn.GELU()], ["LinearActivation"]),
-    "sigmoid": (lambda: [nn.Linear(6, 5), nn.Sigmoid()], ["LinearActivation"]),
-    "silu": (lambda: [nn.Linear(6, 5), nn.SiLU()], ["LinearActivation"]),
+    "gelu": (lambda: [nn.Linear(6, 5), nn.GELU()], ["Linear", "Gelu"]),
     "recipe": (
         lambda: [nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.4), nn.Linear(5, 2)],
         ["Linear", "BatchNormDropout", "Linear"],
-    ),
-    "another gelu": (
-        lambda: [nn.Linear(6, 5), nn.GELU("tanh")],
-        ["Linear", "GeluTanh"],
     ),
     "no dropout": (
         lambda: [nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.0)],
