@@ -3,8 +3,8 @@
     Linear, ReLU                              -> linear_activation
     BatchNorm1d, ReLU, Dropout   in training  -> batch_norm_activation_dropout
 
-Other activations round otherwise on the way out of a matrix product than by themselves.  Subclasses,
-modules with hooks, and what the fused op does not take run one by one as ever.
+Other activations round otherwise on the way out of a matrix product than by themselves.
+Subclasses, modules with hooks, and what the fused op does not take run one by one as ever.
 """
 
 from __future__ import annotations

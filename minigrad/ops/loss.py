@@ -56,7 +56,7 @@ class CrossEntropy(Op):
         smoothing: float,
         mean: bool,
         gradient: bool,
-    ) -> tuple[Array, Array, Array | None]:
+    ) -> tuple[Array, Array, Array]:
         """Return the losses, the reduced loss, and its gradient where that is asked for."""
         n, dtype = x.shape[0], x.dtype
         loss, total, divisor = empty(n, dtype), empty(1, dtype), empty(1, dtype)
