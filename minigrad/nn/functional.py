@@ -16,6 +16,18 @@ from minigrad.nn.functional_activations import (
     tanh,
 )
 from minigrad.nn.functional_classes import cross_entropy, nll_loss
+from minigrad.nn.functional_conv import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    conv1d,
+    conv2d,
+    max_pool1d,
+    max_pool2d,
+)
 from minigrad.nn.functional_layers import (
     batch_norm,
     batch_norm_activation_dropout,
@@ -38,10 +50,18 @@ from minigrad.nn.functional_losses import (
 from minigrad.nn.functional_padding import pad
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "batch_norm_activation_dropout",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "elu",
@@ -56,6 +76,8 @@ __all__ = [
     "linear_activation",
     "log_softmax",
     "logsigmoid",
+    "max_pool1d",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "normalize",

@@ -27,6 +27,7 @@ class Sample:
 X = np.random.default_rng(0).standard_normal((4, 3)) + 0.05
 T = np.random.default_rng(1).standard_normal((4, 3))
 P = 1 / (1 + np.exp(-X))
+IMAGE = np.random.default_rng(2).permutation(48).reshape(2, 2, 2, 6) / 10  # without ties
 CLASSES = np.array([0, 2, 1, 2])
 
 
@@ -111,6 +112,93 @@ SAMPLES: dict[str, list[Sample]] = {
             (X,),
             (2, 2, 3),
             "Unflatten(dim=0, unflattened_size=(2, -1))",
+        )
+    ],
+    "Conv1d": [
+        Sample(
+            lambda: nn.Conv1d(2, 4, 3, padding="same", groups=2),
+            (IMAGE[0],),
+            (2, 4, 6),
+            "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding='same', groups=2)",
+        ),
+        Sample(
+            lambda: nn.Conv1d(2, 3, 2, 2, 1, 2, bias=False, padding_mode="circular"),
+            (IMAGE[0],),
+            (2, 3, 3),
+            "Conv1d(2, 3, kernel_size=(2,), stride=(2,), padding=(1,), dilation=(2,), bias=False,"
+            " padding_mode=circular)",
+        ),
+    ],
+    "Conv2d": [
+        Sample(
+            lambda: nn.Conv2d(2, 3, (3, 2), padding=(1, 0)),
+            (IMAGE,),
+            (2, 3, 2, 5),
+            "Conv2d(2, 3, kernel_size=(3, 2), stride=(1, 1), padding=(1, 0))",
+        )
+    ],
+    "MaxPool1d": [
+        Sample(
+            lambda: nn.MaxPool1d(3, 2, 1),
+            (IMAGE[0],),
+            (2, 2, 3),
+            "MaxPool1d(kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=False)",
+        )
+    ],
+    "MaxPool2d": [
+        Sample(
+            lambda: nn.MaxPool2d(2),
+            (IMAGE,),
+            (2, 2, 1, 3),
+            "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
+        )
+    ],
+    "AvgPool1d": [
+        Sample(
+            lambda: nn.AvgPool1d(2),
+            (IMAGE[0],),
+            (2, 2, 3),
+            "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))",
+        )
+    ],
+    "AvgPool2d": [
+        Sample(
+            lambda: nn.AvgPool2d(2, (1, 3), 1, ceil_mode=True),
+            (IMAGE,),
+            (2, 2, 3, 3),
+            "AvgPool2d(kernel_size=2, stride=(1, 3), padding=1)",
+        )
+    ],
+    "AdaptiveAvgPool1d": [
+        Sample(
+            lambda: nn.AdaptiveAvgPool1d(4),
+            (IMAGE[0],),
+            (2, 2, 4),
+            "AdaptiveAvgPool1d(output_size=4)",
+        )
+    ],
+    "AdaptiveAvgPool2d": [
+        Sample(
+            lambda: nn.AdaptiveAvgPool2d((1, None)),
+            (IMAGE,),
+            (2, 2, 1, 6),
+            "AdaptiveAvgPool2d(output_size=(1, None))",
+        )
+    ],
+    "AdaptiveMaxPool1d": [
+        Sample(
+            lambda: nn.AdaptiveMaxPool1d(4),
+            (IMAGE[0],),
+            (2, 2, 4),
+            "AdaptiveMaxPool1d(output_size=4)",
+        )
+    ],
+    "AdaptiveMaxPool2d": [
+        Sample(
+            lambda: nn.AdaptiveMaxPool2d(1),
+            (IMAGE,),
+            (2, 2, 1, 1),
+            "AdaptiveMaxPool2d(output_size=1)",
         )
     ],
     "ReLU": same(nn.ReLU, "ReLU()"),

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.ops.conv import Sliding
+from minigrad.ops.pool import ONE, Windows
+
 Array = np.ndarray[Any, Any]
 Samples = list[tuple[tuple[Array, ...], dict[str, Any]]]
 
@@ -184,6 +187,23 @@ DROPOUT: Samples = [
     ((normal(3),), {"p": 1.0, "scale": 0.0, **random_call()}),
 ]
 
+SLIDINGS = (  # input, weight, and how it slides
+    (
+        (2, 2, 4, 5),
+        (4, 1, 3, 2),
+        Sliding((2, 1), (1, 0), (1, 2), 2, (4, 5), (3, 2), (2, 3)),
+    ),
+    ((1, 3, 7), (2, 3, 3), Sliding((1, 2), (0, 1), (1, 1), 1, (1, 7), (1, 3), (1, 4))),
+)
+SUMS = Windows(np.array([[0, 2, 2], [1, 4, 2]]), np.array([[0, 1, 3], [0, 3, 3], [2, 3, 1]]))
+PEAKS = Windows(np.array([[0, 3, 2], [1, 4, 1]]), np.array([[0, 2, 1], [1, 3, 1]]))
+PLACES = np.array([[[0, 5], [5, 11]]] * 2, np.int32)
+
+
+def outputs_of(sliding: Sliding, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, ...]:
+    return (x[0], weight[0], *sliding.grid[4 - len(x) :])
+
+
 OP_SAMPLES: dict[str, Samples] = {
     **{name: pairs(normal) for name in ("Add", "Sub", "Mul")},
     "Div": pairs(normal, positive),
@@ -310,6 +330,36 @@ OP_SAMPLES: dict[str, Samples] = {
         ]
         for name in ("Softmax", "LogSoftmax")
     },
+    "Conv": [
+        ((normal(*x), normal(*w), normal(w[0])), {"sliding": sliding}) for x, w, sliding in SLIDINGS
+    ]
+    + [((normal(5, 4, 2, 2).T, normal(2, 3, 1, 4).T, ABSENT), {"sliding": SLIDINGS[0][2]})],
+    "ConvBackwardInput": [
+        ((normal(*outputs_of(sliding, x, w)), normal(*w)), {"sliding": sliding})
+        for x, w, sliding in SLIDINGS
+    ],
+    "ConvBackwardWeight": [
+        ((normal(*outputs_of(sliding, x, w)), normal(*x)), {"sliding": sliding, "bias": k == 0})
+        for k, (x, w, sliding) in enumerate(SLIDINGS)
+    ],
+    "MaxPool": [
+        ((apart(2, 4, 3),), {"windows": PEAKS, "dims": 2}),
+        ((apart(3, 4, 2).T,), {"windows": PEAKS, "dims": 2}),
+        ((apart(2, 3),), {"windows": Windows(ONE, PEAKS.across), "dims": 1}),
+    ],
+    "MaxUnpool": [
+        ((normal(2, 2, 2),), {"index": PLACES, "shape": (2, 4, 3), "dims": 2}),
+        ((normal(2, 2, 2).T,), {"index": PLACES, "shape": (2, 4, 3), "dims": 2}),
+    ],
+    "AvgPool": [
+        ((normal(2, 4, 3),), {"windows": SUMS, "dims": 2}),
+        ((normal(3, 4, 2).T,), {"windows": SUMS, "dims": 2}),
+        ((normal(2, 3),), {"windows": Windows(ONE, SUMS.across), "dims": 1}),
+    ],
+    "AvgUnpool": [
+        ((normal(2, 2, 3),), {"windows": SUMS, "dims": 2, "shape": (2, 4, 3)}),
+        ((normal(3, 2, 2).T,), {"windows": SUMS, "dims": 2, "shape": (2, 4, 3)}),
+    ],
     "BatchNorm": batch_norm(),
     "BatchNormDropout": batch_norm_dropout(),
     "BatchNormEval": batch_norm_eval(),

@@ -41,8 +41,10 @@ def tensors(arrays: tuple[Array, ...], dtype: Any = np.float64) -> list[mg.Tenso
 
 
 def outputs(op: type[Op], inputs: list[mg.Tensor], meta: dict[str, Any]) -> tuple[mg.Tensor, ...]:
+    """Return what has a gradient: places of maxima have none."""
     found = op.apply(*inputs, **meta)
-    return found if isinstance(found, tuple) else (found,)
+    several = found if isinstance(found, tuple) else (found,)
+    return tuple(y for y in several if y.is_floating_point())
 
 
 def weighted(found: tuple[mg.Tensor, ...]) -> list[mg.Tensor]:

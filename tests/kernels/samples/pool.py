@@ -1,0 +1,77 @@
+"""Arguments for the kernels of pool.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Arguments = list[tuple[Any, ...]]
+
+
+def sliding(size: int, kernel: int, stride: int, padding: int = 0, last: int = 1) -> Array:
+    """Return the table of windows that slide over `size` elements, clipped at its ends."""
+    first = np.arange(-padding, size + padding - kernel + 1, stride)
+    stop = np.minimum(first + kernel, size)
+    return np.stack([np.maximum(first, 0), stop, np.full(len(first), last)], 1)
+
+
+CASES = (  # planes, H, W, down, across
+    (0, 4, 4, sliding(4, 2, 2), sliding(4, 2, 2)),
+    (1, 1, 1, sliding(1, 1, 1), sliding(1, 1, 1)),
+    (5, 6, 10, sliding(6, 2, 2), sliding(10, 2, 2)),
+    (64, 29, 27, sliding(29, 2, 2), sliding(27, 2, 2)),  # above PARALLEL, a row and column unseen
+    (3, 9, 9, sliding(9, 3, 2, 1), sliding(9, 3, 2, 1)),
+    (3, 1, 33, sliding(1, 1, 1), sliding(33, 5, 3, 2)),
+    (33, 30, 31, sliding(30, 3, 1, 1), sliding(31, 7, 7)),
+)
+
+
+def maximum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found = []
+    for planes, h, w, down, across in CASES:
+        x = rng.integers(-9, 9, (planes, h, w)).astype(dtype)  # with ties
+        x[rng.random(x.shape) < 0.05] = np.nan
+        y = np.empty((planes, len(down), len(across)), dtype)
+        found.append((x, down, across, y, np.empty(y.shape, np.int32)))
+    x = rng.normal(size=(2, 7, 8)).astype(dtype)
+    x[0] = -np.inf
+    dilated = (np.array([[0, 5, 2], [1, 6, 2], [2, 7, 2]]), np.array([[1, 8, 3], [4, 8, 3]]))
+    y = np.empty((2, 3, 2), dtype)
+    return [*found, (x, *dilated, y, np.empty(y.shape, np.int32))]
+
+
+def maximum_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found = []
+    for planes, h, w, down, across in CASES:
+        shape = (planes, len(down), len(across))
+        index = rng.integers(0, h * w, shape).astype(np.int32)
+        found.append((rng.normal(size=shape).astype(dtype), index, np.empty((planes, h, w), dtype)))
+    return found
+
+
+def mean(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found = []
+    for k, (planes, h, w, down, across) in enumerate(CASES):
+        x = rng.normal(size=(planes, h, w)).astype(dtype)
+        down, across = down.copy(), across.copy()
+        down[:, 2] = down[:, 1] - down[:, 0] + k % 2
+        across[:, 2] = 3
+        found.append((x, down, across, np.empty((planes, len(down), len(across)), dtype)))
+    return found
+
+
+def mean_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found = []
+    for x, down, across, y in mean(rng, dtype):
+        found.append((rng.normal(size=y.shape).astype(dtype), down, across, np.empty_like(x)))
+    return found
+
+
+SAMPLES = {
+    "max_pool": maximum,
+    "max_pool_backward": maximum_backward,
+    "avg_pool": mean,
+    "avg_pool_backward": mean_backward,
+}
