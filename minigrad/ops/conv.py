@@ -120,7 +120,7 @@ class ConvBackwardWeight(Op):
 # ---------------------------------------------------------------- arguments
 def several(name: str, label: str, value: int | Sequence[int], dims: int, least: int) -> Any:
     """Return `value`, an int or one for each dimension, as a tuple; an error names the argument."""
-    found = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
+    found: tuple[Any, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
     if len(found) == 1:
         found *= dims
     if len(found) != dims or not all(isinstance(n, (int, np.integer)) for n in found):
@@ -210,22 +210,16 @@ def convolve(
     gaps = several(name, "dilation", dilation, dims, 1)
     ends = margins(name, padding, kernel, steps, gaps)
     grid = []
-    for n, k, s, d, (before, after) in zip(image, kernel, steps, gaps, ends, strict=True):
-        free = n + before + after - d * (k - 1) - 1
+    for n, k, s, d, pair in zip(image, kernel, steps, gaps, ends, strict=True):
+        free = n + sum(pair) - d * (k - 1) - 1
         if free < 0:
             raise ValueError(
                 f"{name}: the kernel {tuple(kernel)} with dilation {gaps} is larger than the input "
                 f"{tuple(image)} with padding {tuple(ends)}; pad more or use a smaller kernel"
             )
         grid.append(free // s + 1)
-    one = (1,) * (2 - dims)
-    sliding = Sliding(
-        one + steps,
-        (0,) * (2 - dims) + tuple(before for before, _ in ends),
-        one + gaps,
-        int(groups),
-        one + tuple(image),
-        one + tuple(kernel),
-        one + tuple(grid),
-    )
-    return Conv.apply(input, weight, bias, sliding=sliding)
+    one: tuple[int, ...] = (1,) * (2 - dims)
+    before: tuple[int, ...] = (0,) * (2 - dims) + tuple(first for first, _ in ends)
+    whole: Any = (one + steps, before, one + gaps, int(groups))  # all pairs now
+    sizes: Any = (one + tuple(image), one + tuple(kernel), one + tuple(grid))
+    return Conv.apply(input, weight, bias, sliding=Sliding(*whole, *sizes))
