@@ -211,11 +211,12 @@ def backward_plans(
 # ---------------------------------------------------------------- CPU
 def slide(source: Array, weight: Array, bias: Array, plan: Plan, offsets: Array, y: Array) -> None:
     tasks = y.shape[0] * plan.groups * plan.bands
+    geometry = np.array(plan)
     if y.size * weight.shape[1] < SMALL:
-        correlate(source, weight, bias, plan, offsets, y, 0, tasks)
+        correlate(source, weight, bias, geometry, offsets, y, 0, tasks)
     else:
         chunks = min(tasks, numba.get_num_threads())
-        correlate_all(source, weight, bias, plan, offsets, y, tasks, chunks)
+        correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks)
 
 
 def conv_cpu(
@@ -276,7 +277,7 @@ def conv_backward_weight_cpu(
     sums = np.empty((parts, db.size), dw.dtype)
     small = dy.size * offsets.size < SMALL
     run = correlate_weight_one if small else correlate_weight_all
-    run(dy, x, plan, offsets, partial, sums)
+    run(dy, x, np.array(plan), offsets, partial, sums)
     add_parts(partial, dw.reshape(len(dw), -1))
     if db.size:
         add_parts(sums[:, None], db[None])

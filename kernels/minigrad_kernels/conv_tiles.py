@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.launch import jit
-from minigrad_kernels.matmul import STRIP_BYTES, depth_of
+from minigrad_kernels.launch import jit, like
+from minigrad_kernels.packing import STRIP_BYTES, depth_of
 from minigrad_kernels.simd import VECTOR_BYTES, address, copy_lanes, transpose_square
 from minigrad_kernels.tile import strip
 
@@ -45,6 +45,27 @@ class Plan(NamedTuple):
     band: int  # rows of outputs a task
     bands: int
     deep: int  # rows of scratch a channel
+
+
+@jit()
+def unpack(p):
+    """Return the plan that an int64 array holds: what Python hands over has a type with a name."""
+    return Plan(
+        p[0],
+        p[1],
+        p[2],
+        p[3],
+        p[4],
+        p[5],
+        p[6],
+        p[7],
+        p[8],
+        p[9],
+        p[10],
+        p[11],
+        p[12],
+        p[13],
+    )
 
 
 @jit()
@@ -148,8 +169,9 @@ def scratch_size(plan, lanes):
 
 # ---------------------------------------------------------------- y = bias + weight @ patches
 @jit()
-def correlate(source, weight, bias, plan, offsets, y, first, last):
+def correlate(source, weight, bias, geometry, offsets, y, first, last):
     """Compute the tasks from `first` to `last`: images x groups x bands."""
+    plan = unpack(geometry)
     size = y.itemsize
     lanes = VECTOR_BYTES // size
     wide = STRIP_BYTES // size
@@ -206,25 +228,26 @@ def correlate(source, weight, bias, plan, offsets, y, first, last):
 
 
 @jit(parallel=True)
-def correlate_all(source, weight, bias, plan, offsets, y, tasks, chunks):
+def correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks):
     for i in prange(chunks):
         first = tasks * i // chunks
         last = tasks * (i + 1) // chunks
-        correlate(source, weight, bias, plan, offsets, y, first, last)
+        correlate(source, weight, bias, geometry, offsets, y, first, last)
 
 
 # ---------------------------------------------------------------- dw = dy @ patches^T
 @jit(fastmath={"reassoc", "nsz"})
 def sum_of(row):
-    total = row[0] * 0
+    total = like(row[0], 0.0)
     for i in range(row.size):
         total += row[i]
     return total
 
 
 @jit()
-def correlate_weight(dy, source, plan, offsets, part, group, partial, sums):
+def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
     """Compute one part's share of dw and db for one group: the parts deal images x bands out."""
+    plan = unpack(geometry)
     size = dy.itemsize
     lanes = VECTOR_BYTES // size
     wide = STRIP_BYTES // size
@@ -304,15 +327,17 @@ def add_parts(partial, total):
 
 
 @jit()
-def correlate_weight_one(dy, source, plan, offsets, partial, sums):
+def correlate_weight_one(dy, source, geometry, offsets, partial, sums):
+    groups = geometry[0]
     for part in range(partial.shape[0]):
-        for group in range(plan.groups):
-            correlate_weight(dy, source, plan, offsets, part, group, partial, sums)
+        for group in range(groups):
+            correlate_weight(dy, source, geometry, offsets, part, group, partial, sums)
 
 
 @jit(parallel=True)
-def correlate_weight_all(dy, source, plan, offsets, partial, sums):
-    for task in prange(partial.shape[0] * plan.groups):
-        part = task // plan.groups
-        group = task % plan.groups
-        correlate_weight(dy, source, plan, offsets, part, group, partial, sums)
+def correlate_weight_all(dy, source, geometry, offsets, partial, sums):
+    groups = geometry[0]
+    for task in prange(partial.shape[0] * groups):
+        part = task // groups
+        group = task % groups
+        correlate_weight(dy, source, geometry, offsets, part, group, partial, sums)
