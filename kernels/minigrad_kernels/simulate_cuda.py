@@ -54,7 +54,7 @@ class SharedMemory:
         name = variable(frame, "array")
         # Without alignment= only that of one element may be relied on.
         misalign = 0 if dynamic or alignment is not None else kind.itemsize
-        sizes = block.dynamic // kind.itemsize if dynamic else shape
+        sizes = machine.dynamic // kind.itemsize if dynamic else shape
         data, written = poisoned(sizes, kind, misalign)
         address = machine.reserve(data.nbytes) + misalign
         region = Region(machine, "shared", address, written if machine.uninitialised else None)

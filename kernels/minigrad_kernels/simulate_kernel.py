@@ -110,7 +110,8 @@ class Builder:
             return self.cuda if value is numba_cuda else Names(value, self.translate)
         if id(value) in self.stubs:
             return self.stubs[id(value)]
-        if getattr(value, "__module__", "").endswith("cuda.libdevice"):
+        home = str(getattr(value, "__module__", ""))
+        if home.endswith("cuda.libdevice"):
             return libdevice(value.__name__)
         if isinstance(value, types.Number | types.Boolean):
             return cast_to(value.name) or value
@@ -125,7 +126,7 @@ class Builder:
         if type(value) is tuple:
             return tuple(map(self.translate, value))
         function = getattr(value, "py_func", value)
-        if isinstance(function, FunctionType) and not function.__module__.startswith("numpy"):
+        if isinstance(function, FunctionType) and not home.startswith("numpy"):
             return self.rebuild(function)
         if type(value).__name__ == "_Intrinsic":
             return missing(value._name)

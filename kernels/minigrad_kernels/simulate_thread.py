@@ -130,11 +130,10 @@ def later(a: Clock, b: Clock) -> Clock:
 class Block:
     """One block: its threads, its shared memory."""
 
-    def __init__(self, index: Dim3, shape: Dim3, first: int, dynamic: int):
+    def __init__(self, index: Dim3, shape: Dim3, first: int):
         self.index = index
         count = shape.x * shape.y * shape.z
         self.start: Clock = [-1] * count
-        self.dynamic = dynamic
         self.regions: list[Region] = []
         self.shared: dict[Any, Any] = {}
         self.threads = [

@@ -485,3 +485,16 @@ def test_the_launch_syntax_of_numba() -> None:
     y = simulate.empty(8)
     simulate.simulated(kernel, seed=2)[2, 4, None, 16](x(8), y)
     assert y.tolist() == x(8).tolist()
+
+
+def test_many_blocks_start_as_others_end() -> None:
+    def kernel(y):
+        tile = cuda.shared.array(1, float32)
+        if cuda.threadIdx.x == 0:
+            tile[0] = cuda.blockIdx.x
+        cuda.syncthreads()
+        y[cuda.grid(1)] = tile[0]
+
+    y = simulate.empty(300 * 32)
+    simulate.launch(kernel, 300, 32, y, seed=1)
+    assert y.reshape(300, 32)[:, 31].tolist() == list(range(300))
