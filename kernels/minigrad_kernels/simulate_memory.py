@@ -146,8 +146,9 @@ class SimulatedArray:
         return self.reshape(self.size)
 
     def reshape(self, *shape: Any) -> SimulatedArray:
-        data = self.data.view()
-        data.shape = shape[0] if len(shape) == 1 else shape  # raises where it would have to copy
+        data = self.data.reshape(shape[0] if len(shape) == 1 else shape)
+        if data.size and address_of(data) != address_of(self.data):
+            raise ValueError(f"reshape of {self.name} to {data.shape} would have to copy it")
         return SimulatedArray(self.region, data, self.start, self.name)
 
     def view(self, dtype: Any) -> SimulatedArray:

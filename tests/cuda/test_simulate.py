@@ -349,6 +349,13 @@ def test_views_write_through_and_are_logged() -> None:
     assert fault(race, 1, 2, a).kind == "race"
 
 
+def test_a_reshape_never_copies() -> None:
+    def kernel(a):
+        a.T.reshape(8)[0] = 1
+
+    assert "would have to copy" in fault(kernel, 1, 1, np.zeros((2, 4))).summary
+
+
 def test_shared_memory_begins_unwritten_in_every_block() -> None:
     def kernel(y):
         tile = cuda.shared.array((2, 2), float32)
