@@ -1,9 +1,8 @@
 """Elementwise kernels: y[i] = f(a[i], ...), operands broadcast and strided, never materialised.
 
-A rule is written once, as a scalar function, and lifted.  Below `PARALLEL` elements a rule that
-NumPy has as a ufunc is that ufunc (it compiles nothing and takes any strides); above, and for the
-rules that NumPy lacks, a jitted loop: flat where all operands are contiguous, else over at most
-three collapsed dimensions. Integer and bool arrays always go to the reference.
+A rule is written once, as a scalar function, and lifted (lift.py).  Below `PARALLEL` elements a
+rule that NumPy has as a ufunc is that ufunc (it compiles nothing and takes any strides).  Integer
+and bool arrays always go to NumPy.
 
 Shapes: inputs broadcast against y: (...); y may be strided and may be one of the inputs.
 """
@@ -15,164 +14,121 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.exponential import exponential, hyperbolic_tangent
-from minigrad_kernels.launch import Kernel, jit, like
-from minigrad_kernels.lift import by_size, lift
+from minigrad_kernels.error_function import vector_erf
+from minigrad_kernels.exponential import exponential, vector_expm1
+from minigrad_kernels.launch import PARALLEL, Kernel
+from minigrad_kernels.lift import Lifted, lift
+from minigrad_kernels.logarithm import vector_log, vector_log1p
+from minigrad_kernels.scalar import like, rule
 
 Array = np.ndarray[Any, Any]
 
 
 # ---------------------------------------------------------------- the rules
-@jit()
+@rule
 def neg(a):
     return -a
 
 
-@jit()
+@rule
 def absolute(a):
     return abs(a)
 
 
-@jit()
+@rule
 def exp(a):
     return exponential(a)
 
 
-@jit()
+@rule
+def expm1(a):
+    return vector_expm1(a)
+
+
+@rule
+def log(a):
+    return vector_log(a)
+
+
+@rule
+def log1p(a):
+    return vector_log1p(a)
+
+
+@rule
 def sqrt(a):
     return np.sqrt(a)
 
 
-@jit()
-def tanh(a):
-    return hyperbolic_tangent(a)
-
-
-@jit()
+@rule
 def erf(a):
-    return math.erf(a)
+    return vector_erf(a)
 
 
-@jit()
+@rule
 def reciprocal(a):
     return like(a, 1) / a
 
 
-@jit()
+@rule
 def square(a):
     return a * a
 
 
-@jit()
-def sigmoid(a):
-    e = exponential(-abs(a))
-    return (like(a, 1) if a >= 0 else e) / (like(a, 1) + e)
+@rule
+def square_backward(g, a):
+    return g * a * like(a, 2)
 
 
-@jit()
-def relu(a):
-    return like(a, 0) if a <= 0 else a  # NaN passes
-
-
-@jit()
-def softplus(a):
-    if a > 20:  # PyTorch's threshold: linear above
-        return a
-    return np.log1p(exponential(a))
-
-
-@jit()
-def logsigmoid(a):
-    return min(a, like(a, 0)) - np.log1p(exponential(-abs(a)))
-
-
-@jit()
-def silu(a):
-    return a * sigmoid(a)
-
-
-@jit()
-def gelu(a):
-    return a * (like(a, 0.5) * (like(a, 1) + math.erf(a * like(a, math.sqrt(0.5)))))
-
-
-@jit()
-def gelu_tanh(a):
-    inner = like(a, math.sqrt(2 / math.pi)) * (a + like(a, 0.044715) * a * a * a)
-    return like(a, 0.5) * a * (like(a, 1) + hyperbolic_tangent(inner))
-
-
-@jit()
+@rule
 def power(a, b):
     return a**b
 
 
-@jit()
+@rule
 def add(a, b):
     return a + b
 
 
-@jit()
+@rule
 def sub(a, b):
     return a - b
 
 
-@jit()
+@rule
 def mul(a, b):
     return a * b
 
 
-@jit()
+@rule
 def div(a, b):
     return a / b
 
 
-@jit()
+@rule
 def maximum(a, b):
     return a if a > b or a != a else b
 
 
-@jit()
+@rule
 def minimum(a, b):
     return a if a < b or a != a else b
 
 
-@jit()
-def tanh_backward(g, y):
-    return g * (like(y, 1) - y * y)
+@rule
+def larger_share(g, a, b):
+    """The gradient of max(a, b) in a: half where they are equal, all where one is NaN."""
+    return g * (like(a, 0) if a < b else (like(a, 0.5) if a == b else like(a, 1)))
 
 
-@jit()
-def sigmoid_backward(g, y):
-    return g * (y * (like(y, 1) - y))
+@rule
+def copied(a):
+    return a
 
 
-@jit()
-def relu_backward(g, y):
-    return like(y, 0) if y <= 0 else g  # NaN passes
-
-
-@jit()
-def softplus_backward(g, a):
-    return g if a > 20 else g * sigmoid(a)
-
-
-@jit()
-def silu_backward(g, a):
-    s = sigmoid(a)
-    return g * (s * (like(a, 1) + a * (like(a, 1) - s)))
-
-
-@jit()
-def gelu_backward(g, a):
-    cdf = like(a, 0.5) * (like(a, 1) + math.erf(a * like(a, math.sqrt(0.5))))
-    pdf = exponential(like(a, -0.5) * a * a) * like(a, 1 / math.sqrt(2 * math.pi))
-    return g * (cdf + a * pdf)
-
-
-@jit()
+@rule
 def where(c, a, b):
-    return a if c else b
+    return a if c != 0 else b
 
 
 # ---------------------------------------------------------------- NumPy spellings
@@ -195,26 +151,8 @@ def np_minimum(a: Array, b: Array, y: Array | None = None) -> Array:
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-def np_sigmoid(a: Array) -> Array:
-    e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1, e) / (1 + e)
-
-
-def np_cdf(a: Array) -> Array:
-    return 0.5 * (1 + _erf(a * math.sqrt(0.5)))
-
-
-def np_gelu_tanh(a: Array) -> Array:
-    return 0.5 * a * (1 + np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)))
-
-
-def np_gelu_backward(g: Array, a: Array) -> Array:
-    return g * (np_cdf(a) + a * np.exp(-0.5 * a * a) / math.sqrt(2 * math.pi))
-
-
-def np_silu_backward(g: Array, a: Array) -> Array:
-    s = np_sigmoid(a)
-    return g * s * (1 + a * (1 - s))
+def np_share(g: Array, a: Array, b: Array) -> Array:
+    return g * np.where(a < b, 0, np.where(a == b, 0.5, 1))
 
 
 def plain(ufunc: np.ufunc) -> Kernel:
@@ -255,12 +193,30 @@ def copy_reference(a: Array, y: Array) -> None:
     y[...] = a
 
 
-def copy(a: Array, y: Array) -> None:
-    np.copyto(y, a, casting="unsafe")
-
-
 def copy_cost(a: Array, y: Array) -> tuple[int, int]:
     return 0, y.nbytes + a.nbytes
+
+
+lifted_where = Lifted("where", where, 3)
+
+
+def where_cpu(c: Array, a: Array, b: Array, y: Array) -> None:
+    if y.size < PARALLEL or y.dtype.kind != "f":
+        np_where(c, a, b, y)
+    else:
+        lifted_where.large(c.view(np.uint8), a, b, y)
+
+
+lifted_copy = Lifted("copy", copied, 1)
+WORDS = {4: np.dtype(np.float32), 8: np.dtype(np.float64)}
+
+
+def copy(a: Array, y: Array) -> None:
+    if a.dtype != y.dtype or y.size < PARALLEL or y.itemsize not in WORDS:
+        np.copyto(y, a, casting="unsafe")
+    else:
+        word = WORDS[y.itemsize]
+        lifted_copy.large(a.view(word), y.view(word))
 
 
 KERNELS = {
@@ -271,18 +227,14 @@ KERNELS = {
             "neg": (neg, 1, np.negative, True, 1),
             "abs": (absolute, 1, np.absolute, True, 1),
             "exp": (exp, 1, np.exp, True, 10),
+            "expm1": (expm1, 1, np.expm1, True, 10),
+            "log": (log, 1, np.log, True, 10),
+            "log1p": (log1p, 1, np.log1p, True, 10),
             "sqrt": (sqrt, 1, np.sqrt, True, 1),
-            "tanh": (tanh, 1, np.tanh, True, 10),
-            "erf": (erf, 1, _erf, False, 10),
+            "erf": (erf, 1, _erf, False, 30),
             "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
             "square": (square, 1, np.square, True, 1),
-            "sigmoid": (sigmoid, 1, np_sigmoid, False, 12),
-            "relu": (relu, 1, lambda a: np.maximum(a, 0), False, 1),
-            "softplus": (softplus, 1, lambda a: np.where(a > 20, a, np.logaddexp(a, 0)), False, 20),
-            "logsigmoid": (logsigmoid, 1, lambda a: -np.logaddexp(0, -a), False, 20),
-            "silu": (silu, 1, lambda a: a * np_sigmoid(a), False, 13),
-            "gelu": (gelu, 1, lambda a: a * np_cdf(a), False, 13),
-            "gelu_tanh": (gelu_tanh, 1, np_gelu_tanh, False, 17),
+            "square_backward": (square_backward, 2, lambda g, a: 2 * g * a, False, 2),
             "add": (add, 2, np.add, True, 1),
             "sub": (sub, 2, np.subtract, True, 1),
             "mul": (mul, 2, np.multiply, True, 1),
@@ -290,28 +242,10 @@ KERNELS = {
             "pow": (power, 2, np.power, True, 20),
             "maximum": (maximum, 2, np_maximum, True, 1),
             "minimum": (minimum, 2, np_minimum, True, 1),
-            "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
-            "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
-            "relu_backward": (relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), False, 1),
-            "softplus_backward": (
-                softplus_backward,
-                2,
-                lambda g, a: np.where(a > 20, g, g * np_sigmoid(a)),
-                False,
-                13,
-            ),
-            "silu_backward": (silu_backward, 2, np_silu_backward, False, 17),
-            "gelu_backward": (gelu_backward, 2, np_gelu_backward, False, 26),
+            "larger_share": (larger_share, 3, np_share, False, 2),
         }.items()
     },
-    "where": Kernel(
-        np_where,
-        by_size("where", where, 3, np_where),
-        lambda *args: (0, sum(a.nbytes for a in args)),
-    ),
-    "expm1": function(np.expm1),
-    "log": function(np.log),
-    "log1p": function(np.log1p),
+    "where": Kernel(np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
     "sin": function(np.sin),
     "cos": function(np.cos),
     "copy": Kernel(copy_reference, copy, copy_cost),

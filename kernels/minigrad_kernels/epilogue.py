@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels import elementwise
+from minigrad_kernels import activation
 from minigrad_kernels.launch import jit
 from minigrad_kernels.pointers import entry
 from minigrad_kernels.simd import address_array
@@ -55,7 +55,7 @@ def mask_of(rule: Any, dtype: Any, name: str) -> Any:
 
 EPILOGUES = {
     (kind, name, np.dtype(dtype)): make(
-        getattr(elementwise, f"{name}{ending}"), dtype, f"epilogue.{kind}.{name}.{np.dtype(dtype)}"
+        getattr(activation, f"{name}{ending}"), dtype, f"epilogue.{kind}.{name}.{np.dtype(dtype)}"
     )
     for kind, ending, make in (("activation", "", activation_of), ("mask", "_backward", mask_of))
     for name in ACTIVATIONS

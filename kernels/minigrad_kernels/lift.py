@@ -1,243 +1,254 @@
-"""Lifting a scalar rule of one, two or three operands to arrays: flat or strided, by size alone.
+"""Lifting a scalar rule to arrays: contiguous small ones at once, others tile by tile (tiles.py).
+
+A rule of one to three operands is compiled as one loop over contiguous arrays, for each dtype at
+its first use.  Small contiguous arrays go to that loop; large, broadcast and strided ones to the
+walk, which calls the same machine code.
 
 Shapes: inputs broadcast against y: (...); y may be strided and may be one of the inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba.core import types
+from numba.np.numpy_support import from_dtype
 
+from minigrad_kernels.address_table import address as address_of
+from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.launch import PARALLEL, Kernel, jit
+from minigrad_kernels.layout import code_address, plans
+from minigrad_kernels.simd import address
+from minigrad_kernels.tiles import walk
 
 Array = np.ndarray[Any, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def flat(rule: Any, count: int, name: str, parallel: bool) -> Any:
-    """Return a jitted loop over contiguous 1-D operands."""
-    if count == 1:
+def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
+    """Return the loop of a rule over contiguous arrays.
 
-        @jit(name=f"{name}.flat1.{parallel}", parallel=parallel)
+    numbers: whether the rule takes two numbers more (a slope, bounds), from an array of two.
+    """
+    if count == 1 and numbers:
+
+        @jit(name=f"{name}.loop")
+        def loop(a: Array, n: Array, y: Array) -> None:
+            p, r, first, second = address(a), address(y), n[0], n[1]
+            for i in range(y.size):
+                store_at(r, i, rule(load_at(p, i, a, 0), first, second), 3)
+
+    elif count == 1:
+
+        @jit(name=f"{name}.loop")
         def loop(a: Array, y: Array) -> None:
-            for i in prange(y.size):
-                y[i] = rule(a[i])
+            p, r = address(a), address(y)
+            for i in range(y.size):
+                store_at(r, i, rule(load_at(p, i, a, 0)), 3)
+
+    elif count == 2 and numbers:
+
+        @jit(name=f"{name}.loop")
+        def loop(a: Array, b: Array, n: Array, y: Array) -> None:
+            p, q, r, first, second = address(a), address(b), address(y), n[0], n[1]
+            for i in range(y.size):
+                value = rule(load_at(p, i, a, 0), load_at(q, i, b, 1), first, second)
+                store_at(r, i, value, 3)
 
     elif count == 2:
 
-        @jit(name=f"{name}.flat2.{parallel}", parallel=parallel)
+        @jit(name=f"{name}.loop")
         def loop(a: Array, b: Array, y: Array) -> None:
-            for i in prange(y.size):
-                y[i] = rule(a[i], b[i])
+            p, q, r = address(a), address(b), address(y)
+            for i in range(y.size):
+                store_at(r, i, rule(load_at(p, i, a, 0), load_at(q, i, b, 1)), 3)
 
     else:
 
-        @jit(name=f"{name}.flat3.{parallel}", parallel=parallel)
+        @jit(name=f"{name}.loop")
         def loop(a: Array, b: Array, c: Array, y: Array) -> None:
-            for i in prange(y.size):
-                y[i] = rule(a[i], b[i], c[i])
+            p, q, o, r = address(a), address(b), address(c), address(y)
+            for i in range(y.size):
+                value = rule(load_at(p, i, a, 0), load_at(q, i, b, 1), load_at(o, i, c, 2))
+                store_at(r, i, value, 3)
 
     return loop
 
 
-def strided(rule: Any, count: int, name: str) -> Any:
-    """Return a jitted parallel loop over 3-D operands of any strides (0 where broadcast)."""
-    if count == 1:
+class Lifted:
+    """A rule's loop over small arrays, and its walk over large ones."""
 
-        @jit(name=f"{name}.strided1", parallel=True)
-        def loop(a: Array, y: Array) -> None:
-            for ij in prange(y.shape[0] * y.shape[1]):
-                i = ij // y.shape[1]
-                j = ij % y.shape[1]
-                for k in range(y.shape[2]):
-                    y[i, j, k] = rule(a[i, j, k])
+    def __init__(self, name: str, rule: Any, count: int, numbers: bool = False) -> None:
+        self.loop = compiled(rule, count, numbers, name)
+        self.count = count
+        self.numbers = numbers
+        self.addresses: dict[tuple[Any, ...], int] = {}
 
-    elif count == 2:
+    def address(self, args: Sequence[Array]) -> int:
+        """Return the address of the loop's machine code, compiled if it is not."""
+        dtypes = tuple(a.dtype for a in args)
+        found = self.addresses.get(dtypes)
+        if found is None:
+            signature = tuple(types.Array(from_dtype(d), 1, "C") for d in dtypes)
+            found = self.addresses[dtypes] = code_address(self.loop, signature)
+        return found
 
-        @jit(name=f"{name}.strided2", parallel=True)
-        def loop(a: Array, b: Array, y: Array) -> None:
-            for ij in prange(y.shape[0] * y.shape[1]):
-                i = ij // y.shape[1]
-                j = ij % y.shape[1]
-                for k in range(y.shape[2]):
-                    y[i, j, k] = rule(a[i, j, k], b[i, j, k])
+    def irregular(self, *args: Array) -> None:
+        """Run the loop on few elements of any layout: contiguous copies cost less than a walk."""
+        y = args[-1]
+        result = y if y.flags.carray else np.empty(y.shape, y.dtype)
+        same = [
+            a if a.shape == y.shape and a.flags.carray else np.array(np.broadcast_to(a, y.shape))
+            for a in args[: self.count]
+        ]
+        self.loop(*[a.reshape(-1) for a in same], *args[self.count : -1], result.reshape(-1))
+        if result is not y:
+            np.copyto(y, result)
 
-    else:
+    def large(self, *args: Array) -> None:
+        """Walk over the operands tile by tile, on all threads."""
+        y = args[-1]
+        if y.size == 0:
+            return
+        layouts = [(a.shape, a.strides, a.itemsize) for a in args]
+        function = self.address(args)
+        walks = plans(tuple(layouts[:-1]), layouts[-1], self.numbers)
+        if walks is None:
+            held = np.empty(y.shape, y.dtype)
+            self.large(*args[:-1], held)
+            np.copyto(y, held)
+            return
+        where = [address_of(a) for a in args]
+        spare = [0] * (4 - len(args))
+        for plan, starts in walks:
+            at = [a + start for a, start in zip(where, starts, strict=True)]
+            walk(plan, function, *at[:-1], *spare, at[-1])
 
-        @jit(name=f"{name}.strided3", parallel=True)
-        def loop(a: Array, b: Array, c: Array, y: Array) -> None:
-            for ij in prange(y.shape[0] * y.shape[1]):
-                i = ij // y.shape[1]
-                j = ij % y.shape[1]
-                for k in range(y.shape[2]):
-                    y[i, j, k] = rule(a[i, j, k], b[i, j, k], c[i, j, k])
 
-    return loop
+@functools.lru_cache(maxsize=64)
+def two_numbers(first: float, second: float, dtype: Any) -> Array:
+    """Return what a rule with numbers reads them from."""
+    return np.array([first, second], dtype)
 
 
-def collapse(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """Merge neighbouring dimensions that every array walks as one; return the shape and each
-    array's strides.
+def without_ufunc(lifted: Lifted) -> Callable[..., None]:
+    """Return the CPU column of a rule that NumPy lacks.
 
-    All arrays have one shape already.  Dimensions of size 1 are dropped.
-
-    >>> a = np.zeros((4, 3, 2))
-    >>> collapse((a, a[0, 0].reshape(1, 1, 2).repeat(3, 1).repeat(4, 0)))
-    ((24,), [(8,), (8,)])
+    Written out by number of operands: a call through `*args` costs as much as 16 elements.
     """
-    shape: list[int] = []
-    strides: list[list[int]] = [[] for _ in arrays]
-    for axis in range(arrays[0].ndim - 1, -1, -1):
-        size = arrays[0].shape[axis]
-        if size == 1:
-            continue
-        steps = [a.strides[axis] for a in arrays]
-        if shape and all(s == held[0] * shape[0] for s, held in zip(steps, strides, strict=True)):
-            shape[0] *= size
-            continue
-        shape.insert(0, size)
-        for held, s in zip(strides, steps, strict=True):
-            held.insert(0, s)
-    return tuple(shape), [tuple(s) for s in strides]
+    loop, irregular, large = lifted.loop, lifted.irregular, lifted.large
+    if lifted.numbers and lifted.count == 1:
 
+        def cpu(a: Array, first: float, second: float, y: Array) -> None:
+            n = two_numbers(first, second, y.dtype)
+            if y.size >= PARALLEL:
+                large(a, n, y)
+            elif a.shape == y.shape and a.flags.carray and y.flags.carray:
+                loop(a.reshape(-1), n, y.reshape(-1))
+            else:
+                irregular(a, n, y)
 
-def walk(loop: Any, arrays: tuple[Array, ...]) -> None:
-    """Call a 3-D `loop` on `arrays` of one shape, collapsed; dimensions beyond three are looped
-    over here.
-    """
-    shape, strides = collapse(arrays)
-    view = np.lib.stride_tricks.as_strided
-    while len(shape) < 3:
-        shape = (1, *shape)
-        strides = [(0, *s) for s in strides]
-    views = [view(a, shape, s) for a, s in zip(arrays, strides, strict=True)]
-    for index in np.ndindex(shape[:-3]):
-        loop(*[v[index] for v in views])
+    elif lifted.numbers:
 
+        def cpu(a: Array, b: Array, first: float, second: float, y: Array) -> None:
+            n = two_numbers(first, second, y.dtype)
+            (irregular if y.size < PARALLEL else large)(a, b, n, y)
 
-def large(
-    loops: tuple[Any, Any, Any], ufunc: Callable[..., Any] | None, args: tuple[Array, ...]
-) -> None:
-    """Run the jitted loop that fits the operands: (flat sequential, flat parallel, strided)."""
-    y = args[-1]
-    shape = y.shape
-    dtype = y.dtype
-    if dtype not in FLOATS:
-        assert ufunc is not None, "this kernel takes float32 and float64 arrays"
-        ufunc(*args)
-        return
-    for a in args:
-        if a.shape != shape or not a.flags.c_contiguous:
-            inputs = [np.broadcast_to(a, shape) for a in args[:-1]]
-            if y.size >= PARALLEL or not y.flags.c_contiguous:
-                walk(loops[2], (*inputs, y))
-                return
-            # small: cheaper than another loop
-            args = (*[np.ascontiguousarray(a) for a in inputs], y)
-            break
-    loop = loops[0] if y.size < PARALLEL else loops[1]
-    loop(*[a.reshape(-1) for a in args])
-
-
-def jitted(loops: tuple[Any, Any, Any], count: int) -> Callable[..., None]:
-    """Return the CPU column of a rule that NumPy lacks; a call of the jitted loop itself costs what
-    a ufunc does.
-    """
-    flat_loop = loops[0]
-    if count == 1:
+    elif lifted.count == 1:
 
         def cpu(a: Array, y: Array) -> None:
-            if (
-                y.size < PARALLEL
-                and y.ndim == 1
-                and a.size == y.size
-                and a.flags.c_contiguous
-                and y.flags.c_contiguous
-            ):
-                flat_loop(a, y)
+            if y.size >= PARALLEL:
+                large(a, y)
+            elif a.shape == y.shape and a.flags.carray and y.flags.carray:
+                loop(a.reshape(-1), y.reshape(-1))
             else:
-                large(loops, None, (a, y))
+                irregular(a, y)
 
-    else:
+    elif lifted.count == 2:
 
         def cpu(a: Array, b: Array, y: Array) -> None:
-            if (
-                y.size < PARALLEL
-                and y.ndim == 1
-                and a.size == b.size == y.size
-                and a.flags.c_contiguous
-                and b.flags.c_contiguous
-                and y.flags.c_contiguous
+            if y.size >= PARALLEL:
+                large(a, b, y)
+            elif (
+                a.shape == b.shape == y.shape
+                and a.flags.carray
+                and b.flags.carray
+                and y.flags.carray
             ):
-                flat_loop(a, b, y)
+                loop(a.reshape(-1), b.reshape(-1), y.reshape(-1))
             else:
-                large(loops, None, (a, b, y))
-
-    return cpu
-
-
-def by_size(
-    name: str, rule: Any, count: int, ufunc: Callable[..., Any] | None
-) -> Callable[..., None]:
-    """Return the CPU column of an elementwise row: NumPy's ufunc or a jitted loop, by size alone.
-
-    Written out by number of operands: a call through `*args` costs as much as the ufunc on 16
-    elements.
-    """
-    loops = (
-        flat(rule, count, name, False),
-        flat(rule, count, name, True),
-        strided(rule, count, name),
-    )
-    if ufunc is None:
-        return jitted(loops, count)
-    if count == 1:
-
-        def cpu(a: Array, y: Array) -> None:
-            if y.size < PARALLEL:
-                ufunc(a, y)
-            else:
-                large(loops, ufunc, (a, y))
-
-    elif count == 2:
-
-        def cpu(a: Array, b: Array, y: Array) -> None:
-            if y.size < PARALLEL:
-                ufunc(a, b, y)
-            else:
-                large(loops, ufunc, (a, b, y))
+                irregular(a, b, y)
 
     else:
 
         def cpu(a: Array, b: Array, c: Array, y: Array) -> None:
-            if y.size < PARALLEL:
+            (irregular if y.size < PARALLEL else large)(a, b, c, y)
+
+    return cpu
+
+
+def by_size(lifted: Lifted, ufunc: Callable[..., Any]) -> Callable[..., None]:
+    """Return the CPU column of a rule that NumPy has: its ufunc below PARALLEL elements.
+
+    The ufunc alone takes integers and bools.
+    """
+    large = lifted.large
+    if lifted.count == 1:
+
+        def cpu(a: Array, y: Array) -> None:
+            if y.size < PARALLEL or y.dtype not in FLOATS:
+                ufunc(a, y)
+            else:
+                large(a, y)
+
+    elif lifted.count == 2:
+
+        def cpu(a: Array, b: Array, y: Array) -> None:
+            if y.size < PARALLEL or y.dtype not in FLOATS:
+                ufunc(a, b, y)
+            else:
+                large(a, b, y)
+
+    else:
+
+        def cpu(a: Array, b: Array, c: Array, y: Array) -> None:
+            if y.size < PARALLEL or y.dtype not in FLOATS:
                 ufunc(a, b, c, y)
             else:
-                large(loops, ufunc, (a, b, c, y))
+                large(a, b, c, y)
 
     return cpu
 
 
 def lift(
-    name: str, rule: Any, count: int, reference: Callable[..., Any], small: bool, flops: int
+    name: str,
+    rule: Any,
+    count: int,
+    reference: Callable[..., Any],
+    small: bool,
+    flops: int,
+    numbers: bool = False,
 ) -> Kernel:
     """Build the row of a rule.
 
     reference: NumPy's expression.  small: whether that is a ufunc, and so how a small array is
-        computed.
+        computed.  numbers: whether two numbers follow the operands.
     """
 
-    def wide(*args: Array) -> None:
-        inputs = [a.astype(np.float64) if a.dtype == np.float32 else a for a in args[:-1]]
+    def wide(*args: Any) -> None:
+        inputs = [
+            a.astype(np.float64) if getattr(a, "dtype", None) == np.float32 else a
+            for a in args[:-1]
+        ]
         with np.errstate(all="ignore"):
             args[-1][...] = reference(*inputs)
 
-    def cost(*args: Array) -> tuple[int, int]:
-        return flops * args[-1].size, sum(a.nbytes for a in args)
+    def cost(*args: Any) -> tuple[int, int]:
+        return flops * args[-1].size, sum(a.nbytes for a in args if isinstance(a, np.ndarray))
 
-    fast = reference if small else None
-    cpu = by_size(name, rule, count, fast)
-    return Kernel(wide, cpu, cost, small=fast)
+    lifted = Lifted(name, rule, count, numbers)
+    cpu = by_size(lifted, reference) if small else without_ufunc(lifted)
+    return Kernel(wide, cpu, cost, small=reference if small else None)

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.elementwise import KERNELS as RULES
+from minigrad_kernels.activation import KERNELS as RULES
 from minigrad_kernels.epilogue import epilogue_address
 from minigrad_kernels.gemm_task import (
     ADD,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from minigrad_kernels import (
+    activation,
     adam,
     adaptive,
     batch_norm,
@@ -35,6 +36,7 @@ from minigrad_kernels import (
 from minigrad_kernels.launch import Kernel
 
 FAMILIES: tuple[ModuleType, ...] = (
+    activation,
     adam,
     adaptive,
     batch_norm,

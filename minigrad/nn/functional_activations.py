@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.ops.elementwise import clamp, where
+from minigrad.ops.elementwise import where
 from minigrad.ops.norm import log_softmax as _log_softmax
 from minigrad.ops.norm import softmax as _softmax
 from minigrad.ops.unary import (
+    Elu,
     Exp,
-    Expm1,
     Gelu,
     GeluTanh,
     Hardtanh,
+    LeakyRelu,
     Log1p,
     LogSigmoid,
     Relu,
@@ -109,7 +110,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     >>> leaky_relu(mg.tensor([-1.0, 2.0]), 0.5)
     tensor([-0.5000,  2.0000])
     """
-    return where(input > 0, input, input * float(negative_slope))
+    return LeakyRelu.apply(input, negative_slope=float(negative_slope))
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -119,8 +120,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     >>> elu(mg.tensor([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
-    bent = Expm1.apply(clamp(input, max=0.0)) * float(alpha)
-    return where(input <= 0, bent, input)
+    return Elu.apply(input, alpha=float(alpha))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

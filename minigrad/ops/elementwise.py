@@ -22,6 +22,7 @@ from minigrad.ops.common import (
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 BOOL = np.dtype(np.bool_)
+INFINITE = float("inf")
 make = object.__new__
 
 
@@ -172,22 +173,28 @@ class Pow(Binary):
 
 
 class Extreme(Binary):
-    """The larger or smaller of a and b; among equals the gradient is split evenly."""
+    """The larger or smaller of a and b; among equals the gradient is split evenly.
+
+    Each operand gets all where it does not lose, so both where one is NaN.
+    """
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a, b = self.saved(0), self.saved(1)
-        first, second = self.shares(a.data, b.data)
-        return (
-            g * Bridge.new(first) if self.needs(0) else None,
-            g * Bridge.new(second) if self.needs(1) else None,
-        )
+        a = converted(self.saved(0).data, self.dtype)
+        b = converted(self.saved(1).data, self.dtype)
+        if self.kernel == "minimum":
+            a, b = b, a
+        return self.share(g, a, b, 0), self.share(g, b, a, 1)
 
-    def shares(self, a: Array, b: Array) -> tuple[Array, Array]:
-        """Return what each operand gets: all where it does not lose, so both where one is NaN."""
-        half = np.where(a == b, 0.5, 1.0)
-        loses = (a < b, a > b) if self.kernel == "maximum" else (a > b, a < b)
-        first, second = (np.asarray(np.where(x, 0.0, half), self.dtype) for x in loses)
-        return first, second
+    def share(self, g: Any, mine: Array, other: Array, index: int) -> Any:
+        """Return the gradient of the larger of two in `mine`, if the input is to have one."""
+        if not self.needs(index):
+            return None
+        y = empty(self.shape, self.dtype)
+        if mode.recording:
+            launch("larger_share", np.ones((), self.dtype), mine, other, y)
+            return g * Bridge.new(y)
+        launch("larger_share", g.data, mine, other, y)
+        return Bridge.new(y)
 
 
 @op
@@ -281,26 +288,45 @@ class Neg(Op):
         return (Neg.apply(g),)
 
 
+# ---------------------------------------------------------------- one operand and two numbers
+def bent(kernel: str, a: Array, first: float, second: float, *gradient: Array) -> Array:
+    """Launch a kernel of one operand and two numbers, or its backward with the gradient first."""
+    a = floating(a)
+    y = empty(a.shape, a.dtype)
+    launch(kernel, *gradient, a, first, second, y)
+    return y
+
+
+def bounds(low: float | None, high: float | None) -> tuple[float, float]:
+    """Return both bounds as numbers; None is an infinite one."""
+    return -INFINITE if low is None else low, INFINITE if high is None else high
+
+
+def limited(a: Array, low: float, high: float) -> Array:
+    """Return min(max(a, low), high); integers stay integers."""
+    if a.dtype.kind == "f":
+        return bent("clamp", a, low, high)
+    y = empty(a.shape, a.dtype)
+    launch("copy", a, y)
+    if low != -INFINITE:
+        launch("maximum", y, np.asarray(low, a.dtype), y)
+    if high != INFINITE:
+        launch("minimum", y, np.asarray(high, a.dtype), y)
+    return y
+
+
 @op
 class Clamp(Op):
     """y = min(max(a, low), high); the derivative is 1 inside and at both bounds"""
 
     def forward(self, a: Array, low: float | None, high: float | None) -> Array:
-        y = empty(a.shape, a.dtype)
-        launch("copy", a, y)
-        if low is not None:
-            launch("maximum", y, np.asarray(low, a.dtype), y)
-        if high is not None:
-            launch("minimum", y, np.asarray(high, a.dtype), y)
-        return y
+        return limited(a, *bounds(low, high))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a = self.saved(0).data
-        low, high = self.meta["low"], self.meta["high"]
-        inside = np.ones(a.shape, BOOL) if low is None else a >= low
-        if high is not None:
-            inside = inside & (a <= high)
-        return (where(Bridge.new(inside), g, 0.0),)
+        a, (low, high) = self.saved(0), bounds(**self.meta)
+        if mode.recording:
+            return (where((a >= low) & (a <= high), g, 0.0),)
+        return (Bridge.new(bent("clamp_backward", a.data, low, high, g.data)),)
 
 
 # ---------------------------------------------------------------- functions

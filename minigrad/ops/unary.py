@@ -13,8 +13,8 @@ import numpy as np
 
 from minigrad.backend import PARALLEL, door, empty, launch
 from minigrad.modes import WATCHED, mode
-from minigrad.ops.common import FLOAT32, Array, contiguous, converted, floating, op, tensor_of
-from minigrad.ops.elementwise import Pow, where
+from minigrad.ops.common import FLOAT32, Array, converted, floating, op, tensor_of
+from minigrad.ops.elementwise import Pow, bent, limited, where
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
 make = object.__new__
@@ -119,8 +119,8 @@ class Square(Unary):
     def backward(self, g: Any) -> tuple[Any, ...]:
         a = self.saved(0)
         if mode.recording:  # a power, so that its derivatives exist to any order, the third being 0
-            a = Pow.apply(a, Bridge.lift(1.0, a))
-        return (g * a * 2.0,)
+            return (g * Pow.apply(a, Bridge.lift(1.0, a)) * 2.0,)
+        return (fused_backward("square_backward", g, a.data),)
 
 
 def power(input: Any, exponent: Any) -> Any:
@@ -260,9 +260,7 @@ class Smooth(Unary):
     """
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (
-            fused_backward(f"{self.kernel}_backward", g, contiguous(floating(self.saved(0).data))),
-        )
+        return (fused_backward(f"{self.kernel}_backward", g, floating(self.saved(0).data)),)
 
 
 @op
@@ -300,13 +298,61 @@ class Gelu(Smooth):
 
 
 @op
-class LogSigmoid(Unary):
+class LogSigmoid(Smooth):
     """y = -log(1 + e^-a)"""
 
     kernel = "logsigmoid"
 
+    @staticmethod
+    def composite(a: Any) -> Any:
+        low = where(a < 0, a, 0.0)
+        return low - Log1p.apply(Exp.apply(low + low - a))
+
+
+@op
+class GeluTanh(Smooth):
+    """y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))"""
+
+    kernel = "gelu_tanh"
+
+    @staticmethod
+    def composite(a: Any) -> Any:
+        inner = (a + a * a * a * 0.044715) * math.sqrt(2 / math.pi)
+        return a * (Tanh.apply(inner) + 1.0) * 0.5
+
+
+# ---------------------------------------------------------------- activations with numbers
+@op
+class LeakyRelu(Op):
+    """y = a where a > 0, else negative_slope a"""
+
+    def forward(self, a: Array, negative_slope: float) -> Array:
+        return bent("leaky_relu", a, negative_slope, 0.0)
+
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g * Sigmoid.apply(-self.saved(0)),)
+        a, slope = self.saved(0).data, self.meta["negative_slope"]
+        return (Bridge.new(bent("leaky_relu_backward", a, slope, 0.0, g.data)),)
+
+    @staticmethod
+    def composite(a: Any, negative_slope: float) -> Any:
+        return where(a > 0, a, a * negative_slope)
+
+
+@op
+class Elu(Op):
+    """y = alpha (e^a - 1) where a <= 0, else a"""
+
+    def forward(self, a: Array, alpha: float) -> Array:
+        return bent("elu", a, alpha, 0.0)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a, alpha = self.saved(0).data, self.meta["alpha"]
+        return (Bridge.new(bent("elu_backward", a, alpha, 0.0, g.data)),)
+
+    @staticmethod
+    def composite(a: Any, alpha: float) -> Any:
+        low = a <= 0
+        return where(low, Expm1.apply(where(low, a, 0.0)) * alpha, a)
 
 
 @op
@@ -316,26 +362,10 @@ class Hardtanh(Op):
     """
 
     def forward(self, a: Array, low: float, high: float) -> Array:
-        y = empty(a.shape, a.dtype)
-        launch("maximum", a, np.asarray(low, a.dtype), y)
-        launch("minimum", y, np.asarray(high, a.dtype), y)
-        return y
+        return limited(a, low, high)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a = self.saved(0).data
-        outside = (a <= self.meta["low"]) | (a >= self.meta["high"])
-        return (where(Bridge.new(outside), 0.0, g),)
-
-
-@op
-class GeluTanh(Unary):
-    """y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))"""
-
-    kernel = "gelu_tanh"
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        a = self.saved(0)
-        c = math.sqrt(2 / math.pi)
-        t = Tanh.apply((a + a * a * a * 0.044715) * c)
-        inner = (a * a * (3 * 0.044715) + 1.0) * c
-        return (g * (0.5 * (t + 1.0) + 0.5 * a * (1.0 - t * t) * inner),)
+        a, low, high = self.saved(0), self.meta["low"], self.meta["high"]
+        if mode.recording:
+            return (where((a <= low) | (a >= high), 0.0, g),)
+        return (Bridge.new(bent("hardtanh_backward", a.data, low, high, g.data)),)

@@ -33,6 +33,8 @@ SAMPLES = {name: sample for module in MODULES for name, sample in module.SAMPLES
 EXACT = {
     *("neg", "abs", "sign", "square", "relu", "maximum", "minimum", "where", "copy", "floor"),
     *("add", "sub", "mul", "div", "sqrt", "reciprocal", "relu_backward", "max", "min"),
+    *("leaky_relu", "leaky_relu_backward", "clamp", "clamp_backward", "hardtanh_backward"),
+    *("larger_share", "square_backward"),
     *("argmax", "argmin", "take_rows", "take_flat", "scatter_flat", "random_bits", "uniform"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"),
     *("isfinite", "isnan", "floor_divide", "remainder"),
@@ -40,10 +42,11 @@ EXACT = {
 ROUNDINGS = {  # name: (ulps, floor)
     **dict.fromkeys(EXACT, (0.51, 0.0)),
     **dict.fromkeys(("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf"), (4.0, 0.0)),
-    **dict.fromkeys(("sigmoid", "pow", "softplus", "logsigmoid"), (5.0, 0.0)),
+    **dict.fromkeys(("sigmoid", "pow", "softplus", "logsigmoid", "elu"), (5.0, 0.0)),
     **dict.fromkeys(("gelu", "gelu_tanh", "silu"), (6.0, 1.0)),
+    **dict.fromkeys(("elu_backward", "logsigmoid_backward"), (6.0, 0.0)),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "softplus_backward"), (6.0, 1.0)),
-    **dict.fromkeys(("silu_backward", "gelu_backward"), (10.0, 1.0)),
+    **dict.fromkeys(("silu_backward", "gelu_backward", "gelu_tanh_backward"), (10.0, 1.0)),
     "sum": (40.0, 0.0),
     "prod": (400.0, 0.0),
     "cumsum": (400.0, 0.0),

@@ -231,6 +231,8 @@ OP_SAMPLES: dict[str, Samples] = {
         for (x,), _ in layouts(apart)[:4]
         for low, high in ((-0.5, 0.7), (None, 0.5), (-0.3, None))
     ],
+    "LeakyRelu": [((x,), {"negative_slope": 0.1}) for (x,), _ in layouts(apart)],
+    "Elu": [((x,), {"alpha": 1.3}) for (x,), _ in layouts(apart)],
     "Hardtanh": [((x,), {"low": -0.5, "high": 0.7}) for (x,), _ in layouts(apart)],
     "Cast": [((x,), {"dtype": np.float64}) for (x,), _ in layouts(normal)],
     "Index": indexed(),
