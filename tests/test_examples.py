@@ -27,7 +27,7 @@ def example(name: str) -> ModuleType:
 
 
 def test_all_examples_are_here() -> None:
-    assert {"ablation", "moons", "oscillator", "recipe_by_hand", "xor"} <= set(NAMES)
+    assert {"ablation", "cnn_digits", "moons", "oscillator", "recipe_by_hand", "xor"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
