@@ -15,8 +15,8 @@ from minigrad_kernels.launch import jit
 from minigrad_kernels.simd import VECTOR_BYTES, copy_lanes, prefetch, transpose_square
 from minigrad_kernels.tile import HEIGHT, VECTORS
 
-# Depth of a block of K.  Each is summed by itself: blocks of 256 run 4 % faster at 1024^3 and 8 % at
-# 2048^3, but have 1.2 to 1.4 times the rounding error of MKL, these 0.85 to 1.0.
+# Depth of a block of K.  Each is summed by itself: blocks of 256 run 4 % faster at 1024^3 and 8 %
+# at 2048^3, but have 1.2 to 1.4 times the rounding error of MKL, these 0.85 to 1.0.
 KC = 128
 MC = 120 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC_BYTES = 4096  # of a row of b, packed at once
