@@ -46,12 +46,30 @@ from minigrad_kernels.simd import VECTOR_BYTES, address, prefetch
 Array = np.ndarray[Any, Any]
 
 
+WORDS = 4 * WORDS_AT_ONCE  # the most drawn for several rows
+
+
 @jit()
 def turn(x):
-    """Return the columns walked at a time: a group of words, less some where a row may begin inside
-    a block of four.
+    """Return the rows and the columns that words are drawn for at a time: several narrow rows, or a
+    part of one; less some where a row may begin inside a block of four.
     """
-    return WORDS_AT_ONCE if x.shape[1] % 4 == 0 else WORDS_AT_ONCE - WORDS_AT_ONCE // 4
+    c = x.shape[1]
+    spare = 0 if c % 4 == 0 else 4
+    if 2 * c <= WORDS - spare:
+        return (WORDS - spare) // c, c
+    return 1, WORDS_AT_ONCE - (WORDS_AT_ONCE // 4 if spare else 0)
+
+
+@jit()
+def draw(key, call, first, count, words):
+    """Write the words of `count` elements from `first` on; return the address of the first.
+
+    key: (3,) uint64 seed's halves and stream.
+    """
+    size = (first % 4 + count + WORDS_AT_ONCE - 1) // WORDS_AT_ONCE * WORDS_AT_ONCE
+    skip = element_words(key[0], key[1], key[2], call, first, words[:size])
+    return address(words) + 4 * skip
 
 
 # ---------------------------------------------------------------- references
@@ -116,40 +134,41 @@ def forward_step(x, at, m, a, b, relu, factor, least, words, out, count, around)
 
 @jit()
 def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task, around):
-    """Write y of a task; key: (3,) uint64 seed's halves and stream."""
+    """Write y of a task; key: as `draw` takes it."""
     begin, end, left, wide = extent(x, task)
     lanes = width(x)
     each = VECTOR_BYTES // lanes
-    row = x.shape[1] * each
+    n = x.shape[1]
     # A register may be loaded from the last word on, whatever it holds.
-    words = np.zeros(WORDS_AT_ONCE + VECTOR_BYTES, np.uint32)
-    drawn = words[:WORDS_AT_ONCE]
-    step = turn(x)
+    words = np.zeros(WORDS + VECTOR_BYTES, np.uint32)
+    rows, step = turn(x)
     gain = splat(x.dtype.type(factor))
-    for i in range(begin, end):
+    for block in range(begin, end, rows):
+        last = min(end, block + rows)
         for start in range(left, left + wide, step):
             count = min(step, left + wide - start)
-            skip = element_words(key[0], key[1], key[2], call, i * x.shape[1] + start, drawn)
-            at = place(x, i, start)
-            out = place(y, i, start)
-            w = address(words) + 4 * skip
-            m = address(mean) + start * each
-            a = address(scale) + start * each
-            b = address(offset) + start * each
-            for _ in range(count // lanes):
-                prefetch(at + row, 0)
-                if not around:
-                    prefetch(out + row, 1)
-                forward_step(x, at, m, a, b, relu, gain, least, w, out, lanes, around)
-                at += VECTOR_BYTES
-                out += VECTOR_BYTES
-                m += VECTOR_BYTES
-                a += VECTOR_BYTES
-                b += VECTOR_BYTES
-                w += 4 * lanes
-            rest = count % lanes
-            if rest:
-                forward_step(x, at, m, a, b, relu, gain, least, w, out, rest, False)
+            drawn = draw(key, call, block * n + start, (last - block - 1) * n + count, words)
+            for i in range(block, last):
+                at = place(x, i, start)
+                out = place(y, i, start)
+                w = drawn + 4 * (i - block) * n
+                m = address(mean) + start * each
+                a = address(scale) + start * each
+                b = address(offset) + start * each
+                for _ in range(count // lanes):
+                    prefetch(at + n * each, 0)
+                    if not around:
+                        prefetch(out + n * each, 1)
+                    forward_step(x, at, m, a, b, relu, gain, least, w, out, lanes, around)
+                    at += VECTOR_BYTES
+                    out += VECTOR_BYTES
+                    m += VECTOR_BYTES
+                    a += VECTOR_BYTES
+                    b += VECTOR_BYTES
+                    w += 4 * lanes
+                rest = count % lanes
+                if rest:
+                    forward_step(x, at, m, a, b, relu, gain, least, w, out, rest, False)
     if around:
         fence()
 
@@ -183,61 +202,62 @@ def masked_step(x, dy_at, x_at, m, a, b, relu, factor, least, words, s, p, out, 
 
 
 @jit()
-def masked_row(
-    dy, x, mean, scale, offset, relu, least, factor, key, call, dx, words, sums, i, left, wide
-):
+def masked_rows(x, dy_at, x_at, out, m, a, b, s, p, words, relu, factor, least, rows, count):
+    """Do `masked_step` to `count` columns of some rows; all between x and relu are addresses."""
     lanes = width(x)
-    each = VECTOR_BYTES // lanes
-    row = x.shape[1] * each
-    drawn = words[:WORDS_AT_ONCE]
-    step = turn(x)
+    row = x.shape[1] * (VECTOR_BYTES // lanes)
+    whole = count // lanes * VECTOR_BYTES
+    rest = count % lanes
     gain = splat(x.dtype.type(factor))
-    for start in range(left, left + wide, step):
-        count = min(step, left + wide - start)
-        skip = element_words(key[0], key[1], key[2], call, i * x.shape[1] + start, drawn)
-        dy_at = place(dy, i, start)
-        x_at = place(x, i, start)
-        out = place(dx, i, start)
-        w = address(words) + 4 * skip
-        m = address(mean) + start * each
-        a = address(scale) + start * each
-        b = address(offset) + start * each
-        s = place(sums, 0, start - left)
-        p = place(sums, 1, start - left)
-        for _ in range(count // lanes):
-            prefetch(dy_at + row, 0)
-            prefetch(x_at + row, 0)
-            prefetch(out + row, 1)
-            masked_step(x, dy_at, x_at, m, a, b, relu, gain, least, w, s, p, out, lanes)
-            dy_at += VECTOR_BYTES
-            x_at += VECTOR_BYTES
-            out += VECTOR_BYTES
-            m += VECTOR_BYTES
-            a += VECTOR_BYTES
-            b += VECTOR_BYTES
-            s += VECTOR_BYTES
-            p += VECTOR_BYTES
+    for _ in range(rows):
+        w = words
+        for k in range(0, whole, VECTOR_BYTES):
+            d = dy_at + k
+            e = x_at + k
+            f = out + k
+            prefetch(d + row, 0)
+            prefetch(e + row, 0)
+            prefetch(f + row, 1)
+            masked_step(x, d, e, m + k, a + k, b + k, relu, gain, least, w, s + k, p + k, f, lanes)
             w += 4 * lanes
-        rest = count % lanes
         if rest:
-            masked_step(x, dy_at, x_at, m, a, b, relu, gain, least, w, s, p, out, rest)
+            k = whole
+            d = dy_at + k
+            e = x_at + k
+            f = out + k
+            masked_step(x, d, e, m + k, a + k, b + k, relu, gain, least, w, s + k, p + k, f, rest)
+        dy_at += row
+        x_at += row
+        out += row
+        words += 4 * x.shape[1]
 
 
 @jit()
 def masked_task(dy, x, mean, scale, offset, relu, least, factor, key, call, dx, parts, task):
     """Write g of a task's rows to dx, and its sums to parts: (tasks, 2, C), as `sums_task` adds."""
     begin, end, left, wide = extent(x, task)
-    words = np.zeros(WORDS_AT_ONCE + VECTOR_BYTES, np.uint32)
+    each = VECTOR_BYTES // width(x)
+    n = x.shape[1]
+    words = np.zeros(WORDS + VECTOR_BYTES, np.uint32)
     sums = np.empty((2, wide), x.dtype)
     part = parts[begin // task_rows(len(x))]
     part[:, left : left + wide] = 0
-    for start in range(begin, end, ROWS):
+    rows, step = turn(x)
+    for first in range(begin, end, ROWS):
         sums[:] = 0
-        for i in range(start, min(end, start + ROWS)):
-            masked_row(
-                *(dy, x, mean, scale, offset, relu, least, factor, key, call),
-                *(dx, words, sums, i, left, wide),
-            )
+        last = min(end, first + ROWS)
+        for block in range(first, last, rows):
+            down = min(rows, last - block)
+            for start in range(left, left + wide, step):
+                count = min(step, left + wide - start)
+                drawn = draw(key, call, block * n + start, (down - 1) * n + count, words)
+                skip = start * each
+                masked_rows(
+                    *(x, place(dy, block, start), place(x, block, start), place(dx, block, start)),
+                    *(address(mean) + skip, address(scale) + skip, address(offset) + skip),
+                    *(place(sums, 0, start - left), place(sums, 1, start - left), drawn),
+                    *(relu, factor, least, down, count),
+                )
         for k in range(2):
             whole = part[k, left : left + wide]
             for c in range(wide):

@@ -11,8 +11,15 @@ from tests.kernels.samples.batch_norm import nothing
 Array = np.ndarray[Any, Any]
 Arguments = list[tuple[Any, ...]]
 
-# (64, 1030): two blocks of columns, the second narrow; (65, 513): a last task of one row.
-CASES = (((2, 1), 0.5, 1), ((64, 64), 0.2, 1), ((33, 7), 0.9, 0), ((65, 513), 0.3, 1))
+# (64, 1030): two blocks of columns, the second narrow; (65, 513): a last task of one row; words are
+# drawn for several rows of 1, 7, 64 and 130 columns at a time, and begin inside a block of four.
+CASES = (
+    ((2, 1), 0.5, 1),
+    ((64, 64), 0.2, 1),
+    ((33, 7), 0.9, 0),
+    ((65, 513), 0.3, 1),
+    ((35, 130), 0.4, 1),
+)
 
 
 def cases(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
