@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.nn import init
-from minigrad.nn.functional_layers import embedding, row_of
+from minigrad.nn.functional_embedding import embedding, row_of
 from minigrad.nn.linear import blank
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter

@@ -28,16 +28,15 @@ from minigrad.nn.functional_conv import (
     max_pool1d,
     max_pool2d,
 )
+from minigrad.nn.functional_embedding import embedding, one_hot
 from minigrad.nn.functional_layers import (
     batch_norm,
     batch_norm_activation_dropout,
     dropout,
-    embedding,
     layer_norm,
     linear,
     linear_activation,
     normalize,
-    one_hot,
 )
 from minigrad.nn.functional_losses import (
     binary_cross_entropy,
