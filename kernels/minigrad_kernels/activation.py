@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.error_function import normal
-from minigrad_kernels.exponential import exponential, hyperbolic_tangent, vector_expm1
+from minigrad_kernels.exponential import exp_of_negative, hyperbolic_tangent, vector_expm1
 from minigrad_kernels.lift import lift
 from minigrad_kernels.logarithm import log1p_unit
 from minigrad_kernels.scalar import like, multiply_add, rule
@@ -42,7 +42,7 @@ def tanh_backward(g, y):
 
 @rule
 def sigmoid(a):
-    e = exponential(-abs(a))
+    e = exp_of_negative(-abs(a))
     return (like(a, 1) if a >= 0 else e) / (like(a, 1) + e)
 
 
@@ -78,7 +78,7 @@ def elu(a, alpha, _):
 
 @rule
 def elu_backward(g, a, alpha, _):
-    return g * (alpha * exponential(min(a, like(a, 0)))) if a <= 0 else g
+    return g * (alpha * exp_of_negative(min(a, like(a, 0)))) if a <= 0 else g
 
 
 @rule
@@ -99,7 +99,7 @@ def hardtanh_backward(g, a, low, high):
 
 @rule
 def softplus(a):
-    bent = max(a, like(a, 0)) + log1p_unit(exponential(-abs(a)))
+    bent = max(a, like(a, 0)) + log1p_unit(exp_of_negative(-abs(a)))
     return a if a > LINEAR else bent
 
 
@@ -110,7 +110,7 @@ def softplus_backward(g, a):
 
 @rule
 def logsigmoid(a):
-    return min(a, like(a, 0)) - log1p_unit(exponential(-abs(a)))
+    return min(a, like(a, 0)) - log1p_unit(exp_of_negative(-abs(a)))
 
 
 @rule

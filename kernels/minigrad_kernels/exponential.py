@@ -23,6 +23,7 @@ from numba.extending import overload
 
 from minigrad_kernels.launch import jit
 from minigrad_kernels.scalar import (
+    LIFT,
     constant,
     like,
     multiply_add,
@@ -30,6 +31,7 @@ from minigrad_kernels.scalar import (
     polynomial,
     power_of_two,
     rule,
+    scaled_power,
 )
 
 P32 = (
@@ -56,6 +58,7 @@ LOG2_E = 1 / math.log(2)
 # ln 2 in two parts, the first with so few bits that n times it is exact
 HIGH32, LOW32 = 0.693359375, -2.12194440e-4
 HIGH64, LOW64 = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+UNSCALE32, UNSCALE64 = 2.0 ** -LIFT[32], 2.0 ** -LIFT[64]
 
 
 @rule
@@ -80,6 +83,31 @@ def exp_of_sum(x, rest):
     # 2^n as a product of two powers: neither overflows while the result is finite or subnormal.
     half = nearest(like(x, 0.5) * n)
     return y * power_of_two(half) * power_of_two(n - half)
+
+
+@rule
+def unscaled(power, r):
+    """Return e^r 2^n for |r| <= ln 2 / 2 and the power of `scaled_power`."""
+    y = multiply_add(multiply_add(polynomial(r, P32, P64), r * r, r), power, power)
+    return y * constant(r, UNSCALE32, UNSCALE64)
+
+
+@rule
+def exp_of_negative(x):
+    """Return exp(x) for x <= 0, in 14 operations; `vector_exp` takes 23.  NaN gives NaN."""
+    t = max(x, constant(x, -104, -746))
+    n, power = scaled_power(t, like(x, LOG2_E))
+    r = multiply_add(n, constant(x, -HIGH32, -HIGH64), t)
+    return unscaled(power, multiply_add(n, constant(x, -LOW32, -LOW64), r))
+
+
+@rule
+def bell(x):
+    """Return e^(-x^2/2) for |x| up to 14.5 or 39: x^2 is not rounded where the host can."""
+    half = like(x, -0.5) * x
+    n, power = scaled_power(half * like(x, LOG2_E), x)
+    r = multiply_add(half, x, n * constant(x, -HIGH32, -HIGH64))
+    return unscaled(power, multiply_add(n, constant(x, -LOW32, -LOW64), r))
 
 
 @rule

@@ -32,6 +32,7 @@ INT = ir.IntType(32)
 
 
 FRACTION = {32: 23, 64: 52}  # bits of a float's fraction
+LIFT = {32: 64, 64: 512}
 HALF_ROOT = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
 
 
@@ -132,6 +133,29 @@ def power_of_two(typingctx, n):
         return builder.bitcast(shifted, context.get_value_type(n))
 
     return n(n), codegen
+
+
+@intrinsic
+def scaled_power(typingctx, a, b):
+    """Return (n, 2^(n + LIFT)) with n = a b rounded, LIFT of 64 or 512.
+
+    For n <= 0 and, in float32, n > -190, in float64 n > -1534.
+
+    Adding 3/2 2^23 rounds to an integer, and leaves it in the low bits: no conversion.  LIFT keeps
+    the power normal where 2^n is not; what is computed with it is divided by 2^LIFT at the end.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits, kind = _integer(a), context.get_value_type(a)
+        fraction = FRACTION[a.bitwidth]
+        bias = (1 << (a.bitwidth - 2 - fraction)) - 1
+        shift = ir.Constant(kind, 1.5 * 2.0**fraction + bias + LIFT[a.bitwidth])
+        lifted = _llvm(builder, "fmuladd", *args, shift)
+        power = builder.shl(builder.bitcast(lifted, bits), ir.Constant(bits, fraction))
+        n = builder.fsub(lifted, shift)
+        return context.make_tuple(builder, signature.return_type, [n, builder.bitcast(power, kind)])
+
+    return (types.UniTuple(a, 2)(a, a), codegen) if a == b else None
 
 
 @intrinsic
