@@ -7,7 +7,6 @@ elements alike, so that an element's bits do not depend on its place.
 
 >>> import numpy as np
 >>> from minigrad_kernels.launch import jit
-from minigrad_kernels.launch import like as like
 >>> @jit()
 ... def cubic(x):
 ...     return polynomial(x, (2.0, 0.0, 1.0, 5.0), (2.0, 0.0, 1.0, 5.0))
