@@ -36,6 +36,8 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
     4.0
     """
     options.setdefault("error_model", "numpy")
+    # Left open, Numba takes it from whichever caller is compiled first: bits would depend on that.
+    options.setdefault("fastmath", False)
 
     def decorate(function: Callable[..., Any]) -> Any:
         if name is not None:

@@ -171,3 +171,16 @@ for name in sys.argv[1:]:
     for names in (["adagrad_step"], ["rmsprop_step"], ["adagrad_step", "rmsprop_step"]):
         command = [sys.executable, "-c", check, *names]
         subprocess.run(command, env=environment, check=True)
+
+
+def test_a_function_is_compiled_alike_whichever_caller_comes_first() -> None:
+    @jit()
+    def rounding(x: float) -> float:
+        return (x + 1e16) - 1e16
+
+    @jit(fastmath=True)
+    def loose(x: float) -> float:
+        return rounding(x)
+
+    loose(1.0)  # Numba would hand its fastmath on to what it is first to compile
+    assert rounding(1.0) == 0.0

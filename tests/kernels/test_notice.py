@@ -62,7 +62,7 @@ def on_terminal(folder: Path, **settings: str) -> str:
 
 def test_the_first_use_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     first = on_terminal(tmp_path)
-    assert first == f"half a line {TOLD.format('relu.flat1.False')}done\r\n"
+    assert first == f"half a line {TOLD.format('relu.loop')}done\r\n"
     assert on_terminal(tmp_path) == "half a line done\r\n", "a cached kernel is no news"
 
 
