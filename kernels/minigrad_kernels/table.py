@@ -7,7 +7,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 from types import ModuleType
+from typing import Any
 
 from minigrad_kernels import (
     activation,
@@ -60,6 +63,16 @@ FAMILIES: tuple[ModuleType, ...] = (
 )
 
 
+class Twin:
+    """The CUDA column of a row: the twin of that name, imported when it is first called."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any) -> None:
+        importlib.import_module("minigrad_kernels.gpu.table").TWINS[self.name](*args)
+
+
 def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
     table: dict[str, Kernel] = {}
     for family in families:
@@ -68,7 +81,7 @@ def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
                 raise ValueError(
                     f"kernel {name!r} stands in two files, the second is {family.__name__}"
                 )
-            table[name] = kernel
+            table[name] = dataclasses.replace(kernel, cuda=Twin(name))
     return table
 
 

@@ -1,0 +1,41 @@
+"""Every CUDA twin under the simulator: right, the same bits in any grid and order, no fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad_kernels.gpu.table import TWINS
+from minigrad_kernels.gpu.targets import Simulator
+from minigrad_kernels.table import KERNELS
+from tests.cuda import twins
+from tests.cuda.extras import require_greenlet
+from tests.kernels import test_table
+
+require_greenlet()
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+# Grids: one block; many; what a small device would take.  Seeds draw other orders of the threads.
+GRIDS: tuple[dict[str, Any], ...] = ({"seed": 1, "most": 1}, {"seed": 50, "processors": 1})
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", TWINS)
+def test_twin(name: str, dtype: np.dtype[Any]) -> None:
+    kernel = KERNELS[name]
+    found = twins.samples(name, dtype)
+    assert found, f"no sample of {name} is small enough: add some to tests/cuda/samples"
+    for args in found:
+        message = f"{name}({test_table.shown(args)})"
+        first, *others = [
+            twins.run(name, TWINS[name], kernel, args, Simulator(**grid)) for grid in GRIDS
+        ]
+        for other in others:
+            for a, b in zip(first, other, strict=True):
+                assert a.tobytes() == b.tobytes(), f"{message}: other bits in another grid"
+        mine, _ = test_table.fresh(kernel, args, np.nan)
+        own = name in test_table.OWN_DTYPE
+        for got, want in zip(first, test_table.oracle(mine, kernel, args, own), strict=True):
+            test_table.agree(name, got, want, message, dtype)

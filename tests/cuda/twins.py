@@ -1,0 +1,91 @@
+"""Running a twin on the samples of its kernel, under the simulator."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad_kernels.gpu.array import Addressed, DeviceArray
+from minigrad_kernels.gpu.targets import Simulator, upload
+from minigrad_kernels.launch import Kernel
+from tests.kernels.test_table import SAMPLES as CPU_SAMPLES
+from tests.kernels.test_table import positions
+
+Array = np.ndarray[Any, Any]
+ELEMENTS = 700  # of all arrays of a sample: the simulator takes microseconds for each access
+# What steers a step stays on the host, and a twin reads it there.
+CONTROL = {"call", "hyper", "steps", "table", "like", "momentum", "down", "across"}
+FOLDER = Path(__file__).with_name("samples")
+MODULES = [
+    importlib.import_module(f"tests.cuda.samples.{path.stem}")
+    for path in sorted(FOLDER.glob("*.py"))
+    if path.stem != "__init__"
+]
+OWN_SAMPLES = {name: sample for module in MODULES for name, sample in module.SAMPLES.items()}
+
+
+def samples(name: str, dtype: Any) -> list[tuple[Any, ...]]:
+    """Return the arguments on which a twin is held to its reference.
+
+    The CPU's where they are small enough, and those that tests/cuda/samples adds for the GPU's
+    tiles and warps.
+    """
+    rng = np.random.default_rng(0)
+    found = [args for args in CPU_SAMPLES[name](rng, dtype) if elements(args) <= ELEMENTS]
+    if name in OWN_SAMPLES:
+        found += OWN_SAMPLES[name](rng, dtype)
+    return found
+
+
+def elements(args: tuple[Any, ...]) -> int:
+    return sum(a.size for a in args if isinstance(a, np.ndarray))
+
+
+def names(kernel: Kernel, args: tuple[Any, ...]) -> list[str]:
+    """Return the names of a kernel's arguments; a ufunc's and a lifted rule's have none."""
+    try:
+        found = list(inspect.signature(kernel.reference).parameters)
+    except ValueError:
+        found = []
+    return found if len(found) == len(args) else [f"a{i}" for i in range(len(args) - 1)] + ["y"]
+
+
+def strided(target: Simulator, host: Array) -> DeviceArray:
+    """Return a device copy of a host array with its strides, gaps and zeros among them, kept."""
+    if host.flags.c_contiguous or not host.size:
+        return upload(target, host)
+    low = sum(min(0, (n - 1) * s) for n, s in zip(host.shape, host.strides, strict=True))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(host.shape, host.strides, strict=True))
+    count = (high - low) // host.itemsize + 1
+    made = upload(target, line_at(host, low, count))
+    view = np.ndarray(host.shape, host.dtype, made.geometry, -low, host.strides)
+    return made.like(view)
+
+
+def line_at(host: Array, low: int, count: int) -> Array:
+    """Return the line of `count` elements that starts `low` bytes from the first of `host`."""
+    where = host.__array_interface__["data"][0] + low
+    return np.asarray(Addressed(where, (count,), host.dtype, host))
+
+
+def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any) -> list[Array]:
+    """Run a twin on device copies of `args` and return what it wrote."""
+    which = positions(kernel, args)
+    out = which[: len(kernel.out)]
+    mine: list[Any] = []
+    for i, (label, value) in enumerate(zip(names(kernel, args), args, strict=True)):
+        if not isinstance(value, np.ndarray):
+            mine.append(value)
+        elif label in CONTROL:
+            mine.append(value.copy() if i in which else value)
+        elif i in out:
+            mine.append(target.empty(value.shape, value.dtype))
+        else:
+            mine.append(strided(target, value))
+    twin(*mine)
+    target.synchronize()
+    return [mine[i] if isinstance(mine[i], np.ndarray) else target.read(mine[i]) for i in which]
