@@ -1,6 +1,7 @@
-"""Write resources.json: what each CUDA kernel compiles to; run it after a change that is meant.
+"""Write resources/: what each CUDA kernel compiles to; run it after a change that is meant.
 
-    python tests/cuda/make_resources.py
+    python tests/cuda/make_resources.py             # all families
+    python tests/cuda/make_resources.py softmax     # these
 
 Needs `pip install minigrad[cuda,cuda-check]`, no GPU.
 """
@@ -8,17 +9,40 @@ Needs `pip install minigrad[cuda,cuda-check]`, no GPU.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import sys
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from minigrad_kernels import cuda_compile
+from minigrad_kernels.gpu.checks import Check
+from minigrad_kernels.gpu.table import FAMILIES
 from tests.cuda.probes import PROBES
 
-PATH = Path(__file__).with_name("resources.json")
-Row = dict[str, int | dict[str, int]]
+FOLDER = Path(__file__).with_name("resources")
+PROBE_REGISTERS = 128
+Row = dict[str, Any]
 
 
-def row(compiled: cuda_compile.Compiled, promised: tuple[str, ...]) -> Row:
-    """Return what the table keeps of one kernel and target."""
+@cache
+def checks() -> dict[str, dict[str, Check]]:
+    """Return every kernel and signature to compile, by family and name."""
+    found = {family.__name__.rpartition(".")[2]: family.CHECKS for family in FAMILIES}
+    table = {name: {check.name: check for check in group} for name, group in found.items() if group}
+    table["probes"] = {
+        name: Check(name, probe.kernel, probe.signature, probe.promised, PROBE_REGISTERS)
+        for name, probe in PROBES.items()
+    }
+    return table
+
+
+def row(family: str, name: str, target: str) -> Row:
+    """Compile one kernel for one target and return what the table keeps of it."""
+    check = checks()[family][name]
+    compiled = cuda_compile.examine(check.kernel, check.signature, target)
     return {
         "registers": compiled.registers,
         "stack": compiled.stack,
@@ -26,21 +50,45 @@ def row(compiled: cuda_compile.Compiled, promised: tuple[str, ...]) -> Row:
         "spills": compiled.spills,
         "doubles": compiled.doubles,
         "instructions": compiled.instructions,
-        "opcodes": {name: compiled.count(name) for name in promised},
+        "opcodes": {opcode: compiled.count(opcode) for opcode in check.opcodes},
     }
 
 
-def table() -> dict[str, dict[str, Row]]:
-    """Compile every kernel for every target."""
-    return {
-        name: {
-            target: row(cuda_compile.examine(probe.kernel, probe.signature, target), probe.promised)
-            for target in cuda_compile.TARGETS
-        }
-        for name, probe in PROBES.items()
+def rows(names: list[str]) -> dict[tuple[str, str, str], Future[Row]]:
+    """Begin to compile families for every target, in as many processes as there are cores."""
+    pool = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
+    begun = {
+        (family, name, target): pool.submit(row, family, name, target)
+        for family in names
+        for name in checks()[family]
+        for target in cuda_compile.TARGETS
     }
+    pool.shutdown(wait=False)
+    return begun
+
+
+def path(family: str) -> Path:
+    return FOLDER / f"{family}.json"
+
+
+def committed(family: str) -> dict[str, dict[str, Row]]:
+    """Return the table of a family as it is committed; an empty one where there is none."""
+    if not path(family).exists():
+        return {}
+    return json.loads(path(family).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def main(names: list[str]) -> None:
+    names = names or list(checks())
+    begun = rows(names)
+    for family in names:
+        table: dict[str, dict[str, Row]] = {}
+        for (group, name, target), future in begun.items():
+            if group == family:
+                table.setdefault(name, {})[target] = future.result()
+        path(family).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {path(family)}")
 
 
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(table(), indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {PATH}")
+    main(sys.argv[1:])

@@ -1,62 +1,22 @@
-"""Every CUDA kernel compiles, without a GPU, to what the committed table says.
+"""The compiler without a GPU: what the intrinsics become, and that the checks can fail.
 
 In CI, where MINIGRAD_REQUIRE_CUDA_TOOLS is 1, a missing compiler fails instead of skipping.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels import cuda_compile, ptx
-from tests.cuda import make_resources
 from tests.cuda.extras import REQUIRED
 from tests.cuda.probes import PROBES
 
 MISSING = cuda_compile.missing()
 compiles = pytest.mark.skipif(bool(MISSING) and not REQUIRED, reason=f"needs {', '.join(MISSING)}")
-TABLE = json.loads(make_resources.PATH.read_text(encoding="utf-8"))
-MAX_SHARED = 48 * 1024
-MAX_REGISTERS = 128
 VECTOR = float32[::1]
-BUILT: dict[tuple[str, str], cuda_compile.Compiled] = {}
-
-
-def built(name: str, target: str) -> cuda_compile.Compiled:
-    if (name, target) not in BUILT:
-        probe = PROBES[name]
-        BUILT[name, target] = cuda_compile.examine(probe.kernel, probe.signature, target)
-    return BUILT[name, target]
-
-
-def test_the_table_holds_every_kernel() -> None:
-    assert {name: set(rows) for name, rows in TABLE.items()} == {
-        name: set(cuda_compile.TARGETS) for name in PROBES
-    }
-
-
-@pytest.mark.parametrize("target", cuda_compile.TARGETS)
-@pytest.mark.parametrize("name", PROBES)
-def test_the_table_keeps_the_rules(name: str, target: str) -> None:
-    row = TABLE[name][target]
-    assert row["stack"] == row["spills"] == row["doubles"] == 0
-    assert row["registers"] <= MAX_REGISTERS and row["shared"] <= MAX_SHARED
-    assert set(row["opcodes"]) == set(PROBES[name].promised)
-    assert all(row["opcodes"].values()), f"{name} lacks what it promises: {row['opcodes']}"
-
-
-@compiles
-@pytest.mark.parametrize("target", cuda_compile.TARGETS)
-@pytest.mark.parametrize("name", PROBES)
-def test_kernels_compile_to_the_table(name: str, target: str) -> None:
-    found = make_resources.row(built(name, target), PROBES[name].promised)
-    assert found == TABLE[name][target], (
-        f"{name} for {target} compiles to something else; if that is meant, run "
-        "python tests/cuda/make_resources.py"
-    )
 
 
 # ---------------------------------------------------------------- the intrinsics, one by one
@@ -164,9 +124,9 @@ def test_local_memory_is_counted() -> None:
 
 @compiles
 def test_options_of_the_dispatcher_hold() -> None:
-    capped = cuda.jit(max_registers=32)(PROBES["gemm_registers"].kernel.py_func)
-    made = cuda_compile.examine(capped, PROBES["gemm_registers"].signature)
-    assert made.registers <= 32 < built("gemm_registers", "sm_90a").registers
+    probe = PROBES["gemm_registers"]
+    made = cuda_compile.examine(cuda.jit(max_registers=32)(probe.kernel.py_func), probe.signature)
+    assert made.registers <= 32 < cuda_compile.examine(probe.kernel, probe.signature).registers
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
