@@ -12,6 +12,7 @@ Source: Kingma and Ba 2015, Algorithm 1; Loshchilov and Hutter 2019, Algorithm 2
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[4] = h[BETA2]
     c[5] = 1.0 - h[BETA2]
     c[6] = h[LR] / (1.0 - h[BETA1] ** np.float64(t))
-    c[7] = 1.0 / np.sqrt(1.0 - h[BETA2] ** np.float64(t))
+    c[7] = 1.0 / math.sqrt(1.0 - h[BETA2] ** np.float64(t))
     c[8] = h[EPS]
 
 
@@ -61,7 +62,7 @@ def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, fl
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g
-    return p - c[6] * m / (np.sqrt(v) * c[7] + c[8]), m, v
+    return p - c[6] * m / (math.sqrt(v) * c[7] + c[8]), m, v
 
 
 @callee()
@@ -72,7 +73,7 @@ def amsgrad_rule(
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g
     x = x if x >= v else v
-    return p - c[6] * m / (np.sqrt(x) * c[7] + c[8]), m, v, x
+    return p - c[6] * m / (math.sqrt(x) * c[7] + c[8]), m, v, x
 
 
 KERNELS = {

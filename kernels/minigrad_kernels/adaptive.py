@@ -22,6 +22,7 @@ Liu et al. 2020, Algorithm 2.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 def rmsprop_rule(c: Any, p: float, g: float, v: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
-    return p - c[7] * g / (np.sqrt(v) + c[5]), v
+    return p - c[7] * g / (math.sqrt(v) + c[5]), v
 
 
 @callee()
@@ -134,7 +135,7 @@ def rmsprop_momentum_rule(
 ) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
-    b = c[6] * b + g / (np.sqrt(v) + c[5])
+    b = c[6] * b + g / (math.sqrt(v) + c[5])
     return p - c[7] * b, v, b
 
 
@@ -145,7 +146,7 @@ def rmsprop_centered_rule(
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     a = a + c[4] * (g - a)
-    return p - c[7] * g / (np.sqrt(v - a * a) + c[5]), v, a
+    return p - c[7] * g / (math.sqrt(v - a * a) + c[5]), v, a
 
 
 @callee()
@@ -155,7 +156,7 @@ def rmsprop_centered_momentum_rule(
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     a = a + c[4] * (g - a)
-    b = c[6] * b + g / (np.sqrt(v - a * a) + c[5])
+    b = c[6] * b + g / (math.sqrt(v - a * a) + c[5])
     return p - c[7] * b, v, a, b
 
 
@@ -171,7 +172,7 @@ def adagrad_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 def adagrad_rule(c: Any, p: float, g: float, s: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     s = s + g * g
-    return p - c[3] * g / (np.sqrt(s) + c[4]), s
+    return p - c[3] * g / (math.sqrt(s) + c[4]), s
 
 
 # ---------------------------------------------------------------- nadam
@@ -193,7 +194,7 @@ def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     product[0] *= mu
     c[6] = h[LR] * (1.0 - mu) / (1.0 - product[0])
     c[7] = h[LR] * mu_next / (1.0 - product[0] * mu_next)
-    c[8] = 1.0 / np.sqrt(1.0 - h[BETA2] ** np.float64(t))
+    c[8] = 1.0 / math.sqrt(1.0 - h[BETA2] ** np.float64(t))
     c[9] = h[EPS]
 
 
@@ -202,7 +203,7 @@ def nadam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, f
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g
-    return p - (c[6] * g + c[7] * m) / (np.sqrt(v) * c[8] + c[9]), m, v
+    return p - (c[6] * g + c[7] * m) / (math.sqrt(v) * c[8] + c[9]), m, v
 
 
 # ---------------------------------------------------------------- radam
@@ -217,7 +218,7 @@ def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[7] = 0.0  # too few steps for the variance to be trusted
     if r > 5.0:
         rectified = (r - 4.0) * (r - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * r)
-        c[7] = c[6] * np.sqrt(rectified * (1.0 - decay))
+        c[7] = c[6] * math.sqrt(rectified * (1.0 - decay))
     c[8] = h[EPS]
 
 
@@ -227,7 +228,7 @@ def radam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, f
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g
     if c[7] != 0:
-        update = c[7] * m / (np.sqrt(v) + c[8])
+        update = c[7] * m / (math.sqrt(v) + c[8])
     else:
         update = c[6] * m
     return p - update, m, v

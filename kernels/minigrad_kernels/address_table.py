@@ -117,8 +117,10 @@ def _choose_address() -> Callable[[Array], int]:
 address = _choose_address()
 
 
-def build_table(rows: Sequence[tuple[Array, ...]], groups: Sequence[int] | None = None) -> Array:
+def build_table(rows: Sequence[tuple[Any, ...]], groups: Sequence[int] | None = None) -> Array:
     """Return the table of tensors given as (p, g, *state); the caller keeps the arrays alive.
+
+    The arrays may be NumPy's or a device's.
 
     >>> x = np.zeros(3)
     >>> build_table([(x, x)])[0, :INDEX + 1].tolist()
@@ -129,7 +131,8 @@ def build_table(rows: Sequence[tuple[Array, ...]], groups: Sequence[int] | None 
     for k, arrays in enumerate(rows):
         size = arrays[0].size
         group = 0 if groups is None else groups[k]
-        lines.append([start, size, group, k, *[address(a) for a in arrays]])
+        where = [address(a) if isinstance(a, np.ndarray) else a.address for a in arrays]
+        lines.append([start, size, group, k, *where])
         start += size
     return np.array(lines, np.int64).reshape(len(lines), -1 if lines else STATE)
 

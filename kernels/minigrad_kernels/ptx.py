@@ -2,7 +2,8 @@
 
 `load128` and `store128` move 16 bytes at once; `outer_fma` updates a register tile, which `zeros`
 begins; `mma_tf32` and `mma_bf16` run on tensor cores, on operands of `to_tf32` and `pack_bf16`;
-`copy_async` goes from global to shared memory without registers, until `wait_copies`.
+`copy_async` goes from global to shared memory without registers, until `wait_copies`; `array_at`
+sees memory at an address as an array.
 
 Importing this module compiles nothing and needs neither driver nor numba-cuda.  All code that is
 bound to Numba's internals stands in the files `ptx_*.py` and in `cuda_compile`.
@@ -11,6 +12,7 @@ bound to Numba's internals stands in the files `ptx_*.py` and in `cuda_compile`.
 from __future__ import annotations
 
 from minigrad_kernels.ptx_memory import (
+    array_at,
     commit_copies,
     copy_async,
     load128,
@@ -29,6 +31,7 @@ from minigrad_kernels.ptx_tensor import (
 )
 
 __all__ = [
+    "array_at",
     "commit_copies",
     "copy_async",
     "load128",

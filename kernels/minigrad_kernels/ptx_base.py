@@ -25,6 +25,7 @@ LONG = ir.IntType(64)
 FLOAT = ir.FloatType()
 VOID = ir.VoidType()
 VECTOR_BYTES = 16
+GLOBAL, SHARED = 1, 3  # address spaces
 LANES = {types.float32: 4, types.int32: 4, types.uint32: 4, types.float64: 2}
 
 

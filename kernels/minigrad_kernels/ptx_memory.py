@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
+from numba.core.typing.npydecl import parse_dtype
 
 from minigrad_kernels.ptx_base import (
+    GLOBAL,
     LANES,
     LONG,
+    SHARED,
     VECTOR_BYTES,
     VOID,
     WORD,
@@ -24,7 +27,7 @@ from minigrad_kernels.ptx_base import (
     unpack,
 )
 from minigrad_kernels.simulate_kernel import model
-from minigrad_kernels.simulate_machine import running
+from minigrad_kernels.simulate_machine import reached, running
 from minigrad_kernels.simulate_memory import SimulatedArray
 
 
@@ -81,6 +84,39 @@ def _(array: SimulatedArray, index: Any, values: tuple[Any, ...]) -> None:
     array.store_vector(index, values)
 
 
+# ---------------------------------------------------------------- memory at an address
+@intrinsic
+def array_at(typing, address, size, dtype):
+    """Return global memory at an int64 address as a C-contiguous 1-D array of `size` elements.
+
+    dtype: `float32`, `x.dtype` or the like.  For tables of addresses: many arrays, one launch.
+    """
+    element = parse_dtype(dtype)
+    if element is None or not isinstance(address, types.Integer):
+        return None
+    kind = types.Array(element, 1, "C")
+
+    def generate(context, builder, signature, args):
+        item = context.get_data_type(element)
+        place = builder.inttoptr(args[0], ir.PointerType(item, addrspace=GLOBAL))
+        held = context.make_array(kind)(context, builder)
+        held.data = builder.addrspacecast(place, ir.PointerType(item))
+        count = context.cast(builder, args[1], signature.args[1], types.intp)
+        step = context.get_constant(types.intp, element.bitwidth // 8)
+        held.shape = cgutils.pack_array(builder, [count])
+        held.strides = cgutils.pack_array(builder, [step])
+        held.itemsize = step
+        held.nitems = count
+        held.meminfo = context.get_constant_null(types.MemInfoPointer(types.voidptr))
+        held.parent = cgutils.get_null_value(held.parent.type)
+        return held._getvalue()
+
+    return kind(address, size, dtype), generate
+
+
+model(array_at)(reached)
+
+
 # ---------------------------------------------------------------- asynchronous copies
 @intrinsic
 def copy_async(typing, target, at, source, start):
@@ -95,8 +131,8 @@ def copy_async(typing, target, at, source, start):
         item = context.get_data_type(target.dtype)
         places = []
         for kind, array, index_kind, index, space, bits in (
-            (target, args[0], at, args[1], 3, WORD),
-            (source, args[2], start, args[3], 1, LONG),
+            (target, args[0], at, args[1], SHARED, WORD),
+            (source, args[2], start, args[3], GLOBAL, LONG),
         ):
             place = pointer(context, builder, kind, array, index_kind, index)
             place = builder.addrspacecast(place, ir.PointerType(item, addrspace=space))

@@ -47,11 +47,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.simulate_fault import Fault, Party, Site
+from minigrad_kernels.simulate_fault import Fault, Party, Site, site_of
 from minigrad_kernels.simulate_kernel import Builder, model
 from minigrad_kernels.simulate_log import Region
 from minigrad_kernels.simulate_machine import ORDERS, Machine
-from minigrad_kernels.simulate_memory import Array, SimulatedArray, address_of
+from minigrad_kernels.simulate_memory import Array, SimulatedArray, address_of, kernel_frame
 from minigrad_kernels.simulate_numbers import cast_to
 from minigrad_kernels.simulate_thread import Dim3
 
@@ -112,6 +112,7 @@ def launch(
     races: bool = True,
     uninitialised: bool = True,
     float64: bool = False,
+    reach: Callable[[int], Array | None] | None = None,
 ) -> None:
     """Run a kernel over a grid of blocks; arrays among the arguments are changed in place.
 
@@ -120,6 +121,7 @@ def launch(
     seed: draws the order of threads; order: one of `ORDERS` instead of a drawn one.
     races, uninitialised: turn these checks off (an access then costs about half); bounds and
         alignment are always checked.  float64: report doubles stored into float32 arrays.
+    reach: returns the allocation that an address, read from a table of them, lies in.
 
     Raises: Fault, at the first rule that is broken.
     """
@@ -131,6 +133,8 @@ def launch(
     function = builder.rebuild(getattr(kernel, "py_func", kernel))
     names = function.__code__.co_varnames
     regions: dict[int, Region] = {}
+    if reach is not None:
+        machine.array_at = Reach(machine, reach, regions)
     held = tuple(
         argument(machine, value, names[i] if i < len(names) else "args", regions)
         for i, value in enumerate(args)
@@ -198,6 +202,37 @@ def argument(machine: Machine, value: Any, name: str, regions: dict[int, Region]
     if isinstance(value, np.generic):
         return (cast_to(value.dtype.name) or type(value))(value)
     return np.float64(value) if type(value) is float else value
+
+
+class Reach:
+    """Memory that a kernel finds by its address, as arrays over the logs of one launch."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        owner_of: Callable[[int], Array | None],
+        regions: dict[int, Region],
+    ) -> None:
+        self.machine = machine
+        self.owner_of = owner_of
+        self.regions = regions
+        self.found: dict[tuple[int, int, Any], SimulatedArray] = {}
+
+    def __call__(self, address: int, size: int, dtype: np.dtype[Any]) -> SimulatedArray:
+        key = (address, size, dtype)
+        if key not in self.found:
+            owner = self.owner_of(address)
+            bytes_ = np.empty(0, np.uint8) if owner is None else owner.reshape(-1).view(np.uint8)
+            start = 0 if owner is None else address - address_of(owner)
+            stop = start + size * dtype.itemsize
+            if owner is None or stop > bytes_.size:
+                party = self.machine.thread.party("access", site_of(kernel_frame()))
+                summary = f"{size} {dtype} at address {address:#x} lie in no allocation"
+                hint = "a table of addresses holds those of arrays that live"
+                raise Fault("bounds", summary, (party,), hint)
+            data = bytes_[start:stop].view(dtype)
+            self.found[key] = argument(self.machine, data, "memory", self.regions)
+        return self.found[key]
 
 
 def raised(machine: Machine, error: Exception) -> Fault:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.simulate_fault import Fault, listed
+from minigrad_kernels.simulate_memory import as_dtype
 from minigrad_kernels.simulate_thread import (
     RESUMED,
     WARP,
@@ -71,6 +72,8 @@ class Machine:
         self.hub = greenlet.getcurrent()
         self.free = 0x10000
         self.idle = 0  # turns since anything but an atomic happened
+        # (address, size, dtype) -> the array of the process's memory that lies there, or a Fault.
+        self.array_at: Callable[..., Any] = refused
 
     def reserve(self, nbytes: int) -> int:
         """Return the simulated address of a new allocation, a multiple of 256."""
@@ -341,6 +344,17 @@ def running() -> Thread:
     if Machine.current is None:
         raise RuntimeError("no kernel is being simulated: this is the model of an intrinsic")
     return Machine.current.thread
+
+
+def reached(address: int, size: int, dtype: Any) -> Any:
+    """Return the array at an address, for the running kernel: for the models of intrinsics."""
+    running()
+    assert Machine.current is not None
+    return Machine.current.array_at(int(address), int(size), as_dtype(dtype))
+
+
+def refused(address: int, size: int, dtype: Any) -> Any:
+    raise TypeError("simulate.launch was given no reach= that knows what lies at an address")
 
 
 class LaneError(ValueError):

@@ -10,6 +10,7 @@ import pytest
 from numba import cuda, float32, uint32
 
 from minigrad_kernels import ptx, simulate
+from minigrad_kernels.gpu.targets import Simulator, upload
 from minigrad_kernels.ptx_tensor import bfloat16_bits
 from minigrad_kernels.simulate_kernel import MODELS
 from tests.cuda.extras import require_greenlet
@@ -282,3 +283,56 @@ def test_copies_are_16_aligned_bytes() -> None:
 def test_calling_an_intrinsic_outside_a_kernel_raises() -> None:
     with pytest.raises(NotImplementedError):
         ptx.load128(np.zeros(4, np.float32), 0)
+
+
+# ---------------------------------------------------------------- memory at an address
+def test_arrays_at_an_address_are_the_memory_there() -> None:
+    def kernel(table, like, y):
+        t = cuda.threadIdx.x
+        x = ptx.array_at(table[t, 0], table[t, 1], like.dtype)
+        held = float32(0)
+        for i in range(x.size):
+            held += x[i]
+        y[t] = held
+        x[0] = float32(7)
+
+    device = Simulator()
+    rows = [upload(device, np.arange(n, dtype=np.float32)) for n in (4, 7)]
+    table = np.array([[a.address, a.size] for a in rows])
+    y = device.empty(2, np.float32)
+    device.run(kernel, 1, 2, (upload(device, table), device.empty(0, np.float32), y))
+    assert device.read(y).tolist() == [6.0, 21.0]
+    assert [device.read(a)[0] for a in rows] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [("none", ""), ("beyond", "bounds"), ("wild", "bounds"), ("unwritten", "uninitialised")],
+)
+def test_what_lies_at_no_address_is_found(change: str, kind: str) -> None:
+    def kernel(table, like, y):
+        y[0] = ptx.array_at(table[0], table[1], like.dtype)[1]
+
+    device = Simulator()
+    x = device.empty(4, np.float32)
+    if change != "unwritten":
+        device.write(x, 1)
+    table = np.array([64 if change == "wild" else x.address, 5 if change == "beyond" else 4])
+    args = (upload(device, table), device.empty(0, np.float32), device.empty(1, np.float32))
+    if not kind:
+        device.run(kernel, 1, 1, args)
+        return
+    with pytest.raises(simulate.Fault) as caught:
+        device.run(kernel, 1, 1, args)
+    assert caught.value.kind == kind
+
+
+def test_races_on_memory_at_an_address_are_found() -> None:
+    def kernel(table, y):
+        ptx.array_at(table[0], 4, y.dtype)[0] = float32(cuda.threadIdx.x)
+
+    device = Simulator()
+    x = upload(device, np.zeros(4, np.float32))
+    table = upload(device, np.array([x.address]))
+    with pytest.raises(simulate.Fault, match="race: write and write of global memory"):
+        device.run(kernel, 1, 2, (table, x))

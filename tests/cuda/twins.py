@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.address_table import build_table
 from minigrad_kernels.gpu.array import Addressed, DeviceArray
 from minigrad_kernels.gpu.targets import Simulator, upload
 from minigrad_kernels.launch import Kernel
+from tests.kernels.tables import Tensors
 from tests.kernels.test_table import SAMPLES as CPU_SAMPLES
-from tests.kernels.test_table import positions
+from tests.kernels.test_table import holder, positions
 
 Array = np.ndarray[Any, Any]
 ELEMENTS = 700  # of all arrays of a sample: the simulator takes microseconds for each access
 # What steers a step stays on the host, and a twin reads it there.
-CONTROL = {"call", "hyper", "steps", "table", "like", "momentum", "down", "across"}
+CONTROL = {"call", "hyper", "steps", "table", "momentum", "down", "across"}
 FOLDER = Path(__file__).with_name("samples")
 MODULES = [
     importlib.import_module(f"tests.cuda.samples.{path.stem}")
@@ -42,7 +44,9 @@ def samples(name: str, dtype: Any) -> list[tuple[Any, ...]]:
 
 
 def elements(args: tuple[Any, ...]) -> int:
-    return sum(a.size for a in args if isinstance(a, np.ndarray))
+    held = holder(args)
+    arrays = args if held is None else [a for row in held.rows for a in row]
+    return sum(a.size for a in arrays if isinstance(a, np.ndarray))
 
 
 def names(kernel: Kernel, args: tuple[Any, ...]) -> list[str]:
@@ -72,14 +76,30 @@ def line_at(host: Array, low: int, count: int) -> Array:
     return np.asarray(Addressed(where, (count,), host.dtype, host))
 
 
+def moved(target: Simulator, held: Tensors) -> list[list[DeviceArray]]:
+    """Return the arrays of a table on a device, those of every second row at odd addresses."""
+    rows = []
+    for k, row in enumerate(held.rows):
+        rows.append([])
+        for a in row:
+            shift = int(k % 2 == 1 and a.size > 1)
+            whole = upload(target, np.concatenate([a[:1], a]) if shift else a)
+            rows[-1].append(whole[shift:])
+    return rows
+
+
 def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any) -> list[Array]:
     """Run a twin on device copies of `args` and return what it wrote."""
     which = positions(kernel, args)
     out = which[: len(kernel.out)]
+    held = holder(args)
+    rows = [] if held is None else moved(target, held)
     mine: list[Any] = []
     for i, (label, value) in enumerate(zip(names(kernel, args), args, strict=True)):
         if not isinstance(value, np.ndarray):
             mine.append(value)
+        elif held is not None and label == "table":
+            mine.append(build_table([tuple(row) for row in rows], held.groups))
         elif label in CONTROL:
             mine.append(value.copy() if i in which else value)
         elif i in out:
@@ -88,4 +108,7 @@ def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any
             mine.append(strided(target, value))
     twin(*mine)
     target.synchronize()
-    return [mine[i] if isinstance(mine[i], np.ndarray) else target.read(mine[i]) for i in which]
+    tensors = [target.read(a) for row in rows for a in row]
+    return tensors + [
+        mine[i] if isinstance(mine[i], np.ndarray) else target.read(mine[i]) for i in which
+    ]

@@ -58,13 +58,18 @@ class Tensors:
             row[1][...] = g
 
 
-def samples(hyper: list[list[float]], states: int, scalar: bool = False) -> Any:
-    """Return the sampler of an optimizer kernel: argument tuples of all SIZES."""
+def samples(
+    hyper: list[list[float]],
+    states: int,
+    scalar: bool = False,
+    tables: tuple[list[int], ...] = SIZES,
+) -> Any:
+    """Return the sampler of an optimizer kernel: argument tuples of all tables' sizes."""
 
     def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> list[tuple[Any, ...]]:
         options = np.array(hyper)
         found = []
-        for sizes in SIZES:
+        for sizes in tables:
             t = Tensors(rng, dtype, sizes, states, len(hyper), scalar)
             found.append((t.table, options, t.like, t.steps))
         return found

@@ -1,8 +1,13 @@
-"""CUDA twins of the kernels of adam."""
+"""CUDA twins of Adam's steps: one launch over all tensors of a table."""
 
 from __future__ import annotations
 
-from minigrad_kernels.gpu.checks import Check, Twin
+from minigrad_kernels.adam import adam_prepare, adam_rule, amsgrad_rule
+from minigrad_kernels.gpu.multi_tensor import Lifted, family
 
-TWINS: dict[str, Twin] = {}
-CHECKS: tuple[Check, ...] = ()
+TWINS, CHECKS = family(
+    {
+        "adam_step": Lifted(adam_rule, adam_prepare, 2),
+        "amsgrad_step": Lifted(amsgrad_rule, adam_prepare, 3),
+    }
+)

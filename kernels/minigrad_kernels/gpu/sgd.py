@@ -1,8 +1,13 @@
-"""CUDA twins of the kernels of sgd."""
+"""CUDA twins of SGD's steps: one launch over all tensors of a table."""
 
 from __future__ import annotations
 
-from minigrad_kernels.gpu.checks import Check, Twin
+from minigrad_kernels.gpu.multi_tensor import Lifted, family
+from minigrad_kernels.sgd import sgd_momentum_rule, sgd_prepare, sgd_rule
 
-TWINS: dict[str, Twin] = {}
-CHECKS: tuple[Check, ...] = ()
+TWINS, CHECKS = family(
+    {
+        "sgd_step": Lifted(sgd_rule, sgd_prepare, 0),
+        "sgd_momentum_step": Lifted(sgd_momentum_rule, sgd_prepare, 1),
+    }
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -76,9 +77,19 @@ class Simulator:
         self.processors = processors
         self.most = most
         self.checks = checks
+        self.live: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
-        return DeviceArray(simulate.empty(shape, dtype), self)
+        made = simulate.empty(shape, dtype)
+        self.live[address_of(made)] = made
+        return DeviceArray(made, self)
+
+    def reach(self, address: int) -> Array | None:
+        """Return the living allocation that holds an address."""
+        for start, owner in self.live.items():
+            if start <= address < start + max(1, owner.nbytes):
+                return owner
+        return None
 
     def write(self, array: DeviceArray, values: Any) -> None:
         np.copyto(array.geometry, values, casting="no")
@@ -106,6 +117,7 @@ class Simulator:
             seed=self.seed,
             races=self.checks,
             uninitialised=self.checks,
+            reach=self.reach,
             float64=not any(np.dtype(getattr(a, "dtype", "b")) == np.float64 for a in held),
         )
 
