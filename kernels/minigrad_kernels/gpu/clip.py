@@ -7,6 +7,7 @@ up by one block in a fixed order.  It stays on the device, where scaling reads i
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import cuda, float32, float64, int64, uint32
@@ -17,7 +18,7 @@ from minigrad_kernels.clip import SMALL, larger
 from minigrad_kernels.gpu.array import Array, DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
 from minigrad_kernels.gpu.launching import blocks, run, scratch
-from minigrad_kernels.gpu.multi_tensor import CHUNK, THREADS
+from minigrad_kernels.gpu.multi_tensor import ALIGNED, CHUNK, THREADS, whole_vectors
 from minigrad_kernels.gpu.targets import upload
 
 FULL = 0xFFFFFFFF
@@ -46,39 +47,68 @@ def block_joined(value, parts, order):
     return value
 
 
-@cuda.jit
-def partial_norms(table, order, like, parts):
-    """Write the partial norm of each chunk of the gradients laid end to end: a block a chunk."""
-    held = cuda.shared.array(WARPS, float64)
-    last = table.shape[0] - 1
-    count = uint32(table[last, START] + table[last, SIZE])
-    chunk = uint32(cuda.blockIdx.x)
-    while chunk < uint32(parts.size):
-        begin = uint32(chunk * uint32(CHUNK))
-        end = min(count, uint32(begin + uint32(CHUNK)))
-        found = float64(0)
-        k = row_at(table, int64(begin))
-        at = begin
-        while at < end:
-            size, start = table[k, SIZE], uint32(table[k, START])
-            g = ptx.array_at(table[k, G], size, like.dtype)
-            high = min(uint32(size), uint32(end - start))
-            i = uint32(at - start + cuda.threadIdx.x)
-            while i < high:
-                x = abs(float64(g[i]))
-                if order == 2.0:
-                    found += x * x
-                elif order == np.inf:
-                    found = larger(found, x)
-                else:
-                    found += x**order
-                i = uint32(i + uint32(THREADS))
-            at = uint32(start + high)
-            k += 1
-        found = block_joined(found, held, order)
-        if cuda.threadIdx.x == 0:
-            parts[chunk] = found
-        chunk = uint32(chunk + cuda.gridDim.x)
+@cuda.jit(device=True)
+def powered(x, order):
+    """Return |x|^order in float64; |x| itself for order inf."""
+    size = abs(float64(x))
+    if order == 2.0:
+        size = size * size
+    elif order != np.inf:
+        size = size**order
+    return size
+
+
+@cuda.jit(device=True)
+def clamped(x, low, high, by):
+    x = low if x < low else x
+    return (high if x > high else x) * by
+
+
+def norms(single: bool) -> Any:
+    """Return the kernel that writes the partial norm of each chunk: a block a chunk."""
+
+    @cuda.jit
+    def partial_norms(table, order, like, parts):
+        held = cuda.shared.array(WARPS, float64)
+        last = table.shape[0] - 1
+        count = uint32(table[last, START] + table[last, SIZE])
+        chunk = uint32(cuda.blockIdx.x)
+        while chunk < uint32(parts.size):
+            begin = uint32(chunk * uint32(CHUNK))
+            end = min(count, uint32(begin + uint32(CHUNK)))
+            found = float64(0)
+            k = row_at(table, int64(begin))
+            at = begin
+            while at < end:
+                size, start = table[k, SIZE], uint32(table[k, START])
+                g = ptx.array_at(table[k, G], size, like.dtype)
+                low = uint32(at - start)
+                high = min(uint32(size), uint32(end - start))
+                i = uint32(low + cuda.threadIdx.x)
+                if single and table[k, G] & int64(ALIGNED) == 0:
+                    first, after = whole_vectors(low, high)
+                    v = uint32(first + cuda.threadIdx.x * uint32(4))
+                    while v < after:
+                        a, b, c, d = ptx.load128(g, v)
+                        found = joined(found, powered(a, order), order)
+                        found = joined(found, powered(b, order), order)
+                        found = joined(found, powered(c, order), order)
+                        found = joined(found, powered(d, order), order)
+                        v = uint32(v + uint32(4 * THREADS))
+                    if i < first:
+                        found = joined(found, powered(g[i], order), order)
+                    i = uint32(after + cuda.threadIdx.x)
+                while i < high:
+                    found = joined(found, powered(g[i], order), order)
+                    i = uint32(i + uint32(THREADS))
+                at = uint32(start + high)
+                k += 1
+            found = block_joined(found, held, order)
+            if cuda.threadIdx.x == 0:
+                parts[chunk] = found
+            chunk = uint32(chunk + cuda.gridDim.x)
+
+    return partial_norms
 
 
 @cuda.jit
@@ -107,31 +137,53 @@ def factor_of(norm, most, factor):
     factor[0] = factor.dtype.type(1.0 if value >= 1.0 else value)
 
 
-@cuda.jit
-def clamp_scale(table, low, high, factor, like):
-    """Clamp each gradient to [low, high], then multiply it by factor[0]; a NaN stays one."""
-    last = table.shape[0] - 1
-    count = uint32(table[last, START] + table[last, SIZE])
-    by = factor[0]
-    begin = uint32(cuda.blockIdx.x * uint32(CHUNK))
-    while begin < count:
-        end = min(count, uint32(begin + uint32(CHUNK)))
-        k = row_at(table, int64(begin))
-        at = begin
-        while at < end:
-            size, start = table[k, SIZE], uint32(table[k, START])
-            g = ptx.array_at(table[k, G], size, like.dtype)
-            stop = min(uint32(size), uint32(end - start))
-            i = uint32(at - start + cuda.threadIdx.x)
-            while i < stop:
-                x = g[i]
-                x = low if x < low else x
-                x = high if x > high else x
-                g[i] = x * by
-                i = uint32(i + uint32(THREADS))
-            at = uint32(start + stop)
-            k += 1
-        begin = uint32(begin + cuda.gridDim.x * uint32(CHUNK))
+def clamping(single: bool) -> Any:
+    """Return the kernel that clamps each gradient to [low, high], then multiplies by factor[0]."""
+
+    @cuda.jit
+    def clamp_scale(table, low, high, factor, like):
+        last = table.shape[0] - 1
+        count = uint32(table[last, START] + table[last, SIZE])
+        by = factor[0]
+        begin = uint32(cuda.blockIdx.x * uint32(CHUNK))
+        while begin < count:
+            end = min(count, uint32(begin + uint32(CHUNK)))
+            k = row_at(table, int64(begin))
+            at = begin
+            while at < end:
+                size, start = table[k, SIZE], uint32(table[k, START])
+                g = ptx.array_at(table[k, G], size, like.dtype)
+                left = uint32(at - start)
+                stop = min(uint32(size), uint32(end - start))
+                i = uint32(left + cuda.threadIdx.x)
+                if single and table[k, G] & int64(ALIGNED) == 0:
+                    first, after = whole_vectors(left, stop)
+                    v = uint32(first + cuda.threadIdx.x * uint32(4))
+                    while v < after:
+                        a, b, c, d = ptx.load128(g, v)
+                        made = (
+                            clamped(a, low, high, by),
+                            clamped(b, low, high, by),
+                            clamped(c, low, high, by),
+                            clamped(d, low, high, by),
+                        )
+                        ptx.store128(g, v, made)
+                        v = uint32(v + uint32(4 * THREADS))
+                    if i < first:
+                        g[i] = clamped(g[i], low, high, by)
+                    i = uint32(after + cuda.threadIdx.x)
+                while i < stop:
+                    g[i] = clamped(g[i], low, high, by)
+                    i = uint32(i + uint32(THREADS))
+                at = uint32(start + stop)
+                k += 1
+            begin = uint32(begin + cuda.gridDim.x * uint32(CHUNK))
+
+    return clamp_scale
+
+
+NORMS = {np.dtype(np.float32): norms(True), np.dtype(np.float64): norms(False)}
+CLAMPING = {np.dtype(np.float32): clamping(True), np.dtype(np.float64): clamping(False)}
 
 
 def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
@@ -141,7 +193,8 @@ def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) 
         return
     parts = scratch(blocks(count, CHUNK), np.float64, like)
     exponent = np.float64(order)
-    run(partial_norms, parts.size, THREADS, upload(like.target, table), exponent, like, parts)
+    rows = upload(like.target, table)
+    run(NORMS[like.dtype], parts.size, THREADS, rows, exponent, like, parts)
     run(finish_norm, 1, THREADS, parts, exponent, norm)
 
 
@@ -150,7 +203,7 @@ def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: Dev
     if count:
         bounds = like.dtype.type(low), like.dtype.type(high)
         rows = upload(like.target, table)
-        run(clamp_scale, blocks(count, CHUNK), THREADS, rows, *bounds, factor, like)
+        run(CLAMPING[like.dtype], blocks(count, CHUNK), THREADS, rows, *bounds, factor, like)
 
 
 def grad_scale(table: Array, norm: DeviceArray, max_norm: float, like: DeviceArray) -> None:
@@ -175,22 +228,22 @@ CHECKS: tuple[Check, ...] = (
     Check("finish_norm", finish_norm, (DOUBLES, float64, DOUBLES), ("SHFL.DOWN",), 48, True),
     *(
         check
-        for kind in (float32, float64)
+        for kind, dtype in ((float32, np.dtype(np.float32)), (float64, np.dtype(np.float64)))
         for check in (
             Check(
                 f"grad_norm/{kind}",
-                partial_norms,
+                NORMS[dtype],
                 (ROWS, float64, kind[::1], DOUBLES),
-                ("SHFL.DOWN",),
+                ("SHFL.DOWN", "LDG.E.128") if kind == float32 else ("SHFL.DOWN",),
                 64,
                 True,
             ),
             Check(f"factor_of/{kind}", factor_of, (DOUBLES, float64, kind[::1]), (), 32, True),
             Check(
                 f"grad_clamp/{kind}",
-                clamp_scale,
+                CLAMPING[dtype],
                 (ROWS, kind, kind, kind[::1], kind[::1]),
-                (),
+                ("LDG.E.128", "STG.E.128") if kind == float32 else (),
                 40,
                 kind == float64,
             ),

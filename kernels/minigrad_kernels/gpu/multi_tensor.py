@@ -56,6 +56,13 @@ def numbers_of(c, k):
     )
 
 
+@cuda.jit(device=True)
+def whole_vectors(low, high):
+    """Return the part of [low, high) that begins and ends at multiples of four."""
+    first = min(high, uint32((low + uint32(3)) & ~uint32(3)))
+    return first, max(first, uint32(high & ~uint32(3)))
+
+
 # ---------------------------------------------------------------- a rule on one element, or on four
 def _apply0(rule: Any) -> tuple[Any, Any]:
     @cuda.jit(device=True)
@@ -186,8 +193,7 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
                     for j in range(P, columns):
                         bits |= row[j]
                     if bits & int64(ALIGNED) == 0:
-                        first = min(high, uint32((low + uint32(3)) & ~uint32(3)))
-                        after = max(first, uint32(high & ~uint32(3)))
+                        first, after = whole_vectors(low, high)
                         v = uint32(first + cuda.threadIdx.x * uint32(4))
                         while v < after:
                             four(n, p, g, a, b, d, v)
