@@ -29,19 +29,29 @@ class Mutant:
         return f"{self.kernel}-{self.title.replace(' ', '_')}"
 
 
-def mutate(kernel: Any, mutant: Mutant) -> Any:
-    """Return the Python function of a kernel with the mutant's change."""
-    function = kernel.py_func
-    source = textwrap.dedent(inspect.getsource(function))
+def changed(source: str, mutant: Any) -> str:
+    """Return the source of a kernel with the mutant's change."""
     pieces = source.split(mutant.old)
     assert len(pieces) > mutant.which + 1, f"{mutant.name}: {mutant.old!r} is not in the kernel"
     at = mutant.which + 1
-    changed = mutant.old.join(pieces[:at]) + mutant.new + mutant.old.join(pieces[at:])
-    assert changed != source
+    made = mutant.old.join(pieces[:at]) + mutant.new + mutant.old.join(pieces[at:])
+    assert made != source
+    return made
+
+
+def compiled(source: str, mutant: Any) -> Any:
+    """Return the code of a mutant's source, whose lines a fault can name."""
     path = f"<mutant {mutant.name}>"
-    linecache.cache[path] = (len(changed), None, changed.splitlines(keepends=True), path)
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    return compile(source, path, "exec")
+
+
+def mutate(kernel: Any, mutant: Mutant) -> Any:
+    """Return the Python function of a kernel with the mutant's change."""
+    function = kernel.py_func
+    source = changed(textwrap.dedent(inspect.getsource(function)), mutant)
     space = dict(function.__globals__)
-    exec(compile(changed, path, "exec"), space)
+    exec(compiled(source, mutant), space)
     made = space[function.__name__]
     return getattr(made, "py_func", made)
 

@@ -13,6 +13,7 @@ from minigrad_kernels.address_table import build_table
 from minigrad_kernels.gpu.array import Addressed, DeviceArray
 from minigrad_kernels.gpu.targets import Simulator, upload
 from minigrad_kernels.launch import Kernel
+from tests.kernels import test_table
 from tests.kernels.tables import Tensors
 from tests.kernels.test_table import SAMPLES as CPU_SAMPLES
 from tests.kernels.test_table import holder, positions
@@ -112,3 +113,17 @@ def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any
     return tensors + [
         mine[i] if isinstance(mine[i], np.ndarray) else target.read(mine[i]) for i in which
     ]
+
+
+def expected(name: str, kernel: Kernel, args: tuple[Any, ...]) -> list[Array]:
+    """Return what the reference writes, in float64 but behind tables of addresses."""
+    mine, held = test_table.fresh(kernel, args, np.nan)
+    tables = holder(args) is not None
+    found = test_table.oracle(mine, kernel, args, tables or name in test_table.OWN_DTYPE)
+    return held if tables else found
+
+
+def agree(name: str, got: list[Array], want: list[Array], message: str, dtype: Any) -> None:
+    """Hold what a twin wrote to what is expected, within the CPU's roundings."""
+    for a, b in zip(got, want, strict=True):
+        test_table.agree(name, a, b, message, dtype)
