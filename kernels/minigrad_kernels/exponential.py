@@ -95,7 +95,8 @@ def unscaled(power, r):
 @rule
 def exp_of_negative(x):
     """Return exp(x) for x <= 0, in 14 operations; `vector_exp` takes 23.  NaN gives NaN."""
-    t = max(x, constant(x, -104, -746))
+    low = constant(x, -104, -746)
+    t = low if x < low else x  # on a GPU, max drops NaN
     n, power = scaled_power(t, like(x, LOG2_E))
     r = multiply_add(n, constant(x, -HIGH32, -HIGH64), t)
     return unscaled(power, multiply_add(n, constant(x, -LOW32, -LOW64), r))

@@ -49,7 +49,8 @@ def model(
     intrinsic: anything that a kernel calls by a global name.
     collective: the function takes {lane: arguments} of all lanes of a warp and returns {lane:
         result}; otherwise it takes one thread's arguments, arrays as `SimulatedArray`, to be
-        accessed through `load`, `store`, `load_vector`, `store_vector`.
+        accessed through `load`, `store`, `load_vector`, `store_vector`.  A jitted function is run
+        as a kernel's callees are.
 
     >>> def twice(x):
     ...     "A function that only a GPU could run."
@@ -134,7 +135,8 @@ class Builder:
 
     def modelled(self, held: Model) -> Callable[..., Any]:
         if not held.collective:
-            return held.rule
+            jitted = getattr(held.rule, "py_func", None)
+            return held.rule if jitted is None else self.rebuild(jitted)
         return lambda *args: self.cuda.collective(held.name, held.rule, args)
 
     def constant(self, array: np.ndarray[Any, Any]) -> SimulatedArray:

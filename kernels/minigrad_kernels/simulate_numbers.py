@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,25 @@ REPLACED: dict[Any, Any] = {
     math.gamma: unary(math.gamma),
     math.lgamma: unary(math.lgamma),
 }
-BUILTINS = {**vars(builtins), "float": np.float64}
+
+
+def extreme(builtin: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what `max` or `min` is on a GPU: of two floats of which one is NaN, the other."""
+
+    def apply(*values: Any) -> Any:
+        if all(isinstance(v, float | np.floating) for v in values):
+            return reduce(ufunc, values)
+        return builtin(*values)
+
+    return apply
+
+
+BUILTINS = {
+    **vars(builtins),
+    "float": np.float64,
+    "max": extreme(max, np.fmax),
+    "min": extreme(min, np.fmin),
+}
 
 
 # cuda.libdevice by the names of float64; those of float32 end in f, the fast ones begin with fast_.
@@ -160,10 +179,46 @@ def libdevice(name: str) -> Any:
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """Return a b + c; for float32 rounded once but for rare ties of the float64 sum."""
-    if all(isinstance(v, np.float32) for v in (a, b, c)):
-        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
-    return a * b + c
+    """Return a b + c, rounded once, of three floats of one type.
+
+    >>> fma(np.float64(1 + 2**-30), np.float64(1 - 2**-30), np.float64(-1)) == -(2.0**-60)
+    np.True_
+    """
+    kind = type(a)
+    if not kind is type(b) is type(c) or kind not in FUSED:
+        return a * b + c
+    return kind(FUSED[kind](float(a), float(b), float(c)))
+
+
+def fused_single(a: float, b: float, c: float) -> float:
+    """Return a b + c of floats of 24 bits so that rounding it to 24 rounds once.
+
+    The product is exact, and a sum that is not is given an odd last bit, as one that lies between.
+    Source: Boldo and Melquiond, "Emulation of FMA and correctly rounded sums" (2008).
+    """
+    product = a * b
+    total = product + c
+    part = total - product
+    error = (product - (total - part)) + (c - part)
+    if (error > 0 or error < 0) and int(math.frexp(total)[0] * 2.0**53) % 2 == 0:
+        return math.nextafter(total, math.copysign(math.inf, error))
+    return total
+
+
+def fused_double(a: float, b: float, c: float) -> float:
+    """Return a b + c rounded once: the ratio of two whole numbers is divided exactly."""
+    total = a * b + c
+    if not math.isfinite(a) or not math.isfinite(b) or not math.isfinite(c):
+        return total
+    (n, d), (m, e), (k, f) = (v.as_integer_ratio() for v in (a, b, c))
+    whole = n * m * f + k * d * e
+    try:
+        return whole / (d * e * f) if whole else total
+    except OverflowError:
+        return math.inf if whole > 0 else -math.inf
+
+
+FUSED: dict[Any, Callable[..., float]] = {np.float32: fused_single, np.float64: fused_double}
 
 
 def popc(value: Any) -> int:

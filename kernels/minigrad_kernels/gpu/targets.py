@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigrad_kernels import simulate
+from minigrad_kernels import simulate, simulate_scalar
 from minigrad_kernels.gpu.array import Addressed, Array, DeviceArray
 from minigrad_kernels.simulate_memory import address_of
 
@@ -229,3 +229,6 @@ def driver() -> Any:
 def gpu(number: int = 0) -> Gpu:
     """Return the device of that number."""
     return Gpu(number)
+
+
+simulate_scalar.register()
