@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
+from minigrad_kernels.pointers import entry
 from minigrad_kernels.tiles import DENSE, FIXED, PACK, PACKERS, ROW, SIDE, TILE
 
 Array = np.ndarray[Any, Any]
@@ -19,17 +19,10 @@ Plan = tuple[Array, tuple[int, ...]]  # and where each operand, and last the res
 LONG = 512  # elements of a row from which a tile is a piece of one
 
 
-def code_address(function: Any, signature: tuple[Any, ...]) -> int:
-    """Return the address of a jitted function's machine code, compiled if it is not."""
-    function.compile(signature)
-    code = function.overloads[signature]
-    return int(code.library.get_pointer_to_function(code.fndesc.llvm_func_name))
-
-
 @functools.cache
 def packer_address(itemsize: int, transposed: bool) -> int:
     """Return the address of what packs elements of that size, from rows or from columns."""
-    return code_address(PACKERS[itemsize][transposed], (types.int64,) * 7)
+    return entry(PACKERS[itemsize][transposed], 7)
 
 
 def collapse(shape: Sequence[int], strides: Sequence[Strides]) -> tuple[Strides, list[Strides]]:

@@ -20,7 +20,8 @@ from numba.np.numpy_support import from_dtype
 from minigrad_kernels.address_table import address as address_of
 from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.launch import PARALLEL, Kernel, jit
-from minigrad_kernels.layout import code_address, plans
+from minigrad_kernels.layout import plans
+from minigrad_kernels.pointers import code_address
 from minigrad_kernels.simd import address
 from minigrad_kernels.tiles import walk
 

@@ -28,31 +28,38 @@ from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic
 
 
+def code_address(function: Any, signature: tuple[Any, ...]) -> int:
+    """Return the address of a jitted function's machine code, compiled if it is not.
+
+    Raises: TypeError where the function returns something.
+    """
+    function.compile(signature)
+    compiled = function.overloads[signature]
+    if compiled.signature.return_type != types.none:
+        raise TypeError(f"code_address: {function.__name__} must return nothing")
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
 def entry(function: Any, count: int) -> int:
     """Return the address of a jitted function of `count` int64 arguments that returns nothing."""
-    kinds = (types.int64,) * count
-    function.compile(kinds)
-    compiled = function.overloads[kinds]
-    if compiled.signature.return_type != types.none:
-        raise TypeError(f"entry: {function.__name__} must return nothing")
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+    return code_address(function, (types.int64,) * count)
 
 
 @intrinsic
 def call_at(typingctx, function, arguments):
-    """Call the function at an address, as `entry` gives it, on a tuple of integers.
+    """Call the function at an address on a tuple: integers, as int64, and arrays.
 
     What it raises is lost: such functions check nothing.
     """
     if not isinstance(arguments, types.BaseTuple):
         return None
+    kinds = [types.int64 if isinstance(k, types.Integer) else k for k in arguments.types]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = [
-            context.cast(builder, value, kind, types.int64)
-            for value, kind in zip(unpack_tuple(builder, args[1]), arguments.types)
+            context.cast(builder, value, have, want)
+            for value, have, want in zip(unpack_tuple(builder, args[1]), arguments.types, kinds)
         ]
-        kinds = (types.int64,) * len(values)
         convention = context.call_conv
         where = context.cast(builder, args[0], signature.args[0], types.uintp)
         kind = convention.get_function_type(types.none, kinds).as_pointer()

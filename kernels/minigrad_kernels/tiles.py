@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 
 from minigrad_kernels.address_table import callee
 from minigrad_kernels.launch import jit
+from minigrad_kernels.pointers import call_at
 from minigrad_kernels.simd import (
     INDEX,
     VECTOR_BYTES,
@@ -58,22 +59,6 @@ def scratch(typingctx, size):
         return builder.ptrtoint(memory, INDEX)
 
     return types.int64(size), codegen
-
-
-@intrinsic
-def call_at(typingctx, function, arrays):
-    """Call the compiled loop at an address with a tuple of contiguous arrays."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = list(signature.args[1])
-        convention = context.call_conv
-        pointer = convention.get_function_type(types.none, kinds).as_pointer()
-        callee = builder.inttoptr(args[0], pointer)
-        values = [builder.extract_value(args[1], i) for i in range(len(kinds))]
-        convention.call_function(builder, callee, types.none, kinds, values)
-        return context.get_dummy_value()
-
-    return types.none(function, arrays), codegen
 
 
 # ---------------------------------------------------------------- what the walk calls by address
