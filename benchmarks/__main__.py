@@ -25,9 +25,11 @@ from benchmarks import (
     optimizer,
     train_step,
 )
-from benchmarks.harness import PEERS, QUICK, Benchmark, Disagreement, Pace, installed, time_case
+from benchmarks.harness import PEERS, Benchmark, Disagreement
 from benchmarks.report import RESULTS, as_json, print_table, write_json
 from benchmarks.tables import report
+from minigrad_kernels.machine import limits
+from minigrad_kernels.timing import QUICK, Pace, installed, time_case
 
 MODULES = (machine, gemm, kernels, eager, train_step, optimizer, elementwise, growth, cold_start)
 BENCHMARKS: dict[str, Benchmark] = {m.BENCHMARK.name: m.BENCHMARK for m in MODULES}
@@ -84,9 +86,9 @@ def run(
             console.print(f"{benchmark.name}: {case.label} done", style="dim")
     print_table(benchmark, timings, missing, console)
     if path is not None:
-        limits = machine.limits(arguments.quick).as_json() if benchmark.limited else None
+        found = limits(arguments.quick).as_json() if benchmark.limited else None
         command = as_typed(benchmark.name, arguments, options, pace)
-        write_json(as_json(benchmark, timings, pace, command, missing, limits), path)
+        write_json(as_json(benchmark, timings, pace, command, missing, found), path)
 
 
 def as_typed(name: str, arguments: argparse.Namespace, options: dict[str, Any], pace: Pace) -> str:

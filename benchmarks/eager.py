@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from benchmarks.harness import Array, Benchmark, Case, agree, ours, with_torch
+from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
+from minigrad_kernels.timing import Case
 
 SIZE = 16
 DEPTH = 50

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from benchmarks.harness import Array, Benchmark, Candidate, Case, agree, ours, with_torch
+from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
+from minigrad_kernels.timing import Candidate, Case
 
 SIZES = (16, 1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (16, 1_000)

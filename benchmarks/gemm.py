@@ -11,20 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import (
-    Array,
-    Benchmark,
-    Candidate,
-    Case,
-    Pace,
-    agree,
-    ours,
-    with_numpy,
-    with_torch,
-)
+from benchmarks.harness import Array, Benchmark, agree, ours, with_numpy, with_torch
 from benchmarks.layers import LAYERS
-from benchmarks.machine import limits
 from minigrad.backend import launch
+from minigrad_kernels.machine import limits
+from minigrad_kernels.timing import Candidate, Case, Pace
 
 SQUARES = (64, 128, 256, 512, 1024, 2048)
 QUICK_SQUARES = (32,)

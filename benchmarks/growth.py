@@ -17,9 +17,11 @@ from typing import Any
 
 import minigrad as mg
 from benchmarks.cold_start import process
-from benchmarks.harness import (
+from benchmarks.harness import Benchmark
+from benchmarks.mlp import DROPOUT, Problem, exact_losses, problem
+from benchmarks.train_step import CHECKED_STEPS, check, minigrad_step, torch_step
+from minigrad_kernels.timing import (
     OURS,
-    Benchmark,
     Candidate,
     Case,
     Measured,
@@ -28,8 +30,6 @@ from benchmarks.harness import (
     run_block,
     thread_counts,
 )
-from benchmarks.mlp import DROPOUT, Problem, exact_losses, problem
-from benchmarks.train_step import CHECKED_STEPS, check, minigrad_step, torch_step
 
 INPUTS, CLASSES = 64, 10
 STATUS = Path("/proc/self/status")

@@ -21,20 +21,11 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.families import FAMILIES, Family
-from benchmarks.harness import (
-    Array,
-    Benchmark,
-    Candidate,
-    Case,
-    Pace,
-    agree,
-    cores,
-    ours,
-    with_torch,
-)
+from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
 from benchmarks.launches import cost, references
 from benchmarks.layers import LAYER_FAMILIES
-from benchmarks.machine import limits
+from minigrad_kernels.machine import limits
+from minigrad_kernels.timing import Candidate, Case, Pace, cores
 
 EXACT = 2**23  # elements
 SAMPLED = 9973  # every so many elements beyond that

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from benchmarks.harness import Array, Benchmark, Candidate, Case, agree, ours, with_torch
-from benchmarks.machine import limits
+from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
 from benchmarks.mlp import ADAM_EPS, BETA1, BETA2, LR, WEIGHT_DECAY
 from benchmarks.train_step_jax import adamw
+from minigrad_kernels.machine import limits
+from minigrad_kernels.timing import Candidate, Case
 
 COUNTS = (1, 4, 40, 400)  # tensors
 STREAMS = 7

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import as_summary, figure, growth, ratio, speedups
-from benchmarks.harness import OURS, Benchmark, Pace, Timing, cores
+from benchmarks.harness import Benchmark
+from minigrad_kernels.machine import cpu_model
+from minigrad_kernels.timing import OURS, Pace, Timing, cores
 
 SCALE = {"us": 1e6, "ms": 1e3, "s": 1.0}
 RATES = {  # what a Timing may have beside its times, and its column's header
@@ -31,16 +33,6 @@ RATES = {  # what a Timing may have beside its times, and its column's header
 }
 LIBRARIES = ("minigrad", "numpy", "numba", "torch", "jax")
 RESULTS = Path(__file__).resolve().parent / "results"
-
-
-def cpu_model() -> str:
-    """Return the processor's name as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def library_versions() -> dict[str, str]:

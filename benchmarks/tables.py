@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import OURS, installed
 from benchmarks.report import RESULTS, digits
+from minigrad_kernels.timing import OURS, installed
 
 Result = dict[str, Any]
 HEAD = """# Results

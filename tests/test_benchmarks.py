@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from benchmarks import harness, train_step
+from benchmarks import train_step
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.families import FAMILIES
 from benchmarks.figures import as_summary, power_law, ratio, speedups
-from benchmarks.harness import Candidate, Case, Disagreement, Pace, Timing, agree, time_case
+from benchmarks.harness import Disagreement, agree
 from benchmarks.kernels import worst_ulp
 from benchmarks.launches import cost, references
-from benchmarks.machine import LINES, Limits, aligned, copy_kernel, limits
 from benchmarks.mlp import exact_losses, loss_and_gradients, problem
 from minigrad.backend import door, launch
+from minigrad_kernels import timing
+from minigrad_kernels.machine import LINES, Limits, aligned, copy_kernel, limits
+from minigrad_kernels.timing import Candidate, Case, Pace, Timing, time_case
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 PACE = Pace(rounds=3, block=0.0, warmups=0, pause=0.0)
@@ -262,10 +264,10 @@ def test_agree_names_the_worst_element() -> None:
 
 
 def test_thread_counts_end_with_all_cores(monkeypatch) -> None:
-    monkeypatch.setattr(harness, "cores", lambda: 6)
-    assert harness.thread_counts() == [1, 2, 4, 6]
-    monkeypatch.setattr(harness, "cores", lambda: 1)
-    assert harness.thread_counts() == [1]
+    monkeypatch.setattr(timing, "cores", lambda: 6)
+    assert timing.thread_counts() == [1, 2, 4, 6]
+    monkeypatch.setattr(timing, "cores", lambda: 1)
+    assert timing.thread_counts() == [1]
 
 
 # ---------------------------------------------------------------- the model that all must compute
