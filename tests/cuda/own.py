@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -31,7 +32,8 @@ FOLDER = Path(__file__).with_name("mutants_own")
 
 @dataclass(frozen=True)
 class Own:
-    """kernel: "gpu.softmax:forward_rows", a function of a module of minigrad_kernels.
+    """kernel: "gpu.softmax:forward_rows", a function of a module of minigrad_kernels, or of an
+        object there: "gpu.adam:ADAM.single".
 
     twin: whose samples must show the mistake.  old, new: source text; which: the occurrence of
     `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.
@@ -47,8 +49,8 @@ class Own:
 
     @property
     def name(self) -> str:
-        module, _, function = self.kernel.rpartition(".")[2].partition(":")
-        return f"{module}.{function}-{self.title.replace(' ', '_')}"
+        kernel = self.kernel.removeprefix("gpu.").replace(":", ".")
+        return f"{kernel}-{self.title.replace(' ', '_')}"
 
 
 def collected() -> list[Own]:
@@ -62,7 +64,7 @@ def collected() -> list[Own]:
 def planted(mutant: Own) -> Iterator[None]:
     """Give the kernel's function the code of the mutant, so that whatever holds it runs that."""
     module, _, name = mutant.kernel.partition(":")
-    found = getattr(importlib.import_module(f"minigrad_kernels.{module}"), name)
+    found = attrgetter(name)(importlib.import_module(f"minigrad_kernels.{module}"))
     function = getattr(found, "py_func", found)
     held = function.__code__
     function.__code__ = mutated(function, mutant)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from minigrad_kernels.adam import adam_prepare, adam_rule, amsgrad_rule
 from minigrad_kernels.gpu.multi_tensor import Lifted, family
 
-TWINS, CHECKS = family(
-    {
-        "adam_step": Lifted(adam_rule, adam_prepare, 2),
-        "amsgrad_step": Lifted(amsgrad_rule, adam_prepare, 3),
-    }
-)
+ADAM = Lifted(adam_rule, adam_prepare, 2)
+AMSGRAD = Lifted(amsgrad_rule, adam_prepare, 3)
+
+TWINS, CHECKS = family({"adam_step": ADAM, "amsgrad_step": AMSGRAD})

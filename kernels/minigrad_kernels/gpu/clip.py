@@ -182,8 +182,11 @@ def clamping(single: bool) -> Any:
     return clamp_scale
 
 
-NORMS = {np.dtype(np.float32): norms(True), np.dtype(np.float64): norms(False)}
-CLAMPING = {np.dtype(np.float32): clamping(True), np.dtype(np.float64): clamping(False)}
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+norms_single, norms_double = norms(True), norms(False)
+clamp_single, clamp_double = clamping(True), clamping(False)
+NORMS = {SINGLE: norms_single, DOUBLE: norms_double}
+CLAMPING = {SINGLE: clamp_single, DOUBLE: clamp_double}
 
 
 def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
@@ -228,7 +231,7 @@ CHECKS: tuple[Check, ...] = (
     Check("finish_norm", finish_norm, (DOUBLES, float64, DOUBLES), ("SHFL.DOWN",), 48, True),
     *(
         check
-        for kind, dtype in ((float32, np.dtype(np.float32)), (float64, np.dtype(np.float64)))
+        for kind, dtype in ((float32, SINGLE), (float64, DOUBLE))
         for check in (
             Check(
                 f"grad_norm/{kind}",
