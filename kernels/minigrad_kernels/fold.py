@@ -21,7 +21,8 @@ from minigrad_kernels.launch import CHUNK, PARALLEL, jit
 
 Array = np.ndarray[Any, Any]
 
-SHORT = 64  # rows summed in the type of x before they go into a float64 total
+SHORT = 16  # rows summed in the type of x before they go into a float64 total
+ROWS = 64  # of a task
 WIDE = 1_024  # columns at a time: their partial sums stay in first-level cache
 
 
@@ -31,7 +32,7 @@ def tasks_of(reduced, inner):
     if inner == 1:
         each = CHUNK
     else:
-        each = SHORT if reduced <= CHUNK else 4 * SHORT
+        each = ROWS if reduced <= CHUNK else 4 * ROWS
     return max(1, (reduced + each - 1) // each), each
 
 
