@@ -37,10 +37,10 @@ from minigrad_kernels.batch_norm_rows import (
     tasks_of,
 )
 from minigrad_kernels.dropout import dropout_reference
-from minigrad_kernels.lanes import fence, fma, kept, load, splat, store, where_positive, width
+from minigrad_kernels.lanes import fma, kept, load, splat, store, where_positive, width
 from minigrad_kernels.launch import Kernel, jit
 from minigrad_kernels.philox import WORDS_AT_ONCE, element_words, halves
-from minigrad_kernels.row_tasks import ROWS, add_parts, streams, task_rows
+from minigrad_kernels.row_tasks import ROWS, add_parts, task_rows
 from minigrad_kernels.simd import VECTOR_BYTES, address, prefetch
 
 Array = np.ndarray[Any, Any]
@@ -125,16 +125,20 @@ def batch_norm_dropout_backward_reference(
 
 # ---------------------------------------------------------------- forward
 @jit(inline="always")
-def forward_step(x, at, m, a, b, relu, factor, least, words, out, count, around):
+def forward_step(x, at, m, a, b, relu, factor, least, words, out, count):
     v = fma(load(x, at, count) - load(x, m, count), load(x, a, count), load(x, b, count))
     if relu:
         v = where_positive(v, v)
-    store(kept(v * factor, words, least), x, out, count, around)
+    store(kept(v * factor, words, least), x, out, count, False)
 
 
 @jit()
-def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task, around):
-    """Write y of a task; key: as `draw` takes it."""
+def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task):
+    """Write y of a task; key: as `draw` takes it.
+
+    Through the cache: (16384, 4096) takes 25 ms, and 53 with stores that go round it, which wait
+    for the words between them.
+    """
     begin, end, left, wide = extent(x, task)
     lanes = width(x)
     each = VECTOR_BYTES // lanes
@@ -157,9 +161,8 @@ def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task
                 b = address(offset) + start * each
                 for _ in range(count // lanes):
                     prefetch(at + n * each, 0)
-                    if not around:
-                        prefetch(out + n * each, 1)
-                    forward_step(x, at, m, a, b, relu, gain, least, w, out, lanes, around)
+                    prefetch(out + n * each, 1)
+                    forward_step(x, at, m, a, b, relu, gain, least, w, out, lanes)
                     at += VECTOR_BYTES
                     out += VECTOR_BYTES
                     m += VECTOR_BYTES
@@ -168,14 +171,10 @@ def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task
                     w += 4 * lanes
                 rest = count % lanes
                 if rest:
-                    forward_step(x, at, m, a, b, relu, gain, least, w, out, rest, False)
-    if around:
-        fence()
+                    forward_step(x, at, m, a, b, relu, gain, least, w, out, rest)
 
 
-def dropout_rows_forward(
-    x, weight, bias, eps, relu, least, factor, key, call, mean, var, rstd, y, around
-):
+def dropout_rows_forward(x, weight, bias, eps, relu, least, factor, key, call, mean, var, rstd, y):
     down, across = tasks_of(x)
     parts = np.empty((down, 2, mean.size), np.float64)
     for task in prange(down * across):
@@ -185,7 +184,7 @@ def dropout_rows_forward(
     offset = np.empty(mean.size, x.dtype)
     coefficients(var, weight, bias, eps, rstd, scale, offset)
     for task in prange(down * across):
-        forward_task(x, mean, scale, offset, relu, least, factor, key, call[0], y, task, around)
+        forward_task(x, mean, scale, offset, relu, least, factor, key, call[0], y, task)
 
 
 # ---------------------------------------------------------------- backward
@@ -313,8 +312,7 @@ def batch_norm_dropout_forward_cpu(
 ) -> None:
     large = x.size >= PARALLEL_STATS
     draw = relu, np.uint32(int(p * 2**32)), float(scale), key_of(seed, stream), call
-    around = large and streams(y)
-    FORWARD[large](x, weight, bias, eps, *draw, mean, var, rstd, y, around)
+    FORWARD[large](x, weight, bias, eps, *draw, mean, var, rstd, y)
 
 
 def batch_norm_dropout_backward_cpu(

@@ -12,7 +12,7 @@ from minigrad_kernels.simd import VECTOR_BYTES
 Array = np.ndarray[Any, Any]
 
 ROWS = 16  # rows whose sums are kept in their own type before they are added up in float64
-BLOCK = 4  # rows walked at a time, column by column: what a column needs is read once for all
+BLOCK = 2  # rows walked at a time, column by column: what a column needs is read once for both
 TASKS = 16  # the most tasks that rows are split into: each has its own partial sums
 STREAMED = 1 << 25  # bytes from which a result goes round the cache: it would not stay there
 
