@@ -221,38 +221,36 @@ def np_softplus_backward(g: Array, a: Array) -> Array:
     return np.where(a > LINEAR, g, g * np_sigmoid(a))
 
 
-KERNELS = {
-    # name: rule, operands, NumPy's expression, is it a ufunc, flops an element, two numbers?
-    name: lift(name, *row)
-    for name, row in {
-        "tanh": (tanh, 1, np.tanh, True, 10),
-        "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
-        "sigmoid": (sigmoid, 1, np_sigmoid, False, 12),
-        "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
-        "relu": (relu, 1, lambda a: np.maximum(a, 0), False, 1),
-        "relu_backward": (relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), False, 1),
-        "leaky_relu": (leaky_relu, 1, np_leaky_relu, False, 1, True),
-        "leaky_relu_backward": (leaky_relu_backward, 2, np_leaky_relu_backward, False, 1, True),
-        "elu": (elu, 1, np_elu, False, 12, True),
-        "elu_backward": (elu_backward, 2, np_elu_backward, False, 12, True),
-        "clamp": (clamp, 1, np_clamp, False, 2, True),
-        "clamp_backward": (clamp_backward, 2, np_clamp_backward, False, 2, True),
-        "hardtanh_backward": (hardtanh_backward, 2, np_hardtanh_backward, False, 2, True),
-        "softplus": (softplus, 1, np_softplus, False, 20),
-        "softplus_backward": (softplus_backward, 2, np_softplus_backward, False, 13),
-        "logsigmoid": (logsigmoid, 1, lambda a: -np.logaddexp(0, -a), False, 20),
-        "logsigmoid_backward": (
-            logsigmoid_backward,
-            2,
-            lambda g, a: g * np_sigmoid(-a),
-            False,
-            13,
-        ),
-        "silu": (silu, 1, lambda a: a * np_sigmoid(a), False, 13),
-        "silu_backward": (silu_backward, 2, np_silu_backward, False, 17),
-        "gelu": (gelu, 1, lambda a: a * np_cdf(a), False, 40),
-        "gelu_backward": (gelu_backward, 2, np_gelu_backward, False, 43),
-        "gelu_tanh": (gelu_tanh, 1, lambda a: a * np_sigmoid(np_inner(a)), False, 17),
-        "gelu_tanh_backward": (gelu_tanh_backward, 2, np_gelu_tanh_backward, False, 23),
-    }.items()
+# name: rule, operands, NumPy's expression, is it a ufunc, flops an element, two numbers?
+RULES: dict[str, tuple[Any, ...]] = {
+    "tanh": (tanh, 1, np.tanh, True, 10),
+    "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
+    "sigmoid": (sigmoid, 1, np_sigmoid, False, 12),
+    "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
+    "relu": (relu, 1, lambda a: np.maximum(a, 0), False, 1),
+    "relu_backward": (relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), False, 1),
+    "leaky_relu": (leaky_relu, 1, np_leaky_relu, False, 1, True),
+    "leaky_relu_backward": (leaky_relu_backward, 2, np_leaky_relu_backward, False, 1, True),
+    "elu": (elu, 1, np_elu, False, 12, True),
+    "elu_backward": (elu_backward, 2, np_elu_backward, False, 12, True),
+    "clamp": (clamp, 1, np_clamp, False, 2, True),
+    "clamp_backward": (clamp_backward, 2, np_clamp_backward, False, 2, True),
+    "hardtanh_backward": (hardtanh_backward, 2, np_hardtanh_backward, False, 2, True),
+    "softplus": (softplus, 1, np_softplus, False, 20),
+    "softplus_backward": (softplus_backward, 2, np_softplus_backward, False, 13),
+    "logsigmoid": (logsigmoid, 1, lambda a: -np.logaddexp(0, -a), False, 20),
+    "logsigmoid_backward": (
+        logsigmoid_backward,
+        2,
+        lambda g, a: g * np_sigmoid(-a),
+        False,
+        13,
+    ),
+    "silu": (silu, 1, lambda a: a * np_sigmoid(a), False, 13),
+    "silu_backward": (silu_backward, 2, np_silu_backward, False, 17),
+    "gelu": (gelu, 1, lambda a: a * np_cdf(a), False, 40),
+    "gelu_backward": (gelu_backward, 2, np_gelu_backward, False, 43),
+    "gelu_tanh": (gelu_tanh, 1, lambda a: a * np_sigmoid(np_inner(a)), False, 17),
+    "gelu_tanh_backward": (gelu_tanh_backward, 2, np_gelu_tanh_backward, False, 23),
 }
+KERNELS = {name: lift(name, *row) for name, row in RULES.items()}

@@ -57,7 +57,7 @@ def log1p(a):
 
 @rule
 def sqrt(a):
-    return np.sqrt(a)
+    return math.sqrt(a)
 
 
 @rule
@@ -219,32 +219,30 @@ def copy(a: Array, y: Array) -> None:
         lifted_copy.large(a.view(word), y.view(word))
 
 
+# name: rule, operands, NumPy's expression, is it a ufunc with an out argument, flops an element
+RULES: dict[str, tuple[Any, ...]] = {
+    "neg": (neg, 1, np.negative, True, 1),
+    "abs": (absolute, 1, np.absolute, True, 1),
+    "exp": (exp, 1, np.exp, True, 10),
+    "expm1": (expm1, 1, np.expm1, True, 10),
+    "log": (log, 1, np.log, True, 10),
+    "log1p": (log1p, 1, np.log1p, True, 10),
+    "sqrt": (sqrt, 1, np.sqrt, True, 1),
+    "erf": (erf, 1, _erf, False, 30),
+    "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
+    "square": (square, 1, np.square, True, 1),
+    "square_backward": (square_backward, 2, lambda g, a: 2 * g * a, False, 2),
+    "add": (add, 2, np.add, True, 1),
+    "sub": (sub, 2, np.subtract, True, 1),
+    "mul": (mul, 2, np.multiply, True, 1),
+    "div": (div, 2, np.divide, True, 1),
+    "pow": (power, 2, np.power, True, 20),
+    "maximum": (maximum, 2, np_maximum, True, 1),
+    "minimum": (minimum, 2, np_minimum, True, 1),
+    "larger_share": (larger_share, 3, np_share, False, 2),
+}
 KERNELS = {
-    # name: rule, operands, NumPy's expression, is it a ufunc with an out argument, flops an element
-    **{
-        name: lift(name, *row)
-        for name, row in {
-            "neg": (neg, 1, np.negative, True, 1),
-            "abs": (absolute, 1, np.absolute, True, 1),
-            "exp": (exp, 1, np.exp, True, 10),
-            "expm1": (expm1, 1, np.expm1, True, 10),
-            "log": (log, 1, np.log, True, 10),
-            "log1p": (log1p, 1, np.log1p, True, 10),
-            "sqrt": (sqrt, 1, np.sqrt, True, 1),
-            "erf": (erf, 1, _erf, False, 30),
-            "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
-            "square": (square, 1, np.square, True, 1),
-            "square_backward": (square_backward, 2, lambda g, a: 2 * g * a, False, 2),
-            "add": (add, 2, np.add, True, 1),
-            "sub": (sub, 2, np.subtract, True, 1),
-            "mul": (mul, 2, np.multiply, True, 1),
-            "div": (div, 2, np.divide, True, 1),
-            "pow": (power, 2, np.power, True, 20),
-            "maximum": (maximum, 2, np_maximum, True, 1),
-            "minimum": (minimum, 2, np_minimum, True, 1),
-            "larger_share": (larger_share, 3, np_share, False, 2),
-        }.items()
-    },
+    **{name: lift(name, *row) for name, row in RULES.items()},
     "where": Kernel(np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
     "sin": function(np.sin),
     "cos": function(np.cos),

@@ -111,7 +111,12 @@ def nearest(typingctx, x):
     """Return x rounded to an integer, ties to even."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _llvm(builder, "rint", args[0])
+        if not builder.module.triple.startswith("nvptx"):
+            return _llvm(builder, "rint", args[0])
+        kind = args[0].type  # NVVM has no llvm.rint, but a library
+        name = "__nv_rintf" if kind == ir.FloatType() else "__nv_rint"
+        library = get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(library, args)
 
     return x(x), codegen
 

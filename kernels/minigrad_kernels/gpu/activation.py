@@ -1,8 +1,12 @@
-"""CUDA twins of the kernels of activation."""
+"""CUDA twins of the activations and their gradients: the CPU's rules, lifted."""
 
 from __future__ import annotations
 
+from minigrad_kernels.activation import RULES
 from minigrad_kernels.gpu.checks import Check, Twin
+from minigrad_kernels.gpu.lift import Lifted, checks
 
-TWINS: dict[str, Twin] = {}
-CHECKS: tuple[Check, ...] = ()
+NUMBERS = {name for name, row in RULES.items() if len(row) > 5}
+
+TWINS: dict[str, Twin] = {name: Lifted(name, *row[:2]) for name, row in RULES.items()}
+CHECKS: tuple[Check, ...] = checks(TWINS, NUMBERS)

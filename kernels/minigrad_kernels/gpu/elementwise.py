@@ -1,8 +1,149 @@
-"""CUDA twins of the kernels of elementwise."""
+"""CUDA twins of elementwise.py: its rules, lifted, and rules for what NumPy computes on the CPU."""
 
 from __future__ import annotations
 
-from minigrad_kernels.gpu.checks import Check, Twin
+import math
+from typing import Any
 
-TWINS: dict[str, Twin] = {}
-CHECKS: tuple[Check, ...] = ()
+from numba import cuda
+
+from minigrad_kernels.elementwise import RULES, where
+from minigrad_kernels.gpu.array import DeviceArray
+from minigrad_kernels.gpu.checks import Check, Twin
+from minigrad_kernels.gpu.copying import copy
+from minigrad_kernels.gpu.lift import Lifted, checks
+from minigrad_kernels.scalar import like, nearest
+
+
+# ---------------------------------------------------------------- rules
+@cuda.jit(device=True)
+def sign(a):
+    return like(a, 1) if a > 0 else (like(a, -1) if a < 0 else like(a, 0))
+
+
+@cuda.jit(device=True)
+def eq(a, b):
+    return a == b
+
+
+@cuda.jit(device=True)
+def ne(a, b):
+    return a != b
+
+
+@cuda.jit(device=True)
+def lt(a, b):
+    return a < b
+
+
+@cuda.jit(device=True)
+def le(a, b):
+    return a <= b
+
+
+@cuda.jit(device=True)
+def gt(a, b):
+    return a > b
+
+
+@cuda.jit(device=True)
+def ge(a, b):
+    return a >= b
+
+
+@cuda.jit(device=True)
+def logical_and(a, b):
+    return a != 0 and b != 0
+
+
+@cuda.jit(device=True)
+def logical_or(a, b):
+    return a != 0 or b != 0
+
+
+@cuda.jit(device=True)
+def logical_not(a):
+    return a == 0
+
+
+@cuda.jit(device=True)
+def isfinite(a):
+    return a - a == 0
+
+
+@cuda.jit(device=True)
+def isnan(a):
+    return a != a
+
+
+@cuda.jit(device=True)
+def floor(a):
+    whole = nearest(a)
+    return whole - like(a, 1) if whole > a else whole
+
+
+@cuda.jit(device=True)
+def modulus(a, b):
+    """Return a - b floor(a / b), exactly, in the sign of b; NaN where b is 0."""
+    r = math.fmod(a, b)
+    if r == 0:
+        return math.copysign(r, b)
+    return r + b if (b < 0) != (r < 0) else r
+
+
+@cuda.jit(device=True)
+def floor_divide(a, b):
+    """Return floor(a / b) as NumPy does: of the exact remainder, a / b where b is 0."""
+    ratio = a / b
+    if b == 0:
+        return ratio
+    r = math.fmod(a, b)
+    whole = (a - r) / b
+    if r != 0 and (b < 0) != (r < 0):
+        whole = whole - like(a, 1)
+    if whole == 0:
+        return math.copysign(like(a, 0), ratio)
+    low = floor(whole)
+    return low + like(a, 1) if whole - low > like(a, 0.5) else low
+
+
+@cuda.jit(device=True)
+def whole_modulus(a, b):
+    return a % b if b != 0 else 0
+
+
+@cuda.jit(device=True)
+def whole_divide(a, b):
+    return a // b if b != 0 else 0
+
+
+class ByKind:
+    """A twin with another rule for integers and bools."""
+
+    def __init__(self, floats: Twin, others: Twin) -> None:
+        self.floats = floats
+        self.others = others
+
+    def __call__(self, *args: Any) -> None:
+        y: DeviceArray = args[-1]
+        (self.floats if y.dtype.kind == "f" else self.others)(*args)
+
+
+COMPARISONS: dict[str, Any] = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
+LOGIC: dict[str, Any] = {"logical_and": logical_and, "logical_or": logical_or}
+TESTS: dict[str, Any] = {"logical_not": logical_not, "isfinite": isfinite, "isnan": isnan}
+lifted_floor = Lifted("floor", floor, 1)
+lifted_divide = Lifted("floor_divide", floor_divide, 2)
+lifted_modulus = Lifted("remainder", modulus, 2)
+TWINS: dict[str, Twin] = {
+    **{name: Lifted(name, *row[:2]) for name, row in RULES.items()},
+    "sign": Lifted("sign", sign, 1),
+    "where": Lifted("where", where, 3),
+    **{name: Lifted(name, rule, 2) for name, rule in {**COMPARISONS, **LOGIC}.items()},
+    **{name: Lifted(name, rule, 1) for name, rule in TESTS.items()},
+    "floor": ByKind(lifted_floor, copy),
+    "floor_divide": ByKind(lifted_divide, Lifted("whole_divide", whole_divide, 2)),
+    "remainder": ByKind(lifted_modulus, Lifted("whole_modulus", whole_modulus, 2)),
+}
+OWN = {"floor": lifted_floor, "floor_divide": lifted_divide, "remainder": lifted_modulus}
+CHECKS: tuple[Check, ...] = checks({**TWINS, **OWN}, truth={*COMPARISONS, *LOGIC, *TESTS})
