@@ -12,6 +12,7 @@ from __future__ import annotations
 from minigrad.data.builtin import DATASETS, load_breast_cancer, load_digits, load_iris, load_wine
 from minigrad.data.csv_files import load_csv
 from minigrad.data.dataset import Dataset, Subset, TensorDataset, collate
+from minigrad.data.idx_files import load_mnist, read_idx
 from minigrad.data.loader import DataLoader
 from minigrad.data.splitting import random_split
 from minigrad.data.standardizer import Standardizer
@@ -31,6 +32,8 @@ __all__ = [
     "load_csv",
     "load_digits",
     "load_iris",
+    "load_mnist",
     "load_wine",
     "random_split",
+    "read_idx",
 ]
