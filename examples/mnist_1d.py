@@ -6,10 +6,10 @@ steps are those of the authors' notebooks, which have a perceptron of 100 units 
 Then the same with the 40 points in another order, one for all signals: that costs the CNN, which
 knows of neighbours, all that it was ahead, and changes nothing for the others.
 
-    pip install mnist1d==0.0.2.post1       # its generator makes the data, nothing is downloaded
+    pip install mnist1d==0.0.2.post1        # its generator makes the data, nothing is downloaded
     python examples/mnist_1d.py             # three seeds, minutes
-    python examples/mnist_1d.py --out DIR   # also writes mnist_1d.md, .json and, where matplotlib is
-                                           # installed, .png
+    python examples/mnist_1d.py --out DIR   # also writes mnist_1d.md, .json and, where matplotlib
+                                            # is installed, .png
 
 Source: Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024.
 """
@@ -173,9 +173,9 @@ def report(runs: Sequence[Run], signals: Signals, options: str) -> str:
     lines = [
         "# MNIST-1D",
         "",
-        f"`python examples/mnist_1d.py {options} --out DIR`: accuracy on {len(signals.x_test)} test "
-        f"rows, %, after {steps} steps on {len(signals.x)}.  The best look is what the curve "
-        "touches on its way, chosen by the test rows: no honest figure, but comparable.",
+        f"`python examples/mnist_1d.py {options} --out DIR`: accuracy on {len(signals.x_test)} "
+        f"test rows, %, after {steps} steps on {len(signals.x)}.  The best look is the highest "
+        "that the curve touches, so the test rows themselves chose it.",
         "",
         "| model | parameters | points | mean (each seed), last step | mean, best look | paper |",
         "| --- | ---: | --- | --- | ---: | ---: |",
