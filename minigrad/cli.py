@@ -1,4 +1,4 @@
-"""The command line: `minigrad train` trains the recipe on real data, up to its test score."""
+"""The command line: `minigrad train` trains the recipe on real data, `compare` compares kernels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minigrad import compare
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except (UsageError, ValueError, OSError, FloatingPointError) as error:
+    except (UsageError, ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"minigrad {arguments.command}: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -58,6 +59,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"minigrad {_version()}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     train_parser(commands)
+    compare_parser(commands)
     return top
 
 
@@ -81,6 +83,13 @@ def train_parser(commands: Any) -> None:
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
     add("--quiet", action="store_true", help="print only the score and the files")
     command.set_defaults(run=train)
+
+
+def compare_parser(commands: Any) -> None:
+    """Add `minigrad compare` with its options."""
+    command = commands.add_parser("compare", help=compare.HELP, description=compare.HELP)
+    compare.options(command)
+    command.set_defaults(run=compare.run_command)
 
 
 def train(arguments: argparse.Namespace) -> int:

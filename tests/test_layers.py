@@ -18,6 +18,7 @@ LAYERS = (
     "dtypes",
     "memory",
     "backend",
+    "compare",
     "random",
     "modes",
     "tape",
@@ -49,6 +50,10 @@ LAYERS = (
 MAX_LINES = 400
 MAX_COLUMNS = 100
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "minigrad_kernels"} | sys.stdlib_module_names
+# What is drawn in a terminal is drawn by rich.
+KERNELS_THAT_PRINT = {"__main__", "compare_command", "compare_table"}
+# The one door to the kernels, and what looks at them from outside.
+DOORS = {"minigrad.backend", "minigrad.compare"}
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
 ARGUMENT_LAYOUTS = {"minigrad_kernels.address_table", "minigrad_kernels.scalar_codes"}
@@ -106,9 +111,7 @@ def targets(node: ast.Import | ast.ImportFrom, name: str, is_package: bool) -> I
 def imports(path: Path) -> list[Import]:
     """Return all imports of a file, those inside functions too."""
     tree = ast.parse(path.read_text())
-    hidden = {
-        child for node in ast.walk(tree) if is_typing_block(node) for child in ast.walk(node)
-    }
+    hidden = {child for node in ast.walk(tree) if is_typing_block(node) for child in ast.walk(node)}
     name = module_name(path)
     return [
         Import(target, node.lineno, node in hidden)
@@ -163,7 +166,7 @@ def test_imports_go_up(name: str) -> None:
     assert misdirected(name, found) == []
     used = {item.target for item in found if not item.typing_only} - ARGUMENT_LAYOUTS
     beyond = {t for t in used if t.split(".")[0] in {"numba", "llvmlite", "minigrad_kernels"}}
-    assert not beyond or name == "minigrad.backend", (
+    assert not beyond or name in DOORS, (
         f"{name} imports {sorted(beyond)}, past minigrad.backend, the one door to the kernels"
     )
 
@@ -172,8 +175,8 @@ def test_imports_go_up(name: str) -> None:
 def test_kernels_know_only_numpy_and_numba(name: str) -> None:
     roots = {item.target.split(".")[0] for item in imports(MODULES[name])}
     allowed = KERNELS_MAY_IMPORT | KERNELS_MAY_TRY
-    if name.endswith(".__main__"):
-        allowed = allowed | {"rich"}  # the command draws its progress with it
+    if name.rpartition(".")[2] in KERNELS_THAT_PRINT:
+        allowed = allowed | {"rich"}
     assert roots <= allowed, f"{name} imports {sorted(roots - allowed)}"
 
 

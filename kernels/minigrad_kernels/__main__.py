@@ -1,4 +1,4 @@
-"""`python -m minigrad_kernels warmup`: compile all kernels now, not each at its first use."""
+"""`python -m minigrad_kernels warmup` compiles kernels ahead; `compare` puts them side by side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from minigrad_kernels import compare_command
 from minigrad_kernels.cache import cache_path
 from minigrad_kernels.warmup import DTYPES, Outcome, compile_jobs, jobs
 
@@ -20,18 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments = parser().parse_args(argv)
     try:
-        lines = jobs(arguments.names, arguments.dtype)
-    except ValueError as error:
-        print(f"minigrad_kernels warmup: error: {error}", file=sys.stderr)
+        return int(arguments.run(arguments))
+    except (ValueError, ModuleNotFoundError) as error:
+        print(f"minigrad_kernels {arguments.command}: error: {error}", file=sys.stderr)
         return 2
-    warmup(lines, arguments.jobs, arguments.times)
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     top = argparse.ArgumentParser(prog="python -m minigrad_kernels", description=__doc__)
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("warmup", help="compile kernels ahead of their first use")
     add = command.add_argument
     add("names", nargs="*", metavar="KERNEL", help="names of the table, such as gemm (all)")
@@ -39,7 +38,18 @@ def parser() -> argparse.ArgumentParser:
     cores = os.cpu_count() or 1
     add("--jobs", type=int, default=cores, metavar="N", help=f"processes ({cores})")
     add("--times", action="store_true", help="list the seconds of each function, slowest first")
+    command.set_defaults(run=run_warmup)
+    command = commands.add_parser("compare", help=compare_command.HELP)
+    compare_command.options(command)
+    command.set_defaults(run=compare_command.run)
     return top
+
+
+def run_warmup(arguments: argparse.Namespace) -> int:
+    """Run the command `warmup`; a ValueError names a kernel that there is not."""
+    lines = jobs(arguments.names, arguments.dtype)
+    warmup(lines, arguments.jobs, arguments.times)
+    return 0
 
 
 def warmup(lines: Sequence[str], processes: int, times: bool) -> None:

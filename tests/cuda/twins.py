@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad_kernels.address_table import build_table
+from minigrad_kernels.arguments import CONTROL, names, positions
 from minigrad_kernels.gpu.array import Addressed, DeviceArray
 from minigrad_kernels.gpu.targets import Simulator, upload
 from minigrad_kernels.launch import Kernel
 from tests.kernels import test_table
 from tests.kernels.tables import Tensors
 from tests.kernels.test_table import SAMPLES as CPU_SAMPLES
-from tests.kernels.test_table import holder, positions
+from tests.kernels.test_table import holder
 
 Array = np.ndarray[Any, Any]
 ELEMENTS = 700  # of all arrays of a sample: the simulator takes microseconds for each access
-# What steers a step stays on the host, and a twin reads it there.
-CONTROL = {"call", "hyper", "steps", "table", "momentum", "down", "across"}
 FOLDER = Path(__file__).with_name("samples")
 MODULES = [
     importlib.import_module(f"tests.cuda.samples.{path.stem}")
@@ -48,15 +46,6 @@ def elements(args: tuple[Any, ...]) -> int:
     held = holder(args)
     arrays = args if held is None else [a for row in held.rows for a in row]
     return sum(a.size for a in arrays if isinstance(a, np.ndarray))
-
-
-def names(kernel: Kernel, args: tuple[Any, ...]) -> list[str]:
-    """Return the names of a kernel's arguments; a ufunc's and a lifted rule's have none."""
-    try:
-        found = list(inspect.signature(kernel.reference).parameters)
-    except ValueError:
-        found = []
-    return found if len(found) == len(args) else [f"a{i}" for i in range(len(args) - 1)] + ["y"]
 
 
 def strided(target: Simulator, host: Array) -> DeviceArray:

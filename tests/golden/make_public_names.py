@@ -12,6 +12,7 @@ from types import ModuleType
 PATH = Path(__file__).with_name("public_names.txt")
 MODULES = (
     "minigrad",
+    "minigrad.compare",
     "minigrad.data",
     "minigrad.nn",
     "minigrad.nn.functional",

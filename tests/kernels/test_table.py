@@ -7,7 +7,6 @@ A kernel without samples fails, so a new row is tested as soon as it stands in t
 from __future__ import annotations
 
 import importlib
-import inspect
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from minigrad_kernels import table
+from minigrad_kernels.arguments import positions
 from minigrad_kernels.launch import Kernel
 from minigrad_kernels.table import KERNELS
 from tests.kernels import tables
@@ -58,18 +58,6 @@ ROUNDINGS = {  # name: (ulps, floor)
 DEFAULT = (40.0, 8.0)
 # Another dtype is another number here: float64 takes twice the random bits.
 OWN_DTYPE = {"uniform", "normal"}
-
-
-def positions(kernel: Kernel, args: tuple[Any, ...]) -> list[int]:
-    """Return which arguments a kernel writes; a ufunc and a lifted rule write the last."""
-    try:
-        names = list(inspect.signature(kernel.reference).parameters)
-    except ValueError:
-        names = []
-    if len(names) != len(args):
-        assert kernel.out == ("y",) and not kernel.inout
-        return [len(args) - 1]
-    return [names.index(name) for name in (*kernel.out, *kernel.inout)]
 
 
 def holder(args: tuple[Any, ...]) -> tables.Tensors | None:

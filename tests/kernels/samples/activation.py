@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.activation import KERNELS
+from minigrad_kernels.examples import NUMBERS
 from tests.kernels.samples.elementwise import Arguments, sampler
-
-NUMBERS = {
-    **dict.fromkeys(("leaky_relu", "leaky_relu_backward"), (0.25, 0.0)),
-    **dict.fromkeys(("elu", "elu_backward"), (1.5, 0.0)),
-    **dict.fromkeys(("clamp", "clamp_backward", "hardtanh_backward"), (-1.0, 0.5)),
-}
 
 
 def with_numbers(

@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.elementwise import KERNELS
+from minigrad_kernels.examples import COMPARISONS, POSITIVE, TESTS, UNARY
 from minigrad_kernels.launch import PARALLEL
 
 Array = np.ndarray[Any, Any]
 Arguments = list[tuple[Any, ...]]
 
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 20.0, 20.5, 88.0, -80.0, 1e4, -1e4, np.inf, -np.inf, np.nan)
-TESTS = {"isnan", "isfinite", "logical_not"}
-COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or"}
-UNARY = {
-    *("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf"),
-    *("reciprocal", "square", "floor", "copy"),
-    *TESTS,
-}
-POSITIVE = {"log", "log1p", "sqrt"}
 LARGE = PARALLEL + 37
 
 

@@ -1,0 +1,333 @@
+"""compare: what it finds of right and wrong kernels, its report, its examples, its command."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.cli import main as minigrad_main
+from minigrad_kernels import compare
+from minigrad_kernels.__main__ import main
+from minigrad_kernels.arguments import bind
+from minigrad_kernels.compare import BreakEven, Report, Row
+from minigrad_kernels.compare_peers import ARRAYS, BLAS, TORCH
+from minigrad_kernels.compare_statistics import COUNTED, checks_of
+from minigrad_kernels.compare_targets import TARGETS, Library
+from minigrad_kernels.examples import EXAMPLES
+from minigrad_kernels.gpu.table import TWINS
+from minigrad_kernels.table import KERNELS
+
+HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
+HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+HOST = ["reference", "cpu"]
+BIT_SUMS = 64.0  # ULP allowed to libraries that sum in another order
+
+
+# ---------------------------------------------------------------- examples
+def test_every_kernel_has_an_example() -> None:
+    assert set(EXAMPLES) == set(KERNELS), "add it to minigrad_kernels/examples.py"
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", KERNELS)
+def test_examples_suit_their_kernels(name: str, dtype: np.dtype[Any]) -> None:
+    (entry,) = compare.entries(name)
+    for size in ((1,), (300,)):
+        sizes = entry.example.sizes(size)
+        args = entry.example.make(np.random.default_rng(0), dtype, *sizes)
+        exact = bind(entry.kernel, args, np.copy, wide=not entry.example.own_dtype)
+        with np.errstate(all="ignore"):
+            entry.kernel.reference(*exact.args)
+            row = Row(name, dtype.name, sizes, 1, "cpu")
+            found = compare.checked(TARGETS["cpu"], entry, args, exact.written, row)
+        assert found is not None and found.max_ulp is not None
+        assert found.max_ulp < 100 and found.repeats and found.any_threads, found
+
+
+@pytest.mark.parametrize("name", ("gemm", "softmax", "conv", "adam_step", "extreme", "max_pool"))
+def test_examples_have_about_the_size_asked_for(name: str) -> None:
+    report = compare.run(name, sizes=[5_000], targets="cpu", quick=True)
+    (row,) = report.rows
+    assert 2_000 < row.elements <= 10_000
+
+
+# ---------------------------------------------------------------- what is found
+def report_of(*kernels: str, **options: Any) -> Report:
+    return compare.run(kernels, quick=True, statistics=False, **options)
+
+
+def test_a_kernel_is_compared_on_all_that_is_here() -> None:
+    report = report_of("gemm", sizes=["5x6x7", 64], dtypes=["float32", "float64"], targets=HOST)
+    assert report.ok
+    assert [(r.size, r.dtype, r.target) for r in report.rows] == [
+        (size, dtype, target)
+        for dtype in ("float32", "float64")
+        for size in ((5, 6, 7), (8, 8, 8))
+        for target in HOST
+    ]
+    for row in report.rows:
+        assert row.flops == 2 * int(np.prod(row.size))
+        assert row.max_ulp is not None and row.rms_ulp is not None
+        assert 0 <= row.rms_ulp <= row.max_ulp < 20
+        assert row.seconds and row.low and row.low <= row.seconds and row.overhead
+        assert row.gflops == pytest.approx(1e-9 * row.flops / row.seconds)
+        assert row.share is not None and row.share > 0
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_the_simulator_is_asked_for_tiny_arrays_and_not_timed() -> None:
+    report = report_of("dropout", sizes=[100_000], targets=["cuda-sim"])
+    (row,) = report.rows
+    assert row.elements <= compare.SIMULATED
+    assert row.seconds is None and row.share is None
+    assert row.max_ulp is not None and row.max_ulp < 1 and row.any_threads
+
+
+def test_without_a_gpu_the_report_says_so() -> None:
+    if TARGETS["cuda"].absent() is None:
+        pytest.skip("there is a GPU")
+    report = compare.run("relu", targets=["cpu", "cuda"], quick=True)
+    assert any(note.startswith("cuda: no CUDA: ") for note in report.notes)
+    missing = any("PTX/SASS statistics: needs" in note for note in report.notes)
+    assert missing or report.statistics or not checks_of(["relu"])
+
+
+def twice(x: Any, y: Any) -> None:
+    np.multiply(x, 2, out=y)
+
+
+def twice_example(rng: np.random.Generator, dtype: Any, n: int) -> tuple[Any, ...]:
+    return rng.random(n).astype(dtype), np.empty(n, dtype)
+
+
+def twice_cost(x: Any, y: Any) -> tuple[int, int]:
+    return x.size, x.nbytes + y.nbytes
+
+
+@pytest.fixture
+def own() -> Iterator[dict[str, Any]]:
+    yield {"reference": twice, "cpu": twice, "cost": twice_cost, "example": twice_example}
+    compare.ADDED.clear()
+
+
+def test_an_own_kernel_is_compared(own: dict[str, Any]) -> None:
+    mg.compare.add("twice", **own)
+    report = mg.compare.run("twice", sizes=[1_000], targets=[*HOST, "cuda-sim"], quick=True)
+    assert report.ok
+    assert [row.target for row in report.rows] == HOST, "no twin was given"
+    assert [row.max_ulp for row in report.rows] == [0, 0]
+
+
+def test_a_wrong_kernel_is_found(own: dict[str, Any]) -> None:
+    def wrong(x: Any, y: Any) -> None:
+        twice(x, y)
+        y[-1] += 1
+
+    compare.add("twice", **{**own, "cpu": wrong})
+    report = report_of("twice", sizes=[100], targets=HOST)
+    assert not report.ok
+    assert [row.target for row in report.wrong] == ["cpu"]
+    assert report.wrong[0].max_ulp is not None and report.wrong[0].max_ulp > 1e6
+    assert "WRONG: twice 100 float32 on cpu" in str(report)
+
+
+def test_bits_that_do_not_repeat_are_found(own: dict[str, Any]) -> None:
+    calls = iter(range(1_000_000))
+
+    def restless(x: Any, y: Any) -> None:
+        twice(x, y)
+        y[0] = np.nextafter(y[0], np.float32(next(calls) % 2 * 10), dtype=y.dtype)
+
+    compare.add("twice", **{**own, "cpu": restless})
+    (row,) = report_of("twice", sizes=[100], targets="cpu").rows
+    assert row.repeats is False
+
+
+def test_a_kernel_that_raises_is_reported(own: dict[str, Any]) -> None:
+    def broken(x: Any, y: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    compare.add("twice", **{**own, "cpu": broken})
+    report = report_of("twice", sizes=[100], targets=HOST)
+    assert [row.failure for row in report.rows] == [None, "RuntimeError: out of luck"]
+    assert not report.ok
+    assert "on cpu: RuntimeError: out of luck" in str(report)
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_an_own_twin_is_simulated(own: dict[str, Any]) -> None:
+    def twin(x: Any, y: Any) -> None:
+        TWINS["dropout"](x, 0.0, 2.0, 1, 2, np.array([3]), y)
+
+    compare.add("twice", **own, cuda=twin)
+    report = report_of("twice", targets=["cuda-sim"])
+    assert report.ok and len(report.rows) == 1
+
+
+# ---------------------------------------------------------------- what is asked for wrongly
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernels": "sofmax"}, "compare: no kernel 'sofmax'; did you mean softmax"),
+        ({"kernels": "zzzzz"}, "compare: no kernel 'zzzzz'; such as "),
+        ({"targets": ["gpu", "cpu"]}, "compare: no target 'gpu'; did you mean cpu"),
+        ({"dtypes": "float23"}, "compare: no dtype 'float23'; did you mean float32"),
+        ({"kernels": "gemm", "sizes": ["4x"]}, "as 256x1024, got '4x'"),
+        ({"kernels": "gemm", "sizes": [0]}, "as 256x1024, got 0"),
+        ({"kernels": "gemm", "sizes": ["4x5"]}, "number of elements or MxKxN, got 4x5"),
+    ],
+)
+def test_bad_input_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare.run(**options)
+
+
+def test_own_names_and_shapes_are_checked(own: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the table has a kernel 'gemm'"):
+        compare.add("gemm", **own)
+    with pytest.raises(ValueError, match="no shape 'CxN'; expected one of N, NxC"):
+        compare.add("twice", **own, shape="CxN")
+
+
+# ---------------------------------------------------------------- ULP and the break-even size
+def test_errors_count_in_units_of_the_last_place() -> None:
+    single = np.dtype(np.float32)
+    got = np.array([1, np.nan, np.inf, 0, np.nan, 1], np.float32)
+    exact = np.array([1 + 2.0**-24, np.nan, np.inf, 2.0**-149, 1, np.inf])
+    found = compare.ulps(got, exact, single)
+    assert found[:4].tolist() == [0.5, 0, 0, 1]
+    assert not (found[4:] < np.inf).any()
+    small = compare.ulps(np.float32([1e-6, 1]), np.array([0.0, 1.0]), single, cancels=True)
+    assert small[0] == pytest.approx(1e-6 / np.spacing(np.float32(0.5**0.5)), rel=1e-3)
+    whole = compare.ulps(np.array([1, 2]), np.array([1, 3]), single)
+    assert whole.tolist() == [0, np.inf]
+
+
+def rows_of(target: str, times: list[float]) -> list[Row]:
+    blank = Row("gemm", "float32", (1,), 0, target)
+    return [
+        replace(blank, elements=10**k, floor=10.0 ** (k - 9), seconds=t)
+        for k, t in enumerate(times, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "elements"),
+    [
+        ([1e-5 + 1e-10 * n for n in (1e3, 1e4, 1e5)], 1e4),  # 1e-9 n = 1e-5 + 1e-10 n - 1e-6
+        ([1e-9 * n for n in (1e3, 1e4, 1e5)], 0.0),
+        ([2e-5 + 2e-9 * n for n in (1e3, 1e4, 1e5)], None),
+    ],
+)
+def test_the_break_even_size_is_fitted(gpu: list[float], elements: float | None) -> None:
+    cpu = [1e-6 + 1e-9 * n for n in (1e3, 1e4, 1e5)]
+    report = Report((*rows_of("cpu", cpu), *rows_of("cuda", gpu)))
+    (found,) = report.break_even
+    expected = elements if not elements else pytest.approx(elements, rel=1e-6)
+    assert found == BreakEven("gemm", "float32", expected)
+    assert ("no size on" in str(report)) == (elements is None)
+
+
+# ---------------------------------------------------------------- other libraries
+def right(target: Library, name: str) -> None:
+    (entry,) = compare.entries(name)
+    for dtype in DTYPES:
+        args = entry.example.make(np.random.default_rng(0), dtype, *entry.example.sizes((300,)))
+        exact = bind(entry.kernel, args, np.copy, wide=True)
+        row = Row(name, dtype.name, (300,), 300, target.name)
+        with np.errstate(all="ignore"):
+            entry.kernel.reference(*exact.args)
+            found = compare.checked(target, entry, args, exact.written, row)
+        assert found is not None
+        assert found.max_ulp is None or found.max_ulp < BIT_SUMS, found
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_numpy_and_so_cupy_compute_the_same(name: str) -> None:
+    right(Library("arrays", "numpy", ARRAYS), name)
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_torch_computes_the_same(name: str) -> None:
+    pytest.importorskip("torch")
+    right(Library("torch", "torch", TORCH), name)
+
+
+def test_peers_are_of_kernels_that_exist() -> None:
+    assert {*ARRAYS, *BLAS, *TORCH} <= set(KERNELS)
+
+
+# ---------------------------------------------------------------- report and command
+KEYS = {"format", "machine", "limits", "notes", "rows", "break_even", "statistics", "ok"}
+
+
+@pytest.mark.parametrize("command", (main, minigrad_main))
+def test_the_command_prints_and_writes(
+    command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "report.json"
+    arguments = ["compare", "exp", "--quick", "--targets", *HOST, "--json", str(path)]
+    assert command(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "exp 4096" in printed and "max ulp" in printed and f"wrote {path}" in printed
+    found = json.loads(path.read_text())
+    assert set(found) == KEYS and found["ok"] is True
+    assert {"date", "cpu", "cores", "versions"} == set(found["machine"])
+    assert {"peak_gflops", "copy_mb_gbps"} == set(found["limits"])
+    for row in found["rows"]:
+        assert {"kernel", "dtype", "size", "target", "max_ulp", "seconds", "gbps"} <= set(row)
+
+
+def test_the_command_lists_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(KERNELS)
+    assert any(line.split() == ["gemm", "MxKxN"] for line in lines)
+
+
+def test_the_command_fails_on_wrong_kernels(own: dict[str, Any]) -> None:
+    compare.add("twice", **{**own, "cpu": lambda x, y: y.fill(0)})
+    assert main(["compare", "twice", "--quick", "--targets", "cpu"]) == 1
+
+
+@pytest.mark.parametrize("command", (main, minigrad_main))
+def test_the_command_refuses_unknown_names(
+    command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["compare", "sofmax"]) == 2
+    assert "no kernel 'sofmax'; did you mean softmax" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not HAS_PLOT, reason="needs matplotlib")
+def test_the_page_holds_all_it_shows(tmp_path: Path) -> None:
+    report = compare.run(["exp", "gemm"], sizes=[64, 300], targets=HOST, quick=True)
+    page = report.to_html(tmp_path / "report.html").read_text()
+    assert page.count('src="data:image/svg+xml;base64,') == 2
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert '<td class="word">gemm 17x17x17</td>' in page
+
+
+def test_without_matplotlib_the_page_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report = Report(tuple(rows_of("cpu", [1e-6])))
+    with pytest.raises(ModuleNotFoundError, match=r"pip install minigrad\[plot\]"):
+        report.to_html(tmp_path / "report.html")
+
+
+def test_statistics_name_the_checks_of_the_kernels() -> None:
+    found = checks_of(["dropout"])
+    assert {check.name for check in found} >= {"dropout.vectors", "dropout/float32"}
+    assert checks_of([]) == []
+    assert "loads_128" in COUNTED
