@@ -26,13 +26,16 @@ def fail(problem: Problem, message: str) -> NoReturn:
     raise GradcheckError(f"{problem.name}: {message}")
 
 
-def compare(problem: Problem, output: int, i: int, a: Array, n: Array, tol: Tolerance) -> None:
-    """Hold one analytic Jacobian against the numeric one; a NaN agrees with nothing."""
+def compare(problem: Problem, output: int, i: int, a: Array, n: Array, tol: Tolerance) -> float:
+    """Hold one analytic Jacobian against the numeric one; a NaN agrees with nothing.
+
+    Returns the largest difference as a share of the allowed one.
+    """
     allowed = tol.allowed(n)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(a - n) <= allowed)
     if not wrong.any():
-        return
+        return float((np.abs(a - n) / allowed).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         excess = np.where(wrong, np.abs(a - n) / allowed, -1.0)
     excess[wrong & ~np.isfinite(excess)] = np.inf
@@ -123,12 +126,15 @@ def check_sweeps(problem: Problem, outputs: list[Any], undefined: bool) -> None:
                 )
 
 
-def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> None:
+def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> float:
     """Hold outputs that do not require grad, where none does, to a derivative of zero."""
+    worst = 0.0
     floats = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
     for i, t in enumerate(problem.checked):
         for k, n in zip(floats, numeric(problem, i, floats, tol.eps), strict=True):
-            compare(problem, k, i, np.zeros((outputs[k].data.size, t.data.size)), n, tol)
+            zero = np.zeros((outputs[k].data.size, t.data.size))
+            worst = max(worst, compare(problem, k, i, zero, n, tol))
+    return worst
 
 
 def check_projections(problem: Problem, outputs: list[int], tol: Tolerance) -> bool:
@@ -156,24 +162,53 @@ def check(
     tol: Tolerance,
     undefined: bool,
     fast: bool,
-) -> None:
-    """Run all comparisons; raise GradcheckError at the first that fails."""
+) -> float:
+    """Run all comparisons; raise GradcheckError at the first that fails.
+
+    Returns the largest difference as a share of the allowed one, 0 where `fast` was enough.
+    """
+    worst = 0.0
     with Problem(name, fn, inputs) as problem:
         problem.first = problem.run()
         found = live(problem, problem.first)
         problem.values = [np.array(y.data) if isinstance(y, Tensor) else y for y in problem.first]
         check_values(problem, problem.run())
         if not found:
-            check_constants(problem, problem.first, tol)
-            return
+            return check_constants(problem, problem.first, tol)
         problem.first = problem.run()
         check_sweeps(problem, [problem.first[k] for k in found], undefined)
         if fast and check_projections(problem, found, tol):
-            return
+            return worst
         exact = {k: analytic(problem, problem.first[k]) for k in found}
         for i in range(len(problem.checked)):
             for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
-                compare(problem, k, i, exact[k][i], n, tol)
+                worst = max(worst, compare(problem, k, i, exact[k][i], n, tol))
+    return worst
+
+
+def check_second(
+    fn: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any,
+    tol: Tolerance,
+    undefined: bool,
+    fast: bool,
+) -> float:
+    """Run all comparisons of second derivatives; return and raise as `check` does."""
+    with Problem("gradgradcheck", fn, inputs) as problem:
+        outputs = problem.run()
+        outputs = [outputs[k] for k in live(problem, outputs)]
+        seeds = weights(outputs, grad_outputs)
+        if outputs:
+            check_recorded(problem, outputs, seeds)
+    if not outputs:
+        return 0.0
+    args = problem.args
+    gradient = gradient_of(fn, len(args))
+    try:
+        return check("gradgradcheck", gradient, (*args, *seeds), tol, undefined, fast)
+    except GradcheckError as error:
+        raise GradcheckError(explained(str(error), len(args)), error.mismatch) from None
 
 
 # ---------------------------------------------------------------- the public face
@@ -247,19 +282,10 @@ def gradgradcheck(
     """
     try:
         tol = Tolerance(eps, atol, rtol)
-        with Problem("gradgradcheck", fn, inputs) as problem:
-            outputs = problem.run()
-            outputs = [outputs[k] for k in live(problem, outputs)]
-            seeds = weights(outputs, grad_outputs)
-            if outputs:
-                check_recorded(problem, outputs, seeds)
-        if outputs:
-            args = problem.args
-            gradient = gradient_of(fn, len(args))
-            check("gradgradcheck", gradient, (*args, *seeds), tol, check_undefined_grad, fast_mode)
-    except GradcheckError as error:
+        check_second(fn, inputs, grad_outputs, tol, check_undefined_grad, fast_mode)
+    except GradcheckError:
         if raise_exception:
-            raise GradcheckError(explained(str(error), len(problem.args)), error.mismatch) from None
+            raise
         return False
     return True
 

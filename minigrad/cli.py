@@ -1,4 +1,4 @@
-"""The command line: `minigrad train` trains the recipe on real data, `compare` compares kernels."""
+"""The command line: `minigrad train`, `minigrad check` and `minigrad compare`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minigrad import compare
+from minigrad import checking_command, compare
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
@@ -59,6 +59,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"minigrad {_version()}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     train_parser(commands)
+    check_parser(commands)
     compare_parser(commands)
     return top
 
@@ -83,6 +84,14 @@ def train_parser(commands: Any) -> None:
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
     add("--quiet", action="store_true", help="print only the score and the files")
     command.set_defaults(run=train)
+
+
+def check_parser(commands: Any) -> None:
+    """Add `minigrad check` with its options."""
+    description = f"{checking_command.HELP.capitalize()}, in float64, to second order."
+    command = commands.add_parser("check", help=checking_command.HELP, description=description)
+    checking_command.add_options(command)
+    command.set_defaults(run=checking_command.run)
 
 
 def compare_parser(commands: Any) -> None:

@@ -37,6 +37,8 @@ LAYERS = (
     "checking_report",
     "checking_problem",
     "checking",
+    "checking_samples",
+    "checking_command",
     "nn",
     "optim",
     "data",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.op_samples import apart, normal, positive
+from minigrad.checking_samples import apart, normal, positive
 
 Array = np.ndarray[Any, Any]
 Calls = list[tuple[tuple[Any, ...], dict[str, Any], Callable[..., Any]]]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.checking_command import leaves as tensors
+from minigrad.checking_samples import OP_SAMPLES
 from minigrad.ops.common import OPS
 from minigrad.tape import Op
-from tests.ops.op_samples import OP_SAMPLES, Constant
 
 Array = np.ndarray[Any, Any]
 CASES = [
@@ -24,20 +25,6 @@ CASES = [
 ]
 FUSED = [case for case in CASES if case.values[0].composite is not None]
 cases = pytest.mark.parametrize(("op", "arrays", "meta"), CASES)
-
-
-def tensors(arrays: tuple[Array, ...], dtype: Any = np.float64) -> list[mg.Tensor]:
-    """Return the inputs as leaves of the same layout; constants and integers require no
-    gradient.
-    """
-    found = []
-    for a in arrays:
-        moves = a.dtype.kind == "f" and not isinstance(a, Constant)
-        plain = a.view(np.ndarray)
-        if a.dtype.kind == "f" and plain.dtype != dtype:
-            plain = plain.astype(dtype, order="K")
-        found.append(mg.Tensor(plain, requires_grad=moves))
-    return found
 
 
 def outputs(op: type[Op], inputs: list[mg.Tensor], meta: dict[str, Any]) -> tuple[mg.Tensor, ...]:
@@ -54,7 +41,9 @@ def weighted(found: tuple[mg.Tensor, ...]) -> list[mg.Tensor]:
 
 def test_every_op_has_samples() -> None:
     missing = sorted(set(OPS) - set(OP_SAMPLES))
-    assert missing == [], f"no samples for the ops {missing}: add them to tests/ops/op_samples.py"
+    assert missing == [], (
+        f"no samples for the ops {missing}: add them to minigrad/checking_samples.py"
+    )
     assert sorted(set(OP_SAMPLES) - set(OPS)) == [], "samples for ops that do not exist"
 
 

@@ -1,8 +1,9 @@
 """Inputs for every op of the registry: `OP_SAMPLES[name]` holds (arrays, options) for `Op.apply`.
 
-A new op without samples fails test_ops.py.  Points lie away from kinks; float arrays are
-differentiated, others not. Shapes are small, since a gradient check evaluates an op twice an
-element, and awkward: 0-d, empty, of size one, broadcast, transposed, with gaps, reversed.
+`minigrad check` and the tests hold all gradients on them; an op without samples fails test_ops.py.
+Points lie away from kinks; float arrays are differentiated, others not.  Shapes are small, since a
+gradient check evaluates an op twice an element, and awkward: 0-d, empty, of size one, broadcast,
+transposed, with gaps, reversed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ rng = np.random.default_rng(5)
 
 
 def normal(*shape: int) -> Array:
+    """Draw normals."""
     return np.asarray(rng.normal(size=shape))
 
 
 def positive(*shape: int) -> Array:
+    """Draw numbers between 0.4 and 2."""
     return np.asarray(rng.uniform(0.4, 2.0, shape))
 
 
@@ -71,17 +74,18 @@ def pairs(make: Any, other: Any = None) -> Samples:
 
 
 def options(make: Any, *given: dict[str, Any]) -> Samples:
+    """Return one operand with each of the options, and a transposed one."""
     return [((make(2, 3, 2),), some) for some in given] + [((make(3, 2).T,), given[0])]
 
 
-DIMS = (
+DIMS: tuple[dict[str, Any], ...] = (
     {},
     {"dim": 0},
     {"dim": -1, "keepdim": True},
     {"dim": (0, 2)},
     {"dim": (-2, 0), "keepdim": True},
 )
-ONE_DIM = ({}, {"dim": 0}, {"dim": -1, "keepdim": True})
+ONE_DIM: tuple[dict[str, Any], ...] = ({}, {"dim": 0}, {"dim": -1, "keepdim": True})
 INDICES = (
     (1,),
     (slice(None, None, 2),),
@@ -99,11 +103,13 @@ INDICES = (
 
 
 def indexed() -> Samples:
+    """Return an operand and every kind of index."""
     found: Samples = [((normal(3, 4),), {"index": index}) for index in INDICES]
     return [*found, ((normal(4, 3).T,), {"index": (np.array([2, 0]),)})]
 
 
 def index_add() -> Samples:
+    """Return what is added at every kind of index."""
     zeros = np.zeros((3, 4))
     return [
         ((normal(*zeros[index].shape),), {"shape": (3, 4), "index": index}) for index in INDICES
@@ -111,6 +117,7 @@ def index_add() -> Samples:
 
 
 def index_set() -> Samples:
+    """Return what is written at every kind of index that repeats none."""
     zeros = np.zeros((3, 4))
     unique = [i for i in INDICES if not (i and isinstance(i[0], np.ndarray) and i[0].size == 4)]
     found: Samples = [
@@ -120,6 +127,7 @@ def index_set() -> Samples:
 
 
 def batch_norm() -> Samples:
+    """Return 2 to 4 dimensions, with weight and bias and without."""
     found: Samples = []
     for shape in ((4, 3), (3, 2, 3), (2, 2, 2, 2)):
         c = shape[1]
@@ -130,6 +138,7 @@ def batch_norm() -> Samples:
 
 
 def batch_norm_dropout() -> Samples:
+    """Return batches with ReLU and without."""
     return [
         (args, {"eps": 1e-3, "relu": relu, "p": 0.4, "scale": 1 / 0.6, **random_call()})
         for args, relu in (
@@ -141,6 +150,7 @@ def batch_norm_dropout() -> Samples:
 
 
 def batch_norm_eval() -> Samples:
+    """Return batches and running statistics, which are constants."""
     return [
         ((x, w, b, Constant(normal(c)), Constant(positive(c))), {"eps": 1e-5})
         for x, w, b, c in (
@@ -153,6 +163,7 @@ def batch_norm_eval() -> Samples:
 
 
 def layer_norm() -> Samples:
+    """Return one and two dimensions, none at all, and no rows."""
     return [
         ((normal(3, 4), positive(4), normal(4)), {"dims": 1, "eps": 1e-5}),
         ((normal(2, 3, 2), positive(3, 2), normal(3, 2)), {"dims": 2, "eps": 1e-5}),
@@ -162,6 +173,7 @@ def layer_norm() -> Samples:
 
 
 def cross_entropy() -> Samples:
+    """Return every reduction, with class weights, smoothing and an ignored row."""
     target = np.array([0, 2, -100, 1])
     found: Samples = []
     for weight in (ABSENT, Constant(positive(3))):
@@ -177,6 +189,7 @@ def cross_entropy() -> Samples:
 
 
 def random_call() -> dict[str, Any]:
+    """Return what a random op draws by."""
     return {"seed": 3, "stream": 1, "call": np.array([2])}
 
 
@@ -201,6 +214,7 @@ PLACES = np.array([[[0, 5], [5, 11]]] * 2, np.int32)
 
 
 def outputs_of(sliding: Sliding, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of what a convolution gives."""
     return (x[0], weight[0], *sliding.grid[4 - len(x) :])
 
 
@@ -333,9 +347,9 @@ OP_SAMPLES: dict[str, Samples] = {
         for name in ("Softmax", "LogSoftmax")
     },
     "Conv": [
-        ((normal(*x), normal(*w), normal(w[0])), {"sliding": sliding}) for x, w, sliding in SLIDINGS
-    ]
-    + [((normal(5, 4, 2, 2).T, normal(2, 3, 1, 4).T, ABSENT), {"sliding": SLIDINGS[0][2]})],
+        *(((normal(*x), normal(*w), normal(w[0])), {"sliding": how}) for x, w, how in SLIDINGS),
+        ((normal(5, 4, 2, 2).T, normal(2, 3, 1, 4).T, ABSENT), {"sliding": SLIDINGS[0][2]}),
+    ],
     "ConvBackwardInput": [
         ((normal(*outputs_of(sliding, x, w)), normal(*w)), {"sliding": sliding})
         for x, w, sliding in SLIDINGS
