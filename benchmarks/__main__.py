@@ -23,6 +23,7 @@ from benchmarks import (
     kernels,
     machine,
     optimizer,
+    scalar,
     train_step,
 )
 from benchmarks.harness import PEERS, Benchmark, Disagreement
@@ -31,7 +32,10 @@ from benchmarks.tables import report
 from minigrad_kernels.machine import limits
 from minigrad_kernels.timing import QUICK, Pace, installed, time_case
 
-MODULES = (machine, gemm, kernels, eager, train_step, optimizer, elementwise, growth, cold_start)
+MODULES = (
+    *(machine, gemm, kernels, eager, scalar, train_step),
+    *(optimizer, elementwise, growth, cold_start),
+)
 BENCHMARKS: dict[str, Benchmark] = {m.BENCHMARK.name: m.BENCHMARK for m in MODULES}
 OPTIONS = ("only", "sizes", "dtype")  # which of them a benchmark takes, it says itself
 

@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad_kernels.timing import OURS, STANDARD, Candidate, Case, Pace, installed, on_threads
 
 Array = np.ndarray[Any, Any]
-PEERS = ("numpy", "torch", "jax")
+PEERS = ("numpy", "torch", "jax", "micrograd")
 
 
 class Disagreement(Exception):

@@ -31,7 +31,7 @@ RATES = {  # what a Timing may have beside its times, and its column's header
     "megabytes": "MB",
     "amount": "n",
 }
-LIBRARIES = ("minigrad", "numpy", "numba", "torch", "jax")
+LIBRARIES = ("minigrad", "numpy", "numba", "torch", "jax", "micrograd")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from micrograd.engine import Value
 
+from benchmarks.moons import train
 from tests.scalar.expressions import EXPRESSIONS
-from tests.scalar.moons import train
 
 
 def results() -> dict[str, object]:

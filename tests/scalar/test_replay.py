@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.moons import MLP, data, loss_of
 from minigrad import Value
 from minigrad.scalar import Replay
 from minigrad.scalar.tape import Current
 from tests.scalar.expressions import EXPRESSIONS
-from tests.scalar.moons import MLP, data, loss_of
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)

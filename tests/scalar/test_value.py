@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from benchmarks.moons import train
 from minigrad import Value
 from minigrad.scalar import tape
 from tests.scalar.expressions import EXPRESSIONS
-from tests.scalar.moons import train
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "scalar.json").read_text())
 
