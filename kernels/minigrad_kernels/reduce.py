@@ -60,6 +60,7 @@ def argmin_reference(x: Array, axis: int, y: Array) -> None:
 
 MANY_ROWS = 1_024  # elements of rows to be added up
 
+
 # ---------------------------------------------------------------- sums
 @jit()
 def itself(x, m):
