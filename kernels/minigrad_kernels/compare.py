@@ -13,6 +13,7 @@ this machine can do, and the size from which a GPU wins.
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,9 +23,10 @@ import numpy as np
 
 from minigrad_kernels import machine
 from minigrad_kernels.arguments import bind
+from minigrad_kernels.compare_html import ON_GPU
 from minigrad_kernels.compare_report import BreakEven, Report, Row, machine_of
 from minigrad_kernels.compare_statistics import statistics_of
-from minigrad_kernels.compare_targets import TARGETS, Entry, Prepared, Target
+from minigrad_kernels.compare_targets import TARGETS, Entry, Prepared, Target, gpu_targets
 from minigrad_kernels.examples import EXAMPLES
 from minigrad_kernels.examples_base import SPREADS, Example
 from minigrad_kernels.launch import Kernel
@@ -186,6 +188,7 @@ def run(
     cases = [(e, e.example.sizes(size), d) for e in found for d in types for size in wanted]
     timed = any(target.timed for target in here)
     limits = machine.limits(quick) if timed else None
+    gpu = gpu_limits() if any(target.name in ON_GPU for target in here) else None
     rows: list[Row] = []
     threads = numba.get_num_threads()
     try:
@@ -193,12 +196,14 @@ def run(
             for entry, sizes_, dtype in cases:
                 if progress is not None:
                     progress(f"{entry.name} {'x'.join(map(str, sizes_))} {dtype}")
-                rows += compared(entry, sizes_, dtype, [t for t in here if t.timed], limits, quick)
+                rows += compared(
+                    entry, sizes_, dtype, [t for t in here if t.timed], limits, gpu, quick
+                )
             for target in here:
                 if not target.timed:
                     for entry, dtype in dict.fromkeys((e, d) for e, _, d in cases):
                         tiny = entry.example.sizes((SIMULATED,))
-                        rows += compared(entry, tiny, dtype, [target], None, quick)
+                        rows += compared(entry, tiny, dtype, [target], None, None, quick)
     finally:
         numba.set_num_threads(threads)
     order = {entry.name: i for i, entry in enumerate(found)}
@@ -211,7 +216,7 @@ def run(
         tuple(rows),
         tuple(notes),
         tuple(stated),
-        {} if limits is None else limits.as_json(),
+        {**stated_limits(limits), **({"gpu": stated_limits(gpu)} if gpu else {})},
         machine_of(),
     )
 
@@ -228,6 +233,7 @@ def compared(
     dtype: np.dtype[Any],
     targets: Sequence[Target],
     limits: machine.Limits | None,
+    gpu: machine.Limits | None,
     quick: bool,
 ) -> list[Row]:
     """Return one row a target that has the kernel: its errors first, then all times in turns."""
@@ -253,13 +259,15 @@ def compared(
     few = entry.example.make(np.random.default_rng(0), dtype, *entry.example.sizes((NOTHING,)))
     overheads = times(entry, few, alive, GLANCE)
     for name, timing in timings.items():
-        rows[name] = timed_row(rows[name], timing, overheads[name], limits)
+        rows[name] = timed_row(
+            rows[name], timing, overheads[name], gpu if name in ON_GPU else limits
+        )
     return list(rows.values())
 
 
 def timed_row(row: Row, timing: Timing, overhead: Timing, limits: machine.Limits | None) -> Row:
-    """Return a row with its times and rates; the limits are this CPU's."""
-    on_cpu = row.target not in ("cuda", "torch-cuda", "cupy")
+    """Return a row with its times, its rates and its share of the limits of where it ran."""
+    least = None if limits is None else limits.floor(row.flops, row.nbytes, row.dtype)
     return replace(
         row,
         threads=timing.threads,
@@ -267,9 +275,20 @@ def timed_row(row: Row, timing: Timing, overhead: Timing, limits: machine.Limits
         low=timing.low,
         gflops=1e-9 * row.flops / timing.median,
         gbps=1e-9 * row.nbytes / timing.median,
-        share=row.floor / timing.median if on_cpu and row.floor else None,
+        share=None if least is None else least / timing.median,
         overhead=overhead.median,
     )
+
+
+def stated_limits(limits: machine.Limits | None) -> dict[str, Any]:
+    """Return limits as plain data, empty where there are none."""
+    return {} if limits is None else limits.as_json()
+
+
+def gpu_limits() -> machine.Limits:
+    """Measure the limits of the GPU."""
+    found = importlib.import_module("minigrad_kernels.gpu.limits")
+    return found.limits(gpu_targets().gpu())  # type: ignore[no-any-return]
 
 
 def checked(

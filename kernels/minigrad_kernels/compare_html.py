@@ -24,6 +24,7 @@ COLOURS = {
     "torch-cuda": "#66ccee",
     "cupy": "#aa3377",
 }
+ON_GPU = frozenset({"cuda", "torch-cuda", "cupy"})
 ACROSS = 4  # panels of sizes in a line
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; color: #222 }
@@ -92,12 +93,14 @@ def plots(report: Report) -> list[tuple[str, str]]:
     """Return titles and images: the roofline of each dtype, and time over size."""
     timed = [row for row in report.rows if row.seconds]
     found = []
-    for dtype, peak in report.limits.get("peak_gflops", {}).items():
-        mine = [row for row in timed if row.dtype == dtype and row.flops and row.nbytes]
-        if mine:
-            speeds = [speed for _, speed in report.limits["copy_mb_gbps"]]
-            figure = roofline(mine, peak, (max(speeds), speeds[-1]))
-            found.append((f"Roofline of the CPU, {dtype}", image(figure)))
+    for place, limits in (("CPU", report.limits), ("GPU", report.limits.get("gpu", {}))):
+        there = [row for row in timed if (row.target in ON_GPU) == (place == "GPU")]
+        for dtype, peak in limits.get("peak_gflops", {}).items():
+            mine = [row for row in there if row.dtype == dtype and row.flops and row.nbytes]
+            if mine:
+                speeds = [speed for _, speed in limits["copy_mb_gbps"]]
+                figure = roofline(mine, peak, (max(speeds), speeds[-1]))
+                found.append((f"Roofline of the {place}, {dtype}", image(figure)))
     if timed:
         found.append(("Time over size", image(sizes(timed))))
     return found

@@ -29,14 +29,14 @@ MODULES = [
 OWN_SAMPLES = {name: sample for module in MODULES for name, sample in module.SAMPLES.items()}
 
 
-def samples(name: str, dtype: Any) -> list[tuple[Any, ...]]:
+def samples(name: str, dtype: Any, most: int = ELEMENTS) -> list[tuple[Any, ...]]:
     """Return the arguments on which a twin is held to its reference.
 
     The CPU's where they are small enough, and those that tests/cuda/samples adds for the GPU's
     tiles and warps.
     """
     rng = np.random.default_rng(0)
-    found = [args for args in CPU_SAMPLES[name](rng, dtype) if elements(args) <= ELEMENTS]
+    found = [args for args in CPU_SAMPLES[name](rng, dtype) if elements(args) <= most]
     if name in OWN_SAMPLES:
         found += OWN_SAMPLES[name](rng, dtype)
     return found

@@ -141,6 +141,7 @@ class Gpu:
 
     def __init__(self, number: int = 0) -> None:
         self.name = f"cuda:{number}"
+        self.most: int | None = None  # blocks of a grid at most, where tests or compare ask for it
         self.cuda = driver()
         self.context = self.cuda.gpus[number]
         self.number = number
