@@ -20,8 +20,11 @@ FOLDER = Path(__file__).resolve().parent.parent / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 # Their small modes run below, where what they measured is looked at.
 MEASURED = {
+    "batch_norm_depth",
+    "dropout_overfit",
     "fashion_mnist",
     "mnist_1d",
+    "super_convergence",
 }
 
 
@@ -138,3 +141,37 @@ def test_mnist_1d_says_which_package_makes_its_data(monkeypatch, capsys) -> None
     with pytest.raises(SystemExit):
         module.main([])
     assert "pip install mnist1d==0.0.2.post1" in capsys.readouterr().err
+
+
+def test_sigmoids_learn_sooner_with_batch_norm(tmp_path: Path) -> None:
+    module = example("batch_norm_depth")
+    runs = module.main(["--small", "--out", str(tmp_path)])
+    last = {(run.norm, run.lr): run.accuracy[-1] for run in runs}
+    for lr in module.RATES:
+        assert last[True, lr] > max(0.85, last[False, lr] + 0.1)
+    assert all(low <= mid <= high for run in runs for low, mid, high in run.unit)
+    assert results(tmp_path, "batch_norm_depth") == [vars(run) for run in runs]
+
+
+def test_dropout_keeps_the_test_loss_down(tmp_path: Path) -> None:
+    module = example("dropout_overfit")
+    runs = module.main(["--small", "--out", str(tmp_path)])
+    for size in module.SMALL_SIZES:
+        without, dropped = (r for r in runs if r.size == size)
+        assert not without.dropout and dropped.dropout
+        assert without.train_accuracy == 1.0
+        assert dropped.test_loss[-1] < 0.9 * without.test_loss[-1]
+        assert dropped.train_loss[-1] > without.train_loss[-1]
+        assert min(without.test_accuracy, dropped.test_accuracy) > 0.8
+    assert results(tmp_path, "dropout_overfit") == [vars(run) for run in runs]
+
+
+def test_super_convergence_searches_rates_and_runs_both_policies(tmp_path: Path) -> None:
+    module = example("super_convergence")
+    runs = module.main(["--small", "--out", str(tmp_path)])
+    assert [run.policy for run in runs] == list(module.POLICIES)
+    for run in runs:
+        assert run.lr in module.SMALL_RATES
+        assert len(run.accuracy) == run.epochs == module.SMALL_BUDGETS[0]
+        assert run.accuracy[-1] > 0.8
+    assert results(tmp_path, "super_convergence") == [vars(run) for run in runs]
