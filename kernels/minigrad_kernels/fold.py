@@ -5,7 +5,7 @@
 Along the last axis (inner 1) a task is a run of memory, else some rows of it: what a task is
 depends on the sizes alone, and the partial sums are added in order, in float64.
 
-Shapes: x: (outer * reduced * inner,), m: (outer * inner,) or (0,) where no rule reads it,
+Shapes: x: (outer * reduced * inner,), m: (outer * inner,) or (0,) for zeros,
 y: (outer * inner,), all flat and contiguous.
 """
 
@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.address_table import load_at, store_at
+from minigrad_kernels.ahead import part
 from minigrad_kernels.launch import CHUNK, PARALLEL, jit
+from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
 
-SHORT = 16  # rows summed in the type of x before they go into a float64 total
-ROWS = 64  # of a task
+SHORT = 64  # rows summed, four by four, in the type of x before they go into a float64 total
 WIDE = 1_024  # columns at a time: their partial sums stay in first-level cache
 
 
@@ -32,7 +34,7 @@ def tasks_of(reduced, inner):
     if inner == 1:
         each = CHUNK
     else:
-        each = ROWS if reduced <= CHUNK else 4 * ROWS
+        each = SHORT if reduced <= CHUNK else 4 * SHORT
     return max(1, (reduced + each - 1) // each), each
 
 
@@ -40,11 +42,13 @@ def tasks_of(reduced, inner):
 def merge(partial, parts, inner, y):
     """Add the partial sums (outer, parts, inner) over the parts, in order."""
     for a in range(y.size // inner):
+        total = part(partial, a * parts * inner, (a * parts + 1) * inner)
+        for p in range(1, parts):
+            other = part(partial, (a * parts + p) * inner, (a * parts + p + 1) * inner)
+            for b in range(inner):
+                total[b] += other[b]
         for b in range(inner):
-            total = 0.0
-            for p in range(parts):
-                total += partial[(a * parts + p) * inner + b]
-            y[a * inner + b] = total
+            y[a * inner + b] = total[b]
 
 
 def fold(name: str, rule: Any) -> Callable[..., None]:
@@ -57,31 +61,45 @@ def fold(name: str, rule: Any) -> Callable[..., None]:
             total += rule(x[i], m)
         return total
 
-    @jit(name=f"fold.{name}.short", fastmath={"contract"})
-    def short(x, m, part):
-        if m.size:
-            for b in range(x.size):
-                part[b] += rule(x[b], m[b])
+    @jit(name=f"fold.{name}.few", fastmath={"contract"})
+    def few(x, p, inner, count, q, sums, n):
+        """Add `count` rows of n elements, 4 or 1, from address p on, to the sums."""
+        step = inner * x.itemsize
+        out = address(sums)
+        if count == 4:
+            second, third, fourth = p + step, p + 2 * step, p + 3 * step
+            for b in range(n):
+                m = load_at(q, b, x, 4)
+                early = rule(load_at(p, b, x, 0), m) + rule(load_at(second, b, x, 1), m)
+                late = rule(load_at(third, b, x, 2), m) + rule(load_at(fourth, b, x, 3), m)
+                store_at(out, b, load_at(out, b, x, 5) + (early + late), 5)
         else:
-            for b in range(x.size):
-                part[b] += rule(x[b], x.dtype.type(0))
+            for b in range(n):
+                value = rule(load_at(p, b, x, 0), load_at(q, b, x, 4))
+                store_at(out, b, load_at(out, b, x, 5) + value, 5)
 
     @jit(name=f"fold.{name}.rows")
     def rows(x, m, first, last, inner, total):
         """Add up rows first to last of x: (reduced * inner,) into total: (inner,)."""
-        width = min(inner, WIDE)
-        part = np.empty(width, x.dtype)
+        sums = np.empty(min(inner, WIDE), x.dtype)
+        zeros = np.zeros(0 if m.size else sums.size, x.dtype)  # what a rule reads where m is empty
         for left in range(0, inner, WIDE):
-            count = min(inner - left, WIDE)
-            mine = m[left : left + count]
-            total[left : left + count] = 0
+            n = min(inner - left, WIDE)
+            p = address(x) + (first * inner + left) * x.itemsize
+            q = address(m) + left * x.itemsize if m.size else address(zeros)
+            for b in range(n):
+                total[left + b] = 0
             for top in range(first, last, SHORT):
-                part[:] = 0
-                for r in range(top, min(last, top + SHORT)):
-                    begin = r * inner + left
-                    short(x[begin : begin + count], mine, part[:count])
-                for b in range(count):
-                    total[left + b] += part[b]
+                for b in range(n):
+                    sums[b] = 0
+                r = top
+                while r < min(last, top + SHORT):
+                    count = 4 if r + 4 <= min(last, top + SHORT) else 1
+                    few(x, p, inner, count, q, sums, n)
+                    p += count * inner * x.itemsize
+                    r += count
+                for b in range(n):
+                    total[left + b] += sums[b]
 
     def whole(x, m, outer, reduced, inner, y):
         parts, each = tasks_of(reduced, inner)
@@ -90,12 +108,14 @@ def fold(name: str, rule: Any) -> Callable[..., None]:
             a = task // parts
             first = (task % parts) * each
             last = min(reduced, first + each)
-            block = x[a * reduced * inner : (a + 1) * reduced * inner]
+            block = part(x, a * reduced * inner, (a + 1) * reduced * inner)
             if inner == 1:
-                partial[task] = run(block[first:last], m[a] if m.size else x.dtype.type(0))
+                value = m[a] if m.size else x.dtype.type(0)
+                partial[task] = run(part(block, first, last), value)
             else:
-                mine = m[a * inner : (a + 1) * inner]
-                rows(block, mine, first, last, inner, partial[task * inner : (task + 1) * inner])
+                mine = part(m, a * inner, (a + 1) * inner) if m.size else part(m, 0, 0)
+                sums = part(partial, task * inner, (task + 1) * inner)
+                rows(block, mine, first, last, inner, sums)
         merge(partial, parts, inner, y)
 
     small = jit(name=f"fold.{name}.small")(whole)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.pointers import entry
-from minigrad_kernels.tiles import DENSE, FIXED, PACK, PACKERS, ROW, SIDE, TILE
+from minigrad_kernels.tiles import FIXED, LINES, PACK, PACK_LINES, PACKERS, SIDE, TILE
 
 Array = np.ndarray[Any, Any]
 Strides = tuple[int, ...]
 Layout = tuple[Strides, Strides, int]  # an operand's shape, strides and bytes an element
 Plan = tuple[Array, tuple[int, ...]]  # and where each operand, and last the result, starts
-LONG = 512  # elements of a row from which a tile is a piece of one
+LONG = 256  # elements of a row from which a tile is read row by row
+SHARES = 32  # tiles in which what is read in place is cut, between LEAST and MOST elements each
+LEAST, MOST = TILE, 2**15
 
 
 @functools.cache
@@ -108,29 +110,40 @@ def one_plan(shape: Strides, strides: Sequence[Strides], items: Sequence[int], i
     strides: of the operands that are no parameters.  items: bytes of all operands' elements.
     """
     outer, rows, columns = shape
-    high, wide, period = 1, TILE, rows
-    if any(is_transposed(s, each) for s, each in zip(strides, items)):
+    period = rows
+    share = max(LEAST, min(MOST, -(-outer * rows * columns // SHARES // LEAST) * LEAST))
+    joined = turned = any(is_transposed(s, each) for s, each in zip(strides, items))
+    if turned:
         high, wide = TILE // SIDE, SIDE
+        joined = columns == wide
+    elif columns >= LONG:
+        picked = any(s[2] not in (0, each) for s, each in zip(strides, items))
+        wide = min(columns, TILE if picked else share)
+        high = max(1, share // wide)
     else:
+        joined = True
         outer, rows = 1, outer * rows
-        if columns < LONG:
-            high, wide = max(1, TILE // columns), columns
+        high, wide = TILE // columns, columns
+    call = 2**62
     slots: list[int] = []
     for k, each in enumerate(items):
+        steps = strides[k] if k < len(strides) else (0, 0, 0)
         packer = 0
+        natural = period * columns * each, columns * each, each
         if k >= len(strides):
-            mode, steps = FIXED, (0, 0, 0)
+            mode = FIXED
+        elif all(n == 1 or s == m for n, s, m in zip(shape, steps, natural, strict=True)):
+            mode, steps = LINES, natural
+        elif steps[2] == each and not joined:
+            mode = LINES
+        elif turned or joined:
+            mode = PACK
+            packer = packer_address(each, turned and is_transposed(steps, each))
         else:
-            steps = strides[k]
-            natural = (period * columns * each, columns * each, each)
-            if all(n == 1 or s == m for n, s, m in zip(shape, steps, natural, strict=True)):
-                mode = DENSE
-            elif steps[2] == each and high == 1:
-                mode = ROW
-            else:
-                mode = PACK
-                packer = packer_address(each, high > 1 and is_transposed(steps, each))
+            mode = PACK_LINES
+            call = TILE
+            packer = packer_address(each, False)
         slots += [mode, each, *steps, packer]
     tasks = outer * -(-rows // high) * -(-columns // wide)
-    head = [len(items), tasks, rows, columns, high, wide, period, item]
+    head = [len(items), tasks, rows, columns, high, wide, call, period, item, joined]
     return np.array([*head, *slots], np.int64)

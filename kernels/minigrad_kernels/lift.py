@@ -20,13 +20,14 @@ from numba.np.numpy_support import from_dtype
 from minigrad_kernels.address_table import address as address_of
 from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.launch import PARALLEL, Kernel, jit
-from minigrad_kernels.layout import plans
+from minigrad_kernels.layout import Plan, plans
 from minigrad_kernels.pointers import code_address
 from minigrad_kernels.simd import address
 from minigrad_kernels.tiles import walk
 
 Array = np.ndarray[Any, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+LAYOUTS = 512  # of operands whose walks a rule keeps at hand
 
 
 def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
@@ -87,6 +88,7 @@ class Lifted:
         self.count = count
         self.numbers = numbers
         self.addresses: dict[tuple[Any, ...], int] = {}
+        self.walks: dict[tuple[Any, ...], tuple[int, list[Plan] | None]] = {}
 
     def address(self, args: Sequence[Array]) -> int:
         """Return the address of the loop's machine code, compiled if it is not."""
@@ -114,18 +116,25 @@ class Lifted:
         y = args[-1]
         if y.size == 0:
             return
-        layouts = [(a.shape, a.strides, a.itemsize) for a in args]
-        function = self.address(args)
-        walks = plans(tuple(layouts[:-1]), layouts[-1], self.numbers)
+        layouts = tuple([(a.shape, a.strides, a.dtype) for a in args])
+        known = self.walks.get(layouts)
+        if known is None:
+            if len(self.walks) >= LAYOUTS:
+                self.walks.clear()
+            *operands, result = [(*layout[:2], layout[2].itemsize) for layout in layouts]
+            known = self.address(args), plans(tuple(operands), result, self.numbers)
+            self.walks[layouts] = known
+        function, walks = known
         if walks is None:
             held = np.empty(y.shape, y.dtype)
             self.large(*args[:-1], held)
             np.copyto(y, held)
             return
-        where = [address_of(a) for a in args]
+        at = [address_of(a) for a in args]
         spare = [0] * (4 - len(args))
         for plan, starts in walks:
-            at = [a + start for a, start in zip(where, starts, strict=True)]
+            if any(starts):
+                at = [address_of(a) + start for a, start in zip(args, starts, strict=True)]
             walk(plan, function, *at[:-1], *spare, at[-1])
 
 

@@ -11,7 +11,7 @@ from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, axes_of, contiguous, floating, op
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import gather
-from minigrad.ops.reduce import INT64, Dim, Mean, Sum, grouped, kept, reduced, ungrouped
+from minigrad.ops.reduce import INT64, Dim, Mean, Sum, grouped, kept, launch_grouped, reduced
 from minigrad.ops.shape import Reshape
 from minigrad.tape import Bridge, Op
 
@@ -39,9 +39,8 @@ class OverGroups(Op):
     def spread(self, kernel: str, c: Array, m: Array) -> tuple[Any, ...]:
         """Launch the gradient from the numbers c and m of each group."""
         self.saved(0)
-        dx = empty(self.x.shape, self.x.dtype)
-        launch(kernel, c, m, self.x, dx)
-        return (Bridge.new(ungrouped(dx, self.was, self.order)),)
+        x = self.x
+        return (launch_grouped(kernel, c, m, x, groups=x.shape, shape=self.was, order=self.order),)
 
 
 @op
@@ -141,9 +140,9 @@ class Extreme(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        dx = empty(self.sizes, g.data.dtype)
-        launch("extreme_backward", contiguous(g.data).reshape(self.at.shape), self.at, dx)
-        return (Bridge.new(ungrouped(dx, self.was, self.order)),)
+        dy = contiguous(g.data).reshape(self.at.shape)
+        how = {"groups": self.sizes, "shape": self.was, "order": self.order}
+        return (launch_grouped("extreme_backward", dy, self.at, **how),)
 
     @staticmethod
     def composite(a: Any, axis: int, sign: int, at: Array) -> Any:

@@ -22,16 +22,26 @@ def to_rows(a: Array, axis: int) -> Array:
     """Return `a` as contiguous rows (N, C) with `axis` last."""
     if a.ndim and axis != a.ndim - 1:
         a = np.moveaxis(a, axis, -1)
+    a = contiguous(a)
+    if a.ndim == 2:
+        return a
     c = a.shape[-1] if a.ndim else 1
-    return contiguous(a).reshape(a.size // c if c else math.prod(a.shape[:-1]), c)
+    return a.reshape(a.size // c if c else math.prod(a.shape[:-1]), c)
 
 
-def from_rows(rows: Array, shape: tuple[int, ...], axis: int) -> Array:
-    """Undo `to_rows`."""
-    if axis == len(shape) - 1 or not shape:
-        return rows.reshape(shape)
+def launched(kernel: str, rows: tuple[Array, ...], shape: tuple[int, ...], axis: int) -> Any:
+    """Return f(rows) in the `shape` from which `to_rows` made them, and as rows.
+
+    What is returned owns its memory: the sweep would copy a view before it becomes a .grad.
+    """
+    last = axis >= len(shape) - 1
+    y = empty(shape if last else rows[0].shape, rows[0].dtype)
+    out = y if y.ndim == 2 else y.reshape(rows[0].shape)
+    launch(kernel, *rows, out)
+    if last:
+        return y, out
     moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
-    return contiguous(np.moveaxis(rows.reshape(moved), -1, axis))
+    return contiguous(np.moveaxis(out.reshape(moved), -1, axis)), out
 
 
 class OverRows(Op):
@@ -40,18 +50,14 @@ class OverRows(Op):
     kernel = ""
 
     def forward(self, x: Array, axis: int) -> Array:
-        rows = to_rows(floating(x), axis)
-        self.y = y = empty(rows.shape, rows.dtype)
-        launch(self.kernel, rows, y)
-        return from_rows(y, x.shape, axis)
+        y, self.y = launched(self.kernel, (to_rows(floating(x), axis),), x.shape, axis)
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         axis = self.meta["axis"]
-        dy = to_rows(g.data, axis)
-        y = self.result()
-        dx = empty(y.shape, y.dtype)
-        launch(self.kernel + "_backward", dy, y, dx)
-        return (Bridge.new(from_rows(dx, g.data.shape, axis)),)
+        rows = to_rows(g.data, axis), self.result()
+        dx, _ = launched(self.kernel + "_backward", rows, g.data.shape, axis)
+        return (Bridge.new(dx),)
 
 
 def shifted(x: Any, axis: int) -> Any:

@@ -13,7 +13,7 @@ from minigrad.modes import mode
 from minigrad.ops.common import Array, axes_of, contiguous, op
 from minigrad.ops.index import Index
 from minigrad.ops.shape import Cat, Expand, Permute, Reshape
-from minigrad.tape import Bridge, Op
+from minigrad.tape import LEAF, Bridge, Op
 
 Dim = int | Sequence[int] | None
 INT64 = np.dtype(np.int64)
@@ -59,12 +59,24 @@ def grouped(a: Array, axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...] | N
     return a.reshape(outer, math.prod(shape[axes[0] : axes[-1] + 1]), inner), order
 
 
-def ungrouped(dx: Array, shape: tuple[int, ...], order: tuple[int, ...] | None) -> Array:
-    """Return an array of groups in the shape and the order of axes it had."""
-    if order is None:
-        return dx.reshape(shape)
-    back = [order.index(i) for i in range(len(shape))]
-    return dx.reshape([shape[i] for i in order]).transpose(back)
+def launch_grouped(
+    kernel: str,
+    *inputs: Any,
+    groups: tuple[int, ...],
+    shape: tuple[int, ...],
+    order: tuple[int, ...] | None,
+) -> Any:
+    """Launch what writes (A, R, B); return it as a tensor in the shape and order that `grouped`
+    got.
+
+    It owns its memory where it can: the sweep would copy a view before it becomes a .grad.
+    """
+    y = empty(shape if order is None else groups, inputs[0].dtype)
+    launch(kernel, *inputs, y.reshape(groups))
+    if order is not None:
+        back = [order.index(i) for i in range(len(shape))]
+        y = y.reshape([shape[i] for i in order]).transpose(back)
+    return Bridge.new(y)
 
 
 class Reduction(Op):
@@ -72,19 +84,24 @@ class Reduction(Op):
 
     keeps = False
 
+    def ends(self) -> bool:
+        """Say whether the input is a leaf."""
+        return self.edges is not None and self.edges[0] is not None and self.edges[0].kind == LEAF
+
     def spread(self, g: Any, divisor: float | None = None) -> Any:
         """Return the output's gradient, divided, seen in the input's shape.
 
-        Recorded, or large, it is expanded without a copy; else it is written out, which is cheaper.
+        Recorded, or large and on its way to another op, it is expanded without a copy; else it is
+        written out: a small one because that is cheaper, a leaf's because it must be.
         """
         shape = kept(self.was, self.axes)
-        if not mode.recording and math.prod(self.was) < PARALLEL:
+        if not mode.recording and (self.ends() or math.prod(self.was) < PARALLEL):
             y = empty(self.was, self.dtype)
-            data = g.data if g.data.ndim == 0 else g.data.reshape(shape)
-            if divisor is None:
-                launch("copy", data, y)
-            else:
-                launch("div", data, np.asarray(divisor, self.dtype), y)
+            data = g.data
+            if divisor is not None:
+                data = empty(data.shape, self.dtype)
+                launch("div", g.data, np.asarray(divisor, self.dtype), data)
+            launch("copy", data if data.ndim == 0 else data.reshape(shape), y)
             return Bridge.new(y)
         if divisor is not None:
             g = g / divisor
@@ -153,9 +170,9 @@ class Amost(Reduction):
         launch("tie_count", x, y, share)
         whole = np.ones(y.shape, y.dtype) if mode.recording else contiguous(g.data)
         launch("div", whole.reshape(y.shape), share, share)
-        dx = empty(x.shape, x.dtype)
-        launch("spread_ties", share, y, x, dx)
-        part = Bridge.new(ungrouped(dx, self.was, order))
+        part = launch_grouped(
+            "spread_ties", share, y, x, groups=x.shape, shape=self.was, order=order
+        )
         return (self.spread(g) * part if mode.recording else part,)
 
 
@@ -187,10 +204,11 @@ class Prod(Reduction):
     def backward(self, g: Any) -> tuple[Any, ...]:
         a = self.saved(0).data
         x, order = grouped(a, self.axes)
-        dx, groups = empty(x.shape, x.dtype), (x.shape[0], x.shape[2])
-        y = self.result().reshape(groups)
-        launch("prod_backward", contiguous(g.data).reshape(groups), y, x, dx)
-        return (Bridge.new(ungrouped(dx, a.shape, order)),)
+        groups = x.shape[0], x.shape[2]
+        y, dy = self.result().reshape(groups), contiguous(g.data).reshape(groups)
+        return (
+            launch_grouped("prod_backward", dy, y, x, groups=x.shape, shape=a.shape, order=order),
+        )
 
     @staticmethod
     def composite(a: Any, dim: int | None = None, keepdim: bool = False) -> Any:

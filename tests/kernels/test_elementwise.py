@@ -67,3 +67,44 @@ def test_small_and_large_arrays_agree_at_the_threshold(rng: np.random.Generator)
         KERNELS[name].cpu(a[:-2], small)
         KERNELS[name].cpu(a, large)
         np.testing.assert_allclose(small, large[:-2], rtol=1e-6, atol=1e-7)
+
+
+# Rows shorter and longer than what is packed whole, longer than a call takes, and short of a share.
+SHAPES = [(100, 255), (100, 256), (100, 257), (3, 7001), (2, 33_001), (40, 6, 257), (5, 1, 5000)]
+
+
+def layouts(shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> list[Any]:
+    """Return arrays that broadcast to a shape: dense, repeated along axes, strided, backwards."""
+    dense = rng.normal(size=shape).astype(dtype)
+    wide = rng.normal(size=[2 * n for n in shape]).astype(dtype)
+    kept = [[k >> axis & 1 for axis in range(len(shape))] for k in range(2 ** len(shape))]
+    repeated = [
+        rng.normal(size=[n if keep else 1 for n, keep in zip(shape, keeps, strict=True)])
+        for keeps in kept
+    ]
+    every_other = wide[tuple(slice(None, None, 2) for _ in shape)]
+    turned = rng.normal(size=shape[::-1]).astype(dtype).T
+    return [dense, dense[..., ::-1], every_other, turned, *[r.astype(dtype) for r in repeated]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_operands_of_all_layouts_meet(
+    shape: tuple[int, ...], dtype: Any, rng: np.random.Generator
+) -> None:
+    operands = layouts(shape, dtype, rng)
+    for i, a in enumerate(operands):
+        b = operands[(3 * i + 1) % len(operands)]
+        y = np.full(shape, np.nan, dtype)
+        KERNELS["mul"].cpu(a, b, y)
+        np.testing.assert_array_equal(y, np.broadcast_to(a * b, shape))
+        KERNELS["copy"].cpu(np.broadcast_to(a, shape), y)
+        np.testing.assert_array_equal(y, np.broadcast_to(a, shape))
+
+
+@pytest.mark.parametrize("reduced", [1, 3, 4, 7, 63, 64, 65, 130])
+def test_sums_over_few_rows(reduced: int, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(3, reduced, 7001)).astype(np.float32)
+    y = np.empty((3, 7001), np.float32)
+    KERNELS["sum"].cpu(x, (1,), y)
+    np.testing.assert_allclose(y, x.sum(1, dtype=np.float64), rtol=1e-6, atol=2e-6 * reduced)
