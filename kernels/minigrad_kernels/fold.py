@@ -24,7 +24,8 @@ from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
 
-SHORT = 64  # rows summed, four by four, in the type of x before they go into a float64 total
+SHORT = 32  # rows summed, four by four, in the type of x before they go into a float64 total
+ROWS = 64  # of a task
 WIDE = 1_024  # columns at a time: their partial sums stay in first-level cache
 
 
@@ -34,7 +35,7 @@ def tasks_of(reduced, inner):
     if inner == 1:
         each = CHUNK
     else:
-        each = SHORT if reduced <= CHUNK else 4 * SHORT
+        each = ROWS if reduced <= CHUNK else 4 * ROWS
     return max(1, (reduced + each - 1) // each), each
 
 
