@@ -55,6 +55,7 @@ class LRScheduler(Callback):
         self.monitor = monitor
         default = "step" if isinstance(scheduler, PER_STEP) else "epoch"
         self.per = default if per is None else per
+        self._told = per is not None
         if per == "step" and isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
                 "LRScheduler: ReduceLROnPlateau waits for a metric of the whole epoch; use "
@@ -64,6 +65,9 @@ class LRScheduler(Callback):
     def on_fit_begin(self, trainer: Trainer) -> None:
         if self._factory is not None:
             self.scheduler = self._factory(trainer.optimizer, self._total(trainer))
+            if isinstance(self.scheduler, PER_STEP) and self.per == "epoch" and not self._told:
+                self.per = "step"  # what it was made with counted epochs
+                self.scheduler = self._factory(trainer.optimizer, self._total(trainer))
         if not isinstance(self.scheduler, Schedule):
             raise TypeError(
                 "LRScheduler: the function should return a scheduler of mg.optim.lr_scheduler, but "

@@ -87,6 +87,18 @@ def test_one_cycle_steps_per_step_of_itself() -> None:
     assert schedule.last_epoch == 10
 
 
+@pytest.mark.parametrize(("per", "total", "steps"), [(None, 10, 10), ("epoch", 2, 2)])
+def test_one_cycle_made_by_a_function_steps_per_step_too(per: Any, total: int, steps: int) -> None:
+    callback = LRScheduler(lambda opt, n: OneCycleLR(opt, 1.0, n, cycle_momentum=False), per)
+    fitted = trainer(callback, lr=0.1)
+    fitted.fit(loader(40), epochs=2)
+    assert isinstance(callback.scheduler, OneCycleLR)
+    assert callback.scheduler.total_steps == total
+    assert callback.scheduler.last_epoch == steps
+    fitted.fit(loader(40), epochs=4)
+    assert callback.scheduler.last_epoch == 2 * steps
+
+
 def test_a_loader_without_length_needs_a_scheduler_of_its_own() -> None:
     class Stream:
         def __iter__(self) -> Any:
