@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from minigrad_kernels.compare_table import COLUMNS, WORDS, cells, cells_of_group, from_size
+from minigrad_kernels.compare_statistics import TARGET
+from minigrad_kernels.compare_table import (
+    COLUMNS,
+    STATISTICS,
+    WORDS,
+    cells,
+    cells_of_group,
+    from_size,
+)
 
 if TYPE_CHECKING:
     from minigrad_kernels.compare_report import Report, Row
@@ -58,9 +66,9 @@ def html_of(report: Report) -> str:
         found = [(b.kernel, b.dtype, from_size(b)) for b in report.break_even]
         parts += ["<h2>The GPU wins</h2>", table(("kernel", "dtype", "from"), found, 2)]
     if report.statistics:
-        names = tuple(report.statistics[0])
-        lines = [tuple(str(row[name]) for name in names) for row in report.statistics]
-        parts += ["<h2>What the CUDA twins compile to</h2>", table(names, lines, 2)]
+        lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
+        title = f"<h2>What the CUDA twins compile to, {TARGET}</h2>"
+        parts += [title, table(tuple(STATISTICS), lines, 1)]
     head = f'<meta charset="utf-8"><title>minigrad compare</title><style>{STYLE}</style>'
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'

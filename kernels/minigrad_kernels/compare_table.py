@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from minigrad_kernels.compare_statistics import TARGET
+
 if TYPE_CHECKING:
     from minigrad_kernels.compare_report import BreakEven, Report, Row
 
@@ -19,6 +21,11 @@ COLUMNS = (
     *("max ulp", "rms ulp", "bits"),
 )
 WORDS = 3  # of them are words
+STATISTICS = {  # header -> what is counted
+    **{"kernel": "kernel", "regs": "registers", "stack": "stack", "shared": "shared"},
+    **{"spills": "spills", "f64": "doubles", "instr": "instructions", "load128": "loads_128"},
+    **{"store128": "stores_128", "async": "async_copies", "mma": "tensor_ops", "fma": "fma"},
+}
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -41,10 +48,9 @@ def tables(report: Report) -> Iterator[Table]:
             table.add_row(found.kernel, found.dtype, from_size(found))
         yield table
     if report.statistics:
-        names = tuple(report.statistics[0])
-        table = table_of("what the CUDA twins compile to", names, 2)
-        for row_ in report.statistics:
-            table.add_row(*(str(row_[name]) for name in names))
+        table = table_of(f"what the CUDA twins compile to, {TARGET}", tuple(STATISTICS), 1)
+        for found_ in report.statistics:
+            table.add_row(*(str(found_[name]) for name in STATISTICS.values()))
         yield table
 
 

@@ -74,6 +74,9 @@ class Target:
     def set_threads(self, count: int) -> None:
         """Set the thread count."""
 
+    def reset_threads(self) -> None:
+        """Set the thread count back to what it was before."""
+
 
 class Host(Target):
     """A column of the table: the reference, or the CPU's kernel."""
@@ -164,6 +167,7 @@ class Library(Target):
         self.module = module
         self.peers = peers
         self.on_gpu = name in ("torch-cuda", "cupy")
+        self.undo: Callable[[], Any] | None = None  # gives the library its threads back
         self.parts = TOGETHER if self.on_gpu else 1
 
     def absent(self) -> str | None:
@@ -233,9 +237,17 @@ class Library(Target):
 
     def set_threads(self, count: int) -> None:
         if self.name == "torch":
-            self.library().set_num_threads(count)
+            torch = self.library()
+            self.undo = self.undo or partial(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(count)
         elif pool := self.pool():
-            pool.limit(limits=count)
+            limit = pool.limit(limits=count)
+            self.undo = self.undo or limit.restore_original_limits
+
+    def reset_threads(self) -> None:
+        if self.undo is not None:
+            self.undo()
+            self.undo = None
 
     def pool(self) -> Any:
         """Return what sets the threads of NumPy's BLAS, None where nothing does."""

@@ -19,8 +19,10 @@ from minigrad_kernels import compare
 from minigrad_kernels.__main__ import main
 from minigrad_kernels.arguments import bind
 from minigrad_kernels.compare import BreakEven, Report, Row
+from minigrad_kernels.compare_measure import checked, ulps
 from minigrad_kernels.compare_peers import ARRAYS, BLAS, TORCH
 from minigrad_kernels.compare_statistics import COUNTED, checks_of
+from minigrad_kernels.compare_table import STATISTICS
 from minigrad_kernels.compare_targets import TARGETS, Library
 from minigrad_kernels.examples import EXAMPLES
 from minigrad_kernels.gpu.table import TWINS
@@ -49,7 +51,7 @@ def test_examples_suit_their_kernels(name: str, dtype: np.dtype[Any]) -> None:
         with np.errstate(all="ignore"):
             entry.kernel.reference(*exact.args)
             row = Row(name, dtype.name, sizes, 1, "cpu")
-            found = compare.checked(TARGETS["cpu"], entry, args, exact.written, row)
+            found = checked(TARGETS["cpu"], entry, args, exact.written, row)
         assert found is not None and found.max_ulp is not None
         assert found.max_ulp < 100 and found.repeats and found.any_threads, found
 
@@ -204,12 +206,12 @@ def test_errors_count_in_units_of_the_last_place() -> None:
     single = np.dtype(np.float32)
     got = np.array([1, np.nan, np.inf, 0, np.nan, 1], np.float32)
     exact = np.array([1 + 2.0**-24, np.nan, np.inf, 2.0**-149, 1, np.inf])
-    found = compare.ulps(got, exact, single)
+    found = ulps(got, exact, single)
     assert found[:4].tolist() == [0.5, 0, 0, 1]
     assert not (found[4:] < np.inf).any()
-    small = compare.ulps(np.float32([1e-6, 1]), np.array([0.0, 1.0]), single, cancels=True)
+    small = ulps(np.float32([1e-6, 1]), np.array([0.0, 1.0]), single, cancels=True)
     assert small[0] == pytest.approx(1e-6 / np.spacing(np.float32(0.5**0.5)), rel=1e-3)
-    whole = compare.ulps(np.array([1, 2]), np.array([1, 3]), single)
+    whole = ulps(np.array([1, 2]), np.array([1, 3]), single)
     assert whole.tolist() == [0, np.inf]
 
 
@@ -247,7 +249,7 @@ def right(target: Library, name: str) -> None:
         row = Row(name, dtype.name, (300,), 300, target.name)
         with np.errstate(all="ignore"):
             entry.kernel.reference(*exact.args)
-            found = compare.checked(target, entry, args, exact.written, row)
+            found = checked(target, entry, args, exact.written, row)
         assert found is not None
         assert found.max_ulp is None or found.max_ulp < BIT_SUMS, found
 
@@ -261,6 +263,13 @@ def test_numpy_and_so_cupy_compute_the_same(name: str) -> None:
 def test_torch_computes_the_same(name: str) -> None:
     pytest.importorskip("torch")
     right(Library("torch", "torch", TORCH), name)
+
+
+def test_libraries_get_their_threads_back() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads(), mg.get_num_threads()
+    compare.run("relu", targets=["cpu", "torch", "cpu-blas"], quick=True, statistics=False)
+    assert (torch.get_num_threads(), mg.get_num_threads()) == before
 
 
 def test_peers_are_of_kernels_that_exist() -> None:
@@ -330,4 +339,11 @@ def test_statistics_name_the_checks_of_the_kernels() -> None:
     found = checks_of(["dropout"])
     assert {check.name for check in found} >= {"dropout.vectors", "dropout/float32"}
     assert checks_of([]) == []
-    assert "loads_128" in COUNTED
+    statistics = {"kernel", "registers", "stack", "shared", "spills", "doubles", "instructions"}
+    assert statistics | set(COUNTED) == set(STATISTICS.values())
+
+
+def test_statistics_are_shown() -> None:
+    row = {name: i for i, name in enumerate(STATISTICS.values())}
+    text = str(Report((), statistics=({**row, "kernel": "dropout.vectors"},)))
+    assert "load128" in text and "dropout.vectors" in text
