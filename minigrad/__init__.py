@@ -15,7 +15,9 @@ from minigrad import scalar as scalar
 from minigrad import train as train
 from minigrad.autodiff import grad as grad
 from minigrad.backend import device as device
+from minigrad.backend import get_float32_matmul_precision as get_float32_matmul_precision
 from minigrad.backend import get_num_threads as get_num_threads
+from minigrad.backend import set_float32_matmul_precision as set_float32_matmul_precision
 from minigrad.backend import set_num_threads as set_num_threads
 from minigrad.checking import GradcheckError as GradcheckError
 from minigrad.checking import gradcheck as gradcheck

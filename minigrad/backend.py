@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from minigrad.memory import empty as empty
+from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.notice import redirect_notices as redirect_notices
 from minigrad_kernels.table import KERNELS
@@ -104,3 +105,23 @@ def get_num_threads() -> int:
     True
     """
     return int(numba.get_num_threads())
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Set how exactly a GPU multiplies float32 matrices; the CPU always does so in float32.
+
+    precision: "highest", float32, the default; "high", operands rounded to TF32's 10 bits of
+        mantissa, on tensor cores; "medium", to bfloat16's 7.  Sums are float32 in all three.
+
+    Raises: ValueError for any other word.
+    """
+    matmul_precision.set_precision(precision)
+
+
+def get_float32_matmul_precision() -> str:
+    """Return how exactly a GPU multiplies float32 matrices.
+
+    >>> get_float32_matmul_precision()
+    'highest'
+    """
+    return matmul_precision.get_precision()

@@ -84,6 +84,43 @@ def _(array: SimulatedArray, index: Any, values: tuple[Any, ...]) -> None:
     array.store_vector(index, values)
 
 
+@intrinsic
+def store_tile(typing, target, at, tile, places):
+    """Write a register tile to `target[at + places[i]]`, neighbours of it as one word each.
+
+    places: a constant tuple; len(tile) / len(places), 1, 2 or 4, neighbours go to each, which must
+    be aligned to their bytes.
+    """
+    if not flat(target) or getattr(tile, "dtype", None) != target.dtype:
+        return None
+    count = tile.count // places.count
+    if count * places.count != tile.count or count not in (1, 2, 4):
+        return None
+
+    def generate(context, builder, signature, args):
+        kind = context.get_data_type(target.dtype)
+        vector = ir.VectorType(kind, count)
+        first = pointer(context, builder, target, args[0], at, args[1])
+        steps = unpack(builder, args[3], places.count)
+        items = unpack(builder, args[2], tile.count)
+        for i, step in enumerate(steps):
+            held = ir.Constant(vector, ir.Undefined)
+            for j in range(count):
+                held = builder.insert_element(held, items[i * count + j], ir.Constant(WORD, j))
+            place = builder.bitcast(builder.gep(first, [step]), vector.as_pointer())
+            builder.store(held, place, align=count * target.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(target, at, tile, places), generate
+
+
+@model(store_tile)
+def _(target: SimulatedArray, at: Any, tile: tuple[Any, ...], places: tuple[Any, ...]) -> None:
+    count = len(tile) // len(places)
+    for i, place in enumerate(places):
+        target.store_vector(int(at) + int(place), tile[i * count : (i + 1) * count])
+
+
 # ---------------------------------------------------------------- memory at an address
 @intrinsic
 def array_at(typing, address, size, dtype):
@@ -118,6 +155,34 @@ model(array_at)(reached)
 
 
 # ---------------------------------------------------------------- asynchronous copies
+def copying(builder: Any, context: Any, kinds: Any, args: Any, text: str, count: Any) -> Any:
+    """Emit a cp.async from `source[start]` to `target[at]`, of `count` bytes, zeros behind them."""
+    places = []
+    for which, space, bits in ((0, SHARED, WORD), (2, GLOBAL, LONG)):
+        place = pointer(
+            context, builder, kinds[which], args[which], kinds[which + 1], args[which + 1]
+        )
+        item = context.get_data_type(kinds[which].dtype)
+        place = builder.addrspacecast(place, ir.PointerType(item, addrspace=space))
+        places.append(builder.ptrtoint(place, bits))
+    shape = ir.FunctionType(VOID, [WORD, LONG, WORD])
+    builder.asm(shape, text, "r,l,r,~{memory}", [*places, count], side_effect=True)
+    return context.get_dummy_value()
+
+
+def begun(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, count: int) -> None:
+    """Model the beginning of a copy of `count` elements; of zeros where `start` is None."""
+    if start is None:
+        values = (target.dtype.type(0),) * count
+    else:
+        values = source.load_vector(start, count)
+    poison = target.dtype.type(np.nan if target.dtype.kind == "f" else 0)
+    target.store_vector(at, (poison,) * count)
+    span = target.vector(at, count)
+    target.unwrite(span)
+    running().copies[-1].append((target, span, values))
+
+
 @intrinsic
 def copy_async(typing, target, at, source, start):
     """Begin to copy 16 bytes from global `source[start]` to shared `target[at]`.
@@ -128,32 +193,51 @@ def copy_async(typing, target, at, source, start):
         return None
 
     def generate(context, builder, signature, args):
-        item = context.get_data_type(target.dtype)
-        places = []
-        for kind, array, index_kind, index, space, bits in (
-            (target, args[0], at, args[1], SHARED, WORD),
-            (source, args[2], start, args[3], GLOBAL, LONG),
-        ):
-            place = pointer(context, builder, kind, array, index_kind, index)
-            place = builder.addrspacecast(place, ir.PointerType(item, addrspace=space))
-            places.append(builder.ptrtoint(place, bits))
-        text = "cp.async.cg.shared.global [$0], [$1], 16;"
-        shape = ir.FunctionType(VOID, [WORD, LONG])
-        builder.asm(shape, text, "r,l,~{memory}", places, side_effect=True)
-        return context.get_dummy_value()
+        text = "cp.async.cg.shared.global [$0], [$1], 16, $2;"
+        return copying(builder, context, signature.args, args, text, ir.Constant(WORD, 16))
 
     return types.void(target, at, source, start), generate
 
 
 @model(copy_async)
 def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any) -> None:
-    count = VECTOR_BYTES // target.itemsize
-    source.load_vector(start, count)
-    poison = target.dtype.type(np.nan if target.dtype.kind == "f" else 0)
-    target.store_vector(at, (poison,) * count)
-    span = target.vector(at, count)
-    target.unwrite(span)
-    running().copies[-1].append((target, span, source.data[source.vector(start, count)]))
+    begun(target, at, source, start, VECTOR_BYTES // target.itemsize)
+
+
+def copy_or_zero(name: str, level: str, whole: bool) -> Callable[..., Any]:
+    """Return what `intrinsic` takes for a copy that a condition turns into zeros."""
+
+    def typed(typing, target, at, source, start, inside):
+        if not flat(target) or source.dtype != target.dtype or not flat(source):
+            return None
+        size = VECTOR_BYTES if whole else target.dtype.bitwidth // 8
+
+        def generate(context, builder, signature, args):
+            wanted = context.cast(builder, args[4], inside, types.boolean)
+            count = builder.select(wanted, ir.Constant(WORD, size), ir.Constant(WORD, 0))
+            text = f"cp.async.{level}.shared.global [$0], [$1], {size}, $2;"
+            return copying(builder, context, signature.args, args, text, count)
+
+        return types.void(target, at, source, start, inside), generate
+
+    typed.__name__ = name
+    return typed
+
+
+# `copy_async` of 16 bytes where `inside`, else of zeros; then `source[start]` is not touched.
+copy_async_or_zero = intrinsic(copy_or_zero("copy_async_or_zero", "cg", True))
+# The same for one element of 4 or 8 bytes, which needs no other alignment than its own.
+copy_element_or_zero = intrinsic(copy_or_zero("copy_element_or_zero", "ca", False))
+
+
+@model(copy_async_or_zero)
+def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
+    begun(target, at, source, start if inside else None, VECTOR_BYTES // target.itemsize)
+
+
+@model(copy_element_or_zero)
+def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
+    begun(target, at, source, start if inside else None, 1)
 
 
 def emit(text: str) -> Callable[..., Any]:
@@ -190,6 +274,6 @@ def _(groups: int) -> None:
     copies = running().copies
     while len(copies) - 1 > groups:
         for target, span, values in copies.pop(0):
-            target.store_vector(span.start, tuple(values))
+            target.store_vector(span.start, values)
     for target, span, _ in (copy for group in copies for copy in group):
         target.unwrite(span)  # a later copy to the same place may have come as well, or half

@@ -5,6 +5,7 @@ Source: PTX ISA 9.0, "mma.m16n8k8" and "mma.m16n8k16" for the layout of fragment
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -162,25 +163,50 @@ def _(low: Any, high: Any) -> UInt32:
 
 
 # ---------------------------------------------------------------- tensor cores
+def steps_of(a: int, b: int, c: int) -> int:
+    """Return how many products follow each other over fragments of a, b and c of these lengths.
+
+    >>> steps_of(4, 2, 4), steps_of(16, 8, 16)  # 1 x 1 tile in one step, 2 x 2 tiles in two
+    (1, 2)
+    """
+    steps = math.isqrt(a * b // (2 * c)) if c else 0
+    rows, columns = a // (4 * steps or 1), b // (2 * steps or 1)
+    whole = (4 * rows * steps, 2 * columns * steps, 4 * rows * columns) == (a, b, c)
+    return steps if whole else 0
+
+
 def multiply(name: str, text: str) -> Callable[..., tuple[Any, Any]]:
-    """Return what `intrinsic` takes for one `mma.sync` of 16 x 8 float32 accumulators."""
-    a_kind, b_kind = types.UniTuple(types.uint32, 4), types.UniTuple(types.uint32, 2)
-    c_kind = types.UniTuple(types.float32, 4)
+    """Return what `intrinsic` takes for `mma.sync` over tiles of 16 x 8 float32 accumulators."""
     shape = ir.FunctionType(ir.LiteralStructType([FLOAT] * 4), [WORD] * 6 + [FLOAT] * 4)
     groups = [range(4), range(4, 8), range(8, 10), range(10, 14)]  # of operands: d, a, b, c
     operands = ", ".join("{" + ", ".join(f"${i}" for i in group) + "}" for group in groups)
     constraints = ",".join(["=f"] * 4 + ["r"] * 6 + ["f"] * 4)
 
     def typed(typing, a, b, c):
-        if (a, b, c) != (a_kind, b_kind, c_kind):
+        kinds = (types.uint32, types.uint32, types.float32)
+        if [getattr(x, "dtype", None) for x in (a, b, c)] != list(kinds):
+            return None
+        steps = steps_of(a.count, b.count, c.count)
+        if not steps:
             return None
 
         def generate(context, builder, signature, args):
-            items = [x for v, n in zip(args, (4, 2, 4)) for x in unpack(builder, v, n)]
-            held = builder.asm(shape, f"{text} {operands};", constraints, items, side_effect=True)
-            return context.make_tuple(builder, c_kind, unpack(builder, held, 4))
+            left, right, tile = (
+                unpack(builder, v, k.count) for v, k in zip(args, (a, b, c), strict=True)
+            )
+            columns = b.count // (2 * steps)
+            for step in range(steps):
+                for i in range(c.count // 4):
+                    p = (i // columns * steps + step) * 4
+                    q = (i % columns * steps + step) * 2
+                    items = left[p : p + 4] + right[q : q + 2] + tile[4 * i : 4 * i + 4]
+                    held = builder.asm(
+                        shape, f"{text} {operands};", constraints, items, side_effect=True
+                    )
+                    tile[4 * i : 4 * i + 4] = unpack(builder, held, 4)
+            return context.make_tuple(builder, c, tile)
 
-        return c_kind(a, b, c), generate
+        return c(a, b, c), generate
 
     typed.__name__ = name
     return typed
@@ -189,50 +215,68 @@ def multiply(name: str, text: str) -> Callable[..., tuple[Any, Any]]:
 # d = a b + c over a warp, a: (16, 8), b: (8, 8), c, d: (16, 8); tf32 operands, float32 sums.
 # Lane 4 g + t holds a[g, t], a[g + 8, t], a[g, t + 4], a[g + 8, t + 4]; b[t, g], b[t + 4, g];
 # c[g, 2 t], c[g, 2 t + 1], c[g + 8, 2 t], c[g + 8, 2 t + 1].
+# Longer tuples are tiles of these: a: (n, s, 4), b: (m, s, 2), c: (n, m, 4), for s products after
+# each other on each of n x m accumulators.
 mma_tf32 = intrinsic(multiply("mma_tf32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"))
 # The same with a: (16, 16), b: (16, 8), two bfloat16 a register, the lower index in the low half:
 # a[g, 2 t], a[g + 8, 2 t], a[g, 2 t + 8], a[g + 8, 2 t + 8]; b[2 t, g], b[2 t + 8, g].
 mma_bf16 = intrinsic(multiply("mma_bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"))
 
 Fragments = dict[int, tuple[Any, Any, Any]]  # lane -> its registers of a, b and c
+G, T = np.arange(32) >> 2, np.arange(32) & 3
 
 
-def product(lanes: Fragments, a: Array, b: Array) -> dict[int, tuple[Any, ...]]:
-    """Return each lane's registers of a b + c."""
-    c = np.zeros((16, 8), np.float64)
-    places = {}
-    for lane, (_, _, held) in lanes.items():
-        g, t = lane >> 2, lane & 3
-        places[lane] = ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1))
-        for place, value in zip(places[lane], held, strict=True):
-            c[place] = value
-    d = ((a[:, :, None] * b).sum(axis=1) + c).astype(np.float32)
-    return {lane: tuple(d[place] for place in held) for lane, held in places.items()}
+def bits_of(words: Any) -> Array:
+    """Return the bits of rows of registers, one row a lane, as uint32."""
+    return np.array([[int(word) for word in row] for row in words], np.uint32)
+
+
+def product(lanes: Fragments, depth: int, halves: Callable[[Array], list[Array]]) -> Any:
+    """Return each lane's registers of a b + c.
+
+    depth: of one product; halves: the numbers that registers hold, those of lower index first.
+    """
+    left, right, tiles = ([lanes[lane][i] for lane in range(32)] for i in range(3))
+    counts = (len(left[0]), len(right[0]), len(tiles[0]))
+    steps = steps_of(*counts)
+    parts_a, parts_b = halves(bits_of(left)), halves(bits_of(right))
+    each = len(parts_a)
+    n, m = counts[0] // (4 * steps), counts[1] // (2 * steps)
+    a = np.zeros((n, steps, 16, depth))
+    b = np.zeros((m, steps, depth, 8))
+    for h in range(each):
+        for i, held in enumerate(parts_a[h].T):
+            f, s, r = i // (4 * steps), i // 4 % steps, i % 4
+            a[f, s, G + 8 * (r & 1), each * T + h + depth // 2 * (r >> 1)] = held
+        for i, held in enumerate(parts_b[h].T):
+            f, s, r = i // (2 * steps), i // 2 % steps, i % 2
+            b[f, s, each * T + h + depth // 2 * r, G] = held
+    d = np.array(tiles, np.float32).reshape(32, n, m, 4)
+    c = np.zeros((n, m, 16, 8), np.float32)
+    where = [(G + 8 * (r >> 1), 2 * T + (r & 1)) for r in range(4)]
+    for r, (row, column) in enumerate(where):
+        c[:, :, row, column] = d[..., r].transpose(1, 2, 0)
+    with np.errstate(all="ignore"):
+        for s in range(steps):
+            terms = a[:, s][:, None, :, :, None] * b[:, s][None, :, None]
+            c = (terms.sum(axis=3) + c).astype(np.float32)
+    for r, (row, column) in enumerate(where):
+        d[..., r] = c[:, :, row, column].transpose(2, 0, 1)
+    return {lane: tuple(d[lane].ravel()) for lane in range(32)}
 
 
 @model(mma_tf32, collective=True)
-def _(lanes: Fragments) -> dict[int, tuple[Any, ...]]:
-    a = np.zeros((16, 8))
-    b = np.zeros((8, 8))
-    for lane, (left, right, _) in lanes.items():
-        g, t = lane >> 2, lane & 3
-        for i, bits in enumerate(left):
-            a[g + 8 * (i & 1), t + 4 * (i >> 1)] = float32_of(int(bits) & 0xFFFFE000)
-        for i, bits in enumerate(right):
-            b[t + 4 * i, g] = float32_of(int(bits) & 0xFFFFE000)
-    return product(lanes, a, b)
+def _(lanes: Fragments) -> Any:
+    return product(lanes, 8, lambda words: [(words & np.uint32(0xFFFFE000)).view(np.float32)])
 
 
 @model(mma_bf16, collective=True)
-def _(lanes: Fragments) -> dict[int, tuple[Any, ...]]:
-    a = np.zeros((16, 16))
-    b = np.zeros((16, 8))
-    for lane, (left, right, _) in lanes.items():
-        g, t = lane >> 2, lane & 3
-        for half in (0, 1):
-            for i, bits in enumerate(left):
-                value = float32_of(int(bits) >> 16 * half << 16)
-                a[g + 8 * (i & 1), 2 * t + half + 8 * (i >> 1)] = value
-            for i, bits in enumerate(right):
-                b[2 * t + half + 8 * i, g] = float32_of(int(bits) >> 16 * half << 16)
-    return product(lanes, a, b)
+def _(lanes: Fragments) -> Any:
+    return product(
+        lanes,
+        16,
+        lambda words: [
+            (words << np.uint32(16)).view(np.float32),
+            (words & np.uint32(0xFFFF0000)).view(np.float32),
+        ],
+    )

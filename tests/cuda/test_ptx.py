@@ -7,22 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import cuda, float32, uint32
+from numba import cuda, float32
 
 from minigrad_kernels import ptx, simulate
 from minigrad_kernels.gpu.targets import Simulator, upload
-from minigrad_kernels.ptx_tensor import bfloat16_bits
 from minigrad_kernels.simulate_kernel import MODELS
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()
 
 Array = np.ndarray[Any, Any]
-
-
-def matrices(m: int, k: int, n: int) -> tuple[Array, Array, Array]:
-    rng = np.random.default_rng(m + k + n)
-    return tuple(rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n), (m, n)))
 
 
 def test_every_intrinsic_has_a_model() -> None:
@@ -89,10 +83,10 @@ def test_outer_products() -> None:
         for i in range(6):
             y[i] = tile[i]
 
-    p, q, _ = matrices(1, 2, 3)
+    p, q = np.array([0.5, -3], np.float32), np.array([7, 0.1, -2], np.float32)
     y = simulate.empty(6)
-    simulate.launch(kernel, 1, 1, p.ravel(), q.ravel()[:3], y, float64=True)
-    np.testing.assert_allclose(y, 2 * np.outer(p, q.ravel()[:3]).ravel(), rtol=1e-6)
+    simulate.launch(kernel, 1, 1, p, q, y, float64=True)
+    np.testing.assert_allclose(y, 2 * np.outer(p, q).ravel(), rtol=1e-6)
 
 
 def through(function: Callable[..., Any], *columns: Any) -> list[int]:
@@ -141,79 +135,19 @@ def test_bfloat16_rounds_ties_to_even() -> None:
     assert [w >> 16 for w in words] == [0x3F80, 0x4000, 0x4040, 0x4080, 0x40A0, 0x40C0]
 
 
-# ---------------------------------------------------------------- tensor cores
-def tf32_kernel(a, b, c):
-    t = uint32(cuda.threadIdx.x)
-    g, r = t // 4, t % 4
-    x = (
-        ptx.to_tf32(a[g, r]),
-        ptx.to_tf32(a[g + 8, r]),
-        ptx.to_tf32(a[g, r + 4]),
-        ptx.to_tf32(a[g + 8, r + 4]),
-    )
-    y = (ptx.to_tf32(b[r, g]), ptx.to_tf32(b[r + 4, g]))
-    store(c, ptx.mma_tf32(x, y, load(c)))
+@pytest.mark.parametrize(
+    ("places", "stored"), [((4, 0), [3, 4, 9, 9, 1, 2]), ((5, 0, 3, 1), [2, 4, 9, 3, 9, 1])]
+)
+def test_a_tile_is_stored_where_it_is_told(places: tuple[int, ...], stored: list[int]) -> None:
+    def kernel(y, at):
+        held = (float32(1), float32(2), float32(3), float32(4))
+        ptx.store_tile(y, at, held, places)
 
-
-def bf16_kernel(a, b, c):
-    t = uint32(cuda.threadIdx.x)
-    g, r = t // 4, 2 * (t % 4)
-    x = (
-        ptx.pack_bf16(a[g, r], a[g, r + 1]),
-        ptx.pack_bf16(a[g + 8, r], a[g + 8, r + 1]),
-        ptx.pack_bf16(a[g, r + 8], a[g, r + 9]),
-        ptx.pack_bf16(a[g + 8, r + 8], a[g + 8, r + 9]),
-    )
-    y = (ptx.pack_bf16(b[r, g], b[r + 1, g]), ptx.pack_bf16(b[r + 8, g], b[r + 9, g]))
-    store(c, ptx.mma_bf16(x, y, load(c)))
-
-
-def load(c):
-    t = uint32(cuda.threadIdx.x)
-    g, r = t // 4, 2 * (t % 4)
-    return (c[g, r], c[g, r + 1], c[g + 8, r], c[g + 8, r + 1])
-
-
-def store(c, d):
-    t = uint32(cuda.threadIdx.x)
-    g, r = t // 4, 2 * (t % 4)
-    c[g, r] = d[0]
-    c[g, r + 1] = d[1]
-    c[g + 8, r] = d[2]
-    c[g + 8, r + 1] = d[3]
-
-
-def rounded(x: Array, name: str) -> Array:
-    words = x.ravel().view(np.uint32).astype(np.int64)
-    if name == "bf16":
-        words = np.array([bfloat16_bits(v) << 16 for v in x.ravel()])
-    else:
-        words = (words + 0x1000) & 0xFFFFE000
-    return words.astype(np.uint32).view(np.float32).reshape(x.shape).astype(np.float64)
-
-
-@pytest.mark.parametrize(("name", "depth"), [("tf32", 8), ("bf16", 16)])
-def test_tensor_cores_multiply(name: str, depth: int) -> None:
-    kernel = {"tf32": tf32_kernel, "bf16": bf16_kernel}[name]
-    a, b, c = matrices(16, depth, 8)
-    expected = rounded(a, name) @ rounded(b, name) + c
-    simulate.launch(kernel, 1, 32, a, b, c, float64=True)
-    np.testing.assert_allclose(c, expected, rtol=1e-6, atol=1e-6)
-    with pytest.raises(simulate.Fault, match="warp: only lanes 0-15 of a warp come to mma_"):
-        simulate.launch(kernel, 1, 16, a, b, c)
-
-
-def test_tensor_cores_order_no_memory() -> None:
-    def kernel(y):
-        tile = cuda.shared.array(32, float32)
-        t = cuda.threadIdx.x
-        tile[t] = 1
-        word = uint32(0)
-        ptx.mma_tf32((word, word, word, word), (word, word), ptx.zeros(4))
-        y[t] = tile[31 - t]
-
-    with pytest.raises(simulate.Fault, match="race"):
-        simulate.launch(kernel, 1, 32, np.zeros(32, np.float32), order="reverse")
+    y = np.full(8, 9, np.float32)
+    simulate.launch(kernel, 1, 1, y[:6], 0)
+    assert y.tolist() == [*stored, 9, 9]
+    with pytest.raises(simulate.Fault, match="bounds" if len(places) == 4 else "misaligned"):
+        simulate.launch(kernel, 1, 1, y[:6] if len(places) == 4 else y, 1)
 
 
 # ---------------------------------------------------------------- asynchronous copies
@@ -278,6 +212,25 @@ def test_copies_are_16_aligned_bytes() -> None:
             simulate.launch(kernel, 1, 1, x, at, start)
     with pytest.raises(simulate.Fault, match="bounds"):
         simulate.launch(kernel, 1, 1, x, 0, 8)
+
+
+def test_copies_outside_are_zeros() -> None:
+    def kernel(x, y, inside):
+        tile = cuda.shared.array(12, float32, alignment=16)
+        ptx.copy_async_or_zero(tile, 0, x, 0, inside)
+        ptx.copy_async_or_zero(tile, 4, x, 1000, False)
+        for i in range(4):
+            ptx.copy_element_or_zero(tile, 8 + i, x, 3 - i if i else 1000, i > 0)
+        ptx.commit_copies()
+        ptx.wait_copies(0)
+        for i in range(12):
+            y[i] = tile[i]
+
+    x, y = np.arange(1, 5, dtype=np.float32), simulate.empty(12)
+    simulate.launch(kernel, 1, 1, x, y, True)
+    assert y.tolist() == [1, 2, 3, 4, 0, 0, 0, 0, 0, 3, 2, 1]
+    with pytest.raises(simulate.Fault, match="misaligned"):
+        simulate.launch(kernel, 1, 1, np.arange(5, dtype=np.float32)[1:], y, True)
 
 
 def test_calling_an_intrinsic_outside_a_kernel_raises() -> None:
