@@ -1,4 +1,4 @@
-"""Mutants of gpu/conv_tiles.py and gpu/conv.py."""
+"""Mutants of gpu/conv_tiles.py and gpu/conv_direct.py."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ MUTANTS = (
         kinds=("wrong",)),
     Own(GRADIENT, TAPS, "end not asked for", "if left > uint32(0)", "if True",
         kinds=("bounds", "wrong")),
-    Own("gpu.conv:correlate_weight", TAPS, "bound loosened", "min(total, uint32(q + each))",
+    Own("gpu.conv_direct:correlate_weight", TAPS, "bound loosened", "min(total, uint32(q + each))",
         "min(total, uint32(q + each + uint32(1)))", kinds=("wrong",)),
-    Own("gpu.conv:channel_sums", TAPS, "last shuffle left out", "(16, 8, 4, 2, 1)",
+    Own("gpu.conv_direct:channel_sums", TAPS, "last shuffle left out", "(16, 8, 4, 2, 1)",
         "(16, 8, 4, 2)", kinds=("wrong",)),
-    Own("gpu.conv:channel_sums", TAPS, "sum of one lane", "if lane == 0", "if True",
+    Own("gpu.conv_direct:channel_sums", TAPS, "sum of one lane", "if lane == 0", "if True",
         kinds=("race",)),
-    Own("gpu.conv:add_parts", TAPS, "first part left out", "k = uint32(0)", "k = uint32(1)",
+    Own("gpu.conv_direct:add_parts", TAPS, "first part left out", "k = uint32(0)", "k = uint32(1)",
         kinds=("wrong",)),
 )  # fmt: skip

@@ -1,13 +1,13 @@
-"""Mutants of gpu/pool.py."""
+"""Mutants of gpu/pool_windows.py."""
 
 from __future__ import annotations
 
 from tests.cuda.own import Own
 
-PAIRS = "gpu.pool:max_pairs"
-WINDOWS = "gpu.pool:max_windows"
-SCATTER = "gpu.pool:max_scatter"
-GATHER = "gpu.pool:mean_gather"
+PAIRS = "gpu.pool_windows:max_pairs"
+WINDOWS = "gpu.pool_windows:max_windows"
+SCATTER = "gpu.pool_windows:max_scatter"
+GATHER = "gpu.pool_windows:mean_gather"
 MAX, MAX_BACKWARD, MEAN_BACKWARD = "max_pool", "max_pool_backward", "avg_pool_backward"
 
 MUTANTS = (
@@ -17,7 +17,7 @@ MUTANTS = (
         kinds=("misaligned",)),
     Own(PAIRS, MAX, "upper row twice", "lower = uint32(upper + w)", "lower = upper",
         kinds=("wrong",)),
-    Own("gpu.pool:max_of_pairs", MAX, "place of its neighbour", "c, uint32(at + w)",
+    Own("gpu.pool_windows:max_of_pairs", MAX, "place of its neighbour", "c, uint32(at + w)",
         "c, uint32(at + w + uint32(1))", kinds=("wrong",)),
     Own(WINDOWS, MAX, "window bound loosened", "while c < right", "while c <= right",
         kinds=("wrong", "bounds")),
@@ -38,8 +38,10 @@ MUTANTS = (
         kinds=("warp",)),
     Own(SCATTER, MAX_BACKWARD, "bound loosened", "first + lane) < outputs",
         "first + lane) <= outputs", kinds=("bounds", "wrong", "race")),
-    Own("gpu.pool:mean_windows", "avg_pool", "first row alone", "while r < bottom",
+    Own("gpu.pool_windows:mean_windows", "avg_pool", "first row alone", "while r < bottom",
         "while r < min(bottom, uint32(down[k] + uint32(1)))", kinds=("wrong",)),
+    Own("gpu.pool_windows:mean_pairs_back", MEAN_BACKWARD, "lower row left out",
+        "ptx.store128(dx, lower, (a, a, b, b))", "pass", kinds=("uninitialised", "wrong")),
     Own(GATHER, MEAN_BACKWARD, "last window left out", "uint32(m + uint32(1))",
         "uint32(m + uint32(2))", kinds=("wrong",)),
     Own(GATHER, MEAN_BACKWARD, "window bound loosened", "c < across[uint32(b",
