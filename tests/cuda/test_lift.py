@@ -190,6 +190,13 @@ def test_choice_of_integers(dtype: Any, target: Simulator, rng: np.random.Genera
     np.testing.assert_array_equal(target.read(y), np.where(c, a, b))
 
 
+def test_whole_powers_beyond_what_float64_holds(target: Simulator) -> None:
+    a, b = np.array([3, -7, 2, 0, 10]), np.array([39, 22, 63, 0, 1])
+    y = target.empty(5, np.int64)
+    TWINS["pow"](upload(target, a), upload(target, b), y)
+    assert target.read(y).tolist() == np.power(a, b).tolist()
+
+
 def test_a_line_holds_all_that_a_view_reaches(target: Simulator) -> None:
     x = upload(target, np.arange(24, dtype=np.float32).reshape(4, 6))
     view = x[::-2, 1::2]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import cuda
+from numba import cuda, int64
 
 from minigrad_kernels.elementwise import RULES, where
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
 from minigrad_kernels.gpu.copying import copy
 from minigrad_kernels.gpu.lift import Lifted, checks
+from minigrad_kernels.gpu.trigonometry import cosine, sine
 from minigrad_kernels.scalar import like, nearest
 
 
@@ -117,6 +118,17 @@ def whole_divide(a, b):
     return a // b if b != 0 else 0
 
 
+@cuda.jit(device=True)
+def whole_power(a, b):
+    """Return a^b modulo 2^64, for b >= 0: numba's own goes by way of float64."""
+    y, base, rest = int64(1), int64(a), int64(b)
+    while rest > 0:
+        y = int64(y * base) if rest & int64(1) else y
+        base = int64(base * base)
+        rest = int64(rest >> int64(1))
+    return y
+
+
 class ByKind:
     """A twin with another rule for integers and bools."""
 
@@ -135,8 +147,12 @@ TESTS: dict[str, Any] = {"logical_not": logical_not, "isfinite": isfinite, "isna
 lifted_floor = Lifted("floor", floor, 1)
 lifted_divide = Lifted("floor_divide", floor_divide, 2)
 lifted_modulus = Lifted("remainder", modulus, 2)
+lifted_power = Lifted("pow", *RULES["pow"][:2])
+ANGLES: dict[str, Twin] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
 TWINS: dict[str, Twin] = {
-    **{name: Lifted(name, *row[:2]) for name, row in RULES.items()},
+    **{name: Lifted(name, *row[:2]) for name, row in RULES.items() if name != "pow"},
+    "pow": ByKind(lifted_power, Lifted("whole_power", whole_power, 2)),
+    **ANGLES,
     "sign": Lifted("sign", sign, 1),
     "where": Lifted("where", where, 3),
     **{name: Lifted(name, rule, 2) for name, rule in {**COMPARISONS, **LOGIC}.items()},
@@ -145,5 +161,16 @@ TWINS: dict[str, Twin] = {
     "floor_divide": ByKind(lifted_divide, Lifted("whole_divide", whole_divide, 2)),
     "remainder": ByKind(lifted_modulus, Lifted("whole_modulus", whole_modulus, 2)),
 }
-OWN = {"floor": lifted_floor, "floor_divide": lifted_divide, "remainder": lifted_modulus}
-CHECKS: tuple[Check, ...] = checks({**TWINS, **OWN}, truth={*COMPARISONS, *LOGIC, *TESTS})
+OWN = {
+    "floor": lifted_floor,
+    "floor_divide": lifted_divide,
+    "remainder": lifted_modulus,
+    "pow": lifted_power,
+}
+CHECKS: tuple[Check, ...] = (
+    *checks(
+        {name: twin for name, twin in {**TWINS, **OWN}.items() if name not in ANGLES},
+        truth={*COMPARISONS, *LOGIC, *TESTS},
+    ),
+    *checks(ANGLES, registers=64),
+)

@@ -1,0 +1,26 @@
+"""Mutants of gpu/elementwise.py and gpu/trigonometry.py."""
+
+from __future__ import annotations
+
+from tests.cuda.own import Own
+
+MUTANTS = (
+    Own("gpu.trigonometry:stepped", "sin", "quarters counted twice", "return uint32(int32(n)), ",
+        "return uint32(int32(n + n)), ", kinds=("wrong",)),
+    Own("gpu.trigonometry:turned", "cos", "quarters not added", "uint32(q + quarters)", "q",
+        kinds=("wrong",)),
+    Own("gpu.trigonometry:turned", "sin", "sign not turned", "y = -y if", "y = y if",
+        kinds=("wrong",)),
+    Own("gpu.trigonometry:turned", "sin", "infinity taken for a number",
+        "y if finite else size - size", "y", kinds=("wrong",)),
+    Own("gpu.elementwise:modulus", "remainder", "sign of the divisor lost",
+        "(b < 0) != (r < 0)", "r < 0", kinds=("wrong",)),
+    Own("gpu.elementwise:floor_divide", "floor_divide", "rounded towards zero",
+        "whole = whole - like(a, 1)", "pass", kinds=("wrong",)),
+    Own("gpu.elementwise:floor", "floor", "rounded to the nearest",
+        "whole - like(a, 1) if whole > a else whole", "whole", kinds=("wrong",)),
+    Own("gpu.elementwise:isfinite", "isfinite", "infinity passes", "a - a == 0", "a == a",
+        kinds=("wrong",)),
+    Own("gpu.elementwise:logical_and", "logical_and", "second left out", "and b != 0", "",
+        kinds=("wrong",)),
+)  # fmt: skip
