@@ -161,6 +161,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     ends.minorticks_off()
     ends.legend(frameon=False)
     ways.set(xlabel="epoch", title=f"on the way to {budgets[-1]} epochs")
+    ways.set_xticks(range(1, budgets[-1] + 1))
     figure.savefig(path, dpi=100)
 
 
