@@ -30,6 +30,7 @@ from minigrad_kernels import compare
 from minigrad_kernels.compare_report import machine_of
 from minigrad_kernels.compare_table import show
 from minigrad_kernels.gpu.limits import LEAST, limits, seconds_of
+from minigrad_kernels.gpu.precision import PRECISIONS, set_precision
 from minigrad_kernels.gpu.targets import driver, gpu, upload
 from minigrad_kernels.table import KERNELS
 
@@ -78,7 +79,6 @@ def timed(quick: bool) -> Result:
 def products(quick: bool) -> Result:
     """Square products: float32, TF32 and bfloat16, each beside cuBLAS's where torch is there."""
     target, rows = gpu(), []
-    precision = importlib.import_module("minigrad_kernels.gpu.precision")
     twin = KERNELS["gemm"].cuda
     assert twin is not None
     rng = np.random.default_rng(0)
@@ -87,13 +87,13 @@ def products(quick: bool) -> Result:
         a, b = (upload(target, x) for x in host)
         c = target.empty((n, n), np.float32)
         exact = host[0][:64].astype(np.float64) @ host[1]
-        for name in precision.PRECISIONS:
-            precision.set_precision(name)
+        for name in PRECISIONS:
+            set_precision(name)
             spent = seconds_of(lambda a=a, b=b, c=c: twin(a, b, c), target, LEAST)
             error = np.abs(target.read(c)[:64] - exact).max() / np.abs(exact).max()
             row = {"n": n, "precision": name, "tflops": 2e-12 * n**3 / spent, "error": float(error)}
             rows.append({**row, **vendors(n, name, row["tflops"])})
-    precision.set_precision("highest")
+    set_precision("highest")
     return {"ok": all(row["error"] < 0.05 for row in rows), "rows": rows}
 
 

@@ -14,6 +14,7 @@ from benchmarks.gpu_launches import timed
 from minigrad_kernels.compare_targets import TARGETS
 from minigrad_kernels.gpu import limits
 from minigrad_kernels.gpu.launching import run
+from minigrad_kernels.gpu.precision import PRECISIONS, get_precision
 from minigrad_kernels.gpu.targets import Simulator, upload
 from tests.cuda.extras import require_greenlet
 
@@ -82,3 +83,17 @@ def test_limits_are_measured_on_any_target() -> None:
     y = target.empty(64, np.float32)
     run(limits.copy_vectors, 2, 8, x, y)
     np.testing.assert_array_equal(target.read(y), target.read(x))
+
+
+def test_products_are_measured_at_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_greenlet()
+    target = Simulator(processors=1, checks=False)
+    monkeypatch.setattr(gpu, "gpu", lambda: target)
+    monkeypatch.setattr(gpu, "QUICK_SQUARES", (36,))
+    monkeypatch.setattr(gpu, "LEAST", 0.0)
+    found = gpu.products(quick=True)
+    assert found["ok"] and get_precision() == "highest"
+    errors = {row["precision"]: row["error"] for row in found["rows"]}
+    assert list(errors) == list(PRECISIONS)
+    assert errors["highest"] < 1e-6 < errors["high"] < errors["medium"] < 0.05
+    assert all(row["tflops"] > 0 for row in found["rows"])

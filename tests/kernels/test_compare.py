@@ -19,13 +19,17 @@ from minigrad_kernels import compare
 from minigrad_kernels.__main__ import main
 from minigrad_kernels.arguments import bind
 from minigrad_kernels.compare import BreakEven, Report, Row
+from minigrad_kernels.compare_html import plots
 from minigrad_kernels.compare_measure import checked, ulps
 from minigrad_kernels.compare_peers import ARRAYS, BLAS, TORCH
 from minigrad_kernels.compare_statistics import COUNTED, checks_of
 from minigrad_kernels.compare_table import STATISTICS
 from minigrad_kernels.compare_targets import TARGETS, Library
 from minigrad_kernels.examples import EXAMPLES
+from minigrad_kernels.gpu import limits as gpu_limits
+from minigrad_kernels.gpu import targets
 from minigrad_kernels.gpu.table import TWINS
+from minigrad_kernels.machine import Limits
 from minigrad_kernels.table import KERNELS
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
@@ -174,6 +178,29 @@ def test_an_own_twin_is_simulated(own: dict[str, Any]) -> None:
     compare.add("twice", **own, cuda=twin)
     report = report_of("twice", targets=["cuda-sim"])
     assert report.ok and len(report.rows) == 1
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_a_gpu_is_timed_below_limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator stands in for the GPU: what is measured means nothing, but it is all there."""
+    found = Limits({"float32": 1e3, "float64": 1e3}, ((1e3, 10.0), (1e9, 10.0)))
+    monkeypatch.setattr(targets, "driver", lambda: None)
+    monkeypatch.setattr(targets, "gpu", lambda: targets.Simulator(checks=False))
+    monkeypatch.setattr(gpu_limits, "limits", lambda target: found)
+    monkeypatch.setattr(TARGETS["cuda"], "parts", 1)
+    report = compare.run("dropout", sizes=[4, 64], targets=["cpu", "cuda"], quick=True)
+    assert report.ok and report.limits["gpu"] == found.as_json()
+    assert not report.statistics and not report.notes
+    for row in report.rows:
+        assert row.seconds and row.overhead and row.share
+        if row.target == "cuda":
+            floor = found.floor(row.flops, row.nbytes)
+            assert row.share == pytest.approx(floor / row.seconds)
+    (even,) = report.break_even
+    assert even.kernel == "dropout"
+    if HAS_PLOT:
+        titles = [title for title, _ in plots(report)]
+        assert titles[:2] == ["Roofline of the CPU, float32", "Roofline of the GPU, float32"]
 
 
 # ---------------------------------------------------------------- what is asked for wrongly
