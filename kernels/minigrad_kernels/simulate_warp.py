@@ -27,6 +27,12 @@ def shuffle(source: Callable[[int, int], int], name: str) -> Callable[[Lanes], L
     def rule(lanes: Lanes) -> Lanes:
         answers = {}
         for lane, (value, k) in lanes.items():
+            if isinstance(value, np.uint64):
+                raise LaneError(
+                    lane,
+                    f"{name} of an unsigned integer: numba.cuda shuffles int32, int64, float32 "
+                    "and float64 alone; cast it",
+                )
             other = source(lane, int(k))
             if not 0 <= other < WARP:
                 other = lane  # a shuffle past the warp's end leaves a lane its own value

@@ -354,3 +354,10 @@ def test_int32_arrays_index_and_wrap_no_sum() -> None:
     y = simulate.empty(2, np.int64)
     simulate.launch(kernel, 1, 1, np.array([2**31 - 1], np.int32), y)
     assert y.tolist() == [2**32 - 2, -2]
+
+
+@pytest.mark.parametrize("value", [UInt32(1), np.uint64(1)])
+def test_numba_shuffles_no_unsigned_integers(value: Any) -> None:
+    with pytest.raises(LaneError, match="shfl_down_sync of an unsigned integer") as caught:
+        RULES["shfl_down_sync"]({3: (value, 0)})
+    assert caught.value.lane == 3
