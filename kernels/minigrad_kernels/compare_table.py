@@ -31,6 +31,8 @@ STATISTICS = {  # header -> what is counted
 def tables(report: Report) -> Iterator[Table]:
     """Yield the tables of a report: what was compared, the break-even sizes, the statistics."""
     table = table_of("kernels beside float64 and the machine's limit", COLUMNS, WORDS)
+    table.caption = "bits: they repeat, differ from run to run, or with the number of threads"
+    table.caption_justify = "left"
     before: tuple[Any, ...] = ()
     for row in report.rows:
         group = row.kernel, row.dtype, row.size
@@ -91,7 +93,7 @@ def bits(row: Row) -> str:
         return ""
     if not row.repeats:
         return "differ"
-    return "by threads" if row.any_threads is False else "repeat"
+    return "threads" if row.any_threads is False else "repeat"
 
 
 def figure(value: float | None) -> str:
