@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -33,7 +32,7 @@ FOLDER = Path(__file__).with_name("mutants_own")
 @dataclass(frozen=True)
 class Own:
     """kernel: "gpu.softmax:forward_rows", a function of a module of minigrad_kernels, or of an
-        object there: "gpu.adam:ADAM.single".
+        object there: "gpu.adam:ADAM.single"; or a call that makes it or finds it made.
 
     twin: whose samples must show the mistake.  old, new: source text; which: the occurrence of
     `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.
@@ -64,7 +63,7 @@ def collected() -> list[Own]:
 def planted(mutant: Own) -> Iterator[None]:
     """Give the kernel's function the code of the mutant, so that whatever holds it runs that."""
     module, _, name = mutant.kernel.partition(":")
-    found = attrgetter(name)(importlib.import_module(f"minigrad_kernels.{module}"))
+    found = eval(name, vars(importlib.import_module(f"minigrad_kernels.{module}")))
     function = getattr(found, "py_func", found)
     held = function.__code__
     function.__code__ = mutated(function, mutant)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad_kernels import simulate
 from minigrad_kernels.gpu import matmul
 from minigrad_kernels.gpu.matmul import Choice, choose
 from minigrad_kernels.gpu.precision import PRECISIONS
@@ -16,6 +17,7 @@ from minigrad_kernels.gpu.targets import Simulator
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.cuda.extras import require_greenlet
+from tests.cuda.own import Own, planted
 from tests.kernels.samples.matmul import matrix
 
 require_greenlet()
@@ -34,9 +36,11 @@ def highest() -> Iterator[None]:
     matmul.set_precision("highest")
 
 
-def launched(choice: Choice, *arrays: Array, checks: bool = True, **after: Any) -> Any:
+def launched(
+    choice: Choice, *arrays: Array, most: int = 3, checks: bool = True, **after: Any
+) -> Any:
     """Return c, and sums of rows, of a product under the simulator by one of the steps."""
-    target = Simulator(most=3 if checks else 1, checks=checks)
+    target = Simulator(most=most, checks=checks)
     a, b = (twins.strided(target, x) for x in arrays)
     c = target.empty((*arrays[0].shape[:-1], arrays[1].shape[-1]), arrays[0].dtype)
     sums = target.empty(c.shape[0], arrays[0].dtype) if c.ndim == 2 else None
@@ -81,7 +85,7 @@ def test_tiles_and_splits_of_a_batch(step: str) -> None:
     b = np.broadcast_to(rng.standard_normal((k, n)).astype(np.float32), (2, k, n))
     choice = Choice(step, tile, 2, 16)
     first, _ = launched(choice, a, b)
-    second, _ = launched(choice, a, b, checks=False)
+    second, _ = launched(choice, a, b, most=1, checks=False)
     assert first.tobytes() == second.tobytes()
     close(first, a, b, step)
 
@@ -121,6 +125,53 @@ def test_infinities_stay_in_their_rows_and_columns() -> None:
         finite = np.isfinite(c)
         assert not finite[3].any() and np.isnan(c[:, 5]).all()
         assert np.delete(np.delete(finite, 3, 0), 5, 1).all()
+
+
+TENSOR = "gpu.matmul_tensor:tensor('plain', '', True, 64, 'tf32', {0}, {0})"
+WORDS, VECTORS = TENSOR.format(False), TENSOR.format(True)
+SYNC = "cuda.syncthreads()"
+MUTANTS = (
+    Own(WORDS, "", "barrier after copies removed", SYNC, "pass", kinds=("race", "uninitialised")),
+    Own(WORDS, "", "c over operands in use", SYNC, "pass", which=1, kinds=("race",)),
+    Own(WORDS, "", "c read too soon", SYNC, "pass", which=2, kinds=("race", "uninitialised")),
+    Own(WORDS, "", "next tile over the last", SYNC, "pass", which=3, kinds=("race",)),
+    Own(VECTORS, "", "copies not waited for", "wait_copies(1)", "wait_copies(2)",
+        kinds=("uninitialised", "race")),
+    Own(VECTORS, "", "half of the warps silent", "wy == uint32(h)", "wy == 0",
+        kinds=("wrong", "uninitialised")),
+    Own(VECTORS, "", "a stage too far", "here < uint32(shared - stage)",
+        "here <= uint32(shared - stage)", kinds=("bounds",)),
+    Own("gpu.matmul_tensor:fetcher(64, False)", "", "a row too many", "i * 8) < left",
+        "i * 8) <= left", kinds=("bounds", "race", "wrong")),
+    Own("gpu.matmul_tensor:fetcher(64, True)", "", "k not ended", "if at < end", "if at <= end",
+        kinds=("bounds", "wrong")),
+    Own("gpu.matmul_tensor:right_tf32", "", "k exchanged in b alone",
+        "ptx.to_tf32(v[0]), ptx.to_tf32(v[1])", "ptx.to_tf32(v[1]), ptx.to_tf32(v[0])",
+        kinds=("wrong",)),
+)  # fmt: skip
+
+
+def outcome() -> str:
+    """Return what is found in TF32 products of two tiles and two layouts by one block."""
+    try:
+        for layouts in (("columns", "rows"), ("rows", "columns")):
+            a, b = operands(72, 52, 4, layouts)
+            close(launched(Choice("tf32", 64, 1, 52), a, b, most=1)[0], a, b, "tf32")
+    except simulate.Fault as fault:
+        return fault.kind
+    except AssertionError:
+        return "wrong"
+    return "nothing"
+
+
+def test_nothing_is_found_in_the_kernel_of_tensor_cores() -> None:
+    assert outcome() == "nothing"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.title)
+def test_mistakes_in_the_kernel_of_tensor_cores_are_found(mutant: Own) -> None:
+    with planted(mutant):
+        assert outcome() in mutant.kinds
 
 
 def test_the_choice_depends_on_sizes_and_precision() -> None:

@@ -158,7 +158,6 @@ def registers(
             cuda.syncthreads()
             row0 = uint32(row0 + uint32(half))
             write(held, row0, column0, slab, sizes, bias, side, z, c, flags)
-            cuda.syncthreads()
             w = uint32(w + uint32(cuda.gridDim.x))
 
     return product

@@ -69,7 +69,6 @@ def tiled(kind: str, name: str, with_sums: bool, dtype: Any) -> Any:
                 if with_sums and column == 0:
                     sums[line] = total
                 finish(v, uint32(uint32(line * n) + column), column, bias, side, z, c, flags)
-            cuda.syncthreads()
             w = uint32(w + uint32(cuda.gridDim.x))
 
     return product
