@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> list[Run]:
     parser = argparse.ArgumentParser(description="dropout against none where a net overfits")
     parser.add_argument("--small", action="store_true", help="200 steps on digits, one seed")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (3)")
-    parser.add_argument("--steps", type=int, default=2000, metavar="N", help="of each (2000)")
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of each (1000)")
     parser.add_argument("--data", type=Path, default=FOLDER, metavar="DIR", help="MNIST's format")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write dropout_overfit.*")
     arguments = parser.parse_args(argv)
