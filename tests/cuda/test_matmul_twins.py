@@ -215,3 +215,6 @@ def test_an_operand_lies_where_it_lay() -> None:
     assert place == (6, 8, 2**32 - 2, 0)
     line, place = matmul.placed(whole.T)
     assert (line.address, line.size) == (whole.address, 48) and place == (0, 1, 8, 0)
+    spread = np.lib.stride_tricks.as_strided(whole.geometry, (5, 2, 8), (0, 32, 4))
+    line, place = matmul.placed(whole.like(spread))
+    assert (line.address, line.size) == (whole.address, 16) and place == (0, 8, 1, 0)

@@ -100,8 +100,10 @@ def kernel_of(
 def line_of(x: DeviceArray) -> tuple[DeviceArray, int]:
     """Return the memory that a view reaches, as one line, and the index of its first element."""
     owner: Any = x.geometry
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+    base = owner.base
+    while base is not None:  # as_strided puts an object of its own between a view and its base
+        owner = base if isinstance(base, np.ndarray) else owner
+        base = getattr(base, "base", None)
     spans = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
     low = sum(min(0, s) for s in spans)
     high = sum(max(0, s) for s in spans)
