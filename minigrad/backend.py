@@ -1,18 +1,25 @@
-"""The one door: `launch` is the only way to a kernel, `empty` the only way to memory."""
+"""The one door: `launch` is the only way to a kernel, `empty` the only way to memory.
+
+Where a kernel runs is read off its arrays.
+"""
 
 from __future__ import annotations
 
 import contextvars
+import functools
+import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 
+from minigrad.memory import ELSEWHERE
 from minigrad.memory import empty as empty
 from minigrad_kernels.gpu import precision as matmul_precision
+from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.notice import redirect_notices as redirect_notices
 from minigrad_kernels.table import KERNELS
@@ -27,7 +34,7 @@ class Door(threading.local):
 
     kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL
     elements, as that ufunc, with no Python frame before it (0.2 us where `launch` takes 0.4): for
-    the hot path of small tensors alone.
+    the hot path of small tensors alone.  target: the device they run on; None is the CPU.
 
     Each call runs in a context in which NumPy's floating-point warnings are off, for log(0) is -inf
     here as everywhere in this field: entering a prepared context costs 0.03 us, `np.errstate` 0.9,
@@ -37,57 +44,208 @@ class Door(threading.local):
     def __init__(self) -> None:
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
-        self.kernels = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
-        self.small = {
+        self.host = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
+        self.kernels = self.host
+        self.small = self.host_small = {
             name: partial(context.run, row.small or row.cpu) for name, row in KERNELS.items()
         }
+        self.target: Any = None
 
 
 door = Door()
+USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
 
 
 def launch(name: str, *args: Any) -> None:
     """Run the kernel `name` on `args`: inputs, scalars, outputs, as its row of the table says.
+
+    It runs where its arrays are.
 
     >>> y = empty(2, np.float32)
     >>> launch("add", np.ones(2, np.float32), np.ones(2, np.float32), y)
     >>> y.tolist()
     [2.0, 2.0]
     """
+    if USED:
+        target = target_of(args)
+        if target is not None:
+            numbers = [
+                upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args
+            ]
+            twins()[name](*numbers)
+            return
+        door.host[name](*args)
+        return
     door.kernels[name](*args)
 
 
-class Device:
-    """Where a buffer lives.  There is one so far: the CPU.
+# ---------------------------------------------------------------- devices
+def target_of(arrays: Iterable[Any]) -> Any:
+    """Return the device of the first array that lies on one; None for the CPU."""
+    for a in arrays:
+        if type(a) is DeviceArray:
+            return a.target
+    return None
 
-    >>> Device("cpu")
-    device(type='cpu')
+
+class placed:
+    """A context in which `empty` and the door's tables are those of a device; None is the CPU."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def __enter__(self) -> None:
+        self.was = door.target, door.kernels, door.small
+        door.target = self.target
+        if self.target is None:
+            door.kernels, door.small = door.host, door.host_small
+        else:
+            door.kernels = door.small = twins()
+
+    def __exit__(self, *error: Any) -> None:
+        door.target, door.kernels, door.small = self.was
+
+
+def settled(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Return the one device of an op's inputs (None: the CPU), and the inputs there.
+
+    A single number may come from the CPU, as PyTorch has it.
+
+    Raises: RuntimeError where arrays lie on several devices.
+    """
+    found = {a.target.name: a.target for a in arrays if type(a) is DeviceArray}
+    if not found:
+        return None, list(arrays)
+    target = next(iter(found.values()))
+    if len(found) > 1 or any(isinstance(a, np.ndarray) and a.ndim and a.size for a in arrays):
+        shown = ", ".join(
+            f"{a.shape} on {a.target.name if type(a) is DeviceArray else 'cpu'}" for a in arrays
+        )
+        raise RuntimeError(
+            f"{name}: its inputs lie on several devices: {shown}; bring them to one with "
+            ".to(device)"
+        )
+    return target, [upload(target, a) if isinstance(a, np.ndarray) else a for a in arrays]
+
+
+def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call `function` on arrays where they are; see `settled`."""
+    target, moved = settled(name, arrays)
+    with placed(target):
+        return function(*moved)
+
+
+def upload(target: Any, values: Any) -> Any:
+    """Return a copy of a host array on a device."""
+    return targets().upload(target, values)
+
+
+def here(array: Any) -> Any:
+    """Return a host array where the running op computes."""
+    return array if door.target is None else upload(door.target, array)
+
+
+def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
+    """Return an array full of one number, on the device of `like` or of the running op."""
+    y = empty(shape, dtype, like)
+    y.fill(value)
+    return y
+
+
+def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
+    target = door.target if like is None else getattr(like, "target", None)
+    return None if target is None else target.empty(shape, dtype)
+
+
+@functools.cache
+def targets() -> Any:
+    """Return the module of the devices, which nothing imports before one is asked for."""
+    return importlib.import_module("minigrad_kernels.gpu.targets")
+
+
+@functools.cache
+def twins() -> dict[str, Callable[..., None]]:
+    """Return the CUDA column of the table."""
+    table: dict[str, Callable[..., None]]
+    table = importlib.import_module("minigrad_kernels.gpu.table").TWINS
+    return table
+
+
+class Device:
+    """Where a tensor lives: "cpu"; "cuda" or "cuda:1", an NVIDIA GPU; "cuda-sim", the simulator.
+
+    The simulator runs the kernels of the GPU in this process, thread by thread, and checks every
+    access of memory: for tiny models.
+
+    Raises: ValueError for another name; RuntimeError where a tensor is to go to a GPU that is not
+        there, with what is missing.
+
+    >>> Device("cpu"), Device("cuda:1").index
+    (device(type='cpu'), 1)
     """
 
-    __slots__ = ("type",)
+    __slots__ = ("index", "type")
 
-    def __init__(self, type: str = "cpu") -> None:
-        if str(type) != "cpu":
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
+        name, _, number = str(type).partition(":")
+        if name not in ("cpu", "cuda", "cuda-sim") or (number and not number.isdigit()):
             raise ValueError(
-                f"device: expected 'cpu', got {str(type)!r}; this version computes on the CPU only"
+                f"device: expected 'cpu', 'cuda', 'cuda:<number>' or 'cuda-sim', got {str(type)!r}"
             )
-        self.type = "cpu"
+        if (number or index) and name != "cuda":
+            raise ValueError(f"device: {name!r} has no number, got {str(type)!r}")
+        self.type = name
+        self.index = int(number) if number else index if name == "cuda" else None
+
+    def target(self) -> Any:
+        """Return what the kernels' package computes on; None for the CPU."""
+        if self.type == "cpu":
+            return None
+        module = targets()
+        found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
+        if not USED:
+            ELSEWHERE.append(_elsewhere)
+        if found not in USED:
+            USED.append(found)
+        return found
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})"
+        number = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{number})"
 
     def __str__(self) -> str:
-        return self.type
+        return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) or other == self.type
+        if isinstance(other, str):
+            try:
+                other = Device(other)
+            except ValueError:
+                return False
+        if not isinstance(other, Device):
+            return NotImplemented
+        return (self.type, self.index or 0) == (other.type, other.index or 0)
 
     def __hash__(self) -> int:
-        return hash(self.type)
+        return hash((self.type, self.index or 0))
 
 
 device = Device
 CPU_DEVICE = Device()
+
+
+def device_of(array: Any) -> Device:
+    """Return where an array lies."""
+    return Device(array.target.name) if type(array) is DeviceArray else CPU_DEVICE
+
+
+def moved(array: Any, wanted: Device) -> Any:
+    """Return an array on a device: itself where it is there."""
+    target, here = wanted.target(), target_of((array,))
+    if target is here:
+        return array
+    host = array if here is None else array.read()
+    return host if target is None else upload(target, host)
 
 
 def set_num_threads(n: int) -> None:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.backend import Device, moved
 from minigrad.dtypes import DType, bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
-from minigrad.tensors import Tensor, new
+from minigrad.tensors import Tensor
 
 Array = np.ndarray[Any, Any]
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Copy numbers, nested lists or an array into a tensor.
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Copy numbers, nested lists, an array or another tensor into a tensor.
 
+    device: where it is to lie, "cpu" by default, or where `data` does if that is a tensor.
     Python floats make float32, ints int64, bools bool; NumPy arrays keep their dtype.
 
     Raises: ValueError for ragged lists, TypeError for what has no numeric dtype.
@@ -29,16 +31,15 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     minigrad.int64
     """
     if isinstance(data, Tensor):
-        array = data.data.copy()
+        device = data.device if device is None else device
+        array = data.data.read() if data.is_cuda else data.data.copy()
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
         array = _from_values(data, dtype)
     wanted = array.dtype if dtype is None else numpy_dtype(dtype)
-    return Tensor(
-        np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False)).reshape(array.shape),
-        requires_grad,
-    )
+    made = np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False))
+    return _made(made.reshape(array.shape), requires_grad, device)
 
 
 def _from_values(data: Any, dtype: Any = None) -> Array:
@@ -98,37 +99,50 @@ def from_dlpack(source: Any) -> Tensor:
     return Tensor(np.from_dlpack(source))
 
 
-def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Return `data` as a tensor, without a copy where it can be."""
-    if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
-    if isinstance(data, np.ndarray):
-        t = from_numpy(data)
-        return t if dtype is None else t.to(dtype)
-    return tensor(data, dtype)
+    if not isinstance(data, (Tensor, np.ndarray)):
+        return tensor(data, dtype, device=device)
+    t = data if isinstance(data, Tensor) else from_numpy(data)
+    return t.to(dtype=dtype, device=device)
 
 
-def _filled(sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool) -> Tensor:
-    return Tensor(np.full(sizes_of(sizes), value, numpy_dtype(dtype)), requires_grad)
+def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Return a tensor of a new array, on a device."""
+    return Tensor(array if device is None else moved(array, Device(device)), requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+def _filled(
+    sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
+) -> Tensor:
+    return _made(np.full(sizes_of(sizes), value, numpy_dtype(dtype)), requires_grad, device)
+
+
+def zeros(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Return a tensor of zeros.
 
     >>> zeros(2, 1)
     tensor([[0.],
             [0.]])
     """
-    return _filled(size, 0, dtype, requires_grad)
+    return _filled(size, 0, dtype, requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+def ones(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Return a tensor of ones."""
-    return _filled(size, 1, dtype, requires_grad)
+    return _filled(size, 1, dtype, requires_grad, device)
 
 
 def full(
-    size: Sequence[int], fill_value: Any, dtype: Any = None, requires_grad: bool = False
+    size: Sequence[int],
+    fill_value: Any,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return a tensor of one value, by default in that value's dtype."""
     return _filled(
@@ -136,6 +150,7 @@ def full(
         fill_value,
         _value_dtype(fill_value) if dtype is None else dtype,
         requires_grad,
+        device,
     )
 
 
@@ -145,32 +160,54 @@ def _value_dtype(*values: Any) -> DType:
     return bool_ if all(isinstance(v, bool) for v in values) else int64
 
 
-def empty(*size: Any, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+def empty(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Return a tensor whose elements are not set."""
-    return Tensor(np.empty(sizes_of(size), numpy_dtype(dtype)), requires_grad)
+    return _made(np.empty(sizes_of(size), numpy_dtype(dtype)), requires_grad, device)
 
 
-def zeros_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Return zeros in the shape and dtype of `input`."""
-    return _filled((input.shape,), 0, input.dtype if dtype is None else dtype, requires_grad)
+    device = input.device if device is None else device
+    return _filled(
+        (input.shape,), 0, input.dtype if dtype is None else dtype, requires_grad, device
+    )
 
 
-def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Return ones in the shape and dtype of `input`."""
-    return _filled((input.shape,), 1, input.dtype if dtype is None else dtype, requires_grad)
+    device = input.device if device is None else device
+    return _filled(
+        (input.shape,), 1, input.dtype if dtype is None else dtype, requires_grad, device
+    )
 
 
 def full_like(
-    input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return one value in the shape and dtype of `input`."""
+    device = input.device if device is None else device
     return _filled(
-        (input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad
+        (input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad, device
     )
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return start, start + step, ... below `end`; one argument counts from 0.
 
@@ -182,56 +219,83 @@ def arange(
     if step == 0:
         raise ValueError("arange: step must not be 0")
     wanted = _value_dtype(start, end, step) if dtype is None else dtype
-    return Tensor(np.arange(start, end, step).astype(numpy_dtype(wanted)), requires_grad)
+    return _made(np.arange(start, end, step).astype(numpy_dtype(wanted)), requires_grad, device)
 
 
 def linspace(
-    start: float, end: float, steps: int, dtype: Any = float32, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    dtype: Any = float32,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
-    return Tensor(np.linspace(start, end, steps).astype(numpy_dtype(dtype)), requires_grad)
+    made = np.linspace(start, end, steps).astype(numpy_dtype(dtype))
+    return _made(made, requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = float32, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    dtype: Any = float32,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Return ones on the diagonal, zeros elsewhere: (n, m)."""
-    return Tensor(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad)
+    return _made(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad, device)
 
 
 # ---------------------------------------------------------------- random
 def rand(
-    *size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False
+    *size: Any,
+    dtype: Any = float32,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return numbers uniform in [0, 1)."""
     drawn = (generator or random.default).uniform(sizes_of(size), numpy_dtype(dtype))
-    return Tensor(drawn, requires_grad)
+    return _made(drawn, requires_grad, device)
 
 
 def randn(
-    *size: Any, dtype: Any = float32, generator: Any = None, requires_grad: bool = False
+    *size: Any,
+    dtype: Any = float32,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Return standard normal numbers."""
     drawn = (generator or random.default).normal(sizes_of(size), numpy_dtype(dtype))
-    return Tensor(drawn, requires_grad)
+    return _made(drawn, requires_grad, device)
 
 
 def randint(
-    low: int, high: int, size: Sequence[int], dtype: Any = int64, generator: Any = None
+    low: int,
+    high: int,
+    size: Sequence[int],
+    dtype: Any = int64,
+    generator: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """Return integers uniform in [low, high)."""
     drawn = (generator or random.default).integers(low, high, tuple(size))
-    return new(drawn.astype(numpy_dtype(dtype), copy=False))
+    return _made(drawn.astype(numpy_dtype(dtype), copy=False), False, device)
 
 
-def randperm(n: int, generator: Any = None) -> Tensor:
+def randperm(n: int, generator: Any = None, device: Any = None) -> Tensor:
     """Return 0 ... n-1 in random order."""
-    return new((generator or random.default).permutation(n))
+    return _made((generator or random.default).permutation(n), False, device)
 
 
-def rand_like(input: Tensor, generator: Any = None) -> Tensor:
+def rand_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
     """Return numbers uniform in [0, 1) in the shape and dtype of `input`."""
-    return rand(*input.shape, dtype=input.dtype, generator=generator)
+    device = input.device if device is None else device
+    return rand(*input.shape, dtype=input.dtype, generator=generator, device=device)
 
 
-def randn_like(input: Tensor, generator: Any = None) -> Tensor:
+def randn_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
     """Return standard normal numbers in the shape and dtype of `input`."""
-    return randn(*input.shape, dtype=input.dtype, generator=generator)
+    device = input.device if device is None else device
+    return randn(*input.shape, dtype=input.dtype, generator=generator, device=device)

@@ -134,7 +134,7 @@ def follow(base: Any) -> None:
 
 def before(t: Any) -> Any:
     """Return the elements of `t` in memory of their own, at the same place on the tape."""
-    memory = empty(t.data.shape, t.data.dtype)
+    memory = empty(t.data.shape, t.data.dtype, t.data)
     launch("copy", t.data, memory)
     copy = Bridge.new(memory)
     copy.requires_grad, copy.node = t.requires_grad, t.node
@@ -149,6 +149,7 @@ def places(view: Any, base: Any) -> Any:
             "flows;"
             " write base[index] = value instead, or clone() the base first"
         )
+    view, base = getattr(view, "geometry", view), getattr(base, "geometry", base)
     start = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
     offset = np.full(view.shape, start // base.itemsize, np.int64)
     for axis, (n, step) in enumerate(zip(view.shape, view.strides, strict=True)):

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import DeviceArray
+
 Array = np.ndarray[Any, Any]
 
 
@@ -33,6 +35,8 @@ class Interop:
             raise RuntimeError(
                 "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
             )
+        if type(self.data) is DeviceArray:
+            raise TypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
         return self.data
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:

@@ -12,9 +12,12 @@ import collections
 import math
 import mmap
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from minigrad_kernels.gpu.array import DeviceArray
 
 Array = np.ndarray[Any, Any]
 Shape = int | tuple[int, ...]
@@ -145,12 +148,22 @@ def rounded(size: int) -> int:
 POOL = Pool()
 
 
-def empty(shape: Shape, dtype: Any) -> Array:
+# Once a device is in use: (shape, dtype, like) -> an array there, or None for the host.
+ELSEWHERE: list[Callable[..., Any]] = []
+
+
+def empty(shape: Shape, dtype: Any, like: Any = None) -> Array:
     """Return an array of undefined content: NumPy's, or from the pool where it is large.
+
+    On the device of `like`, if that is an array, else where the running op computes.
 
     >>> empty((2, 3), np.float32).shape
     (2, 3)
     """
+    if ELSEWHERE:
+        placed = ELSEWHERE[0](shape, dtype, like)
+        if placed is not None:
+            return placed  # type: ignore[no-any-return]
     y = np.empty(shape, dtype)
     # None of its pages has been touched, so that giving it up for a pooled one costs nothing.
     return y if y.nbytes < POOLED else POOL.take(y.shape, y.dtype)
@@ -158,4 +171,6 @@ def empty(shape: Shape, dtype: Any) -> Array:
 
 def owns(array: Array) -> bool:
     """Return whether an array is all there is of its memory: no view, and nobody else's."""
+    if type(array) is DeviceArray:
+        return array.whole
     return array.flags.owndata if array.base is None else type(array.base) is Lease

@@ -280,18 +280,19 @@ class Methods(ShapeMethods):
     ) -> Tensor:
         """Return x in another dtype or on another device, itself where nothing changes.
 
-        Takes a dtype, a device ("cpu"), or a tensor whose dtype is taken.
+        Takes a dtype, a device ("cpu", "cuda", "cuda-sim"), or a tensor whose dtype and device are
+        taken.  Gradients flow back to where x is.
         """
         for a in args:
             if hasattr(a, "requires_grad"):
-                dtype = a.dtype
+                dtype, device = a.dtype, a.device
             elif isinstance(a, Device) or (isinstance(a, str) and not _is_dtype(a)):
                 device = a
             else:
                 dtype = a
-        if device is not None:
-            Device(str(device))
         y = self if dtype is None else memory.cast(self, dtype)
+        if device is not None:
+            y = memory.moved(y, Device(device))
         return y.clone() if copy and y is self else y
 
     def float(self) -> Tensor:
@@ -323,8 +324,17 @@ class Methods(ShapeMethods):
         return self if self.data.flags.c_contiguous else self.clone()
 
     def cpu(self: Any) -> Tensor:
-        """Return x on the CPU: itself."""
-        return self
+        """Return x on the CPU, itself where it is there."""
+        return memory.moved(self, Device("cpu"))
+
+    def cuda(self: Any, device: Any = None) -> Tensor:
+        """Return x on an NVIDIA GPU; device: its number."""
+        return memory.moved(self, Device("cuda", device))
+
+    @property
+    def is_cuda(self: Any) -> Any:
+        """Whether x lies on a GPU, or on the simulated one."""
+        return self.device.type != "cpu"
 
 
 def _is_dtype(name: str) -> bool:

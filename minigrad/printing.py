@@ -74,7 +74,7 @@ def body(a: Array, write: Any, indent: int, summarise: bool) -> str:
 
 def describe(t: Any, prefix: str = "tensor(") -> str:
     """Return the repr of a tensor."""
-    a = t.data
+    a = t.data.read() if t.is_cuda else t.data
     text = body(a, writer(a), len(prefix), a.size > THRESHOLD) if a.size else "[]"
     notes = []
     if not a.size and a.shape != (0,):
@@ -82,6 +82,8 @@ def describe(t: Any, prefix: str = "tensor(") -> str:
     plain = a.dtype in (np.float32, np.int64, np.bool_) and (a.size or a.dtype == np.float32)
     if not plain:
         notes.append(f"dtype=minigrad.{a.dtype}")
+    if t.is_cuda:
+        notes.append(f"device='{t.device}'")
     if t.node is not None:
         op = getattr(t.node, "op", t.node)
         notes.append(f"grad_fn=<{type(op).__name__}>")

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
+from minigrad.backend import DeviceArray
 from minigrad.dtypes import DTYPES
 from minigrad.tensors import Tensor
 
@@ -80,6 +81,7 @@ def load(path: str | PathLike[str]) -> dict[str, Tensor]:
 
 def _array(name: Any, value: Any) -> Array:
     array = value.data if isinstance(value, Tensor) else value
+    array = array.read() if isinstance(array, DeviceArray) else array
     if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in DTYPES:
         raise TypeError(
             f"save: expected tensors by name, but {name!r} is {type(value).__name__}"

@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, door, empty, launch
+from minigrad.backend import (
+    PARALLEL,
+    USED,
+    device_of,
+    door,
+    empty,
+    launch,
+    moved,
+    placed,
+    target_of,
+)
 from minigrad.memory import owns
 from minigrad.modes import mode
 from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, cell_of, name_of
@@ -83,7 +93,10 @@ def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
         entries[key] = [edge, g, False]
     elif entry[2]:
         held = entry[1].data
-        (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.data, held)
+        if USED:
+            launch("add", held, g.data, held)
+        else:
+            (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.data, held)
     else:
         entry[1] = entry[1] + g
         entry[2] = not mode.recording
@@ -110,7 +123,9 @@ def sweep(
         node, grad, _ = pending.pop(-heappop(heap))
         if node.hooks is not None:
             grad = run_hooks(node, grad)
-        if create_graph and node.composite is not None:
+        if USED:
+            parts = parts_at(node, grad, create_graph)
+        elif create_graph and node.composite is not None:
             parts = through_composite(node, grad)
         elif node.slots is not None:
             parts = node.backward(*grad)
@@ -147,6 +162,15 @@ def sweep(
         if not retain_graph:
             node.release()
     return {key: (entry[0], entry[1]) for key, entry in found.items()}
+
+
+def parts_at(node: Op, grad: Any, create_graph: bool) -> tuple[Any, ...]:
+    """Run a node's rule on the device of its gradient."""
+    grads = grad if node.slots is not None else [grad]
+    with placed(target_of(g.data for g in grads if g is not None)):
+        if create_graph and node.composite is not None:
+            return through_composite(node, grad)
+        return node.backward(*grads)
 
 
 def unbroadcast(node: Op, g: Any, shape: tuple[int, ...]) -> Any:
@@ -273,7 +297,9 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
             )
         if data.dtype.kind != "f":
             raise RuntimeError(f"{name}: only floating tensors have gradients, got {data.dtype}")
-        return Bridge.new(np.ones(data.shape, data.dtype))
+        seed = empty(data.shape, data.dtype, data)
+        seed.fill(1)
+        return Bridge.new(seed)
     if gradient.data.shape != data.shape:
         raise ValueError(
             f"{name}: the gradient has shape {gradient.data.shape}, the tensor {data.shape}: they "
@@ -287,6 +313,8 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     for hook in tuple((leaf.hooks or {}).values()):
         replaced = hook(g)
         g = g if replaced is None else replaced
+    if USED and target_of((g.data,)) is not target_of((leaf.data,)):
+        g = Bridge.new(moved(g.data, device_of(leaf.data)))  # of a number used on another device
     held = leaf.grad
     if held is None:
         leaf.grad = owned(g, given)
@@ -305,6 +333,6 @@ def owned(g: Any, given: set[int]) -> Any:
         return g
     if g.requires_grad:
         return g.clone()
-    copy = empty(data.shape, data.dtype)
+    copy = empty(data.shape, data.dtype, data)
     launch("copy", data, copy)
     return Bridge.new(copy)

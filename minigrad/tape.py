@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import USED, door, placed, settled
 from minigrad.modes import WATCHED, mode, user_line
 
 Array = np.ndarray[Any, Any]
@@ -87,7 +88,12 @@ class Op:
     def apply(cls, *inputs: Any, **meta: Any) -> Any:
         """Run the op on tensors and record it where a gradient may be asked for."""
         op = cls()
-        data = op.forward(*[t.data for t in inputs], **meta)
+        if USED:
+            target, arrays = settled(cls.__name__, [t.data for t in inputs])
+            with placed(target if arrays else door.target):
+                data = op.forward(*arrays, **meta)
+        else:
+            data = op.forward(*[t.data for t in inputs], **meta)
         if cls.several:
             return op._several(inputs, meta, data)
         out = Bridge.new(data)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import printing
-from minigrad.backend import CPU_DEVICE, Device, empty, launch
+from minigrad.backend import Device, DeviceArray, device_of, empty, launch
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.inplace import InPlace
 from minigrad.interop import Interop
@@ -59,7 +59,7 @@ class Tensor(Methods, InPlace, Interop):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         array = data.data if isinstance(data, Tensor) else data
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, (np.ndarray, DeviceArray)):
             raise TypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
                 "minigrad.tensor(...) for numbers and lists"
@@ -84,7 +84,7 @@ class Tensor(Methods, InPlace, Interop):
 
     @property
     def device(self) -> Device:
-        return CPU_DEVICE
+        return device_of(self.data)
 
     @property
     def is_leaf(self) -> bool:
@@ -386,7 +386,7 @@ def cast(t: Any, dtype: Any) -> Tensor:
 
 def copied(t: Any) -> Tensor:
     """Return a copy of the memory, off the tape."""
-    y = empty(t.data.shape, t.data.dtype)
+    y = empty(t.data.shape, t.data.dtype, t.data)
     launch("copy", t.data, y)
     return new(y)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad import random
+from minigrad.backend import filled
 from minigrad.ops.common import Array
 from minigrad.ops.dropout import dropped
 from minigrad.ops.linalg import absent
@@ -131,8 +132,8 @@ def scale_and_shift(
     if weight is None and bias is None:
         none = absent(input)
         return none, none
-    scale = new(np.ones(x.shape[1], x.dtype)) if weight is None else weight
-    return scale, new(np.zeros(x.shape[1], x.dtype)) if bias is None else bias
+    scale = new(filled(x.shape[1], 1, x.dtype, x)) if weight is None else weight
+    return scale, new(filled(x.shape[1], 0, x.dtype, x)) if bias is None else bias
 
 
 def check_count(name: str, x: Array) -> None:
@@ -246,7 +247,7 @@ def layer_norm(
             )
     if weight is None:
         # The kernel sums the bias's gradient beside the weight's.
-        scale = absent(input) if bias is None else new(np.ones(shape, x.dtype))
+        scale = absent(input) if bias is None else new(filled(shape, 1, x.dtype, x))
     else:
         scale = weight
     shift = absent(input) if bias is None else bias

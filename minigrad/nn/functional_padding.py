@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import filled
 from minigrad.ops.index import Index, IndexSet
 from minigrad.tensors import Tensor, new
 
@@ -60,7 +61,7 @@ def _constant(input: Tensor, by_axis: list[tuple[int, int, int]], value: float) 
         shape[axis] = n + before + after
         target[axis] = slice(max(0, before), shape[axis] - max(0, after))
     inner = Index.apply(input, index=tuple(source))
-    whole = new(np.full(shape, value, input.data.dtype))
+    whole = new(filled(tuple(shape), value, input.data.dtype, input.data))
     return IndexSet.apply(whole, inner, index=tuple(target))
 
 

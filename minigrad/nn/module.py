@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from minigrad.backend import Device
+from minigrad.backend import Device, moved
 from minigrad.dtypes import DTYPES, float32, float64, numpy_dtype
 from minigrad.nn.members import MODULE, Members
 from minigrad.nn.state import Loaded, gathered, load
@@ -160,19 +160,37 @@ class Module(Members):
 
     # ------------------------------------------------------------ dtypes
     def to(self: M, *args: Any, dtype: Any = None, device: Any = None) -> M:
-        """Convert floating parameters and buffers in place; takes a dtype, a device ("cpu") or a
-        tensor.
+        """Convert floating parameters and buffers in place, or move all to a device ("cpu", "cuda",
+        "cuda-sim"); takes a dtype, a device or a tensor whose dtype and device are taken.
         """
         for a in args:
             if isinstance(a, Tensor):
-                dtype = a.dtype
+                dtype, device = a.dtype, a.device
             elif isinstance(a, Device) or (isinstance(a, str) and a not in DTYPE_NAMES):
                 device = a
             else:
                 dtype = a
         if device is not None:
-            Device(str(device))
+            self._move(Device(device))
         return self if dtype is None else self._convert(dtype)
+
+    def _move(self, device: Device) -> None:
+        """Move parameters, their gradients and buffers."""
+        for t in (*self.parameters(), *self.buffers()):
+            data = moved(t.data, device)
+            if data is not t.data:
+                t.data = data
+                t.bump("by Module.to()")
+                if t.grad is not None:
+                    t.grad = new(moved(t.grad.data, device))
+
+    def cuda(self: M, device: int | None = None) -> M:
+        """Move parameters and buffers to an NVIDIA GPU; device: its number."""
+        return self.to(Device("cuda", device))
+
+    def cpu(self: M) -> M:
+        """Move parameters and buffers to the CPU."""
+        return self.to(Device("cpu"))
 
     def _convert(self: M, dtype: Any) -> M:
         wanted = numpy_dtype(dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigrad.backend import launch
+from minigrad.backend import DeviceArray, device_of, launch, moved
 from minigrad.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
             continue
         value = state[name]
         data = value.data if isinstance(value, Tensor) else value
-        if not isinstance(data, (np.ndarray, np.generic)):
+        if not isinstance(data, (np.ndarray, np.generic, DeviceArray)):
             faults.append(f"{name}: expected a tensor, got {type(value).__name__}")
         elif data.shape != target.data.shape:
             faults.append(f"{name}: its shape is {data.shape}, the model's {target.data.shape}")
         elif not np.can_cast(data.dtype, target.data.dtype, "same_kind"):
             faults.append(f"{name}: its dtype is {data.dtype}, the model's {target.data.dtype}")
         else:
-            values.append((target, np.asarray(data)))
+            values.append((target, np.asarray(data) if isinstance(data, np.generic) else data))
     if faults:
         listed = "\n  ".join(faults)
         hint = (
@@ -81,7 +81,8 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
         )
     for target, data in values:
         if data is not target.data:
-            source = data.copy() if np.may_share_memory(data, target.data) else data
+            source = moved(data, device_of(target.data))
+            source = source.copy() if np.may_share_memory(source, target.data) else source
             launch("copy", source, target.data)
         target.bump("by load_state_dict()")
     return Loaded(missing, unexpected)

@@ -26,7 +26,7 @@ def converted(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return `a` in `dtype`, through the door; itself where it has it already."""
     if a.dtype == dtype:
         return a
-    y = empty(a.shape, dtype)
+    y = empty(a.shape, dtype, a)
     launch("copy", a, y)
     return y
 
@@ -35,7 +35,7 @@ def contiguous(a: Array) -> Array:
     """Return `a` in C order, copied only where it is not."""
     if a.flags.c_contiguous:
         return a
-    y = empty(a.shape, a.dtype)
+    y = empty(a.shape, a.dtype, a)
     launch("copy", a, y)
     return y
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import empty, filled, launch
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes
 from minigrad.tape import Bridge, Op
@@ -108,7 +108,7 @@ class ConvBackwardWeight(Op):
         sliding = self.meta["sliding"]
         if gw is None:
             shape = (dy.data.shape[1], x.data.shape[1] // sliding.groups, *sliding.kernel)
-            gw = Bridge.new(as_many(np.zeros(shape, x.data.dtype), x.data.ndim))
+            gw = Bridge.new(as_many(filled(shape, 0, x.data.dtype), x.data.ndim))
         if gb is None:
             gb = absent(gw)
         return (

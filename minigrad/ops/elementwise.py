@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, door, empty, launch
+from minigrad.backend import PARALLEL, USED, door, empty, filled, launch, run_at, settled
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import (
     Array,
@@ -38,7 +38,9 @@ class Binary(Op):
         tensors.
         """
         x, z = a.data, b.data
-        if x.dtype is z.dtype and x.shape == z.shape:
+        if USED:
+            y = run_at(cls.__name__, cls.general, x, z)
+        elif x.dtype is z.dtype and x.shape == z.shape:
             if x.size < PARALLEL:
                 y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
                 door.small[cls.kernel](x, z, y)
@@ -191,7 +193,7 @@ class Extreme(Binary):
             return None
         y = empty(self.shape, self.dtype)
         if mode.recording:
-            launch("larger_share", np.ones((), self.dtype), mine, other, y)
+            launch("larger_share", filled((), 1, self.dtype), mine, other, y)
             return g * Bridge.new(y)
         launch("larger_share", g.data, mine, other, y)
         return Bridge.new(y)
@@ -257,18 +259,20 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 def compare(kernel: str, a: Any, b: Any) -> Any:
     """Launch a comparison of two tensors; nothing is recorded."""
     x, y = a.data, b.data
+    if USED:
+        _, (x, y) = settled(kernel, (x, y))
     if x.dtype != y.dtype:
         x, y, shape, _ = match(kernel, x, y)
     else:
         shape = x.shape if x.shape == y.shape else broadcast_shape(kernel, x.shape, y.shape)
-    out = empty(shape, BOOL)
+    out = empty(shape, BOOL, x)
     launch(kernel, x, y, out)
     return Bridge.new(out)
 
 
 def test(kernel: str, a: Any) -> Any:
     """Launch a one-operand test: isnan, isfinite, logical_not."""
-    out = empty(a.data.shape, BOOL)
+    out = empty(a.data.shape, BOOL, a.data)
     launch(kernel, a.data, out)
     return Bridge.new(out)
 
@@ -292,7 +296,7 @@ class Neg(Op):
 def bent(kernel: str, a: Array, first: float, second: float, *gradient: Array) -> Array:
     """Launch a kernel of one operand and two numbers, or its backward with the gradient first."""
     a = floating(a)
-    y = empty(a.shape, a.dtype)
+    y = empty(a.shape, a.dtype, a)
     launch(kernel, *gradient, a, first, second, y)
     return y
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import DeviceArray, empty, here, launch
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.shape import Reshape
 from minigrad.tape import Op
@@ -27,10 +27,15 @@ def _part(p: Any) -> Any:
             raise TypeError(
                 f"index: expected integers or a bool mask, got a tensor of {p.dtype}; use .long()"
             )
-        return p
+        return p.read() if type(p) is DeviceArray else p
     if isinstance(p, list):
         return np.asarray(p, dtype=np.int64) if not p else np.asarray(p)
     return p
+
+
+def on_host(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an index with its arrays on the host, where positions are worked out."""
+    return tuple([p.read() if type(p) is DeviceArray else p for p in index])
 
 
 def basic(index: tuple[Any, ...]) -> bool:
@@ -71,18 +76,20 @@ class Index(Op):
 
     def forward(self, a: Array, index: tuple[Any, ...]) -> Array:
         self.was = a.shape
+        index = on_host(index)
         if basic(index):
             y = a[index]
-            return y if isinstance(y, np.ndarray) else a[(*index, ...)]
+            return a[(*index, ...)] if isinstance(y, np.generic) else y
         if rows(index) and a.ndim and a.shape[0]:
             picked = index[0]
             flat = checked_rows("index", picked, a.shape[0])
             y = empty((flat.size, a.size // a.shape[0]), a.dtype)
-            launch("take_rows", contiguous(a).reshape(a.shape[0], y.shape[1]), flat, y)
+            launch("take_rows", contiguous(a).reshape(a.shape[0], y.shape[1]), here(flat), y)
             return y.reshape(picked.shape + a.shape[1:])
         where = positions(a.shape, index)
         y = empty(where.shape, a.dtype)
-        launch("take_flat", contiguous(a).reshape(-1), contiguous(where).reshape(-1), y.reshape(-1))
+        places = here(np.ascontiguousarray(where).reshape(-1))
+        launch("take_flat", contiguous(a).reshape(-1), places, y.reshape(-1))
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -97,6 +104,7 @@ class IndexAdd(Op):
 
     def forward(self, g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
         y = empty(shape, g.dtype)
+        index = on_host(index)
         if basic(index):
             y[...] = 0
             launch("copy", g, y[(*index, ...)] if Ellipsis not in index else y[index])
@@ -106,12 +114,12 @@ class IndexAdd(Op):
             launch(
                 "scatter_add_rows",
                 contiguous(g).reshape(flat.size, y.size // shape[0]),
-                flat,
+                here(flat),
                 y.reshape(shape[0], y.size // shape[0]),
             )
             return y
-        where = contiguous(positions(shape, index)).reshape(-1)
-        launch("scatter_add_flat", contiguous(g).reshape(-1), where, y.reshape(-1))
+        where = np.ascontiguousarray(positions(shape, index)).reshape(-1)
+        launch("scatter_add_flat", contiguous(g).reshape(-1), here(where), y.reshape(-1))
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -128,7 +136,7 @@ class IndexSet(Op):
         self.leading = b.ndim
         y = empty(a.shape, a.dtype)
         launch("copy", a, y)
-        assign(y, b, index)
+        assign(y, b, on_host(index))
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -155,23 +163,12 @@ def assign(y: Array, b: Array, index: tuple[Any, ...]) -> None:
     where = positions(y.shape, index)
     check_fits(b.shape, where.shape)
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
-    filled = np.broadcast_to(source, where.shape)
-    if y.flags.c_contiguous:
-        launch(
-            "scatter_flat",
-            contiguous(filled).reshape(-1),
-            contiguous(where).reshape(-1),
-            y.reshape(-1),
-        )
-        return
+    values = contiguous(np.broadcast_to(source, where.shape)).reshape(-1)
+    places = here(np.ascontiguousarray(where).reshape(-1))
     whole = contiguous(y)
-    launch(
-        "scatter_flat",
-        contiguous(filled).reshape(-1),
-        contiguous(where).reshape(-1),
-        whole.reshape(-1),
-    )
-    launch("copy", whole, y)
+    launch("scatter_flat", values, places, whole.reshape(-1))
+    if whole is not y:
+        launch("copy", whole, y)
 
 
 def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.backend import empty, launch
 from minigrad.modes import mode
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
-from minigrad.ops.shape import Expand, Permute, Reshape, expand_strides
+from minigrad.ops.shape import Expand, Permute, Reshape, expanded
 from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
 from minigrad.tape import Bridge, Op
 
@@ -54,13 +54,8 @@ class MatMul(Op):
             return y
         batch = broadcast_shape("matmul", a.shape[:-2], b.shape[:-2])
         y = empty((*batch, a.shape[-2], b.shape[-1]), a.dtype)
-        view = np.lib.stride_tricks.as_strided
-        a = view(
-            a, (*batch, *a.shape[-2:]), expand_strides(a, (*batch, *a.shape[-2:])), writeable=False
-        )
-        b = view(
-            b, (*batch, *b.shape[-2:]), expand_strides(b, (*batch, *b.shape[-2:])), writeable=False
-        )
+        a = expanded(a, (*batch, *a.shape[-2:]))
+        b = expanded(b, (*batch, *b.shape[-2:]))
         for i in np.ndindex(batch[:-1]):
             launch("bmm", a[i], b[i], y[i])
         return y
@@ -261,7 +256,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 def absent(like: Any) -> Any:
     """Return the empty tensor that stands for an argument that is not there."""
-    return Bridge.new(empty(0, like.data.dtype))
+    return Bridge.new(empty(0, like.data.dtype, like.data))
 
 
 def dot(input: Any, other: Any) -> Any:

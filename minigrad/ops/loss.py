@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import empty, filled, launch
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import clamp, where
 from minigrad.ops.index import gather
@@ -98,7 +98,7 @@ class CrossEntropy(Op):
         classes = x.data.shape[1]
         live = target.data != ignore_index
         safe = np.where(live, target.data, 0)
-        factors = weight.data if weight.data.size else np.ones(classes, x.data.dtype)
+        factors = weight.data if weight.data.size else filled(classes, 1, x.data.dtype)
         nll = -LogSoftmax.apply(x, axis=1)
         picked = Reshape.apply(gather(nll, 1, Bridge.new(safe[:, None])), shape=(len(safe),))
         loss = picked * Bridge.new((1 - smoothing) * factors[safe])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.backend import empty, launch
+from minigrad.backend import device_of, empty, launch, target_of
+from minigrad.backend import moved as moved_array
 from minigrad.dtypes import numpy_dtype
 from minigrad.ops.common import Array, converted, op
 from minigrad.tape import Bridge, Op
@@ -51,6 +52,27 @@ class Identity(Op):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g,)
+
+
+@op
+class Move(Op):
+    """y = a, on another device; the gradient comes back to where a is"""
+
+    keeps = False
+
+    def forward(self, a: Array, device: Any) -> Array:
+        self.home = device_of(a)
+        return moved_array(a, device)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (Move.apply(g, device=self.home),)
+
+
+def moved(input: Any, device: Any) -> Any:
+    """Return `input` on a device, itself where it is there."""
+    if device.target() is target_of((input.data,)):
+        return input
+    return Move.apply(input, device=device)
 
 
 def cast(input: Any, dtype: Any) -> Any:

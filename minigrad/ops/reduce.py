@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, empty, launch
+from minigrad.backend import PARALLEL, empty, filled, launch
 from minigrad.modes import mode
 from minigrad.ops.common import Array, axes_of, contiguous, op
 from minigrad.ops.index import Index
@@ -168,7 +168,7 @@ class Amost(Reduction):
         y = self.result().reshape(x.shape[0], x.shape[2])
         share = empty(y.shape, y.dtype)
         launch("tie_count", x, y, share)
-        whole = np.ones(y.shape, y.dtype) if mode.recording else contiguous(g.data)
+        whole = filled(y.shape, 1, y.dtype) if mode.recording else contiguous(g.data)
         launch("div", whole.reshape(y.shape), share, share)
         part = launch_grouped(
             "spread_ties", share, y, x, groups=x.shape, shape=self.was, order=order

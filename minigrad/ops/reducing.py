@@ -75,7 +75,7 @@ def _extreme(
     axis = axis_of(pairwise, dim, input.ndim)
     shape = tuple(n for i, n in enumerate(input.shape) if i != axis)
     if input.data.dtype.kind == "f" and input.data.shape[axis]:
-        at = empty(shape, INT64)
+        at = empty(shape, INT64, input.data)
         sign = 1 if pairwise == "maximum" else -1
         values, indices = Extreme.apply(input, axis=axis, sign=sign, at=at), Bridge.new(at)
         if keepdim:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import DeviceArray, empty, filled, launch
 from minigrad.ops.common import Array, axis_of, broadcast_shape, op
 from minigrad.tape import Bridge, Op
 
@@ -66,10 +66,18 @@ class Expand(ShapeOp):
     def forward(self, a: Array, shape: Shape) -> Array:
         if a.shape == shape:
             return a.view()
-        return np.lib.stride_tricks.as_strided(a, shape, expand_strides(a, shape), writeable=False)
+        return expanded(a, shape)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g,)  # the engine sums over what was repeated
+
+
+def expanded(a: Array, shape: Shape) -> Array:
+    """Return the view of `a` that repeats it to `shape`."""
+    steps = expand_strides(a, shape)
+    if type(a) is DeviceArray:
+        return a.like(np.broadcast_to(a.geometry, shape))
+    return np.lib.stride_tricks.as_strided(a, shape, steps, writeable=False)
 
 
 def expand_strides(a: Array, shape: Shape) -> Shape:
@@ -149,7 +157,7 @@ class Split(ShapeOp):
         parts = []
         for n, g in zip(sizes, grads, strict=True):
             shape = (*self.was[:axis], n, *self.was[axis + 1 :])
-            parts.append(g if g is not None else Bridge.new(np.zeros(shape, self.dtype)))
+            parts.append(g if g is not None else Bridge.new(filled(shape, 0, self.dtype)))
         return (Cat.apply(*parts, axis=axis),)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, door, empty, launch
+from minigrad.backend import PARALLEL, USED, door, empty, launch, run_at
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import FLOAT32, Array, converted, floating, op, tensor_of
 from minigrad.ops.elementwise import Pow, bent, limited, where
@@ -22,11 +22,11 @@ make = object.__new__
 
 def fused_backward(name: str, g: Any, saved: Array) -> Any:
     """Launch a two-operand backward kernel and return the gradient as a tensor."""
-    if saved.size < PARALLEL:
+    if saved.size < PARALLEL and not USED:
         y = np.empty(saved.shape, saved.dtype)
         door.small[name](g.data, saved, y)
     else:
-        y = empty(saved.shape, saved.dtype)
+        y = empty(saved.shape, saved.dtype, saved)
         launch(name, g.data, saved, y)
     return Bridge.new(y)
 
@@ -39,6 +39,13 @@ class Unary(Op):
     whole = False  # integers stay integers
 
     @classmethod
+    def general(cls, x: Array) -> Array:
+        """Compute on whatever device."""
+        y = empty(x.shape, x.dtype)
+        launch(cls.kernel, x, y)
+        return y
+
+    @classmethod
     def apply(cls, a: Any) -> Any:
         """Do what `Op.apply` does, for one input, no options and one output: the hot path of small
         tensors.
@@ -46,7 +53,9 @@ class Unary(Op):
         x = a.data
         if x.dtype.kind != "f" and not cls.whole:
             x = converted(x, FLOAT32)
-        if x.size < PARALLEL:
+        if USED:
+            y = run_at(cls.__name__, cls.general, x)
+        elif x.size < PARALLEL:
             y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
             door.small[cls.kernel](x, y)
         else:

@@ -31,17 +31,18 @@ class _Work:
 
     def __init__(self, grads: list[Tensor]) -> None:
         self.grads = grads
-        by_dtype: dict[Any, list[Array]] = {}
+        by_place: dict[Any, list[Array]] = {}  # dtype and device
         self.copied: list[tuple[Array, Array]] = []
         for grad in grads:
             array = contiguous(grad.data)
             if array is not grad.data:
                 self.copied.append((grad.data, array))
-            by_dtype.setdefault(array.dtype, []).append(array)
-        self.held = by_dtype
+            place = array.dtype, backend.target_of((array,))
+            by_place.setdefault(place, []).append(array)
+        self.held = by_place
         self.tables = [
-            (build_table([(a, a) for a in arrays]), np.empty(0, dtype))
-            for dtype, arrays in by_dtype.items()
+            (build_table([(a, a) for a in arrays]), backend.empty(0, arrays[0].dtype, arrays[0]))
+            for arrays in by_place.values()
         ]
 
     def finish(self) -> None:
@@ -84,22 +85,23 @@ def clip_grad_norm_(
     if not order > 0:
         raise ValueError(f"clip_grad_norm_: expected norm_type > 0 or math.inf, got {norm_type!r}")
     work = _Work(_gradients(parameters, "clip_grad_norm_"))
-    norm = np.zeros(1)
-    parts = []
+    norms = []
     for table, like in work.tables:
-        backend.launch("grad_norm", table, order, like, norm)
-        parts.append(float(norm[0]))
-    if len(parts) > 1:
-        norm[0] = _combine(parts, order)
-    if error_if_nonfinite and not np.isfinite(norm[0]):
+        norms.append(backend.empty(1, np.float64, like))
+        backend.launch("grad_norm", table, order, like, norms[-1])
+    norm = norms[0] if len(norms) == 1 else np.zeros(1)
+    if len(norms) > 1:
+        norm[0] = _combine([part.item() for part in norms], order)
+    if error_if_nonfinite and not math.isfinite(norm.item()):
         raise RuntimeError(
-            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm[0]};"
+            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()};"
             " find out where it comes from, or pass error_if_nonfinite=False to go on with NaN"
         )
     for table, like in work.tables:
-        backend.launch("grad_scale", table, norm, float(max_norm), like)
+        there = backend.moved(norm, backend.device_of(like))
+        backend.launch("grad_scale", table, there, float(max_norm), like)
     work.finish()
-    dtype = np.result_type(*work.held) if work.held else np.float32
+    dtype = np.result_type(*[d for d, _ in work.held]) if work.held else np.float32
     return Tensor(norm.astype(dtype).reshape(()))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import backend
 from minigrad.optim.optimizer import Array, Group, Optimizer
 from minigrad.tensors import Tensor
 
@@ -76,4 +77,7 @@ class NAdam(Optimizer):
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        return np.ones(1) if name == "mu_product" else super().fresh(name, param, group)
+        if name != "mu_product":
+            return super().fresh(name, param, group)
+        product: Array = backend.filled(1, 1, np.float64, param.data)
+        return product

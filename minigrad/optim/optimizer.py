@@ -78,8 +78,7 @@ class Optimizer:
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        array: Array = backend.empty(param.data.shape, param.data.dtype)
-        array[...] = 0
+        array: Array = backend.filled(param.data.shape, 0, param.data.dtype, param.data)
         return array
 
     @property
@@ -196,15 +195,16 @@ class Optimizer:
         self._rows = rows
 
     def _plan(self, active: list[int]) -> None:
-        """Sort the parameters with a gradient into launches: one for each dtype and kernel."""
-        members: dict[tuple[str, Any], list[int]] = {}
+        """Sort the parameters with a gradient into launches: one a kernel, dtype and device."""
+        members: dict[tuple[str, Any, Any], list[int]] = {}
         for i in active:
             slot = self._slots[i]
             kernel, states = self._rules[slot.group]
             self._prepare(i, slot, states)
-            members.setdefault((kernel, slot.param.data.dtype), []).append(i)
+            place = slot.param.data.dtype, backend.target_of((slot.param.data,))
+            members.setdefault((kernel, *place), []).append(i)
         self._launches = []
-        for (kernel, _), indices in members.items():
+        for (kernel, *_), indices in members.items():
             slots = [self._slots[i] for i in indices]
             _, states = self._rules[slots[0].group]
             buffers = [contiguous(slot.param.data) for slot in slots]
@@ -232,6 +232,7 @@ class Optimizer:
                 slot.arrays[name] = self.fresh(name, slot.param, self.param_groups[slot.group])
             elif name not in self.scalars:
                 slot.arrays[name] = slot.arrays[name].astype(data.dtype, copy=False)
+            slot.arrays[name] = backend.moved(slot.arrays[name], backend.device_of(data))
 
     # ------------------------------------------------------------ state
     def state_dict(self) -> dict[str, Any]:

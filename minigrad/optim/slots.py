@@ -83,7 +83,7 @@ class Launch:
         self.kernel = kernel
         self.table = table
         self.params = [slot.param for slot in slots]
-        self.like = np.empty(0, buffers[0].dtype)
+        self.like = backend.empty(0, buffers[0].dtype, buffers[0])
         self.members = [
             (slot, slot.param, slot.param.data, buffer.shape, buffer.strides)
             for slot, buffer in zip(slots, buffers, strict=True)
@@ -108,7 +108,7 @@ class Launch:
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot)
                 held.append(g)  # maybe a copy: it must outlive the launch
-            addresses.append(address(g))
+            addresses.append(address(g) if type(g) is np.ndarray else g.address)
         self.table[:, G] = addresses
         self.held = held
         return True
@@ -220,7 +220,8 @@ def _read_arrays(
         for name, value in entry.items():
             if name == "step":
                 continue
-            array = np.asarray(value.data if isinstance(value, Tensor) else value)
+            data = value.data if isinstance(value, Tensor) else value
+            array = data.read() if type(data) is backend.DeviceArray else np.asarray(data)
             shape = (1,) if name in optimizer.scalars else slot.shape
             dtype = np.float64 if name in optimizer.scalars else slot.param.data.dtype
             if name not in optimizer.states:
@@ -228,6 +229,7 @@ def _read_arrays(
             elif array.shape != shape:
                 problems.append(f"{slot.name}: {name} has shape {array.shape}, expected {shape}")
             else:
-                arrays[name] = np.array(array, dtype, order="C")
+                home = backend.device_of(slot.param.data)
+                arrays[name] = backend.moved(np.array(array, dtype, order="C"), home)
         found.append(arrays)
     return found, problems

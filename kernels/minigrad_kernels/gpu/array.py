@@ -3,10 +3,15 @@
 The geometry of a `DeviceArray` is a NumPy array over the device's address that nobody reads: so
 shapes, strides, views and their errors are NumPy's own.  Under the simulator that memory is the
 host's, and can be read.
+
+NumPy's functions that only look at an array another way (broadcast_to, moveaxis, flip, ...) do so
+here too.  Its other functions, and operators, are for what few numbers steer a computation: they
+read to the host, compute there and bring arrays back, which waits for the device.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +21,19 @@ if TYPE_CHECKING:
     from minigrad_kernels.gpu.targets import Target
 
 Array = np.ndarray[Any, Any]
+
+
+VIEWS = {
+    np.broadcast_to,
+    np.expand_dims,
+    np.flip,
+    np.moveaxis,
+    np.ravel,
+    np.squeeze,
+    np.swapaxes,
+    np.transpose,
+}
+FACTS = {np.may_share_memory, np.shape, np.ndim, np.size, np.result_type, np.can_cast}
 
 
 class Addressed:
@@ -31,18 +49,19 @@ class Addressed:
         }
 
 
-class DeviceArray:
+class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     """An array in device memory.  Its elements are reached by kernels and by copies alone.
 
     geometry: the NumPy array over its memory; never read an element of it but under the simulator.
-    target: the device, see targets.py.
+    target: the device, see targets.py.  whole: whether it is all there is of its memory.
     """
 
-    __slots__ = ("__weakref__", "geometry", "handle", "target")
+    __slots__ = ("__weakref__", "geometry", "handle", "target", "whole")
 
-    def __init__(self, geometry: Array, target: Target) -> None:
+    def __init__(self, geometry: Array, target: Target, whole: bool = False) -> None:
         self.geometry = geometry
         self.target = target
+        self.whole = whole
         self.handle: Any = None  # what numba.cuda takes for it, made at the first launch
 
     # ------------------------------------------------------------ geometry
@@ -133,15 +152,134 @@ class DeviceArray:
     def view(self, dtype: Any = None) -> DeviceArray:
         return self.like(self.geometry.view() if dtype is None else self.geometry.view(dtype))
 
-    def __getitem__(self, index: Any) -> DeviceArray:
-        """Return the view of a basic index; arrays as indices would copy, and raise."""
+    def __getitem__(self, index: Any) -> Any:
+        """Return the view of a basic index; an index by arrays is answered by way of the host."""
         items = index if isinstance(index, tuple) else (index,)
-        if not all(isinstance(i, int | np.integer | slice) or i in (None, ...) for i in items):
-            raise TypeError(
-                f"a device array takes integers, slices, None and ... as indices, got {index!r}"
-            )
-        found = self.geometry[(*items, ...)] if ... not in items else self.geometry[index]
-        return self.like(found)
+        if not all(isinstance(i, int | np.integer | slice) or i is None or i is ... for i in items):
+            return self.brought(self.read()[host(index, DeviceArray.read)])
+        whole = any(i is ... for i in items)
+        return self.like(self.geometry[index] if whole else self.geometry[(*items, ...)])
+
+
+    # ------------------------------------------------------------ by way of the host
+    def read(self) -> Array:
+        """Return a host copy of the elements."""
+        if self.flags.c_contiguous:
+            return self.target.read(self)
+        return self.target.read(self.contiguous())
+
+    def contiguous(self) -> DeviceArray:
+        """Return a copy in C order, made on the device."""
+        made = self.target.empty(self.shape, self.dtype)
+        copying().copy(self, made)
+        return made
+
+    def copy(self, order: str = "C") -> DeviceArray:
+        """Return a copy in memory of its own, made on the device."""
+        return self.contiguous()
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        view = self[index]
+        if not view.size:
+            return
+        if view.whole:
+            raise TypeError(f"a device array is written to by basic indices, got {index!r}")
+        if isinstance(value, DeviceArray):
+            copying().copy(value, view)
+        elif view.flags.c_contiguous:
+            view.target.write(view, np.asarray(value).astype(view.dtype))
+        else:
+            held = view.target.empty(view.shape, view.dtype)
+            view.target.write(held, np.asarray(value).astype(view.dtype))
+            copying().copy(held, view)
+
+    def astype(self, dtype: Any, copy: bool = True) -> DeviceArray:
+        if self.dtype == dtype and not copy:
+            return self
+        made = self.target.empty(self.shape, dtype)
+        copying().copy(self, made)
+        return made
+
+    def item(self) -> Any:
+        return self.read().item()
+
+    def tolist(self) -> Any:
+        return self.read().tolist()
+
+    def tobytes(self) -> bytes:
+        return self.read().tobytes()
+
+    def min(self, **options: Any) -> Any:
+        return self.brought(self.read().min(**options))
+
+    def max(self, **options: Any) -> Any:
+        return self.brought(self.read().max(**options))
+
+    def sum(self, **options: Any) -> Any:
+        return self.brought(self.read().sum(**options))
+
+    def argmax(self, **options: Any) -> Any:
+        return self.brought(self.read().argmax(**options))
+
+    def any(self) -> bool:
+        return bool(self.read().any())
+
+    def all(self) -> bool:
+        return bool(self.read().all())
+
+    def __array__(self, *args: Any, **options: Any) -> Array:
+        raise TypeError(
+            f"a NumPy array cannot be made of memory on {self.target.name}: use .cpu() first"
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options.get("out"):
+            raise TypeError(f"np.{ufunc.__name__} cannot write to a device array, or from one")
+        held = ufunc(*[a.read() if isinstance(a, DeviceArray) else a for a in inputs], **options)
+        return self.brought(held)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function in VIEWS:
+            source = next(a for a in args if isinstance(a, DeviceArray))
+            return source.like(function(*host(args, geometry_of), **options))
+        if function in FACTS:
+            return function(*host(args, geometry_of), **options)
+        return self.brought(
+            function(*host(args, DeviceArray.read), **host(options, DeviceArray.read))
+        )
+
+    def brought(self, made: Any) -> Any:
+        """Return what NumPy computed on the host, arrays again on this device."""
+        if isinstance(made, tuple | list):
+            return type(made)(self.brought(item) for item in made)
+        if not isinstance(made, np.ndarray):
+            return made
+        placed = self.target.empty(made.shape, made.dtype)
+        self.target.write(placed, made)
+        return placed
+
+
+def geometry_of(array: DeviceArray) -> Array:
+    return array.geometry
+
+
+def host(values: Any, how: Any) -> Any:
+    """Return arguments with `how` applied to the device arrays among them."""
+    if isinstance(values, DeviceArray):
+        return how(values)
+    if isinstance(values, tuple | list):
+        return type(values)(host(item, how) for item in values)
+    if isinstance(values, dict):
+        return {name: host(item, how) for name, item in values.items()}
+    return values
+
+
+def copying() -> Any:
+    """Return the module of the copying kernels, which stands above this one."""
+    return importlib.import_module("minigrad_kernels.gpu.copying")
 
 
 def reshaped(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:

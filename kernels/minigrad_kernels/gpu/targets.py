@@ -82,7 +82,7 @@ class Simulator:
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         made = simulate.empty(shape, dtype)
         self.live[address_of(made)] = made
-        return DeviceArray(made, self)
+        return DeviceArray(made, self, True)
 
     def reach(self, address: int) -> Array | None:
         """Return the living allocation that holds an address."""
@@ -154,7 +154,7 @@ class Gpu:
         with self.context:
             memory = self.cuda.current_context().memalloc(nbytes)
         where = int(memory.device_ctypes_pointer.value)
-        return DeviceArray(np.asarray(Addressed(where, sizes, dtype, memory)), self)
+        return DeviceArray(np.asarray(Addressed(where, sizes, dtype, memory)), self, True)
 
     def write(self, array: DeviceArray, values: Any) -> None:
         host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
@@ -233,3 +233,9 @@ def gpu(number: int = 0) -> Gpu:
 
 
 simulate_scalar.register()
+
+
+@functools.cache
+def simulator() -> Simulator:
+    """Return the simulated device of this process."""
+    return Simulator()
