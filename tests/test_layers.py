@@ -58,7 +58,11 @@ KERNELS_THAT_PRINT = {"__main__", "compare_command", "compare_table"}
 DOORS = {"minigrad.backend", "minigrad.compare"}
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
-ARGUMENT_LAYOUTS = {"minigrad_kernels.address_table", "minigrad_kernels.scalar_codes"}
+ARGUMENT_LAYOUTS = {
+    "minigrad_kernels.address_table",
+    "minigrad_kernels.gpu.array",
+    "minigrad_kernels.scalar_codes",
+}
 # Extras of pyproject.toml: imported inside the function that needs them, where they may be missing.
 OPTIONAL = {"matplotlib", "pandas", "sklearn", "mpi4py", "greenlet"}
 

@@ -160,5 +160,5 @@ def test_to_and_device() -> None:
     assert x.to("float64").dtype == mg.float64
     assert x.type_as(mg.ones(1, dtype=mg.int64)).dtype == mg.int64
     assert str(x.device) == "cpu"
-    with pytest.raises(ValueError, match="device: expected 'cpu', got 'cuda'"):
-        x.to("cuda")
+    with pytest.raises(ValueError, match="device: expected 'cpu', 'cuda', .* got 'tpu'"):
+        x.to("tpu")

@@ -1,0 +1,68 @@
+"""Every op on the simulated device: the results and gradients of the CPU, in place and in dtype."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.tape import Op
+from tests.ops.test_ops import CASES, Constant, outputs, weighted
+
+if find_spec("greenlet") is None:
+    pytest.skip("needs greenlet (pip install minigrad[simulate])", allow_module_level=True)
+
+Array = np.ndarray[Any, Any]
+SIM = "cuda-sim"
+ELEMENTS = 120  # of a sample's inputs: the simulator takes microseconds for each access
+
+
+def small(case: Any) -> bool:
+    return sum(np.asarray(a).size for a in case.values[1]) <= ELEMENTS
+
+
+def there(value: Any) -> Any:
+    """Return what is a tensor or array among an op's options, on the device."""
+    if isinstance(value, mg.Tensor):
+        return value.to(SIM)
+    return value
+
+
+def leaves(arrays: tuple[Array, ...], device: str) -> list[mg.Tensor]:
+    found = []
+    for a in arrays:
+        moves = a.dtype.kind == "f" and not isinstance(a, Constant)
+        plain = a.view(np.ndarray)
+        t = mg.tensor(plain.astype(np.float32) if a.dtype.kind == "f" else plain, device=device)
+        found.append(t.requires_grad_() if moves else t)
+    return found
+
+
+def results(op: type[Op], arrays: Any, meta: dict[str, Any], device: str) -> list[Array]:
+    inputs = leaves(arrays, device)
+    made = outputs(op, inputs, {name: there(v) if device == SIM else v for name, v in meta.items()})
+    assert all(str(y.device) == device for y in made)
+    seeds = [seed.to(device) for seed in weighted(made)]
+    total = None
+    for y, seed in zip(made, seeds, strict=True):
+        if y.requires_grad:
+            term = (y * seed).sum()
+            total = term if total is None else total + term
+    if total is not None:
+        total.backward()
+    grads = [t.grad for t in inputs if t.grad is not None]
+    assert all(str(g.device) == device for g in grads)
+    return [t.detach().cpu().numpy() for t in (*made, *grads)]
+
+
+@pytest.mark.parametrize(("op", "arrays", "meta"), [case for case in CASES if small(case)])
+def test_an_op_on_the_simulated_device(op: type[Op], arrays: Any, meta: dict[str, Any]) -> None:
+    want = results(op, arrays, meta, "cpu")
+    got = results(op, arrays, meta, SIM)
+    assert len(got) == len(want)
+    for a, b in zip(got, want, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
