@@ -1,8 +1,231 @@
-"""CUDA twins of the kernels of softmax."""
+"""CUDA twins of softmax, log-softmax and logsumexp, and of their gradients.
+
+A row is read once for its largest element and the sum of exponentials about it (each thread moves
+its sum when a larger one comes), and once more, from the cache, to be written.
+"""
 
 from __future__ import annotations
 
-from minigrad_kernels.gpu.checks import Check, Twin
+import math
+from typing import Any
 
-TWINS: dict[str, Twin] = {}
-CHECKS: tuple[Check, ...] = ()
+import numpy as np
+from numba import cuda, int32, uint32
+
+from minigrad_kernels import ptx
+from minigrad_kernels.gpu.array import DeviceArray
+from minigrad_kernels.gpu.checks import Check, Twin
+from minigrad_kernels.gpu.launching import flat
+from minigrad_kernels.gpu.rows import HELD, Rows, added, joining, places, sizes
+from minigrad_kernels.scalar import like
+
+
+@cuda.jit(device=True)
+def met(m, s, x):
+    """Return the maximum and the sum of exp(. - maximum) with x among them."""
+    if x > m:
+        s = s * math.exp(m - x)
+        m = x
+    return m, s + (like(x, 0) if x == like(x, -np.inf) else math.exp(x - m))
+
+
+@cuda.jit(device=True)
+def moved(m, top):
+    """Return what a sum about m is to be multiplied by for one about top >= m."""
+    return like(m, 1) if m == top else math.exp(m - top)
+
+
+@cuda.jit(device=True)
+def merged(m, s, n, t):
+    top = m if m > n else n
+    return top, s * moved(m, top) + t * moved(n, top)
+
+
+def peaks(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the device function that gives a row's maximum and its sum of exponentials."""
+    whole = joining(merged, warps)
+
+    @cuda.jit(device=True)
+    def peak(x, first, c, t, wide, held):
+        m = kind(-np.inf)
+        s = kind(0)
+        if vector:
+            j = uint32(t * uint32(4))
+            while j < c:
+                p, q, r, o = ptx.load128(x, uint32(first + j))
+                m, s = met(m, s, p)
+                m, s = met(m, s, q)
+                m, s = met(m, s, r)
+                m, s = met(m, s, o)
+                j = uint32(j + wide * uint32(4))
+        else:
+            j = t
+            while j < c:
+                m, s = met(m, s, x[uint32(first + j)])
+                j = uint32(j + wide)
+        return whole(m, s, held)
+
+    return peak
+
+
+# ---------------------------------------------------------------- forward
+@cuda.jit(device=True)
+def placed(x, m, inverse, rest, log):
+    """Return softmax or log-softmax of an element, from 1 / s and log s."""
+    return (x - m) - rest if log else math.exp(x - m) * inverse
+
+
+def forward(kind: Any, vector: bool, warps: int) -> Any:
+    place, peak = places(warps), peaks(kind, vector, warps)
+
+    @cuda.jit
+    def softmax_rows(x, log, n, c, y):
+        """Write softmax, or log-softmax where log is not 0, of n rows of c elements."""
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            first = uint32(row * c)
+            m, s = peak(x, first, c, t, wide, held)
+            inverse, rest = kind(1) / s, math.log(s)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    p, q, r, o = ptx.load128(x, uint32(first + j))
+                    made = (
+                        placed(p, m, inverse, rest, log),
+                        placed(q, m, inverse, rest, log),
+                        placed(r, m, inverse, rest, log),
+                        placed(o, m, inverse, rest, log),
+                    )
+                    ptx.store128(y, uint32(first + j), made)
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    at = uint32(first + j)
+                    y[at] = placed(x[at], m, inverse, rest, log)
+                    j = uint32(j + wide)
+            row = uint32(row + step)
+
+    return softmax_rows
+
+
+def summing(kind: Any, vector: bool, warps: int) -> Any:
+    place, peak = places(warps), peaks(kind, vector, warps)
+
+    @cuda.jit
+    def logsumexp_rows(x, n, c, y):
+        """Write log sum exp of n rows of c elements; that of infinite ones is their maximum."""
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            m, s = peak(x, uint32(row * c), c, t, wide, held)
+            if t == 0:
+                y[row] = m if math.isinf(m) else m + math.log(s)
+            row = uint32(row + step)
+
+    return logsumexp_rows
+
+
+# ---------------------------------------------------------------- backward
+@cuda.jit(device=True)
+def weighed(g, y, log):
+    return g if log else g * y
+
+
+@cuda.jit(device=True)
+def gradient(g, y, total, log):
+    """Return dx of an element from the row's sum of dy, or of dy y."""
+    return g - math.exp(y) * total if log else y * (g - total)
+
+
+def backward(kind: Any, vector: bool, warps: int) -> Any:
+    place, whole = places(warps), joining(added, warps)
+
+    @cuda.jit
+    def softmax_gradient(dy, y, log, n, c, dx):
+        """Write the gradient of softmax, or of log-softmax, from its result y."""
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            first = uint32(row * c)
+            total = kind(0)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    g, v = ptx.load128(dy, uint32(first + j)), ptx.load128(y, uint32(first + j))
+                    left = weighed(g[0], v[0], log) + weighed(g[1], v[1], log)
+                    total += left + (weighed(g[2], v[2], log) + weighed(g[3], v[3], log))
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    total += weighed(dy[uint32(first + j)], y[uint32(first + j)], log)
+                    j = uint32(j + wide)
+            total, _ = whole(total, kind(0), held)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    g, v = ptx.load128(dy, uint32(first + j)), ptx.load128(y, uint32(first + j))
+                    made = (
+                        gradient(g[0], v[0], total, log),
+                        gradient(g[1], v[1], total, log),
+                        gradient(g[2], v[2], total, log),
+                        gradient(g[3], v[3], total, log),
+                    )
+                    ptx.store128(dx, uint32(first + j), made)
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    at = uint32(first + j)
+                    dx[at] = gradient(dy[at], y[at], total, log)
+                    j = uint32(j + wide)
+            row = uint32(row + step)
+
+    return softmax_gradient
+
+
+FORWARD, SUMMING, BACKWARD = Rows(forward), Rows(summing), Rows(backward)
+
+
+def going(log: int) -> Twin:
+    def twin(x: DeviceArray, y: DeviceArray) -> None:
+        n, c = x.shape
+        if x.size:
+            FORWARD(n, c, (x, y), flat(x), np.int32(log), *sizes(n, c), flat(y))
+
+    return twin
+
+
+def coming(log: int) -> Twin:
+    def twin(dy: DeviceArray, y: DeviceArray, dx: DeviceArray) -> None:
+        n, c = dx.shape
+        if dx.size:
+            BACKWARD(n, c, (dy, y, dx), flat(dy), flat(y), np.int32(log), *sizes(n, c), flat(dx))
+
+    return twin
+
+
+def logsumexp(x: DeviceArray, y: DeviceArray) -> None:
+    n, c = x.shape
+    if n and c:
+        SUMMING(n, c, (x,), flat(x), *sizes(n, c), y)
+    elif n:
+        y.target.write(y, -np.inf)
+
+
+TWINS: dict[str, Twin] = {
+    "softmax": going(0),
+    "log_softmax": going(1),
+    "logsumexp": logsumexp,
+    "softmax_backward": coming(0),
+    "log_softmax_backward": coming(1),
+}
+CHECKS: tuple[Check, ...] = (
+    *FORWARD.checks("softmax", lambda k: (k[::1], int32, uint32, uint32, k[::1])),
+    *SUMMING.checks(
+        "logsumexp", lambda k: (k[::1], uint32, uint32, k[::1]), opcodes=("LDG.E.128",)
+    ),
+    *BACKWARD.checks("softmax_backward", lambda k: (k[::1], k[::1], int32, uint32, uint32, k[::1])),
+)

@@ -1,0 +1,53 @@
+"""Rows of all forms for the twins of softmax: of warps and blocks, vectors, infinities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad_kernels.gpu.rows import LONG
+from tests.kernels.samples import softmax
+
+SHAPES = ((7, 12), (5, 36), (2, LONG), (2, LONG + 3), (1, 130))
+
+
+def edges(dtype: Any) -> Any:
+    x = np.linspace(-3, 3, 6 * 40).reshape(6, 40).astype(dtype)
+    x[1, 5] = -np.inf
+    x[2, :] = -np.inf
+    x[3, 7] = np.inf
+    x[4, 39] = np.nan
+    x[5, 20:] = -1e4
+    return x
+
+
+def forward(rng: np.random.Generator, dtype: np.dtype[Any]) -> softmax.Arguments:
+    rows = [*(softmax.logits(rng, dtype, shape) for shape in SHAPES), edges(dtype)]
+    return [(x, np.full_like(x, np.nan)) for x in rows]
+
+
+def reduce(rng: np.random.Generator, dtype: np.dtype[Any]) -> softmax.Arguments:
+    return [(x, np.full(len(x), np.nan, dtype)) for x, _ in forward(rng, dtype)]
+
+
+def backward(log: bool) -> Any:
+    def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> softmax.Arguments:
+        found = []
+        for shape in SHAPES:
+            y = np.exp(softmax.logits(rng, np.float64, shape))
+            y /= y.sum(axis=1, keepdims=True)
+            y = (np.log(y) if log else y).astype(dtype)
+            found.append((rng.normal(size=shape).astype(dtype), y, np.full(shape, np.nan, dtype)))
+        return found
+
+    return sample
+
+
+SAMPLES = {
+    "softmax": forward,
+    "log_softmax": forward,
+    "logsumexp": reduce,
+    "softmax_backward": backward(log=False),
+    "log_softmax_backward": backward(log=True),
+}
