@@ -20,6 +20,7 @@ from tests.kernels.test_table import holder
 
 Array = np.ndarray[Any, Any]
 ELEMENTS = 700  # of all arrays of a sample: the simulator takes microseconds for each access
+SPREAD = 12  # of the CPU's samples, evenly spread
 FOLDER = Path(__file__).with_name("samples")
 MODULES = [
     importlib.import_module(f"tests.cuda.samples.{path.stem}")
@@ -37,6 +38,7 @@ def samples(name: str, dtype: Any, most: int = ELEMENTS) -> list[tuple[Any, ...]
     """
     rng = np.random.default_rng(0)
     found = [args for args in CPU_SAMPLES[name](rng, dtype) if elements(args) <= most]
+    found = found[:: -(-len(found) // SPREAD) or 1]
     if name in OWN_SAMPLES:
         found += OWN_SAMPLES[name](rng, dtype)
     return found

@@ -104,15 +104,20 @@ class Rows:
         run(self.forms[wide[0].dtype.name, vector, warps], work, THREADS, *args)
 
     def checks(self, name: str, signature: Callable[[Any], Any], **options: Any) -> list[Check]:
-        """Return a check for every form.  signature: of a kind; options: a Check's."""
+        """Return a check for every form.
+
+        signature: of a kind.  options: a Check's, opcodes for those with vectors; always: opcodes
+            of every form.
+        """
         doubles = options.pop("float64", False)
+        always = options.pop("always", ("SHFL.BFLY",))
         promised = options.pop("opcodes", ("LDG.E.128", "STG.E.128"))
         return [
             Check(
                 f"{name}.{'vectors' if vector else 'elements'}.{warps}/{kind}",
                 kernel,
                 signature(float32 if kind == "float32" else float64),
-                opcodes=("SHFL.BFLY", *(promised if vector else ())),
+                opcodes=(*always, *(promised if vector else ())),
                 float64=doubles or kind == "float64",
                 **options,
             )
