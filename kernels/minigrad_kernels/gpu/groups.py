@@ -19,7 +19,7 @@ from minigrad_kernels.gpu.lift import Lifted, divisor, quotient
 # ---------------------------------------------------------------- folds
 @cuda.jit(device=True)
 def take_square(x, m, n, at, group, r):
-    return groups.squared(x[at], m[group])
+    return groups.squared(x[at], m[group] if m.size else x.dtype.type(0))
 
 
 @cuda.jit(device=True)
