@@ -8,6 +8,7 @@ tensor([2., 4., 6.])
 """
 
 from minigrad import compare as compare
+from minigrad import cuda as cuda
 from minigrad import data as data
 from minigrad import nn as nn
 from minigrad import optim as optim

@@ -9,7 +9,7 @@ import contextvars
 import functools
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,8 @@ from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
 
-CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERNELS.items()}
+Table = Mapping[str, Callable[..., None]]
+CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
 
 
 class Door(threading.local):
@@ -44,11 +45,12 @@ class Door(threading.local):
     def __init__(self) -> None:
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
-        self.host = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
-        self.kernels = self.host
-        self.small = self.host_small = {
+        self.host: Table = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
+        self.kernels: Table = self.host
+        self.host_small = {
             name: partial(context.run, row.small or row.cpu) for name, row in KERNELS.items()
         }
+        self.small: Table = self.host_small
         self.target: Any = None
 
 
@@ -164,7 +166,7 @@ def targets() -> Any:
 
 
 @functools.cache
-def twins() -> dict[str, Callable[..., None]]:
+def twins() -> Table:
     """Return the CUDA column of the table."""
     table: dict[str, Callable[..., None]]
     table = importlib.import_module("minigrad_kernels.gpu.table").TWINS

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minigrad import checking_command, compare
+from minigrad.backend import Device
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
@@ -81,6 +82,7 @@ def train_parser(commands: Any) -> None:
     add("--batch-size", type=_at_least(2), default=32, metavar="N", help="rows a step (32)")
     add("--hidden", type=_widths, default=(256, 128), metavar="N,N", help="layers (256,128)")
     add("--lr", type=_positive, default=1e-3, metavar="X", help="first learning rate (0.001)")
+    add("--device", type=_device, default="cpu", help="cpu, cuda, cuda:1 or cuda-sim (cpu)")
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
     add("--quiet", action="store_true", help="print only the score and the files")
     command.set_defaults(run=train)
@@ -107,7 +109,8 @@ def train(arguments: argparse.Namespace) -> int:
     data = _load(arguments.data, arguments.target)
     manual_seed(arguments.seed)
     split = data.split(arguments.seed, FRACTIONS)
-    built = recipe(data.n_features, data.n_classes, arguments.hidden, lr=arguments.lr)
+    options = {"lr": arguments.lr, "device": arguments.device}
+    built = recipe(data.n_features, data.n_classes, arguments.hidden, **options)
     out = arguments.out or Path("runs") / data.name
     out.mkdir(parents=True, exist_ok=True)
     say(describe(data, split, arguments, built))
@@ -234,6 +237,16 @@ def _at_least(least: int) -> Callable[[str], int]:
         return value
 
     return whole
+
+
+def _device(text: str) -> Device:
+    """Return a device that can be used."""
+    try:
+        device = Device(text)
+        device.target()
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return device
 
 
 def _positive(text: str) -> float:

@@ -32,7 +32,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     """
     if isinstance(data, Tensor):
         device = data.device if device is None else device
-        array = data.data.read() if data.is_cuda else data.data.copy()
+        held: Any = data.data
+        array = held.read() if data.is_cuda else held.copy()
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:

@@ -163,13 +163,13 @@ def empty(shape: Shape, dtype: Any, like: Any = None) -> Array:
     if ELSEWHERE:
         placed = ELSEWHERE[0](shape, dtype, like)
         if placed is not None:
-            return placed  # type: ignore[no-any-return]
+            return placed
     y = np.empty(shape, dtype)
     # None of its pages has been touched, so that giving it up for a pooled one costs nothing.
     return y if y.nbytes < POOLED else POOL.take(y.shape, y.dtype)
 
 
-def owns(array: Array) -> bool:
+def owns(array: Any) -> bool:
     """Return whether an array is all there is of its memory: no view, and nobody else's."""
     if type(array) is DeviceArray:
         return array.whole

@@ -48,6 +48,7 @@ def recipe(
     patience: int = 30,
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
     metrics: Any = None,
+    device: Any = None,
 ) -> Recipe:
     """Build the production MLP with its optimizer, schedule and callbacks, ready to fit.
 
@@ -63,6 +64,7 @@ def recipe(
     lr_patience, lr_factor: after more than so many epochs without improvement, lr times so much.
     patience: epochs without improvement until early stopping.
     loss, metrics: of (output, target); cross-entropy and accuracy by default.
+    device: where to train, "cuda" say; the CPU by default.
 
     Raises: ValueError for sizes below 1, an unknown activation, and cross-entropy over one class.
 
@@ -98,7 +100,7 @@ def recipe(
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
     callbacks = [StopOnNonFinite(), LRScheduler(scheduler), EarlyStopping(patience=patience)]
-    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics)
+    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device)
 
 
 def mlp(sizes: Sequence[int], activation: str, rates: Sequence[float]) -> nn.Sequential:
@@ -129,7 +131,9 @@ class Recipe:
         callbacks: list[Callback],
         loss: Callable[[Tensor, Tensor], Tensor],
         metrics: Any,
+        device: Any = None,
     ) -> None:
+        self.device = device
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -150,6 +154,7 @@ class Recipe:
             self.loss,
             metrics=self.metrics,
             callbacks=[*self.callbacks, *callbacks],
+            device=self.device,
         )
 
     def fit(

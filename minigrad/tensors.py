@@ -58,8 +58,8 @@ class Tensor(Methods, InPlace, Interop):
     __array_priority__ = 1000  # ndarray + Tensor asks Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        array = data.data if isinstance(data, Tensor) else data
-        if not isinstance(array, (np.ndarray, DeviceArray)):
+        array: Any = data.data if isinstance(data, Tensor) else data
+        if type(array) is not DeviceArray and not isinstance(array, np.ndarray):
             raise TypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
                 "minigrad.tensor(...) for numbers and lists"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import launch
 from minigrad.dtypes import numpy_dtype
 from minigrad.nn import init
 from minigrad.nn.functional_layers import batch_norm, layer_norm
@@ -14,6 +15,8 @@ from minigrad.nn.linear import blank
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
 from minigrad.tensors import Tensor, new
+
+ONE = np.ones((), np.int64)
 
 
 class BatchNorm(Module):
@@ -99,9 +102,9 @@ class BatchNorm(Module):
                 input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps
             )
         if momentum is None:
-            momentum = 1 / (int(count.data) + 1)
+            momentum = 1 / (int(count.data.item()) + 1)
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
-        count.data += 1  # after the batch was accepted
+        launch("add", count.data, ONE, count.data)  # after the batch was accepted
         count.bump("by batch_norm")
         return y
 

@@ -54,7 +54,7 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
         faults.append(f"unexpected: {', '.join(unexpected)}")
     if strict and missing:
         faults.append(f"missing: {', '.join(missing)}")
-    values: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+    values: list[tuple[Tensor, Any]] = []
     for name, target in own.items():
         if name not in state:
             continue

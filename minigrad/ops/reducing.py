@@ -34,7 +34,7 @@ def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
         a = a.reshape(-1)
     if a.shape[axis] == 0:
         raise ValueError(f"{kernel}: shape {input.data.shape} has no elements along dim {dim}")
-    y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64)
+    y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64, a)
     launch(kernel, a, axis, y)
     if keepdim:
         shape = (1,) * input.ndim if dim is None else kept(input.data.shape, (axis,))

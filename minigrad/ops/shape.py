@@ -72,7 +72,7 @@ class Expand(ShapeOp):
         return (g,)  # the engine sums over what was repeated
 
 
-def expanded(a: Array, shape: Shape) -> Array:
+def expanded(a: Any, shape: Shape) -> Any:
     """Return the view of `a` that repeats it to `shape`."""
     steps = expand_strides(a, shape)
     if type(a) is DeviceArray:

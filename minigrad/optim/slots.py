@@ -104,7 +104,7 @@ class Launch:
         for slot, p, data, shape, strides in self.members:
             if p.data is not data:
                 return False
-            g = p.grad.data  # type: ignore[union-attr]
+            g: Any = p.grad.data  # type: ignore[union-attr]
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot)
                 held.append(g)  # maybe a copy: it must outlive the launch

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import Device
 from minigrad.data.loader import DataLoader
 from minigrad.nn.norm import BatchNorm1d
 from minigrad.tensors import Tensor
@@ -65,6 +66,11 @@ def pair(batch: Any, which: str) -> tuple[Any, Any]:
 def as_tensor(values: Any) -> Any:
     """Return an array as a Tensor; leave what a model may know how to take."""
     return Tensor(values) if isinstance(values, np.ndarray) else values
+
+
+def moved(values: Any, device: Device | None) -> Any:
+    """Return a Tensor on a device; leave what is none."""
+    return values.to(device) if device is not None and isinstance(values, Tensor) else values
 
 
 def check_finite(x: Any, target: Any, which: str, number: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from minigrad.backend import Device
 from minigrad.functions import cat
 from minigrad.modes import no_grad
 from minigrad.nn.functional import cross_entropy
@@ -26,6 +27,8 @@ class Trainer:
     loss: a function of (output, target) that returns the mean over the batch.
     metrics: a dict of such functions by name, or a sequence of them.
     callbacks: what else is to happen, and when; see `Callback`.
+    device: where to train, "cuda" say: the model moves there, and each batch; by default, where
+        they are.
 
     Losses and metrics are means over the rows: every batch weighs as many as it has.
 
@@ -49,6 +52,7 @@ class Trainer:
         *,
         metrics: Any = None,
         callbacks: Iterable[Callback] = (),
+        device: Any = None,
     ) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"Trainer: expected a Module as model, but got {type(model).__name__}")
@@ -59,7 +63,8 @@ class Trainer:
             )
         if not callable(loss):
             raise TypeError(f"Trainer: expected a function as loss, but got {loss!r:.80}")
-        self.model = model
+        self.device = None if device is None else Device(device)
+        self.model = model if self.device is None else model.to(self.device)
         self.optimizer = optimizer
         self.loss = loss
         self.metrics = named_metrics(metrics)
@@ -170,7 +175,7 @@ class Trainer:
                 batches.check_finite(x, target, which, count)
                 if count == 1 and which == "training":
                     batches.check_last(loader, self.model, x)
-            yield x, target
+            yield batches.moved(x, self.device), batches.moved(target, self.device)
         if count == 0:
             raise ValueError(batches.no_batch(which, loader))
 
@@ -233,7 +238,8 @@ class Trainer:
         """
         with modes_kept(self.model), no_grad():
             self.model.eval()
-            outputs = [self.model(x) for x in batches.inputs(data, batch_size)]
+            rows = batches.inputs(data, batch_size)
+            outputs = [self.model(batches.moved(x, self.device)) for x in rows]
         if not outputs:
             raise ValueError(batches.no_batch("prediction", data))
         return outputs[0] if len(outputs) == 1 else cat(outputs, 0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.tape import Op
 from minigrad.checking_samples import Constant
+from minigrad.tape import Op
 from tests.ops.test_ops import CASES, outputs, weighted
 
 if find_spec("greenlet") is None:
@@ -23,14 +23,13 @@ ELEMENTS = 120  # of a sample's inputs: the simulator takes microseconds for eac
 
 def small(case: Any) -> bool:
     """Tell whether a case is quick; what moves to the CPU stays there."""
-    return case.values[0].__name__ != "Move" and sum(np.asarray(a).size for a in case.values[1]) <= ELEMENTS
+    elements = sum(np.asarray(a).size for a in case.values[1])
+    return case.values[0].__name__ != "Move" and elements <= ELEMENTS
 
 
-def there(value: Any) -> Any:
-    """Return what is a tensor or array among an op's options, on the device."""
-    if isinstance(value, mg.Tensor):
-        return value.to(SIM)
-    return value
+def there(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return an op's options with what it writes to on the device."""
+    return {**meta, "at": mg.tensor(meta["at"], device=SIM).data} if "at" in meta else meta
 
 
 def leaves(arrays: tuple[Array, ...], device: str) -> list[mg.Tensor]:
@@ -45,7 +44,7 @@ def leaves(arrays: tuple[Array, ...], device: str) -> list[mg.Tensor]:
 
 def results(op: type[Op], arrays: Any, meta: dict[str, Any], device: str) -> list[Array]:
     inputs = leaves(arrays, device)
-    made = outputs(op, inputs, {name: there(v) if device == SIM else v for name, v in meta.items()})
+    made = outputs(op, inputs, there(meta) if device == SIM else meta)
     assert all(str(y.device) == device for y in made)
     seeds = [seed.to(device) for seed in weighted(made)]
     total = None

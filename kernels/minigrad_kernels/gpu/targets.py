@@ -73,6 +73,7 @@ class Simulator:
         self, seed: int = 0, processors: int = 2, most: int | None = None, checks: bool = True
     ) -> None:
         self.name = "cuda-sim"
+        self.device_name = "simulated"
         self.seed = seed
         self.processors = processors
         self.most = most
