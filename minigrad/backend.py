@@ -26,6 +26,7 @@ from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
 
+ARRAYS: Any = (np.ndarray, DeviceArray)  # what may be a tensor's data
 Table = Mapping[str, Callable[..., None]]
 CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import minigrad as mg
+from minigrad.backend import Device
 from minigrad.ops.conv import Sliding
 from minigrad.ops.pool import ONE, Windows
 
@@ -249,7 +249,7 @@ OP_SAMPLES: dict[str, Samples] = {
     "LeakyRelu": [((x,), {"negative_slope": 0.1}) for (x,), _ in layouts(apart)],
     "Elu": [((x,), {"alpha": 1.3}) for (x,), _ in layouts(apart)],
     "Hardtanh": [((x,), {"low": -0.5, "high": 0.7}) for (x,), _ in layouts(apart)],
-    "Move": [((x,), {"device": mg.device("cpu")}) for (x,), _ in layouts(normal)],
+    "Move": [((x,), {"device": Device("cpu")}) for (x,), _ in layouts(normal)],
     "Cast": [((x,), {"dtype": np.float64}) for (x,), _ in layouts(normal)],
     "Index": indexed(),
     "IndexAdd": index_add(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import printing
-from minigrad.backend import Device, DeviceArray, device_of, empty, launch
+from minigrad.backend import ARRAYS, Device, device_of, empty, launch
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.inplace import InPlace
 from minigrad.interop import Interop
@@ -59,7 +59,7 @@ class Tensor(Methods, InPlace, Interop):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         array: Any = data.data if isinstance(data, Tensor) else data
-        if type(array) is not DeviceArray and not isinstance(array, np.ndarray):
+        if not isinstance(array, ARRAYS):
             raise TypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
                 "minigrad.tensor(...) for numbers and lists"

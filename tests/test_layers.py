@@ -18,6 +18,7 @@ LAYERS = (
     "dtypes",
     "memory",
     "backend",
+    "cuda",
     "compare",
     "random",
     "modes",
