@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.conv_pieces import FEW, FIELDS, WIDEST, find_pieces, lay_pieces
 from minigrad_kernels.launch import jit, like
 from minigrad_kernels.packing import STRIP_BYTES, depth_of
 from minigrad_kernels.simd import VECTOR_BYTES, address, copy_lanes, transpose_square
@@ -25,6 +26,10 @@ from minigrad_kernels.tile import strip
 
 Array = np.ndarray[Any, Any]
 WHOLE = 1 << 10  # lanes: more than any register has, known when compiling
+# Packed patches are one aligned load a vector and tap, those in place two unaligned ones: worth it
+# under few rows of tiles, over an image that stays in first-level cache.
+MANY = 16  # filters of a group
+IN_PLACE = 24_576  # bytes
 DEPTH = 256  # outputs summed in one go for the weight's gradient
 
 
@@ -163,6 +168,14 @@ def copy_runs(scratch, offsets, k, taps, source, target, runs, panel, ld):
 
 
 @jit()
+def vectors_in_place(high, image_bytes):
+    """Return how many vectors of outputs stand side by side, patches read in place; 0: packed."""
+    if high > MANY or image_bytes > IN_PLACE:
+        return 0
+    return WIDEST if high < FEW else 2
+
+
+@jit()
 def scratch_size(plan, lanes):
     return plan.channels * plan.deep * plan.phases * plan.pitch + 4 * lanes
 
@@ -185,6 +198,8 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
     start_ld = STRIP_BYTES if bias.size else 0
     run_source = np.empty(wide, np.int64)
     run_target = np.empty(wide, np.int64)
+    pieces = np.zeros((WIDEST, FIELDS), np.int64)
+    vectors = vectors_in_place(high, scratch.size * size)
     aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
     biased = -1
     for task in range(first, last):
@@ -201,7 +216,28 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
                     start[r, j] = bias[group * high + r]
         count = (bottom - top) * plan.columns
         to_group = address(y) + ((image * plan.groups + group) * high * plane) * size
-        for j in range(0, count, wide):
+        to = to_group + top * plan.columns * size
+        done = 0
+        while vectors > 0 and done < count:
+            done = find_pieces(plan, done, count, lanes, size, pieces, vectors)
+            for k in range(0, k_all, depth):
+                lay_pieces(
+                    y.dtype,
+                    vectors,
+                    high,
+                    address(weight) + (group * high * k_all + k) * size,
+                    k_all * size,
+                    address(scratch),
+                    address(offsets) + k * offsets.itemsize,
+                    min(depth, k_all - k),
+                    address(start) if k == 0 else to,
+                    start_ld if k == 0 else plane * size,
+                    k > 0,
+                    to,
+                    plane * size,
+                    address(pieces),
+                )
+        for j in range(done, count, wide):
             columns = min(wide, count - j)
             runs = find_runs(plan, j, columns, size, run_source, run_target)
             to = to_group + (top * plan.columns + j) * size

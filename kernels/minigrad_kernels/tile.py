@@ -41,9 +41,10 @@ def _hide(builder: Any, pointer: Any) -> Any:
     return builder.call(ir.InlineAsm(kind, "", "=r,0"), [pointer], attrs=("convergent",))
 
 
-def _step(v: Vector, tile: Tile, a: list[Any], lda: Any, b: Any, by_column: bool) -> Tile:
-    """Return the tile plus one column of a times one row of b."""
-    right = [v.load(v.at(b, j * v.bytes)) for j in range(len(tile[0]))]
+def add_column(
+    v: Vector, tile: Tile, a: list[Any], lda: Any, right: list[Any], by_column: bool
+) -> Tile:
+    """Return the tile plus one column of a times one row of b, the registers `right`."""
     hidden = [_hide(v.builder, pointer) for pointer in a]
     twice = v.builder.shl(lda, number(1))
     after = []
@@ -107,7 +108,8 @@ def _tile_function(outer: Vector, rows: int, vectors: int, by_column: bool) -> A
     row_b = v.phi(b, entry)
     pointers = [v.phi(start, entry) for start in starts]
     tile = [[v.phi(zero, entry) for zero in row] for row in zeros]
-    after = _step(v, tile, pointers, lda, row_b, by_column)
+    right = [v.load(v.at(row_b, j * v.bytes)) for j in range(vectors)]
+    after = add_column(v, tile, pointers, lda, right, by_column)
     following = builder.add(k, number(1))
     k.add_incoming(following, loop)
     row_b.add_incoming(v.at(row_b, ldb), loop)

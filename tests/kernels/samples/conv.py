@@ -54,6 +54,7 @@ CASES = (
     Case(2, 2, (7, 6), 2, (2, 2), stride=(3, 4)),  # elements of x that nothing sees
     Case(1, 3, (8, 8), 5, (3, 3), padding=(2, 2), dilation=(2, 2)),
     Case(1, 2, (90, 300), 3, (3, 3), padding=(1, 0)),  # several bands
+    Case(2, 3, (12, 13), 20, (3, 3), padding=(1, 1)),  # patches packed, more filters than MANY
     Case(9, 40, (8, 8), 13, (3, 3), padding=(1, 1)),  # more taps than a panel, more than a part
 )
 
