@@ -36,7 +36,8 @@ class Door(threading.local):
 
     kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL
     elements, as that ufunc, with no Python frame before it (0.2 us where `launch` takes 0.4): for
-    the hot path of small tensors alone.  target: the device they run on; None is the CPU.
+    the hot path of small tensors alone.  target: the device where the running op's arrays are
+    made, see `placed`; None is the CPU.
 
     Each call runs in a context in which NumPy's floating-point warnings are off, for log(0) is -inf
     here as everywhere in this field: entering a prepared context costs 0.03 us, `np.errstate` 0.9,
@@ -46,12 +47,10 @@ class Door(threading.local):
     def __init__(self) -> None:
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
-        self.host: Table = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
-        self.kernels: Table = self.host
-        self.host_small = {
+        self.kernels: Table = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
+        self.small: Table = {
             name: partial(context.run, row.small or row.cpu) for name, row in KERNELS.items()
         }
-        self.small: Table = self.host_small
         self.target: Any = None
 
 
@@ -77,8 +76,6 @@ def launch(name: str, *args: Any) -> None:
             ]
             twins()[name](*numbers)
             return
-        door.host[name](*args)
-        return
     door.kernels[name](*args)
 
 
@@ -92,21 +89,17 @@ def target_of(arrays: Iterable[Any]) -> Any:
 
 
 class placed:
-    """A context in which `empty` and the door's tables are those of a device; None is the CPU."""
+    """A context in which `empty` makes arrays on a device; None is the CPU."""
 
     def __init__(self, target: Any) -> None:
         self.target = target
 
     def __enter__(self) -> None:
-        self.was = door.target, door.kernels, door.small
+        self.was = door.target
         door.target = self.target
-        if self.target is None:
-            door.kernels, door.small = door.host, door.host_small
-        else:
-            door.kernels = door.small = twins()
 
     def __exit__(self, *error: Any) -> None:
-        door.target, door.kernels, door.small = self.was
+        door.target = self.was
 
 
 def settled(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
