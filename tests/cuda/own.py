@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ FOLDER = Path(__file__).with_name("mutants_own")
 @dataclass(frozen=True)
 class Own:
     """kernel: "gpu.softmax:forward_rows", a function of a module of minigrad_kernels, or of an
-        object there: "gpu.adam:ADAM.single"; or a call that makes it or finds it made.
+        object there: "gpu.adam:ADAM.single"; or a call that makes it or finds it made; behind " > "
+        the name of a function that this one closes over.
 
     twin: whose samples must show the mistake.  old, new: source text; which: the occurrence of
     `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.
@@ -48,7 +50,7 @@ class Own:
 
     @property
     def name(self) -> str:
-        kernel = self.kernel.removeprefix("gpu.").replace(":", ".")
+        kernel = re.sub(r"[^\w.]+", ".", self.kernel.removeprefix("gpu."))
         return f"{kernel}-{self.title.replace(' ', '_')}"
 
 
@@ -62,9 +64,13 @@ def collected() -> list[Own]:
 @contextmanager
 def planted(mutant: Own) -> Iterator[None]:
     """Give the kernel's function the code of the mutant, so that whatever holds it runs that."""
-    module, _, name = mutant.kernel.partition(":")
+    module, _, path = mutant.kernel.partition(":")
+    name, *inner = path.split(" > ")
     found = eval(name, vars(importlib.import_module(f"minigrad_kernels.{module}")))
     function = getattr(found, "py_func", found)
+    for name in inner:
+        found = inspect.getclosurevars(function).nonlocals[name]
+        function = getattr(found, "py_func", found)
     held = function.__code__
     function.__code__ = mutated(function, mutant)
     try:

@@ -74,7 +74,10 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
             square, rest = whole(square, rest, held)
             rest = rest * share  # what rounding took from the mean
             centre = centre + rest
-            scale = kind(1) / math.sqrt(square * share - rest * rest + eps)
+            variance = square * share - rest * rest
+            if variance < kind(0):  # by rounding; a NaN stays one
+                variance = kind(0)
+            scale = kind(1) / math.sqrt(variance + eps)
             if t == 0:
                 mean[row] = centre
                 rstd[row] = scale

@@ -111,17 +111,32 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
 
 
 def summing(kind: Any, vector: bool, warps: int) -> Any:
-    place, peak = places(warps), peaks(kind, vector, warps)
+    place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
 
     @cuda.jit
     def logsumexp_rows(x, n, c, y):
-        """Write log sum exp of n rows of c elements; that of infinite ones is their maximum."""
+        """Write log sum exp of n rows of c elements.
+
+        With infinity among them it is that, but for a NaN, which the sum of exponentials, NaN
+        either way, does not tell.
+        """
         held = cuda.shared.array(HELD, kind)
         row, step, t, wide = place()
         while row < n:
-            m, s = peak(x, uint32(row * c), c, t, wide, held)
+            first = uint32(row * c)
+            m, s = peak(x, first, c, t, wide, held)
+            found = m + math.log(s)
+            if m == kind(np.inf):
+                found = m
+                j = t
+                while j < c:
+                    v = x[uint32(first + j)]
+                    if v != v:
+                        found = v
+                    j = uint32(j + wide)
+                found, _ = whole(found, m, held)
             if t == 0:
-                y[row] = m if math.isinf(m) else m + math.log(s)
+                y[row] = found
             row = uint32(row + step)
 
     return logsumexp_rows

@@ -13,12 +13,15 @@ SHAPES = ((7, 12), (5, 36), (2, LONG), (2, LONG + 3), (1, 130))
 
 
 def edges(dtype: Any) -> Any:
-    x = np.linspace(-3, 3, 6 * 40).reshape(6, 40).astype(dtype)
+    x = np.linspace(-3, 3, 8 * 40).reshape(8, 40).astype(dtype)
     x[1, 5] = -np.inf
     x[2, :] = -np.inf
     x[3, 7] = np.inf
     x[4, 39] = np.nan
     x[5, 20:] = -1e4
+    x[6, [3, 39]] = np.inf, np.nan
+    x[7, :] = -np.inf
+    x[7, 33] = np.nan
     return x
 
 
