@@ -92,7 +92,7 @@ def examine(kernel: Any, signature: tuple[Any, ...], target: str = "sm_90a") -> 
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(code)
         usage = run("cuobjdump", "-res-usage", str(path))
-        listing = run("nvdisasm", "-c", str(path))
+        listing = run("nvdisasm", "-c", "-ndf", str(path))  # no data flow: a fifth faster
     return reading(usage, listing, SYSTEM_SHARED.get(target, 0))
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from numba import cuda, float32, float64, int64, uint32
 
 from minigrad_kernels import ptx
-from minigrad_kernels.address_table import SIZE, START, G, row_at, total
+from minigrad_kernels.address_table import SIZE, START, G, row_at
 from minigrad_kernels.clip import SMALL, larger
 from minigrad_kernels.gpu.array import Array, DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
 from minigrad_kernels.gpu.launching import blocks, run, scratch
-from minigrad_kernels.gpu.multi_tensor import ALIGNED, CHUNK, THREADS, whole_vectors
+from minigrad_kernels.gpu.multi_tensor import ALIGNED, CHUNK, THREADS, elements, whole_vectors
 from minigrad_kernels.gpu.targets import upload
 
 FULL = 0xFFFFFFFF
@@ -190,7 +190,7 @@ CLAMPING = {SINGLE: clamp_single, DOUBLE: clamp_double}
 
 
 def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
-    count = total(table)
+    count = elements(table)
     if count == 0:
         norm.target.write(norm, 0)
         return
@@ -202,7 +202,7 @@ def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) 
 
 
 def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: DeviceArray) -> None:
-    count = total(table)
+    count = elements(table)
     if count:
         bounds = like.dtype.type(low), like.dtype.type(high)
         rows = upload(like.target, table)

@@ -30,7 +30,7 @@ from minigrad_kernels.address_table import (
 )
 from minigrad_kernels.gpu.array import Array, DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
-from minigrad_kernels.gpu.launching import blocks, run, scratch
+from minigrad_kernels.gpu.launching import MAX_ELEMENTS, blocks, run, scratch
 from minigrad_kernels.gpu.targets import upload
 from minigrad_kernels.multi_tensor import WIDTH
 
@@ -61,6 +61,17 @@ def whole_vectors(low, high):
     """Return the part of [low, high) that begins and ends at multiples of four."""
     first = min(high, uint32((low + uint32(3)) & ~uint32(3)))
     return first, max(first, uint32(high & ~uint32(3)))
+
+
+def elements(table: Array) -> int:
+    """Return the number of elements of a table; a ValueError where 32 bits do not count them."""
+    count = total(table)
+    if count > MAX_ELEMENTS:
+        raise ValueError(
+            f"one launch takes tensors of at most {MAX_ELEMENTS} elements in all, these have "
+            f"{count}: step or clip them in several groups"
+        )
+    return count
 
 
 # ---------------------------------------------------------------- a rule on one element, or on four
@@ -222,8 +233,8 @@ class Lifted:
     def __call__(self, table: Array, hyper: Array, like: DeviceArray, steps: Array) -> None:
         if not len(table):
             return
+        count = elements(table)
         np.add.at(steps, table[:, INDEX], 1)
-        count = total(table)
         rows = upload(like.target, table)
         held = scratch((len(table), WIDTH), np.float64, like)
         c = scratch((len(table), WIDTH), like.dtype, like)
