@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,12 +122,20 @@ def reading(usage: str, listing: str, system: int = 0) -> Compiled:
 
 def cubin(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> bytes:
     """Return the machine code of one signature of a dispatcher, as a launch would build it."""
-    dispatcher = importlib.import_module("numba.cuda.dispatcher")
     with no_device(capability):
-        made = dispatcher._Kernel(kernel.py_func, tuple(signature), **kernel.targetoptions)
         suffix = "a" if capability >= (9, 0) else ""
-        code = made._codelibrary.get_cubin(cc=(*capability, suffix))
+        code = lowered(kernel, tuple(signature)).get_cubin(cc=(*capability, suffix))
     return bytes(getattr(code, "code", code))
+
+
+@lru_cache(maxsize=1)
+def lowered(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    """Return the library of one signature, the same for every target, from which cubins are made.
+
+    It takes two thirds of a compilation: ask for a kernel's targets one after the other.
+    """
+    dispatcher = importlib.import_module("numba.cuda.dispatcher")
+    return dispatcher._Kernel(kernel.py_func, signature, **kernel.targetoptions)._codelibrary
 
 
 @contextmanager
