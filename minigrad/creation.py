@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.backend import Device, moved
+from minigrad.backend import Device, moved, targets
 from minigrad.dtypes import DType, bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors import Tensor
@@ -101,9 +101,14 @@ def from_dlpack(source: Any) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """Return `data` as a tensor, without a copy where it can be."""
+    """Return `data` as a tensor, without a copy where it can be: the memory of a NumPy array, or of
+    what lies on a GPU and has a `__cuda_array_interface__` (PyTorch, CuPy, Numba).
+    """
     if not isinstance(data, (Tensor, np.ndarray)):
-        return tensor(data, dtype, device=device)
+        if not hasattr(data, "__cuda_array_interface__"):
+            return tensor(data, dtype, device=device)
+        shared = Device("cuda").target()
+        data = Tensor(targets().shared(shared, data.__cuda_array_interface__, data))
     t = data if isinstance(data, Tensor) else from_numpy(data)
     return t.to(dtype=dtype, device=device)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import DeviceArray
+from minigrad.backend import DeviceArray, targets
 
 Array = np.ndarray[Any, Any]
 
@@ -46,6 +46,17 @@ class Interop:
                 raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
             return a.astype(dtype)
         return a.copy() if copy else a
+
+    @property
+    def __cuda_array_interface__(self: Any) -> dict[str, Any]:
+        """The memory of a tensor on a GPU, for PyTorch, CuPy and Numba to share without a copy."""
+        if self.device.type != "cuda":
+            raise AttributeError(f"a tensor on {self.device} has no memory of a GPU")
+        if self.requires_grad:
+            raise AttributeError("the tensor requires grad; share .detach()")
+        self.data.target.synchronize()
+        interface: dict[str, Any] = targets().Interface(self.data).__cuda_array_interface__
+        return interface
 
     def __dlpack__(self: Any, **options: Any) -> Any:
         return self.numpy().__dlpack__(**options)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad_kernels import simulate, simulate_scalar
 from minigrad_kernels.gpu.array import Addressed, Array, DeviceArray
+from minigrad_kernels.gpu.memory import Pool, held_by
 from minigrad_kernels.simulate_memory import address_of
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
@@ -92,6 +93,20 @@ class Simulator:
                 return owner
         return None
 
+    @property
+    def allocated(self) -> int:
+        """The bytes that living arrays hold; nothing is held beyond them."""
+        return sum(array.nbytes for array in self.live.values())
+
+    reserved = allocated
+
+    def empty_cache(self) -> None:
+        pass
+
+    def summary(self) -> str:
+        labels = [((a.shape, str(a.dtype)), a.nbytes) for a in self.live.values()]
+        return f"{self.name}: {held_by(labels)}"
+
     def write(self, array: DeviceArray, values: Any) -> None:
         np.copyto(array.geometry, values, casting="no")
         mark_written(array.geometry)
@@ -147,15 +162,41 @@ class Gpu:
         self.context = self.cuda.gpus[number]
         self.number = number
         with self.context:
-            self.processors = int(self.cuda.get_current_device().MULTIPROCESSOR_COUNT)
+            chosen = self.cuda.get_current_device()
+            self.processors = int(chosen.MULTIPROCESSOR_COUNT)
+            name = chosen.name
+        self.device_name = name.decode() if isinstance(name, bytes) else str(name)
+        # numba.cuda raises its driver's error where memory is out; any error is worth one retry.
+        self.pool = Pool(self.name, self.memory, (Exception,))
+
+    def memory(self, nbytes: int) -> tuple[Any, int]:
+        """Return new device memory, freed when it is let go of, and its address."""
+        with self.context:
+            made = self.cuda.current_context().memalloc(nbytes)
+        return made, int(made.device_ctypes_pointer.value)
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        nbytes = max(1, math.prod(sizes)) * np.dtype(dtype).itemsize
-        with self.context:
-            memory = self.cuda.current_context().memalloc(nbytes)
-        where = int(memory.device_ctypes_pointer.value)
-        return DeviceArray(np.asarray(Addressed(where, sizes, dtype, memory)), self, True)
+        block = self.pool.take(math.prod(sizes) * np.dtype(dtype).itemsize, sizes, np.dtype(dtype))
+        return DeviceArray(np.asarray(Addressed(block.address, sizes, dtype, block)), self, True)
+
+    @property
+    def allocated(self) -> int:
+        """The bytes that living arrays hold."""
+        with self.pool.lock:
+            self.pool.settle()
+        return self.pool.allocated
+
+    @property
+    def reserved(self) -> int:
+        """The bytes held of the device."""
+        return self.pool.reserved
+
+    def empty_cache(self) -> None:
+        self.pool.empty_cache()
+
+    def summary(self) -> str:
+        return f"{self.name}: {self.reserved:,} bytes held; {held_by(self.pool.labels())}"
 
     def write(self, array: DeviceArray, values: Any) -> None:
         host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
@@ -206,6 +247,19 @@ class Interface:
             "typestr": array.dtype.str,
             "stream": None,
         }
+
+
+def shared(target: Target, interface: dict[str, Any], owner: Any) -> DeviceArray:
+    """Return an array over memory that another library owns, which lives as long as the array.
+
+    Raises: ValueError for memory that must not be written to.
+    """
+    address, read_only = interface["data"]
+    if read_only:
+        raise ValueError("memory on a GPU that is read-only cannot be shared: copy it first")
+    at = Addressed(address or 0, interface["shape"], interface["typestr"], owner)
+    at.__array_interface__["strides"] = interface.get("strides")
+    return DeviceArray(np.asarray(at), target)
 
 
 def driver() -> Any:

@@ -1,0 +1,138 @@
+"""A caching pool of device memory: what arrays give back is kept for the next of its size.
+
+An allocation of the driver's waits for the device; one from here does not.  All kernels and copies
+of a device go through one stream, in order, so that memory may be handed on while kernels that use
+it are still under way.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+SMALLEST = 9  # bits: 512 bytes, what the driver's own blocks are multiples of
+LISTED = 8  # kinds of arrays that a summary names
+
+
+class Block:
+    """Memory that one array, and its views, hold."""
+
+    __slots__ = ("__weakref__", "address", "label", "memory", "pool", "size")
+
+    def __init__(self, pool: Pool, memory: Any, address: int, size: int, label: Any) -> None:
+        self.pool = pool
+        self.memory = memory
+        self.address = address
+        self.size = size
+        self.label = label  # shape and dtype
+
+    def __del__(self) -> None:
+        self.pool.returned.append((self.size, self.memory, self.address))
+
+
+class Pool:
+    """Blocks of one device, by size.
+
+    name: the device's.  allocate: bytes -> (memory, address); what it returns is freed when it is
+        let go of.  exhausted: what it raises where there is no more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        allocate: Callable[[int], tuple[Any, int]],
+        exhausted: tuple[type[Exception], ...] = (MemoryError,),
+    ) -> None:
+        self.name = name
+        self.allocate = allocate
+        self.exhausted = exhausted
+        self.lock = threading.Lock()
+        # Appended to by whoever lets go of an array, a collector's run in any thread included.
+        self.returned: collections.deque[tuple[int, Any, int]] = collections.deque()
+        self.free: dict[int, list[tuple[Any, int]]] = {}
+        self.living: weakref.WeakSet[Block] = weakref.WeakSet()
+        self.allocated = self.reserved = self.peak = 0  # bytes: of arrays, of all, most of arrays
+
+    def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any) -> Block:
+        """Return a block for an array.
+
+        Raises: MemoryError that says what holds the device's memory.
+        """
+        size = rounded(nbytes)
+        with self.lock:
+            self.settle()
+            free = self.free.get(size)
+            memory, address = free.pop() if free else self.fresh(size, shape, dtype)
+            self.allocated += size
+            self.peak = max(self.peak, self.allocated)
+            block = Block(self, memory, address, size, (shape, str(dtype)))
+            self.living.add(block)
+        return block
+
+    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> tuple[Any, int]:
+        """Return new memory; where there is none, give back what is free and try once more."""
+        try:
+            made = self.allocate(size)
+        except self.exhausted:
+            self.drop()
+            try:
+                made = self.allocate(size)
+            except self.exhausted as error:
+                raise MemoryError(
+                    f"{self.name} has no {size:,} bytes for an array of {shape} {dtype}; "
+                    f"{held_by(self.labels())}"
+                ) from error
+        self.reserved += size
+        return made
+
+    def settle(self) -> None:
+        """Enter the blocks that came back; the lock is held."""
+        while self.returned:
+            size, memory, address = self.returned.popleft()
+            self.free.setdefault(size, []).append((memory, address))
+            self.allocated -= size
+
+    def drop(self) -> None:
+        """Give all that is free back to the device; the lock is held."""
+        self.settle()
+        self.reserved -= sum(size * len(blocks) for size, blocks in self.free.items())
+        self.free.clear()
+
+    def empty_cache(self) -> None:
+        """Give all that no array holds back to the device."""
+        with self.lock:
+            self.drop()
+
+    def labels(self) -> Iterable[tuple[Any, int]]:
+        """Yield shape and dtype, and the bytes, of every living array."""
+        return [(block.label, block.size) for block in self.living]
+
+
+def rounded(size: int) -> int:
+    """Return a size up to an eighth larger, of few between two powers of two.
+
+    >>> rounded(1), rounded(1000), rounded(1_000_000)
+    (512, 1024, 1048576)
+    """
+    step = 1 << max(SMALLEST, (max(1, size) - 1).bit_length() - 4)
+    return -(-max(1, size) // step) * step
+
+
+def held_by(labels: Iterable[tuple[Any, int]]) -> str:
+    """Return what holds memory, arrays of one shape and dtype together, the most first.
+
+    >>> held_by([(((2, 3), "float32"), 512)] * 2)
+    'living arrays hold 1,024 bytes: 2 of (2, 3) float32 (1,024 bytes)'
+    """
+    sums: dict[Any, list[int]] = {}
+    for label, size in labels:
+        sums.setdefault(label, []).append(size)
+    order = sorted(sums.items(), key=lambda item: -sum(item[1]))
+    kinds = [f"{len(n)} of {shape} {d} ({sum(n):,} bytes)" for (shape, d), n in order[:LISTED]]
+    rest = sum(len(n) for _, n in order[LISTED:])
+    kinds += [f"{rest} others"] if rest else []
+    total = sum(sum(n) for n in sums.values())
+    return f"living arrays hold {total:,} bytes" + (f": {', '.join(kinds)}" if kinds else "")
