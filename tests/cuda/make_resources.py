@@ -86,7 +86,7 @@ def main(names: list[str]) -> None:
     names = names or list(checks())
     begun = rows(names)
     for family in names:
-        table = {name: begun[family, name].result() for name in checks()[family]}
+        table = {name: begun[family, name].result() for name in sorted(checks()[family])}
         path(family).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {path(family)}")
 
