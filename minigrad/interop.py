@@ -62,7 +62,7 @@ class Interop:
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self: Any) -> Any:
-        return self.data.__dlpack_device__()
+        return self.numpy().__dlpack_device__() if self.is_cuda else self.data.__dlpack_device__()
 
     def __bool__(self: Any) -> bool:
         if self.data.size != 1:

@@ -28,10 +28,11 @@ class Memory:
 
 
 class Handle:
-    """What `as_cuda_array` returns: copies to and from an address."""
+    """What `as_cuda_array` returns: copies to and from an address; it keeps the owner alive."""
 
-    def __init__(self, interface: dict[str, Any]) -> None:
-        self.address = interface["data"][0]
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.address = owner.__cuda_array_interface__["data"][0]
 
     def copy_to_device(self, host: Any) -> None:
         ctypes.memmove(self.address, host.ctypes.data, host.nbytes)
@@ -62,7 +63,7 @@ class Driver:
         return Memory(self, nbytes)
 
     def as_cuda_array(self, array: Any, sync: bool = True) -> Handle:
-        return Handle(array.__cuda_array_interface__)
+        return Handle(array)
 
     def synchronize(self) -> None:
         pass

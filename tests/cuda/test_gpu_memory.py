@@ -35,6 +35,29 @@ def test_memory_comes_back_and_is_handed_on(driver: Driver) -> None:
     assert device.reserved == driver.used == 0
 
 
+def test_memory_comes_back_without_a_collector(driver: Driver) -> None:
+    device = Gpu()
+    gc.disable()
+    try:
+        for _ in range(20):
+            upload(device, np.ones(1000, np.float32))
+    finally:
+        gc.enable()
+    assert device.allocated == 0 and driver.calls == 1
+
+
+def test_other_errors_of_the_driver_are_its_own(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(nbytes: int) -> Any:
+        raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    device = Gpu()
+    monkeypatch.setattr(driver, "memalloc", broken)
+    with pytest.raises(RuntimeError, match="ILLEGAL_ADDRESS"):
+        device.empty(4, np.float32)
+
+
 def test_copies_go_there_and_back(driver: Driver) -> None:
     device = Gpu()
     x = np.arange(12.0).reshape(3, 4)

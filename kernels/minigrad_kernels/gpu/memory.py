@@ -36,19 +36,17 @@ class Block:
 class Pool:
     """Blocks of one device, by size.
 
-    name: the device's.  allocate: bytes -> (memory, address); what it returns is freed when it is
-        let go of.  exhausted: what it raises where there is no more.
+    name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; what it returns is
+        freed when it is let go of.
     """
 
     def __init__(
         self,
         name: str,
         allocate: Callable[[int], tuple[Any, int]],
-        exhausted: tuple[type[Exception], ...] = (MemoryError,),
     ) -> None:
         self.name = name
         self.allocate = allocate
-        self.exhausted = exhausted
         self.lock = threading.Lock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included.
         self.returned: collections.deque[tuple[int, Any, int]] = collections.deque()
@@ -76,11 +74,11 @@ class Pool:
         """Return new memory; where there is none, give back what is free and try once more."""
         try:
             made = self.allocate(size)
-        except self.exhausted:
+        except MemoryError:
             self.drop()
             try:
                 made = self.allocate(size)
-            except self.exhausted as error:
+            except MemoryError as error:
                 raise MemoryError(
                     f"{self.name} has no {size:,} bytes for an array of {shape} {dtype}; "
                     f"{held_by(self.labels())}"

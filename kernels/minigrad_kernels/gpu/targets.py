@@ -166,13 +166,20 @@ class Gpu:
             self.processors = int(chosen.MULTIPROCESSOR_COUNT)
             name = chosen.name
         self.device_name = name.decode() if isinstance(name, bytes) else str(name)
-        # numba.cuda raises its driver's error where memory is out; any error is worth one retry.
-        self.pool = Pool(self.name, self.memory, (Exception,))
+        self.pool = Pool(self.name, self.memory)
 
     def memory(self, nbytes: int) -> tuple[Any, int]:
-        """Return new device memory, freed when it is let go of, and its address."""
+        """Return new device memory, freed when it is let go of, and its address.
+
+        Raises: MemoryError where there is none; what else the driver raises.
+        """
         with self.context:
-            made = self.cuda.current_context().memalloc(nbytes)
+            try:
+                made = self.cuda.current_context().memalloc(nbytes)
+            except Exception as error:
+                if "OUT_OF_MEMORY" not in str(error):
+                    raise
+                raise MemoryError(str(error)) from error
         return made, int(made.device_ctypes_pointer.value)
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
@@ -238,7 +245,7 @@ class Interface:
     """A device array as `__cuda_array_interface__` describes it."""
 
     def __init__(self, array: DeviceArray) -> None:
-        self.array = array  # keeps the memory
+        self.geometry = array.geometry  # keeps the memory; the array itself would be a cycle
         self.__cuda_array_interface__ = {
             "version": 3,
             "data": (array.address if array.size else 0, False),
