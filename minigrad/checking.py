@@ -84,15 +84,23 @@ def slopes(
 def check_values(problem: Problem, again: list[Any]) -> None:
     """Refuse a function whose values change from call to call."""
     for k, (y, z) in enumerate(zip(problem.values, again, strict=True)):
-        same = not isinstance(y, np.ndarray) or np.array_equal(
-            y, z.data, equal_nan=y.dtype.kind == "f"
+        if not isinstance(y, np.ndarray):
+            continue
+        now = z.data
+        if y.shape != now.shape:
+            found = f"shape {y.shape}, then {now.shape}"
+        else:
+            same = np.equal(y, now) | ((y != y) & (now != now))
+            if same.all():
+                continue
+            at = tuple(map(int, np.argwhere(~same)[0]))
+            found = f"at {list(at)} {y[at]!s}, then {now[at]!s}; {np.sum(~same)} of {y.size} differ"
+        fail(
+            problem,
+            f"output {k} differs between two calls with the same inputs and random numbers: the"
+            " function keeps state or draws from a source that minigrad does not know"
+            f" ({found})",
         )
-        if not same:
-            fail(
-                problem,
-                f"output {k} differs between two calls with the same inputs and random numbers: the"
-                " function keeps state or draws from a source that minigrad does not know",
-            )
 
 
 def check_sweeps(problem: Problem, outputs: list[Any], undefined: bool) -> None:

@@ -186,7 +186,19 @@ def test_a_function_that_keeps_state_is_refused() -> None:
         calls.append(1)
         return x * len(calls)
 
-    with pytest.raises(mg.GradcheckError, match="output 0 differs between two calls"):
+    with pytest.raises(mg.GradcheckError, match="output 0 differs between two calls") as raised:
+        mg.gradcheck(fn, leaf(1.0))
+    assert "(at [0] 1.0, then 2.0; 1 of 1 differ)" in str(raised.value)
+
+
+def test_a_function_whose_shape_changes_is_refused() -> None:
+    calls: list[int] = []
+
+    def fn(x: mg.Tensor) -> mg.Tensor:
+        calls.append(1)
+        return mg.cat([x] * len(calls))
+
+    with pytest.raises(mg.GradcheckError, match=r"shape \(1,\), then \(2,\)"):
         mg.gradcheck(fn, leaf(1.0))
 
 
