@@ -19,31 +19,22 @@ Source: Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (arXiv 1708.07747); LeCu
 from __future__ import annotations
 
 import argparse
-import importlib
 import itertools
 import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import beside_torch
 import numpy as np
 
 import minigrad as mg
 from minigrad.optim.lr_scheduler import OneCycleLR
 from minigrad.train import LRScheduler, Trainer
 from minigrad.train.metrics import accuracy
-from minigrad_kernels.timing import (
-    OURS,
-    Case,
-    Pace,
-    Timing,
-    installed,
-    on_threads,
-    time_case,
-)
+from minigrad_kernels.timing import Timing, installed
 
 try:
     from matplotlib.figure import Figure
@@ -53,7 +44,6 @@ except ImportError:
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 BATCH = 128
 MAX_LR, DECAY = 4e-3, 0.01
-CHECKED_STEPS = 4
 
 Array = np.ndarray[Any, Any]
 
@@ -183,83 +173,6 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-# ---------------------------------------------------------------- beside PyTorch
-def stepper(framework: Any, model: Any, data: Any, **adamw: Any) -> Callable[[], Any]:
-    """Return a call that trains on the next batch: the same lines and batches for both."""
-    optimizer = framework.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=DECAY, **adamw)
-    cross_entropy = framework.nn.functional.cross_entropy
-    generator = mg.Generator(0)
-    loader = mg.data.DataLoader(data, BATCH, shuffle=True, drop_last=True, generator=generator)
-    batches = itertools.chain.from_iterable(itertools.repeat(loader))
-
-    def step() -> Any:
-        x, target = (framework.from_numpy(tensor.numpy()) for tensor in next(batches))
-        loss = cross_entropy(model(x), target)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
-
-    return step
-
-
-def beside_torch(name: str, images: Images, pace: Pace) -> list[Timing]:
-    """Hold both frameworks' first losses from equal weights together, then time their steps."""
-    torch = importlib.import_module("torch")
-    weights = {key: value.numpy() for key, value in MODELS[name](mg.nn).state_dict().items()}
-
-    def made(framework: Any, dropout: bool = True, **adamw: Any) -> Callable[[], Any]:
-        model = MODELS[name](framework.nn)
-        copies = {key: framework.from_numpy(value.copy()) for key, value in weights.items()}
-        model.load_state_dict({**model.state_dict(), **copies})
-        for module in model.modules():
-            if isinstance(module, framework.nn.Dropout) and not dropout:
-                module.p = 0.0  # no two frameworks draw the same masks
-        return stepper(framework, model, images.train, **adamw)
-
-    checks = [made(framework, dropout=False) for framework in (mg, torch)]
-    ours, theirs = ([step().item() for _ in range(CHECKED_STEPS)] for step in checks)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, err_msg=f"{name}: the first losses")
-    threads, fused = torch.set_num_threads, partial(made, torch, fused=True)
-    candidates = [
-        *on_threads(OURS, mg.set_num_threads, partial(made, mg), "", ()),
-        *on_threads("torch", threads, partial(made, torch), "", ()),
-        *on_threads("torch", threads, fused, "fused AdamW", ()),
-    ]
-    return time_case(Case(name, candidates), pace)
-
-
-def report_steps(timings: Sequence[Timing], images: Images) -> str:
-    """Return the table of times in Markdown."""
-    steps = len(images.train) // BATCH
-    lines = [
-        "# Fashion-MNIST: a training step",
-        "",
-        "`python examples/fashion_mnist.py --vs torch --out DIR`: the next batch of "
-        f"{BATCH} images, forward, backward, AdamW; medians of blocks in turns, each at its best "
-        f"thread count; an epoch has {steps} steps.",
-        "",
-        "| model | framework | threads | ms a step | s an epoch | minigrad / it |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for t in timings:
-        mine = next(o.median for o in timings if (o.case, o.library) == (t.case, OURS))
-        lines.append(
-            f"| {t.case} | {t.candidate} | {t.threads} | {1e3 * t.median:.2f} "
-            f"| {steps * t.median:.1f} | {mine / t.median:.2f} |"
-        )
-    return "\n".join([*lines, ""])
-
-
-# ---------------------------------------------------------------- command line
-def write(folder: Path, name: str, text: str, results: Sequence[Any]) -> None:
-    """Write the table, and all that was measured as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    rows = json.dumps([asdict(result) for result in results])
-    (folder / f"{name}.json").write_text(f"{rows}\n", encoding="utf-8")
-
-
 def main(argv: Sequence[str] | None = None) -> list[Run] | list[Timing]:
     """Train both models on every seed, or time their steps; report and return what was measured."""
     parser = argparse.ArgumentParser(description="a CNN and an MLP on Fashion-MNIST")
@@ -276,13 +189,11 @@ def main(argv: Sequence[str] | None = None) -> list[Run] | list[Timing]:
     if arguments.vs:
         if not installed("torch"):
             parser.error("--vs torch needs PyTorch: pip install torch")
-        pace = Pace(1, 0.0, 0, 0.0) if arguments.small else Pace(rounds=5, block=1.0)
-        timings = [t for name in MODELS for t in beside_torch(name, images, pace)]
-        text = report_steps(timings, images)
-        print(text)
-        if arguments.out:
-            write(arguments.out, "fashion_mnist_steps", text, timings)
-        return timings
+        options = {"lr": 1e-3, "weight_decay": DECAY}
+        steps = beside_torch.Steps(images.train, BATCH, "AdamW", options)
+        return beside_torch.report(
+            "Fashion-MNIST", "fashion_mnist", MODELS, steps, arguments.small, arguments.out
+        )
     runs: list[Run] = []
     for seed in range(1 if arguments.small else arguments.seeds):
         for name in MODELS:
@@ -292,7 +203,10 @@ def main(argv: Sequence[str] | None = None) -> list[Run] | list[Timing]:
     text = report(runs, images, "--small" if arguments.small else options)
     print(text)
     if arguments.out:
-        write(arguments.out, "fashion_mnist", text, runs)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "fashion_mnist.md").write_text(text, encoding="utf-8")
+        rows = json.dumps([asdict(r) for r in runs])
+        (arguments.out / "fashion_mnist.json").write_text(f"{rows}\n", encoding="utf-8")
         if Figure is None:
             print('no picture: matplotlib is not installed (pip install "minigrad[plot]")')
         else:

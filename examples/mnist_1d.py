@@ -10,6 +10,7 @@ knows of neighbours, all that it was ahead, and changes nothing for the others.
     python examples/mnist_1d.py             # three seeds, minutes
     python examples/mnist_1d.py --out DIR   # also writes mnist_1d.md, .json and, where matplotlib
                                             # is installed, .png
+    python examples/mnist_1d.py --vs torch  # times training steps beside PyTorch's instead
 
 Source: Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024.
 """
@@ -25,11 +26,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import beside_torch
 import numpy as np
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
+from minigrad_kernels.timing import Timing, installed
 
 try:
     from mnist1d.data import get_dataset_args, make_dataset
@@ -53,40 +56,43 @@ Array = np.ndarray[Any, Any]
 
 
 # ---------------------------------------------------------------- models
-class Residual(nn.Module):
-    """Add to the input what a linear layer and ReLU make of it."""
+def residual(nn: Any, width: int) -> Any:
+    """Return what adds to its input what a linear layer and ReLU make of it."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, width)
+    class Residual(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(width, width)
 
-    def forward(self, x: mg.Tensor) -> mg.Tensor:
-        return x + self.linear(x).relu()
+        def forward(self, x: Any) -> Any:
+            return x + self.linear(x).relu()
+
+    return Residual()
 
 
-def logistic() -> nn.Module:
-    """Return a logistic regression."""
+def logistic(nn: Any) -> Any:
+    """Return a logistic regression, of minigrad's `nn` or PyTorch's."""
     return nn.Linear(POINTS, CLASSES)
 
 
-def mlp(width: int) -> nn.Module:
+def mlp(nn: Any, width: int) -> Any:
     """Return a perceptron of two hidden layers, the second one residual."""
     first, last = nn.Linear(POINTS, width), nn.Linear(width, CLASSES)
-    return nn.Sequential(first, nn.ReLU(), Residual(width), last)
+    return nn.Sequential(first, nn.ReLU(), residual(nn, width), last)
 
 
-def cnn() -> nn.Module:
+def cnn(nn: Any) -> Any:
     """Return three convolutions of 25 channels, each halving the length, and a linear layer."""
-    layers: list[nn.Module] = [nn.Unflatten(1, (1, POINTS))]
+    layers: list[Any] = [nn.Unflatten(1, (1, POINTS))]
     for channels, size in ((1, 5), (25, 3), (25, 3)):
         layers += [nn.Conv1d(channels, 25, size, stride=2, padding=1), nn.ReLU()]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5 * 25, CLASSES))
 
 
-MODELS: dict[str, Callable[[], nn.Module]] = {
+MODELS: dict[str, Callable[[Any], Any]] = {
     "logistic": logistic,
-    "MLP 100": partial(mlp, 100),
-    "MLP 256": partial(mlp, 256),
+    "MLP 100": partial(mlp, width=100),
+    "MLP 256": partial(mlp, width=256),
     "CNN": cnn,
 }
 
@@ -148,7 +154,7 @@ def right(model: nn.Module, x: mg.Tensor, y: mg.Tensor) -> float:
 def train(name: str, order: str, seed: int, signals: Signals, epochs: int) -> Run:
     """Train one model from one seed."""
     mg.manual_seed(seed)
-    model = MODELS[name]()
+    model = MODELS[name](nn)
     optimizer = mg.optim.Adam(model.parameters(), lr=LR)
     x, y, x_test, y_test = (mg.from_numpy(np.ascontiguousarray(a)) for a in signals)
     loader = mg.data.DataLoader(mg.data.TensorDataset(x, y), BATCH)
@@ -185,7 +191,7 @@ def report(runs: Sequence[Run], signals: Signals, options: str) -> str:
         last = [100 * r.test[-1] for r in mine]
         best = statistics.mean(100 * max(r.test) for r in mine)
         each = ", ".join(f"{score:.1f}" for score in last)
-        size = sum(p.numel() for p in MODELS[name]().parameters())
+        size = sum(p.numel() for p in MODELS[name](nn).parameters())
         paper = PAPER[name][ORDERS.index(order)]
         lines.append(
             f"| {name} | {size:,} | {order} | {statistics.mean(last):.1f} ({each}) | {best:.1f} "
@@ -211,17 +217,28 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def main(argv: Sequence[str] | None = None) -> list[Run]:
-    """Train all models on both orders and every seed; report and return what was measured."""
+def main(argv: Sequence[str] | None = None) -> list[Run] | list[Timing]:
+    """Train all models on both orders and every seed, or time their steps; report and return what
+    was measured.
+    """
     parser = argparse.ArgumentParser(description="MNIST-1D: logistic regression, MLP and CNN")
     parser.add_argument("--small", action="store_true", help="30 epochs on waves, one seed")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (3)")
     parser.add_argument("--epochs", type=int, default=150, metavar="N", help="of 40 steps (150)")
+    parser.add_argument("--vs", choices=["torch"], help="time training steps beside PyTorch's")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write mnist_1d.*")
     arguments = parser.parse_args(argv)
     if make_dataset is None and not arguments.small:
         parser.error("the data need the mnist1d package: pip install mnist1d==0.0.2.post1")
     in_order = waves() if arguments.small else generated()
+    if arguments.vs:
+        if not installed("torch"):
+            parser.error("--vs torch needs PyTorch: pip install torch")
+        data = mg.data.TensorDataset(in_order.x, in_order.y)
+        steps = beside_torch.Steps(data, BATCH, "Adam", {"lr": LR})
+        return beside_torch.report(
+            "MNIST-1D", "mnist_1d", MODELS, steps, arguments.small, arguments.out
+        )
     seeds, epochs = (1, 30) if arguments.small else (arguments.seeds, arguments.epochs)
     runs: list[Run] = []
     for order, signals in zip(ORDERS, (in_order, in_order.shuffled()), strict=True):
