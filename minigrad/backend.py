@@ -22,6 +22,7 @@ from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.notice import redirect_notices as redirect_notices
+from minigrad_kernels.reduce import sizes_around as sizes_around
 from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]

@@ -25,6 +25,12 @@ def part(x, first, last):
 
 
 @jit()
+def flat(x):
+    """Return the elements of an x of any shape."""
+    return address_array(address(x), x.size, x.dtype)
+
+
+@jit()
 def line(x, i):
     """Return x[i] of a 2-D x."""
     width = x.shape[1]

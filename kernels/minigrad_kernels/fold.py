@@ -5,8 +5,8 @@
 Along the last axis (inner 1) a task is a run of memory, else some rows of it: what a task is
 depends on the sizes alone, and the partial sums are added in order, in float64.
 
-Shapes: x: (outer * reduced * inner,), m: (outer * inner,) or (0,) for zeros,
-y: (outer * inner,), all flat and contiguous.
+Sizes, of contiguous arrays in any shape: x: outer * reduced * inner, m: outer * inner or 0 for
+zeros, y: outer * inner.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.address_table import load_at, store_at
-from minigrad_kernels.ahead import part
+from minigrad_kernels.ahead import flat, part
 from minigrad_kernels.launch import CHUNK, PARALLEL, jit
 from minigrad_kernels.simd import address
 
@@ -102,7 +102,8 @@ def fold(name: str, rule: Any) -> Callable[..., None]:
                 for b in range(n):
                     total[left + b] += sums[b]
 
-    def whole(x, m, outer, reduced, inner, y):
+    def whole(values, numbers, outer, reduced, inner, result):
+        x, m, y = flat(values), flat(numbers), flat(result)
         parts, each = tasks_of(reduced, inner)
         partial = np.empty(outer * parts * inner, np.float64)
         for task in prange(outer * parts):
@@ -144,18 +145,20 @@ def spread(name: str, rule: Any) -> Callable[..., None]:
         for i in range(x.size):
             dx[i] = rule(c[i], m[i], x[i])
 
-    def whole(c, m, x, outer, reduced, inner, dx):
+    def whole(factors, numbers, values, outer, reduced, inner, result):
+        c, m, x, dx = flat(factors), flat(numbers), flat(values), flat(result)
         each = CHUNK if inner == 1 else 1
         parts = (reduced + each - 1) // each
         for task in prange(outer * parts):
             a = task // parts
             first = (a * reduced + (task % parts) * each) * inner
             last = min((a + 1) * reduced * inner, first + each * inner)
+            mine, out = part(x, first, last), part(dx, first, last)
             if inner == 1:
-                run(c[a], m[a], x[first:last], dx[first:last])
+                run(c[a], m[a], mine, out)
             else:
-                mine = slice(a * inner, (a + 1) * inner)
-                row(c[mine], m[mine], x[first:last], dx[first:last])
+                begin, end = a * inner, (a + 1) * inner
+                row(part(c, begin, end), part(m, begin, end), mine, out)
 
     small = jit(name=f"spread.{name}.small")(whole)
     large = jit(name=f"spread.{name}.large", parallel=True)(whole)

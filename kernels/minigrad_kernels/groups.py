@@ -154,7 +154,7 @@ def folding(cpu: Callable[..., None]) -> Callable[..., None]:
     """Return `cpu` for arrays with their shapes."""
 
     def run(x: Array, m: Array, y: Array) -> None:
-        cpu(x.reshape(-1), m.reshape(-1), *x.shape, y.reshape(-1))
+        cpu(x, m, *x.shape, y)
 
     return run
 
@@ -164,7 +164,7 @@ def spreading(name: str, rule: Any) -> Callable[..., None]:
     cpu = spread(name, rule)
 
     def run(c: Array, m: Array, x: Array, dx: Array) -> None:
-        cpu(c.reshape(-1), m.reshape(-1), x.reshape(-1), *x.shape, dx.reshape(-1))
+        cpu(c, m, x, *x.shape, dx)
 
     return run
 

@@ -127,7 +127,7 @@ def sums_step(x, dy_at, x_at, w, m, a, b, count):
     return a + g, fma(g, load(x, x_at, count) - m, b)
 
 
-@jit()
+@jit(inline="always")
 def row_sums(x, dy_at, x_at, w, n, mean, out, ahead):
     """Return the sums of dy * weight and of dy * weight * (x - mean) of a row.
 
@@ -192,7 +192,7 @@ def gradient_columns(x, dy_at, x_at, out, row, rows, each, w, dw, db, count, str
         store(sums, x, db, count, False)
 
 
-@jit()
+@jit(inline="always")
 def backward_block(dy, x, weight, mean, rstd, dx, each, sums, begin, end, stream):
     """Write dx of at most BLOCK rows, and add their dw and db to sums: (2, D)."""
     n = x.shape[1]

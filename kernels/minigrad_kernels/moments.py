@@ -28,7 +28,7 @@ def merge(mean, square, count, m, q, n):
     return mean + apart * share, square + q + apart * apart * count * share
 
 
-@jit()
+@jit(inline="always")
 def sum_at(x, at, n):
     """Return the sum of n elements."""
     lanes = width(x)
@@ -46,7 +46,7 @@ def sum_at(x, at, n):
     return total((a + b) + (c + d))
 
 
-@jit()
+@jit(inline="always")
 def deviations_at(x, at, n, centre):
     """Return the sum of x - centre over n elements, and of its square."""
     lanes = width(x)
@@ -76,7 +76,7 @@ def deviations_at(x, at, n, centre):
     return total((a + b) + (c + d)), total((e + f) + (g + h))
 
 
-@jit()
+@jit(inline="always")
 def segment_moments(x, at, n):
     """Return the mean of n elements and the sum of squares about it, as float64."""
     inverse = 1 / np.float64(n)
@@ -108,7 +108,7 @@ def moments(x):
     return moments_at(x, address(x), x.size)
 
 
-@jit()
+@jit(inline="always")
 def products_at(x, dy_at, x_at, n, mean):
     """Return the sum of dy over n elements, and of dy * (x - mean)."""
     lanes = width(x)

@@ -9,6 +9,7 @@ Shapes: x: any strides; axes: sorted tuple; y: x.shape without the axes, C-conti
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -110,25 +111,36 @@ cumsum_large = jit(name="reduce.cumsum.large", parallel=True)(cumsum_all)
 
 
 # ---------------------------------------------------------------- choice by size
-def merged(x: Array, axes: Axes) -> tuple[Array, int, int, int] | None:
-    """Return x flat and the sizes before, along and after the axes; None where it must be strided.
+@functools.lru_cache(4096)
+def sizes_around(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
+    """Return the sizes before, along and after axes that follow each other; None if they do not.
 
-    The transpose of a contiguous array is as good where at most one axis is kept.
+    >>> sizes_around((2, 3, 4, 5), (1, 2))
+    (2, 12, 5)
     """
-    if not x.flags.c_contiguous:
-        if not x.flags.f_contiguous or x.ndim - len(axes) > 1:
-            return None
-        axes = tuple([x.ndim - 1 - axis for axis in reversed(axes)])
-        x = x.T
     first, last = axes[0], axes[-1]
     if last - first + 1 != len(axes):
         return None
-    shape = x.shape
     sizes = shape[:first], shape[first : last + 1], shape[last + 1 :]
-    return x.reshape(-1), math.prod(sizes[0]), math.prod(sizes[1]), math.prod(sizes[2])
+    return math.prod(sizes[0]), math.prod(sizes[1]), math.prod(sizes[2])
 
 
-def large(x: Array, axes: Axes) -> tuple[Array, int, int, int] | None:
+def merged(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
+    """Return x flat and its sizes around the axes; None where it must be strided.
+
+    The transpose of a contiguous array is as good where at most one axis is kept.
+    """
+    flags = x.flags
+    if not flags.c_contiguous:
+        if not flags.f_contiguous or x.ndim - len(axes) > 1:
+            return None
+        axes = tuple([x.ndim - 1 - axis for axis in reversed(axes)])
+        x = x.T
+    sizes = sizes_around(x.shape, axes)
+    return None if sizes is None else (x.reshape(-1), sizes)
+
+
+def large(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
     """Return what `merged` does where a jitted loop is to run, else None."""
     return merged(x, axes) if x.size >= PARALLEL and x.dtype in FLOATS else None
 
@@ -140,7 +152,7 @@ def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
     if view is None:
         np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
     else:
-        fold_sum(view[0], view[0][:0], *view[1:], y.reshape(-1))
+        fold_sum(view[0], view[0][:0], *view[1], y.reshape(-1))
 
 
 def prod_cpu(x: Array, axes: Axes, y: Array) -> None:
@@ -157,7 +169,7 @@ def most(sign: int, ufunc: Any) -> Callable[..., None]:
             ufunc.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
         else:
             at = np.empty(y.size, np.int64)
-            extreme_cpu(view[0].reshape(view[1:]), sign, y.reshape(-1), at)
+            extreme_cpu(view[0].reshape(view[1]), sign, y.reshape(-1), at)
 
     return cpu
 
@@ -167,10 +179,10 @@ def position(sign: int, numpy: Any) -> Callable[..., None]:
 
     def cpu(x: Array, axis: int, y: Array) -> None:
         view = large(x, (axis,))
-        if view is None or view[3] == 1:
+        if view is None or view[1][2] == 1:
             numpy(x, axis=axis, out=y)
         else:
-            extreme_cpu(view[0].reshape(view[1:]), sign, np.empty(y.size, x.dtype), y.reshape(-1))
+            extreme_cpu(view[0].reshape(view[1]), sign, np.empty(y.size, x.dtype), y.reshape(-1))
 
     return cpu
 
@@ -182,7 +194,7 @@ def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
         np.add.accumulate(x, axis=axis, out=y)
         return
     shape = x.shape
-    sizes = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    sizes = sizes_around(shape, (axis,))
     if x.size:
         run = cumsum_small if x.size < PARALLEL else cumsum_large
         run(x.reshape(-1), *sizes, backwards, y.reshape(-1))

@@ -40,6 +40,12 @@ def contiguous(a: Array) -> Array:
     return y
 
 
+def shaped(a: Array, shape: tuple[int, ...]) -> Array:
+    """Return `a` in C order and another shape: itself where it is so, else its elements."""
+    a = contiguous(a)
+    return a if a.shape == shape else a.reshape(shape)
+
+
 def match(name: str, a: Array, b: Array) -> tuple[Array, Array, tuple[int, ...], np.dtype[Any]]:
     """Return both operands in their common dtype, with the shape of the result."""
     dtype = a.dtype

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
-from minigrad.ops.common import Array, axis_of, contiguous, floating, op
+from minigrad.ops.common import Array, axis_of, contiguous, floating, op, shaped
 from minigrad.ops.dropout import Dropout
 from minigrad.ops.linalg import check_dtypes
 from minigrad.ops.reduce import Mean, Sum
@@ -291,24 +291,33 @@ class LayerNorm(Op):
     """
 
     def forward(self, x: Array, weight: Array, bias: Array, dims: int, eps: float) -> Array:
-        d = math.prod(x.shape[x.ndim - dims :])
-        self.x = rows = contiguous(x).reshape(math.prod(x.shape[: x.ndim - dims]), d)
-        n = rows.shape[0]
-        self.mean, self.rstd, y = empty(n, x.dtype), empty(n, x.dtype), empty(x.shape, x.dtype)
-        flat = contiguous(weight).reshape(-1), contiguous(bias).reshape(-1)
-        out = y.reshape(rows.shape)
+        given = x.shape
+        shape = (math.prod(given[: x.ndim - dims]), math.prod(given[x.ndim - dims :]))
+        self.x = rows = shaped(x, shape)
+        n = shape[0]
+        self.mean, self.rstd, y = empty(n, x.dtype), empty(n, x.dtype), empty(given, x.dtype)
+        flat = shaped(weight, (weight.size,)), shaped(bias, (bias.size,))
+        out = shaped(y, shape)
         launch("layer_norm_forward", rows, *flat, eps, self.mean, self.rstd, out)
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, weight = self.saved(0).data, self.saved(1).data
-        shape = x.shape[x.ndim - self.meta["dims"] :]
+        affine = x.shape[x.ndim - self.meta["dims"] :]
         # What is returned owns its memory: the sweep would copy a view before it becomes a .grad.
-        dx, dw, db = empty(x.shape, x.dtype), empty(shape, x.dtype), empty(shape, x.dtype)
-        dy = contiguous(g.data).reshape(self.x.shape)
-        out = dx.reshape(dy.shape), dw.reshape(-1), db.reshape(-1)
-        flat = contiguous(weight).reshape(-1)
-        launch("layer_norm_backward", dy, self.x, flat, self.mean, self.rstd, *out)
+        dx, dw, db = empty(x.shape, x.dtype), empty(affine, x.dtype), empty(affine, x.dtype)
+        shape, flat = self.x.shape, (dw.size,)
+        launch(
+            "layer_norm_backward",
+            shaped(g.data, shape),
+            self.x,
+            shaped(weight, (weight.size,)),
+            self.mean,
+            self.rstd,
+            shaped(dx, shape),
+            shaped(dw, flat),
+            shaped(db, flat),
+        )
         return (
             Bridge.new(dx),
             Bridge.new(dw) if self.needs(1) else None,

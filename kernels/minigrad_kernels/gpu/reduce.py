@@ -69,7 +69,7 @@ def grouped(x: DeviceArray, axes: Axes) -> tuple[Any, int, int, int]:
     """Return x flat and the sizes before, along and after the axes, copied where it must be."""
     found = merged(x, axes)
     if found is not None:
-        return found
+        return found[0], *found[1]
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     moved = contiguous(x.transpose((*kept, *axes)))
     count = int(np.prod([x.shape[axis] for axis in kept]))
