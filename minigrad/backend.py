@@ -20,6 +20,7 @@ from minigrad.memory import ELSEWHERE
 from minigrad.memory import empty as empty
 from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.gpu.array import DeviceArray
+from minigrad_kernels.gpu.staging import is_pinned as is_pinned
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.notice import redirect_notices as redirect_notices
 from minigrad_kernels.reduce import sizes_around as sizes_around
@@ -236,13 +237,23 @@ def device_of(array: Any) -> Device:
     return Device(array.target.name) if type(array) is DeviceArray else CPU_DEVICE
 
 
-def moved(array: Any, wanted: Device) -> Any:
-    """Return an array on a device: itself where it is there."""
+def moved(array: Any, wanted: Device, wait: bool = True) -> Any:
+    """Return an array on a device: itself where it is there.  wait: for the copy to end."""
     target, here = wanted.target(), target_of((array,))
     if target is here:
         return array
-    host = array if here is None else array.read()
-    return host if target is None else upload(target, host)
+    host = array if here is None else array.read(wait or target is not None)
+    return host if target is None else targets().upload(target, host, wait)
+
+
+def pinned(array: Array) -> Array:
+    """Return a copy of a host array in memory that a GPU reaches by itself.
+
+    Raises: RuntimeError that says what is missing where there is no GPU.
+    """
+    made: Array = Device("cuda").target().pinned(array.shape, array.dtype)
+    made[...] = array
+    return made
 
 
 def set_num_threads(n: int) -> None:

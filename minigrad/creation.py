@@ -13,6 +13,8 @@ from minigrad.dtypes import DType, bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors import Tensor
 
+GPU = 2  # DLPack's number for CUDA
+
 Array = np.ndarray[Any, Any]
 
 
@@ -94,10 +96,25 @@ def from_numpy(array: Array) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy on the CPU), without a
-    copy.
+    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy), without a copy: on the
+    CPU, or on a GPU that minigrad can use.
+
+    >>> from_dlpack(np.ones(2))
+    tensor([1., 1.], dtype=minigrad.float64)
     """
-    return Tensor(np.from_dlpack(source))
+    number = gpu_of(source)
+    if number is None:
+        return Tensor(np.from_dlpack(source))
+    Device("cuda", number).target()
+    return Tensor(targets().imported(source, number))
+
+
+def gpu_of(source: Any) -> int | None:
+    """Return the number of the GPU where an object says, to DLPack, that it lies; else None."""
+    if not hasattr(source, "__dlpack_device__"):
+        return None
+    kind, number = source.__dlpack_device__()
+    return int(number) if kind == GPU else None
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -107,7 +124,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if not isinstance(data, (Tensor, np.ndarray)):
         if not hasattr(data, "__cuda_array_interface__"):
             return tensor(data, dtype, device=device)
-        shared = Device("cuda").target()
+        shared = Device("cuda", gpu_of(data) or 0).target()
         data = Tensor(targets().shared(shared, data.__cuda_array_interface__, data))
     t = data if isinstance(data, Tensor) else from_numpy(data)
     return t.to(dtype=dtype, device=device)

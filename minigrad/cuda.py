@@ -1,13 +1,17 @@
-"""NVIDIA GPUs: whether there are any, waiting for them, and what of their memory is held.
+"""NVIDIA GPUs: whether there are any, their streams, and what of their memory is held.
 
     >>> import minigrad as mg
     >>> device = "cuda" if mg.cuda.is_available() else "cpu"
     >>> mg.ones(2).to(device).sum().item()
     2.0
+
+Streams work on "cuda-sim" too, where everything has ended when the call that asks for it returns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from minigrad.backend import Device, targets
@@ -53,6 +57,16 @@ def memory_reserved(device: Any = None) -> int:
     return int(_target(device).reserved)
 
 
+def max_memory_allocated(device: Any = None) -> int:
+    """Return the most bytes that living tensors of a device have held at a time."""
+    return int(_target(device).peak)
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Let `max_memory_allocated` begin again with what is held now."""
+    _target(device).reset_peak()
+
+
 def empty_cache(device: Any = None) -> None:
     """Give memory that no tensor holds back to the device."""
     _target(device).empty_cache()
@@ -61,6 +75,155 @@ def empty_cache(device: Any = None) -> None:
 def memory_summary(device: Any = None) -> str:
     """Return a table of what a device's memory is held by, the most first."""
     return str(_target(device).summary())
+
+
+# ---------------------------------------------------------------- streams
+class Stream:
+    """A queue of a device's work: kernels and copies in the order they came, beside other streams.
+
+    device: "cuda:1", a number, "cuda-sim"; the first GPU by default.
+
+    A tensor may be used on another stream than the one it was made on, once that is waited for;
+    its memory is handed on only when the streams that used it have come past that.
+
+    >>> import minigrad as mg
+    >>> side = Stream("cuda-sim")
+    >>> with stream(side):
+    ...     x = mg.ones(3, device="cuda-sim")
+    >>> current_stream("cuda-sim").wait_stream(side)
+    >>> x.sum().item()
+    3.0
+    """
+
+    def __init__(self, device: Any = None) -> None:
+        self._target = _target(device)
+        self._queue = self._target.new_queue()
+
+    @property
+    def device(self) -> Device:
+        """Where its work runs."""
+        return Device(self._target.name)
+
+    def synchronize(self) -> None:
+        """Wait until all of its work has ended."""
+        self._queue.synchronize()
+
+    def query(self) -> bool:
+        """Return whether all of its work has ended."""
+        return bool(self._target.ended(self._queue))
+
+    def record_event(self, event: Event | None = None) -> Event:
+        """Set an event, a new one by default, at the end of its work; return it."""
+        event = event or Event()
+        event.record(self)
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        """Let what comes from now on wait for an event."""
+        event.wait(self)
+
+    def wait_stream(self, stream: Stream) -> None:
+        """Let what comes from now on wait for all that another stream has been given so far."""
+        self.wait_event(stream.record_event())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and self._queue is other._queue
+
+    def __hash__(self) -> int:
+        return hash(self._queue)
+
+    def __repr__(self) -> str:
+        kind = "default stream" if self._queue is self._target.default else "stream"
+        return f"<{kind} of {self._target.name}>"
+
+
+class Event:
+    """A place in a stream, to be waited for.
+
+    enable_timing: whether `elapsed_time` may be asked.
+
+    >>> start, end = Event(enable_timing=True), Event(enable_timing=True)
+    >>> start.record(current_stream("cuda-sim"))
+    >>> end.record(current_stream("cuda-sim"))
+    >>> start.elapsed_time(end) >= 0
+    True
+    """
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        self.enable_timing = enable_timing
+        self._target: Any = None
+        self._mark: Any = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Set it at the end of a stream's work; the current one's of the first GPU by default.
+
+        Raises: RuntimeError where it was set on another device before.
+        """
+        stream = stream or current_stream()
+        if self._mark is None:
+            self._target = stream._target
+            self._mark = self._target.new_mark(self.enable_timing)
+        elif self._target is not stream._target:
+            raise RuntimeError(
+                f"record: the event belongs to {self._target.name}, the stream to "
+                f"{stream._target.name}: use an event for each device"
+            )
+        self._mark.record(stream._queue)
+
+    def wait(self, stream: Stream | None = None) -> None:
+        """Let what a stream is given from now on wait for it; at once where it was never set."""
+        if self._mark is not None:
+            self._mark.wait((stream or current_stream(self._target.name))._queue)
+
+    def query(self) -> bool:
+        """Return whether all before it has ended, True where it was never set."""
+        return self._mark is None or bool(self._mark.query())
+
+    def synchronize(self) -> None:
+        """Wait until all before it has ended."""
+        if self._mark is not None:
+            self._mark.synchronize()
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Return the milliseconds from it to another event that was set.
+
+        Raises: RuntimeError where one was not set, or not with `enable_timing`.
+        """
+        for name, event in (("the start", self), ("the end", end_event)):
+            if event._mark is None or not event.enable_timing:
+                raise RuntimeError(
+                    f"elapsed_time: {name} must be an Event(enable_timing=True) that was recorded"
+                )
+        end_event.synchronize()
+        return float(self._mark.elapsed_time(end_event._mark))
+
+
+def current_stream(device: Any = None) -> Stream:
+    """Return the stream that this thread's work on a device goes to."""
+    target = _target(device)
+    return _stream_of(target, target.queue)
+
+
+def default_stream(device: Any = None) -> Stream:
+    """Return the stream that is current until another is chosen."""
+    target = _target(device)
+    return _stream_of(target, target.default)
+
+
+@contextmanager
+def stream(stream: Stream | None) -> Iterator[None]:
+    """Let this thread's work on a stream's device go to it; None changes nothing."""
+    if stream is None:
+        yield
+        return
+    with stream._target.using(stream._queue):
+        yield
+
+
+def _stream_of(target: Any, queue: Any) -> Stream:
+    made = Stream.__new__(Stream)
+    made._target, made._queue = target, queue
+    return made
 
 
 def _target(device: Any) -> Any:

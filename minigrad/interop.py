@@ -58,11 +58,34 @@ class Interop:
         interface: dict[str, Any] = targets().Interface(self.data).__cuda_array_interface__
         return interface
 
-    def __dlpack__(self: Any, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
+    def __dlpack__(
+        self: Any,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Return a capsule over the memory, for other libraries' `from_dlpack`.
 
-    def __dlpack_device__(self: Any) -> Any:
-        return self.numpy().__dlpack_device__() if self.is_cuda else self.data.__dlpack_device__()
+        stream: on a GPU, the stream where the memory will be used; that stream waits for what has
+            been launched here.
+
+        Raises: BufferError where the memory cannot be shared as asked; RuntimeError for a tensor
+            that requires grad.
+        """
+        if type(self.data) is DeviceArray and not self.requires_grad:
+            return targets().exported(self.data, stream, dl_device, copy)
+        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        chosen = {name: value for name, value in asked.items() if value is not None}
+        return self.numpy().__dlpack__(stream=stream, **chosen)
+
+    def __dlpack_device__(self: Any) -> tuple[int, int]:
+        """Return DLPack's numbers for where the memory lies: (1, 0), or (2, the GPU's number)."""
+        if type(self.data) is DeviceArray and self.device.type == "cuda":
+            return (2, self.device.index or 0)
+        found: tuple[int, int] = self.numpy().__dlpack_device__() if self.is_cuda else (1, 0)
+        return found
 
     def __bool__(self: Any) -> bool:
         if self.data.size != 1:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from minigrad.backend import Device
+from minigrad.backend import Device, is_pinned, pinned
 from minigrad.dtypes import bool_, float32, float64, int64
 from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, reducing, unary
 from minigrad.reshaping import ShapeMethods
+from minigrad.tape import Bridge
 
 if TYPE_CHECKING:
     from minigrad.tensors import Tensor
@@ -276,12 +277,21 @@ class Methods(ShapeMethods):
 
     # ------------------------------------------------------------ types and memory
     def to(
-        self: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False
+        self: Any,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
     ) -> Tensor:
         """Return x in another dtype or on another device, itself where nothing changes.
 
         Takes a dtype, a device ("cpu", "cuda", "cuda-sim"), or a tensor whose dtype and device are
         taken.  Gradients flow back to where x is.
+
+        non_blocking: to a GPU, memory of `pin_memory` is not copied before this returns, so leave
+            it alone until its stream has come there (other memory may change at once).  From a GPU,
+            the result may be read after `mg.cuda.synchronize()` or an event.
         """
         for a in args:
             if hasattr(a, "requires_grad"):
@@ -292,8 +302,27 @@ class Methods(ShapeMethods):
                 dtype = a
         y = self if dtype is None else memory.cast(self, dtype)
         if device is not None:
-            y = memory.moved(y, Device(device))
+            y = memory.moved(y, Device(device), not non_blocking)
         return y.clone() if copy and y is self else y
+
+    def cpu(self: Any) -> Tensor:
+        """Return x on the CPU, itself where it is there."""
+        return memory.moved(self, Device("cpu"))
+
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Return x on an NVIDIA GPU; device: its number.  non_blocking: see `to`."""
+        return memory.moved(self, Device("cuda", device), not non_blocking)
+
+    def pin_memory(self: Any) -> Tensor:
+        """Return a copy in memory of the host that a GPU reaches by itself, itself where it is so.
+
+        Raises: RuntimeError where there is no GPU.
+        """
+        return self if self.is_pinned() else Bridge.new(pinned(self.numpy()))
+
+    def is_pinned(self: Any) -> bool:
+        """Whether x lies in memory of `pin_memory`."""
+        return is_pinned(self.data)
 
     def float(self) -> Tensor:
         """Return x as float32."""
@@ -322,14 +351,6 @@ class Methods(ShapeMethods):
     def contiguous(self: Any) -> Tensor:
         """Return x in C order, itself where it is."""
         return self if self.data.flags.c_contiguous else self.clone()
-
-    def cpu(self: Any) -> Tensor:
-        """Return x on the CPU, itself where it is there."""
-        return memory.moved(self, Device("cpu"))
-
-    def cuda(self: Any, device: Any = None) -> Tensor:
-        """Return x on an NVIDIA GPU; device: its number."""
-        return memory.moved(self, Device("cuda", device))
 
     @property
     def is_cuda(self: Any) -> Any:

@@ -60,19 +60,19 @@ class Move(Op):
 
     keeps = False
 
-    def forward(self, a: Array, device: Any) -> Array:
+    def forward(self, a: Array, device: Any, wait: bool = True) -> Array:
         self.home = device_of(a)
-        return moved_array(a, device)
+        return moved_array(a, device, wait)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (Move.apply(g, device=self.home),)
 
 
-def moved(input: Any, device: Any) -> Any:
-    """Return `input` on a device, itself where it is there."""
+def moved(input: Any, device: Any, wait: bool = True) -> Any:
+    """Return `input` on a device, itself where it is there; wait: for the copy to end."""
     if device.target() is target_of((input.data,)):
         return input
-    return Move.apply(input, device=device)
+    return Move.apply(input, device=device, wait=wait)
 
 
 def cast(input: Any, dtype: Any) -> Any:

@@ -1,13 +1,17 @@
 """A stand-in for numba.cuda's driver: memory of the host's behind addresses, copies by memmove.
 
-It shows that `Gpu` asks for memory, hands it on and keeps it alive as it should.  It shows nothing
-of a device: no kernel runs, no copy overlaps, no stream orders anything.
+It shows that `Gpu` asks for memory, hands it on and keeps it alive as it should, and in which order
+it gives copies, kernels, marks and waits to which stream: all is written to `Driver.log`.  Copies
+that are asked for on a stream happen when that is synchronized or waited for, no sooner, so that
+whoever does not wait sees old bytes.  It shows nothing of a device: no kernel runs.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,18 +31,105 @@ class Memory:
         self.driver.used -= self.nbytes
 
 
+class Stream:
+    """A queue of calls: what was asked for on it, done when it is waited for."""
+
+    def __init__(self, driver: Driver, number: int) -> None:
+        self.driver = driver
+        self.number = number
+        self.todo: list[Callable[[], Any]] = []
+
+    def __int__(self) -> int:
+        return self.number
+
+    def synchronize(self) -> None:
+        self.driver.log.append(("synchronize", self.number))
+        self.run(len(self.todo))
+
+    def query(self) -> bool:
+        return not self.todo
+
+    def run(self, count: int) -> None:
+        """Do the first `count` calls."""
+        now, self.todo = self.todo[:count], self.todo[count:]
+        for call in now:
+            call()
+
+
+class Event:
+    """A place in a stream."""
+
+    def __init__(self, driver: Driver, timing: bool) -> None:
+        self.driver = driver
+        self.timing = timing
+        self.passed = True
+        self.stream: Stream | None = None
+
+    def record(self, stream: Stream) -> None:
+        self.driver.log.append(("record", stream.number))
+        self.stream, self.passed = stream, False
+        stream.todo.append(self.come)
+
+    def come(self) -> None:
+        self.passed = True
+
+    def query(self) -> bool:
+        return self.passed
+
+    def wait(self, stream: Stream) -> None:
+        assert self.stream is not None
+        self.driver.log.append(("wait", stream.number, self.stream.number))
+        stream.todo.append(self.synchronize)
+
+    def synchronize(self) -> None:
+        while not self.passed:
+            assert self.stream is not None
+            self.stream.run(1)
+
+    def elapsed_time(self, end: Event) -> float:
+        assert self.timing and end.timing and self.passed and end.passed
+        return 1.5
+
+
+class Pinned(bytearray):
+    """Memory of the host that counts as pinned, as numba.cuda's does, by having this attribute."""
+
+    host_pointer = 0
+
+
+def move(to: int, source: int, nbytes: int, host: Any) -> None:
+    """Copy bytes; `host` is held until then."""
+    ctypes.memmove(to, source, nbytes)
+
+
 class Handle:
     """What `as_cuda_array` returns: copies to and from an address; it keeps the owner alive."""
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, driver: Driver, owner: Any) -> None:
+        self.driver = driver
         self.owner = owner
         self.address = owner.__cuda_array_interface__["data"][0]
+        self.shape = owner.__cuda_array_interface__["shape"]
 
-    def copy_to_device(self, host: Any) -> None:
-        ctypes.memmove(self.address, host.ctypes.data, host.nbytes)
+    def copy_to_device(self, host: Any, stream: Stream) -> None:
+        assert host.shape == self.shape and host.flags.c_contiguous
+        self.driver.log.append(("to device", stream.number, host.nbytes))
+        stream.todo.append(partial(move, self.address, host.ctypes.data, host.nbytes, host))
 
-    def copy_to_host(self, host: Any) -> None:
-        ctypes.memmove(host.ctypes.data, self.address, host.nbytes)
+    def copy_to_host(self, host: Any, stream: Stream) -> None:
+        self.driver.log.append(("to host", stream.number, host.nbytes))
+        stream.todo.append(partial(move, host.ctypes.data, self.address, host.nbytes, host))
+
+
+class Kernel:
+    """Something that can be launched."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def __getitem__(self, key: Any) -> Callable[..., None]:
+        _, _, stream, _ = key
+        return lambda *args: self.driver.log.append(("kernel", stream.number))
 
 
 class Driver:
@@ -48,6 +139,8 @@ class Driver:
         self.limit = limit
         self.used = self.calls = 0
         self.gpus = [nullcontext()]
+        self.log: list[Any] = []
+        self.streams = [Stream(self, 0)]
 
     def get_current_device(self) -> Any:
         return SimpleNamespace(MULTIPROCESSOR_COUNT=4, name=b"fake")
@@ -63,10 +156,27 @@ class Driver:
         return Memory(self, nbytes)
 
     def as_cuda_array(self, array: Any, sync: bool = True) -> Handle:
-        return Handle(array)
+        return Handle(self, array)
+
+    def default_stream(self) -> Stream:
+        return self.streams[0]
+
+    def stream(self) -> Stream:
+        self.streams.append(Stream(self, 16 * len(self.streams)))
+        return self.streams[-1]
+
+    def external_stream(self, number: int) -> Stream:
+        return next(s for s in self.streams if s.number == number)
+
+    def event(self, timing: bool = True) -> Event:
+        return Event(self, timing)
+
+    def pinned_array(self, shape: Any, dtype: Any) -> Any:
+        return np.ndarray(shape, dtype, buffer=Pinned(np.empty(shape, dtype).nbytes))
 
     def synchronize(self) -> None:
-        pass
+        for stream in self.streams:
+            stream.synchronize()
 
 
 def array(shape: tuple[int, ...]) -> Any:

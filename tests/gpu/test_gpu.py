@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad as mg
 from benchmarks.gpu import losses
 from benchmarks.gpu_launches import ROUTES, launch_routes
 from minigrad_kernels.gpu.limits import peak
@@ -76,6 +77,53 @@ def test_arrays_are_shared_with_other_libraries() -> None:
     shared = torch.as_tensor(Interface(x), device="cuda")
     assert shared.data_ptr() == x.address
     assert shared.cpu().tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_dlpack_goes_both_ways() -> None:
+    torch = pytest.importorskip("torch")
+
+    x = mg.arange(12.0).reshape(3, 4).cuda()
+    theirs = torch.from_dlpack(x[:, 1:])
+    assert theirs.data_ptr() == x.data.address + 4 and theirs.tolist() == x[:, 1:].tolist()
+    theirs[0, 0] = 50
+    assert x[0, 1].item() == 50
+    ours = mg.from_dlpack(torch.arange(6.0, device="cuda").reshape(2, 3).T)
+    assert ours.device == "cuda" and (ours * 2).tolist() == [[0, 6], [2, 8], [4, 10]]
+    held = mg.ones(1000).cuda()
+    capsule = held.__dlpack__(copy=True)
+    held.data.fill(2.0)
+    assert torch.from_dlpack(capsule).sum().item() == 1000
+
+
+def test_streams_order_what_uses_the_same_memory() -> None:
+    side = mg.cuda.Stream()
+    x = mg.ones(1 << 20).cuda()
+    for _ in range(50):
+        side.wait_stream(mg.cuda.current_stream())
+        with mg.cuda.stream(side):
+            y = x * 2
+        mg.cuda.current_stream().wait_stream(side)
+        x = y - 1
+        del y  # its memory is the side stream's, and used on the default one
+    assert x.min().item() == x.max().item() == 1
+    side.synchronize()
+    assert side.query()
+    start, end = (mg.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    x.sum()
+    end.record()
+    assert 0 < start.elapsed_time(end) < 1000
+
+
+def test_pinned_memory_is_copied_while_the_program_goes_on() -> None:
+    x = mg.randn(1 << 20).pin_memory()
+    there = x.to("cuda", non_blocking=True)
+    back = there.to("cpu", non_blocking=True)
+    mg.cuda.synchronize()
+    assert x.is_pinned() and back.is_pinned() and back.tolist() == x.tolist()
+    large = np.random.default_rng(0).normal(size=5_000_000)  # several pieces, round the ring
+    there = mg.tensor(large).cuda()
+    np.testing.assert_array_equal(there.cpu().numpy(), large)
 
 
 def test_multiply_adds_are_measured() -> None:

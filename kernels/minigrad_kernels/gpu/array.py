@@ -160,13 +160,12 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         whole = any(i is ... for i in items)
         return self.like(self.geometry[index] if whole else self.geometry[(*items, ...)])
 
-
     # ------------------------------------------------------------ by way of the host
-    def read(self) -> Array:
-        """Return a host copy of the elements."""
+    def read(self, wait: bool = True) -> Array:
+        """Return a host copy of the elements; wait: see `Target.read`."""
         if self.flags.c_contiguous:
-            return self.target.read(self)
-        return self.target.read(self.contiguous())
+            return self.target.read(self, wait)
+        return self.target.read(self.contiguous(), wait)
 
     def contiguous(self) -> DeviceArray:
         """Return a copy in C order, made on the device."""

@@ -1,8 +1,9 @@
 """A caching pool of device memory: what arrays give back is kept for the next of its size.
 
-An allocation of the driver's waits for the device; one from here does not.  All kernels and copies
-of a device go through one stream, in order, so that memory may be handed on while kernels that use
-it are still under way.
+An allocation of the driver's waits for the device; one from here does not.  Memory is handed on
+while kernels that use it are still under way, to arrays of the same queue alone, whose kernels come
+after those.  Queues that used an array of another are waited for by that one before its memory is
+handed on.
 """
 
 from __future__ import annotations
@@ -18,55 +19,66 @@ LISTED = 8  # kinds of arrays that a summary names
 
 
 class Block:
-    """Memory that one array, and its views, hold."""
+    """Memory that one array, and its views, hold.
 
-    __slots__ = ("__weakref__", "address", "label", "memory", "pool", "size")
+    queue: the one it was asked for on.  others: further queues whose kernels or copies used it.
+    label: shape and dtype.
+    """
 
-    def __init__(self, pool: Pool, memory: Any, address: int, size: int, label: Any) -> None:
+    __slots__ = ("__weakref__", "address", "label", "memory", "others", "pool", "queue", "size")
+
+    def __init__(
+        self, pool: Pool, memory: Any, address: int, size: int, queue: Any, label: Any
+    ) -> None:
         self.pool = pool
         self.memory = memory
         self.address = address
         self.size = size
-        self.label = label  # shape and dtype
+        self.queue = queue
+        self.others: set[Any] = set()
+        self.label = label
 
     def __del__(self) -> None:
-        self.pool.returned.append((self.size, self.memory, self.address))
+        back = (self.size, self.memory, self.address, self.queue, self.others)
+        self.pool.returned.append(back)
 
 
 class Pool:
     """Blocks of one device, by size.
 
     name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; what it returns is
-        freed when it is let go of.
+        freed when it is let go of.  after: lets a queue wait for others.
     """
 
     def __init__(
         self,
         name: str,
         allocate: Callable[[int], tuple[Any, int]],
+        after: Callable[[Any, Iterable[Any]], None],
     ) -> None:
         self.name = name
         self.allocate = allocate
+        self.after = after
         self.lock = threading.Lock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included.
-        self.returned: collections.deque[tuple[int, Any, int]] = collections.deque()
-        self.free: dict[int, list[tuple[Any, int]]] = {}
+        self.returned: collections.deque[tuple[int, Any, int, Any, set[Any]]] = collections.deque()
+        self.free: dict[tuple[int, Any], list[tuple[Any, int]]] = {}
         self.living: weakref.WeakSet[Block] = weakref.WeakSet()
         self.allocated = self.reserved = self.peak = 0  # bytes: of arrays, of all, most of arrays
 
-    def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any) -> Block:
-        """Return a block for an array.
+    def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any, queue: Any = None) -> Block:
+        """Return a block for an array of a queue.
 
         Raises: MemoryError that says what holds the device's memory.
         """
         size = rounded(nbytes)
         with self.lock:
             self.settle()
-            free = self.free.get(size)
+            free = self.free.get((size, queue))
             memory, address = free.pop() if free else self.fresh(size, shape, dtype)
             self.allocated += size
             self.peak = max(self.peak, self.allocated)
-            block = Block(self, memory, address, size, (shape, str(dtype)))
+            block = Block(self, memory, address, size, queue, (shape, str(dtype)))
             self.living.add(block)
         return block
 
@@ -89,14 +101,16 @@ class Pool:
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
         while self.returned:
-            size, memory, address = self.returned.popleft()
-            self.free.setdefault(size, []).append((memory, address))
+            size, memory, address, queue, others = self.returned.popleft()
+            if others:
+                self.after(queue, others)
+            self.free.setdefault((size, queue), []).append((memory, address))
             self.allocated -= size
 
     def drop(self) -> None:
         """Give all that is free back to the device; the lock is held."""
         self.settle()
-        self.reserved -= sum(size * len(blocks) for size, blocks in self.free.items())
+        self.reserved -= sum(size * len(blocks) for (size, _), blocks in self.free.items())
         self.free.clear()
 
     def empty_cache(self) -> None:

@@ -1,6 +1,6 @@
 """What CUDA kernels run on: the simulator, in this process, or a GPU.
 
-Both give memory, copy to and from it, and run kernels, in the order of the calls.
+Both give memory, copy to and from it, and run kernels, in the order of the calls on a queue.
 """
 
 from __future__ import annotations
@@ -8,16 +8,19 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import weakref
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from minigrad_kernels import simulate, simulate_scalar
+from minigrad_kernels import simulate_scalar
+from minigrad_kernels.gpu import dlpack
 from minigrad_kernels.gpu.array import Addressed, Array, DeviceArray
-from minigrad_kernels.gpu.memory import Pool, held_by
-from minigrad_kernels.simulate_memory import address_of
+from minigrad_kernels.gpu.memory import Block, Pool, held_by
+from minigrad_kernels.gpu.queues import Queues
+from minigrad_kernels.gpu.simulator import Simulator
+from minigrad_kernels.gpu.staging import PIECE, RING, Ring, is_pinned
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
 
@@ -34,11 +37,17 @@ class Target(Protocol):
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         """Return an array of undefined content."""
 
-    def write(self, array: DeviceArray, values: Any) -> None:
-        """Copy host values, broadcast to its shape, into a contiguous array."""
+    def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
+        """Copy host values, broadcast to its shape, into a contiguous array.
 
-    def read(self, array: DeviceArray) -> Array:
-        """Return a host copy of a contiguous array, when all before it has been computed."""
+        wait: False takes pinned memory as it is then, and it must not change until it is copied.
+        """
+
+    def read(self, array: DeviceArray, wait: bool = True) -> Array:
+        """Return a host copy of a contiguous array, when all before it has been computed.
+
+        wait: False returns pinned memory at once: it holds the copy when the queue has come there.
+        """
 
     def run(
         self,
@@ -54,105 +63,15 @@ class Target(Protocol):
         """Wait until all that was launched has ended."""
 
 
-def upload(target: Target, values: Any) -> DeviceArray:
-    """Return a device copy of a host array."""
+def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
+    """Return a device copy of a host array; wait: see `Target.write`."""
     host = np.asarray(values)
     made = target.empty(host.shape, host.dtype)
-    target.write(made, host)
+    target.write(made, host, wait)
     return made
 
 
-class Simulator:
-    """Device memory in the host's, kernels run by `simulate`, every access checked.
-
-    seed: of the order of threads, another one for each launch.  most: blocks of a grid at most
-        (`processors` stands for what a grid-stride launch would take).
-    checks: False turns off the logs of races and of unwritten memory, which halves the time.
-    """
-
-    def __init__(
-        self, seed: int = 0, processors: int = 2, most: int | None = None, checks: bool = True
-    ) -> None:
-        self.name = "cuda-sim"
-        self.device_name = "simulated"
-        self.seed = seed
-        self.processors = processors
-        self.most = most
-        self.checks = checks
-        self.live: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
-
-    def empty(self, shape: Any, dtype: Any) -> DeviceArray:
-        made = simulate.empty(shape, dtype)
-        self.live[address_of(made)] = made
-        return DeviceArray(made, self, True)
-
-    def reach(self, address: int) -> Array | None:
-        """Return the living allocation that holds an address."""
-        for start, owner in self.live.items():
-            if start <= address < start + max(1, owner.nbytes):
-                return owner
-        return None
-
-    @property
-    def allocated(self) -> int:
-        """The bytes that living arrays hold; nothing is held beyond them."""
-        return sum(array.nbytes for array in self.live.values())
-
-    reserved = allocated
-
-    def empty_cache(self) -> None:
-        pass
-
-    def summary(self) -> str:
-        labels = [((a.shape, str(a.dtype)), a.nbytes) for a in self.live.values()]
-        return f"{self.name}: {held_by(labels)}"
-
-    def write(self, array: DeviceArray, values: Any) -> None:
-        np.copyto(array.geometry, values, casting="no")
-        mark_written(array.geometry)
-
-    def read(self, array: DeviceArray) -> Array:
-        return np.array(array.geometry, subok=False)
-
-    def run(
-        self,
-        kernel: Any,
-        grid: Any,
-        block: Any,
-        args: Sequence[Any],
-        shared: int = 0,
-    ) -> None:
-        held = [a.geometry if isinstance(a, DeviceArray) else a for a in args]
-        self.seed += 1
-        simulate.launch(
-            kernel,
-            grid,
-            block,
-            *held,
-            shared=shared,
-            seed=self.seed,
-            races=self.checks,
-            uninitialised=self.checks,
-            reach=self.reach,
-            float64=not any(np.dtype(getattr(a, "dtype", "b")) == np.float64 for a in held),
-        )
-
-    def synchronize(self) -> None:
-        pass
-
-
-def mark_written(view: Array) -> None:
-    """Count the elements of a simulated array, which lie without gaps, as written."""
-    owner: Any = view
-    while getattr(owner, "written", None) is None and isinstance(owner.base, np.ndarray):
-        owner = owner.base
-    written = getattr(owner, "written", None)
-    if written is not None and view.size:
-        first = address_of(view) - address_of(owner)
-        written[first : first + view.nbytes] = b"\1" * view.nbytes
-
-
-class Gpu:
+class Gpu(Queues):
     """A CUDA device, through numba.cuda."""
 
     def __init__(self, number: int = 0) -> None:
@@ -165,8 +84,12 @@ class Gpu:
             chosen = self.cuda.get_current_device()
             self.processors = int(chosen.MULTIPROCESSOR_COUNT)
             name = chosen.name
+            super().__init__(self.cuda.default_stream())
+        self.several = False  # whether there are queues beside the default one
         self.device_name = name.decode() if isinstance(name, bytes) else str(name)
-        self.pool = Pool(self.name, self.memory)
+        self.pool = Pool(self.name, self.memory, self.after)
+        self.staging = threading.Lock()
+        self.ring: Ring | None = None
 
     def memory(self, nbytes: int) -> tuple[Any, int]:
         """Return new device memory, freed when it is let go of, and its address.
@@ -184,7 +107,8 @@ class Gpu:
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        block = self.pool.take(math.prod(sizes) * np.dtype(dtype).itemsize, sizes, np.dtype(dtype))
+        nbytes = math.prod(sizes) * np.dtype(dtype).itemsize
+        block = self.pool.take(nbytes, sizes, np.dtype(dtype), self.queue)
         return DeviceArray(np.asarray(Addressed(block.address, sizes, dtype, block)), self, True)
 
     @property
@@ -199,23 +123,119 @@ class Gpu:
         """The bytes held of the device."""
         return self.pool.reserved
 
+    @property
+    def peak(self) -> int:
+        """The most bytes that living arrays have held."""
+        return self.pool.peak
+
+    def reset_peak(self) -> None:
+        self.pool.peak = self.allocated
+
     def empty_cache(self) -> None:
         self.pool.empty_cache()
 
     def summary(self) -> str:
         return f"{self.name}: {self.reserved:,} bytes held; {held_by(self.pool.labels())}"
 
-    def write(self, array: DeviceArray, values: Any) -> None:
-        host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
-        if array.size:
-            with self.context:
-                self.handle(array).copy_to_device(host.reshape(array.shape))
+    # ------------------------------------------------------------ queues
+    def new_queue(self) -> Any:
+        """Return a new queue of work."""
+        self.several = True
+        with self.context:
+            return self.cuda.stream()
 
-    def read(self, array: DeviceArray) -> Array:
-        host = np.empty(array.shape, array.dtype)
-        if array.size:
+    def new_mark(self, timing: bool = False) -> Any:
+        """Return a mark to set in a queue; timing: whether it tells the time."""
+        with self.context:
+            return self.cuda.event(timing)
+
+    def ended(self, queue: Any) -> bool:
+        """Return whether all work of a queue has ended."""
+        if hasattr(queue, "query"):
+            return bool(queue.query())
+        module = importlib.import_module("numba.cuda.cudadrv.driver")
+        with self.context:
+            try:
+                module.driver.cuStreamQuery(int(queue))
+            except module.CudaAPIError as error:
+                if "NOT_READY" not in str(error):
+                    raise
+                return False
+        return True
+
+    def after(self, queue: Any, others: Iterable[Any]) -> None:
+        """Let a queue go on when others have come to where they are now."""
+        with self.context:
+            for other in others:
+                mark = self.cuda.event(False)
+                mark.record(other)
+                mark.wait(queue)
+
+    def used(self, *arrays: DeviceArray) -> Any:
+        """Return this thread's queue, and note that it uses arrays."""
+        queue = self.queue
+        if self.several:
+            for array in arrays:
+                owner = owner_of(array.geometry)
+                if isinstance(owner, Block) and owner.queue is not queue:
+                    owner.others.add(queue)
+        return queue
+
+    def external(self, number: int | None) -> Any:
+        """Return the queue of a stream by its number in DLPack: 1 or None is the default one."""
+        if number is None or number == dlpack.LEGACY:
+            return self.default
+        if number == 0:
+            raise ValueError("stream 0 does not say which default stream is meant: use 1 or 2")
+        with self.context:
+            if number == dlpack.PER_THREAD:
+                return self.cuda.per_thread_default_stream()
+            return self.cuda.external_stream(number)
+
+    # ------------------------------------------------------------ copies
+    def pinned(self, shape: Any, dtype: Any) -> Array:
+        """Return memory of the host that the device reaches by itself; of undefined content."""
+        with self.context:
+            made: Array = self.cuda.pinned_array(shape, dtype)
+        return made
+
+    def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
+        if not array.size:
+            return
+        queue = self.used(array)
+        host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
+        if not wait and is_pinned(host):
             with self.context:
-                self.handle(array).copy_to_host(host)
+                self.handle(array).copy_to_device(host.reshape(array.shape), queue)
+        else:
+            self.staged(array, host.reshape(-1).view(np.uint8), queue)
+
+    def staged(self, array: DeviceArray, source: Array, queue: Any) -> None:
+        """Copy bytes through the ring."""
+        with self.staging, self.context:
+            if self.ring is None:
+                self.ring = Ring(self.cuda.pinned_array(RING, np.uint8), self.new_mark)
+            for start in range(0, source.size, PIECE):
+                piece = source[start : start + PIECE]
+                held = self.ring.take(piece.size)
+                held[:] = piece
+                if piece.size == source.size:
+                    whole = held.view(array.dtype).reshape(array.shape)
+                    self.handle(array).copy_to_device(whole, queue)
+                else:
+                    at = Addressed(array.address + start, piece.shape, np.uint8, array.geometry)
+                    part = DeviceArray(np.asarray(at), self)
+                    self.handle(part).copy_to_device(held, queue)
+                self.ring.copied(queue)
+
+    def read(self, array: DeviceArray, wait: bool = True) -> Array:
+        host = np.empty(array.shape, array.dtype) if wait else self.pinned(array.shape, array.dtype)
+        if array.size:
+            queue = self.used(array)
+            with self.context:
+                self.handle(array).copy_to_host(host, queue)
+                if wait:
+                    queue.synchronize()
         return host
 
     def handle(self, array: DeviceArray) -> Any:
@@ -232,13 +252,21 @@ class Gpu:
         args: Sequence[Any],
         shared: int = 0,
     ) -> None:
+        queue = self.used(*[a for a in args if isinstance(a, DeviceArray)])
         with self.context:
             held = [self.handle(a) if isinstance(a, DeviceArray) else a for a in args]
-            kernel[grid, block, 0, shared](*held)
+            kernel[grid, block, queue, shared](*held)
 
     def synchronize(self) -> None:
         with self.context:
             self.cuda.synchronize()
+
+
+def owner_of(geometry: Any) -> Any:
+    """Return what holds the memory that an array, or a view of one, lies over."""
+    while isinstance(geometry, np.ndarray):
+        geometry = geometry.base
+    return geometry.owner
 
 
 class Interface:
@@ -267,6 +295,39 @@ def shared(target: Target, interface: dict[str, Any], owner: Any) -> DeviceArray
     at = Addressed(address or 0, interface["shape"], interface["typestr"], owner)
     at.__array_interface__["strides"] = interface.get("strides")
     return DeviceArray(np.asarray(at), target)
+
+
+def exported(array: DeviceArray, stream: int | None, wanted: Any, copy: bool | None) -> Any:
+    """Return a DLPack capsule over an array; see `__dlpack__` in the array API standard.
+
+    stream: where the one who asks will use it: not before it is computed, unless that is -1.
+    wanted: the device asked for, None for the array's.
+
+    Raises: BufferError where the memory cannot be shared so.
+    """
+    target = array.target
+    if not isinstance(target, Gpu):
+        raise BufferError(
+            f"memory on {target.name} is no GPU's, and its accesses are watched: share .cpu()"
+        )
+    if wanted is not None and tuple(wanted) != (dlpack.CUDA, target.number):
+        raise BufferError(
+            f"the tensor lies on {target.name}, DLPack's device {(dlpack.CUDA, target.number)}, "
+            f"and was asked for on {tuple(wanted)}: bring it there first, .cpu() or .to(device)"
+        )
+    held = array.copy() if copy else array
+    queue = target.used(held)
+    if stream != dlpack.UNORDERED:
+        theirs = target.external(stream)
+        if theirs is not queue:
+            target.after(theirs, [queue])
+    return dlpack.exported(held, target.number)
+
+
+def imported(source: Any, number: int) -> DeviceArray:
+    """Return an array over the memory of GPU `number` that a DLPack producer holds."""
+    target = gpu(number)
+    return dlpack.imported(source.__dlpack__(stream=int(target.queue) or dlpack.LEGACY), target)
 
 
 def driver() -> Any:
