@@ -19,6 +19,7 @@ from minigrad_kernels.exponential import exponential, vector_expm1
 from minigrad_kernels.launch import PARALLEL, Kernel
 from minigrad_kernels.lift import Lifted, lift
 from minigrad_kernels.logarithm import vector_log, vector_log1p
+from minigrad_kernels.repeat import repeat, repeated
 from minigrad_kernels.scalar import like, rule
 
 Array = np.ndarray[Any, Any]
@@ -214,9 +215,14 @@ WORDS = {4: np.dtype(np.float32), 8: np.dtype(np.float64)}
 def copy(a: Array, y: Array) -> None:
     if a.dtype != y.dtype or y.size < PARALLEL or y.itemsize not in WORDS:
         np.copyto(y, a, casting="unsafe")
+        return
+    word = WORDS[y.itemsize]
+    a, y = a.view(word), y.view(word)
+    sizes = repeated(a.shape, y.shape) if a.size < y.size else None
+    if sizes is not None and a.flags.c_contiguous and y.flags.c_contiguous:
+        repeat(a.reshape(-1), *sizes, y.reshape(-1))
     else:
-        word = WORDS[y.itemsize]
-        lifted_copy.large(a.view(word), y.view(word))
+        lifted_copy.large(a, y)
 
 
 # name: rule, operands, NumPy's expression, is it a ufunc with an out argument, flops an element

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.ahead import part
 from minigrad_kernels.exponential import from_key, to_key
 from minigrad_kernels.fold import tasks_of
 from minigrad_kernels.launch import PARALLEL, Kernel, jit
@@ -54,20 +55,43 @@ def better(v, best):
 
 
 @jit()
+def place_of(x, sign, best):
+    """Return the first place of `best`, or of a NaN, in at most STEP elements that hold one; a loop
+    that does not stop there is vector code.
+    """
+    place = np.int32(STEP)
+    for i in range(x.size):
+        v = x[i] * sign
+        here = np.int32(i) if (v == best) | (v != v) else np.int32(STEP)
+        place = min(place, here)
+    return place
+
+
+@jit()
 def run_extreme(x, sign):
     """Return the extreme of a run, times sign, and its position."""
     best = x.dtype.type(-np.inf)
     start = 0
     for first in range(0, x.size, STEP):
-        top = largest_or_nan(x[first : first + STEP], sign)
+        top = largest_or_nan(part(x, first, min(x.size, first + STEP)), sign)
         if better(top, best):
             best = top
             start = first
-    for i in range(start, x.size):
-        v = x[i] * sign
-        if v == best or v != v:
-            return v, i
-    return best, start
+    start += place_of(part(x, start, min(x.size, start + STEP)), sign, best)
+    return x[start] * sign, start
+
+
+def runs(x, sign, outer, reduced, y):
+    """Write the extremes of runs of memory, without looking where they stand."""
+    flip = x.dtype.type(sign)
+    parts, each = tasks_of(reduced, 1)
+    best = np.empty(outer * parts, x.dtype)
+    for task in prange(outer * parts):
+        begin = task // parts * reduced
+        first = begin + task % parts * each
+        best[task] = largest_or_nan(part(x, first, min(begin + reduced, first + each)), flip)
+    for a in range(outer):
+        y[a] = largest_or_nan(part(best, a * parts, (a + 1) * parts), x.dtype.type(1)) * flip
 
 
 # ---------------------------------------------------------------- rows of columns
@@ -87,7 +111,7 @@ def rows_extreme(x, sign, first, last, inner, best, where):
         best[b] = x[first * inner + b] * sign
         where[b] = first
     for r in range(first + 1, last):
-        row_extreme(x[r * inner : (r + 1) * inner], sign, np.int32(r), best, where)
+        row_extreme(part(x, r * inner, (r + 1) * inner), sign, np.int32(r), best, where)
 
 
 @jit()
@@ -116,13 +140,14 @@ def forward(x, sign, outer, reduced, inner, y, at):
         a = task // parts
         first = (task % parts) * each
         last = min(reduced, first + each)
-        block = x[a * reduced * inner : (a + 1) * reduced * inner]
+        block = part(x, a * reduced * inner, (a + 1) * reduced * inner)
         if inner == 1:
-            best[task], place = run_extreme(block[first:last], flip)
+            best[task], place = run_extreme(part(block, first, last), flip)
             where[task] = first + place
         else:
-            mine = slice(task * inner, (task + 1) * inner)
-            rows_extreme(block, flip, first, last, inner, best[mine], where[mine])
+            begin, end = task * inner, (task + 1) * inner
+            mine, places = part(best, begin, end), part(where, begin, end)
+            rows_extreme(block, flip, first, last, inner, mine, places)
     merge(best, where, parts, inner, flip, y, at)
 
 
@@ -142,16 +167,18 @@ def backward(dy, at, outer, reduced, inner, dx):
     lines = outer if inner == 1 else outer * reduced
     width = reduced if inner == 1 else inner
     for line in prange(lines):
-        out = dx[line * width : (line + 1) * width]
+        out = part(dx, line * width, (line + 1) * width)
         if inner == 1:
             place_run(dy[line], at[line], out)
         else:
-            mine = slice(line // reduced * inner, (line // reduced + 1) * inner)
-            place_row(dy[mine], at[mine], line % reduced, out)
+            begin, end = line // reduced * inner, (line // reduced + 1) * inner
+            place_row(part(dy, begin, end), part(at, begin, end), line % reduced, out)
 
 
 forward_small = jit(name="extreme.forward.small")(forward)
 forward_large = jit(name="extreme.forward.large", parallel=True)(forward)
+runs_small = jit(name="extreme.runs.small")(runs)
+runs_large = jit(name="extreme.runs.large", parallel=True)(runs)
 backward_small = jit(name="extreme.backward.small")(backward)
 backward_large = jit(name="extreme.backward.large", parallel=True)(backward)
 
@@ -160,6 +187,16 @@ def extreme_cpu(x: Array, sign: int, y: Array, at: Array) -> None:
     if y.size:
         run = forward_small if x.size < PARALLEL else forward_large
         run(x.reshape(-1), sign, *x.shape, y.reshape(-1), at.reshape(-1))
+
+
+def most_cpu(x: Array, sign: int, y: Array) -> None:
+    """Write what `extreme` does to y, and not where it stands."""
+    outer, reduced, inner = x.shape
+    if inner == 1 and y.size:
+        run = runs_small if x.size < PARALLEL else runs_large
+        run(x.reshape(-1), sign, outer, reduced, y.reshape(-1))
+    else:
+        extreme_cpu(x, sign, y, np.empty(y.size, np.int64))
 
 
 def extreme_backward_cpu(dy: Array, at: Array, dx: Array) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.extreme import extreme_cpu
+from minigrad_kernels.extreme import extreme_cpu, most_cpu
 from minigrad_kernels.fold import fold
 from minigrad_kernels.launch import PARALLEL, Kernel, jit
 from minigrad_kernels.lift import FLOATS
@@ -145,10 +145,14 @@ def large(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
     return merged(x, axes) if x.size >= PARALLEL and x.dtype in FLOATS else None
 
 
+def several(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
+    """Return what `merged` does where there are elements enough for a jitted loop on one thread."""
+    return merged(x, axes) if x.size >= MANY_ROWS and x.dtype in FLOATS else None
+
+
 def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
     # NumPy adds rows one by one: the error of 64 of them is twice that of `fold`.
-    rows = x.size >= MANY_ROWS and axes[-1] < x.ndim - 1 and x.dtype in FLOATS
-    view = merged(x, axes) if rows else large(x, axes)
+    view = several(x, axes) if axes[-1] < x.ndim - 1 else large(x, axes)
     if view is None:
         np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
     else:
@@ -164,12 +168,12 @@ def most(sign: int, ufunc: Any) -> Callable[..., None]:
     """Return the CPU column of max or min."""
 
     def cpu(x: Array, axes: Axes, y: Array) -> None:
-        view = large(x, axes)
+        # Of all elements NumPy's is the fastest while they are few.
+        view = several(x, axes) if len(axes) < x.ndim else large(x, axes)
         if view is None:
             ufunc.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
         else:
-            at = np.empty(y.size, np.int64)
-            extreme_cpu(view[0].reshape(view[1]), sign, y.reshape(-1), at)
+            most_cpu(view[0].reshape(view[1]), sign, y)
 
     return cpu
 
