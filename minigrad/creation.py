@@ -124,8 +124,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if not isinstance(data, (Tensor, np.ndarray)):
         if not hasattr(data, "__cuda_array_interface__"):
             return tensor(data, dtype, device=device)
-        shared = Device("cuda", gpu_of(data) or 0).target()
-        data = Tensor(targets().shared(shared, data.__cuda_array_interface__, data))
+        shared = targets().shared(data.__cuda_array_interface__, data)
+        Device(shared.target.name).target()  # from here on ops ask where they run
+        data = Tensor(shared)
     t = data if isinstance(data, Tensor) else from_numpy(data)
     return t.to(dtype=dtype, device=device)
 

@@ -16,6 +16,25 @@ from typing import Any
 
 from minigrad.backend import Device, targets
 
+__all__ = [
+    "Event",
+    "ExternalStream",
+    "Stream",
+    "current_stream",
+    "default_stream",
+    "device_count",
+    "empty_cache",
+    "get_device_name",
+    "is_available",
+    "max_memory_allocated",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_summary",
+    "reset_peak_memory_stats",
+    "stream",
+    "synchronize",
+]
+
 
 def is_available() -> bool:
     """Return whether tensors can go to "cuda": a GPU, its driver, and the `cuda` extra are there.
@@ -104,6 +123,11 @@ class Stream:
         """Where its work runs."""
         return Device(self._target.name)
 
+    @property
+    def cuda_stream(self) -> int:
+        """The driver's number of it, for other libraries; 0 is the default one."""
+        return int(self._queue)
+
     def synchronize(self) -> None:
         """Wait until all of its work has ended."""
         self._queue.synchronize()
@@ -135,6 +159,19 @@ class Stream:
     def __repr__(self) -> str:
         kind = "default stream" if self._queue is self._target.default else "stream"
         return f"<{kind} of {self._target.name}>"
+
+
+class ExternalStream(Stream):
+    """A stream of another library, which keeps it alive; number: the driver's, as in PyTorch's
+    and CuPy's `cuda_stream` or `ptr`.
+
+    >>> ExternalStream(0, "cuda-sim") == default_stream("cuda-sim")
+    True
+    """
+
+    def __init__(self, number: int, device: Any = None) -> None:
+        self._target = _target(device)
+        self._queue = self._target.external(number or None)
 
 
 class Event:

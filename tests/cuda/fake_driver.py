@@ -9,6 +9,7 @@ whoever does not wait sees old bytes.  It shows nothing of a device: no kernel r
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -122,13 +123,16 @@ class Handle:
 
 
 class Kernel:
-    """Something that can be launched."""
+    """Something that can be launched; configured: how, each time that it was asked for."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self.configured: list[Any] = []
 
     def __getitem__(self, key: Any) -> Callable[..., None]:
         _, _, stream, _ = key
+        self.configured.append(key)
+        warnings.warn("Grid size 1 will likely result in GPU under-utilization", stacklevel=2)
         return lambda *args: self.driver.log.append(("kernel", stream.number))
 
 
@@ -138,7 +142,15 @@ class Driver:
     def __init__(self, limit: int = 1 << 20) -> None:
         self.limit = limit
         self.used = self.calls = 0
-        self.gpus = [nullcontext()]
+        self.gpus = [nullcontext(), nullcontext()]
+        self.owners: dict[int, int] = {}  # addresses that do not lie on GPU 0
+        self.driver = self  # in numba.cuda.cudadrv.driver, see there
+        self.cudadrv = SimpleNamespace(driver=self)
+        self.binding = SimpleNamespace(
+            CUstream_flags=SimpleNamespace(CU_STREAM_NON_BLOCKING=1),
+            CUpointer_attribute=SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL=9),
+            CUdeviceptr=int,
+        )
         self.log: list[Any] = []
         self.streams = [Stream(self, 0)]
 
@@ -161,9 +173,14 @@ class Driver:
     def default_stream(self) -> Stream:
         return self.streams[0]
 
-    def stream(self) -> Stream:
+    def cuStreamCreate(self, flags: int) -> int:
+        assert flags == 1
         self.streams.append(Stream(self, 16 * len(self.streams)))
-        return self.streams[-1]
+        return self.streams[-1].number
+
+    def cuPointerGetAttribute(self, wanted: int, address: int) -> int:
+        assert wanted == 9
+        return self.owners.get(address, 0)
 
     def external_stream(self, number: int) -> Stream:
         return next(s for s in self.streams if s.number == number)

@@ -111,6 +111,28 @@ def test_memory_of_another_library_is_shared(
         mg.as_tensor(read_only)
 
 
+def test_shared_memory_finds_its_gpu_and_waits_for_its_stream(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [Gpu(0), Gpu(1)]
+    monkeypatch.setattr(targets, "gpu", lambda number: devices[number])
+    monkeypatch.setattr(mg.backend, "USED", [])
+    monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
+    theirs = devices[1].new_queue()
+    source = array((2, 2))
+    driver.owners[source.held.ctypes.data] = 1
+    source.__cuda_array_interface__["stream"] = int(theirs)
+    t = mg.as_tensor(source)
+    assert t.device == "cuda:1" and driver.log == [("record", 16), ("wait", 0, 16)]
+    driver.log.clear()
+    for stream in (None, 1):  # ours is the default one
+        source.__cuda_array_interface__["stream"] = stream
+        assert mg.as_tensor(source).device == "cuda:1" and driver.log == []
+    empty = array((0, 2))
+    empty.__cuda_array_interface__["data"] = (0, False)
+    assert mg.as_tensor(empty).device == "cuda:0"
+
+
 def test_only_a_gpu_has_a_gpus_memory() -> None:
     assert not hasattr(mg.ones(2), "__cuda_array_interface__")
     with pytest.raises(AttributeError, match="a tensor on cpu has no memory of a GPU"):

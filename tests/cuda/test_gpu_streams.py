@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad_kernels.gpu import staging, targets
+from minigrad_kernels.gpu.queues import STREAMS
 from minigrad_kernels.gpu.staging import Ring
 from minigrad_kernels.gpu.targets import Gpu, upload
 from tests.cuda.fake_driver import Driver, Kernel, Stream
@@ -99,6 +101,32 @@ def test_memory_that_another_stream_used_waits_for_it(driver: Driver) -> None:
     assert driver.log == [("kernel", 0)]  # its own stream is in order anyway
 
 
+def test_streams_are_made_once(driver: Driver) -> None:
+    device = Gpu()
+    made = [device.new_queue() for _ in range(STREAMS + 1)]
+    assert made[0] is made[-1] and len({id(queue) for queue in made}) == STREAMS
+    assert all(device.external(int(queue)) is queue for queue in made)
+    assert device.external(1) is device.default is not made[0]
+
+
+def test_a_launch_is_configured_once(driver: Driver) -> None:
+    device = Gpu()
+    kernel = Kernel(driver)
+    side = device.new_queue()
+    x = device.empty(4, np.float32)
+    for _ in range(3):
+        device.run(kernel, (2, 1), 64, [x], 16)
+        device.run(kernel, 1, 64, [x])
+        with device.using(side):
+            device.run(kernel, 1, 64, [x])
+    assert [stream for _, stream in driver.log] == [0, 0, 16] * 3
+    assert kernel.configured == [
+        ((2, 1), 64, device.default, 16),
+        (1, 64, device.default, 0),
+        (1, 64, side, 0),
+    ]
+
+
 # ---------------------------------------------------------------- copies
 def test_what_is_written_may_change_at_once(driver: Driver) -> None:
     device = Gpu()
@@ -162,11 +190,27 @@ def test_pinned_memory_goes_as_it_is(driver: Driver) -> None:
     assert there.cpu().tolist() == [1, 1, 1]
 
 
+def test_pinned_memory_lives_until_it_is_copied(driver: Driver) -> None:
+    device = Gpu()
+    host = device.pinned((3,), np.float32)
+    gone = weakref.ref(host)
+    device.write(device.empty(3, np.float32), host, wait=False)
+    x = device.empty(3, np.float32)
+    late = weakref.ref(device.read(x, wait=False))
+    del host
+    driver.streams[0].todo.clear()  # what the driver has in hand is no reference of Python's
+    assert gone() is not None and late() is not None
+    for mark in [mark for mark, _ in device.under_way]:
+        mark.come()
+    device.read(x, wait=False)
+    assert gone() is None and late() is None and len(device.under_way) == 1
+
+
 def test_a_read_may_be_left_under_way(driver: Driver) -> None:
     x = mg.arange(3.0).cuda()
     driver.log.clear()
     back = x.to("cpu", non_blocking=True)
-    assert back.is_pinned() and driver.log == [("to host", 0, 12)]
+    assert back.is_pinned() and driver.log == [("to host", 0, 12), ("record", 0)]
     mg.cuda.synchronize()
     assert back.tolist() == [0, 1, 2]
 
@@ -189,6 +233,16 @@ def test_streams_and_events(driver: Driver) -> None:
     assert x.cpu().tolist() == [0, 1, 2]
     side.synchronize()
     assert side.query()
+
+
+def test_streams_of_other_libraries(driver: Driver) -> None:
+    side = mg.cuda.Stream()
+    theirs = mg.cuda.ExternalStream(side.cuda_stream)
+    assert theirs == side and theirs.cuda_stream == 16 and theirs.device == "cuda:0"
+    assert mg.cuda.ExternalStream(0) == mg.cuda.default_stream() != theirs
+    assert mg.cuda.default_stream().cuda_stream == 0
+    with pytest.raises(ValueError, match="cuda-sim has no stream of another library, got 16"):
+        mg.cuda.ExternalStream(16, "cuda-sim")
 
 
 def test_events_say_what_is_missing(driver: Driver) -> None:

@@ -13,6 +13,7 @@ PATH = Path(__file__).with_name("public_names.txt")
 MODULES = (
     "minigrad",
     "minigrad.compare",
+    "minigrad.cuda",
     "minigrad.data",
     "minigrad.nn",
     "minigrad.nn.functional",

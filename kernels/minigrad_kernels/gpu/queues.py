@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from minigrad_kernels.gpu import dlpack
+
+STREAMS = 32  # queues of a device beside the default one
 
 
 class Queues:
@@ -37,11 +41,82 @@ class Queues:
             self.local.queue = before
 
 
+class Streams(Queues):
+    """The queues of a GPU: numba.cuda's streams.
+
+    queues: by the driver's number, one object each, for memory is kept by queue; none is destroyed.
+    """
+
+    def __init__(self, cuda: Any, context: Any) -> None:
+        self.cuda = cuda
+        self.context = context
+        with context:
+            super().__init__(cuda.default_stream())
+        self.queues: dict[int, Any] = {0: self.default}
+        self.own: list[Any] = []  # queues that were made here
+        self.handed = 0  # how often one was asked for
+        self.making = threading.Lock()
+
+    def new_queue(self) -> Any:
+        """Return a queue that does not wait for the default one; after STREAMS, one again."""
+        with self.context, self.making:
+            place = self.handed % STREAMS
+            self.handed += 1
+            if place == len(self.own):
+                low = self.cuda.cudadrv.driver  # numba.cuda's streams wait for the default one
+                apart = int(low.binding.CUstream_flags.CU_STREAM_NON_BLOCKING)
+                number = int(low.driver.cuStreamCreate(apart))
+                self.queues[number] = self.cuda.external_stream(number)
+                self.own.append(self.queues[number])
+            return self.own[place]
+
+    def new_mark(self, timing: bool = False) -> Any:
+        """Return a mark to set in a queue; timing: whether it tells the time."""
+        with self.context:
+            return self.cuda.event(timing)
+
+    def ended(self, queue: Any) -> bool:
+        """Return whether all work of a queue has ended."""
+        if hasattr(queue, "query"):
+            return bool(queue.query())
+        module = self.cuda.cudadrv.driver
+        with self.context:
+            try:
+                module.driver.cuStreamQuery(int(queue))
+            except module.CudaAPIError as error:
+                if "NOT_READY" not in str(error):
+                    raise
+                return False
+        return True
+
+    def after(self, queue: Any, others: Iterable[Any]) -> None:
+        """Let a queue go on when others have come to where they are now."""
+        with self.context:
+            for other in others:
+                mark = self.cuda.event(False)
+                mark.record(other)
+                mark.wait(queue)
+
+    def external(self, number: int | None) -> Any:
+        """Return the queue of a stream by its number in DLPack: 1 or None is the default one."""
+        if number == 0:
+            raise ValueError("stream 0 does not say which default stream is meant: use 1 or 2")
+        if number is None or number == dlpack.LEGACY:
+            return self.default
+        with self.context, self.making:
+            if number not in self.queues:
+                self.queues[number] = self.cuda.external_stream(number)
+            return self.queues[number]
+
+
 class Immediate:
     """A queue whose work has ended when the call that asks for it returns."""
 
     def synchronize(self) -> None:
         pass
+
+    def __int__(self) -> int:
+        return 0
 
 
 class Instant:

@@ -45,6 +45,12 @@ class Simulator(Queues):
     def new_queue(self) -> Any:
         return Immediate()
 
+    def external(self, number: int | None) -> Any:
+        """Return the default queue, which is its only one that other libraries could know."""
+        if number is not None:
+            raise ValueError(f"{self.name} has no stream of another library, got {number}")
+        return self.default
+
     def new_mark(self, timing: bool = False) -> Any:
         return Instant()
 

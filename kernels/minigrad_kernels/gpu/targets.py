@@ -5,11 +5,13 @@ Both give memory, copy to and from it, and run kernels, in the order of the call
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib
 import math
 import threading
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,11 +20,12 @@ from minigrad_kernels import simulate_scalar
 from minigrad_kernels.gpu import dlpack
 from minigrad_kernels.gpu.array import Addressed, Array, DeviceArray
 from minigrad_kernels.gpu.memory import Block, Pool, held_by
-from minigrad_kernels.gpu.queues import Queues
+from minigrad_kernels.gpu.queues import Streams
 from minigrad_kernels.gpu.simulator import Simulator
 from minigrad_kernels.gpu.staging import PIECE, RING, Ring, is_pinned
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
+LAUNCHERS = 4_096  # kernels with their grids, blocks and queues that a device keeps configured
 
 
 class Target(Protocol):
@@ -71,7 +74,7 @@ def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
     return made
 
 
-class Gpu(Queues):
+class Gpu(Streams):
     """A CUDA device, through numba.cuda."""
 
     def __init__(self, number: int = 0) -> None:
@@ -80,16 +83,17 @@ class Gpu(Queues):
         self.cuda = driver()
         self.context = self.cuda.gpus[number]
         self.number = number
+        super().__init__(self.cuda, self.context)
         with self.context:
             chosen = self.cuda.get_current_device()
             self.processors = int(chosen.MULTIPROCESSOR_COUNT)
             name = chosen.name
-            super().__init__(self.cuda.default_stream())
-        self.several = False  # whether there are queues beside the default one
         self.device_name = name.decode() if isinstance(name, bytes) else str(name)
         self.pool = Pool(self.name, self.memory, self.after)
         self.staging = threading.Lock()
         self.ring: Ring | None = None
+        self.under_way: collections.deque[tuple[Any, Array]] = collections.deque()
+        self.launcher = functools.lru_cache(LAUNCHERS)(configured)
 
     def memory(self, nbytes: int) -> tuple[Any, int]:
         """Return new device memory, freed when it is let go of, and its address.
@@ -137,60 +141,15 @@ class Gpu(Queues):
     def summary(self) -> str:
         return f"{self.name}: {self.reserved:,} bytes held; {held_by(self.pool.labels())}"
 
-    # ------------------------------------------------------------ queues
-    def new_queue(self) -> Any:
-        """Return a new queue of work."""
-        self.several = True
-        with self.context:
-            return self.cuda.stream()
-
-    def new_mark(self, timing: bool = False) -> Any:
-        """Return a mark to set in a queue; timing: whether it tells the time."""
-        with self.context:
-            return self.cuda.event(timing)
-
-    def ended(self, queue: Any) -> bool:
-        """Return whether all work of a queue has ended."""
-        if hasattr(queue, "query"):
-            return bool(queue.query())
-        module = importlib.import_module("numba.cuda.cudadrv.driver")
-        with self.context:
-            try:
-                module.driver.cuStreamQuery(int(queue))
-            except module.CudaAPIError as error:
-                if "NOT_READY" not in str(error):
-                    raise
-                return False
-        return True
-
-    def after(self, queue: Any, others: Iterable[Any]) -> None:
-        """Let a queue go on when others have come to where they are now."""
-        with self.context:
-            for other in others:
-                mark = self.cuda.event(False)
-                mark.record(other)
-                mark.wait(queue)
-
     def used(self, *arrays: DeviceArray) -> Any:
         """Return this thread's queue, and note that it uses arrays."""
         queue = self.queue
-        if self.several:
+        if len(self.queues) > 1:
             for array in arrays:
                 owner = owner_of(array.geometry)
                 if isinstance(owner, Block) and owner.queue is not queue:
                     owner.others.add(queue)
         return queue
-
-    def external(self, number: int | None) -> Any:
-        """Return the queue of a stream by its number in DLPack: 1 or None is the default one."""
-        if number is None or number == dlpack.LEGACY:
-            return self.default
-        if number == 0:
-            raise ValueError("stream 0 does not say which default stream is meant: use 1 or 2")
-        with self.context:
-            if number == dlpack.PER_THREAD:
-                return self.cuda.per_thread_default_stream()
-            return self.cuda.external_stream(number)
 
     # ------------------------------------------------------------ copies
     def pinned(self, shape: Any, dtype: Any) -> Array:
@@ -207,6 +166,7 @@ class Gpu(Queues):
         if not wait and is_pinned(host):
             with self.context:
                 self.handle(array).copy_to_device(host.reshape(array.shape), queue)
+            self.keep(host, queue)
         else:
             self.staged(array, host.reshape(-1).view(np.uint8), queue)
 
@@ -236,7 +196,17 @@ class Gpu(Queues):
                 self.handle(array).copy_to_host(host, queue)
                 if wait:
                     queue.synchronize()
+            if not wait:
+                self.keep(host, queue)
         return host
+
+    def keep(self, host: Array, queue: Any) -> None:
+        """Hold pinned memory until its copy, the last work of a queue, has been made."""
+        while self.under_way and self.under_way[0][0].query():
+            self.under_way.popleft()
+        mark = self.new_mark()
+        mark.record(queue)
+        self.under_way.append((mark, host))
 
     def handle(self, array: DeviceArray) -> Any:
         """Return what numba.cuda takes for an array."""
@@ -255,11 +225,21 @@ class Gpu(Queues):
         queue = self.used(*[a for a in args if isinstance(a, DeviceArray)])
         with self.context:
             held = [self.handle(a) if isinstance(a, DeviceArray) else a for a in args]
-            kernel[grid, block, queue, shared](*held)
+            self.launcher(kernel, grid, block, queue, shared)(*held)
 
     def synchronize(self) -> None:
         with self.context:
             self.cuda.synchronize()
+
+
+def configured(kernel: Any, grid: Any, block: Any, queue: Any, shared: int) -> Any:
+    """Return a kernel of numba.cuda's as it is launched.
+
+    numba.cuda warns of small grids; those of small tensors are small.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Grid size")
+        return kernel[grid, block, queue, shared]
 
 
 def owner_of(geometry: Any) -> Any:
@@ -284,17 +264,35 @@ class Interface:
         }
 
 
-def shared(target: Target, interface: dict[str, Any], owner: Any) -> DeviceArray:
+def shared(interface: dict[str, Any], owner: Any) -> DeviceArray:
     """Return an array over memory that another library owns, which lives as long as the array.
+
+    interface: `__cuda_array_interface__`; this thread's queue waits for the stream it names.
 
     Raises: ValueError for memory that must not be written to.
     """
     address, read_only = interface["data"]
     if read_only:
         raise ValueError("memory on a GPU that is read-only cannot be shared: copy it first")
+    target = gpu(number_of(address))
     at = Addressed(address or 0, interface["shape"], interface["typestr"], owner)
     at.__array_interface__["strides"] = interface.get("strides")
+    if interface.get("stream") is not None:
+        theirs = target.external(interface["stream"])
+        if theirs is not target.queue:
+            target.after(target.queue, [theirs])
     return DeviceArray(np.asarray(at), target)
+
+
+def number_of(address: int | None) -> int:
+    """Return which GPU's memory an address lies in; the first one's where there is no address."""
+    if not address:
+        return 0
+    first = gpu(0)
+    low = first.cuda.cudadrv.driver
+    wanted = low.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    with first.context:
+        return int(low.driver.cuPointerGetAttribute(wanted, low.binding.CUdeviceptr(address)))
 
 
 def exported(array: DeviceArray, stream: int | None, wanted: Any, copy: bool | None) -> Any:
