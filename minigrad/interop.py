@@ -71,10 +71,15 @@ class Interop:
         stream: on a GPU, the stream where the memory will be used; that stream waits for what has
             been launched here.
 
-        Raises: BufferError where the memory cannot be shared as asked; RuntimeError for a tensor
-            that requires grad.
+        Raises: BufferError where the memory cannot be shared as asked, or the tensor on a GPU
+            requires grad; RuntimeError for one on the CPU that does.
         """
-        if type(self.data) is DeviceArray and not self.requires_grad:
+        if type(self.data) is DeviceArray:
+            if self.requires_grad:
+                raise BufferError(
+                    "the tensor requires grad, and what other libraries do with its memory is not "
+                    "recorded: share .detach()"
+                )
             return targets().exported(self.data, stream, dl_device, copy)
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
         chosen = {name: value for name, value in asked.items() if value is not None}

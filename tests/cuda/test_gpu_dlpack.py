@@ -36,6 +36,7 @@ def structure(capsule: Any) -> Any:
 
 def test_the_structure_is_that_of_the_specification() -> None:
     assert ctypes.sizeof(dlpack.Tensor) == 48 and ctypes.sizeof(dlpack.Managed) == 64
+    assert (dlpack.Versioned.flags.offset, dlpack.Versioned.tensor.offset) == (24, 32)
     offsets = {name: getattr(dlpack.Tensor, name).offset for name, _ in dlpack.Tensor._fields_}
     assert offsets == {
         **{"data": 0, "device_type": 8, "device_id": 12, "ndim": 16, "code": 20, "bits": 21},
@@ -123,7 +124,7 @@ def test_our_stream_is_told_to_the_producer(driver: Driver) -> None:
         def __dlpack_device__(self) -> tuple[int, int]:
             return (2, 0)
 
-        def __dlpack__(self, stream: int) -> Any:
+        def __dlpack__(self, stream: int) -> Any:  # as before DLPack 1.0
             asked.append(stream)
             return x.__dlpack__(stream=-1)
 
@@ -135,18 +136,66 @@ def test_our_stream_is_told_to_the_producer(driver: Driver) -> None:
 
 def test_what_cannot_be_shared(driver: Driver) -> None:
     x = mg.ones(3).cuda()
-    with pytest.raises(RuntimeError, match="requires grad"):
+    with pytest.raises(BufferError, match=r"requires grad, .* share .detach\(\)"):
         mg.ones(3).cuda().requires_grad_().__dlpack__()
+    with pytest.raises(BufferError, match=r"no strides of \(-4,\) bytes"):
+        mg.Tensor(np.flip(x.data)).__dlpack__()
     with pytest.raises(BufferError, match=r"lies on cuda:0, DLPack's device \(2, 0\), .* \(1, 0\)"):
         x.__dlpack__(dl_device=(1, 0))
     copied = mg.from_dlpack(x)
     assert copied.data.address == x.data.address
     with pytest.raises(BufferError, match="memory on cuda-sim is no GPU's"):
         mg.ones(3, device="cuda-sim").__dlpack__()
-    capsule = x.__dlpack__()
-    structure(capsule).code = 5  # complex
-    with pytest.raises(TypeError, match="type code 5 of 32 bits, 1 lanes"):
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kind", "message"),
+    [
+        ("code", 5, TypeError, "type code 5 of 32 bits, 1 lanes"),
+        ("bits", 8, TypeError, "type code 2 of 8 bits"),
+        ("lanes", 4, TypeError, "4 lanes"),
+        ("device_type", 10, BufferError, r"device \(2, 0\), cuda:0, got that of \(10, 0\)"),
+        ("device_id", 1, BufferError, r"got that of \(2, 1\)"),
+    ],
+)
+def test_what_cannot_be_taken_stays_its_owners(
+    driver: Driver, field: str, value: int, kind: type[Exception], message: str
+) -> None:
+    capsule = mg.ones(3).cuda().__dlpack__()
+    setattr(structure(capsule), field, value)
+    with pytest.raises(kind, match=message):
         dlpack.imported(capsule, targets.gpu(0))
+    assert dlpack.is_capsule(capsule, dlpack.NAME) and len(dlpack.HELD) == 1
+    del capsule
+    assert not dlpack.HELD
+
+
+def versioned(major: int, flags: int, released: list[int]) -> tuple[Any, Any]:
+    """Return a capsule of DLPack 1.0 over three numbers, and what keeps it alive."""
+    values = np.arange(3, dtype=np.float32)
+    sizes = (ctypes.c_int64 * 1)(3)
+    release = dlpack.Deleter(released.append)
+    made = dlpack.Versioned(major, 0, None, ctypes.cast(release, ctypes.c_void_p), flags)
+    tensor = made.tensor
+    tensor.data, tensor.device_type, tensor.ndim = values.ctypes.data, dlpack.CUDA, 1
+    tensor.code, tensor.bits, tensor.lanes = dlpack.FLOAT, 32, 1
+    tensor.shape = ctypes.cast(sizes, ctypes.POINTER(ctypes.c_int64))
+    capsule = dlpack.new_capsule(ctypes.addressof(made), b"dltensor_versioned", None)
+    return capsule, (made, values, sizes, release)
+
+
+def test_the_versioned_structure_is_read(driver: Driver) -> None:
+    released: list[int] = []
+    capsule, held = versioned(1, 0, released)
+    there = dlpack.imported(capsule, targets.gpu(0))
+    assert there.read().tolist() == [0, 1, 2] and not released
+    del there
+    assert released == [ctypes.addressof(held[0])]
+    for major, flags, message in ((1, 1, "read-only"), (2, 0, r"DLPack 2.0 came where 1")):
+        capsule, held = versioned(major, flags, released)
+        with pytest.raises(BufferError, match=message):
+            dlpack.imported(capsule, targets.gpu(0))
+    assert len(released) == 1
 
 
 def test_the_cpus_memory_goes_through_numpy() -> None:

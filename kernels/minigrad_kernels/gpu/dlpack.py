@@ -2,10 +2,11 @@
 
 A capsule named "dltensor" holds a structure that says where memory lies and how to let go of it.
 Who takes it renames the capsule to "used_dltensor" and calls the structure's deleter in the end; a
-capsule that nobody took calls it itself.
+capsule that nobody took calls it itself.  Since DLPack 1.0 there is a structure that knows its
+version and whether the memory may be written to, "dltensor_versioned": it is read, not written.
 
-Source: the DLPack specification, version 0.8 (the unversioned structure), and the array API
-standard's text on `__dlpack__`.
+Source: the DLPack specification, versions 0.8 and 1.0, and the array API standard's text on
+`__dlpack__`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import numpy as np
 from minigrad_kernels.gpu.array import Addressed, DeviceArray
 
 CUDA = 2  # kDLCUDA
-NAME, USED = b"dltensor", b"used_dltensor"
+NAME = b"dltensor"
 INT, UINT, FLOAT, BOOL = 0, 1, 2, 6
 CODES = {"i": INT, "u": UINT, "f": FLOAT, "b": BOOL}
-KINDS = {code: kind for kind, code in CODES.items()}
+BITS = {INT: (8, 16, 32, 64), UINT: (8, 16, 32, 64), FLOAT: (16, 32, 64), BOOL: (8,)}
+READ_ONLY = 1  # a flag of the versioned structure
+NEWEST = (1, 0)  # the version that is asked for
 # streams: the default one, a thread's default one, "wait for nothing"
 LEGACY, PER_THREAD, UNORDERED = 1, 2, -1
 
@@ -49,6 +52,26 @@ class Managed(ctypes.Structure):
     """DLManagedTensor."""
 
     _fields_ = (("tensor", Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p))
+
+
+class Versioned(ctypes.Structure):
+    """DLManagedTensorVersioned."""
+
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", Tensor),
+    )
+
+
+# What a capsule of some name holds, and its name once that is taken.
+LAYOUTS: dict[bytes, tuple[Any, bytes]] = {
+    NAME: (Managed, b"used_dltensor"),
+    b"dltensor_versioned": (Versioned, b"used_dltensor_versioned"),
+}
 
 
 def _api(name: str, result: Any, *arguments: Any) -> Any:
@@ -82,8 +105,15 @@ deleter, destructor = Deleter(let_go), Destructor(destroy)
 
 
 def exported(array: DeviceArray, number: int) -> Any:
-    """Return a capsule over the memory of an array on GPU `number`."""
+    """Return a capsule over the memory of an array on GPU `number`.
+
+    Raises: BufferError for strides that DLPack cannot say.
+    """
     dtype = array.dtype
+    if any(step < 0 or step % dtype.itemsize for step in array.strides):
+        raise BufferError(
+            f"DLPack has no strides of {array.strides} bytes for {dtype}: share .contiguous()"
+        )
     sizes = (ctypes.c_int64 * array.ndim)(*array.shape)
     steps = (ctypes.c_int64 * array.ndim)(*[step // dtype.itemsize for step in array.strides])
     made = Managed()
@@ -102,7 +132,7 @@ def exported(array: DeviceArray, number: int) -> Any:
 class Taken:
     """Another library's memory, let go of with the last array over it."""
 
-    def __init__(self, managed: Managed, address: int) -> None:
+    def __init__(self, managed: Any, address: int) -> None:
         self.managed = managed
         self.address = address
 
@@ -114,25 +144,44 @@ class Taken:
 def imported(capsule: Any, target: Any) -> DeviceArray:
     """Return an array over the memory of a capsule, which is used up.
 
-    Raises: ValueError for a capsule that is used up or not of this kind; TypeError for elements
-        that no dtype here has.
+    Raises: ValueError for a capsule that is used up or is none; BufferError for memory that cannot
+        be taken, TypeError for elements that no dtype here has: it stays its owner's.
     """
-    if not is_capsule(capsule, NAME):
+    name = next((name for name in LAYOUTS if is_capsule(capsule, name)), None)
+    if name is None:
         raise ValueError(f"expected a DLPack capsule that nobody has taken yet, got {capsule!r}")
-    address = pointer_of(capsule, NAME)
-    managed = Managed.from_address(address)
+    layout, used = LAYOUTS[name]
+    address = pointer_of(capsule, name)
+    managed = layout.from_address(address)
+    if layout is Versioned:
+        if managed.major > NEWEST[0]:
+            raise BufferError(
+                f"DLPack {managed.major}.{managed.minor} came where {NEWEST[0]} was asked for"
+            )
+        if managed.flags & READ_ONLY:
+            raise BufferError("memory on a GPU that is read-only cannot be shared: copy it first")
     tensor = managed.tensor
-    kind = KINDS.get(tensor.code)
-    if kind is None or tensor.lanes != 1 or tensor.bits not in (8, 16, 32, 64):
-        raise TypeError(
-            f"expected elements that NumPy has a dtype for, got DLPack's type code {tensor.code} "
-            f"of {tensor.bits} bits, {tensor.lanes} lanes: convert them where they come from"
+    if (tensor.device_type, tensor.device_id) != (CUDA, target.number):
+        raise BufferError(
+            f"expected memory of DLPack's device {(CUDA, target.number)}, {target.name}, got that "
+            f"of {(tensor.device_type, tensor.device_id)}"
         )
-    dtype = np.dtype(bool if kind == "b" else f"{kind}{tensor.bits // 8}")
-    rename(capsule, USED)
+    dtype = dtype_of(tensor)
+    rename(capsule, used)
     shape = tuple(tensor.shape[: tensor.ndim])
     at = Addressed((tensor.data or 0) + tensor.byte_offset, shape, dtype, Taken(managed, address))
     if tensor.strides:
         steps = tensor.strides[: tensor.ndim]
         at.__array_interface__["strides"] = tuple(dtype.itemsize * step for step in steps)
     return DeviceArray(np.asarray(at), target)
+
+
+def dtype_of(tensor: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype for what DLPack says of elements."""
+    if tensor.lanes != 1 or tensor.bits not in BITS.get(tensor.code, ()):
+        raise TypeError(
+            f"expected elements that NumPy has a dtype for, got DLPack's type code {tensor.code} "
+            f"of {tensor.bits} bits, {tensor.lanes} lanes: convert them where they come from"
+        )
+    kind = next(kind for kind, code in CODES.items() if code == tensor.code)
+    return np.dtype(f"{kind}{tensor.bits // 8}")

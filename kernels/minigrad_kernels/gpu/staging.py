@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 RING = 1 << 24  # bytes
 PIECE = 1 << 22  # bytes that one copy takes at most, so that filling and copying overlap
 ALIGNED = 256  # bytes
-MARKS = 256  # copies under way at most
+MARKS = 4_096  # copies under way at most
 
 
 class Ring:
