@@ -104,8 +104,8 @@ def table(title: str, script: str, timings: Sequence[Timing], steps: Steps) -> s
     for t in timings:
         mine = next(o.median for o in timings if (o.case, o.library) == (t.case, OURS))
         lines.append(
-            f"| {t.case} | {t.candidate} | {t.threads} | {1e3 * t.median:.2f} "
-            f"| {epoch * t.median:.2f} | {mine / t.median:.2f} |"
+            f"| {t.case} | {t.candidate} | {t.threads} | {1e3 * t.median:.3g} "
+            f"| {epoch * t.median:.2g} | {mine / t.median:.2f} |"
         )
     return "\n".join([*lines, ""])
 
