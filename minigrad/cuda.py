@@ -126,11 +126,11 @@ class Stream:
     @property
     def cuda_stream(self) -> int:
         """The driver's number of it, for other libraries; 0 is the default one."""
-        return int(self._queue)
+        return int(self._target.stream_number(self._queue))
 
     def synchronize(self) -> None:
         """Wait until all of its work has ended."""
-        self._queue.synchronize()
+        self._target.wait_for(self._queue)
 
     def query(self) -> bool:
         """Return whether all of its work has ended."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -41,14 +40,12 @@ class Stream:
         self.todo: list[Callable[[], Any]] = []
 
     def __int__(self) -> int:
+        assert self.number, "numba.cuda's default stream has no number of its own"
         return self.number
 
     def synchronize(self) -> None:
-        self.driver.log.append(("synchronize", self.number))
+        self.driver.note("synchronize", self.number)
         self.run(len(self.todo))
-
-    def query(self) -> bool:
-        return not self.todo
 
     def run(self, count: int) -> None:
         """Do the first `count` calls."""
@@ -67,7 +64,7 @@ class Event:
         self.stream: Stream | None = None
 
     def record(self, stream: Stream) -> None:
-        self.driver.log.append(("record", stream.number))
+        self.driver.note("record", stream.number)
         self.stream, self.passed = stream, False
         stream.todo.append(self.come)
 
@@ -75,19 +72,22 @@ class Event:
         self.passed = True
 
     def query(self) -> bool:
+        assert self.driver.inside
         return self.passed
 
     def wait(self, stream: Stream) -> None:
         assert self.stream is not None
-        self.driver.log.append(("wait", stream.number, self.stream.number))
+        self.driver.note("wait", stream.number, self.stream.number)
         stream.todo.append(self.synchronize)
 
     def synchronize(self) -> None:
+        assert self.driver.inside
         while not self.passed:
             assert self.stream is not None
             self.stream.run(1)
 
     def elapsed_time(self, end: Event) -> float:
+        assert self.driver.inside
         assert self.timing and end.timing and self.passed and end.passed
         return 1.5
 
@@ -114,11 +114,11 @@ class Handle:
 
     def copy_to_device(self, host: Any, stream: Stream) -> None:
         assert host.shape == self.shape and host.flags.c_contiguous
-        self.driver.log.append(("to device", stream.number, host.nbytes))
+        self.driver.note("to device", stream.number, host.nbytes)
         stream.todo.append(partial(move, self.address, host.ctypes.data, host.nbytes, host))
 
     def copy_to_host(self, host: Any, stream: Stream) -> None:
-        self.driver.log.append(("to host", stream.number, host.nbytes))
+        self.driver.note("to host", stream.number, host.nbytes)
         stream.todo.append(partial(move, host.ctypes.data, self.address, host.nbytes, host))
 
 
@@ -133,7 +133,24 @@ class Kernel:
         _, _, stream, _ = key
         self.configured.append(key)
         warnings.warn("Grid size 1 will likely result in GPU under-utilization", stacklevel=2)
-        return lambda *args: self.driver.log.append(("kernel", stream.number))
+        return lambda *args: self.driver.note("kernel", stream.number)
+
+
+class CudaAPIError(Exception):
+    """What the driver answers where it did not succeed."""
+
+
+class Context:
+    """What a call of the driver needs around it."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def __enter__(self) -> None:
+        self.driver.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.driver.inside -= 1
 
 
 class Driver:
@@ -142,7 +159,8 @@ class Driver:
     def __init__(self, limit: int = 1 << 20) -> None:
         self.limit = limit
         self.used = self.calls = 0
-        self.gpus = [nullcontext(), nullcontext()]
+        self.gpus = [Context(self), Context(self)]
+        self.inside = 0  # contexts that are entered
         self.owners: dict[int, int] = {}  # addresses that do not lie on GPU 0
         self.driver = self  # in numba.cuda.cudadrv.driver, see there
         self.cudadrv = SimpleNamespace(driver=self)
@@ -151,8 +169,14 @@ class Driver:
             CUpointer_attribute=SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL=9),
             CUdeviceptr=int,
         )
+        self.CudaAPIError = CudaAPIError
         self.log: list[Any] = []
         self.streams = [Stream(self, 0)]
+
+    def note(self, *call: Any) -> None:
+        """Write a call to the log; the driver takes none outside a context."""
+        assert self.inside, f"{call} outside a context"
+        self.log.append(call)
 
     def get_current_device(self) -> Any:
         return SimpleNamespace(MULTIPROCESSOR_COUNT=4, name=b"fake")
@@ -161,6 +185,7 @@ class Driver:
         return self
 
     def memalloc(self, nbytes: int) -> Memory:
+        assert self.inside
         if self.used + nbytes > self.limit:
             raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY")
         self.used += nbytes
@@ -177,6 +202,11 @@ class Driver:
         assert flags == 1
         self.streams.append(Stream(self, 16 * len(self.streams)))
         return self.streams[-1].number
+
+    def cuStreamQuery(self, number: int) -> None:
+        assert self.inside
+        if self.external_stream(number).todo:
+            raise CudaAPIError("Call to cuStreamQuery results in CUDA_ERROR_NOT_READY")
 
     def cuPointerGetAttribute(self, wanted: int, address: int) -> int:
         assert wanted == 9

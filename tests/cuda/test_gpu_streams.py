@@ -10,7 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad_kernels.gpu import staging, targets
-from minigrad_kernels.gpu.queues import STREAMS
+from minigrad_kernels.gpu.queues import STREAMS, Mark
 from minigrad_kernels.gpu.staging import Ring
 from minigrad_kernels.gpu.targets import Gpu, upload
 from tests.cuda.fake_driver import Driver, Kernel, Stream
@@ -152,14 +152,15 @@ def test_large_copies_go_in_pieces(driver: Driver, monkeypatch: pytest.MonkeyPat
 def test_the_ring_waits_for_what_it_takes_again() -> None:
     driver = Driver()
     stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1024, np.uint8), lambda: driver.event(False))
+    ring = Ring(np.zeros(1024, np.uint8), lambda: Mark(driver.gpus[0], driver.event(False)))
     copied = []
     for number in range(50):
         piece = ring.take(300 if number % 3 else 700)
         piece[:] = number
         stream.todo.append(lambda piece=piece: copied.append(set(piece.tolist())))
         ring.copied(stream)
-    stream.synchronize()
+    with driver.gpus[0]:
+        stream.synchronize()
     assert copied == [{number} for number in range(50)]
     assert len(ring.spare) + len(ring.held) < 5  # marks are used again
 
@@ -168,7 +169,7 @@ def test_few_copies_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "MARKS", 4)
     driver = Driver()
     stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: driver.event(False))
+    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: Mark(driver.gpus[0], driver.event(False)))
     for _ in range(20):
         ring.take(1)
         ring.copied(stream)
@@ -201,7 +202,7 @@ def test_pinned_memory_lives_until_it_is_copied(driver: Driver) -> None:
     driver.streams[0].todo.clear()  # what the driver has in hand is no reference of Python's
     assert gone() is not None and late() is not None
     for mark in [mark for mark, _ in device.under_way]:
-        mark.come()
+        mark.event.come()
     device.read(x, wait=False)
     assert gone() is None and late() is None and len(device.under_way) == 1
 

@@ -41,6 +41,34 @@ class Queues:
             self.local.queue = before
 
 
+class Mark:
+    """An event of numba.cuda's; the driver is asked in the context of its GPU."""
+
+    def __init__(self, context: Any, event: Any) -> None:
+        self.context = context
+        self.event = event
+
+    def record(self, queue: Any) -> None:
+        with self.context:
+            self.event.record(queue)
+
+    def query(self) -> bool:
+        with self.context:
+            return bool(self.event.query())
+
+    def wait(self, queue: Any) -> None:
+        with self.context:
+            self.event.wait(queue)
+
+    def synchronize(self) -> None:
+        with self.context:
+            self.event.synchronize()
+
+    def elapsed_time(self, end: Mark) -> float:
+        with self.context:
+            return float(self.event.elapsed_time(end.event))
+
+
 class Streams(Queues):
     """The queues of a GPU: numba.cuda's streams.
 
@@ -70,19 +98,26 @@ class Streams(Queues):
                 self.own.append(self.queues[number])
             return self.own[place]
 
-    def new_mark(self, timing: bool = False) -> Any:
+    def new_mark(self, timing: bool = False) -> Mark:
         """Return a mark to set in a queue; timing: whether it tells the time."""
         with self.context:
-            return self.cuda.event(timing)
+            return Mark(self.context, self.cuda.event(timing))
+
+    def wait_for(self, queue: Any) -> None:
+        """Wait until all work of a queue has ended."""
+        with self.context:
+            queue.synchronize()
+
+    def stream_number(self, queue: Any) -> int:
+        """Return the driver's number of a queue, 0 for the default one."""
+        return 0 if queue is self.default else int(queue)
 
     def ended(self, queue: Any) -> bool:
         """Return whether all work of a queue has ended."""
-        if hasattr(queue, "query"):
-            return bool(queue.query())
         module = self.cuda.cudadrv.driver
         with self.context:
             try:
-                module.driver.cuStreamQuery(int(queue))
+                module.driver.cuStreamQuery(self.stream_number(queue))
             except module.CudaAPIError as error:
                 if "NOT_READY" not in str(error):
                     raise
@@ -91,11 +126,10 @@ class Streams(Queues):
 
     def after(self, queue: Any, others: Iterable[Any]) -> None:
         """Let a queue go on when others have come to where they are now."""
-        with self.context:
-            for other in others:
-                mark = self.cuda.event(False)
-                mark.record(other)
-                mark.wait(queue)
+        for other in others:
+            mark = self.new_mark()
+            mark.record(other)
+            mark.wait(queue)
 
     def external(self, number: int | None) -> Any:
         """Return the queue of a stream by its number in DLPack: 1 or None is the default one."""
@@ -111,12 +145,6 @@ class Streams(Queues):
 
 class Immediate:
     """A queue whose work has ended when the call that asks for it returns."""
-
-    def synchronize(self) -> None:
-        pass
-
-    def __int__(self) -> int:
-        return 0
 
 
 class Instant:

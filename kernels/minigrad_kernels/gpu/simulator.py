@@ -54,8 +54,14 @@ class Simulator(Queues):
     def new_mark(self, timing: bool = False) -> Any:
         return Instant()
 
+    def stream_number(self, queue: Any) -> int:
+        return 0
+
     def ended(self, queue: Any) -> bool:
         return True
+
+    def wait_for(self, queue: Any) -> None:
+        pass
 
     def pinned(self, shape: Any, dtype: Any) -> Array:
         raise RuntimeError("pinned memory is a GPU's: the simulator has none")

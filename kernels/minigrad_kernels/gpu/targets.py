@@ -325,7 +325,7 @@ def exported(array: DeviceArray, stream: int | None, wanted: Any, copy: bool | N
 def imported(source: Any, number: int) -> DeviceArray:
     """Return an array over the memory of GPU `number` that a DLPack producer holds."""
     target = gpu(number)
-    stream = int(target.queue) or dlpack.LEGACY
+    stream = target.stream_number(target.queue) or dlpack.LEGACY
     try:
         capsule = source.__dlpack__(stream=stream, max_version=dlpack.NEWEST)
     except TypeError:  # a producer from before DLPack 1.0
