@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.ahead import line, part, read_ahead, write_ahead
 from minigrad_kernels.exponential import exp_of_negative, exponential, largest
 from minigrad_kernels.launch import Kernel, jit
+from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
 
@@ -67,11 +69,16 @@ def logsumexp_reference(x: Array, y: Array) -> None:
 # The next row is asked for in the pass that computes most.
 @jit(fastmath={"contract", "reassoc"})
 def exponentials(x, shift, y):
-    """Write exp(x - shift) and return the sum."""
+    """Write exp(x - shift) and return the sum.
+
+    x and y do not overlap, and the loop is told so: else it is vector code for arrays that lie
+    apart and adds one by one where y follows x within 256 bytes, with other last bits.
+    """
+    p, q = address(x), address(y)
     total = x.dtype.type(0)
     for i in range(x.size):
-        e = exp_of_negative(x[i] - shift)
-        y[i] = e
+        e = exp_of_negative(load_at(p, i, x, 0) - shift)
+        store_at(q, i, e, 3)
         total += e
     return total
 
