@@ -27,7 +27,7 @@ a = mg.ones(64, 64)
 s = time.perf_counter()
 c = a @ a
 print(time.perf_counter() - s)
-assert (c.data == 64).all()
+assert (c.array == 64).all()
 """
 # The seconds from here to the end of the first optimizer step; what `minigrad train` does before.
 FIRST_STEP = """

@@ -80,7 +80,7 @@ def minigrad_adamw(pairs: Pairs) -> Callable[[], Any]:
 
     def step() -> Array:
         optimizer.step()
-        return parameters[0].data
+        return parameters[0].array
 
     return step
 

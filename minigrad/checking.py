@@ -86,7 +86,7 @@ def check_values(problem: Problem, again: list[Any]) -> None:
     for k, (y, z) in enumerate(zip(problem.values, again, strict=True)):
         if not isinstance(y, np.ndarray):
             continue
-        now = z.data
+        now = z.array
         if y.shape != now.shape:
             found = f"shape {y.shape}, then {now.shape}"
         else:
@@ -107,7 +107,7 @@ def check_sweeps(problem: Problem, outputs: list[Any], undefined: bool) -> None:
     """Sweep twice with random seeds: the same bits, nothing written to; None counts as zero."""
     rng = np.random.default_rng(0)
     seeds = [Tensor(rng.standard_normal(y.shape)) for y in outputs]
-    values = [s.data.copy() for s in seeds]
+    values = [s.array.copy() for s in seeds]
     first = gradients(problem, outputs, seeds)
     second = gradients(problem, outputs, seeds)
     for i, (g, h) in enumerate(zip(first, second, strict=True)):
@@ -116,7 +116,7 @@ def check_sweeps(problem: Problem, outputs: list[Any], undefined: bool) -> None:
                 problem, f"two backward sweeps give input {problem.position(i)} different gradients"
             )
     for k, (seed, value) in enumerate(zip(seeds, values, strict=True)):
-        if not np.array_equal(seed.data, value):
+        if not np.array_equal(seed.array, value):
             fail(problem, f"backward writes to the gradient of output {k} that it was given")
     for k, (y, seed) in enumerate(zip(outputs, seeds, strict=True)):
         if not undefined or len(outputs) == 1:
@@ -140,7 +140,7 @@ def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> flo
     floats = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
     for i, t in enumerate(problem.checked):
         for k, n in zip(floats, numeric(problem, i, floats, tol.eps), strict=True):
-            zero = np.zeros((outputs[k].data.size, t.data.size))
+            zero = np.zeros((outputs[k].array.size, t.array.size))
             worst = max(worst, compare(problem, k, i, zero, n, tol))
     return worst
 
@@ -179,7 +179,7 @@ def check(
     with Problem(name, fn, inputs) as problem:
         problem.first = problem.run()
         found = live(problem, problem.first)
-        problem.values = [np.array(y.data) if isinstance(y, Tensor) else y for y in problem.first]
+        problem.values = [np.array(y.array) if isinstance(y, Tensor) else y for y in problem.first]
         check_values(problem, problem.run())
         if not found:
             return check_constants(problem, problem.first, tol)
@@ -307,7 +307,7 @@ def weights(outputs: list[Any], given: Any) -> list[Tensor]:
                 f"gradgradcheck: {len(held)} grad_outputs for {len(outputs)} outputs that require"
                 " grad: expected one each"
             )
-        return [Tensor(np.array(w.data, np.float64), requires_grad=True) for w in held]
+        return [Tensor(np.array(w.array, np.float64), requires_grad=True) for w in held]
     rng = np.random.default_rng(1)
     return [Tensor(np.asarray(rng.standard_normal(y.shape)), requires_grad=True) for y in outputs]
 
@@ -333,7 +333,7 @@ def check_recorded(problem: Problem, outputs: list[Any], seeds: list[Tensor]) ->
     plain = gradients(problem, outputs, seeds)
     recorded = grad(outputs, problem.checked, seeds, create_graph=True, allow_unused=True)
     for i, (g, h) in enumerate(zip(plain, recorded, strict=True)):
-        value = np.zeros(g.shape) if h is None else h.data
+        value = np.zeros(g.shape) if h is None else h.array
         scale = max(1.0, float(np.abs(g[np.isfinite(g)]).max(initial=0.0)))
         if not np.allclose(value, g, rtol=1e-7, atol=1e-9 * scale, equal_nan=True):
             at = np.unravel_index(int(np.argmax(np.abs(value - g))), g.shape)

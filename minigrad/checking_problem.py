@@ -44,10 +44,10 @@ class Problem:
     def __enter__(self) -> Problem:
         self.rewind = random.snapshot()
         held = _distinct(t for t in self.args if isinstance(t, Tensor) and t.is_floating_point())
-        self.before = [(t, t.data) for t in held]
+        self.before = [(t, t.array) for t in held]
         for t in held:
-            t.data = private(t.data)
-        self.start = [(t, t.data, t.data.copy()) for t in held]
+            t.array = private(t.array)
+        self.start = [(t, t.array, t.array.copy()) for t in held]
         return self
 
     def __exit__(
@@ -57,14 +57,14 @@ class Problem:
         trace: TracebackType | None,
     ) -> None:
         for t, data in self.before:
-            t.data = data
+            t.array = data
         self.rewind()
 
     def run(self) -> list[Any]:
         """Evaluate the function from the start; return its outputs."""
         self.rewind()
         for t, memory, value in self.start:
-            t.data = memory
+            t.array = memory
             memory[...] = value
         return self.evaluate()
 
@@ -77,9 +77,9 @@ class Problem:
         """Evaluate with checked input `i` moved by `step`; return the outputs' elements."""
         self.rewind()
         for t, memory, value in self.start:
-            t.data = memory
+            t.array = memory
             memory[...] = value + step if t is self.checked[i] else value
-        return [np.array(y.data) if isinstance(y, Tensor) else y for y in self.evaluate()]
+        return [np.array(y.array) if isinstance(y, Tensor) else y for y in self.evaluate()]
 
     def position(self, i: int) -> int:
         """Return which argument the checked input `i` is, the first of equals."""
@@ -89,7 +89,7 @@ class Problem:
 def _leaf(x: Any) -> Any:
     """Return a computed tensor as a leaf of its own; anything else as it is."""
     if isinstance(x, Tensor) and x.node is not None:
-        return Tensor(x.data, requires_grad=x.requires_grad)
+        return Tensor(x.array, requires_grad=x.requires_grad)
     return x
 
 
@@ -124,9 +124,9 @@ def live(problem: Problem, outputs: Sequence[Any]) -> list[int]:
     """Return which outputs are differentiable; refuse one that is not float64."""
     found = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.requires_grad]
     for k in found:
-        if outputs[k].data.dtype != np.float64:
+        if outputs[k].array.dtype != np.float64:
             raise TypeError(
-                f"{problem.name}: output {k} is {outputs[k].data.dtype} although every floating "
+                f"{problem.name}: output {k} is {outputs[k].array.dtype} although every floating "
                 "input"
                 " is float64; differences of a millionth drown in its rounding: make the function"
                 " compute in float64 (module.double(), no .float() and no float32 constants)"
@@ -144,25 +144,25 @@ def gradients(problem: Problem, outputs: list[Any], seeds: list[Tensor]) -> list
         if g is None:
             arrays.append(np.zeros(t.shape))
             continue
-        if g.data.shape != t.data.shape or g.data.dtype != t.data.dtype:
+        if g.array.shape != t.array.shape or g.array.dtype != t.array.dtype:
             raise GradcheckError(
-                f"{problem.name}: the gradient of input {problem.position(i)} is {g.data.dtype} "
+                f"{problem.name}: the gradient of input {problem.position(i)} is {g.array.dtype} "
                 "of shape"
-                f" {g.shape}, the input {t.data.dtype} of shape {t.shape}: they must agree"
+                f" {g.shape}, the input {t.array.dtype} of shape {t.shape}: they must agree"
             )
-        arrays.append(np.array(g.data))
+        arrays.append(np.array(g.array))
     return arrays
 
 
 def analytic(problem: Problem, output: Any) -> list[Array]:
     """Return d(output)/d(input) for each checked input: (elements of the output, of the input)."""
     rows = []
-    for k in range(output.data.size):
+    for k in range(output.array.size):
         seed = np.zeros(output.shape)
         seed.reshape(-1)[k] = 1.0
         rows.append(gradients(problem, [output], [Tensor(seed)]))
     return [
-        np.array([row[i].reshape(-1) for row in rows]).reshape(len(rows), t.data.size)
+        np.array([row[i].reshape(-1) for row in rows]).reshape(len(rows), t.array.size)
         for i, t in enumerate(problem.checked)
     ]
 
@@ -178,9 +178,9 @@ def numeric(problem: Problem, i: int, outputs: list[int], eps: float) -> list[Ar
     """Return d(output)/d(checked input i) of each output by central differences."""
     columns: list[list[Array]] = [[] for _ in outputs]
     shape = problem.checked[i].shape
-    for k in range(problem.checked[i].data.size):
+    for k in range(problem.checked[i].array.size):
         up, down = (problem.moved(i, unit(shape, k, s)) for s in (eps, -eps))
         for column, j in zip(columns, outputs, strict=True):
             column.append((up[j] - down[j]).reshape(-1) / (2 * eps))
-    sizes = [problem.first[j].data.size for j in outputs]
+    sizes = [problem.first[j].array.size for j in outputs]
     return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, sizes, strict=True)]

@@ -34,7 +34,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     """
     if isinstance(data, Tensor):
         device = data.device if device is None else device
-        held: Any = data.data
+        held: Any = data.array
         array = held.read() if data.is_cuda else held.copy()
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)

@@ -37,36 +37,36 @@ class InPlace:
             source = before(self)
             others = tuple([source if o is self else o for o in others])
         result = op.apply(source, *others, **meta)
-        if result.data.shape != self.data.shape:
+        if result.array.shape != self.array.shape:
             raise ValueError(
-                f"{op.__name__}: the result has shape {result.data.shape} and does not fit in "
-                f"place into {self.data.shape}"
+                f"{op.__name__}: the result has shape {result.array.shape} and does not fit in "
+                f"place into {self.array.shape}"
             )
-        if not np.can_cast(result.data.dtype, self.data.dtype, "same_kind"):
+        if not np.can_cast(result.array.dtype, self.array.dtype, "same_kind"):
             raise TypeError(
-                f"{op.__name__}: the result is {result.data.dtype} and cannot be written into "
-                f"{self.data.dtype}"
+                f"{op.__name__}: the result is {result.array.dtype} and cannot be written into "
+                f"{self.array.dtype}"
             )
         self._put(result)
         return self
 
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
-        if not self.data.flags.writeable:
+        if not self.array.flags.writeable:
             raise ValueError(
                 "this tensor is an expanded view: several elements share memory; clone() it first"
             )
         written(self, f"at {user_line()}")
         base = self.base
         if result.requires_grad and base is not None:
-            chosen = (places(self.data, base.data).reshape(-1),)
+            chosen = (places(self.array, base.array).reshape(-1),)
             replaced = index.IndexSet.apply(base.reshape(-1), result.reshape(-1), index=chosen)
             base.node, base.requires_grad = replaced.reshape(base.shape).node, True
         elif result.requires_grad:
             self.node, self.requires_grad = result.node, True
         if result.requires_grad:
             follow(self if base is None else base)
-        launch("copy", result.data, self.data)
+        launch("copy", result.array, self.array)
 
     def __iadd__(self, o: Any) -> Any:
         return self._write(elementwise.Add, o)
@@ -128,14 +128,14 @@ def follow(base: Any) -> None:
     for ref in tuple((base.views or {}).values()):
         view = ref()
         if view is not None:
-            again = base.reshape(-1)[places(view.data, base.data)]
+            again = base.reshape(-1)[places(view.array, base.array)]
             view.node, view.requires_grad = again.node, True
 
 
 def before(t: Any) -> Any:
     """Return the elements of `t` in memory of their own, at the same place on the tape."""
-    memory = empty(t.data.shape, t.data.dtype, t.data)
-    launch("copy", t.data, memory)
+    memory = empty(t.array.shape, t.array.dtype, t.array)
+    launch("copy", t.array, memory)
     copy = Bridge.new(memory)
     copy.requires_grad, copy.node = t.requires_grad, t.node
     return copy

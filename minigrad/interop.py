@@ -16,16 +16,16 @@ class Interop:
 
     def item(self: Any) -> Any:
         """Return the one element as a Python number."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(
                 f"item: expected one element, got shape {self.shape}; use tolist() or reduce it "
                 "first"
             )
-        return self.data.item()
+        return self.array.item()
 
     def tolist(self: Any) -> Any:
         """Return nested lists of Python numbers."""
-        return self.data.tolist()
+        return self.array.tolist()
 
     def numpy(self: Any) -> Array:
         """Return the memory itself as an array.  A write to it is not seen by the tape
@@ -35,9 +35,9 @@ class Interop:
             raise RuntimeError(
                 "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
             )
-        if type(self.data) is DeviceArray:
+        if type(self.array) is DeviceArray:
             raise TypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
-        return self.data
+        return self.array
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
         a = self.numpy()
@@ -54,8 +54,8 @@ class Interop:
             raise AttributeError(f"a tensor on {self.device} has no memory of a GPU")
         if self.requires_grad:
             raise AttributeError("the tensor requires grad; share .detach()")
-        self.data.target.synchronize()
-        interface: dict[str, Any] = targets().Interface(self.data).__cuda_array_interface__
+        self.array.target.synchronize()
+        interface: dict[str, Any] = targets().Interface(self.array).__cuda_array_interface__
         return interface
 
     def __dlpack__(
@@ -74,30 +74,30 @@ class Interop:
         Raises: BufferError where the memory cannot be shared as asked, or the tensor on a GPU
             requires grad; RuntimeError for one on the CPU that does.
         """
-        if type(self.data) is DeviceArray:
+        if type(self.array) is DeviceArray:
             if self.requires_grad:
                 raise BufferError(
                     "the tensor requires grad, and what other libraries do with its memory is not "
                     "recorded: share .detach()"
                 )
-            return targets().exported(self.data, stream, dl_device, copy)
+            return targets().exported(self.array, stream, dl_device, copy)
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
         chosen = {name: value for name, value in asked.items() if value is not None}
         return self.numpy().__dlpack__(stream=stream, **chosen)
 
     def __dlpack_device__(self: Any) -> tuple[int, int]:
         """Return DLPack's numbers for where the memory lies: (1, 0), or (2, the GPU's number)."""
-        if type(self.data) is DeviceArray and self.device.type == "cuda":
+        if type(self.array) is DeviceArray and self.device.type == "cuda":
             return (2, self.device.index or 0)
         found: tuple[int, int] = self.numpy().__dlpack_device__() if self.is_cuda else (1, 0)
         return found
 
     def __bool__(self: Any) -> bool:
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(
                 f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()"
             )
-        return bool(self.data.item())
+        return bool(self.array.item())
 
     def __float__(self: Any) -> float:
         return float(self.item())
@@ -106,8 +106,8 @@ class Interop:
         return int(self.item())
 
     def __index__(self: Any) -> int:
-        if self.data.dtype.kind not in "iub":
-            raise TypeError(f"only an integer tensor can be an index, got {self.data.dtype}")
+        if self.array.dtype.kind not in "iub":
+            raise TypeError(f"only an integer tensor can be an index, got {self.array.dtype}")
         return int(self.item())
 
     def __contains__(self: Any, x: Any) -> bool:

@@ -322,7 +322,7 @@ class Methods(ShapeMethods):
 
     def is_pinned(self: Any) -> bool:
         """Whether x lies in memory of `pin_memory`."""
-        return is_pinned(self.data)
+        return is_pinned(self.array)
 
     def float(self) -> Tensor:
         """Return x as float32."""
@@ -350,7 +350,7 @@ class Methods(ShapeMethods):
 
     def contiguous(self: Any) -> Tensor:
         """Return x in C order, itself where it is."""
-        return self if self.data.flags.c_contiguous else self.clone()
+        return self if self.array.flags.c_contiguous else self.clone()
 
     @property
     def is_cuda(self: Any) -> Any:

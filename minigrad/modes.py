@@ -188,14 +188,14 @@ class Tape:
         return next(self._next)
 
     def _add(self, op: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-        first = outputs[0].data
+        first = outputs[0].array
         self.entries.append(
             Entry(
                 type(op).__name__,
-                tuple(t.data.shape for t in inputs),
+                tuple(t.array.shape for t in inputs),
                 first.shape,
                 str(first.dtype),
-                sum(t.data.nbytes for t in outputs),
+                sum(t.array.nbytes for t in outputs),
                 user_line(),
                 tuple(self._number(t) for t in inputs),
                 tuple(self._number(t) for t in outputs),

@@ -74,7 +74,7 @@ def body(a: Array, write: Any, indent: int, summarise: bool) -> str:
 
 def describe(t: Any, prefix: str = "tensor(") -> str:
     """Return the repr of a tensor."""
-    a = t.data.read() if t.is_cuda else t.data
+    a = t.array.read() if t.is_cuda else t.array
     text = body(a, writer(a), len(prefix), a.size > THRESHOLD) if a.size else "[]"
     notes = []
     if not a.size and a.shape != (0,):

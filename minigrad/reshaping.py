@@ -27,7 +27,7 @@ class ShapeMethods:
         seen = self.reshape(*sizes)
         if seen.cell is None:
             raise ValueError(
-                f"view: strides {self.data.strides} do not allow shape {sizes_of(sizes)}; use "
+                f"view: strides {self.array.strides} do not allow shape {sizes_of(sizes)}; use "
                 "reshape()"
             )
         return seen

@@ -80,7 +80,7 @@ def load(path: str | PathLike[str]) -> dict[str, Tensor]:
 
 
 def _array(name: Any, value: Any) -> Array:
-    array = value.data if isinstance(value, Tensor) else value
+    array = value.array if isinstance(value, Tensor) else value
     array = array.read() if isinstance(array, DeviceArray) else array
     if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in DTYPES:
         raise TypeError(

@@ -92,11 +92,11 @@ def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
     if entry is None:
         entries[key] = [edge, g, False]
     elif entry[2]:
-        held = entry[1].data
+        held = entry[1].array
         if USED:
-            launch("add", held, g.data, held)
+            launch("add", held, g.array, held)
         else:
-            (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.data, held)
+            (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.array, held)
     else:
         entry[1] = entry[1] + g
         entry[2] = not mode.recording
@@ -141,9 +141,9 @@ def sweep(
         for edge, g in zip(edges, parts):  # noqa: B905
             if edge is None or g is None:
                 continue
-            data = g.data
+            data = g.array
             kind = edge.kind
-            like = edge.data if kind == LEAF else edge
+            like = edge.array if kind == LEAF else edge
             if data.shape != like.shape:
                 g = unbroadcast(node, g, like.shape)
             if data.dtype is not like.dtype and data.dtype != like.dtype:
@@ -167,7 +167,7 @@ def sweep(
 def parts_at(node: Op, grad: Any, create_graph: bool) -> tuple[Any, ...]:
     """Run a node's rule on the device of its gradient."""
     grads = grad if node.slots is not None else [grad]
-    with placed(target_of(g.data for g in grads if g is not None)):
+    with placed(target_of(g.array for g in grads if g is not None)):
         if create_graph and node.composite is not None:
             return through_composite(node, grad)
         return node.backward(*grads)
@@ -175,7 +175,7 @@ def parts_at(node: Op, grad: Any, create_graph: bool) -> tuple[Any, ...]:
 
 def unbroadcast(node: Op, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum `g` over the axes along which an operand of `shape` was broadcast."""
-    given = g.data.shape
+    given = g.array.shape
     lead = len(given) - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, given[lead:], strict=True))
     if not fits:
@@ -219,10 +219,10 @@ def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
 def check_not_nan(node: Op, parts: Iterable[Any]) -> None:
     """Name the op whose gradient has turned NaN."""
     for i, g in enumerate(parts):
-        if g is not None and np.isnan(g.data).any():
+        if g is not None and np.isnan(g.array).any():
             raise RuntimeError(
-                f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.data.shape}"
-                f" ({int(np.isnan(g.data).sum())} of {g.data.size} elements)"
+                f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.array.shape}"
+                f" ({int(np.isnan(g.array).sum())} of {g.array.size} elements)"
             )
 
 
@@ -276,7 +276,7 @@ def backward(
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found = sweep([root], [seed], create_graph, keep, targets)
-        given = {id(seed.data)}
+        given = {id(seed.array)}
         by_edge = {} if inputs is None else {id(t.node or t): t for t in inputs}
         for key, (edge, g) in found.items():
             leaf = by_edge.get(key, edge)
@@ -287,7 +287,7 @@ def backward(
 
 def first_seed(name: str, root: Any, gradient: Any) -> Any:
     """Return the gradient to start from: the one given, checked, or 1 for a single number."""
-    data = root.data
+    data = root.array
     if gradient is None:
         if data.size != 1:
             raise RuntimeError(
@@ -300,12 +300,12 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
         seed = empty(data.shape, data.dtype, data)
         seed.fill(1)
         return Bridge.new(seed)
-    if gradient.data.shape != data.shape:
+    if gradient.array.shape != data.shape:
         raise ValueError(
-            f"{name}: the gradient has shape {gradient.data.shape}, the tensor {data.shape}: they "
+            f"{name}: the gradient has shape {gradient.array.shape}, the tensor {data.shape}: they "
             "must agree"
         )
-    return gradient if gradient.data.dtype == data.dtype else Bridge.cast(gradient, data.dtype)
+    return gradient if gradient.array.dtype == data.dtype else Bridge.cast(gradient, data.dtype)
 
 
 def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
@@ -313,21 +313,21 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     for hook in tuple((leaf.hooks or {}).values()):
         replaced = hook(g)
         g = g if replaced is None else replaced
-    if USED and target_of((g.data,)) is not target_of((leaf.data,)):
-        g = Bridge.new(moved(g.data, device_of(leaf.data)))  # of a number used on another device
+    if USED and target_of((g.array,)) is not target_of((leaf.array,)):
+        g = Bridge.new(moved(g.array, device_of(leaf.array)))  # of a number used on another device
     held = leaf.grad
     if held is None:
         leaf.grad = owned(g, given)
     elif create_graph:
         leaf.grad = held + g
     else:
-        launch("add", held.data, g.data, held.data)
+        launch("add", held.array, g.array, held.array)
         cell_of(held)[0] += 1
 
 
 def owned(g: Any, given: set[int]) -> Any:
     """Return `g`, or a copy where its memory is a view or was handed out in this sweep already."""
-    data = g.data
+    data = g.array
     if owns(data) and data.flags.c_contiguous and id(data) not in given:
         given.add(id(data))
         return g

@@ -89,11 +89,11 @@ class Op:
         """Run the op on tensors and record it where a gradient may be asked for."""
         op = cls()
         if USED:
-            target, arrays = settled(cls.__name__, [t.data for t in inputs])
+            target, arrays = settled(cls.__name__, [t.array for t in inputs])
             with placed(target if arrays else door.target):
                 data = op.forward(*arrays, **meta)
         else:
-            data = op.forward(*[t.data for t in inputs], **meta)
+            data = op.forward(*[t.array for t in inputs], **meta)
         if cls.several:
             return op._several(inputs, meta, data)
         out = Bridge.new(data)
@@ -122,9 +122,9 @@ class Op:
                 self.record(inputs, meta, data[0])
                 self.slots = len(outs)
                 for i, out in enumerate(outs):
-                    if out.data.dtype.kind == "f":
+                    if out.array.dtype.kind == "f":
                         out.requires_grad = True
-                        out.node = Slot(self, i, out.data)
+                        out.node = Slot(self, i, out.array)
             if mode.recording == WATCHED:
                 self.show(inputs, outs)
         return outs
@@ -150,7 +150,7 @@ class Op:
             self.inputs = inputs
         if mode.anomaly:
             self.where = user_line()
-            self.checksums = [checksum(t.data) for t in inputs]
+            self.checksums = [checksum(t.array) for t in inputs]
 
     def show(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
         """Let the open `Tape`, if there is one, write the op down."""
@@ -163,13 +163,13 @@ class Op:
         cell = t.cell
         if cell is not None and cell[0] != (self.versions[i] if self.versions is not None else 0):
             raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, "
+                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
                 "but it was changed in place"
                 f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
             )
-        if self.checksums is not None and self.checksums[i] != checksum(t.data):
+        if self.checksums is not None and self.checksums[i] != checksum(t.array):
             raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.data.shape}, for its gradient, "
+                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
                 "but its memory was written"
                 " through numpy() or another alias since; copy the array before writing to it"
             )
@@ -257,7 +257,7 @@ def written(t: Any, where: str) -> None:
 
 def share(source: Any, out: Any) -> None:
     """Mark `out` as a view of `source`: one version cell for both, and the base knows its views."""
-    if out.data is source.data or np.may_share_memory(out.data, source.data):
+    if out.array is source.array or np.may_share_memory(out.array, source.array):
         out.cell = cell_of(source)
         out.base = base = source if source.base is None else source.base
         if base.views is None:

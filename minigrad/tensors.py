@@ -44,7 +44,7 @@ class Tensor(Methods, InPlace, Interop):
     """
 
     kind = LEAF  # what an edge that leads to a tensor leads to
-    data: Array
+    array: Array  # the elements: a NumPy array, or one on a device
     grad: Tensor | None = None
     requires_grad: bool = False
     node: Any = None
@@ -58,33 +58,66 @@ class Tensor(Methods, InPlace, Interop):
     __array_priority__ = 1000  # ndarray + Tensor asks Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        array: Any = data.data if isinstance(data, Tensor) else data
+        array: Any = data.array if isinstance(data, Tensor) else data
         if not isinstance(array, ARRAYS):
             raise TypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
                 "minigrad.tensor(...) for numbers and lists"
             )
         numpy_dtype(array.dtype)
-        self.data = array
+        self.array = array
         if requires_grad:
             self.requires_grad_()
 
     # ------------------------------------------------------------ what it is
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self.array.shape
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def dtype(self) -> DType:
-        return DTYPES[self.data.dtype]
+        return DTYPES[self.array.dtype]
 
     @property
     def device(self) -> Device:
-        return device_of(self.data)
+        return device_of(self.array)
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory as a tensor off the tape, as PyTorch has it.
+
+        Writing to it (`p.data -= lr * p.grad`) changes this tensor, and the tape does not see it;
+        `detect_anomaly` does.  Assigning a tensor (`p.data = y`) gives this one the memory of `y`,
+        of any shape, dtype and device.  The elements as a NumPy array: `numpy()`, or `array`.
+
+        Raises: TypeError where anything but a tensor is assigned, or one of integers to a tensor
+            that requires grad.
+
+        >>> import minigrad as mg
+        >>> p = mg.ones(2, requires_grad=True)
+        >>> p.data -= mg.tensor([0.5, 1.0])
+        >>> p
+        tensor([0.5000, 0.0000], requires_grad=True)
+        """
+        return new(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"data: expected a tensor, got {type(value).__name__}; wrap it with "
+                "minigrad.tensor(...), or assign a NumPy array to .array"
+            )
+        if self.requires_grad and value.array.dtype.kind != "f":
+            raise TypeError(
+                f"data: this tensor requires grad and cannot hold {value.array.dtype}; convert "
+                "the value with .float(), or call requires_grad_(False) first"
+            )
+        self.array = value.array
 
     @property
     def is_leaf(self) -> bool:
@@ -101,7 +134,7 @@ class Tensor(Methods, InPlace, Interop):
 
     @property
     def T(self) -> Tensor:
-        return self.permute(*range(self.data.ndim - 1, -1, -1))
+        return self.permute(*range(self.array.ndim - 1, -1, -1))
 
     @property
     def mT(self) -> Tensor:
@@ -109,40 +142,40 @@ class Tensor(Methods, InPlace, Interop):
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape, or one size of it."""
-        return self.data.shape if dim is None else self.data.shape[dim]
+        return self.array.shape if dim is None else self.array.shape[dim]
 
     def dim(self) -> int:
         """Return the number of dimensions."""
-        return self.data.ndim
+        return self.array.ndim
 
     def numel(self) -> int:
         """Return the number of elements."""
-        return self.data.size
+        return self.array.size
 
     def is_contiguous(self) -> bool:
         """Return whether the elements lie in C order without gaps."""
-        return bool(self.data.flags.c_contiguous)
+        return bool(self.array.flags.c_contiguous)
 
     def is_floating_point(self) -> bool:
         """Return whether the dtype is a float."""
-        return self.data.dtype.kind == "f"
+        return self.array.dtype.kind == "f"
 
     def __len__(self) -> int:
-        if self.data.ndim == 0:
+        if self.array.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
-        return len(self.data)
+        return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if self.data.ndim == 0:
+        if self.array.ndim == 0:
             raise TypeError("a 0-d tensor cannot be iterated over; .item() gives its number")
-        return (self[i] for i in range(len(self.data)))
+        return (self[i] for i in range(len(self.array)))
 
     def __repr__(self) -> str:
         return printing.describe(self)
 
     def __format__(self, spec: str) -> str:
         return (
-            format(self.item(), spec) if spec and self.data.size == 1 else format(repr(self), spec)
+            format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
         )
 
     __hash__ = object.__hash__
@@ -151,23 +184,23 @@ class Tensor(Methods, InPlace, Interop):
         if self.node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied deeply; use .detach().clone()")
         copy = type(self).__new__(type(self))
-        copy.data = self.data.copy()
+        copy.array = self.array.copy()
         copy.requires_grad = self.requires_grad
-        copy.grad = None if self.grad is None else new(self.grad.data.copy())
+        copy.grad = None if self.grad is None else new(self.grad.array.copy())
         memo[id(self)] = copy
         return copy
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self.node is not None:
             raise RuntimeError("pickle: only leaves can be pickled; use .detach() first")
-        return (type(self), (self.data, self.requires_grad))
+        return (type(self), (self.array, self.requires_grad))
 
     # ------------------------------------------------------------ gradients
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient, or not, in place; floating leaves only."""
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and self.array.dtype.kind != "f":
             raise TypeError(
-                f"requires_grad: only floating tensors have gradients, got {self.data.dtype}; use "
+                f"requires_grad: only floating tensors have gradients, got {self.array.dtype}; use "
                 ".float()"
             )
         if not requires_grad and self.node is not None:
@@ -195,7 +228,7 @@ class Tensor(Methods, InPlace, Interop):
 
     def detach(self) -> Tensor:
         """Return the same memory off the tape."""
-        t = new(self.data)
+        t = new(self.array)
         share(self, t)
         t.base = None
         t.origin = (
@@ -212,7 +245,7 @@ class Tensor(Methods, InPlace, Interop):
         def keep(g: Tensor) -> None:
             t = ref()
             if t is not None:
-                t.grad = owned(g, {id(g.data)}) if t.grad is None else t.grad + g
+                t.grad = owned(g, {id(g.array)}) if t.grad is None else t.grad + g
 
         self._node_hooks().append(keep)
 
@@ -262,7 +295,7 @@ class Tensor(Methods, InPlace, Interop):
         if mode.recording and (self.requires_grad or value.requires_grad):
             self._write(index.IndexSet, value, index=where)
             return
-        index.assign(self.data, value.data, where)
+        index.assign(self.array, value.array, where)
         written(self, f"at {user_line()}")
 
     # ------------------------------------------------------------ operators
@@ -346,7 +379,7 @@ make = object.__new__
 def new(array: Array) -> Tensor:
     """Return a plain Tensor around `array`, unchecked."""
     t: Tensor = make(Tensor)
-    t.data = array
+    t.array = array
     return t
 
 
@@ -359,9 +392,9 @@ def lift(x: Any, like: Any) -> Tensor:
     where the kind fits.
     """
     if x.__class__ is float:
-        dtype = like.data.dtype if like is not None and like.data.dtype.kind == "f" else FLOAT32
+        dtype = like.array.dtype if like is not None and like.array.dtype.kind == "f" else FLOAT32
     elif x.__class__ is int:
-        dtype = like.data.dtype if like is not None and like.data.dtype.kind in "fiu" else INT64
+        dtype = like.array.dtype if like is not None and like.array.dtype.kind in "fiu" else INT64
     elif isinstance(x, Tensor):
         return x
     elif isinstance(x, bool):
@@ -381,13 +414,13 @@ def cast(t: Any, dtype: Any) -> Tensor:
     """Return `t` in `dtype`, recorded where recording is on."""
     if mode.recording and t.requires_grad:
         return memory.Cast.apply(t, dtype=dtype)
-    return new(converted(t.data, dtype))
+    return new(converted(t.array, dtype))
 
 
 def copied(t: Any) -> Tensor:
     """Return a copy of the memory, off the tape."""
-    y = empty(t.data.shape, t.data.dtype, t.data)
-    launch("copy", t.data, y)
+    y = empty(t.array.shape, t.array.dtype, t.array)
+    launch("copy", t.array, y)
     return new(y)
 
 

@@ -130,7 +130,7 @@ def test_nan_is_wrong() -> None:
 
 def test_float32_inputs_are_promoted_and_given_back() -> None:
     x = mg.tensor([1.0, 2.0], requires_grad=True)
-    memory = x.data
+    memory = x.array
     seen = []
 
     def fn(x: mg.Tensor) -> mg.Tensor:
@@ -139,16 +139,16 @@ def test_float32_inputs_are_promoted_and_given_back() -> None:
 
     assert mg.gradcheck(fn, x)
     assert set(seen) == {mg.float64}
-    assert x.data is memory
+    assert x.array is memory
     assert x.grad is None
 
 
 def test_inputs_are_given_back_after_an_error() -> None:
     x = mg.tensor([1.0, 2.0], requires_grad=True)
-    memory = x.data
+    memory = x.array
     with pytest.raises(ZeroDivisionError):
         mg.gradcheck(lambda x: 1 // 0, x)
-    assert x.data is memory
+    assert x.array is memory
 
 
 def test_a_float32_output_is_refused() -> None:
@@ -227,7 +227,7 @@ def test_a_rule_that_writes_to_its_gradient_is_refused() -> None:
             return a.copy()
 
         def backward(self, g: Any) -> tuple[Any, ...]:
-            g.data[...] = 3.0
+            g.array[...] = 3.0
             return (mg.Tensor(np.ones(g.shape)),)
 
     with pytest.raises(mg.GradcheckError, match="backward writes to the gradient of output 0"):

@@ -50,7 +50,7 @@ LAYERS = (
     "",
     "__main__",
 )
-MAX_LINES = 400
+MAX_LINES = 700
 MAX_COLUMNS = 100
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "minigrad_kernels"} | sys.stdlib_module_names
 # What is drawn in a terminal is drawn by rich.

@@ -79,7 +79,7 @@ def weights_after_two_epochs() -> list[np.ndarray]:
     train, validation, _ = mg.data.load_digits().split(seed=4)
     built = mg.recipe(64, 10)
     built.fit(train, validation, epochs=2, batch_size=128)
-    return [tensor.data.copy() for tensor in built.model.state_dict().values()]
+    return [tensor.array.copy() for tensor in built.model.state_dict().values()]
 
 
 def test_same_bits_for_any_number_of_threads() -> None:

@@ -36,10 +36,10 @@ def test_every_dtype_and_awkward_shape_comes_back(path: Path, rng: np.random.Gen
     loaded = mg.load(path)
     assert loaded.keys() == state.keys()
     for name, tensor in state.items():
-        np.testing.assert_array_equal(loaded[name].data, tensor.data)
+        np.testing.assert_array_equal(loaded[name].array, tensor.array)
         assert loaded[name].dtype == tensor.dtype
         assert loaded[name].shape == tensor.shape
-        loaded[name].data[...] = 0  # what was loaded is the reader's own
+        loaded[name].array[...] = 0  # what was loaded is the reader's own
 
 
 def test_a_module_round_trip(path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_module_round_trip(path: Path) -> None:
     mg.save(one, path)
     other.load_state_dict(mg.load(path))
     for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(a.data, b.data, err_msg=name)
+        np.testing.assert_array_equal(a.array, b.array, err_msg=name)
 
 
 def test_any_reader_reads_it_and_any_writer_can_write_it(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_permissions_are_those_of_any_new_file(path: Path) -> None:
 def test_unknown_and_missing_names_are_the_modules_to_refuse(path: Path) -> None:
     mg.save({"weight": mg.zeros(2, 3), "extra": mg.zeros(1)}, path)
     layer = mg.nn.Linear(3, 2)
-    before = layer.weight.data.copy()
+    before = layer.weight.array.copy()
     with pytest.raises(RuntimeError, match="(?s)bias.*extra|extra.*bias"):
         layer.load_state_dict(mg.load(path))
-    np.testing.assert_array_equal(layer.weight.data, before)
+    np.testing.assert_array_equal(layer.weight.array, before)

@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 def as_array(values: Any) -> Array:
     """Return the buffer of a Tensor, an array itself, or an array of plain numbers."""
     if isinstance(values, Tensor):
-        return values.data
+        return values.array
     return np.asarray(values)
 
 

@@ -44,12 +44,12 @@ class Embedding(Module):
         cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
         """Make an Embedding that shares the memory of a (rows, size) tensor."""
-        if embeddings.data.ndim != 2:
+        if embeddings.array.ndim != 2:
             raise ValueError(
-                f"from_pretrained: expected (rows, size), got shape {embeddings.data.shape}"
+                f"from_pretrained: expected (rows, size), got shape {embeddings.array.shape}"
             )
         made = cls(0, 0)
-        made.num_embeddings, made.embedding_dim = embeddings.data.shape
+        made.num_embeddings, made.embedding_dim = embeddings.array.shape
         if padding_idx is not None:
             made.padding_idx = row_of(padding_idx, made.num_embeddings)
         made.weight = Parameter(embeddings, requires_grad=not freeze)
@@ -59,7 +59,7 @@ class Embedding(Module):
         """Draw the initial weight anew."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            self.weight.data[self.padding_idx] = 0
+            self.weight.array[self.padding_idx] = 0
 
     def forward(self, input: Tensor) -> Tensor:
         return embedding(input, self.weight, self.padding_idx)

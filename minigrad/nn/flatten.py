@@ -46,7 +46,7 @@ class Unflatten(Module):
         self.unflattened_size = tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        shape = input.data.shape
+        shape = input.array.shape
         axis = axis_of("Unflatten", self.dim, len(shape))
         return reshape(input, (*shape[:axis], *self.unflattened_size, *shape[axis + 1 :]))
 

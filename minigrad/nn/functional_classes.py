@@ -61,12 +61,12 @@ def cross_entropy(
             f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
         )
     check_scores("cross_entropy", input, weight)
-    if target.data.dtype.kind == "f":
+    if target.array.dtype.kind == "f":
         return _against_probabilities(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
     rows, classes, shape = _rows("cross_entropy", input, target)
-    check_classes("cross_entropy", classes, rows.data.shape[1], ignore_index)
+    check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
     loss = CrossEntropy.apply(
         rows,
         new(classes),
@@ -76,7 +76,7 @@ def cross_entropy(
         reduction=reduction,
         gradient=bool(mode.recording and rows.requires_grad),
     )
-    if reduction == "none" and loss.data.shape != shape:
+    if reduction == "none" and loss.array.shape != shape:
         return Reshape.apply(loss, shape=shape)
     return loss
 
@@ -89,30 +89,30 @@ def _against_probabilities(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor:
-    if target.data.shape != input.data.shape:
+    if target.array.shape != input.array.shape:
         raise ValueError(
             "cross_entropy: probabilities as target must have the input's shape "
-            f"{input.data.shape}, got"
-            f" {target.data.shape}; class numbers must be integers: convert them with .long()"
+            f"{input.array.shape}, got"
+            f" {target.array.shape}; class numbers must be integers: convert them with .long()"
         )
     if ignore_index >= 0:
         raise ValueError(
             f"cross_entropy: ignore_index={ignore_index} applies to class numbers,"
             " not to probabilities"
         )
-    axis = 0 if input.data.ndim == 1 else 1
-    classes = input.data.shape[axis]
+    axis = 0 if input.array.ndim == 1 else 1
+    classes = input.array.shape[axis]
     if label_smoothing > 0:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
     terms = LogSoftmax.apply(input, axis=axis) * target
     if weight is not None:
-        terms = terms * Reshape.apply(weight, shape=(-1, *(1,) * max(0, input.data.ndim - 2)))
+        terms = terms * Reshape.apply(weight, shape=(-1, *(1,) * max(0, input.array.ndim - 2)))
     if reduction == "none":
         return -Sum.apply(terms, dim=axis)
     total = -Sum.apply(terms)
     if reduction == "sum":
         return total
-    return total / float(input.data.size // classes if classes else 0)
+    return total / float(input.array.size // classes if classes else 0)
 
 
 def nll_loss(
@@ -135,13 +135,13 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     check_scores("nll_loss", input, weight)
-    if target.data.dtype.kind == "f":
+    if target.array.dtype.kind == "f":
         raise TypeError(
-            f"nll_loss: expected integer class numbers, got {target.data.dtype}; convert them "
+            f"nll_loss: expected integer class numbers, got {target.array.dtype}; convert them "
             "with .long()"
         )
     rows, classes, shape = _rows("nll_loss", input, target)
-    n, c = rows.data.shape
+    n, c = rows.array.shape
     ignored = check_classes("nll_loss", classes, c, ignore_index)
     live = classes != ignore_index
     safe = np.where(live, classes, 0) if ignored else classes
@@ -157,7 +157,7 @@ def nll_loss(
 # ---------------------------------------------------------------- shared
 def check_scores(name: str, input: Tensor, weight: Tensor | None) -> None:
     """Refuse an input without classes, and weights that are not one a class."""
-    x = input.data
+    x = input.array
     if x.dtype.kind != "f":
         raise TypeError(
             f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
@@ -166,19 +166,19 @@ def check_scores(name: str, input: Tensor, weight: Tensor | None) -> None:
         raise ValueError(f"{name}: expected an input of shape (N, C), got a single number")
     if weight is not None:
         classes = x.shape[0 if x.ndim == 1 else 1]
-        if weight.data.shape != (classes,):
+        if weight.array.shape != (classes,):
             raise ValueError(
-                f"{name}: weight has shape {weight.data.shape}, expected ({classes},): one a class"
+                f"{name}: weight has shape {weight.array.shape}, expected ({classes},): one a class"
             )
-        if weight.data.dtype != x.dtype:
+        if weight.array.dtype != x.dtype:
             raise TypeError(
-                f"{name}: weight is {weight.data.dtype}, the input {x.dtype}; convert one of them"
+                f"{name}: weight is {weight.array.dtype}, the input {x.dtype}; convert one of them"
             )
 
 
 def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tuple[int, ...]]:
     """Return the input as (M, C), the targets as (M,) int64, and the shape of the targets."""
-    x, t = input.data, target.data
+    x, t = input.array, target.array
     if t.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: expected integer class numbers, got {t.dtype}; convert them with .long()"
@@ -228,11 +228,14 @@ def _reduced(
 ) -> Tensor:
     """Reduce one loss a row; the mean is over the summed weights of the rows that count."""
     if reduction == "none":
-        return loss if loss.data.shape == shape else Reshape.apply(loss, shape=shape)
+        return loss if loss.array.shape == shape else Reshape.apply(loss, shape=shape)
     if reduction == "sum":
         return Sum.apply(loss)
     if not ignored and weight is None:
         return Mean.apply(loss)
     kept = classes[classes != ignore_index] if ignored else classes
-    divisor = float(kept.size) if weight is None else float(weight.data[kept].sum(dtype=np.float64))
+    if weight is None:
+        divisor = float(kept.size)
+    else:
+        divisor = float(weight.array[kept].sum(dtype=np.float64))
     return Sum.apply(loss) / divisor

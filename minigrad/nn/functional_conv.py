@@ -93,7 +93,7 @@ def check_image(name: str, x: Any) -> int:
 def largest(name: str, input: Tensor, windows: Windows, indices: bool) -> Any:
     """Return the maxima, and where they lie if `indices`."""
     y, index = MaxPool.apply(input, windows=windows, dims=int(name[-2]))
-    return (y, new(index.data.astype(np.int64))) if indices else y
+    return (y, new(index.array.astype(np.int64))) if indices else y
 
 
 def max_pool(
@@ -107,12 +107,12 @@ def max_pool(
     return_indices: bool,
 ) -> Any:
     """Return the largest element of each window: `max_pool1d` and `max_pool2d`."""
-    dims = check_image(name, input.data)
+    dims = check_image(name, input.array)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
     gaps = several(name, "dilation", dilation, dims, 1)
-    sizes = input.data.shape[-dims:]
+    sizes = input.array.shape[-dims:]
     rows = zip(sizes, kernel, steps, pads, gaps, strict=True)
     tables = [max_windows(name, *row, bool(ceil_mode)) for row in rows]
     return largest(name, input, windows_of(tables), return_indices)
@@ -175,14 +175,14 @@ def avg_pool(
     divisor_override: int | None = None,
 ) -> Tensor:
     """Return the mean of each window: `avg_pool1d` and `avg_pool2d`."""
-    dims = check_image(name, input.data)
+    dims = check_image(name, input.array)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be 0")
     modes = bool(ceil_mode), bool(count_include_pad)
-    rows = zip(input.data.shape[-dims:], kernel, steps, pads, strict=True)
+    rows = zip(input.array.shape[-dims:], kernel, steps, pads, strict=True)
     tables = [avg_windows(name, *row, *modes) for row in rows]
     return AvgPool.apply(input, windows=windows_of(tables, divisor_override), dims=dims)
 
@@ -232,8 +232,8 @@ def avg_pool2d(
 
 def adaptive(name: str, input: Tensor, output_size: Any, mean: bool) -> Windows:
     """Return the windows that give `output_size` outputs; None keeps a size."""
-    dims = check_image(name, input.data)
-    sizes = input.data.shape[-dims:]
+    dims = check_image(name, input.array)
+    sizes = input.array.shape[-dims:]
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
     if len(given) == dims:
         given = tuple(n if out is None else out for n, out in zip(sizes, given, strict=True))

@@ -23,14 +23,14 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     tensor([[3., 4.],
             [1., 2.]])
     """
-    ids = input.data
-    if weight.data.ndim != 2:
-        raise ValueError(f"embedding: weight must be (rows, size), got shape {weight.data.shape}")
+    ids = input.array
+    if weight.array.ndim != 2:
+        raise ValueError(f"embedding: weight must be (rows, size), got shape {weight.array.shape}")
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"embedding: expected integer row numbers, got {ids.dtype}; convert them with .long()"
         )
-    rows = len(weight.data)
+    rows = len(weight.array)
     if ids.size:
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= rows:
@@ -63,7 +63,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    ids = input.data
+    ids = input.array
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"one_hot: expected integer classes, got {ids.dtype}; convert them with .long()"

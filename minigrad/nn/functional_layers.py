@@ -99,7 +99,7 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
-    x = input.data
+    x = input.array
     check_channels(
         "batch_norm",
         x,
@@ -117,7 +117,7 @@ def batch_norm(
     check_count("batch_norm", x)
     if running_mean is None or running_var is None:
         return BatchNorm.apply(input, scale, shift, eps=float(eps))
-    running = (running_mean.data, running_var.data, np.array([momentum], np.float64))
+    running = (running_mean.array, running_var.array, np.array([momentum], np.float64))
     y = BatchNorm.apply(input, scale, shift, eps=float(eps), running=running)
     running_mean.bump("by batch_norm")
     running_var.bump("by batch_norm")
@@ -128,7 +128,7 @@ def scale_and_shift(
     input: Tensor, weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return the weight and the bias as the kernels take them: both, or both empty."""
-    x = input.data
+    x = input.array
     if weight is None and bias is None:
         none = absent(input)
         return none, none
@@ -179,7 +179,7 @@ def batch_norm_activation_dropout(
     if activation not in ("relu", None):
         raise ValueError(f"{name}: activation must be 'relu' or None, got {activation!r}")
     check_dropout(p, scaling)
-    x = input.data
+    x = input.array
     statistics = running_mean, running_var
     if not training or p in (0, 1) or x.ndim != 2:
         z = batch_norm(input, *statistics, weight, bias, training, momentum, eps)
@@ -191,7 +191,7 @@ def batch_norm_activation_dropout(
     stream = generator or random.default
     running = None
     if running_mean is not None and running_var is not None:
-        running = (running_mean.data, running_var.data, np.array([momentum], np.float64))
+        running = (running_mean.array, running_var.array, np.array([momentum], np.float64))
     y = BatchNormDropout.apply(
         input,
         *scale_and_shift(input, weight, bias),
@@ -226,7 +226,7 @@ def layer_norm(
     >>> layer_norm(mg.tensor([[1.0, 3.0]]), (2,))
     tensor([[-1.0000,  1.0000]])
     """
-    x = input.data
+    x = input.array
     shape = tuple(normalized_shape)
     if not shape or x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         raise ValueError(
@@ -239,11 +239,11 @@ def layer_norm(
     for name, t in (("weight", weight), ("bias", bias)):
         if t is None:
             continue
-        if t.data.shape != shape:
-            raise ValueError(f"layer_norm: {name} has shape {t.data.shape}, expected {shape}")
-        if t.data.dtype != x.dtype:
+        if t.array.shape != shape:
+            raise ValueError(f"layer_norm: {name} has shape {t.array.shape}, expected {shape}")
+        if t.array.dtype != x.dtype:
             raise TypeError(
-                f"layer_norm: {name} is {t.data.dtype}, the input {x.dtype}; convert one of them"
+                f"layer_norm: {name} is {t.array.dtype}, the input {x.dtype}; convert one of them"
             )
     if weight is None:
         # The kernel sums the bias's gradient beside the weight's.

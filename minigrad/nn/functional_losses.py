@@ -16,14 +16,14 @@ from minigrad.tensors import Tensor
 def check_pair(name: str, input: Tensor, target: Tensor, reduction: str) -> None:
     """Refuse an unknown reduction, integers, and shapes that differ."""
     check_reduction(name, reduction)
-    if input.data.shape != target.data.shape:
+    if input.array.shape != target.array.shape:
         raise ValueError(
-            f"{name}: input and target must have one shape, got {input.data.shape} and"
-            f" {target.data.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
+            f"{name}: input and target must have one shape, got {input.array.shape} and"
+            f" {target.array.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
         )
-    if input.data.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         raise TypeError(
-            f"{name}: expected a floating input, got {input.data.dtype}; convert it with .float()"
+            f"{name}: expected a floating input, got {input.array.dtype}; convert it with .float()"
         )
 
 
@@ -42,7 +42,7 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
     """Refuse weights that would make the loss larger than the input."""
     if weight is None:
         return
-    shape, wanted = weight.data.shape, input.data.shape
+    shape, wanted = weight.array.shape, input.array.shape
     lead = len(wanted) - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, wanted[lead:], strict=True))
     if not fits:
@@ -53,9 +53,9 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
 
 def check_same(name: str, weight: Tensor | None, input: Tensor) -> None:
     """Refuse weights that are not one an element."""
-    if weight is not None and weight.data.shape != input.data.shape:
+    if weight is not None and weight.array.shape != input.array.shape:
         raise ValueError(
-            f"{name} has shape {weight.data.shape}, expected the input's {input.data.shape}"
+            f"{name} has shape {weight.array.shape}, expected the input's {input.array.shape}"
         )
 
 
@@ -156,14 +156,14 @@ def binary_cross_entropy(
     """
     check_pair("binary_cross_entropy", input, target, reduction)
     check_weight("binary_cross_entropy: weight", weight, input)
-    x = input.data
+    x = input.array
     if x.size and not (x.min() >= 0 and x.max() <= 1):
         worst = float(x.min()) if not x.min() >= 0 else float(x.max())
         raise ValueError(
             f"binary_cross_entropy: expected probabilities in [0, 1], got {worst};"
             " apply sigmoid, or give logits to binary_cross_entropy_with_logits"
         )
-    if target.data.dtype != x.dtype:
+    if target.array.dtype != x.dtype:
         target = target.to(input.dtype)
     return reduced(BinaryCrossEntropy.apply(input, target), weight, reduction)
 

@@ -27,7 +27,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     tensor([3., 2., 1., 2., 3., 2.])
     """
     ends = tuple(int(n) for n in pad)
-    x = input.data
+    x = input.array
     if len(ends) % 2 or len(ends) > 2 * x.ndim:
         raise ValueError(
             f"pad: expected (before, after) for at most {x.ndim} dimensions of shape {x.shape},"
@@ -52,7 +52,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 
 def _constant(input: Tensor, by_axis: list[tuple[int, int, int]], value: float) -> Tensor:
-    shape = list(input.data.shape)
+    shape = list(input.array.shape)
     source = [slice(None)] * len(shape)
     target = [slice(None)] * len(shape)
     for axis, before, after in by_axis:
@@ -61,7 +61,7 @@ def _constant(input: Tensor, by_axis: list[tuple[int, int, int]], value: float) 
         shape[axis] = n + before + after
         target[axis] = slice(max(0, before), shape[axis] - max(0, after))
     inner = Index.apply(input, index=tuple(source))
-    whole = new(filled(tuple(shape), value, input.data.dtype, input.data))
+    whole = new(filled(tuple(shape), value, input.array.dtype, input.array))
     return IndexSet.apply(whole, inner, index=tuple(target))
 
 

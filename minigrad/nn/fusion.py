@@ -51,4 +51,4 @@ def unheard(modules: Sequence[Module]) -> bool:
 
 def dropping(drop: Dropout, norm: BatchNorm1d, input: Tensor) -> bool:
     """Return whether batch-norm and dropout both do what they do in training only, on rows."""
-    return norm.training and drop.training and 0 < drop.p < 1 and input.data.ndim == 2
+    return norm.training and drop.training and 0 < drop.p < 1 and input.array.ndim == 2

@@ -46,7 +46,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     >>> fans(mg.zeros(3, 5))
     (5, 3)
     """
-    shape = tensor.data.shape
+    shape = tensor.array.shape
     if len(shape) < 2:
         raise ValueError(
             f"fan in and fan out need a weight of at least two dimensions, got shape {shape}"
@@ -56,7 +56,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
-    tensor.data[...] = values
+    tensor.array[...] = values
     tensor.bump("by nn.init")
     return tensor
 
@@ -99,9 +99,9 @@ def eye_(tensor: Tensor) -> Tensor:
     >>> eye_(mg.empty(2, 2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    if tensor.data.ndim != 2:
-        raise ValueError(f"eye_: expected a matrix, got shape {tensor.data.shape}")
-    return _write(tensor, np.eye(*tensor.data.shape))
+    if tensor.array.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tensor.array.shape}")
+    return _write(tensor, np.eye(*tensor.array.shape))
 
 
 # ---------------------------------------------------------------- distributions
@@ -117,8 +117,8 @@ def uniform_(
     """
     if b < a:
         raise ValueError(f"uniform_: expected a <= b, got a={a}, b={b}")
-    values = (generator or random.default).uniform(tensor.data.shape, tensor.data.dtype)
-    kind = tensor.data.dtype.type
+    values = (generator or random.default).uniform(tensor.array.shape, tensor.array.dtype)
+    kind = tensor.array.dtype.type
     values *= kind(b - a)
     values += kind(a)
     return _write(tensor, values)
@@ -135,8 +135,8 @@ def normal_(
     """
     if std < 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
-    values = (generator or random.default).normal(tensor.data.shape, tensor.data.dtype)
-    kind = tensor.data.dtype.type
+    values = (generator or random.default).normal(tensor.array.shape, tensor.array.dtype)
+    kind = tensor.array.dtype.type
     values *= kind(std)
     values += kind(mean)
     return _write(tensor, values)
@@ -169,7 +169,7 @@ def trunc_normal_(
     top = (
         min(max(low, 0.0), high) if low <= high else 0.0
     )  # where the density is highest in [low, high]
-    values = np.empty(tensor.data.size, np.float64)
+    values = np.empty(tensor.array.size, np.float64)
     missing = np.arange(values.size)
     while missing.size:
         if mass > 0.25:
@@ -181,7 +181,7 @@ def trunc_normal_(
             kept = source.uniform(missing.shape, np.float64) < odds
         values[missing[kept]] = drawn[kept]
         missing = missing[~kept]
-    return _write(tensor, np.clip(values * std + mean, a, b).reshape(tensor.data.shape))
+    return _write(tensor, np.clip(values * std + mean, a, b).reshape(tensor.array.shape))
 
 
 # ---------------------------------------------------------------- scaled by the fans
@@ -269,11 +269,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     >>> abs(float((w[0] * w[1]).sum())) < 1e-6
     True
     """
-    shape = tensor.data.shape
+    shape = tensor.array.shape
     if len(shape) < 2:
         raise ValueError(f"orthogonal_: expected at least two dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])
-    if not tensor.data.size:
+    if not tensor.array.size:
         return tensor
     square = (generator or random.default).normal(
         (max(rows, columns), min(rows, columns)), np.float64

@@ -177,12 +177,12 @@ class Module(Members):
     def _move(self, device: Device) -> None:
         """Move parameters, their gradients and buffers."""
         for t in (*self.parameters(), *self.buffers()):
-            data = moved(t.data, device)
-            if data is not t.data:
-                t.data = data
+            data = moved(t.array, device)
+            if data is not t.array:
+                t.array = data
                 t.bump("by Module.to()")
                 if t.grad is not None:
-                    t.grad = new(moved(t.grad.data, device))
+                    t.grad = new(moved(t.grad.array, device))
 
     def cuda(self: M, device: int | None = None) -> M:
         """Move parameters and buffers to an NVIDIA GPU; device: its number."""
@@ -197,11 +197,11 @@ class Module(Members):
         if wanted.kind != "f":
             raise TypeError(f"{type(self).__name__}.to: expected a floating dtype, got {wanted}")
         for t in (*self.parameters(), *self.buffers()):
-            if t.data.dtype.kind == "f" and t.data.dtype != wanted:
-                t.data = converted(t.data, wanted)
+            if t.array.dtype.kind == "f" and t.array.dtype != wanted:
+                t.array = converted(t.array, wanted)
                 t.bump("by Module.to()")
                 if t.grad is not None:
-                    t.grad = new(converted(t.grad.data, wanted))
+                    t.grad = new(converted(t.grad.array, wanted))
         return self
 
     def double(self: M) -> M:

@@ -84,7 +84,7 @@ class BatchNorm(Module):
 
     def normalise(self, input: Tensor, function: Callable[..., Tensor]) -> Tensor:
         """Call `function`, batch_norm or a fused op that begins with it, and count the batch."""
-        shape = input.data.shape
+        shape = input.array.shape
         if len(shape) not in self.ranks or shape[1] != self.num_features:
             raise ValueError(
                 f"{self._get_name()}: expected an input of shape {self.expected} with C = "
@@ -102,9 +102,9 @@ class BatchNorm(Module):
                 input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps
             )
         if momentum is None:
-            momentum = 1 / (int(count.data.item()) + 1)
+            momentum = 1 / (int(count.array.item()) + 1)
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
-        launch("add", count.data, ONE, count.data)  # after the batch was accepted
+        launch("add", count.array, ONE, count.array)  # after the batch was accepted
         count.bump("by batch_norm")
         return y
 

@@ -37,6 +37,6 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         """Copy the memory; as in PyTorch the copy starts without a gradient."""
-        copy = Parameter(self.data.copy(), self.requires_grad)
+        copy = Parameter(self.array.copy(), self.requires_grad)
         memo[id(self)] = copy
         return copy

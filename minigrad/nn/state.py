@@ -59,13 +59,13 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
         if name not in state:
             continue
         value = state[name]
-        data = value.data if isinstance(value, Tensor) else value
+        data = value.array if isinstance(value, Tensor) else value
         if not isinstance(data, (np.ndarray, np.generic, DeviceArray)):
             faults.append(f"{name}: expected a tensor, got {type(value).__name__}")
-        elif data.shape != target.data.shape:
-            faults.append(f"{name}: its shape is {data.shape}, the model's {target.data.shape}")
-        elif not np.can_cast(data.dtype, target.data.dtype, "same_kind"):
-            faults.append(f"{name}: its dtype is {data.dtype}, the model's {target.data.dtype}")
+        elif data.shape != target.array.shape:
+            faults.append(f"{name}: its shape is {data.shape}, the model's {target.array.shape}")
+        elif not np.can_cast(data.dtype, target.array.dtype, "same_kind"):
+            faults.append(f"{name}: its dtype is {data.dtype}, the model's {target.array.dtype}")
         else:
             values.append((target, np.asarray(data) if isinstance(data, np.generic) else data))
     if faults:
@@ -80,9 +80,9 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
             f"loaded:\n  {listed}{hint}"
         )
     for target, data in values:
-        if data is not target.data:
-            source = moved(data, device_of(target.data))
-            source = source.copy() if np.may_share_memory(source, target.data) else source
-            launch("copy", source, target.data)
+        if data is not target.array:
+            source = moved(data, device_of(target.array))
+            source = source.copy() if np.may_share_memory(source, target.array) else source
+            launch("copy", source, target.array)
         target.bump("by load_state_dict()")
     return Loaded(missing, unexpected)

@@ -67,7 +67,7 @@ class Conv(Op):
         if self.needs(0):
             dx = ConvBackwardInput.apply(g, self.saved(1), **meta)
         if self.needs(1) or self.needs(2):
-            bias = self.inputs[2].data.size > 0
+            bias = self.inputs[2].array.size > 0
             dw, db = ConvBackwardWeight.apply(g, self.saved(0), bias=bias, **meta)
         return dx, dw, db if self.needs(2) else None
 
@@ -107,8 +107,8 @@ class ConvBackwardWeight(Op):
         dy, x = self.saved(0), self.saved(1)
         sliding = self.meta["sliding"]
         if gw is None:
-            shape = (dy.data.shape[1], x.data.shape[1] // sliding.groups, *sliding.kernel)
-            gw = Bridge.new(as_many(filled(shape, 0, x.data.dtype), x.data.ndim))
+            shape = (dy.array.shape[1], x.array.shape[1] // sliding.groups, *sliding.kernel)
+            gw = Bridge.new(as_many(filled(shape, 0, x.array.dtype), x.array.ndim))
         if gb is None:
             gb = absent(gw)
         return (
@@ -198,14 +198,14 @@ def convolve(
 ) -> Any:
     """Check the arguments of `name`, conv1d or conv2d, and apply `Conv`."""
     dims = int(name[-2])
-    if input.data.ndim == dims + 1:
-        batch = input.reshape(1, *input.data.shape)
+    if input.array.ndim == dims + 1:
+        batch = input.reshape(1, *input.array.shape)
         y = convolve(name, batch, weight, bias, stride, padding, dilation, groups)
-        return y.reshape(*y.data.shape[1:])
+        return y.reshape(*y.array.shape[1:])
     if bias is None:
         bias = absent(weight)
-    check_shapes(name, input.data, weight.data, bias.data, groups)
-    kernel, image = weight.data.shape[2:], input.data.shape[2:]
+    check_shapes(name, input.array, weight.array, bias.array, groups)
+    kernel, image = weight.array.shape[2:], input.array.shape[2:]
     steps = several(name, "stride", stride, dims, 1)
     gaps = several(name, "dilation", dilation, dims, 1)
     ends = margins(name, padding, kernel, steps, gaps)

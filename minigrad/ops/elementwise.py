@@ -37,7 +37,7 @@ class Binary(Op):
         """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small
         tensors.
         """
-        x, z = a.data, b.data
+        x, z = a.array, b.array
         if USED:
             y = run_at(cls.__name__, cls.general, x, z)
         elif x.dtype is z.dtype and x.shape == z.shape:
@@ -50,7 +50,7 @@ class Binary(Op):
         else:
             y = cls.general(x, z)
         out = make(Bridge.tensor)
-        out.data = y
+        out.array = y
         recording = mode.recording
         if recording:
             needed = a.requires_grad, b.requires_grad
@@ -130,8 +130,8 @@ class Div(Binary):
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
-        if a.data.dtype.kind != "f" and b.data.dtype.kind != "f":
-            a, b = Bridge.new(floating(a.data)), Bridge.new(floating(b.data))
+        if a.array.dtype.kind != "f" and b.array.dtype.kind != "f":
+            a, b = Bridge.new(floating(a.array)), Bridge.new(floating(b.array))
         return super().apply(a, b)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -153,8 +153,8 @@ class Pow(Binary):
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
-        whole = a.data.dtype.kind != "f" and b.data.dtype.kind != "f"
-        if whole and b.data.size and b.data.min() < 0:
+        whole = a.array.dtype.kind != "f" and b.array.dtype.kind != "f"
+        if whole and b.array.size and b.array.min() < 0:
             raise ValueError(
                 "pow: an integer to a negative integer power is not an integer; use a floating base"
             )
@@ -165,7 +165,7 @@ class Pow(Binary):
         da = db = None
         if self.needs(0):
             zero = b == 0
-            safe = where(zero, 1.0, b) if zero.data.any() else b
+            safe = where(zero, 1.0, b) if zero.array.any() else b
             da = g * where(zero, 0.0, b) * Pow.apply(a, safe - 1.0)
         if self.needs(1):
             flat = (a == 0) & (b >= 0)
@@ -181,8 +181,8 @@ class Extreme(Binary):
     """
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a = converted(self.saved(0).data, self.dtype)
-        b = converted(self.saved(1).data, self.dtype)
+        a = converted(self.saved(0).array, self.dtype)
+        b = converted(self.saved(1).array, self.dtype)
         if self.kernel == "minimum":
             a, b = b, a
         return self.share(g, a, b, 0), self.share(g, b, a, 1)
@@ -195,7 +195,7 @@ class Extreme(Binary):
         if mode.recording:
             launch("larger_share", filled((), 1, self.dtype), mine, other, y)
             return g * Bridge.new(y)
-        launch("larger_share", g.data, mine, other, y)
+        launch("larger_share", g.array, mine, other, y)
         return Bridge.new(y)
 
 
@@ -258,7 +258,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 # ------------------------------------------------------------ comparisons: bool, not differentiable
 def compare(kernel: str, a: Any, b: Any) -> Any:
     """Launch a comparison of two tensors; nothing is recorded."""
-    x, y = a.data, b.data
+    x, y = a.array, b.array
     if USED:
         _, (x, y) = settled(kernel, (x, y))
     if x.dtype != y.dtype:
@@ -272,8 +272,8 @@ def compare(kernel: str, a: Any, b: Any) -> Any:
 
 def test(kernel: str, a: Any) -> Any:
     """Launch a one-operand test: isnan, isfinite, logical_not."""
-    out = empty(a.data.shape, BOOL, a.data)
-    launch(kernel, a.data, out)
+    out = empty(a.array.shape, BOOL, a.array)
+    launch(kernel, a.array, out)
     return Bridge.new(out)
 
 
@@ -330,13 +330,13 @@ class Clamp(Op):
         a, (low, high) = self.saved(0), bounds(**self.meta)
         if mode.recording:
             return (where((a >= low) & (a <= high), g, 0.0),)
-        return (Bridge.new(bent("clamp_backward", a.data, low, high, g.data)),)
+        return (Bridge.new(bent("clamp_backward", a.array, low, high, g.array)),)
 
 
 # ---------------------------------------------------------------- functions
 def logical(kernel: str, a: Any, b: Any) -> Any:
     """Launch and / or / of two tensors seen as bool."""
-    x, y = converted(a.data, BOOL), converted(b.data, BOOL)
+    x, y = converted(a.array, BOOL), converted(b.array, BOOL)
     out = empty(broadcast_shape(kernel, x.shape, y.shape), BOOL)
     launch(kernel, x, y, out)
     return Bridge.new(out)
@@ -359,6 +359,6 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 def round_to(kernel: str, a: Any) -> Any:
     """Launch a step function (floor); its gradient is zero everywhere, so nothing is recorded."""
-    y = empty(a.data.shape, a.data.dtype)
-    launch(kernel, a.data, y)
+    y = empty(a.array.shape, a.array.dtype)
+    launch(kernel, a.array, y)
     return Bridge.new(y)

@@ -62,14 +62,14 @@ class Variance(OverGroups):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         c = empty(self.mean.shape, self.mean.dtype)
-        launch("div", contiguous(g.data).reshape(c.shape), self.divisor, c)
+        launch("div", contiguous(g.array).reshape(c.shape), self.divisor, c)
         launch("add", c, c, c)
         return self.spread("spread_centred", c, self.mean)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
         centred = a - Mean.apply(a, dim=dim, keepdim=True)
-        n = math.prod([a.data.shape[i] for i in axes_of("var", dim, a.data.ndim)])
+        n = math.prod([a.array.shape[i] for i in axes_of("var", dim, a.array.ndim)])
         total = Sum.apply(centred * centred, dim=dim, keepdim=keepdim)
         return total / (float(n - correction) if n > correction else 0.0)
 
@@ -87,7 +87,7 @@ class Norm(OverGroups):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         y = self.result()
-        return self.spread("spread_unit", contiguous(g.data).reshape(y.shape), y)
+        return self.spread("spread_unit", contiguous(g.array).reshape(y.shape), y)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -110,14 +110,14 @@ class LogSumExp(OverGroups):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         y = self.result()
-        return self.spread("spread_exp", contiguous(g.data).reshape(y.shape), y)
+        return self.spread("spread_exp", contiguous(g.array).reshape(y.shape), y)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-        peak = Bridge.new(reduced("max", a.data, axes_of("logsumexp", dim, a.data.ndim), True))
+        peak = Bridge.new(reduced("max", a.array, axes_of("logsumexp", dim, a.array.ndim), True))
         total = Sum.apply((a - peak).exp(), dim=dim, keepdim=True).log() + peak
-        axes = axes_of("logsumexp", dim, a.data.ndim)
-        shape = tuple([n for i, n in enumerate(a.data.shape) if i not in axes])
+        axes = axes_of("logsumexp", dim, a.array.ndim)
+        shape = tuple([n for i, n in enumerate(a.array.shape) if i not in axes])
         return total if keepdim else Reshape.apply(total, shape=shape)
 
 
@@ -140,13 +140,13 @@ class Extreme(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        dy = contiguous(g.data).reshape(self.at.shape)
+        dy = contiguous(g.array).reshape(self.at.shape)
         how = {"groups": self.sizes, "shape": self.was, "order": self.order}
         return (launch_grouped("extreme_backward", dy, self.at, **how),)
 
     @staticmethod
     def composite(a: Any, axis: int, sign: int, at: Array) -> Any:
-        picked = np.argmax(a.data, axis) if sign > 0 else np.argmin(a.data, axis)
+        picked = np.argmax(a.array, axis) if sign > 0 else np.argmin(a.array, axis)
         y = gather(a, axis, Bridge.new(np.expand_dims(picked, axis)))
         return Reshape.apply(y, shape=at.shape)
 
@@ -154,6 +154,6 @@ class Extreme(Op):
 def root(squares: Any) -> Any:
     """Return the square root, with gradient 0 where it is 0."""
     zero = squares == 0
-    if not zero.data.any():
+    if not zero.array.any():
         return squares.sqrt()
     return where(zero, 0.0, where(zero, 1.0, squares).sqrt())

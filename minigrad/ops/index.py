@@ -22,7 +22,7 @@ def plain(index: Any) -> tuple[Any, ...]:
 
 def _part(p: Any) -> Any:
     if hasattr(p, "requires_grad"):
-        p = p.data
+        p = p.array
         if p.dtype.kind == "f":
             raise TypeError(
                 f"index: expected integers or a bool mask, got a tensor of {p.dtype}; use .long()"
@@ -143,13 +143,13 @@ class IndexSet(Op):
         index = self.meta["index"]
         da = db = None
         if self.needs(0):
-            zero = type(g)(np.zeros((), g.data.dtype))
+            zero = type(g)(np.zeros((), g.array.dtype))
             da = IndexSet.apply(g, zero, index=index)
         if self.needs(1):
             db = Index.apply(g, index=index)
-            dropped = self.leading - db.data.ndim
+            dropped = self.leading - db.array.ndim
             if dropped > 0:  # the leading 1s of b, which assign() drops
-                db = Reshape.apply(db, shape=(1,) * dropped + db.data.shape)
+                db = Reshape.apply(db, shape=(1,) * dropped + db.array.shape)
         return da, db
 
 
@@ -189,8 +189,8 @@ def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:
 # ----------------------------------------------------------- by a tensor of positions along one dim
 def along(index: Any, dim: int) -> tuple[Array, ...]:
     """Return the full index of which `index` is the part along `dim`."""
-    grids = list(np.ogrid[tuple(slice(0, n) for n in index.data.shape)])
-    grids[dim] = index.data
+    grids = list(np.ogrid[tuple(slice(0, n) for n in index.array.shape)])
+    grids[dim] = index.array
     return tuple(np.broadcast_arrays(*grids))
 
 

@@ -30,7 +30,7 @@ def check_dtypes(name: str, a: Array, b: Array) -> None:
 
 def swapped(t: Any) -> Any:
     """Return the matrices of `t` transposed, a view."""
-    n = t.data.ndim
+    n = t.array.ndim
     return Permute.apply(t, axes=(*range(n - 2), n - 1, n - 2))
 
 
@@ -82,7 +82,8 @@ def matmul(input: Any, other: Any) -> Any:
             "use *"
         )
     if input.ndim >= 2 and other.ndim >= 2:
-        if input.ndim > 2 and other.ndim == 2 and input.data.flags.c_contiguous and input.shape[-1]:
+        held = input.array
+        if held.ndim > 2 and other.ndim == 2 and held.flags.c_contiguous and held.shape[-1]:
             rows = Reshape.apply(input, shape=(math.prod(input.shape[:-1]), input.shape[-1]))
             return Reshape.apply(
                 MatMul.apply(rows, other), shape=(*input.shape[:-1], other.shape[-1])
@@ -129,7 +130,7 @@ class LinearLike(Op):
 
     def gradients(self, dy: Array) -> tuple[Any, ...]:
         """Return those for input, weight and bias; the bias's are sums on the weight's way."""
-        x, weight = self.saved(0).data, self.saved(1).data
+        x, weight = self.saved(0).array, self.saved(1).array
         rows = self.rows
         dx = dw = db = None
         if self.needs(0):
@@ -150,7 +151,7 @@ class LinearLike(Op):
 
     def flat(self, g: Any) -> Array:
         """Return the gradient of the output as a matrix."""
-        dy = g.data
+        dy = g.array
         if dy.ndim == 2:
             return dy
         return contiguous(dy).reshape(self.rows.shape[0], dy.shape[-1])
@@ -175,7 +176,7 @@ class Linear(LinearLike):
     @staticmethod
     def composite(x: Any, weight: Any, bias: Any) -> Any:
         y = matmul(x, swapped(weight))
-        return y + bias if bias.data.size else y
+        return y + bias if bias.array.size else y
 
 
 ACTIVATIONS: dict[str, type[Unary]] = {
@@ -256,7 +257,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 def absent(like: Any) -> Any:
     """Return the empty tensor that stands for an argument that is not there."""
-    return Bridge.new(empty(0, like.data.dtype, like.data))
+    return Bridge.new(empty(0, like.array.dtype, like.array))
 
 
 def dot(input: Any, other: Any) -> Any:
@@ -270,6 +271,6 @@ def dot(input: Any, other: Any) -> Any:
 
 def outer(input: Any, other: Any) -> Any:
     """Return the outer product of two vectors: (M,), (N,) -> (M, N)."""
-    m, n = input.data.size, other.data.size
+    m, n = input.array.size, other.array.size
     left = Expand.apply(Reshape.apply(input, shape=(m, 1)), shape=(m, n))
     return left * other

@@ -68,12 +68,12 @@ class CrossEntropy(Op):
         return loss, total, dx
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, target, weight = (self.saved(i).data for i in range(3))
+        x, target, weight = (self.saved(i).array for i in range(3))
         options = self.meta["ignore_index"], self.meta["smoothing"]
         reduction = self.meta.get("reduction", "none")
         if reduction == "none":
             dx = empty(x.shape, x.dtype)
-            scale = contiguous(g.data)
+            scale = contiguous(g.array)
             arguments = (scale, contiguous(x), target, weight, *options, self.logsum, dx)
             launch("cross_entropy_backward", *arguments)
             return Bridge.new(dx), None, None
@@ -81,8 +81,8 @@ class CrossEntropy(Op):
         self.dx = None  # handed out once: it may become a .grad, and be added to
         if held is None:
             held = self.run(x, target, weight, *options, reduction == "mean", True)[2]
-        if g.data.item() != 1:
-            launch("mul", held, g.data, held)
+        if g.array.item() != 1:
+            launch("mul", held, g.array, held)
         return Bridge.new(held), None, None
 
     @staticmethod
@@ -95,10 +95,10 @@ class CrossEntropy(Op):
         reduction: str = "none",
         gradient: bool = False,
     ) -> Any:
-        classes = x.data.shape[1]
-        live = target.data != ignore_index
-        safe = np.where(live, target.data, 0)
-        factors = weight.data if weight.data.size else filled(classes, 1, x.data.dtype)
+        classes = x.array.shape[1]
+        live = target.array != ignore_index
+        safe = np.where(live, target.array, 0)
+        factors = weight.array if weight.array.size else filled(classes, 1, x.array.dtype)
         nll = -LogSoftmax.apply(x, axis=1)
         picked = Reshape.apply(gather(nll, 1, Bridge.new(safe[:, None])), shape=(len(safe),))
         loss = picked * Bridge.new((1 - smoothing) * factors[safe])

@@ -70,7 +70,7 @@ class Move(Op):
 
 def moved(input: Any, device: Any, wait: bool = True) -> Any:
     """Return `input` on a device, itself where it is there; wait: for the copy to end."""
-    if device.target() is target_of((input.data,)):
+    if device.target() is target_of((input.array,)):
         return input
     return Move.apply(input, device=device, wait=wait)
 
@@ -80,8 +80,8 @@ def cast(input: Any, dtype: Any) -> Any:
     differentiable.
     """
     wanted = numpy_dtype(dtype)
-    if input.data.dtype == wanted:
+    if input.array.dtype == wanted:
         return input
     if wanted.kind != "f":
-        return Bridge.new(converted(input.data, wanted))
+        return Bridge.new(converted(input.array, wanted))
     return Cast.apply(input, dtype=wanted)

@@ -55,17 +55,17 @@ class OverRows(Op):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         axis = self.meta["axis"]
-        rows = to_rows(g.data, axis), self.result()
-        dx, _ = launched(self.kernel + "_backward", rows, g.data.shape, axis)
+        rows = to_rows(g.array, axis), self.result()
+        dx, _ = launched(self.kernel + "_backward", rows, g.array.shape, axis)
         return (Bridge.new(dx),)
 
 
 def shifted(x: Any, axis: int) -> Any:
     """Return x minus its largest along `axis`, a constant for the gradient."""
     peak = (
-        x.data.max(axis=axis, keepdims=True)
-        if x.data.size
-        else x.data.sum(axis=axis, keepdims=True)
+        x.array.max(axis=axis, keepdims=True)
+        if x.array.size
+        else x.array.sum(axis=axis, keepdims=True)
     )
     return x - Bridge.new(np.asarray(peak))
 
@@ -117,7 +117,7 @@ def channels(x: Array) -> Array:
 
 def per_channel(t: Any, ndim: int) -> Any:
     """Return a (C,) tensor shaped to broadcast along dimension 1 of an ndim-dimensional one."""
-    return Reshape.apply(t, shape=(t.data.size, *(1,) * (ndim - 2)))
+    return Reshape.apply(t, shape=(t.array.size, *(1,) * (ndim - 2)))
 
 
 @op
@@ -145,11 +145,11 @@ class BatchNorm(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        weight = self.saved(1).data
+        weight = self.saved(1).array
         self.saved(0)
-        dy = channels(g.data)
+        dy = channels(g.array)
         c = dy.shape[1]
-        dx, dw, db = empty(g.data.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
+        dx, dw, db = empty(g.array.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
         out = dx.reshape(dy.shape)
         launch("batch_norm_backward", dy, self.x, weight, self.mean, self.rstd, out, dw, db)
         return (
@@ -160,7 +160,7 @@ class BatchNorm(Op):
 
     @staticmethod
     def composite(x: Any, weight: Any, bias: Any, eps: float, running: Any = None) -> Any:
-        axes = (0, *range(2, x.data.ndim))
+        axes = (0, *range(2, x.array.ndim))
         centred = x - Mean.apply(x, dim=axes, keepdim=True)
         var = Mean.apply(centred * centred, dim=axes, keepdim=True)
         return affine(centred / (var + eps).sqrt(), weight, bias)
@@ -202,9 +202,9 @@ class BatchNormDropout(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        weight, bias = self.saved(1).data, self.saved(2).data
+        weight, bias = self.saved(1).array, self.saved(2).array
         self.saved(0)
-        dy = contiguous(g.data)
+        dy = contiguous(g.array)
         c = dy.shape[1]
         out = empty(dy.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
         kept = self.x, weight, bias, self.mean, self.rstd
@@ -221,9 +221,9 @@ class BatchNormDropout(Op):
 
 def affine(y: Any, weight: Any, bias: Any) -> Any:
     """Scale and shift along dimension 1; an empty weight or bias is none."""
-    if weight.data.size:
-        y = y * per_channel(weight, y.data.ndim)
-    return y + per_channel(bias, y.data.ndim) if bias.data.size else y
+    if weight.array.size:
+        y = y * per_channel(weight, y.array.ndim)
+    return y + per_channel(bias, y.array.ndim) if bias.array.size else y
 
 
 @op
@@ -239,8 +239,8 @@ class BatchNormEval(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, weight, mean, var = (self.saved(i).data for i in (0, 1, 3, 4))
-        dy = channels(g.data)
+        x, weight, mean, var = (self.saved(i).array for i in (0, 1, 3, 4))
+        dy = channels(g.array)
         c = dy.shape[1]
         dx, dw, db = empty(x.shape, dy.dtype), empty(c, dy.dtype), empty(c, dy.dtype)
         out = dx.reshape(dy.shape)
@@ -256,7 +256,7 @@ class BatchNormEval(Op):
 
     @staticmethod
     def composite(x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-        n = x.data.ndim
+        n = x.array.ndim
         centred = x - per_channel(mean.detach(), n)
         return affine(centred / (per_channel(var.detach(), n) + eps).sqrt(), weight, bias)
 
@@ -274,12 +274,12 @@ def check_channels(name: str, x: Array, **per: Any) -> None:
     for label, t in per.items():
         if t is None:
             continue
-        if t.data.shape != (x.shape[1],):
+        if t.array.shape != (x.shape[1],):
             raise ValueError(
-                f"{name}: {label} has shape {t.data.shape}, expected ({x.shape[1]},): one value a "
+                f"{name}: {label} has shape {t.array.shape}, expected ({x.shape[1]},): one value a "
                 f"channel of input {x.shape}"
             )
-        check_dtypes(name, x, t.data)
+        check_dtypes(name, x, t.array)
 
 
 # ---------------------------------------------------------------- layer normalisation
@@ -302,14 +302,14 @@ class LayerNorm(Op):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, weight = self.saved(0).data, self.saved(1).data
+        x, weight = self.saved(0).array, self.saved(1).array
         affine = x.shape[x.ndim - self.meta["dims"] :]
         # What is returned owns its memory: the sweep would copy a view before it becomes a .grad.
         dx, dw, db = empty(x.shape, x.dtype), empty(affine, x.dtype), empty(affine, x.dtype)
         shape, flat = self.x.shape, (dw.size,)
         launch(
             "layer_norm_backward",
-            shaped(g.data, shape),
+            shaped(g.array, shape),
             self.x,
             shaped(weight, (weight.size,)),
             self.mean,
@@ -326,10 +326,10 @@ class LayerNorm(Op):
 
     @staticmethod
     def composite(x: Any, weight: Any, bias: Any, dims: int, eps: float) -> Any:
-        axes = tuple(range(x.data.ndim - dims, x.data.ndim))
+        axes = tuple(range(x.array.ndim - dims, x.array.ndim))
         centred = x - Mean.apply(x, dim=axes, keepdim=True)
         var = Mean.apply(centred * centred, dim=axes, keepdim=True)
         y = centred / (var + eps).sqrt()
-        if weight.data.size:
+        if weight.array.size:
             y = y * weight
-        return y + bias if bias.data.size else y
+        return y + bias if bias.array.size else y

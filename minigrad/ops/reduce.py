@@ -100,15 +100,15 @@ class Reduction(Op):
         shape = kept(self.was, self.axes)
         if not mode.recording and (self.ends() or math.prod(self.was) < PARALLEL):
             y = empty(self.was, self.dtype)
-            data = g.data
+            data = g.array
             if divisor is not None:
                 data = empty(data.shape, self.dtype)
-                launch("div", g.data, np.asarray(divisor, self.dtype), data)
+                launch("div", g.array, np.asarray(divisor, self.dtype), data)
             launch("copy", data if data.ndim == 0 else data.reshape(shape), y)
             return Bridge.new(y)
         if divisor is not None:
             g = g / divisor
-        if g.data.shape != shape:
+        if g.array.shape != shape:
             g = Reshape.apply(g, shape=shape)
         return Expand.apply(g, shape=self.was)
 
@@ -167,11 +167,11 @@ class Amost(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, order = grouped(self.saved(0).data, self.axes)
+        x, order = grouped(self.saved(0).array, self.axes)
         y = self.result().reshape(x.shape[0], x.shape[2])
         share = empty(y.shape, y.dtype)
         launch("tie_count", x, y, share)
-        whole = filled(y.shape, 1, y.dtype) if mode.recording else contiguous(g.data)
+        whole = filled(y.shape, 1, y.dtype) if mode.recording else contiguous(g.array)
         launch("div", whole.reshape(y.shape), share, share)
         part = launch_grouped(
             "spread_ties", share, y, x, groups=x.shape, shape=self.was, order=order
@@ -205,10 +205,10 @@ class Prod(Reduction):
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a = self.saved(0).data
+        a = self.saved(0).array
         x, order = grouped(a, self.axes)
         groups = x.shape[0], x.shape[2]
-        y, dy = self.result().reshape(groups), contiguous(g.data).reshape(groups)
+        y, dy = self.result().reshape(groups), contiguous(g.array).reshape(groups)
         return (
             launch_grouped("prod_backward", dy, y, x, groups=x.shape, shape=a.shape, order=order),
         )
@@ -225,7 +225,7 @@ class Prod(Reduction):
         order = (*(i for i in range(a.ndim) if i not in axes), *axes)
         n = math.prod(a.shape[i] for i in axes)
         x = Reshape.apply(
-            Permute.apply(a, axes=order), shape=(a.data.size // n if n else a.data.size, n)
+            Permute.apply(a, axes=order), shape=(a.array.size // n if n else a.array.size, n)
         )
         while n > 1:
             half = n // 2
@@ -259,10 +259,10 @@ class CumSum(Op):
 
 def reduce_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum `g` down to the `shape` that was broadcast to its own: the engine's unbroadcast."""
-    given = g.data.shape
+    given = g.array.shape
     lead = len(given) - len(shape)
     axes = tuple(
         i for i in range(len(given)) if i < lead or (shape[i - lead] == 1 and given[i] != 1)
     )
     total = Sum.apply(g, dim=axes)
-    return total if total.data.shape == shape else Reshape.apply(total, shape=shape)
+    return total if total.array.shape == shape else Reshape.apply(total, shape=shape)

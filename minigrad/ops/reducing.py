@@ -28,16 +28,16 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
-    a = input.data
+    a = input.array
     axis = 0 if dim is None else axis_of(kernel, dim, a.ndim)
     if dim is None or a.ndim == 0:
         a = a.reshape(-1)
     if a.shape[axis] == 0:
-        raise ValueError(f"{kernel}: shape {input.data.shape} has no elements along dim {dim}")
+        raise ValueError(f"{kernel}: shape {input.array.shape} has no elements along dim {dim}")
     y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64, a)
     launch(kernel, a, axis, y)
     if keepdim:
-        shape = (1,) * input.ndim if dim is None else kept(input.data.shape, (axis,))
+        shape = (1,) * input.ndim if dim is None else kept(input.array.shape, (axis,))
         y = y.reshape(shape)
     return Bridge.new(y)
 
@@ -74,12 +74,12 @@ def _extreme(
         return input, Bridge.new(np.zeros((), INT64))
     axis = axis_of(pairwise, dim, input.ndim)
     shape = tuple(n for i, n in enumerate(input.shape) if i != axis)
-    if input.data.dtype.kind == "f" and input.data.shape[axis]:
-        at = empty(shape, INT64, input.data)
+    if input.array.dtype.kind == "f" and input.array.shape[axis]:
+        at = empty(shape, INT64, input.array)
         sign = 1 if pairwise == "maximum" else -1
         values, indices = Extreme.apply(input, axis=axis, sign=sign, at=at), Bridge.new(at)
         if keepdim:
-            wide = kept(input.data.shape, (axis,))
+            wide = kept(input.array.shape, (axis,))
             return Reshape.apply(values, shape=wide), Bridge.new(at.reshape(wide))
         return values, indices
     indices = position(input, dim, keepdim=True)
@@ -96,7 +96,7 @@ def var(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = F
     >>> mg.tensor([1.0, 2.0, 3.0]).var()
     tensor(1.)
     """
-    if input.data.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
     return Variance.apply(input, dim=dim, correction=correction, keepdim=keepdim)
 
@@ -119,7 +119,7 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
     if isinstance(p, str):
         raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
     if p == 2:
-        if input.data.dtype.kind == "f":
+        if input.array.dtype.kind == "f":
             return Norm.apply(input, dim=dim, keepdim=keepdim)
         return root(Sum.apply(input * input, dim=dim, keepdim=keepdim))
     size = input.abs()

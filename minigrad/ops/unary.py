@@ -24,10 +24,10 @@ def fused_backward(name: str, g: Any, saved: Array) -> Any:
     """Launch a two-operand backward kernel and return the gradient as a tensor."""
     if saved.size < PARALLEL and not USED:
         y = np.empty(saved.shape, saved.dtype)
-        door.small[name](g.data, saved, y)
+        door.small[name](g.array, saved, y)
     else:
         y = empty(saved.shape, saved.dtype, saved)
-        launch(name, g.data, saved, y)
+        launch(name, g.array, saved, y)
     return Bridge.new(y)
 
 
@@ -50,7 +50,7 @@ class Unary(Op):
         """Do what `Op.apply` does, for one input, no options and one output: the hot path of small
         tensors.
         """
-        x = a.data
+        x = a.array
         if x.dtype.kind != "f" and not cls.whole:
             x = converted(x, FLOAT32)
         if USED:
@@ -62,7 +62,7 @@ class Unary(Op):
             y = empty(x.shape, x.dtype)
             launch(cls.kernel, x, y)
         out = make(Bridge.tensor)
-        out.data = y
+        out.array = y
         recording = mode.recording
         if recording:
             if a.requires_grad:
@@ -113,8 +113,8 @@ def sign(a: Any) -> Any:
     >>> sign(mg.tensor([-2.0, 0.0, 3.0]))
     tensor([-1.,  0.,  1.])
     """
-    y = empty(a.data.shape, a.data.dtype)
-    launch("sign", a.data, y)
+    y = empty(a.array.shape, a.array.dtype)
+    launch("sign", a.array, y)
     return Bridge.new(y)
 
 
@@ -129,7 +129,7 @@ class Square(Unary):
         a = self.saved(0)
         if mode.recording:  # a power, so that its derivatives exist to any order, the third being 0
             return (g * Pow.apply(a, Bridge.lift(1.0, a)) * 2.0,)
-        return (fused_backward("square_backward", g, a.data),)
+        return (fused_backward("square_backward", g, a.array),)
 
 
 def power(input: Any, exponent: Any) -> Any:
@@ -139,7 +139,7 @@ def power(input: Any, exponent: Any) -> Any:
     >>> mg.tensor([3.0]) ** 2
     tensor([9.])
     """
-    if exponent.__class__ in (int, float) and exponent == 2 and input.data.dtype.kind == "f":
+    if exponent.__class__ in (int, float) and exponent == 2 and input.array.dtype.kind == "f":
         return Square.apply(input)
     return Pow.apply(input, tensor_of(exponent, input))
 
@@ -269,7 +269,7 @@ class Smooth(Unary):
     """
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (fused_backward(f"{self.kernel}_backward", g, floating(self.saved(0).data)),)
+        return (fused_backward(f"{self.kernel}_backward", g, floating(self.saved(0).array)),)
 
 
 @op
@@ -339,8 +339,8 @@ class LeakyRelu(Op):
         return bent("leaky_relu", a, negative_slope, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a, slope = self.saved(0).data, self.meta["negative_slope"]
-        return (Bridge.new(bent("leaky_relu_backward", a, slope, 0.0, g.data)),)
+        a, slope = self.saved(0).array, self.meta["negative_slope"]
+        return (Bridge.new(bent("leaky_relu_backward", a, slope, 0.0, g.array)),)
 
     @staticmethod
     def composite(a: Any, negative_slope: float) -> Any:
@@ -355,8 +355,8 @@ class Elu(Op):
         return bent("elu", a, alpha, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        a, alpha = self.saved(0).data, self.meta["alpha"]
-        return (Bridge.new(bent("elu_backward", a, alpha, 0.0, g.data)),)
+        a, alpha = self.saved(0).array, self.meta["alpha"]
+        return (Bridge.new(bent("elu_backward", a, alpha, 0.0, g.array)),)
 
     @staticmethod
     def composite(a: Any, alpha: float) -> Any:
@@ -377,4 +377,4 @@ class Hardtanh(Op):
         a, low, high = self.saved(0), self.meta["low"], self.meta["high"]
         if mode.recording:
             return (where((a <= low) | (a >= high), 0.0, g),)
-        return (Bridge.new(bent("hardtanh_backward", a.data, low, high, g.data)),)
+        return (Bridge.new(bent("hardtanh_backward", a.array, low, high, g.array)),)

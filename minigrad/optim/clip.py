@@ -34,9 +34,9 @@ class _Work:
         by_place: dict[Any, list[Array]] = {}  # dtype and device
         self.copied: list[tuple[Array, Array]] = []
         for grad in grads:
-            array = contiguous(grad.data)
-            if array is not grad.data:
-                self.copied.append((grad.data, array))
+            array = contiguous(grad.array)
+            if array is not grad.array:
+                self.copied.append((grad.array, array))
             place = array.dtype, backend.target_of((array,))
             by_place.setdefault(place, []).append(array)
         self.held = by_place

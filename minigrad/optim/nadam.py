@@ -79,5 +79,5 @@ class NAdam(Optimizer):
         """Return a state array as it is before the first step."""
         if name != "mu_product":
             return super().fresh(name, param, group)
-        product: Array = backend.filled(1, 1, np.float64, param.data)
+        product: Array = backend.filled(1, 1, np.float64, param.array)
         return product

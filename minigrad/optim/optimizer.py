@@ -78,7 +78,7 @@ class Optimizer:
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        array: Array = backend.filled(param.data.shape, 0, param.data.dtype, param.data)
+        array: Array = backend.filled(param.array.shape, 0, param.array.dtype, param.array)
         return array
 
     @property
@@ -130,7 +130,7 @@ class Optimizer:
                 )
             by_id[id(p)] = label
             names.add(label)
-            slots.append(Slot(label, name is not None, p, len(self.param_groups), p.data.shape))
+            slots.append(Slot(label, name is not None, p, len(self.param_groups), p.array.shape))
         return slots
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -144,7 +144,7 @@ class Optimizer:
             if set_to_none:
                 slot.param.grad = None
             elif grad is not None:
-                grad.data[...] = 0
+                grad.array[...] = 0
                 grad.bump()
 
     # ------------------------------------------------------------ the step
@@ -201,13 +201,13 @@ class Optimizer:
             slot = self._slots[i]
             kernel, states = self._rules[slot.group]
             self._prepare(i, slot, states)
-            place = slot.param.data.dtype, backend.target_of((slot.param.data,))
+            place = slot.param.array.dtype, backend.target_of((slot.param.array,))
             members.setdefault((kernel, *place), []).append(i)
         self._launches = []
         for (kernel, *_), indices in members.items():
             slots = [self._slots[i] for i in indices]
             _, states = self._rules[slots[0].group]
-            buffers = [contiguous(slot.param.data) for slot in slots]
+            buffers = [contiguous(slot.param.array) for slot in slots]
             rows = [
                 (buffer, buffer, *(slot.arrays[name] for name in states))
                 for slot, buffer in zip(slots, buffers, strict=True)
@@ -219,7 +219,7 @@ class Optimizer:
 
     def _prepare(self, i: int, slot: Slot, states: tuple[str, ...]) -> None:
         """Make a parameter's state where it is missing, and follow a change of its dtype."""
-        data = slot.param.data
+        data = slot.param.array
         if data.shape != slot.shape:
             raise ValueError(
                 f"{self._kind}: parameter {slot.name!r} has shape {data.shape} now, but had"
@@ -256,7 +256,7 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{self._kind} ("]
         for i, group in enumerate(self.param_groups):
-            count = sum(p.data.size for p in group["params"])
+            count = sum(p.array.size for p in group["params"])
             lines.append(f"  group {i}: {len(group['params'])} tensors, {count:,} numbers")
             options = {k: v for k, v in group.items() if k != "params"}
             lines.append("    " + ", ".join(f"{k}={v!r}" for k, v in options.items()))

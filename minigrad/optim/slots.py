@@ -53,16 +53,16 @@ def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
             f"{kind}: {label} of shape {tuple(p.shape)} is the result of an op, not a leaf, so it"
             " never gets a .grad; pass the tensors that it was computed from"
         )
-    if p.data.dtype not in FLOATS:
-        raise TypeError(f"{kind}: expected {label} in float32 or float64, got {p.data.dtype}")
+    if p.array.dtype not in FLOATS:
+        raise TypeError(f"{kind}: expected {label} in float32 or float64, got {p.array.dtype}")
     return name, p
 
 
 # ---------------------------------------------------------------- launches
 def fitting_gradient(slot: Slot) -> Array:
     """Return a parameter's gradient as a C-contiguous array, or say why it cannot be used."""
-    data = slot.param.data
-    grad = slot.param.grad.data  # type: ignore[union-attr]
+    data = slot.param.array
+    grad = slot.param.grad.array  # type: ignore[union-attr]
     if grad.shape != data.shape:
         raise ValueError(
             f"the gradient of parameter {slot.name!r} has shape {grad.shape}, the parameter"
@@ -85,14 +85,14 @@ class Launch:
         self.params = [slot.param for slot in slots]
         self.like = backend.empty(0, buffers[0].dtype, buffers[0])
         self.members = [
-            (slot, slot.param, slot.param.data, buffer.shape, buffer.strides)
+            (slot, slot.param, slot.param.array, buffer.shape, buffer.strides)
             for slot, buffer in zip(slots, buffers, strict=True)
         ]
         # A parameter that is not C-contiguous is stepped in a copy.
         self.copied = [
             (p, buffer)
             for p, buffer in zip(self.params, buffers, strict=True)
-            if buffer is not p.data
+            if buffer is not p.array
         ]
         self.held: list[Array] = []
 
@@ -102,9 +102,9 @@ class Launch:
         held = []
         dtype = self.like.dtype
         for slot, p, data, shape, strides in self.members:
-            if p.data is not data:
+            if p.array is not data:
                 return False
-            g: Any = p.grad.data  # type: ignore[union-attr]
+            g: Any = p.grad.array  # type: ignore[union-attr]
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot)
                 held.append(g)  # maybe a copy: it must outlive the launch
@@ -116,10 +116,10 @@ class Launch:
     def run(self, hyper: Array, steps: Array) -> None:
         """Step the parameters, and mark them as written."""
         for p, buffer in self.copied:
-            buffer[...] = p.data
+            buffer[...] = p.array
         backend.launch(self.kernel, self.table, hyper, self.like, steps)
         for p, buffer in self.copied:
-            p.data[...] = buffer
+            p.array[...] = buffer
         for p in self.params:
             p.bump()
         self.held = []
@@ -220,16 +220,16 @@ def _read_arrays(
         for name, value in entry.items():
             if name == "step":
                 continue
-            data = value.data if isinstance(value, Tensor) else value
+            data = value.array if isinstance(value, Tensor) else value
             array = data.read() if type(data) is backend.DeviceArray else np.asarray(data)
             shape = (1,) if name in optimizer.scalars else slot.shape
-            dtype = np.float64 if name in optimizer.scalars else slot.param.data.dtype
+            dtype = np.float64 if name in optimizer.scalars else slot.param.array.dtype
             if name not in optimizer.states:
                 problems.append(f"{slot.name}: it has a {name}, which this optimizer does not keep")
             elif array.shape != shape:
                 problems.append(f"{slot.name}: {name} has shape {array.shape}, expected {shape}")
             else:
-                home = backend.device_of(slot.param.data)
+                home = backend.device_of(slot.param.array)
                 arrays[name] = backend.moved(np.array(array, dtype, order="C"), home)
         found.append(arrays)
     return found, problems

@@ -46,7 +46,7 @@ def to_tensor(values: Any, dtype: Any = float64) -> Tensor:
             links = []
             seeds = []
             for (value, segment, node), g in zip(
-                places, gradient.data.reshape(-1).tolist(), strict=True
+                places, gradient.array.reshape(-1).tolist(), strict=True
             ):
                 if value._grad is None:
                     seeds.append((segment, node, g))
@@ -67,7 +67,7 @@ class Gate:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
-        self.gradient = np.zeros(tensor.data.size)
+        self.gradient = np.zeros(tensor.array.size)
 
     def collect(self, place: int, g: float) -> None:
         """Add to the gradient of element `place`."""
@@ -75,7 +75,7 @@ class Gate:
 
     def flush(self) -> None:
         """Differentiate through the tensor's own graph."""
-        data = self.tensor.data
+        data = self.tensor.array
         gradient = self.gradient.reshape(data.shape).astype(data.dtype)
         self.gradient = np.zeros(data.size)
         self.tensor.backward(Tensor(gradient))
@@ -95,7 +95,7 @@ def from_tensor(tensor: Tensor) -> Any:
     tensor([300., 200.])
     """
     gate = Gate(tensor) if tensor.requires_grad and is_grad_enabled() else None
-    values = np.empty(tensor.data.size, object)
-    for k, number in enumerate(tensor.data.reshape(-1).tolist()):
+    values = np.empty(tensor.array.size, object)
+    for k, number in enumerate(tensor.array.reshape(-1).tolist()):
         values[k] = Value(number, None if gate is None else (gate, k))
-    return values.reshape(tensor.data.shape).tolist()
+    return values.reshape(tensor.array.shape).tolist()

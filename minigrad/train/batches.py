@@ -78,13 +78,13 @@ def check_finite(x: Any, target: Any, which: str, number: int) -> None:
     for name, tensor in (("x", x), ("target", target)):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             continue
-        finite = np.isfinite(tensor.data)
+        finite = np.isfinite(tensor.array)
         if not finite.all():
             bad = np.argwhere(~finite)
             first = tuple(int(i) for i in bad[0])
             raise ValueError(
                 f"batch {number} of the {which} loader: {name} holds {len(bad)} values that are "
-                f"not finite, the first is {tensor.data[first]} at {list(first)}; fill or drop "
+                f"not finite, the first is {tensor.array[first]} at {list(first)}; fill or drop "
                 "such rows before training"
             )
 
@@ -147,7 +147,7 @@ def describe(values: Any) -> str:
     '(2, 3) float32'
     """
     if isinstance(values, Tensor):
-        return f"{tuple(values.shape)} {values.data.dtype}"
+        return f"{tuple(values.shape)} {values.array.dtype}"
     if isinstance(values, Mapping):
         return f"dict of {', '.join(map(str, values))}"
     return type(values).__name__

@@ -167,7 +167,7 @@ def _tensors(model: Any) -> dict[str, Any]:
 
 
 def _copies(model: Any) -> dict[str, Array]:
-    return {name: tensor.data.copy() for name, tensor in _tensors(model).items()}
+    return {name: tensor.array.copy() for name, tensor in _tensors(model).items()}
 
 
 def _restore(model: Any, arrays: dict[str, Array]) -> None:
@@ -179,5 +179,5 @@ def _restore(model: Any, arrays: dict[str, Array]) -> None:
             " so the best weights do not fit it any more"
         )
     for name, tensor in tensors.items():
-        tensor.data[...] = arrays[name]
+        tensor.array[...] = arrays[name]
         tensor.bump("by EarlyStopping")

@@ -62,7 +62,7 @@ class StopOnNonFinite(Callback):
     order = -10  # before clipping, which spreads one NaN over all gradients
 
     def after_backward(self, trainer: Trainer) -> None:
-        loss = trainer.batch_loss.data
+        loss = trainer.batch_loss.array
         place = f"in epoch {trainer.epoch}, step {trainer.step}"
         if not np.isfinite(loss).all():
             raise FloatingPointError(
@@ -86,7 +86,7 @@ def _first_bad_gradient(model: Any) -> str:
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
             continue
-        gradient = parameter.grad.data
+        gradient = parameter.grad.array
         finite = np.isfinite(gradient)
         if not finite.all():
             bad = int(gradient.size - np.count_nonzero(finite))

@@ -60,16 +60,16 @@ def test_memory_goes_out_and_comes_back(driver: Driver, dtype: Any) -> None:
     assert x.__dlpack_device__() == (2, 0)
     y = mg.from_dlpack(x[:, 1::2])
     assert y.device == "cuda:0" and y.dtype == x.dtype
-    assert y.data.address == x.data.address + x.data.itemsize
-    assert y.data.strides == x[:, 1::2].data.strides
-    x.data[...] = np.zeros((3, 4), dtype)
-    assert x.data.read().sum() == 0
-    where = x.data.address
+    assert y.array.address == x.array.address + x.array.itemsize
+    assert y.array.strides == x[:, 1::2].array.strides
+    x.array[...] = np.zeros((3, 4), dtype)
+    assert x.array.read().sum() == 0
+    where = x.array.address
     del x
     gc.collect()
     assert mg.cuda.memory_allocated() == 512  # y holds it
     z = mg.zeros(12, dtype=mg.float32).cuda()
-    assert z.data.address != where
+    assert z.array.address != where
     del y, z
     assert mg.cuda.memory_allocated() == 0 and not dlpack.HELD
 
@@ -139,11 +139,11 @@ def test_what_cannot_be_shared(driver: Driver) -> None:
     with pytest.raises(BufferError, match=r"requires grad, .* share .detach\(\)"):
         mg.ones(3).cuda().requires_grad_().__dlpack__()
     with pytest.raises(BufferError, match=r"no strides of \(-4,\) bytes"):
-        mg.Tensor(np.flip(x.data)).__dlpack__()
+        mg.Tensor(np.flip(x.array)).__dlpack__()
     with pytest.raises(BufferError, match=r"lies on cuda:0, DLPack's device \(2, 0\), .* \(1, 0\)"):
         x.__dlpack__(dl_device=(1, 0))
     copied = mg.from_dlpack(x)
-    assert copied.data.address == x.data.address
+    assert copied.array.address == x.array.address
     with pytest.raises(BufferError, match="memory on cuda-sim is no GPU's"):
         mg.ones(3, device="cuda-sim").__dlpack__()
 
@@ -201,8 +201,8 @@ def test_the_versioned_structure_is_read(driver: Driver) -> None:
 def test_the_cpus_memory_goes_through_numpy() -> None:
     x = mg.arange(6.0).reshape(2, 3)
     assert x.__dlpack_device__() == (1, 0)
-    assert np.shares_memory(np.from_dlpack(x), x.data)
-    assert mg.from_dlpack(x.data).tolist() == x.tolist()
+    assert np.shares_memory(np.from_dlpack(x), x.array)
+    assert mg.from_dlpack(x.array).tolist() == x.tolist()
 
 
 def test_the_cpus_memory_is_shared_with_torch() -> None:

@@ -102,7 +102,7 @@ def test_memory_of_another_library_is_shared(
     t = mg.as_tensor(source)
     assert t.device == "cuda:0" and t.shape == (3, 4) and driver.calls == 0
     source.held[1, 2] = 50.0
-    assert t.data.read().tolist() == source.held.tolist()
+    assert t.array.read().tolist() == source.held.tolist()
     back = t.__cuda_array_interface__
     assert back["data"][0] == source.held.ctypes.data and back["shape"] == (3, 4)
     read_only: Any = array((2,))

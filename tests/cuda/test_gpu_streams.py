@@ -183,11 +183,11 @@ def test_pinned_memory_goes_as_it_is(driver: Driver) -> None:
     assert x.pin_memory() is x
     soon = x.to("cuda", non_blocking=True)
     now = x.to("cuda")
-    x.data[:] = 7.0  # too soon for the first, which was asked not to wait; the second has a copy
+    x.array[:] = 7.0  # too soon for the first, which was asked not to wait; the second has a copy
     assert soon.cpu().tolist() == [[7, 7, 7]] * 2 and now.cpu().tolist() == [[0, 1, 2], [3, 4, 5]]
     plain = mg.ones(3)
     there = plain.cuda(non_blocking=True)
-    plain.data[:] = 2.0
+    plain.array[:] = 2.0
     assert there.cpu().tolist() == [1, 1, 1]
 
 

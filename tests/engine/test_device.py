@@ -77,7 +77,7 @@ def test_no_array_of_it() -> None:
     with pytest.raises(TypeError, match="use .cpu"):
         np.asarray(x)
     with pytest.raises(TypeError, match="cannot be made of memory on cuda-sim"):
-        np.asarray(x.data)
+        np.asarray(x.array)
 
 
 def test_one_device_an_op() -> None:
@@ -191,7 +191,7 @@ def test_an_optimizer_follows_its_parameters() -> None:
     w = nn.Parameter(mg.tensor([1.0, 2.0]))
     optimizer = mg.optim.Adam([w], lr=0.1)
     for device in ("cpu", SIM, "cpu"):
-        w.data = w.to(device).data
+        w.array = w.to(device).array
         w.grad = mg.ones(2, device=device)
         optimizer.step()
         assert w.device == device

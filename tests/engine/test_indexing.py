@@ -48,7 +48,7 @@ basic = hnp.basic_indices(SHAPE, min_dims=0, max_dims=5, allow_newaxis=True, all
 def test_basic(index: Any) -> None:
     check(index, source())
     x = source()
-    assert np.shares_memory(mg.Tensor(x)[index].data, x) or not np.size(x[index])
+    assert np.shares_memory(mg.Tensor(x)[index].array, x) or not np.size(x[index])
 
 
 @given(

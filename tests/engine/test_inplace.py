@@ -205,13 +205,13 @@ def test_results_must_fit() -> None:
 
 def test_writes_are_in_place_indeed() -> None:
     x = mg.zeros(2)
-    memory = x.data
+    memory = x.array
     same = x
     x += 1
     x *= 3
     x[0] = 9.0
     assert x is same
-    assert x.data is memory
+    assert x.array is memory
     assert memory.tolist() == [9.0, 3.0]
 
 

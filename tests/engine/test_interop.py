@@ -15,7 +15,7 @@ import minigrad as mg
 def test_numpy_shares_memory_both_ways() -> None:
     a = np.arange(3.0)
     t = mg.from_numpy(a)
-    assert t.data is a
+    assert t.array is a
     assert t.numpy() is a
     a[0] = 5
     assert t[0].item() == 5
@@ -32,8 +32,8 @@ def test_numpy_shares_memory_both_ways() -> None:
 
 def test_tensor_copies_and_as_tensor_does_not() -> None:
     a = np.arange(3.0)
-    assert not np.shares_memory(mg.tensor(a).data, a)
-    assert np.shares_memory(mg.as_tensor(a).data, a)
+    assert not np.shares_memory(mg.tensor(a).array, a)
+    assert np.shares_memory(mg.as_tensor(a).array, a)
     t = mg.ones(1)
     assert mg.as_tensor(t) is t
     assert mg.as_tensor([1, 2]).dtype == mg.int64
@@ -61,7 +61,7 @@ def test_numpy_on_the_left_asks_the_tensor() -> None:
 def test_dlpack_with_numpy() -> None:
     a = np.arange(6.0).reshape(2, 3)
     t = mg.from_dlpack(a)
-    assert np.shares_memory(t.data, a)
+    assert np.shares_memory(t.array, a)
     back = np.from_dlpack(t)
     assert np.shares_memory(back, a)
 
@@ -123,7 +123,7 @@ def test_leaves_are_copied_and_pickled(make: Any) -> None:
         y = make(x)
         assert type(y) is type(x)
         assert (y.tolist(), y.dtype, y.requires_grad) == (x.tolist(), x.dtype, True)
-        assert not np.shares_memory(x.data, y.data)
+        assert not np.shares_memory(x.array, y.array)
 
 
 def test_deepcopy_keeps_gradient_and_identity() -> None:
@@ -133,7 +133,7 @@ def test_deepcopy_keeps_gradient_and_identity() -> None:
     assert a is b
     assert a.grad is not None and t.grad is not None
     assert a.grad.tolist() == [3.0, 3.0]
-    assert not np.shares_memory(a.grad.data, t.grad.data)
+    assert not np.shares_memory(a.grad.array, t.grad.array)
 
 
 def test_computed_tensors_are_not_copied_deeply() -> None:

@@ -89,7 +89,7 @@ def test_anomaly_names_the_op_whose_gradient_is_nan() -> None:
     y = mg.where(x > 0, x.sqrt(), x)
     y.sum().backward()  # outside, as PyTorch: NaN and no error
     assert x.grad is not None
-    assert np.isnan(x.grad.data[0])
+    assert np.isnan(x.grad.array[0])
 
 
 def test_anomaly_catches_a_write_through_numpy() -> None:
@@ -122,3 +122,29 @@ def test_anomaly_ends_with_its_block() -> None:
     assert y.grad_fn.where is None
     with mg.no_grad(), mg.detect_anomaly():
         assert not (x * 2).requires_grad
+
+
+def test_data_is_the_memory_as_a_tensor_off_the_tape() -> None:
+    p = mg.tensor([1.0, 2.0], requires_grad=True)
+    (p * p).sum().backward()
+    assert isinstance(p.data, mg.Tensor) and not p.data.requires_grad and p.data.is_leaf
+    memory = p.array
+    p.data -= 0.5 * p.grad  # type: ignore[operator]
+    assert p.array is memory and p.tolist() == [0.0, 0.0]
+    p.data.add_(3.0)
+    p.data[0] = 5.0
+    assert p.tolist() == [5.0, 3.0] and p.requires_grad and p.is_leaf and p._version == 0
+
+
+def test_data_can_be_given_other_memory() -> None:
+    p = mg.tensor([1.0, 2.0], requires_grad=True)
+    q = mg.ones(3)
+    p.data = q
+    assert p.array is q.array and p.shape == (3,) and p.requires_grad
+    (p * 2).sum().backward()
+    assert p.grad is not None and p.grad.tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(TypeError, match="data: expected a tensor, got ndarray"):
+        p.data = np.zeros(3)  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="requires grad and cannot hold int64"):
+        p.data = mg.tensor([1, 2])
+    assert p.array is q.array

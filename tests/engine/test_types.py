@@ -60,7 +60,7 @@ def test_promotion_is_pytorchs(name: str) -> None:
             if name == "sub" and "bool" in (a, b):
                 continue
             mine = [mg.Tensor(np.asarray(of(a, m))), mg.Tensor(np.asarray(of(b, n)))]
-            theirs = [torch.from_numpy(np.asarray(x.data)) for x in mine]
+            theirs = [torch.from_numpy(np.asarray(x.array)) for x in mine]
             want = str(getattr(torch, name)(*theirs).dtype).removeprefix("torch.")
             got = getattr(mg, name)(*mine).dtype.name
             assert got == want, f"{name}({a} {m}-d, {b} {n}-d)"

@@ -84,14 +84,14 @@ def test_dlpack_goes_both_ways() -> None:
 
     x = mg.arange(12.0).reshape(3, 4).cuda()
     theirs = torch.from_dlpack(x[:, 1:])
-    assert theirs.data_ptr() == x.data.address + 4 and theirs.tolist() == x[:, 1:].tolist()
+    assert theirs.data_ptr() == x.array.address + 4 and theirs.tolist() == x[:, 1:].tolist()
     theirs[0, 0] = 50
     assert x[0, 1].item() == 50
     ours = mg.from_dlpack(torch.arange(6.0, device="cuda").reshape(2, 3).T)
     assert ours.device == "cuda" and (ours * 2).tolist() == [[0, 6], [2, 8], [4, 10]]
     held = mg.ones(1000).cuda()
     capsule = held.__dlpack__(copy=True)
-    held.data.fill(2.0)
+    held.array.fill(2.0)
     assert torch.from_dlpack(capsule).sum().item() == 1000
 
 

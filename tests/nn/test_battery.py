@@ -27,7 +27,7 @@ def arguments(sample: Sample, dtype: Any = np.float32) -> list[mg.Tensor]:
 
 
 def values(module: nn.Module) -> dict[str, Any]:
-    return {name: t.data.copy() for name, t in module.state_dict().items()}
+    return {name: t.array.copy() for name, t in module.state_dict().items()}
 
 
 def same_values(a: dict[str, Any], b: dict[str, Any]) -> bool:
@@ -60,7 +60,7 @@ def test_forward_gives_the_shape_and_dtype(sample: Sample, dtype: str, training:
         return
     y = module(*arguments(sample, dtype))
     assert (y.shape, y.dtype) == (sample.shape, dtype)
-    assert np.isfinite(y.data).all()
+    assert np.isfinite(y.array).all()
 
 
 @every
@@ -91,13 +91,13 @@ def test_gradients(sample: Sample, check: Any, training: bool) -> None:
 def test_state_goes_round(sample: Sample) -> None:
     module, twin = sample.make(), sample.make()
     for t in module.state_dict().values():
-        t.data[...] = 3
+        t.array[...] = 3
         t.bump()
     result = twin.load_state_dict(module.state_dict())
     assert repr(result) == "<All keys matched successfully>"
     assert same_values(values(module), values(twin))
-    memory = {id(t.data) for t in module.state_dict().values()}
-    assert not memory & {id(t.data) for t in twin.state_dict().values()}
+    memory = {id(t.array) for t in module.state_dict().values()}
+    assert not memory & {id(t.array) for t in twin.state_dict().values()}
 
 
 @every
@@ -115,7 +115,7 @@ def test_eval_is_a_function_that_changes_nothing(sample: Sample) -> None:
     before = values(module)
     if sample.shape is not None:
         args = arguments(sample)
-        assert np.array_equal(module(*args).data, module(*args).data)
+        assert np.array_equal(module(*args).array, module(*args).array)
     assert same_values(before, values(module))
 
 
@@ -144,12 +144,12 @@ def test_a_deep_copy_shares_nothing(sample: Sample) -> None:
     assert same_values(values(module), values(twin))
     assert [type(p) for p in twin.parameters()] == [type(p) for p in module.parameters()]
     for t in twin.state_dict().values():
-        t.data[...] = 7
+        t.array[...] = 7
     assert not any((v == 7).any() for v in values(module).values())
     if sample.shape is not None:
         twin = copy.deepcopy(module).eval()
         args = arguments(sample)
-        assert np.array_equal(twin(*args).data, module.eval()(*args).data)
+        assert np.array_equal(twin(*args).array, module.eval()(*args).array)
 
 
 @every
@@ -159,5 +159,5 @@ def test_an_input_of_no_rows_gives_no_rows(sample: Sample) -> None:
     statistics = isinstance(module, nn.BatchNorm1d) and module.running_mean is None
     if not per_row or statistics:
         return
-    y = module(mg.Tensor(arguments(sample)[0].data[:0]))
+    y = module(mg.Tensor(arguments(sample)[0].array[:0]))
     assert y.shape == (0, *sample.shape[1:])

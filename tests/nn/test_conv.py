@@ -65,7 +65,7 @@ def test_only_the_gradients_asked_for() -> None:
         leaf.requires_grad = True
         F.conv2d(x, w, b).sum().backward()
         assert leaf.grad is not None
-        assert leaf.grad.data.ravel().tolist() == expected
+        assert leaf.grad.array.ravel().tolist() == expected
         leaf.requires_grad = False
     assert [t.grad is not None for t in (x, w, b)] == [True] * 3
 
@@ -74,14 +74,14 @@ def test_an_image_is_the_sum_of_its_kernel() -> None:
     """A picture of one bright point gives the kernel back, turned around."""
     w = mg.arange(9.0).reshape(1, 1, 3, 3)
     x = mg.zeros(1, 1, 5, 5)
-    x.data[0, 0, 2, 2] = 1
-    assert F.conv2d(x, w).data[0, 0].tolist() == w.data[0, 0, ::-1, ::-1].tolist()
+    x.array[0, 0, 2, 2] = 1
+    assert F.conv2d(x, w).array[0, 0].tolist() == w.array[0, 0, ::-1, ::-1].tolist()
 
 
 def test_nan_and_infinity_stay_where_they_are() -> None:
     x = mg.ones(1, 1, 3, 40)
-    x.data[0, 0, 1, 20] = np.nan
-    y = F.conv2d(x, mg.ones(2, 1, 3, 3), padding=1).data
+    x.array[0, 0, 1, 20] = np.nan
+    y = F.conv2d(x, mg.ones(2, 1, 3, 3), padding=1).array
     assert np.isnan(y).sum() == 2 * 9
     assert np.isnan(y[:, :, :, 19:22]).all()
 
@@ -95,7 +95,7 @@ def test_no_images() -> None:
     y.sum().backward()
     assert x.grad is not None and w.grad is not None and b.grad is not None
     assert x.grad.shape == x.shape
-    assert not w.grad.data.any() and not b.grad.data.any()
+    assert not w.grad.array.any() and not b.grad.array.any()
     assert F.max_pool2d(x, 2).shape == (0, 2, 2, 2)
 
 
@@ -106,7 +106,7 @@ def test_layouts_do_not_matter() -> None:
     turned = (np.ascontiguousarray(a) for a in (x.transpose(0, 3, 2, 1), w.transpose(3, 1, 2, 0)))
     a, b = turned
     want = F.conv2d(mg.Tensor(a), mg.Tensor(b[:, :, ::-1].copy()))
-    np.testing.assert_array_equal(y.data, want.data)
+    np.testing.assert_array_equal(y.array, want.array)
 
 
 def test_initial_values() -> None:
@@ -115,8 +115,8 @@ def test_initial_values() -> None:
     bound = 1 / math.sqrt(8 * 15)
     assert (layer.weight.shape, layer.bias.shape) == ((64, 8, 3, 5), (64,))
     for t in (layer.weight, layer.bias):
-        assert 0.9 * bound < np.abs(t.data).max() <= bound
-    assert np.std(layer.weight.data) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+        assert 0.9 * bound < np.abs(t.array).max() <= bound
+    assert np.std(layer.weight.array) == pytest.approx(bound / math.sqrt(3), rel=0.05)
     assert list(nn.Conv1d(2, 3, 4, bias=False).state_dict()) == ["weight"]
 
 
@@ -163,7 +163,7 @@ def test_ties_and_nan() -> None:
     x = mg.tensor([[[1.0, 1.0, np.nan, 2.0], [1.0, 0.0, 3.0, np.nan]]], requires_grad=True)
     y, index = F.max_pool2d(x, 2, return_indices=True)
     assert (index.dtype, index.tolist()) == (mg.int64, [[[0, 2]]])
-    assert y.data[0, 0, 0] == 1 and np.isnan(y.data[0, 0, 1])
+    assert y.array[0, 0, 0] == 1 and np.isnan(y.array[0, 0, 1])
     y.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [[[1, 0, 1, 0], [0, 0, 0, 0]]]

@@ -42,7 +42,7 @@ def results(call: Callable[[mg.Tensor], mg.Tensor], model: nn.Module, rows: int)
     y = call(x)
     (y * y).sum().backward()
     grads = [x.grad, *(p.grad for p in model.parameters())]
-    return [t.data.copy() for t in [y, *grads, *model.buffers()]]
+    return [t.array.copy() for t in [y, *grads, *model.buffers()]]
 
 
 @pytest.mark.parametrize("rows", [7, 5000])

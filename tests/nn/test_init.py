@@ -18,7 +18,7 @@ SIZE = N * 300
 def drawn(fill: object, dtype: object = mg.float32) -> np.ndarray:
     w = mg.empty(N, 300, dtype=dtype)
     assert fill(w) is w
-    return w.data.astype(np.float64)
+    return w.array.astype(np.float64)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_truncated_normal(mean: float, std: float, a: float, b: float) -> None:
 
 def test_orthogonal() -> None:
     for shape in ((5, 3), (3, 5), (4, 2, 3), (3, 3)):
-        w = init.orthogonal_(mg.empty(*shape, dtype=mg.float64), gain=2.0).data
+        w = init.orthogonal_(mg.empty(*shape, dtype=mg.float64), gain=2.0).array
         flat = w.reshape(shape[0], -1)
         flat = flat.T if flat.shape[0] > flat.shape[1] else flat
         np.testing.assert_allclose(flat @ flat.T, 4 * np.eye(len(flat)), atol=1e-12)
-    signs = [init.orthogonal_(mg.empty(2, 2)).data[0, 0] > 0 for _ in range(40)]
+    signs = [init.orthogonal_(mg.empty(2, 2)).array[0, 0] > 0 for _ in range(40)]
     assert 5 < sum(signs) < 35
     assert init.orthogonal_(mg.empty(0, 3)).shape == (0, 3)
 
@@ -121,10 +121,10 @@ def test_defaults_of_the_layers() -> None:
     layer = nn.Linear(300, 200)
     bound = 1 / math.sqrt(300)
     for p in (layer.weight, layer.bias):
-        assert np.abs(p.data).max() <= bound
-    assert layer.weight.data.std() == pytest.approx(bound / math.sqrt(3), rel=0.01)
-    assert abs(layer.bias.data.std() / bound * math.sqrt(3) - 1) < 0.2
-    table = nn.Embedding(300, 200, padding_idx=2).weight.data
+        assert np.abs(p.array).max() <= bound
+    assert layer.weight.array.std() == pytest.approx(bound / math.sqrt(3), rel=0.01)
+    assert abs(layer.bias.array.std() / bound * math.sqrt(3) - 1) < 0.2
+    table = nn.Embedding(300, 200, padding_idx=2).weight.array
     assert table.std() == pytest.approx(1, rel=0.02) and not table[2].any()
     norm = nn.BatchNorm1d(3)
     assert norm.weight.tolist() == [1, 1, 1] and norm.bias.tolist() == [0, 0, 0]

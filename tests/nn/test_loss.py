@@ -136,14 +136,14 @@ def test_nothing_is_broadcast(loss: object) -> None:
 def test_mean_over_weights_of_what_counts_and_nan_if_nothing_does() -> None:
     x = mg.tensor([[0.0, 1.0], [2.0, 0.0], [5.0, 5.0]], requires_grad=True)
     w, t = mg.tensor([3.0, 0.5]), mg.tensor([0, 1, -100])
-    each = F.cross_entropy(x, t, w, reduction="none").data
+    each = F.cross_entropy(x, t, w, reduction="none").array
     assert F.cross_entropy(x, t, w).item() == pytest.approx(each.sum() / 3.5, rel=1e-6)
     assert each[2] == 0
     for loss in (F.cross_entropy, F.nll_loss):
         assert math.isnan(loss(x, mg.full((3,), -100)).item())
         assert loss(x, mg.full((3,), -100), reduction="sum").item() == 0
     F.cross_entropy(x, t).backward()
-    assert x.grad.data[2].tolist() == [0, 0]
+    assert x.grad.array[2].tolist() == [0, 0]
 
 
 def test_an_ignored_row_may_hold_anything() -> None:
@@ -152,7 +152,7 @@ def test_an_ignored_row_may_hold_anything() -> None:
         x.grad = None
         y = loss(x, mg.tensor([1, 7]), ignore_index=7)
         y.backward()
-        assert math.isfinite(y.item()) and np.isfinite(x.grad.data).all()
+        assert math.isfinite(y.item()) and np.isfinite(x.grad.array).all()
 
 
 def test_ignore_index_may_be_a_class() -> None:
@@ -186,7 +186,7 @@ def test_large_gaps_do_not_overflow_and_equal_values_have_no_gradient() -> None:
         y.sum().backward()
         assert x.grad.tolist() == [1, -1, 0]
     F.l1_loss(x[2:], mg.zeros(1)).backward()
-    assert x.grad.data[2] == 0
+    assert x.grad.array[2] == 0
 
 
 def test_binary_cross_entropy_caps_its_logs() -> None:
@@ -194,7 +194,7 @@ def test_binary_cross_entropy_caps_its_logs() -> None:
     y = F.binary_cross_entropy(x, mg.tensor([0.0, 1.0, 1.0, 0.0]), reduction="none")
     assert y.tolist() == [0, 0, 100, 100]
     y.sum().backward()
-    assert np.allclose(x.grad.data, [0, 0, -1e12, 1e12])
+    assert np.allclose(x.grad.array, [0, 0, -1e12, 1e12])
 
 
 def test_targets_of_other_integer_types_and_layouts() -> None:

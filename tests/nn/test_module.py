@@ -195,7 +195,7 @@ def test_a_buffer_may_change_its_persistence() -> None:
 def test_parameter_shares_memory_and_is_a_leaf() -> None:
     x = mg.ones(2, requires_grad=True) * 2
     p = nn.Parameter(x)
-    p.data[0] = 5
+    p.array[0] = 5
     assert x.tolist() == [5, 2]
     assert p.is_leaf and p.requires_grad and isinstance(p, mg.Tensor)
     assert not nn.Parameter(x, requires_grad=False).requires_grad
@@ -212,7 +212,7 @@ def test_parameter_shares_memory_and_is_a_leaf() -> None:
 def test_state_shares_memory() -> None:
     net = Net()
     state = net.state_dict()
-    net.scale.data[...] = 7
+    net.scale.array[...] = 7
     assert state["scale"].item() == 7
     assert not state["scale"].requires_grad
     assert net.state_dict(keep_vars=True)["scale"] is net.scale
@@ -224,7 +224,7 @@ def test_state_shares_memory() -> None:
 def test_load_takes_arrays_and_converts() -> None:
     net = Net()
     state = {
-        k: v.data.astype("float64") if v.data.dtype.kind == "f" else v.data
+        k: v.array.astype("float64") if v.array.dtype.kind == "f" else v.array
         for k, v in net.state_dict().items()
     }
     state["scale"] = np.array([2.5])
@@ -234,7 +234,7 @@ def test_load_takes_arrays_and_converts() -> None:
 
 def test_load_lists_every_fault_and_writes_nothing() -> None:
     net = Net()
-    before = {k: v.data.copy() for k, v in net.state_dict().items()}
+    before = {k: v.array.copy() for k, v in net.state_dict().items()}
     state = {k: mg.full(v.shape, 9, dtype=v.dtype) for k, v in net.state_dict().items()}
     del state["first.bias"]
     state["extra"] = mg.ones(1)
@@ -254,7 +254,7 @@ def test_load_lists_every_fault_and_writes_nothing() -> None:
     ):
         assert part in str(caught.value)
     for k, v in net.state_dict().items():
-        assert np.array_equal(v.data, before[k])
+        assert np.array_equal(v.array, before[k])
     with pytest.raises(RuntimeError, match=r"shape is \(3, 4\)"):
         net.load_state_dict(state, strict=False)
     with pytest.raises(TypeError, match="expected a dict of tensors by name, got list"):
@@ -292,7 +292,7 @@ def test_zero_grad_apply_and_freezing() -> None:
     net(mg.ones(3, 3)).sum().backward()
     assert all(p.grad is not None for p in net.parameters())
     net.zero_grad(set_to_none=False)
-    assert all((p.grad.data == 0).all() for p in net.parameters())
+    assert all((p.grad.array == 0).all() for p in net.parameters())
     net.zero_grad()
     assert all(p.grad is None for p in net.parameters())
     seen: list[str] = []

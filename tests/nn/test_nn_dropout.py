@@ -15,14 +15,14 @@ from minigrad import nn
 
 def test_inverted_scaling_and_the_share_dropped() -> None:
     n, p = 100_000, 0.3
-    y = nn.Dropout(p)(mg.ones(n)).data
+    y = nn.Dropout(p)(mg.ones(n)).array
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)}
     assert abs((y == 0).mean() - p) < 5 * math.sqrt(p * (1 - p) / n)
 
 
 def test_classical_scaling() -> None:
     layer = nn.Dropout(0.25, scaling="classical")
-    assert set(np.unique(layer(mg.ones(1000)).data)) == {0, 1}
+    assert set(np.unique(layer(mg.ones(1000)).array)) == {0, 1}
     x = mg.ones(4, requires_grad=True)
     y = layer.eval()(x)
     assert y.tolist() == [0.75] * 4
@@ -51,7 +51,7 @@ def test_backward_uses_the_mask_of_forward() -> None:
     x = mg.ones(1000, requires_grad=True)
     y = nn.Dropout(0.5)(x)
     y.sum().backward()
-    assert np.array_equal(x.grad.data, y.data)
+    assert np.array_equal(x.grad.array, y.array)
 
 
 def test_each_call_and_each_module_draws_anew_and_the_seed_repeats_it() -> None:

@@ -22,11 +22,11 @@ from minigrad import nn
 def test_one_value_a_channel_is_refused(
     layer: nn.Module, shape: tuple[int, ...], training: bool
 ) -> None:
-    before = {k: v.data.copy() for k, v in layer.state_dict().items()}
+    before = {k: v.array.copy() for k, v in layer.state_dict().items()}
     with pytest.raises(ValueError, match=r"more than one value per channel .*, got [01] .*") as e:
         layer.train(training)(mg.zeros(shape))
     assert "drop_last=True" in str(e.value) and "eval()" in str(e.value)
-    assert all(np.array_equal(v.data, before[k]) for k, v in layer.state_dict().items())
+    assert all(np.array_equal(v.array, before[k]) for k, v in layer.state_dict().items())
 
 
 def test_one_row_is_fine_in_eval_and_over_a_length() -> None:
@@ -37,7 +37,7 @@ def test_one_row_is_fine_in_eval_and_over_a_length() -> None:
 def test_biased_inside_unbiased_stored() -> None:
     layer = nn.BatchNorm1d(1).double()
     y = layer(mg.tensor([[1.0], [3.0]], dtype=mg.float64))
-    assert y.data[1, 0] == pytest.approx(1 / np.sqrt(1 + 1e-5), rel=1e-12)  # biased variance 1
+    assert y.array[1, 0] == pytest.approx(1 / np.sqrt(1 + 1e-5), rel=1e-12)  # biased variance 1
     assert layer.running_var.item() == pytest.approx(0.9 + 0.1 * 2)  # unbiased variance 2
     assert layer.running_mean.item() == pytest.approx(0.2)
 
@@ -58,24 +58,24 @@ def test_cumulative_average() -> None:
 def test_large_mean_keeps_its_variance_in_float32() -> None:
     x = (np.random.default_rng(0).standard_normal((512, 4)) + 1e4).astype(np.float32)
     layer = nn.BatchNorm1d(4)
-    y = layer(mg.Tensor(x)).data
+    y = layer(mg.Tensor(x)).array
     exact = x.astype(np.float64)
     np.testing.assert_allclose(y.var(axis=0), 1, rtol=1e-3)
     np.testing.assert_allclose(y, (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5), atol=1e-3)
-    z = nn.LayerNorm(512)(mg.Tensor(np.ascontiguousarray(x.T))).data
+    z = nn.LayerNorm(512)(mg.Tensor(np.ascontiguousarray(x.T))).array
     np.testing.assert_allclose(z, y.T, atol=2e-3)
 
 
 def test_nan_propagates_in_its_channel_alone() -> None:
     layer = nn.BatchNorm1d(2)
     x = mg.randn(4, 2)
-    x.data[1, 0] = np.nan
+    x.array[1, 0] = np.nan
     x.requires_grad_()
     y = layer(x)
-    assert np.isnan(y.data[:, 0]).all() and np.isfinite(y.data[:, 1]).all()
-    assert np.isnan(layer.running_mean.data[0]) and np.isfinite(layer.running_mean.data[1])
+    assert np.isnan(y.array[:, 0]).all() and np.isfinite(y.array[:, 1]).all()
+    assert np.isnan(layer.running_mean.array[0]) and np.isfinite(layer.running_mean.array[1])
     y.sum().backward()
-    assert np.isnan(x.grad.data[:, 0]).all()
+    assert np.isnan(x.grad.array[:, 0]).all()
 
 
 def test_eval_does_not_depend_on_no_grad() -> None:
@@ -100,10 +100,10 @@ def test_create_graph_leaves_the_running_statistics_alone() -> None:
     layer = nn.BatchNorm1d(3).double()
     x = mg.randn(5, 3, dtype=mg.float64, requires_grad=True)
     y = (layer(x) ** 3).sum()
-    before = layer.running_mean.data.copy()
+    before = layer.running_mean.array.copy()
     (dx,) = mg.grad(y, x, create_graph=True)
     (dx * dx).sum().backward()
-    assert np.array_equal(before, layer.running_mean.data) and x.grad is not None
+    assert np.array_equal(before, layer.running_mean.array) and x.grad is not None
 
 
 @pytest.mark.parametrize(
@@ -165,21 +165,21 @@ def test_weight_or_bias_alone() -> None:
         lambda w, b: F.batch_norm(x, None, None, w, b, training=True),
         lambda w, b: F.layer_norm(x, (3,), w, b),
     ):
-        plain = norm(None, None).data
+        plain = norm(None, None).array
         w = mg.full((3,), 2.0, dtype=mg.float64, requires_grad=True)
         b = mg.full((3,), 5.0, dtype=mg.float64, requires_grad=True)
-        np.testing.assert_allclose(norm(w, None).data, plain * 2)
-        np.testing.assert_allclose(norm(None, b).data, plain + 5)
+        np.testing.assert_allclose(norm(w, None).array, plain * 2)
+        np.testing.assert_allclose(norm(None, b).array, plain + 5)
         norm(None, b).sum().backward()
-        np.testing.assert_allclose(b.grad.data, 4)
+        np.testing.assert_allclose(b.grad.array, 4)
         (norm(w, None) * mg.Tensor(plain)).sum().backward()
-        np.testing.assert_allclose(w.grad.data, (plain * plain).sum(0))
+        np.testing.assert_allclose(w.grad.array, (plain * plain).sum(0))
 
 
 def test_not_contiguous_inputs() -> None:
     x = mg.randn(6, 4)
-    turned = mg.Tensor(np.asfortranarray(x.data), requires_grad=True)
+    turned = mg.Tensor(np.asfortranarray(x.array), requires_grad=True)
     layer = nn.BatchNorm1d(4)
-    assert np.array_equal(layer(turned).data, layer(x).data)
+    assert np.array_equal(layer(turned).array, layer(x).array)
     layer(turned)[:, ::2].sum().backward()
     assert turned.grad.shape == (6, 4)

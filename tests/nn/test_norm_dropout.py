@@ -34,7 +34,7 @@ def outcome(
         y = F.dropout(F.relu(y) if activation else y, p, generator=generator)
     y.backward(mg.tensor(g))
     leaves = (x, w, b) if affine else (x,)
-    return [y.data, *(t.data for t in stats), *(t.grad.data for t in leaves)]
+    return [y.array, *(t.array for t in stats), *(t.grad.array for t in leaves)]
 
 
 @pytest.mark.parametrize("shape", [(2, 1), (64, 64), (35, 130), (257, 201), (40, 1030), (6, 3, 5)])
@@ -53,9 +53,9 @@ def test_evaluation_is_that_of_three_ops() -> None:
     x, mean, var = mg.randn(5, 3), mg.randn(3), mg.rand(3) + 0.5
     want = F.relu(F.batch_norm(x, mean, var))
     got = F.batch_norm_activation_dropout(x, mean, var, p=0.4)
-    np.testing.assert_array_equal(got.data, want.data)
+    np.testing.assert_array_equal(got.array, want.array)
     got = F.batch_norm_activation_dropout(x, mean, var, p=0.4, scaling="classical")
-    np.testing.assert_array_equal(got.data, (want * 0.6).data)
+    np.testing.assert_array_equal(got.array, (want * 0.6).array)
 
 
 def test_errors() -> None:

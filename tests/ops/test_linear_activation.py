@@ -17,7 +17,7 @@ def operands(
 
 
 def gradients(y: mg.Tensor, inputs: list[mg.Tensor], rng: np.random.Generator) -> list[mg.Tensor]:
-    g = mg.tensor(rng.standard_normal(y.shape).astype(y.data.dtype))
+    g = mg.tensor(rng.standard_normal(y.shape).astype(y.array.dtype))
     return list(mg.grad(y, inputs, g))
 
 
@@ -29,12 +29,12 @@ def test_it_is_linear_and_the_activation(
     inputs = operands(rng, *shape, dtype=np.float64)
     y = F.linear_activation(*inputs, activation=activation)
     want = getattr(F, activation)(F.linear(*inputs))
-    np.testing.assert_allclose(y.data, want.data, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(y.array, want.array, rtol=1e-13, atol=1e-14)
     seed = rng.integers(2**32)
     ours = gradients(y, inputs, np.random.default_rng(seed))
     theirs = gradients(want, inputs, np.random.default_rng(seed))
     for got, expected in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(got.data, expected.data, rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(got.array, expected.array, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (300, 200)])
@@ -42,19 +42,19 @@ def test_relu_has_the_bits_of_two_ops(shape: tuple[int, ...], rng: np.random.Gen
     inputs = operands(rng, *shape, n_out=90)
     y = F.linear_activation(*inputs)
     want = F.relu(F.linear(*inputs))
-    np.testing.assert_array_equal(y.data, want.data)
+    np.testing.assert_array_equal(y.array, want.array)
     seed = rng.integers(2**32)
     ours = gradients(y, inputs, np.random.default_rng(seed))
     theirs = gradients(want, inputs, np.random.default_rng(seed))
     for got, expected in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(got.data, expected.data)
+        np.testing.assert_array_equal(got.array, expected.array)
 
 
 def test_no_bias_is_a_bias_of_zeros(rng: np.random.Generator) -> None:
     x, weight, _ = operands(rng, 4, 3)
     got = F.linear_activation(x, weight, activation="tanh")
     np.testing.assert_array_equal(
-        got.data, F.linear_activation(x, weight, mg.zeros(7), "tanh").data
+        got.array, F.linear_activation(x, weight, mg.zeros(7), "tanh").array
     )
 
 
@@ -65,7 +65,7 @@ def test_the_same_without_a_tape(activation: str, rng: np.random.Generator) -> N
     with mg.no_grad():
         without = F.linear_activation(*inputs, activation=activation)
     assert not without.requires_grad
-    np.testing.assert_array_equal(with_tape.data, without.data)
+    np.testing.assert_array_equal(with_tape.array, without.array)
 
 
 def test_bits_of_the_bias_gradient_come_from_the_weights_way(rng: np.random.Generator) -> None:
@@ -75,7 +75,7 @@ def test_bits_of_the_bias_gradient_come_from_the_weights_way(rng: np.random.Gene
     alone = mg.grad(F.linear(x, weight, bias), [bias], mg.tensor(g))
     exact = g.astype(np.float64).sum(0)
     for db in (both[1], alone[0]):
-        np.testing.assert_allclose(db.data, exact, rtol=0, atol=300 * 1.2e-7)
+        np.testing.assert_allclose(db.array, exact, rtol=0, atol=300 * 1.2e-7)
 
 
 def test_an_output_written_to_raises(rng: np.random.Generator) -> None:

@@ -36,7 +36,7 @@ def outputs(op: type[Op], inputs: list[mg.Tensor], meta: dict[str, Any]) -> tupl
 
 def weighted(found: tuple[mg.Tensor, ...]) -> list[mg.Tensor]:
     rng = np.random.default_rng(2)
-    return [mg.Tensor(np.asarray(rng.normal(size=y.shape)).astype(y.data.dtype)) for y in found]
+    return [mg.Tensor(np.asarray(rng.normal(size=y.shape)).astype(y.array.dtype)) for y in found]
 
 
 def test_every_op_has_samples() -> None:
@@ -86,7 +86,7 @@ def test_layout_and_inputs_do_not_matter(
 ) -> None:
     """C-ordered copies give the same numbers, and neither sweep writes to an input."""
     strided, plain = tensors(arrays), tensors(tuple(a.copy(order="C") for a in arrays))
-    before = [x.data.copy() for x in strided]
+    before = [x.array.copy() for x in strided]
     results = []
     for inputs in (strided, plain):
         found = outputs(op, inputs, meta)
@@ -96,7 +96,7 @@ def test_layout_and_inputs_do_not_matter(
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
     for x, value in zip(strided, before, strict=True):
-        np.testing.assert_array_equal(x.data, value)
+        np.testing.assert_array_equal(x.array, value)
 
 
 @pytest.mark.parametrize(("op", "arrays", "meta"), FUSED)

@@ -24,7 +24,7 @@ def parameters(rng: np.random.Generator, dtypes: tuple[Any, ...]) -> list[mg.Ten
 
 
 def flat(params: list[mg.Tensor]) -> np.ndarray[Any, Any]:
-    return np.concatenate([np.float64(p.grad.data).ravel() for p in params if p.grad is not None])
+    return np.concatenate([np.float64(p.grad.array).ravel() for p in params if p.grad is not None])
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -55,7 +55,7 @@ def test_matches_pytorch_live(rng: np.random.Generator, max_norm: float, order: 
     theirs = []
     for p in params[:-1]:
         q = torch.zeros(p.shape, dtype=torch.float64, requires_grad=True)
-        q.grad = torch.tensor(p.grad.data.copy())  # type: ignore[union-attr]
+        q.grad = torch.tensor(p.grad.array.copy())  # type: ignore[union-attr]
         theirs.append(q)
     if order == math.inf:
         theirs = [q for q in theirs if q.numel()]  # PyTorch knows no largest of nothing
@@ -72,14 +72,14 @@ def test_a_nan_reaches_every_gradient(
     rng: np.random.Generator, dtypes: tuple[Any, ...], order: float
 ) -> None:
     params = parameters(rng, dtypes)
-    params[0].grad.data[1, 1] = np.nan  # type: ignore[union-attr]
+    params[0].grad.array[1, 1] = np.nan  # type: ignore[union-attr]
     assert math.isnan(clip_grad_norm_(params, 1.0, order).item())
     assert np.isnan(flat(params)).all()
 
 
 def test_an_infinity_zeroes_the_rest_and_turns_nan_itself(rng: np.random.Generator) -> None:
     params = parameters(rng, (np.float64,) * 4)
-    params[0].grad.data[1, 1] = np.inf  # type: ignore[union-attr]
+    params[0].grad.array[1, 1] = np.inf  # type: ignore[union-attr]
     assert clip_grad_norm_(params, 1.0).item() == math.inf
     found = flat(params)
     assert np.isnan(found).sum() == 1
@@ -89,7 +89,7 @@ def test_an_infinity_zeroes_the_rest_and_turns_nan_itself(rng: np.random.Generat
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_error_if_nonfinite_changes_nothing(rng: np.random.Generator, value: float) -> None:
     params = parameters(rng, (np.float64,) * 4)
-    params[0].grad.data[1, 1] = value  # type: ignore[union-attr]
+    params[0].grad.array[1, 1] = value  # type: ignore[union-attr]
     before = flat(params)
     with pytest.raises(RuntimeError, match=f"the norm of order 2.0 of the gradients is {value}"):
         clip_grad_norm_(params, 1.0, error_if_nonfinite=True)
@@ -109,14 +109,14 @@ def test_a_gradient_that_is_not_contiguous() -> None:
     p.grad = mg.Tensor(np.arange(6.0).reshape(3, 2).T)
     clip_grad_norm_([p], 1.0)
     expected = np.arange(6.0).reshape(3, 2).T
-    np.testing.assert_allclose(p.grad.data, expected / (np.linalg.norm(expected) + 1e-6))
+    np.testing.assert_allclose(p.grad.array, expected / (np.linalg.norm(expected) + 1e-6))
 
 
 def test_clip_value() -> None:
     p = mg.tensor([0.0] * 5, requires_grad=True)
     p.grad = mg.tensor([-3.0, 0.2, math.inf, math.nan, 0.5])
     clip_grad_value_([p], 0.5)
-    np.testing.assert_array_equal(p.grad.data, np.float32([-0.5, 0.2, 0.5, math.nan, 0.5]))
+    np.testing.assert_array_equal(p.grad.array, np.float32([-0.5, 0.2, 0.5, math.nan, 0.5]))
 
 
 @pytest.mark.parametrize(

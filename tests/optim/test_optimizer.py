@@ -17,7 +17,7 @@ def leaf(*values: float, dtype: Any = np.float64) -> mg.Tensor:
 
 
 def give(p: mg.Tensor, *values: float) -> None:
-    p.grad = mg.Tensor(np.array(values, p.data.dtype))
+    p.grad = mg.Tensor(np.array(values, p.array.dtype))
 
 
 # ---------------------------------------------------------------- steps
@@ -25,12 +25,12 @@ def give(p: mg.Tensor, *values: float) -> None:
 def test_lowers_a_quadratic(kind: type[Optimizer]) -> None:
     p = leaf(3.0, -2.0, 0.5, dtype=np.float32)
     optimizer = kind([p], lr=0.05)  # type: ignore[call-arg]
-    first = float((p.data**2).sum())
+    first = float((p.array**2).sum())
     for _ in range(50):
         optimizer.zero_grad()
         (p * p).sum().backward()
         optimizer.step()
-    assert (p.data**2).sum() < 0.8 * first
+    assert (p.array**2).sum() < 0.8 * first
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
@@ -141,12 +141,12 @@ def test_gradients_and_parameters_of_any_layout(rng: np.random.Generator) -> Non
     grads = rng.normal(size=(2, 4, 3))
     plain = mg.Tensor(base.copy(), requires_grad=True)
     turned = mg.Tensor(base.T.copy().T, requires_grad=True)
-    assert not turned.data.flags.c_contiguous
+    assert not turned.array.flags.c_contiguous
     for optimizer, p in ((Adam([plain]), plain), (Adam([turned]), turned)):
         for g in grads:
             p.grad = mg.Tensor(np.asfortranarray(g) if p is plain else g)
             optimizer.step()
-    np.testing.assert_array_equal(plain.data, turned.data)
+    np.testing.assert_array_equal(plain.array, turned.array)
 
 
 def test_copies_of_gradients_outlive_the_launch() -> None:
@@ -155,7 +155,7 @@ def test_copies_of_gradients_outlive_the_launch() -> None:
     for k, p in enumerate(params):
         p.grad = mg.Tensor(np.full((4, 3), float(k)).T)
     SGD(params, lr=1.0).step()
-    assert [p.data[0, 0] for p in params] == [-float(k) for k in range(8)]
+    assert [p.array[0, 0] for p in params] == [-float(k) for k in range(8)]
 
 
 def test_an_expanded_gradient() -> None:
@@ -167,11 +167,11 @@ def test_an_expanded_gradient() -> None:
 
 def test_a_parameter_moved_to_other_memory_is_followed() -> None:
     p = leaf(1.0)
-    old = p.data
+    old = p.array
     optimizer = SGD([p], lr=0.5)
     give(p, 1.0)
     optimizer.step()
-    p.data = p.data.copy()
+    p.array = p.array.copy()
     optimizer.step()
     assert (old.tolist(), p.tolist()) == ([0.5], [0.0])
 
@@ -181,19 +181,19 @@ def test_state_follows_a_change_of_dtype() -> None:
     optimizer = NAdam([p], lr=0.5)
     give(p, *np.ones(50))
     optimizer.step()
-    p.data = p.data.astype(np.float32)
+    p.array = p.array.astype(np.float32)
     give(p, *np.ones(50))
     optimizer.step()
     state = optimizer.state_dict()["state"]["0"]
-    assert state["exp_avg"].data.dtype == np.float32
-    assert state["mu_product"].data.dtype == np.float64
-    assert np.isfinite(p.data).all()
+    assert state["exp_avg"].array.dtype == np.float32
+    assert state["mu_product"].array.dtype == np.float64
+    assert np.isfinite(p.array).all()
 
 
 def test_a_parameter_of_another_shape_is_refused() -> None:
     p = leaf(1.0)
     optimizer = SGD([p])
-    p.data = np.ones(2)
+    p.array = np.ones(2)
     give(p, 1.0, 1.0)
     with pytest.raises(ValueError, match=r"'0' has shape \(2,\) now, but had \(1,\)"):
         optimizer.step()

@@ -16,14 +16,14 @@ def leaf(*values: float, dtype: Any = np.float64) -> mg.Tensor:
 
 
 def give(p: mg.Tensor, *values: float) -> None:
-    p.grad = mg.Tensor(np.array(values, p.data.dtype))
+    p.grad = mg.Tensor(np.array(values, p.array.dtype))
 
 
 def trained(names: tuple[str, ...] = ("w", "b"), kind: Any = Adam) -> Optimizer:
     params = [leaf(1.0, 2.0), leaf(3.0)]
     optimizer: Optimizer = kind(list(zip(names, params, strict=True)), lr=0.1)
     for p in params:
-        give(p, *np.ones(p.data.size))
+        give(p, *np.ones(p.array.size))
     optimizer.step()
     return optimizer
 

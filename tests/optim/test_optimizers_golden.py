@@ -39,14 +39,14 @@ def compute(key: str, dtype: Any = np.float64, resume: bool = False) -> Array:
         new = kind(with_names([{"params": g["params"]} for g in groups], params), lr=9.0)
         new.load_state_dict(old.state_dict())
         for p in params:
-            p.data = p.data.copy()  # elsewhere in memory, as in a new process
+            p.array = p.array.copy()  # elsewhere in memory, as in a new process
         return new
 
     def give(p: mg.Tensor, g: Array | None) -> None:
         set_grad(p, None if g is None else g.astype(dtype))
 
     def read(p: mg.Tensor) -> Array:
-        return p.data.astype(np.float64)
+        return p.array.astype(np.float64)
 
     return cases.run(key, make, params, give, read, make_and_load if resume else None)
 

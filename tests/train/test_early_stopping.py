@@ -47,7 +47,7 @@ def test_buffers_that_are_in_no_state_dict_are_restored() -> None:
     fitted.model.register_buffer("calls", mg.tensor([0.0]), persistent=False)
 
     def count(t: Any) -> None:
-        t.model.calls.data[...] += 1.0
+        t.model.calls.array[...] += 1.0
 
     fitted.callbacks.append(At("on_step_end", count, epoch=2))
     fitted.fit(loader(), loader(seed=1), epochs=2)

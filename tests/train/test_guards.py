@@ -14,7 +14,7 @@ from tests.train.toys import At, Scores, loader, same, snapshot, trainer
 
 
 def gradients(model: Any) -> np.ndarray:
-    return np.concatenate([p.grad.data.ravel() for p in model.parameters()])
+    return np.concatenate([p.grad.array.ravel() for p in model.parameters()])
 
 
 def seen_after(callback: Any) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_a_bad_loss_is_named_before_it_reaches_the_weights(value: float) -> None
 
 def test_a_bad_gradient_is_named() -> None:
     def poison(t: Any) -> None:
-        t.model[3 + 1].weight.grad.data[1, 2] = np.inf
+        t.model[3 + 1].weight.grad.array[1, 2] = np.inf
 
     bad = At("after_backward", poison)
     bad.order = -20  # type: ignore[misc]

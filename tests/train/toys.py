@@ -38,7 +38,7 @@ def trainer(*callbacks: Callback, lr: float = 0.05, **options: Any) -> Trainer:
 
 def snapshot(model: mg.nn.Module) -> dict[str, np.ndarray]:
     """Return copies of all parameters and buffers."""
-    return {name: tensor.data.copy() for name, tensor in model.state_dict().items()}
+    return {name: tensor.array.copy() for name, tensor in model.state_dict().items()}
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
