@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"minigrad": ROOT / "minigrad", "minigrad_kernels": ROOT / "kernels" / "minigrad_kernels"}
 # A module imports only from the lines above its own; "" is the package's __init__.
 LAYERS = (
+    "arguments",
     "dtypes",
     "memory",
     "backend",

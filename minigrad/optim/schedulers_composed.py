@@ -45,12 +45,20 @@ class _Composed(LRScheduler):
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"]
 
+    def _written_names(self) -> tuple[str, ...]:
+        return tuple({n: None for part in self._schedulers for n in part._written_names()})
+
+    def _go_to(self, epoch: float) -> None:
+        raise TypeError(f"{self._kind}: step() takes no epoch; call it once an epoch")
+
 
 class SequentialLR(_Composed):
     """One scheduler after another: the next takes over, from its epoch 0, at each milestone.
 
     schedulers: made for `optimizer`, in order.
     milestones: epochs, rising, one fewer than schedulers.
+    last_epoch: where to go on; **ours:** the schedulers, made anew, are stepped there, where
+        PyTorch's sequence would start with the first one's lr.
     Raises: ValueError for schedulers of several optimizers, a plateau, or other milestones.
 
     >>> import minigrad as mg
@@ -77,13 +85,15 @@ class SequentialLR(_Composed):
         rising = all(a < b for a, b in pairwise(milestones))
         self._expect(rising, "milestones that rise", list(milestones))
         self._accept(optimizer, schedulers)
-        self._milestones = list(milestones)
-        self.last_epoch = last_epoch + 1
+        self._milestones = [self._whole("milestones", m, 0) for m in milestones]
+        self.last_epoch = 0
         self._to_initial()
         self._undo()
         first = self._schedulers[bisect_right(self._milestones, 0)]
         first._begin()
         self._last_lr = first.get_last_lr()
+        for _ in range(self._whole("last_epoch", last_epoch, -1) + 1):
+            self._advance()
 
     def _advance(self) -> None:
         self.last_epoch += 1

@@ -17,6 +17,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     T_0: length of the first period, an int >= 1.
     T_mult: how many times longer each period is than the one before, an int >= 1.
+    `step(epoch + i / len(loader))` after batch i follows the curve within an epoch.
     Source: Loshchilov and Hutter 2017, eq. 5.
 
     >>> import minigrad as mg
@@ -33,29 +34,45 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        self._expect(isinstance(T_0, int) and T_0 >= 1, "T_0 to be an int >= 1", T_0)
-        self._expect(isinstance(T_mult, int) and T_mult >= 1, "T_mult to be an int >= 1", T_mult)
-        self.T_0 = T_0
-        self.T_i = T_0
-        self.T_mult = T_mult
-        self.eta_min = eta_min
-        self.T_cur = last_epoch
+        self.optimizer = self._optimizer(optimizer)
+        self.T_0 = self._whole("T_0", T_0, 1)
+        self.T_mult = self._whole("T_mult", T_mult, 1)
+        self.eta_min = float(eta_min)
+        self._place(max(last_epoch, 0))
         super().__init__(optimizer, last_epoch)
+
+    _overwrites = True
 
     def get_lr(self) -> list[float]:
         share = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
 
+    def _place(self, epoch: float) -> None:
+        """Find the period of an epoch; by subtraction, where PyTorch's logarithm rounds."""
+        self.T_cur, self.T_i = epoch, self.T_0
+        if self.T_mult == 1:
+            self.T_cur = epoch % self.T_0
+        while self.T_cur >= self.T_i:
+            self.T_cur -= self.T_i
+            self.T_i *= self.T_mult
+
+    def _go_to(self, epoch: float) -> None:
+        self._place(epoch)
+        self.last_epoch = math.floor(epoch)
+        self._write(self.get_lr())
+
     def _restart(self) -> None:
-        self.T_cur = 0
-        self.T_i = self.T_0
+        self._place(0)
         super()._restart()
 
     def _advance(self) -> None:
-        self.T_cur = 0 if self.last_epoch < 0 else self.T_cur + 1
-        if self.T_cur >= self.T_i:
-            self.T_cur -= self.T_i
-            self.T_i *= self.T_mult
+        if self.last_epoch >= 0 and not self._is_initial:
+            self.T_cur += 1  # from wherever step(epoch) has left it, with its fraction
+            if self.T_cur >= self.T_i:
+                self.T_cur -= self.T_i
+                self.T_i *= self.T_mult
+        else:
+            self._place(self.last_epoch + 1)
         super()._advance()
 
 
@@ -64,6 +81,14 @@ class _CyclesMomentum(LRScheduler):
 
     cycle_momentum: bool
     use_beta1: bool
+    _overwrites = True
+
+    def _written_names(self) -> tuple[str, ...]:
+        kept = (*self._written, "max_lr", "min_lr")
+        if not self.cycle_momentum:
+            return kept
+        name = "betas" if self.use_beta1 else "momentum"
+        return (*kept, "max_momentum", "base_momentum", name, f"own_{name}", f"scheduled_{name}")
 
     def _prepare_momentum(self, base_momentum: Any, max_momentum: Any, last_epoch: int) -> None:
         self.use_beta1 = "betas" in self.optimizer.defaults
@@ -78,15 +103,17 @@ class _CyclesMomentum(LRScheduler):
         high = self._per_group("max_momentum", max_momentum)
         if last_epoch == -1:
             for group, base, top in zip(self.optimizer.param_groups, low, high, strict=True):
+                name = "betas" if self.use_beta1 else "momentum"
+                group.setdefault(f"own_{name}", group[name])
                 self._set_momentum(group, top)
                 group["max_momentum"] = top
                 group["base_momentum"] = base
 
     def _set_momentum(self, group: dict[str, Any], momentum: float) -> None:
         if self.use_beta1:
-            group["betas"] = (momentum, *group["betas"][1:])
+            group["betas"] = group["scheduled_betas"] = (momentum, *group["betas"][1:])
         else:
-            group["momentum"] = momentum
+            group["momentum"] = group["scheduled_momentum"] = momentum
 
 
 def cosine(start: float, end: float, share: float) -> float:
@@ -116,7 +143,8 @@ class OneCycleLR(_CyclesMomentum):
     initial = max_lr / div_factor;  min = initial / final_div_factor.  Phases end at pct_start T - 1
     and T - 1; with three_phase at pct_start T - 1, 2 pct_start T - 2 (initial again) and T - 1.
     Momentum, or beta1, goes from max_momentum to base_momentum and back.  Overwrites what others
-    set.
+    set.  **Ours:** the T-th call of step(), after the last batch, stays at min; PyTorch's rises
+    again there.
 
     max_lr: one, or one a parameter group.
     total_steps: T, the batches of the whole training; or epochs and steps_per_epoch.
@@ -154,7 +182,7 @@ class OneCycleLR(_CyclesMomentum):
             anneal_strategy in ANNEALING, "anneal_strategy 'cos' or 'linear'", anneal_strategy
         )
         self.total_steps = self._total(total_steps, epochs, steps_per_epoch)
-        self.pct_start = pct_start
+        self.pct_start = pct_start = float(pct_start)
         self.anneal_strategy = anneal_strategy
         self.three_phase = three_phase
         self.cycle_momentum = cycle_momentum
@@ -164,27 +192,25 @@ class OneCycleLR(_CyclesMomentum):
                 " no step to rise in; raise pct_start, or set it to 0 to begin at max_lr"
             )
         max_lrs = self._per_group("max_lr", max_lr)
+        self._remember()
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, max_lrs, strict=True):
-                group["initial_lr"] = top / div_factor
+                group["initial_lr"] = top / float(div_factor)
                 group["max_lr"] = top
-                group["min_lr"] = group["initial_lr"] / final_div_factor
+                group["min_lr"] = group["initial_lr"] / float(final_div_factor)
         self._prepare_momentum(base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
     def _total(self, total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
         if total_steps is not None:
-            good = isinstance(total_steps, int) and total_steps > 0
-            self._expect(good, "total_steps to be an int > 0", total_steps)
-            return int(total_steps)
+            return self._whole("total_steps", total_steps, 1)
         if epochs is None or steps_per_epoch is None:
             raise ValueError(
                 "OneCycleLR: expected total_steps, or epochs and steps_per_epoch (the length of the"
                 " training loader), got neither"
             )
-        for name, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-            self._expect(isinstance(value, int) and value > 0, f"{name} to be an int > 0", value)
-        return int(epochs * steps_per_epoch)
+        per_epoch = self._whole("steps_per_epoch", steps_per_epoch, 1)
+        return self._whole("epochs", epochs, 1) * per_epoch
 
     def _phases(self) -> list[tuple[float, str, str, str, str]]:
         """Return the phases: last step, lr from and to, momentum from and to."""
@@ -198,13 +224,14 @@ class OneCycleLR(_CyclesMomentum):
         return [up, down, (last, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
 
     def get_lr(self) -> list[float]:
-        step = self.last_epoch
+        step: float = self.last_epoch
         if step > self.total_steps:
             raise ValueError(
                 f"OneCycleLR: step() was called {step} times, but the schedule has total_steps ="
                 f" {self.total_steps}; total_steps is epochs * len(loader) when step() is called"
                 " after every batch"
             )
+        step = min(step, self.total_steps - 1)
         phases = self._phases()
         start = 0.0
         for phase in phases:
@@ -262,17 +289,19 @@ class CyclicLR(_CyclesMomentum):
         self._expect(scale_fn is not None or mode in known, f"mode to be one of {known}", mode)
         modes = ("cycle", "iterations")
         self._expect(scale_mode in modes, f"scale_mode to be one of {modes}", scale_mode)
-        down = step_size_up if step_size_down is None else step_size_down
-        self._expect(step_size_up > 0 and down > 0, "step sizes > 0", (step_size_up, down))
+        up = float(step_size_up)
+        down = up if step_size_down is None else float(step_size_down)
+        self._expect(up > 0 and down > 0, "step sizes > 0", (step_size_up, step_size_down))
         base_lrs = self._per_group("base_lr", base_lr)
         self.max_lrs = self._per_group("max_lr", max_lr)
+        self._remember()
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = lr
-        self.total_size = float(step_size_up + down)
-        self.step_ratio = step_size_up / self.total_size
+        self.total_size = up + down
+        self.step_ratio = up / self.total_size
         self.mode = mode
-        self.gamma = gamma
+        self.gamma = float(gamma)
         self.scale_fn = scale_fn
         self.scale_mode = scale_mode
         self.cycle_momentum = cycle_momentum
@@ -285,7 +314,7 @@ class CyclicLR(_CyclesMomentum):
     def _height(self, cycle: int) -> float:
         """Return the share of the full height that this cycle, or this step, reaches."""
         if self.scale_fn is not None:
-            return self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+            return float(self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch))
         if self.mode == "triangular2":
             return float(1 / 2.0 ** (cycle - 1))
         return float(self.gamma**self.last_epoch) if self.mode == "exp_range" else 1.0

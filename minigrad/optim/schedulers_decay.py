@@ -41,6 +41,8 @@ class LambdaLR(_ByFunction):
     [2.0, 1.0, 0.5]
     """
 
+    _overwrites = True
+
     def get_lr(self) -> list[float]:
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
         return [base * function(self.last_epoch) for base, function in pairs]
@@ -78,9 +80,8 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self._expect(step_size >= 1, "step_size >= 1", step_size)
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size = self._whole("step_size", step_size, 1)
+        self.gamma = float(gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -110,8 +111,8 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones = sorted(milestones)
-        self.gamma = gamma
+        self.milestones = sorted(self._whole("milestones", m, 0) for m in milestones)
+        self.gamma = float(gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -128,7 +129,7 @@ class MultiStepLR(LRScheduler):
 class ConstantLR(LRScheduler):
     """lr = lr * factor until epoch total_iters, where it is divided by factor again.
 
-    factor: in (0, 1].  total_iters: >= 1.
+    factor: in (0, 1].  total_iters: >= 0; with 0 it is never divided by it, as in PyTorch.
 
     >>> import minigrad as mg
     >>> opt = mg.optim.SGD([mg.zeros(1)], lr=1.0)
@@ -144,9 +145,8 @@ class ConstantLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         self._expect(0 < factor <= 1, "factor in (0, 1]", factor)
-        self._expect(total_iters >= 1, "total_iters >= 1", total_iters)
-        self.factor = factor
-        self.total_iters = total_iters
+        self.factor = float(factor)
+        self.total_iters = self._whole("total_iters", total_iters, 0)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -183,10 +183,9 @@ class LinearLR(LRScheduler):
     ) -> None:
         self._expect(0 < start_factor <= 1, "start_factor in (0, 1]", start_factor)
         self._expect(0 <= end_factor <= 1, "end_factor in [0, 1]", end_factor)
-        self._expect(total_iters >= 1, "total_iters >= 1", total_iters)
-        self.start_factor = start_factor
-        self.end_factor = end_factor
-        self.total_iters = total_iters
+        self.start_factor = float(start_factor)
+        self.end_factor = float(end_factor)
+        self.total_iters = self._whole("total_iters", total_iters, 1)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -215,7 +214,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
+        self.gamma = float(gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -245,9 +244,8 @@ class PolynomialLR(LRScheduler):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
-        self._expect(total_iters >= 1, "total_iters >= 1", total_iters)
-        self.total_iters = total_iters
-        self.power = power
+        self.total_iters = self._whole("total_iters", total_iters, 1)
+        self.power = float(power)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -278,10 +276,12 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        self._expect(T_max >= 1, "T_max >= 1", T_max)
-        self.T_max = T_max
-        self.eta_min = eta_min
+        self.T_max = self._whole("T_max", T_max, 1)
+        self.eta_min = float(eta_min)
         super().__init__(optimizer, last_epoch)
+
+    def _spent(self, lr: float, base: float) -> bool:
+        return abs(lr - self.eta_min) <= 1e-12 * abs(base - self.eta_min)
 
     def get_lr(self) -> list[float]:
         if self._is_initial:

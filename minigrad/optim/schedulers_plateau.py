@@ -54,18 +54,17 @@ class ReduceLROnPlateau(LRScheduler):
         known = threshold_mode in THRESHOLD_MODES
         self._expect(known, f"threshold_mode to be one of {THRESHOLD_MODES}", threshold_mode)
         self._expect(0 <= factor < 1, "factor in [0, 1)", factor)
-        self._expect(patience >= 0, "patience >= 0", patience)
         self._expect(threshold >= 0, "threshold >= 0", threshold)
-        self._expect(cooldown >= 0, "cooldown >= 0", cooldown)
         self.mode = mode
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
+        self.factor = float(factor)
+        self.patience = self._whole("patience", patience, 0)
+        self.threshold = float(threshold)
         self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
-        self.min_lr = min_lr
-        self._per_group("min_lr", min_lr)
-        self.eps = eps
+        self.cooldown = self._whole("cooldown", cooldown, 0)
+        floors = self._per_group("min_lr", min_lr)
+        self.min_lr = floors if np.ndim(min_lr) else float(min_lr)  # type: ignore[arg-type]
+        self.eps = float(eps)
+        self._remember()
         self.best: float | None = None
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
@@ -132,7 +131,7 @@ class ReduceLROnPlateau(LRScheduler):
             old = float(group["lr"])
             new = max(old * self.factor, floor)
             if old - new > self.eps:
-                group["lr"] = new
+                group["lr"] = group["scheduled_lr"] = new
 
     def _restart(self) -> None:
         raise NotImplementedError("ReduceLROnPlateau needs a metric and takes no part in others")

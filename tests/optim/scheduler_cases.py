@@ -34,7 +34,7 @@ CASES: dict[str, Build] = {
     "CosineAnnealingLR": lambda m, o: m.CosineAnnealingLR(o, 7, 0.01),
     "CosineAnnealingWarmRestarts": lambda m, o: m.CosineAnnealingWarmRestarts(o, 3, 2, 0.01),
     "CosineAnnealingWarmRestarts.equal": lambda m, o: m.CosineAnnealingWarmRestarts(o, 5),
-    "OneCycleLR": lambda m, o: m.OneCycleLR(o, [0.5, 0.3], total_steps=24),
+    "OneCycleLR": lambda m, o: m.OneCycleLR(o, [0.5, 0.3], total_steps=25),
     "OneCycleLR.linear": lambda m, o: m.OneCycleLR(
         o, 0.5, epochs=6, steps_per_epoch=5, anneal_strategy="linear", pct_start=0.4
     ),
@@ -179,5 +179,28 @@ def run(
             if by_hand and step in (3, 11):
                 optimizer.param_groups[0]["lr"] *= 0.5
                 optimizer.param_groups[1]["lr"] = 0.07
+            rows.append(snapshot(optimizer))
+    return np.array(rows)
+
+
+# Where step(epoch) goes, forwards and back, before some plain steps.
+WHOLE = (0, 1, 5, 2, 9, 9, 14, 3)
+FRACTIONS = (0.0, 0.25, 1.5, 2.75, 3.0, 8.99, 9.0, 20.5, 0.5)
+JUMPS = {
+    key: FRACTIONS if "Restarts" in key else WHOLE
+    for key in CASES
+    if not key.startswith(("Sequential", "Chained", "Multiplicative"))
+}
+
+
+def jump(key: str, optimizer: Any, modules: Any) -> Array:
+    """Step a case to the epochs of JUMPS, then by one; return lr and momentum after each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's: the argument is deprecated
+        scheduler = build(key, modules, optimizer)
+        optimizer.step()
+        rows = []
+        for epoch in (*JUMPS[key], None, None, None):
+            scheduler.step(*(() if epoch is None else (epoch,)))
             rows.append(snapshot(optimizer))
     return np.array(rows)

@@ -63,14 +63,22 @@ def test_a_resumed_optimizer_has_stepped() -> None:
     ("make", "error", "message"),
     [
         (lambda o: schedules.StepLR(3, 1), TypeError, "StepLR: expected an optimizer.*got int"),
-        (lambda o: schedules.StepLR(o, 0), ValueError, "StepLR: expected step_size >= 1, got 0"),
+        (
+            lambda o: schedules.StepLR(o, 0),
+            ValueError,
+            "StepLR: expected step_size to be an int >= 1, got 0",
+        ),
         (lambda o: schedules.StepLR(o, 1, last_epoch=3), KeyError, "load the optimizer's state"),
         (lambda o: schedules.ConstantLR(o, 2.0), ValueError, r"factor in \(0, 1\], got 2.0"),
         (lambda o: schedules.LinearLR(o, 0.0), ValueError, r"start_factor in \(0, 1\], got 0.0"),
         (lambda o: schedules.LinearLR(o, 0.5, 2.0), ValueError, "end_factor"),
-        (lambda o: schedules.LinearLR(o, total_iters=0), ValueError, "total_iters >= 1, got 0"),
-        (lambda o: schedules.PolynomialLR(o, 0), ValueError, "total_iters >= 1"),
-        (lambda o: schedules.CosineAnnealingLR(o, 0), ValueError, "T_max >= 1, got 0"),
+        (
+            lambda o: schedules.LinearLR(o, total_iters=0),
+            ValueError,
+            "total_iters to be an int >= 1, got 0",
+        ),
+        (lambda o: schedules.PolynomialLR(o, 0), ValueError, "total_iters to be an int >= 1"),
+        (lambda o: schedules.CosineAnnealingLR(o, 0), ValueError, "T_max to be an int >= 1, got 0"),
         (lambda o: schedules.LambdaLR(o, [abs, abs]), ValueError, "one lr_lambda or 1, .* got 2"),
         (lambda o: schedules.LambdaLR(o, 0.5), ValueError, "a function of the epoch, got 0.5"),
         (
@@ -80,11 +88,11 @@ def test_a_resumed_optimizer_has_stepped() -> None:
         ),
         (lambda o: schedules.CosineAnnealingWarmRestarts(o, 2, 0), ValueError, "T_mult"),
         (lambda o: schedules.OneCycleLR(o, 1.0), ValueError, "total_steps, or epochs and steps_p"),
-        (lambda o: schedules.OneCycleLR(o, 1.0, 0), ValueError, "total_steps to be an int > 0"),
+        (lambda o: schedules.OneCycleLR(o, 1.0, 0), ValueError, "total_steps to be an int >= 1"),
         (
             lambda o: schedules.OneCycleLR(o, 1.0, epochs=3, steps_per_epoch=0),
             ValueError,
-            "steps_per_epoch to be an int > 0, got 0",
+            "steps_per_epoch to be an int >= 1, got 0",
         ),
         (
             lambda o: schedules.OneCycleLR(o, 1.0, 10, pct_start=0.1),
@@ -139,7 +147,11 @@ def test_a_resumed_optimizer_has_stepped() -> None:
             ValueError,
             r"use warmup\(optimizer, steps\)",
         ),
-        (lambda o: schedules.StepLR(o, 1).preview(-1), ValueError, "a number of steps n >= 0"),
+        (
+            lambda o: schedules.StepLR(o, 1).preview(-1),
+            ValueError,
+            "n, a number of steps, to be an int >= 0",
+        ),
     ],
 )
 def test_bad_arguments(make: Any, error: type[Exception], message: str) -> None:

@@ -102,9 +102,9 @@ def test_a_missing_metric_and_a_missing_optimizer_step() -> None:
         ({"mode": "low"}, r"mode to be one of \('min', 'max'\), got 'low'"),
         ({"threshold_mode": "half"}, "threshold_mode to be one of"),
         ({"factor": 1.0}, r"expected factor in \[0, 1\), got 1.0"),
-        ({"patience": -1}, "patience >= 0, got -1"),
+        ({"patience": -1}, "patience to be an int >= 0, got -1"),
         ({"threshold": -1.0}, "threshold >= 0"),
-        ({"cooldown": -1}, "cooldown >= 0"),
+        ({"cooldown": -1}, "cooldown to be an int >= 0"),
         ({"min_lr": [0.1, 0.2]}, "expected one min_lr or 1, one a parameter group, got 2"),
     ],
 )

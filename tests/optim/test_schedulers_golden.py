@@ -25,7 +25,8 @@ def optimizer_for(key: str) -> Any:
 
 def test_every_scheduler_has_cases_and_golden_values() -> None:
     assert {key.split(".")[0] for key in cases.KEYS} == set(SCHEDULERS)
-    assert set(GOLDEN.files) == {f"{key}{mark}" for key in cases.ALL_KEYS for mark in ("", "!")}
+    runs = {f"{key}{mark}" for key in cases.ALL_KEYS for mark in ("", "!")}
+    assert set(GOLDEN.files) == runs | {f"{key}?" for key in cases.JUMPS}
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
@@ -42,6 +43,20 @@ def test_matches_pytorch_live(key: str, by_hand: bool) -> None:
     pytest.importorskip("torch")
     live = importlib.import_module("tests.golden.make_schedulers").compute(key, by_hand)
     found = cases.run(key, optimizer_for(key), lr_scheduler, by_hand)
+    np.testing.assert_allclose(found, live, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("key", cases.JUMPS)
+def test_going_to_an_epoch_matches_pytorch(key: str) -> None:
+    found = cases.jump(key, optimizer_for(key), lr_scheduler)
+    np.testing.assert_allclose(found, GOLDEN[f"{key}?"], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("key", cases.JUMPS)
+def test_going_to_an_epoch_matches_pytorch_live(key: str) -> None:
+    pytest.importorskip("torch")
+    live = importlib.import_module("tests.golden.make_schedulers").compute_jumps(key)
+    found = cases.jump(key, optimizer_for(key), lr_scheduler)
     np.testing.assert_allclose(found, live, rtol=1e-12, atol=1e-15)
 
 
