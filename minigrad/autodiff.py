@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigrad.modes import mode
-from minigrad.sweep import first_seed, sweep
+from minigrad.sweep import edges_of, first_seed, sweep
 from minigrad.tensors import Tensor
 
 
@@ -55,7 +55,7 @@ def grad(
     keep = create_graph if retain_graph is None else retain_graph
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
-        found = sweep(roots, seeds, create_graph, keep, {id(t.node or t) for t in wanted})
+        found = sweep(roots, seeds, create_graph, keep, edges_of(wanted))
     finally:
         mode.recording = was
     result: list[Tensor | None] = []

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
+from minigrad.hooks import hooks_at, replace_node
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
-from minigrad.tape import Bridge, written
+from minigrad.tape import Bridge, Refused, written
 
 
 class InPlace:
@@ -23,18 +24,15 @@ class InPlace:
     def _write(self: Any, op: Any, *others: Any, **meta: Any) -> Any:
         """Replace the elements by `op(self, *others)`, recorded where a gradient flows."""
         others = tuple([Bridge.lift(o, self) for o in others])
-        recorded = mode.recording and (self.requires_grad or any(o.requires_grad for o in others))
+        recorded = mode.recording and (self._moves_gradient() or any(o.tracked for o in others))
         if recorded:
-            owner = self if self.base is None else self.base
-            if owner.requires_grad and owner.node is None:
-                raise RuntimeError(
-                    f"{op.__name__}: a leaf of shape {owner.shape} that requires grad is changed "
-                    "in place; do it under"
-                    " no_grad(), or make a new tensor"
-                )
+            self._check_recorded(op.__name__)
         source = self
-        if recorded and op.keeps:  # its rule needs the elements as they were
+        hooked = self.base is not None and self.node is not None and hooks_at(self.node) is not None
+        if recorded and (op.keeps or hooked):  # its rule needs the elements as they were
             source = before(self)
+            if hooked:  # hooks on a view are for what uses the view, not for what replaces it
+                source.node = seen_from(self.base, self).node
             others = tuple([source if o is self else o for o in others])
         result = op.apply(source, *others, **meta)
         if result.array.shape != self.array.shape:
@@ -50,6 +48,25 @@ class InPlace:
         self._put(result)
         return self
 
+    def _moves_gradient(self: Any) -> bool:
+        """Say whether a gradient flows through this memory."""
+        return self.tracked or (self.base is not None and self.base.tracked)
+
+    def _check_recorded(self: Any, name: str) -> None:
+        """Refuse a write that the tape could not follow."""
+        owner = self if self.base is None else self.base
+        if owner.tracked and owner.node is None:
+            raise RuntimeError(
+                f"{name}: a leaf of shape {owner.shape} that requires grad is changed in place; do"
+                " it under no_grad(), or make a new tensor"
+            )
+        if self.apart:
+            raise RuntimeError(
+                f"{name}: a view made under no_grad(), shape {self.shape}, is changed in place"
+                " while recording, where a gradient flows; make both the view and the change under"
+                " no_grad(), or both outside"
+            )
+
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
         if not self.array.flags.writeable:
@@ -58,13 +75,13 @@ class InPlace:
             )
         written(self, f"at {user_line()}")
         base = self.base
-        if result.requires_grad and base is not None:
+        if result.tracked and base is not None:
             chosen = (places(self.array, base.array).reshape(-1),)
             replaced = index.IndexSet.apply(base.reshape(-1), result.reshape(-1), index=chosen)
-            base.node, base.requires_grad = replaced.reshape(base.shape).node, True
-        elif result.requires_grad:
-            self.node, self.requires_grad = result.node, True
-        if result.requires_grad:
+            replace_node(base, replaced.reshape(base.shape).node)
+        elif result.tracked:
+            replace_node(self, result.node)
+        if result.tracked:
             follow(self if base is None else base)
         launch("copy", result.array, self.array)
 
@@ -123,13 +140,31 @@ class InPlace:
         return self
 
 
+APART = (
+    "a view made under no_grad() was used after its base was changed in place while recording, so"
+    " that it is neither a constant nor on the tape; take the view outside no_grad(), or of a"
+    " detach()ed base, or clone() it"
+)
+
+
 def follow(base: Any) -> None:
-    """Make every living view of `base` a function of what `base` is a function of now."""
+    """Make every living view of `base` a function of what `base` is a function of now.
+
+    One made under no_grad() was meant to be a constant and is none any more: it may not be used.
+    """
     for ref in tuple((base.views or {}).values()):
         view = ref()
-        if view is not None:
-            again = base.reshape(-1)[places(view.array, base.array)]
-            view.node, view.requires_grad = again.node, True
+        if view is None:
+            continue
+        if view.apart:
+            view.node, view.tracked = Refused(APART, view.array), True
+        else:
+            replace_node(view, seen_from(base, view).node)
+
+
+def seen_from(base: Any, view: Any) -> Any:
+    """Return the elements of `view` as a function of `base`."""
+    return base.reshape(-1)[places(view.array, base.array)]
 
 
 def before(t: Any) -> Any:
@@ -137,22 +172,24 @@ def before(t: Any) -> Any:
     memory = empty(t.array.shape, t.array.dtype, t.array)
     launch("copy", t.array, memory)
     copy = Bridge.new(memory)
-    copy.requires_grad, copy.node = t.requires_grad, t.node
+    copy.tracked, copy.node, copy.cell = t.tracked, t.node, [0, ""]
     return copy
 
 
 def places(view: Any, base: Any) -> Any:
     """Return the flat positions, in C order of `base`, of the elements of `view`."""
-    if not base.flags.c_contiguous:
-        raise RuntimeError(
-            "an in-place change through a view whose base is not contiguous, where a gradient "
-            "flows;"
-            " write base[index] = value instead, or clone() the base first"
-        )
     view, base = getattr(view, "geometry", view), getattr(base, "geometry", base)
-    start = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    low, high = np.lib.array_utils.byte_bounds(base)
+    start = view.__array_interface__["data"][0] - low
     offset = np.full(view.shape, start // base.itemsize, np.int64)
     for axis, (n, step) in enumerate(zip(view.shape, view.strides, strict=True)):
         line = np.arange(n, dtype=np.int64) * (step // base.itemsize)
         offset += line.reshape((1,) * axis + (n,) + (1,) * (view.ndim - axis - 1))
-    return offset
+    if base.flags.c_contiguous:
+        return offset
+    first = (base.__array_interface__["data"][0] - low) // base.itemsize
+    numbers = np.zeros((high - low) // base.itemsize, np.int64)  # of the elements as they lie
+    strides = [step // base.itemsize * numbers.itemsize for step in base.strides]
+    laid = np.lib.stride_tricks.as_strided(numbers[first:], base.shape, strides)
+    laid[...] = np.arange(base.size, dtype=np.int64).reshape(base.shape)
+    return numbers[offset]

@@ -24,9 +24,10 @@ from minigrad.backend import (
     placed,
     target_of,
 )
+from minigrad.hooks import hooks_at, retain
 from minigrad.memory import owns
 from minigrad.modes import mode
-from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, cell_of, name_of
+from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, Refused, cell_of, name_of
 
 Found = dict[int, tuple[Any, Any]]
 
@@ -35,26 +36,27 @@ class _Front:
     """What the sweep holds: nodes still to visit with their gradients so far, and what has arrived.
 
     An entry is [node or leaf, gradient, whether that is a sum made here, to which more may be added
-    in place].
+    in place].  stations: by id of a node, those of its outputs that are asked for and are passed
+    on the way to others.
     """
 
-    def __init__(self, roots: Sequence[Any], targets: set[int] | None) -> None:
+    def __init__(self, roots: Sequence[Any], targets: dict[int, Any] | None) -> None:
         self.pending: dict[int, list[Any]] = {}
         self.heap: list[int] = []
         self.found: dict[int, list[Any]] = {}
         self.targets = targets
         self.wanted: set[int] = set()
         self.beyond: set[int] = set()
+        self.stations: dict[int, list[Any]] = {}
         if targets is not None:
-            self.wanted, self.beyond = leading_to(roots, targets)
+            self.wanted, stations = leading_to(roots, targets)
+            for edge in stations:
+                self.beyond.add(id(edge))
+                self.stations.setdefault(id(node_of(edge)), []).append(edge)
 
     def enter(self, op: Op, g: Any) -> None:
         if op.edges is None:
-            raise RuntimeError(
-                f"backward through {type(op).__name__} a second time: its saved values were freed "
-                "by the first;"
-                " pass retain_graph=True to the first backward"
-            )
+            refuse(op)
         self.pending[op.seq] = [op, g, False]
         heappush(self.heap, -op.seq)
 
@@ -64,10 +66,9 @@ class _Front:
         if self.targets is not None:
             if id(edge) not in self.wanted:
                 return
-            if id(edge) in self.targets:
+            if id(edge) in self.targets and id(edge) not in self.beyond:
                 add(self.found, id(edge), edge, g)
-                if id(edge) not in self.beyond:
-                    return
+                return
         elif kind == LEAF:
             add(self.found, id(edge), edge, g)
         if kind == SLOT:
@@ -107,15 +108,16 @@ def sweep(
     seeds: Sequence[Any],
     create_graph: bool,
     retain_graph: bool,
-    targets: set[int] | None = None,
+    targets: dict[int, Any] | None = None,
 ) -> Found:
-    """Carry `seeds` from `roots` to the leaves; return {id: (leaf, gradient)}.
+    """Carry `seeds` from `roots` to the leaves; return {id: (leaf, gradient)} after their hooks.
 
-    targets: ids of edges (nodes, slots or leaves) to return instead; only nodes that lead to one
+    targets: edges (nodes, slots or leaves), by id, to return instead; only nodes that lead to one
         are visited.
     """
     front = _Front(roots, targets)
     pending, heap, send, found = front.pending, front.heap, front.send, front.found
+    stations = front.stations
     for root, seed in zip(roots, seeds, strict=True):
         send(root.node or root, seed)
     anomaly = mode.anomaly
@@ -123,6 +125,11 @@ def sweep(
         node, grad, _ = pending.pop(-heappop(heap))
         if node.hooks is not None:
             grad = run_hooks(node, grad)
+        if stations and id(node) in stations:
+            for edge in stations[id(node)]:
+                g = grad[edge.index] if edge.kind == SLOT else grad
+                if g is not None:
+                    found[id(edge)] = [edge, g, False]
         if USED:
             parts = parts_at(node, grad, create_graph)
         elif create_graph and node.composite is not None:
@@ -161,7 +168,13 @@ def sweep(
                 heappush(heap, -edge.seq)
         if not retain_graph:
             node.release()
-    return {key: (entry[0], entry[1]) for key, entry in found.items()}
+    arrived: Found = {}
+    for key, (edge, g, _) in found.items():
+        if edge.hooks is not None and key not in front.beyond:
+            hooks = hooks_at(edge)
+            g = g if hooks is None else hooks.run(g)
+        arrived[key] = edge, g
+    return arrived
 
 
 def parts_at(node: Op, grad: Any, create_graph: bool) -> tuple[Any, ...]:
@@ -193,9 +206,7 @@ def run_hooks(node: Op, grad: Any) -> Any:
         g = grad[index] if node.slots is not None else grad
         if g is None:
             continue
-        for hook in tuple(hooks):
-            replaced = hook(g)
-            g = g if replaced is None else replaced
+        g = hooks.run(g)
         if node.slots is not None:
             grad[index] = g
         else:
@@ -209,7 +220,7 @@ def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
     try:
         slots = [Bridge.alias(node.saved(i)) for i in range(len(node.inputs))]
         out = node.composite(*slots, **node.meta)
-        targets = {id(t.node or t) for t in slots if t.requires_grad}
+        targets = edges_of(t for t in slots if t.tracked)
         found = sweep([out], [grad], True, True, targets)
     finally:
         mode.recording = was
@@ -234,29 +245,56 @@ def parents(edge: Any) -> list[Any]:
     return [e for e in node.edges or () if e is not None]
 
 
-def leading_to(roots: Sequence[Any], targets: set[int]) -> tuple[set[int], set[int]]:
-    """Return the ids of all edges from which a target is reached, and of the targets among them
-    with one beyond.
+def edges_of(tensors: Iterable[Any]) -> dict[int, Any]:
+    """Return the edges that lead to tensors, by their id."""
+    edges = [t.node or t for t in tensors]
+    return {id(edge): edge for edge in edges}
+
+
+def node_of(edge: Any) -> Any:
+    """Return the node an edge leads to."""
+    return edge.op if edge.kind == SLOT else edge
+
+
+def leading_to(roots: Sequence[Any], targets: dict[int, Any]) -> tuple[set[int], list[Any]]:
+    """Return the ids of all edges from which a target is reached, and the targets among them with
+    another one beyond.
+
+    Raises: RuntimeError for a node that was freed, or refuses, and may have led to one.
     """
+    lowest = min((0 if e.kind == LEAF else e.seq for e in targets.values()), default=0)
     order: list[Any] = []
     seen: set[int] = set()
-    stack = [t.node or t for t in roots if t.requires_grad]
+    stack = [t.node or t for t in roots if t.tracked]
     while stack:
         edge = stack.pop()
         if id(edge) not in seen:
             seen.add(id(edge))
             order.append(edge)
-            stack.extend(parents(edge))
-    order.sort(key=lambda e: 0 if e.kind == LEAF else (e.op.seq if e.kind == SLOT else e.seq))
+            if edge.kind != LEAF and edge.seq > lowest:  # no target is older than that
+                if node_of(edge).edges is None:
+                    refuse(node_of(edge))
+                stack.extend(parents(edge))
+    order.sort(key=lambda e: 0 if e.kind == LEAF else e.seq)
     wanted: set[int] = set()
-    beyond: set[int] = set()
+    stations: list[Any] = []
     for edge in order:
         leads = any(id(p) in wanted for p in parents(edge))
         if leads or id(edge) in targets:
             wanted.add(id(edge))
         if leads and id(edge) in targets:
-            beyond.add(id(edge))
-    return wanted, beyond
+            stations.append(edge)
+    return wanted, stations
+
+
+def refuse(op: Op) -> None:
+    """Raise for a node that a sweep may not pass."""
+    if isinstance(op, Refused):
+        raise RuntimeError(op.reason)
+    raise RuntimeError(
+        f"backward through {type(op).__name__} a second time: its saved values were freed by the"
+        " first; pass retain_graph=True to the first backward"
+    )
 
 
 # ---------------------------------------------------------------- into .grad
@@ -265,24 +303,39 @@ def backward(
 ) -> None:
     """Add the gradients of `root` into `.grad` of its leaves, or of `inputs` alone."""
     seed = first_seed("backward", root, gradient)
-    if not root.requires_grad:
+    if not root.tracked:
         raise RuntimeError(
             "backward: the tensor does not require grad: no input that requires grad leads to it, "
             "or it was"
             " computed under no_grad(); set requires_grad=True on a leaf first"
         )
-    targets = None if inputs is None else {id(t.node or t) for t in inputs}
+    targets = None if inputs is None else into(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found = sweep([root], [seed], create_graph, keep, targets)
         given = {id(seed.array)}
-        by_edge = {} if inputs is None else {id(t.node or t): t for t in inputs}
-        for key, (edge, g) in found.items():
-            leaf = by_edge.get(key, edge)
-            deposit(leaf, g, create_graph, given)
+        for edge, g in found.values():
+            if edge.kind == LEAF:
+                deposit(edge, g, create_graph, given)
     finally:
         mode.recording = was
+
+
+def into(inputs: Any) -> dict[int, Any]:
+    """Return the edges of `backward(inputs=)`; results among them keep their gradient from now on.
+
+    Raises: ValueError where there is none, RuntimeError for one that does not require grad.
+    """
+    wanted = [inputs] if isinstance(inputs, Bridge.tensor) else list(inputs)
+    if not wanted:
+        raise ValueError("backward: inputs is empty; leave it out for all leaves")
+    for i, t in enumerate(wanted):
+        if not t.tracked:
+            raise RuntimeError(f"backward: input {i}, shape {t.shape}, does not require grad")
+        if t.node is not None:
+            retain(t)
+    return edges_of(wanted)
 
 
 def first_seed(name: str, root: Any, gradient: Any) -> Any:
@@ -310,16 +363,13 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
 
 def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     """Add `g` to `leaf.grad`, in memory that no other gradient shares."""
-    for hook in tuple((leaf.hooks or {}).values()):
-        replaced = hook(g)
-        g = g if replaced is None else replaced
     if USED and target_of((g.array,)) is not target_of((leaf.array,)):
         g = Bridge.new(moved(g.array, device_of(leaf.array)))  # of a number used on another device
-    held = leaf.grad
+    held = leaf._grad
     if held is None:
-        leaf.grad = owned(g, given)
+        leaf._grad = owned(g, given)
     elif create_graph:
-        leaf.grad = held + g
+        leaf._grad = held + g
     else:
         launch("add", held.array, g.array, held.array)
         cell_of(held)[0] += 1
@@ -331,7 +381,7 @@ def owned(g: Any, given: set[int]) -> Any:
     if owns(data) and data.flags.c_contiguous and id(data) not in given:
         given.add(id(data))
         return g
-    if g.requires_grad:
+    if g.tracked:
         return g.clone()
     copy = empty(data.shape, data.dtype, data)
     launch("copy", data, copy)

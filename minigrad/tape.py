@@ -70,9 +70,9 @@ class Op:
     inputs: tuple[Any, ...] = ()
     versions: tuple[int, ...] | None = None
     checksums: list[int] | None = None
-    hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+    hooks: dict[int, Any] | None = None  # by number of the output, see hooks.py
     where: str | None = None
-    changed: str | None = None  # where the output was written to in place, if it was
+    cell: list[Any] | None = None  # the version of the output, once somebody counts it
     y: Any  # the output's array, where the gradient needs it
     shape: Any
     dtype: Any
@@ -101,9 +101,9 @@ class Op:
             share(inputs[0], out)
         if mode.recording:
             for t in inputs:
-                if t.requires_grad:
+                if t.tracked:
                     op.record(inputs, meta, data)
-                    out.requires_grad = True
+                    out.tracked = True
                     out.node = op
                     break
             if mode.recording == WATCHED:
@@ -118,12 +118,12 @@ class Op:
             for out in outs:
                 share(inputs[0], out)
         if mode.recording:
-            if any(t.requires_grad for t in inputs):
+            if any(t.tracked for t in inputs):
                 self.record(inputs, meta, data[0])
                 self.slots = len(outs)
                 for i, out in enumerate(outs):
                     if out.array.dtype.kind == "f":
-                        out.requires_grad = True
+                        out.tracked = True
                         out.node = Slot(self, i, out.array)
             if mode.recording == WATCHED:
                 self.show(inputs, outs)
@@ -139,7 +139,7 @@ class Op:
         self.meta = meta
         edges: list[Any] = []
         for t in inputs:
-            if t.requires_grad:
+            if t.tracked:
                 edges.append(t.node or t)
             else:
                 edges.append(None)
@@ -177,19 +177,21 @@ class Op:
 
     def result(self) -> Any:
         """Return the saved output array `y`; an output written to since raises."""
-        if self.changed is not None:
+        cell = self.cell
+        if cell is not None and cell[0]:
             raise RuntimeError(
                 f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it "
                 "was changed in place"
-                f" {self.changed or 'since'}; make the change out of place, or on a clone()"
+                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
             )
         return self.y
 
     def output(self) -> Any:
         """Return the saved output as a tensor that is a function of the inputs."""
         t = Bridge.new(self.result())
-        t.requires_grad = True
+        t.tracked = True
         t.node = self
+        cell_of(t)  # the user's tensor has this memory too, and may be written to
         return t
 
     def needs(self, i: int) -> bool:
@@ -198,7 +200,9 @@ class Op:
 
     def release(self) -> None:
         """Drop all that was saved; a second sweep over this node raises."""
+        seq = self.seq
         self.__dict__.clear()
+        self.seq = seq
 
 
 class Slot:
@@ -210,16 +214,22 @@ class Slot:
     def __init__(self, op: Op, index: int, data: Array) -> None:
         self.op, self.index, self.shape, self.dtype = op, index, data.shape, data.dtype
 
+    @property
+    def hooks(self) -> Any:
+        """The hooks on this output's gradient, None where there are none."""
+        return None if self.op.hooks is None else self.op.hooks.get(self.index)
 
-class Handle:
-    """What `register_hook` returns: `remove()` takes the hook away."""
+    @property
+    def seq(self) -> int:
+        return self.op.seq
 
-    def __init__(self, remove: Callable[[], Any]) -> None:
-        self._remove = remove
 
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._remove()
+class Refused(Op):
+    """The place on the tape of a view that may not be used: a sweep that comes here raises."""
+
+    def __init__(self, reason: str, data: Array) -> None:
+        self.reason, self.shape, self.dtype = reason, data.shape, data.dtype
+        self.seq = next_seq()
 
 
 def name_of(op: Op) -> str:
@@ -234,34 +244,38 @@ def checksum(data: Array) -> int:
 
 # ---------------------------------------------------------------- versions and views
 def cell_of(t: Any) -> list[Any]:
-    """Return the tensor's version cell `[count, where it was last changed]`, made at first need."""
-    if t.cell is None:
-        t.cell = [0, ""]
-    return t.cell
+    """Return the tensor's version cell `[count, where it was last changed]`, made at first need.
+
+    The op that made the memory shares it, and so knows whether its output is still what it was.
+    """
+    cell: list[Any] | None = t.cell
+    if cell is None:
+        node = t.node
+        if node is None or node.kind != OP:
+            cell = [0, ""]
+        elif node.cell is None:
+            cell = node.cell = [0, ""]
+        else:
+            cell = node.cell
+        t.cell = cell
+    return cell
 
 
 def written(t: Any, where: str) -> None:
-    """Count an in-place write to `t`, and tell the op that made it: its saved output is no more."""
+    """Count an in-place write to `t`."""
     cell = cell_of(t)
     cell[0] += 1
     cell[1] = where
-    owners = [
-        t.node,
-        None if t.base is None else t.base.node,
-        None if t.origin is None else t.origin(),
-    ]
-    for node in owners:
-        if node is not None and node.kind == OP:
-            node.changed = where
 
 
 def share(source: Any, out: Any) -> None:
     """Mark `out` as a view of `source`: one version cell for both, and the base knows its views."""
     if out.array is source.array or np.may_share_memory(out.array, source.array):
         out.cell = cell_of(source)
+        if source.apart or not mode.recording:
+            out.apart = True
         out.base = base = source if source.base is None else source.base
         if base.views is None:
             base.views = {}
         views, key = base.views, id(out)
         views[key] = weakref.ref(out, lambda _: views.pop(key, None))
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,14 +10,15 @@ import numpy as np
 from minigrad import printing
 from minigrad.backend import ARRAYS, Device, device_of, empty, launch
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
+from minigrad.hooks import Handle, Hooks, hooks_of, retain
 from minigrad.inplace import InPlace
 from minigrad.interop import Interop
 from minigrad.methods import Methods
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
 from minigrad.ops.common import converted
-from minigrad.sweep import backward, owned
-from minigrad.tape import LEAF, Bridge, Handle, cell_of, share, written
+from minigrad.sweep import backward
+from minigrad.tape import LEAF, Bridge, Refused, cell_of, written
 
 Array = np.ndarray[Any, Any]
 
@@ -45,15 +45,16 @@ class Tensor(Methods, InPlace, Interop):
 
     kind = LEAF  # what an edge that leads to a tensor leads to
     array: Array  # the elements: a NumPy array, or one on a device
-    grad: Tensor | None = None
-    requires_grad: bool = False
+    _grad: Tensor | None = None
+    tracked: bool = False  # `requires_grad`, as the hot paths read it
     node: Any = None
     # [version, where it was last changed], shared by all views of one memory
     cell: list[Any] | None = None
     base: Tensor | None = None
     views: dict[int, Any] | None = None  # of a base: weak references to its views
-    origin: Any = None  # of a detached tensor: a weak reference to the op that made its memory
-    hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+    apart: bool = False  # a view made under no_grad()
+    hooks: Hooks | None = None  # of a leaf
+    retains_grad: bool = False
 
     __array_priority__ = 1000  # ndarray + Tensor asks Tensor
 
@@ -196,6 +197,33 @@ class Tensor(Methods, InPlace, Interop):
         return (type(self), (self.array, self.requires_grad))
 
     # ------------------------------------------------------------ gradients
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward()` added up here, None before the first.
+
+        Assigning one checks that it is a tensor of this shape, dtype and device, or None.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            check_grad(self, value)
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is asked for; of a result, whether one flows through it."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient, or not, in place; floating leaves only."""
         if requires_grad and self.array.dtype.kind != "f":
@@ -205,7 +233,7 @@ class Tensor(Methods, InPlace, Interop):
             )
         if not requires_grad and self.node is not None:
             raise RuntimeError("requires_grad_(False) on a computed tensor; use .detach()")
-        self.requires_grad = requires_grad
+        self.tracked = bool(requires_grad)
         return self
 
     def backward(
@@ -229,51 +257,46 @@ class Tensor(Methods, InPlace, Interop):
     def detach(self) -> Tensor:
         """Return the same memory off the tape."""
         t = new(self.array)
-        share(self, t)
-        t.base = None
-        t.origin = (
-            self.origin if self.node is None else weakref.ref(getattr(self.node, "op", self.node))
-        )
+        t.cell = cell_of(self)
         return t
 
     def retain_grad(self) -> None:
-        """Keep `.grad` of this computed tensor in the next sweeps."""
-        if self.node is None:
-            return
-        ref = weakref.ref(self)
+        """Keep `.grad` of this computed tensor in the next sweeps, as the hooks leave it.
 
-        def keep(g: Tensor) -> None:
-            t = ref()
-            if t is not None:
-                t.grad = owned(g, {id(g.array)}) if t.grad is None else t.grad + g
-
-        self._node_hooks().append(keep)
-
-    def _node_hooks(self) -> list[Callable[[Tensor], Any]]:
-        op = self.grad_fn
-        if op.hooks is None:
-            op.hooks = {}
-
-        return op.hooks.setdefault(getattr(self.node, "index", 0), [])
+        A leaf keeps it anyway; a second call changes nothing.
+        """
+        if not self.tracked:
+            raise RuntimeError(
+                "retain_grad: the tensor does not require grad, so no gradient will come"
+            )
+        if self.node is not None:
+            retain(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
-        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces
-        it.
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces it.
+
+        It runs in `backward()` and in `grad()`, in the order of registration, before
+        `retain_grad()` stores; leave its argument as it is, other gradients may share the memory.
+        A hook sees the gradient of the value that the tensor has now: after a change in place it
+        stays with the value before.
+
+        Raises: RuntimeError where no gradient will come; in the sweep, TypeError or RuntimeError
+            where a hook returns what is not like the gradient (shape, dtype, device).
+
+        >>> import minigrad as mg
+        >>> x = mg.ones(2, requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> (x * 3).sum().backward()
+        >>> x.grad
+        tensor([30., 30.])
         """
-        if not self.requires_grad:
+        if not self.tracked:
             raise RuntimeError(
                 "register_hook: the tensor does not require grad, so no gradient will come"
             )
-        if self.node is not None:
-            held = self._node_hooks()
-            held.append(hook)
-            return Handle(lambda: held.remove(hook) if hook in held else None)
-        if self.hooks is None:
-            self.hooks = {}
-        hooks = self.hooks
-        key = max(hooks, default=-1) + 1
-        hooks[key] = hook
-        return Handle(lambda: hooks.pop(key, None))
+        if isinstance(self.node, Refused):
+            raise RuntimeError(self.node.reason)
+        return hooks_of(self).add(hook)
 
     def bump(self, where: str = "") -> None:
         """Count a write to `data` made outside the ops, so that a stale saved value is noticed."""
@@ -282,8 +305,6 @@ class Tensor(Methods, InPlace, Interop):
             cell = cell_of(self)
         cell[0] += 1
         cell[1] = where
-        if self.node is not None or self.origin is not None:
-            written(self, where)
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:
@@ -292,7 +313,7 @@ class Tensor(Methods, InPlace, Interop):
     def __setitem__(self, i: Any, value: Any) -> None:
         where = index.plain(i)
         value = value if isinstance(value, Tensor) else lift(value, self)
-        if mode.recording and (self.requires_grad or value.requires_grad):
+        if mode.recording and (value.tracked or self._moves_gradient()):
             self._write(index.IndexSet, value, index=where)
             return
         index.assign(self.array, value.array, where)
@@ -372,6 +393,24 @@ class Tensor(Methods, InPlace, Interop):
         return elementwise.logical("logical_or", self, lift(o, self))
 
 
+def check_grad(tensor: Tensor, value: Any) -> None:
+    """Refuse what cannot be the `.grad` of `tensor`."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"grad: expected a tensor or None, got {type(value).__name__}; wrap it with"
+            " minigrad.tensor(...)"
+        )
+    if value is tensor:
+        raise RuntimeError("grad: a tensor cannot be its own gradient; assign a clone()")
+    was = tensor.shape, tensor.dtype, tensor.device
+    now = value.shape, value.dtype, value.device
+    if was != now:
+        raise RuntimeError(
+            f"grad: expected a gradient like the tensor, of shape {was[0]}, dtype {was[1].name}, on"
+            f" {was[2]}; got shape {now[0]}, dtype {now[1].name}, on {now[2]}"
+        )
+
+
 # ---------------------------------------------------------------- what the tape needs of this file
 make = object.__new__
 
@@ -412,7 +451,7 @@ def lift(x: Any, like: Any) -> Tensor:
 
 def cast(t: Any, dtype: Any) -> Tensor:
     """Return `t` in `dtype`, recorded where recording is on."""
-    if mode.recording and t.requires_grad:
+    if mode.recording and t.tracked:
         return memory.Cast.apply(t, dtype=dtype)
     return new(converted(t.array, dtype))
 

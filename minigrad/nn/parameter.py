@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tape import share
+from minigrad.tape import cell_of
 from minigrad.tensors import Tensor
 
 
@@ -29,8 +29,7 @@ class Parameter(Tensor):
             )
         super().__init__(data, requires_grad)
         if isinstance(data, Tensor):
-            share(data, self)
-            self.base = None  # a leaf of its own: gradients stop here, only the version is shared
+            self.cell = cell_of(data)  # a leaf of its own: only the version is shared
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

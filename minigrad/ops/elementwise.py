@@ -53,9 +53,9 @@ class Binary(Op):
         out.array = y
         recording = mode.recording
         if recording:
-            needed = a.requires_grad, b.requires_grad
+            needed = a.tracked, b.tracked
             if True in needed:
-                out.requires_grad = True
+                out.tracked = True
                 out.node = op = cls()
                 if recording is not True or a.cell is not None or b.cell is not None:
                     op.record((a, b), NO_OPTIONS, y)

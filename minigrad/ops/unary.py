@@ -65,8 +65,8 @@ class Unary(Op):
         out.array = y
         recording = mode.recording
         if recording:
-            if a.requires_grad:
-                out.requires_grad = True
+            if a.tracked:
+                out.tracked = True
                 out.node = op = cls()
                 if recording is not True or a.cell is not None:
                     op.record((a,), NO_OPTIONS, y)
