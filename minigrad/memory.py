@@ -41,6 +41,9 @@ class Lease(np.ndarray[Any, Any]):
     pool: Pool | None = None
     block: mmap.mmap
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return np.frombuffer, (bytearray(self), np.uint8)  # plain memory wherever it is read again
+
     def __del__(self) -> None:
         if self.pool is not None:
             self.pool.returned.append(self.block)

@@ -53,6 +53,14 @@ class Generator:
         self.calls = 0
         _Global.streams.add(self)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on as a copy, or what was pickled, did; a new stream takes none of its numbers."""
+        self.__dict__.update(state)
+        if self._seed is None:
+            following = next(_Global.numbers)
+            _Global.numbers = itertools.count(max(following, self.stream + 1))
+        _Global.streams.add(self)
+
     @property
     def seed(self) -> int:
         """The key of this stream: its own seed, else the global one."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import printing
+from minigrad import copies, printing
 from minigrad.backend import ARRAYS, Device, device_of, empty, launch
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.hooks import Handle, Hooks, hooks_of, retain
@@ -181,20 +181,33 @@ class Tensor(Methods, InPlace, Interop):
 
     __hash__ = object.__hash__
 
+    # ------------------------------------------------------------ copies
+    def __copy__(self) -> Tensor:
+        """Return another leaf over the same memory, with the same attributes, without `.grad`."""
+        made: Tensor = copies.shallow(self)
+        made.cell = cell_of(self)
+        return made
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if self.node is not None:
-            raise RuntimeError("deepcopy: only leaves can be copied deeply; use .detach().clone()")
-        copy = type(self).__new__(type(self))
-        copy.array = self.array.copy()
-        copy.requires_grad = self.requires_grad
-        copy.grad = None if self.grad is None else new(self.grad.array.copy())
-        memo[id(self)] = copy
-        return copy
+        """Return a leaf's copy, with its `.grad` and attributes and without its hooks.
+
+        Tensors that share memory share it in one `deepcopy`, and in one pickle, too.
+
+        Raises: RuntimeError for a computed tensor, as `copy` and `pickle` do.
+        """
+        made: Tensor = copies.deep(self, memo, gradient=True)
+        return made
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if self.node is not None:
-            raise RuntimeError("pickle: only leaves can be pickled; use .detach() first")
-        return (type(self), (self.array, self.requires_grad))
+        return copies.reduced(self)
+
+    def __getstate__(self) -> Any:
+        """Return what a copy takes over beside memory and `requires_grad`: the attributes."""
+        return copies.attributes(self)
+
+    def __setstate__(self, state: Any) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------ gradients
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import copies
 from minigrad.tape import cell_of
 from minigrad.tensors import Tensor
 
@@ -35,7 +36,6 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        """Copy the memory; as in PyTorch the copy starts without a gradient."""
-        copy = Parameter(self.array.copy(), self.requires_grad)
-        memo[id(self)] = copy
-        return copy
+        """Copy memory and attributes; as in PyTorch the copy starts without a gradient."""
+        made: Parameter = copies.deep(self, memo, gradient=False)
+        return made

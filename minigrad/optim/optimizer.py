@@ -235,6 +235,11 @@ class Optimizer:
             slot.arrays[name] = backend.moved(slot.arrays[name], backend.device_of(data))
 
     # ------------------------------------------------------------ state
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy takes over: all but the launches, which hold addresses of memory."""
+        prepared: dict[str, Any] = {"_rows": [], "_rules": [], "_active": None, "_launches": []}
+        return {**vars(self), **prepared}
+
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state: `{"optimizer", "step_count", "state", "param_groups"}`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,10 @@ def test_double_and_float_convert_in_place(sample: Sample) -> None:
 
 
 @every
-def test_a_deep_copy_shares_nothing(sample: Sample) -> None:
+@pytest.mark.parametrize("copier", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_deep_copy_shares_nothing(sample: Sample, copier: Any) -> None:
     module = sample.make()
-    twin = copy.deepcopy(module)
+    twin = copier(module)
     assert repr(twin) == repr(module)
     assert same_values(values(module), values(twin))
     assert [type(p) for p in twin.parameters()] == [type(p) for p in module.parameters()]
@@ -147,7 +149,7 @@ def test_a_deep_copy_shares_nothing(sample: Sample) -> None:
         t.array[...] = 7
     assert not any((v == 7).any() for v in values(module).values())
     if sample.shape is not None:
-        twin = copy.deepcopy(module).eval()
+        twin = copier(module).eval()
         args = arguments(sample)
         assert np.array_equal(twin(*args).array, module.eval()(*args).array)
 

@@ -177,6 +177,12 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         """Return a copy in memory of its own, made on the device."""
         return self.contiguous()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DeviceArray:
+        return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return restored, (self.target.name, self.read())
+
     def fill(self, value: Any) -> None:
         self[...] = value
 
@@ -259,6 +265,15 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         placed = self.target.empty(made.shape, made.dtype)
         self.target.write(placed, made)
         return placed
+
+
+def restored(name: str, values: Array) -> DeviceArray:
+    """Return an array that was pickled, on a device of that name."""
+    targets = importlib.import_module("minigrad_kernels.gpu.targets")
+    kind, _, number = name.partition(":")
+    target = targets.simulator() if kind == "cuda-sim" else targets.gpu(int(number or 0))
+    made: DeviceArray = targets.upload(target, values)
+    return made
 
 
 def geometry_of(array: DeviceArray) -> Array:
