@@ -42,6 +42,8 @@ UFUNCS = {
     **{name: name for name in ("square", "reciprocal", "sign", "floor", "isnan", "isfinite")},
     **{name: name for name in ("maximum", "minimum", "floor_divide", "remainder")},
     **{name: name for name in ("logical_and", "logical_or", "logical_not")},
+    **{f"bitwise_{name}": f"bitwise_{name}" for name in ("and", "or", "xor")},
+    **{name: name for name in ("left_shift", "right_shift")},
 }
 
 
@@ -101,6 +103,7 @@ SAME = (
     *("sigmoid", "reciprocal", "square", "floor", "add", "sub", "mul", "div", "pow", "maximum"),
     *("minimum", "floor_divide", "remainder", "eq", "ne", "lt", "le", "gt", "ge", "bmm", "where"),
     *("logical_and", "logical_or", "logical_not", "clamp"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor"),
 )
 
 

@@ -268,4 +268,9 @@ KERNELS = {
     "floor": plain(np.floor),
     "floor_divide": plain(np.floor_divide),
     "remainder": plain(np.remainder),
+    "bitwise_and": plain(np.bitwise_and),
+    "bitwise_or": plain(np.bitwise_or),
+    "bitwise_xor": plain(np.bitwise_xor),
+    "left_shift": plain(np.left_shift),
+    "right_shift": plain(np.right_shift),
 }

@@ -25,6 +25,7 @@ from minigrad_kernels.scalar_codes import BINARY, LEAF, MUL, TANH
 # ---------------------------------------------------------------- elementwise
 TESTS = frozenset({"isnan", "isfinite", "logical_not"})
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or"})
+BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift")
 UNARY = TESTS | {
     *("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf"),
     *("reciprocal", "square", "floor", "copy"),
@@ -32,7 +33,7 @@ UNARY = TESTS | {
 POSITIVE = frozenset({"log", "log1p", "sqrt"})
 BINARIES = (
     *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "floor_divide", "remainder"),
-    *("square_backward", *COMPARISONS),
+    *("square_backward", *COMPARISONS, *BITWISE),
 )
 ACTIVATIONS = (
     *("tanh", "sigmoid", "relu", "leaky_relu", "elu", "clamp", "softplus", "logsigmoid"),
@@ -53,6 +54,9 @@ def elementwise(name: str, operands: int) -> Example:
     draw = positive if name in POSITIVE or name in ("pow", "floor_divide", "remainder") else normal
 
     def make(rng: Rng, dtype: Any, n: int) -> tuple[Any, ...]:
+        if name in BITWISE:
+            words = rng.integers(0, 64, (2, n))
+            return (*words, unwritten(np.int64, n))
         inputs = [draw(rng, dtype, n) for _ in range(operands)]
         if name == "where":
             inputs[0] = inputs[0] > 0

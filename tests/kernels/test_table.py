@@ -38,6 +38,7 @@ EXACT = {
     *("argmax", "argmin", "take_rows", "take_flat", "scatter_flat", "random_bits", "uniform"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"),
     *("isfinite", "isnan", "floor_divide", "remainder"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
 }
 ROUNDINGS = {  # name: (ulps, floor)
     **dict.fromkeys(EXACT, (0.51, 0.0)),

@@ -11,7 +11,7 @@ from minigrad_kernels.elementwise import RULES, where
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
 from minigrad_kernels.gpu.copying import copy
-from minigrad_kernels.gpu.lift import Lifted, checks
+from minigrad_kernels.gpu.lift import EMPTY, SHAPE, STEPS, Lifted, checks
 from minigrad_kernels.gpu.trigonometry import cosine, sine
 from minigrad_kernels.scalar import like, nearest
 
@@ -65,6 +65,33 @@ def logical_or(a, b):
 @cuda.jit(device=True)
 def logical_not(a):
     return a == 0
+
+
+@cuda.jit(device=True)
+def bitwise_and(a, b):
+    return a & b
+
+
+@cuda.jit(device=True)
+def bitwise_or(a, b):
+    return a | b
+
+
+@cuda.jit(device=True)
+def bitwise_xor(a, b):
+    return a ^ b
+
+
+@cuda.jit(device=True)
+def left_shift(a, b):
+    """Return a << b, 0 where all bits leave: C leaves that open."""
+    return int64(a) << int64(b) if 0 <= b < 64 else int64(0)
+
+
+@cuda.jit(device=True)
+def right_shift(a, b):
+    """Return a >> b, the sign alone where all bits leave: C leaves that open."""
+    return int64(a) >> int64(b if 0 <= b < 63 else 63)
 
 
 @cuda.jit(device=True)
@@ -143,11 +170,16 @@ class ByKind:
 
 COMPARISONS: dict[str, Any] = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
 LOGIC: dict[str, Any] = {"logical_and": logical_and, "logical_or": logical_or}
+BITS: dict[str, Any] = {
+    **{"bitwise_and": bitwise_and, "bitwise_or": bitwise_or, "bitwise_xor": bitwise_xor},
+    **{"left_shift": left_shift, "right_shift": right_shift},
+}
 TESTS: dict[str, Any] = {"logical_not": logical_not, "isfinite": isfinite, "isnan": isnan}
 lifted_floor = Lifted("floor", floor, 1)
 lifted_divide = Lifted("floor_divide", floor_divide, 2)
 lifted_modulus = Lifted("remainder", modulus, 2)
 lifted_power = Lifted("pow", *RULES["pow"][:2])
+LIFTED_BITS = {name: Lifted(name, rule, 2) for name, rule in BITS.items()}
 ANGLES: dict[str, Twin] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
 TWINS: dict[str, Twin] = {
     **{name: Lifted(name, *row[:2]) for name, row in RULES.items() if name != "pow"},
@@ -157,6 +189,7 @@ TWINS: dict[str, Twin] = {
     "where": Lifted("where", where, 3),
     **{name: Lifted(name, rule, 2) for name, rule in {**COMPARISONS, **LOGIC}.items()},
     **{name: Lifted(name, rule, 1) for name, rule in TESTS.items()},
+    **LIFTED_BITS,
     "floor": ByKind(lifted_floor, copy),
     "floor_divide": ByKind(lifted_divide, Lifted("whole_divide", whole_divide, 2)),
     "remainder": ByKind(lifted_modulus, Lifted("whole_modulus", whole_modulus, 2)),
@@ -169,8 +202,18 @@ OWN = {
 }
 CHECKS: tuple[Check, ...] = (
     *checks(
-        {name: twin for name, twin in {**TWINS, **OWN}.items() if name not in ANGLES},
+        {n: twin for n, twin in {**TWINS, **OWN}.items() if n not in ANGLES and n not in BITS},
         truth={*COMPARISONS, *LOGIC, *TESTS},
     ),
     *checks(ANGLES, registers=64),
+    *(
+        Check(
+            f"{name}.strided/int64",
+            twin.strided,
+            (int64[::1], int64[::1], EMPTY, int64[::1], SHAPE, *[STEPS] * 3),
+            (),
+            40,
+        )
+        for name, twin in LIFTED_BITS.items()
+    ),
 )

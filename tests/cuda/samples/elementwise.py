@@ -34,7 +34,19 @@ def compared(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return [(a, b, np.zeros(y.shape, bool)) for a, b, y in binary(rng, dtype)[:1]]
 
 
+def whole(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    """Return integers, and shifts beyond their bits."""
+    a = np.array([0, 1, -1, 3, -5, 2**62, -(2**63), 2**63 - 1])
+    p, q = np.meshgrid(a, np.array([0, 1, 31, 63, 64, 70, -1]))
+    narrow = rng.integers(-128, 128, (4, 6)).astype(np.int8)
+    small = rng.integers(0, 256, (4, 6)).astype(np.uint8)
+    pairs = [(p, q), (narrow, narrow[0]), (small, small[::-1])]
+    return [(x, y, np.full(x.shape, 1, x.dtype)) for x, y in pairs]
+
+
+BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift")
 SAMPLES = {
+    **dict.fromkeys(BITWISE, whole),
     "add": binary,
     "eq": compared,
     "leaky_relu_backward": bent,

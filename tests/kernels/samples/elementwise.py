@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.elementwise import KERNELS
-from minigrad_kernels.examples import COMPARISONS, POSITIVE, TESTS, UNARY
+from minigrad_kernels.examples import BITWISE, COMPARISONS, POSITIVE, TESTS, UNARY
 from minigrad_kernels.launch import PARALLEL
 
 Array = np.ndarray[Any, Any]
@@ -97,4 +97,15 @@ def layout_kept(x: Array, dtype: np.dtype[Any]) -> Array:
     return x.astype(dtype)
 
 
+def whole(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    """Return integers, small and large, wide and narrow, and shifts beyond their bits."""
+    a = np.array([0, 1, -1, 3, -5, 64, 2**62, -(2**63), 2**63 - 1])
+    grid = np.meshgrid(a, np.array([0, 1, 5, 31, 63, 64, 70, -1]))
+    narrow = rng.integers(-128, 128, (4, 6)).astype(np.int8)
+    many = rng.integers(0, 60, (2, LARGE))
+    pairs = [tuple(grid), (narrow, narrow[0]), tuple(many), (many[0].astype(np.uint8),) * 2]
+    return [(p, q, np.full(p.shape, 1, p.dtype)) for p, q in pairs]
+
+
 SAMPLES = {name: sampler(name, 1 if name in UNARY else 2) for name in KERNELS}
+SAMPLES |= dict.fromkeys(BITWISE, whole)
