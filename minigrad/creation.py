@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import random
+from minigrad import random, values
 from minigrad.backend import Device, moved, targets
-from minigrad.dtypes import DType, bool_, float32, int64, numpy_dtype
+from minigrad.dtypes import bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors import Tensor
 
@@ -22,9 +22,11 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     """Copy numbers, nested lists, an array or another tensor into a tensor.
 
     device: where it is to lie, "cpu" by default, or where `data` does if that is a tensor.
-    Python floats make float32, ints int64, bools bool; NumPy arrays keep their dtype.
+    Python floats make float32, ints int64, bools bool; NumPy's numbers and arrays keep their
+    dtype, and so do the arrays and tensors of other libraries.
 
-    Raises: ValueError for ragged lists, TypeError for what has no numeric dtype.
+    Raises: ValueError for ragged lists, TypeError for what has no numeric dtype, OverflowError
+        for numbers that the dtype does not hold (PyTorch wraps some of them).
 
     >>> tensor([[1.0, 2.0], [3.0, 4.0]])
     tensor([[1., 2.],
@@ -32,49 +34,20 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     >>> tensor(3).dtype
     minigrad.int64
     """
+    wanted = None if dtype is None else numpy_dtype(dtype)
     if isinstance(data, Tensor):
         device = data.device if device is None else device
         held: Any = data.array
-        array = held.read() if data.is_cuda else held.copy()
-    elif isinstance(data, (np.ndarray, np.generic)):
-        array = np.array(data)
+        array = held.read() if data.is_cuda else held
+    elif isinstance(data, np.ndarray):
+        array = data
     else:
-        array = _from_values(data, dtype)
-    wanted = array.dtype if dtype is None else numpy_dtype(dtype)
-    made = np.ascontiguousarray(array.astype(numpy_dtype(wanted), copy=False))
-    return _made(made.reshape(array.shape), requires_grad, device)
-
-
-def _from_values(data: Any, dtype: Any = None) -> Array:
-    """Return an array of nested Python values, in full precision for `dtype`, else in PyTorch's
-    defaults.
-    """
-    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
-        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
-    if dtype is not None and array.dtype.kind in "fiub":
-        return array
-    if (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
-        typed = _holds_numpy_floats(data)
-        return array if typed and array.dtype == np.float64 else array.astype(np.float32)
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64)
-    if array.dtype.kind == "b":
-        return array
-    raise TypeError(
-        f"tensor: expected numbers, bools or nested lists of them, got {type(data).__name__}: "
-        f"{data!r:.60}"
-    )
-
-
-def _holds_numpy_floats(data: Any) -> bool:
-    """Say whether the leaves are NumPy float64 values rather than Python floats."""
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic)) and data.dtype == np.float64
+        array = values.from_values(data, wanted)
+    if wanted is None:
+        wanted = numpy_dtype(array.dtype)
+    with np.errstate(all="ignore"):
+        made = np.array(array, wanted, order="C")
+    return _made(made, requires_grad, device)
 
 
 def from_numpy(array: Array) -> Tensor:
@@ -139,7 +112,19 @@ def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tens
 def _filled(
     sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
 ) -> Tensor:
-    return _made(np.full(sizes_of(sizes), value, numpy_dtype(dtype)), requires_grad, device)
+    made = np.empty(sizes_of(sizes), numpy_dtype(dtype))
+    made.fill(value if value.__class__ is int and 0 <= value <= 1 else _one_value(value, made))
+    return _made(made, requires_grad, device)
+
+
+def _one_value(value: Any, made: Array) -> Any:
+    """Return a number, or a tensor of one, as the elements of `made` take it."""
+    if isinstance(value, Tensor):
+        value = value.item()
+    found = values.written_value(value, made.dtype)
+    if found.ndim:
+        raise TypeError(f"full: expected a single number, got an array of shape {found.shape}")
+    return found
 
 
 def zeros(
@@ -168,7 +153,10 @@ def full(
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Return a tensor of one value, by default in that value's dtype."""
+    """Return a tensor of one value, by default in that value's dtype.
+
+    Raises: OverflowError for a number that the dtype does not hold.
+    """
     return _filled(
         (tuple(size),),
         fill_value,
@@ -178,10 +166,14 @@ def full(
     )
 
 
-def _value_dtype(*values: Any) -> DType:
-    if any(isinstance(v, (float, np.floating)) for v in values):
+def _value_dtype(*given: Any) -> Any:
+    """Return the dtype that numbers are created in: float32 if one is a float, else int64."""
+    kinds = {type(values.plain_number(v)) for v in given}
+    if float in kinds:
         return float32
-    return bool_ if all(isinstance(v, bool) for v in values) else int64
+    if kinds == {bool}:
+        return bool_
+    return given[0].dtype if isinstance(given[0], Tensor) else int64
 
 
 def empty(
@@ -235,6 +227,8 @@ def arange(
 ) -> Tensor:
     """Return start, start + step, ... below `end`; one argument counts from 0.
 
+    Raises: OverflowError where the dtype does not hold them, TypeError for bool.
+
     >>> arange(3)
     tensor([0, 1, 2])
     """
@@ -242,8 +236,20 @@ def arange(
         start, end = 0, start
     if step == 0:
         raise ValueError("arange: step must not be 0")
-    wanted = _value_dtype(start, end, step) if dtype is None else dtype
-    return _made(np.arange(start, end, step).astype(numpy_dtype(wanted)), requires_grad, device)
+    numbers = [values.plain_number(v) for v in (start, end, step)]
+    if None in numbers:  # tensors of one element, say
+        numbers = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
+    whole = all(isinstance(v, int) for v in numbers)  # bools count as such
+    wanted = (int64 if whole else float32) if dtype is None else dtype
+    return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
+
+
+def _counted(array: Array, dtype: Any) -> Array:
+    """Return numbers that were counted out in a dtype, which is to hold them; not bool."""
+    wanted = numpy_dtype(dtype)
+    if wanted.kind == "b":
+        raise TypeError("arange and linspace count in numbers, not in bool: compare, x != 0")
+    return values.fitted(array, wanted)
 
 
 def linspace(
@@ -255,8 +261,7 @@ def linspace(
     device: Any = None,
 ) -> Tensor:
     """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
-    made = np.linspace(start, end, steps).astype(numpy_dtype(dtype))
-    return _made(made, requires_grad, device)
+    return _made(_counted(np.linspace(start, end, steps), dtype), requires_grad, device)
 
 
 def eye(
@@ -303,9 +308,15 @@ def randint(
     generator: Any = None,
     device: Any = None,
 ) -> Tensor:
-    """Return integers uniform in [low, high)."""
+    """Return integers uniform in [low, high).
+
+    Raises: OverflowError where the dtype does not hold them.
+    """
+    wanted = numpy_dtype(dtype)
+    for bound in (low, high - 1):
+        values.stored(bound, wanted)
     drawn = (generator or random.default).integers(low, high, tuple(size))
-    return _made(drawn.astype(numpy_dtype(dtype), copy=False), False, device)
+    return _made(drawn.astype(wanted, copy=False), False, device)
 
 
 def randperm(n: int, generator: Any = None, device: Any = None) -> Tensor:

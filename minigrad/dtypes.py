@@ -67,8 +67,24 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """
     found = dtype.dtype if isinstance(dtype, DType) else np.dtype(dtype)
     if found not in DTYPES:
+        if not found.isnative:
+            raise TypeError(
+                f"dtype {found} has the other byte order: convert the array first, "
+                "array.astype(array.dtype.newbyteorder('='))"
+            )
         raise TypeError(f"dtype {found} is not supported; use one of {', '.join(map(str, DTYPES))}")
     return found
+
+
+def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype that holds both: the wider of a kind, and the float beside integers.
+
+    >>> promoted(np.dtype(np.int64), np.dtype(np.float32))
+    dtype('float32')
+    """
+    if (a.kind == "f") == (b.kind == "f"):
+        return np.promote_types(a, b)
+    return a if a.kind == "f" else b
 
 
 def result_dtype(a: Array, b: Array) -> np.dtype[Any]:
@@ -79,20 +95,19 @@ def result_dtype(a: Array, b: Array) -> np.dtype[Any]:
     """
     if a.ndim == 0 and b.ndim > 0:
         a, b = b, a
-    if b.ndim == 0 and a.ndim > 0:
-        kinds = "biuf"
-        rank = kinds.index(a.dtype.kind), kinds.index(b.dtype.kind)
-        if rank[0] >= rank[1] or (a.dtype.kind in "iu" and b.dtype.kind in "iu"):
-            return a.dtype
-        return b.dtype
-    return (
-        np.promote_types(a.dtype, b.dtype)
-        if "f" not in (a.dtype.kind, b.dtype.kind)
-        else _float(a, b)
-    )
+    if b.ndim == 0 and a.ndim > 0 and not outranks(b.dtype, a.dtype):
+        return a.dtype
+    return b.dtype if b.ndim == 0 and a.ndim > 0 else promoted(a.dtype, b.dtype)
 
 
-def _float(a: Array, b: Array) -> np.dtype[Any]:
-    """Promote where at least one is floating: integers follow the float, whatever their width."""
-    floats = [x.dtype for x in (a, b) if x.dtype.kind == "f"]
-    return max(floats, key=lambda d: d.itemsize)
+def outranks(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
+    """Return whether `a` is of a higher kind than `b`: bool, integer, float."""
+    kinds = "biuf"
+    return kinds.index(a.kind) > max(kinds.index(b.kind), 2 * (b.kind == "i"))
+
+
+def fits_in_place(made: np.dtype[Any], held: np.dtype[Any]) -> bool:
+    """Return whether a result may be written into memory of a dtype: no float into integers, no
+    integer into bools; a wider one of the same kind may.
+    """
+    return not outranks(made, held)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from minigrad.ops.elementwise import clamp, where
+from minigrad.ops.elementwise import (
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    clamp,
+    floor_divide,
+    remainder,
+    where,
+)
 from minigrad.ops.index import gather, index_select, masked_fill
 from minigrad.ops.linalg import dot, matmul, outer
 from minigrad.ops.norm import log_softmax, softmax
@@ -39,6 +50,7 @@ sin, cos, tanh, sigmoid, relu, erf = (
 abs, neg, sign, floor = Tensor.abs, Tensor.neg, Tensor.sign, Tensor.floor
 isnan, isfinite, logical_not = Tensor.isnan, Tensor.isfinite, Tensor.logical_not
 logical_and, logical_or = Tensor.logical_and, Tensor.logical_or
+logical_xor = Tensor.logical_xor
 add, sub, mul, div, pow = Tensor.add, Tensor.sub, Tensor.mul, Tensor.div, Tensor.pow
 maximum, minimum = Tensor.maximum, Tensor.minimum
 eq, ne, lt, le, gt, ge = Tensor.eq, Tensor.ne, Tensor.lt, Tensor.le, Tensor.gt, Tensor.ge
@@ -56,6 +68,12 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "bmm",
     "broadcast_to",
     "cat",
@@ -73,6 +91,7 @@ __all__ = [
     "flatten",
     "flip",
     "floor",
+    "floor_divide",
     "gather",
     "ge",
     "gt",
@@ -86,6 +105,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsumexp",
     "lt",
     "masked_fill",
@@ -107,6 +127,7 @@ __all__ = [
     "prod",
     "reciprocal",
     "relu",
+    "remainder",
     "reshape",
     "rsqrt",
     "sigmoid",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
+from minigrad.dtypes import fits_in_place
 from minigrad.hooks import hooks_at, replace_node
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
@@ -40,9 +41,13 @@ class InPlace:
                 f"{op.__name__}: the result has shape {result.array.shape} and does not fit in "
                 f"place into {self.array.shape}"
             )
-        if not np.can_cast(result.array.dtype, self.array.dtype, "same_kind"):
+        return self._kept(op.__name__, result)
+
+    def _kept(self: Any, name: str, result: Any) -> Any:
+        """Write a result into this memory, unless its dtype is of a higher kind."""
+        if not fits_in_place(result.array.dtype, self.array.dtype):
             raise TypeError(
-                f"{op.__name__}: the result is {result.array.dtype} and cannot be written into "
+                f"{name}: the result is {result.array.dtype} and cannot be written into "
                 f"{self.array.dtype}"
             )
         self._put(result)
@@ -66,6 +71,21 @@ class InPlace:
                 " while recording, where a gradient flows; make both the view and the change under"
                 " no_grad(), or both outside"
             )
+
+    def _unrecorded(self: Any, function: Any, other: Any) -> Any:
+        """Replace the elements by what a function without a gradient gives."""
+        if mode.recording and self._moves_gradient():
+            raise RuntimeError(
+                f"{function.__name__} in place: it has no gradient and the tensor requires one; "
+                "do it under no_grad(), or out of place"
+            )
+        result = function(self, Bridge.lift(other, self))
+        if result.array.shape != self.array.shape:
+            raise ValueError(
+                f"{function.__name__}: the result has shape {result.array.shape} and does not fit "
+                f"in place into {self.array.shape}"
+            )
+        return self._kept(function.__name__, result)
 
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
@@ -100,6 +120,27 @@ class InPlace:
     def __ipow__(self, o: Any) -> Any:
         return self._write(elementwise.Pow, o)
 
+    def __ifloordiv__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.floor_divide, o)
+
+    def __imod__(self, o: Any) -> Any:
+        return self._write(elementwise.Remainder, o)
+
+    def __iand__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_and, o)
+
+    def __ior__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_or, o)
+
+    def __ixor__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_xor, o)
+
+    def __ilshift__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_left_shift, o)
+
+    def __irshift__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_right_shift, o)
+
     def add_(self, other: Any, *, alpha: float = 1) -> Any:
         """Add `alpha * other` in place."""
         return self._write(elementwise.Add, other if alpha == 1 else other * alpha)
@@ -120,8 +161,10 @@ class InPlace:
         """Raise to a power in place."""
         return self._write(elementwise.Pow, exponent)
 
-    def clamp_(self, min: float | None = None, max: float | None = None) -> Any:
+    def clamp_(self: Any, min: float | None = None, max: float | None = None) -> Any:
         """Limit the elements to [min, max] in place."""
+        if self.array.dtype.kind != "f":
+            return self._kept("clamp_", elementwise.clamp(self, min, max))
         return self._write(elementwise.Clamp, low=min, high=max)
 
     def copy_(self: Any, other: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigrad.backend import Device, is_pinned, pinned
-from minigrad.dtypes import bool_, float32, float64, int64
+from minigrad.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
 from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, reducing, unary
 from minigrad.reshaping import ShapeMethods
 from minigrad.tape import Bridge
@@ -123,6 +123,38 @@ class Methods(ShapeMethods):
         """Return x / other, broadcast."""
         return self / other
 
+    def floor_divide(self: Any, other: Any) -> Tensor:
+        """See `minigrad.floor_divide`."""
+        return self // other
+
+    def remainder(self: Any, other: Any) -> Tensor:
+        """See `minigrad.remainder`."""
+        return self % other
+
+    def bitwise_and(self: Any, other: Any) -> Tensor:
+        """Return x & other."""
+        return self & other
+
+    def bitwise_or(self: Any, other: Any) -> Tensor:
+        """Return x | other."""
+        return self | other
+
+    def bitwise_xor(self: Any, other: Any) -> Tensor:
+        """Return x ^ other."""
+        return self ^ other
+
+    def bitwise_not(self: Any) -> Tensor:
+        """Return ~x."""
+        return ~self
+
+    def bitwise_left_shift(self: Any, other: Any) -> Tensor:
+        """Return x << other."""
+        return self << other
+
+    def bitwise_right_shift(self: Any, other: Any) -> Tensor:
+        """Return x >> other."""
+        return self >> other
+
     def pow(self, exponent: Any) -> Tensor:
         """Return x ** exponent."""
         return unary.power(self, exponent)
@@ -166,6 +198,10 @@ class Methods(ShapeMethods):
     def logical_or(self, other: Tensor) -> Tensor:
         """Return where either is non-zero."""
         return elementwise.logical("logical_or", self, other)
+
+    def logical_xor(self, other: Tensor) -> Tensor:
+        """Return where just one is non-zero."""
+        return elementwise.logical("ne", self, other)
 
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
         """Limit elements to [min, max]; see `minigrad.clamp`."""
@@ -335,6 +371,22 @@ class Methods(ShapeMethods):
     def long(self) -> Tensor:
         """Return x as int64."""
         return memory.cast(self, int64)
+
+    def int(self) -> Tensor:
+        """Return x as int32."""
+        return memory.cast(self, int32)
+
+    def short(self) -> Tensor:
+        """Return x as int16."""
+        return memory.cast(self, int16)
+
+    def char(self) -> Tensor:
+        """Return x as int8."""
+        return memory.cast(self, int8)
+
+    def byte(self) -> Tensor:
+        """Return x as uint8."""
+        return memory.cast(self, uint8)
 
     def bool(self) -> Tensor:
         """Return x as bool."""

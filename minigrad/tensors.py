@@ -19,8 +19,19 @@ from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
 from minigrad.ops.common import converted
 from minigrad.sweep import backward
 from minigrad.tape import LEAF, Bridge, Refused, cell_of, written
+from minigrad.values import (
+    FLOAT32,
+    INT64,
+    PROTOCOLS,
+    does_not_fit,
+    dtype_beside,
+    foreign,
+    plain_number,
+    written_value,
+)
 
 Array = np.ndarray[Any, Any]
+INFINITE = float("inf")
 
 add, sub, mul, div = (  # bound once: the hot path of small tensors
     elementwise.Add.apply,
@@ -325,7 +336,8 @@ class Tensor(Methods, InPlace, Interop):
 
     def __setitem__(self, i: Any, value: Any) -> None:
         where = index.plain(i)
-        value = value if isinstance(value, Tensor) else lift(value, self)
+        if not isinstance(value, Tensor):
+            value = new(written_value(value, self.array.dtype))
         if mode.recording and (value.tracked or self._moves_gradient()):
             self._write(index.IndexSet, value, index=where)
             return
@@ -347,7 +359,11 @@ class Tensor(Methods, InPlace, Interop):
 
     def __truediv__(self, o: Any) -> Tensor:
 
-        return div(self, o if isinstance(o, Tensor) else lift(o, self))
+        try:
+            other = o if isinstance(o, Tensor) else lift(o, self)
+        except OverflowError:  # of an int beyond integers: the quotient is a float
+            other = lift(float(o), self)
+        return div(self, other)
 
     def __pow__(self, o: Any) -> Tensor:
         return unary.power(self, o)
@@ -369,7 +385,11 @@ class Tensor(Methods, InPlace, Interop):
         return elementwise.Sub.apply(lift(o, self), self)
 
     def __rtruediv__(self, o: Any) -> Tensor:
-        return elementwise.Div.apply(lift(o, self), self)
+        try:
+            other = lift(o, self)
+        except OverflowError:
+            other = lift(float(o), self)
+        return div(other, self)
 
     def __rpow__(self, o: Any) -> Tensor:
         return elementwise.Pow.apply(lift(o, self), self)
@@ -377,33 +397,61 @@ class Tensor(Methods, InPlace, Interop):
     def __rmatmul__(self, o: Any) -> Tensor:
         return linalg.matmul(lift(o, self), self)
 
+    def __floordiv__(self, o: Any) -> Tensor:
+        return elementwise.floor_divide(self, lift(o, self))
+
+    def __rfloordiv__(self, o: Any) -> Tensor:
+        return elementwise.floor_divide(lift(o, self), self)
+
+    def __mod__(self, o: Any) -> Tensor:
+        return elementwise.remainder(self, lift(o, self))
+
+    def __rmod__(self, o: Any) -> Tensor:
+        return elementwise.remainder(lift(o, self), self)
+
     def __eq__(self, o: object) -> Tensor:  # type: ignore[override]
-        return elementwise.compare("eq", self, lift(o, self))
+        return compared("eq", self, o)
 
     def __ne__(self, o: object) -> Tensor:  # type: ignore[override]
-        return elementwise.compare("ne", self, lift(o, self))
+        return compared("ne", self, o)
 
     def __lt__(self, o: Any) -> Tensor:
-        return elementwise.compare("lt", self, lift(o, self))
+        return compared("lt", self, o)
 
     def __le__(self, o: Any) -> Tensor:
-        return elementwise.compare("le", self, lift(o, self))
+        return compared("le", self, o)
 
     def __gt__(self, o: Any) -> Tensor:
-        return elementwise.compare("gt", self, lift(o, self))
+        return compared("gt", self, o)
 
     def __ge__(self, o: Any) -> Tensor:
-        return elementwise.compare("ge", self, lift(o, self))
+        return compared("ge", self, o)
 
     def __invert__(self) -> Tensor:
-        return elementwise.test("logical_not", self.bool())
+        return elementwise.bitwise_not(self)
 
     def __and__(self, o: Any) -> Tensor:
-
-        return elementwise.logical("logical_and", self, lift(o, self))
+        return elementwise.bitwise_and(self, lift(o, self))
 
     def __or__(self, o: Any) -> Tensor:
-        return elementwise.logical("logical_or", self, lift(o, self))
+        return elementwise.bitwise_or(self, lift(o, self))
+
+    def __xor__(self, o: Any) -> Tensor:
+        return elementwise.bitwise_xor(self, lift(o, self))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, o: Any) -> Tensor:
+        return elementwise.bitwise_left_shift(self, lift(o, self))
+
+    def __rlshift__(self, o: Any) -> Tensor:
+        return elementwise.bitwise_left_shift(lift(o, self), self)
+
+    def __rshift__(self, o: Any) -> Tensor:
+        return elementwise.bitwise_right_shift(self, lift(o, self))
+
+    def __rrshift__(self, o: Any) -> Tensor:
+        return elementwise.bitwise_right_shift(lift(o, self), self)
 
 
 def check_grad(tensor: Tensor, value: Any) -> None:
@@ -435,13 +483,12 @@ def new(array: Array) -> Tensor:
     return t
 
 
-FLOAT32 = np.dtype(np.float32)
-INT64 = np.dtype(np.int64)
-
-
 def lift(x: Any, like: Any) -> Tensor:
     """Return `x`, a number or an array, as a tensor that goes with `like`: a number takes its dtype
     where the kind fits.
+
+    Raises: OverflowError for an int that the dtype does not hold (PyTorch wraps it in silence),
+        TypeError for what is neither number nor array.
     """
     if x.__class__ is float:
         dtype = like.array.dtype if like is not None and like.array.dtype.kind == "f" else FLOAT32
@@ -449,17 +496,36 @@ def lift(x: Any, like: Any) -> Tensor:
         dtype = like.array.dtype if like is not None and like.array.dtype.kind in "fiu" else INT64
     elif isinstance(x, Tensor):
         return x
-    elif isinstance(x, bool):
-        dtype = np.dtype(bool)
     else:
-        array = np.asarray(x)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(
-                f"expected a tensor, a number or an array, got {type(x).__name__}: {x!r:.60}"
-            )
-        numpy_dtype(array.dtype)
-        return new(array)
-    return new(np.array(x, dtype))
+        number = plain_number(x)
+        if number is None:
+            return new(foreign(x))
+        x, dtype = number, dtype_beside(number, None if like is None else like.array.dtype)
+    try:
+        return new(np.array(x, dtype))
+    except OverflowError:
+        raise does_not_fit(x, dtype) from None
+
+
+def compared(kernel: str, t: Tensor, x: Any) -> Any:
+    """Compare a tensor with a tensor, a number or an array.
+
+    An int beyond the tensor's dtype has a clear answer: `uint8 < 256` is true.  What is no number
+    gives NotImplemented, so that `t == None` is False, as in PyTorch.
+    """
+    try:
+        other = lift(x, t)
+    except OverflowError:
+        number = plain_number(x)
+        if -(2**63) <= number < 2**63:
+            other = new(np.array(number, INT64))
+        else:
+            other = new(np.array(INFINITE if number > 0 else -INFINITE))
+    except TypeError:
+        if any(hasattr(x, name) for name in PROTOCOLS):
+            raise
+        return NotImplemented
+    return elementwise.compare(kernel, t, other)
 
 
 def cast(t: Any, dtype: Any) -> Tensor:

@@ -13,15 +13,20 @@ from minigrad.ops.unary import Abs, LogSigmoid
 from minigrad.tensors import Tensor
 
 
-def check_pair(name: str, input: Tensor, target: Tensor, reduction: str) -> None:
-    """Refuse an unknown reduction, integers, and shapes that differ."""
+def check_pair(
+    name: str, input: Tensor, target: Tensor, reduction: str, either: bool = False
+) -> None:
+    """Refuse an unknown reduction, integers, and shapes that differ.
+
+    either: whether a floating target will do.
+    """
     check_reduction(name, reduction)
     if input.array.shape != target.array.shape:
         raise ValueError(
             f"{name}: input and target must have one shape, got {input.array.shape} and"
             f" {target.array.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
         )
-    if input.array.dtype.kind != "f":
+    if input.array.dtype.kind != "f" and not (either and target.array.dtype.kind == "f"):
         raise TypeError(
             f"{name}: expected a floating input, got {input.array.dtype}; convert it with .float()"
         )
@@ -36,6 +41,15 @@ def reduced(loss: Tensor, weight: Tensor | None, reduction: str, divide: bool = 
     if reduction == "mean":
         return Mean.apply(loss)
     return Sum.apply(loss) if reduction == "sum" else loss
+
+
+def difference(input: Tensor, target: Tensor) -> Tensor:
+    """Return x - t, a bool among them as 0 or 1."""
+    if target.array.dtype.kind == "b":
+        target = target.to(input.dtype)
+    elif input.array.dtype.kind == "b":
+        input = input.to(target.dtype)
+    return input - target
 
 
 def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
@@ -72,9 +86,9 @@ def mse_loss(
     >>> mse_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
     tensor(2.)
     """
-    check_pair("mse_loss", input, target, reduction)
+    check_pair("mse_loss", input, target, reduction, either=True)
     check_same("mse_loss: weight", weight, input)
-    gap = input - target
+    gap = difference(input, target)
     return reduced(gap * gap, weight, reduction, divide=True)
 
 
@@ -87,9 +101,9 @@ def l1_loss(
     >>> l1_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
     tensor(1.)
     """
-    check_pair("l1_loss", input, target, reduction)
+    check_pair("l1_loss", input, target, reduction, either=True)
     check_same("l1_loss: weight", weight, input)
-    return reduced(Abs.apply(input - target), weight, reduction, divide=True)
+    return reduced(Abs.apply(difference(input, target)), weight, reduction, divide=True)
 
 
 def smooth_l1_loss(
@@ -104,10 +118,10 @@ def smooth_l1_loss(
     >>> smooth_l1_loss(mg.tensor([0.5, 3.0]), mg.zeros(2), reduction="none")
     tensor([0.1250, 2.5000])
     """
-    check_pair("smooth_l1_loss", input, target, reduction)
+    check_pair("smooth_l1_loss", input, target, reduction, either=True)
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    gap = Abs.apply(input - target)
+    gap = Abs.apply(difference(input, target))
     return reduced(_bent(gap, beta) / float(beta) if beta else gap, None, reduction)
 
 
@@ -131,7 +145,7 @@ def huber_loss(
     check_same("huber_loss: weight", weight, input)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    return reduced(_bent(Abs.apply(input - target), delta), weight, reduction)
+    return reduced(_bent(Abs.apply(difference(input, target)), delta), weight, reduction)
 
 
 def _bent(gap: Tensor, knee: float) -> Tensor:
@@ -190,6 +204,8 @@ def binary_cross_entropy_with_logits(
     check_pair(name, input, target, reduction)
     check_weight(f"{name}: weight", weight, input)
     check_weight(f"{name}: pos_weight", pos_weight, input)
+    if target.array.dtype.kind != "f":
+        target = target.to(input.dtype)
     log_s = LogSigmoid.apply(input)
     if pos_weight is not None:
         log_s = log_s * ((pos_weight - 1.0) * target + 1.0)

@@ -73,6 +73,13 @@ def floating(a: Array) -> Array:
     return a if a.dtype.kind == "f" else converted(a, FLOAT32)
 
 
+def only_floating(name: str, a: Array) -> Array:
+    """Return `a`, a floating array; a TypeError names what else it is."""
+    if a.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating tensor, got {a.dtype}; use .float()")
+    return a
+
+
 def axis_of(name: str, dim: int, ndim: int) -> int:
     """Return `dim` counted from the left; an IndexError gives the range."""
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):

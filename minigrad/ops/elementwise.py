@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import PARALLEL, USED, door, empty, filled, launch, run_at, settled
+from minigrad.dtypes import promoted
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import (
     Array,
@@ -16,10 +17,12 @@ from minigrad.ops.common import (
     converted,
     floating,
     match,
+    only_floating,
     op,
     tensor_of,
 )
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
+from minigrad.values import dtype_beside, plain_number, stored
 
 BOOL = np.dtype(np.bool_)
 INFINITE = float("inf")
@@ -104,6 +107,15 @@ class Sub(Binary):
     keeps = False
     kernel = "sub"
 
+    @classmethod
+    def general(cls, a: Array, b: Array) -> Array:
+        if a.dtype == BOOL or b.dtype == BOOL:  # of two bools on the CPU NumPy says so
+            raise TypeError(
+                "sub: a bool is not subtracted: ~mask inverts one, a ^ b tells where two differ, "
+                ".long() makes numbers of it"
+            )
+        return super().general(a, b)
+
     def backward(self, g: Any) -> tuple[Any, ...]:
         return g, (Neg.apply(g) if self.needs(1) else None)
 
@@ -153,11 +165,14 @@ class Pow(Binary):
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
-        whole = a.array.dtype.kind != "f" and b.array.dtype.kind != "f"
-        if whole and b.array.size and b.array.min() < 0:
-            raise ValueError(
-                "pow: an integer to a negative integer power is not an integer; use a floating base"
-            )
+        if a.array.dtype.kind != "f" and b.array.dtype.kind != "f":
+            if a.array.dtype == BOOL and b.array.dtype == BOOL:
+                raise TypeError("pow: expected numbers, got two bools; convert one with .long()")
+            if any_is("lt", b.array, 0):
+                raise ValueError(
+                    "pow: an integer to a negative integer power is not an integer; use a floating "
+                    "base"
+                )
         return super().apply(a, b)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -172,6 +187,88 @@ class Pow(Binary):
             safe = where(flat, 1.0, a)
             db = where(flat, 0.0, g * Pow.apply(a, b) * safe.log())
         return da, db
+
+
+def any_is(kernel: str, a: Array, number: int) -> bool:
+    """Return whether any element of an array compares so with a number: one small read."""
+    if not a.size:
+        return False
+    found = empty(a.shape, BOOL, a)
+    launch(kernel, a, np.array(number, a.dtype if a.dtype.kind in "iu" else np.int64), found)
+    if found.ndim:
+        total = empty((), BOOL, a)
+        launch("max", found, tuple(range(found.ndim)), total)
+        found = total
+    return bool(found.item())
+
+
+def check_divisor(name: str, a: Array, b: Array) -> None:
+    """Refuse bools, and a zero that integers are divided by."""
+    if a.dtype == BOOL and b.dtype == BOOL:
+        raise TypeError(f"{name}: expected numbers, got two bools; convert one with .long()")
+    if a.dtype.kind != "f" and b.dtype.kind != "f" and any_is("eq", b, 0):
+        raise ZeroDivisionError(f"{name}: integers are divided by 0; convert them with .float()")
+
+
+@op
+class Remainder(Binary):
+    """y = a - b floor(a / b), in the sign of b as in Python; integers stay integers"""
+
+    kernel = "remainder"
+
+    @classmethod
+    def apply(cls, a: Any, b: Any) -> Any:
+        check_divisor("remainder", a.array, b.array)
+        return super().apply(a, b)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        whole = floor_divide(self.saved(0), self.saved(1)) if self.needs(1) else None
+        return g, (None if whole is None else Neg.apply(Mul.apply(g, whole)))
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """Return input - other * floor(input / other), broadcast: it has the sign of `other`.
+
+    Raises: ZeroDivisionError for an integer divided by 0.
+
+    >>> import minigrad as mg
+    >>> remainder(mg.tensor([5, -5]), 3)
+    tensor([2, 1])
+    """
+    return Remainder.apply(*two(input, other))
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """Return floor(input / other), broadcast; integers stay integers.  Nothing is recorded.
+
+    Raises: ZeroDivisionError for an integer divided by 0.
+
+    >>> import minigrad as mg
+    >>> floor_divide(mg.tensor([5, -5]), 2)
+    tensor([ 2, -3])
+    """
+    a, b = two(input, other)
+    check_divisor("floor_divide", a.array, b.array)
+    return unrecorded("floor_divide", a, b)
+
+
+def two(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return two operands as tensors, a number lifted to go with the other one."""
+    if hasattr(a, "requires_grad"):
+        return a, tensor_of(b, a)
+    return tensor_of(a, b), b
+
+
+def unrecorded(kernel: str, a: Any, b: Any) -> Any:
+    """Launch a kernel of two operands, promoted; nothing is recorded."""
+
+    def general(x: Array, z: Array) -> Array:
+        x, z, shape, dtype = match(kernel, x, z)
+        y = empty(shape, dtype)
+        launch(kernel, x, z, y)
+        return y
+
+    return Bridge.new(run_at(kernel, general, a.array, b.array))
 
 
 class Extreme(Binary):
@@ -222,6 +319,8 @@ class Where(Op):
     """
 
     def forward(self, c: Array, a: Array, b: Array) -> Array:
+        if c.dtype.kind == "u":  # masks of old
+            c = converted(c, BOOL)
         if c.dtype != BOOL:
             raise TypeError(
                 f"where: the condition must be bool, got {c.dtype}; write the comparison, e.g. c "
@@ -247,12 +346,16 @@ class Where(Op):
 def where(condition: Any, input: Any, other: Any) -> Any:
     """Choose from `input` where `condition` holds, else from `other`, all broadcast.
 
+    Either may be a number: beside a tensor it takes that one's dtype where the kind fits, and two
+    numbers give float32 if one is a float, else int64 or bool.
+
     >>> import minigrad as mg
     >>> mg.where(mg.tensor([True, False]), mg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
-    like = input if hasattr(input, "requires_grad") else other
-    return Where.apply(condition, tensor_of(input, like), tensor_of(other, like))
+    a, b = two(input, other) if hasattr(other, "requires_grad") else (input, other)
+    a = tensor_of(a)
+    return Where.apply(tensor_of(condition), a, tensor_of(b, a if a is input else None))
 
 
 # ------------------------------------------------------------ comparisons: bool, not differentiable
@@ -262,6 +365,9 @@ def compare(kernel: str, a: Any, b: Any) -> Any:
     if USED:
         _, (x, y) = settled(kernel, (x, y))
     if x.dtype != y.dtype:
+        if x.dtype.kind in "iu" and y.dtype.kind in "iu":  # no number is cut off to be compared
+            wide = promoted(x.dtype, y.dtype)
+            x, y = converted(x, wide), converted(y, wide)
         x, y, shape, _ = match(kernel, x, y)
     else:
         shape = x.shape if x.shape == y.shape else broadcast_shape(kernel, x.shape, y.shape)
@@ -284,6 +390,8 @@ class Neg(Op):
     keeps = False
 
     def forward(self, a: Array) -> Array:
+        if a.dtype is BOOL:
+            raise TypeError("neg: a bool has no sign: ~mask inverts one")
         y = empty(a.shape, a.dtype)
         launch("neg", a, y)
         return y
@@ -295,7 +403,7 @@ class Neg(Op):
 # ---------------------------------------------------------------- one operand and two numbers
 def bent(kernel: str, a: Array, first: float, second: float, *gradient: Array) -> Array:
     """Launch a kernel of one operand and two numbers, or its backward with the gradient first."""
-    a = floating(a)
+    a = only_floating(kernel, a)
     y = empty(a.shape, a.dtype, a)
     launch(kernel, *gradient, a, first, second, y)
     return y
@@ -310,12 +418,14 @@ def limited(a: Array, low: float, high: float) -> Array:
     """Return min(max(a, low), high); integers stay integers."""
     if a.dtype.kind == "f":
         return bent("clamp", a, low, high)
+    if a.dtype == BOOL:
+        raise TypeError("clamp: expected numbers, got bools; convert them with .long()")
     y = empty(a.shape, a.dtype)
     launch("copy", a, y)
     if low != -INFINITE:
-        launch("maximum", y, np.asarray(low, a.dtype), y)
+        launch("maximum", y, stored(low, a.dtype), y)
     if high != INFINITE:
-        launch("minimum", y, np.asarray(high, a.dtype), y)
+        launch("minimum", y, stored(high, a.dtype), y)
     return y
 
 
@@ -335,7 +445,7 @@ class Clamp(Op):
 
 # ---------------------------------------------------------------- functions
 def logical(kernel: str, a: Any, b: Any) -> Any:
-    """Launch and / or / of two tensors seen as bool."""
+    """Launch and / or / xor of two tensors seen as bool."""
     x, y = converted(a.array, BOOL), converted(b.array, BOOL)
     out = empty(broadcast_shape(kernel, x.shape, y.shape), BOOL)
     launch(kernel, x, y, out)
@@ -351,14 +461,94 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both, got neither")
-    if hasattr(min, "requires_grad") or hasattr(max, "requires_grad"):
+    low, high = plain_number(min), plain_number(max)
+    if (low is None) != (min is None) or (high is None) != (max is None):  # tensors
         y = input if min is None else Maximum.apply(input, tensor_of(min, input))
         return y if max is None else Minimum.apply(y, tensor_of(max, input))
-    return Clamp.apply(input, low=min, high=max)
+    if input.array.dtype.kind != "f":
+        dtype = input.array.dtype
+        for bound in (low, high):
+            if bound is not None:
+                dtype = promoted(dtype, dtype_beside(bound, dtype))
+        for bound in (low, high):
+            if bound is not None:
+                stored(bound, dtype)  # raises where it does not fit
+        input = Bridge.new(converted(input.array, dtype))
+    return Clamp.apply(input, low=low, high=high)
+
+
+# ---------------------------------------------------------------- bits
+def bits(name: str, of_bools: str, a: Any, b: Any) -> Any:
+    """Launch and, or, xor: of integers bit by bit, of bools as truth values."""
+    a, b = two(a, b)
+    x, y = a.array, b.array
+    if x.dtype.kind == "f" or y.dtype.kind == "f":
+        raise TypeError(f"{name}: expected integers or bools, got {x.dtype} and {y.dtype}")
+    both = x.dtype == BOOL and y.dtype == BOOL
+    return unrecorded(of_bools if both else name, a, b)
+
+
+def bitwise_and(input: Any, other: Any) -> Any:
+    """Return input & other: of integers bit by bit, of bools where both hold.
+
+    >>> import minigrad as mg
+    >>> bitwise_and(mg.tensor([6, 7]), 3)
+    tensor([2, 3])
+    """
+    return bits("bitwise_and", "logical_and", input, other)
+
+
+def bitwise_or(input: Any, other: Any) -> Any:
+    """Return input | other: of integers bit by bit, of bools where either holds."""
+    return bits("bitwise_or", "logical_or", input, other)
+
+
+def bitwise_xor(input: Any, other: Any) -> Any:
+    """Return input ^ other: of integers bit by bit, of bools where just one holds."""
+    return bits("bitwise_xor", "ne", input, other)
+
+
+def bitwise_not(input: Any) -> Any:
+    """Return ~input: of integers bit by bit, of bools where it does not hold.
+
+    Raises: TypeError for floats.
+
+    >>> import minigrad as mg
+    >>> bitwise_not(mg.tensor([0, 5])), bitwise_not(mg.tensor([True, False]))
+    (tensor([-1, -6]), tensor([False,  True]))
+    """
+    a = input.array
+    if a.dtype == BOOL:
+        return test("logical_not", input)
+    if a.dtype.kind == "f":
+        raise TypeError(f"bitwise_not: expected integers or bools, got {a.dtype}; use logical_not")
+    ones = np.array(-1).astype(a.dtype)  # all of its bits
+    return unrecorded("bitwise_xor", input, Bridge.new(ones))
+
+
+def bitwise_left_shift(input: Any, other: Any) -> Any:
+    """Return input * 2^other in the bits of integers; 0 where all of them leave."""
+    return shifted("left_shift", input, other)
+
+
+def bitwise_right_shift(input: Any, other: Any) -> Any:
+    """Return floor(input / 2^other) of integers, also where all bits leave."""
+    return shifted("right_shift", input, other)
+
+
+def shifted(kernel: str, a: Any, b: Any) -> Any:
+    """Launch a shift of integers."""
+    a, b = two(a, b)
+    kinds = {a.array.dtype.kind, b.array.dtype.kind}
+    if "f" in kinds or kinds == {"b"}:
+        raise TypeError(f"{kernel}: expected integers, got {a.array.dtype} and {b.array.dtype}")
+    return unrecorded(kernel, a, b)
 
 
 def round_to(kernel: str, a: Any) -> Any:
     """Launch a step function (floor); its gradient is zero everywhere, so nothing is recorded."""
+    if a.array.dtype == BOOL:
+        raise TypeError(f"{kernel}: expected numbers, got bools; convert them with .long()")
     y = empty(a.array.shape, a.array.dtype)
     launch(kernel, a.array, y)
     return Bridge.new(y)

@@ -8,8 +8,11 @@ import numpy as np
 
 from minigrad.backend import DeviceArray, empty, here, launch
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
+from minigrad.ops.elementwise import Where
+from minigrad.ops.memory import cast
 from minigrad.ops.shape import Reshape
-from minigrad.tape import Op
+from minigrad.tape import Bridge, Op
+from minigrad.values import written_value
 
 
 def plain(index: Any) -> tuple[Any, ...]:
@@ -218,7 +221,17 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return Index.apply(input, index=(*(slice(None),) * axis, *plain(index)))
 
 
-def masked_fill(input: Any, mask: Any, value: float) -> Any:
-    """Return `input` with `value` where the bool `mask` holds."""
-    from_where = input.where
-    return from_where(~mask, value)
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """Return `input` with `value`, a number or a tensor of one, where the bool `mask` holds.
+
+    The dtype is that of `input`.
+
+    Raises: OverflowError for a number that it does not hold.
+    """
+    if not hasattr(value, "requires_grad"):
+        value = Bridge.new(written_value(value, input.array.dtype))
+    if value.array.ndim:
+        raise ValueError(
+            f"masked_fill: expected a single value, got shape {value.array.shape}; use where()"
+        )
+    return Where.apply(mask, cast(value, input.array.dtype), input)

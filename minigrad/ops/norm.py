@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
-from minigrad.ops.common import Array, axis_of, contiguous, floating, op, shaped
+from minigrad.ops.common import Array, axis_of, contiguous, only_floating, op, shaped
 from minigrad.ops.dropout import Dropout
 from minigrad.ops.linalg import check_dtypes
 from minigrad.ops.reduce import Mean, Sum
@@ -50,7 +50,8 @@ class OverRows(Op):
     kernel = ""
 
     def forward(self, x: Array, axis: int) -> Array:
-        y, self.y = launched(self.kernel, (to_rows(floating(x), axis),), x.shape, axis)
+        rows = to_rows(only_floating(self.kernel, x), axis)
+        y, self.y = launched(self.kernel, (rows,), x.shape, axis)
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:

@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, launch
-from minigrad.ops.common import axis_of
+from minigrad.ops.common import axis_of, only_floating
 from minigrad.ops.elementwise import where
 from minigrad.ops.groups import Extreme, LogSumExp, Norm, Variance, root
 from minigrad.ops.index import gather
 from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, kept
 from minigrad.ops.shape import Reshape
+from minigrad.ops.unary import no_bools
 from minigrad.tape import Bridge
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the position of the largest element, the first among ties; not differentiable."""
+    no_bools("argmax", input.array)
     return _position("argmax", input, dim, keepdim)
 
 
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the position of the smallest element, the first among ties; not differentiable."""
+    no_bools("argmin", input.array)
     return _position("argmin", input, dim, keepdim)
 
 
@@ -53,18 +56,18 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1)
     (tensor([3.]), tensor([1]))
     """
-    return _extreme(input, dim, keepdim, Amax, argmax, "maximum")
+    return _extreme(input, dim, keepdim, Amax, "argmax", "maximum")
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Return the smallest element, or (values, indices) along `dim`, or the elementwise minimum
     with a tensor.
     """
-    return _extreme(input, dim, keepdim, Amin, argmin, "minimum")
+    return _extreme(input, dim, keepdim, Amin, "argmin", "minimum")
 
 
 def _extreme(
-    input: Any, dim: Any, keepdim: bool, over_all: Any, position: Any, pairwise: str
+    input: Any, dim: Any, keepdim: bool, over_all: Any, position: str, pairwise: str
 ) -> Any:
     if dim is None:
         return over_all.apply(input)
@@ -82,7 +85,7 @@ def _extreme(
             wide = kept(input.array.shape, (axis,))
             return Reshape.apply(values, shape=wide), Bridge.new(at.reshape(wide))
         return values, indices
-    indices = position(input, dim, keepdim=True)
+    indices = _position(position, input, dim, keepdim=True)
     values = gather(input, dim, indices)
     if keepdim:
         return values, indices
@@ -118,10 +121,9 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
         p = 2.0
     if isinstance(p, str):
         raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
+    only_floating("norm", input.array)
     if p == 2:
-        if input.array.dtype.kind == "f":
-            return Norm.apply(input, dim=dim, keepdim=keepdim)
-        return root(Sum.apply(input * input, dim=dim, keepdim=keepdim))
+        return Norm.apply(input, dim=dim, keepdim=keepdim)
     size = input.abs()
     if p == 1:
         return Sum.apply(size, dim=dim, keepdim=keepdim)
@@ -156,10 +158,14 @@ def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
 
 
 def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return whether any element is non-zero."""
-    return Sum.apply(input != 0, dim=dim, keepdim=keepdim) > 0
+    """Return whether any element is non-zero: as bool, of uint8 as uint8, as PyTorch has it."""
+    return _truth(input, Sum.apply(input != 0, dim=dim, keepdim=keepdim) > 0)
 
 
 def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return whether all elements are non-zero."""
-    return Sum.apply(input == 0, dim=dim, keepdim=keepdim) == 0
+    """Return whether all elements are non-zero: as bool, of uint8 as uint8, as PyTorch has it."""
+    return _truth(input, Sum.apply(input == 0, dim=dim, keepdim=keepdim) == 0)
+
+
+def _truth(input: Any, found: Any) -> Any:
+    return found.type_as(input) if input.array.dtype == np.uint8 else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import DeviceArray, empty, filled, launch
+from minigrad.dtypes import promoted
 from minigrad.ops.common import Array, axis_of, broadcast_shape, op
 from minigrad.tape import Bridge, Op
 
@@ -121,7 +123,7 @@ class Cat(Op):
                     f"dim {axis} must agree"
                 )
         self.sizes = [a.shape[axis] for a in arrays]
-        dtype = np.result_type(*[a.dtype for a in arrays])
+        dtype = functools.reduce(promoted, [a.dtype for a in arrays])
         y = empty((*first.shape[:axis], sum(self.sizes), *first.shape[axis + 1 :]), dtype)
         start = 0
         for a in arrays:

@@ -13,10 +13,11 @@ import numpy as np
 
 from minigrad.backend import PARALLEL, USED, door, empty, launch, run_at
 from minigrad.modes import WATCHED, mode
-from minigrad.ops.common import FLOAT32, Array, converted, floating, op, tensor_of
-from minigrad.ops.elementwise import Pow, bent, limited, where
+from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
+from minigrad.ops.elementwise import INFINITE, Pow, bent, limited, where
 from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
 
+INT64 = np.dtype(np.int64)
 make = object.__new__
 
 
@@ -36,7 +37,11 @@ class Unary(Op):
 
     kernel = ""
     keeps_output = False
-    whole = False  # integers stay integers
+
+    @classmethod
+    def of_integers(cls, a: Any) -> Any:
+        """Return f of a tensor of integers or bools, which has no gradient."""
+        return cls.apply(Bridge.new(converted(a.array, FLOAT32)))
 
     @classmethod
     def general(cls, x: Array) -> Array:
@@ -51,8 +56,8 @@ class Unary(Op):
         tensors.
         """
         x = a.array
-        if x.dtype.kind != "f" and not cls.whole:
-            x = converted(x, FLOAT32)
+        if x.dtype.kind != "f":
+            return cls.of_integers(a)
         if USED:
             y = run_at(cls.__name__, cls.general, x)
         elif x.size < PARALLEL:
@@ -88,6 +93,13 @@ class Unary(Op):
         self.inputs = ()
 
 
+def no_bools(name: str, x: Array) -> Array:
+    """Return an array of integers; a TypeError for bools."""
+    if x.dtype.kind == "b":
+        raise TypeError(f"{name}: expected numbers, got bools; convert them with .long()")
+    return x
+
+
 class FromOutput(Unary):
     """A function whose derivative is written in its output."""
 
@@ -100,7 +112,10 @@ class Abs(Unary):
     """y = |a|; the derivative at 0 is 0"""
 
     kernel = "abs"
-    whole = True
+
+    @classmethod
+    def of_integers(cls, a: Any) -> Any:
+        return Bridge.new(run_at("abs", cls.general, no_bools("abs", a.array)))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g * sign(self.saved(0)),)
@@ -114,7 +129,7 @@ def sign(a: Any) -> Any:
     tensor([-1.,  0.,  1.])
     """
     y = empty(a.array.shape, a.array.dtype)
-    launch("sign", a.array, y)
+    launch("copy" if y.dtype.kind == "b" else "sign", a.array, y)
     return Bridge.new(y)
 
 
@@ -123,7 +138,11 @@ class Square(Unary):
     """y = a^2"""
 
     kernel = "square"
-    whole = True
+
+    @classmethod
+    def of_integers(cls, a: Any) -> Any:
+        x = a.array if a.array.dtype.kind in "iu" else converted(a.array, INT64)
+        return Bridge.new(run_at("square", cls.general, x))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a = self.saved(0)
@@ -257,6 +276,10 @@ class Relu(FromOutput):
 
     kernel = "relu"
 
+    @classmethod
+    def of_integers(cls, a: Any) -> Any:
+        return Bridge.new(run_at("relu", limited, no_bools("relu", a.array), 0, INFINITE))
+
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
             return (where(Bridge.new(self.result() <= 0), 0.0, g),)
@@ -265,8 +288,12 @@ class Relu(FromOutput):
 
 class Smooth(Unary):
     """An activation with a kernel for its derivative in its input, and a composite for any
-    order.
+    order.  Floating tensors only.
     """
+
+    @classmethod
+    def of_integers(cls, a: Any) -> Any:
+        return only_floating(cls.kernel, a.array)  # which it is not
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (fused_backward(f"{self.kernel}_backward", g, floating(self.saved(0).array)),)

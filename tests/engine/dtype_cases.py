@@ -1,7 +1,7 @@
 """What comes out of which dtypes: calls to be made of minigrad and of PyTorch alike.
 
 A case is a function of a library, `mg` or `torch`, and its answer the dtype and the values that
-come out, or that it raises.  `FAMILIES` holds them by name, in an order that golden/dtypes.npz keeps.
+come out, or that it raises.  `FAMILIES` holds them by name, in the order of golden/dtypes.npz.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ PAIRS = ("maximum", "minimum", "logical_and", "logical_or", "logical_xor")
 
 
 def of_pair(f: Any, a: str, m_dims: int, b: str, n_dims: int) -> Callable[[Any], Any]:
-    return lambda m: f(
-        made(m, values(FIRST, a), a, m_dims), made(m, values(SECOND, b), b, n_dims)
-    )
+    return lambda m: f(made(m, values(FIRST, a), a, m_dims), made(m, values(SECOND, b), b, n_dims))
 
 
 def of_scalar(f: Any, a: str, ndim: int, scalar: Any) -> Callable[[Any], Any]:
@@ -100,12 +98,10 @@ def in_place(f: Any) -> Iterator[Case]:
 
 # ---------------------------------------------------------------- one operand
 UNARY = (
-    *("exp expm1 log log1p sqrt rsqrt square reciprocal sin cos tanh sigmoid relu erf abs neg"),
-)
-UNARY = tuple(
-    "exp expm1 log log1p sqrt rsqrt square reciprocal sin cos tanh sigmoid relu erf abs neg sign "
-    "floor isnan isfinite logical_not sum prod amax amin argmax argmin any all var std norm mean "
-    "bitwise_not".split()
+    *("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "sin", "cos"),
+    *("tanh", "sigmoid", "relu", "erf", "abs", "neg", "sign", "floor", "isnan", "isfinite"),
+    *("logical_not", "sum", "prod", "amax", "amin", "argmax", "argmin", "any", "all", "var"),
+    *("std", "norm", "mean", "bitwise_not"),
 )
 ALONG = ("sum", "prod", "amax", "amin", "argmax", "argmin", "any", "all", "cumsum", "logsumexp")
 ALONG += ("softmax", "log_softmax", "var", "std", "mean", "max", "min")
@@ -202,8 +198,11 @@ def joined() -> Iterator[Case]:
             for name in ("cat", "stack"):
                 yield f"{name} {a} {b}", of_pair(lambda x, y, n=name: (n, x, y), a, 1, b, 1)
             yield f"stack {a}0 {b}0", of_pair(lambda x, y: ("stack", x, y), a, 0, b, 0)
-            yield f"cat {a} empty {b}", lambda m, a=a, b=b: m.cat(
-                [made(m, values(FIRST, a), a), m.zeros(0, dtype=getattr(m, b))]
+            yield (
+                f"cat {a} empty {b}",
+                lambda m, a=a, b=b: m.cat(
+                    [made(m, values(FIRST, a), a), m.zeros(0, dtype=getattr(m, b))]
+                ),
             )
 
 
@@ -219,6 +218,7 @@ def written() -> Iterator[Case]:
 
     for a in DTYPES:
         for name, value in VALUES.items():
+
             def case(f: Any, a: str = a, value: Any = value) -> Callable[[Any], Any]:
                 return lambda m: f(m, made(m, values(FIRST, a), a), value)
 
@@ -248,6 +248,7 @@ def written() -> Iterator[Case]:
                 lambda m, a=a, v=value: m.tensor([v], dtype=getattr(m, a)),
             )
         for b in DTYPES:
+
             def case2(f: Any, j: int, a: str = a, b: str = b) -> Callable[[Any], Any]:
                 return lambda m: f(
                     m, made(m, values(FIRST, a), a), made(m, values(SECOND, b), b, j)
@@ -364,6 +365,7 @@ def products() -> Iterator[Case]:
     ones = [[1, 0], [1, 1]]
     for a in DTYPES:
         for b in DTYPES:
+
             def square(m: Any, dtype: str) -> Any:
                 return m.tensor(ones, dtype=getattr(m, dtype))
 

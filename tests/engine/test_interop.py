@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import copy
+import operator
 import pickle
 from typing import Any
 
@@ -214,3 +217,132 @@ def test_repr_of_shapes_is_pytorchs(shape: tuple[int, ...], dtype: str) -> None:
 )
 def test_repr(make: Any, text: str) -> None:
     assert repr(make()) == text
+
+
+# ---------------------------------------------------------------- arrays of other libraries
+class Foreign:
+    """An array of another library: it speaks one protocol, and has a dtype."""
+
+    def __init__(self, array: Any, protocol: str) -> None:
+        held = np.asarray(array)
+        found = {
+            "__array__": lambda *args, **options: held,
+            "__array_interface__": held.__array_interface__,
+            "__dlpack__": held.__dlpack__,
+        }[protocol]
+        self.held = held
+        self.given = {protocol: found}
+
+    def __getattr__(self, name: str) -> Any:
+        given = self.__dict__.get("given", {})
+        if name == "__dlpack_device__" and "__dlpack__" in given:
+            return self.held.__dlpack_device__
+        if name not in given:
+            raise AttributeError(name)
+        return given[name]
+
+
+def speaking(protocol: str, array: Any) -> Any:
+    """Return an object whose class has the protocol's methods, as NumPy looks for them."""
+    made = Foreign(array, protocol)
+    names = [protocol] + (["__dlpack_device__"] if protocol == "__dlpack__" else [])
+    members: dict[str, Any] = {}
+    for name in names:
+        found = getattr(made, name)
+        members[name] = staticmethod(found) if callable(found) else found
+    return type("Other", (), members)()
+
+
+SOME = [("float64", [1.5, 2.5]), ("float32", [1.5, 2.5]), ("int32", [3, 4]), ("uint8", [3, 250])]
+PROTOCOLS = ("__array__", "__array_interface__", "__dlpack__")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("dtype", "numbers"), SOME)
+def test_arrays_of_other_libraries_keep_their_dtype(
+    protocol: str, dtype: str, numbers: list[Any]
+) -> None:
+    held = np.array(numbers, dtype)
+    other = speaking(protocol, held)
+    made = mg.tensor(other)
+    assert (made.dtype.name, made.tolist()) == (dtype, numbers)
+    assert not np.shares_memory(made.array, held)
+    assert mg.tensor(other, dtype=mg.float64).tolist() == numbers
+    assert mg.as_tensor(other).dtype.name == dtype
+    beside = mg.zeros(2, dtype=getattr(mg, dtype))
+    assert (beside + other).dtype.name == dtype
+    assert (beside + other).tolist() == numbers
+
+
+def test_tensors_of_torch_keep_their_dtype() -> None:
+    torch = pytest.importorskip("torch")
+    for dtype, numbers in SOME:
+        theirs = torch.tensor(numbers, dtype=getattr(torch, dtype))
+        assert mg.tensor(theirs).dtype.name == dtype
+        assert mg.tensor([theirs, theirs]).dtype.name == dtype
+        mine = mg.ones(2, dtype=getattr(mg, dtype))
+        assert (mine * theirs).tolist() == (theirs * mine).tolist() == numbers
+        assert (mine * theirs).dtype.name == (theirs * mine).dtype.name == dtype
+    with pytest.raises(TypeError, match="BFloat16"):
+        mg.tensor(torch.ones(2, dtype=torch.bfloat16))
+
+
+def test_buffers_keep_their_dtype() -> None:
+    assert mg.tensor(array.array("d", [1.5, 2.5])).dtype == mg.float64
+    assert mg.tensor(memoryview(array.array("i", [1, 2]))).dtype == mg.int32
+    assert mg.tensor(collections.UserList([1.5, 2])).dtype == mg.float32
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        np.zeros(2, complex),
+        np.zeros(2, np.float16),
+        np.zeros(2, np.uint16),
+        np.zeros(2, np.uint64),
+        np.zeros(2, "M8[s]"),
+        np.array(["a"]),
+        np.array([1, None], object),
+        np.zeros(2, ">f4"),
+        np.zeros(2, [("x", np.float32)]),
+        np.datetime64("2020-01-01"),
+        np.float16(1),
+        np.complex64(1),
+        1j,
+        None,
+        "x",
+        b"x",
+        {1, 2},
+        {1: 2},
+        object(),
+        [None],
+        [1.0, None],
+        ["a"],
+        [[1], ["a"]],
+        [1j],
+        [np.float16(1)],
+        (x for x in [1]),
+    ],
+    ids=lambda made: f"{type(made).__name__} {getattr(made, 'dtype', '')}",
+)
+def test_what_has_no_numeric_dtype_is_refused(made: Any) -> None:
+    with pytest.raises(TypeError, match="not supported; use one of|expected numbers|byte order"):
+        mg.tensor(made)
+
+
+@pytest.mark.parametrize(
+    "made", [1j, None, "x", [1.0, 2.0], (1, 2), np.complex64(1), np.zeros(2, ">f4"), object()]
+)
+def test_operands_that_are_no_numbers_are_refused(made: Any) -> None:
+    x = mg.ones(2)
+    for f in (operator.add, operator.mul, operator.pow, operator.lt, operator.mod):
+        with pytest.raises(TypeError):
+            f(x, made)
+    if not isinstance(made, np.ndarray | np.generic):
+        assert (x == made) is False
+
+
+def test_a_tensor_is_not_none() -> None:
+    x = mg.ones(2)
+    assert (x == None) is False and (x != None) is True  # noqa: E711
+    assert (x == "a") is False and [None, x].index(x) == 1

@@ -36,6 +36,16 @@ def binary(reference: Any, make: Any = normal, other: Any = None) -> Calls:
     return [((make(*a), (other or make)(*b)), {}, reference) for a, b in BOTH]
 
 
+def whole(*shape: int) -> Array:
+    """Return integers of both signs."""
+    return np.random.default_rng(7).integers(-40, 40, shape)
+
+
+def bits(*shape: int) -> Array:
+    """Return numbers of bits, to shift by."""
+    return np.random.default_rng(8).integers(0, 9, shape)
+
+
 def ties(*shape: int) -> Array:
     """Return small whole numbers, so that comparisons meet equals."""
     return np.asarray(np.rint(normal(*shape)) + 0.0)
@@ -102,6 +112,19 @@ FUNCTION_SAMPLES: dict[str, Calls] = {
     "logical_not": unary(np.logical_not, ties),
     "logical_and": binary(np.logical_and, ties),
     "logical_or": binary(np.logical_or, ties),
+    "logical_xor": binary(np.logical_xor, ties),
+    "bitwise_and": binary(np.bitwise_and, whole),
+    "bitwise_or": binary(np.bitwise_or, whole),
+    "bitwise_xor": binary(np.bitwise_xor, whole),
+    "bitwise_not": unary(np.invert, whole),
+    "bitwise_left_shift": binary(np.left_shift, whole, bits),
+    "bitwise_right_shift": binary(np.right_shift, whole, bits),
+    "floor_divide": binary(np.floor_divide, normal, positive),
+    "remainder": [
+        *binary(np.remainder, normal, positive),
+        ((normal(3), -0.75), {}, np.remainder),
+        ((whole(3), 3), {}, np.remainder),
+    ],
     "add": [
         *binary(np.add),
         ((normal(2), normal(2)), {"alpha": 3}, lambda a, b: a + 3 * b),
