@@ -19,7 +19,7 @@ FLOAT32 = np.dtype(np.float32)
 
 def tensor_of(x: Any, like: Any = None) -> Any:
     """Return `x` as a tensor: itself, or a number or array lifted to go with `like`."""
-    return x if hasattr(x, "requires_grad") else Bridge.lift(x, like)
+    return x if isinstance(x, Bridge.tensor) else Bridge.lift(x, like)
 
 
 def converted(a: Array, dtype: np.dtype[Any]) -> Array:

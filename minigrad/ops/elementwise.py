@@ -254,7 +254,7 @@ def floor_divide(input: Any, other: Any) -> Any:
 
 def two(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two operands as tensors, a number lifted to go with the other one."""
-    if hasattr(a, "requires_grad"):
+    if isinstance(a, Bridge.tensor):
         return a, tensor_of(b, a)
     return tensor_of(a, b), b
 
@@ -353,7 +353,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     >>> mg.where(mg.tensor([True, False]), mg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
-    a, b = two(input, other) if hasattr(other, "requires_grad") else (input, other)
+    a, b = two(input, other) if isinstance(other, Bridge.tensor) else (input, other)
     a = tensor_of(a)
     return Where.apply(tensor_of(condition), a, tensor_of(b, a if a is input else None))
 

@@ -228,7 +228,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
     Raises: OverflowError for a number that it does not hold.
     """
-    if not hasattr(value, "requires_grad"):
+    if not isinstance(value, Bridge.tensor):
         value = Bridge.new(written_value(value, input.array.dtype))
     if value.array.ndim:
         raise ValueError(
