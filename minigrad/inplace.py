@@ -16,6 +16,7 @@ from minigrad.dtypes import fits_in_place
 from minigrad.hooks import hooks_at, replace_node
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
+from minigrad.overwrite import check_writable, overwrite
 from minigrad.tape import Bridge, Refused, written
 
 
@@ -89,10 +90,7 @@ class InPlace:
 
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
-        if not self.array.flags.writeable:
-            raise ValueError(
-                "this tensor is an expanded view: several elements share memory; clone() it first"
-            )
+        check_writable(self.array)
         written(self, f"at {user_line()}")
         base = self.base
         if result.tracked and base is not None:
@@ -103,7 +101,7 @@ class InPlace:
             replace_node(self, result.node)
         if result.tracked:
             follow(self if base is None else base)
-        launch("copy", result.array, self.array)
+        overwrite(self.array, result.array)
 
     def __iadd__(self, o: Any) -> Any:
         return self._write(elementwise.Add, o)

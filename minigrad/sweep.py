@@ -27,6 +27,7 @@ from minigrad.backend import (
 from minigrad.hooks import hooks_at, retain
 from minigrad.memory import owns
 from minigrad.modes import mode
+from minigrad.overwrite import add_into, check_writable
 from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, Refused, cell_of, name_of
 
 Found = dict[int, tuple[Any, Any]]
@@ -315,6 +316,9 @@ def backward(
     try:
         found = sweep([root], [seed], create_graph, keep, targets)
         given = {id(seed.array)}
+        for edge, _ in found.values():
+            if edge.kind == LEAF and edge._grad is not None and not create_graph:
+                check_writable(edge._grad.array, "a .grad to add to")
         for edge, g in found.values():
             if edge.kind == LEAF:
                 deposit(edge, g, create_graph, given)
@@ -371,7 +375,7 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     elif create_graph:
         leaf._grad = held + g
     else:
-        launch("add", held.array, g.array, held.array)
+        add_into(held.array, g.array)
         cell_of(held)[0] += 1
 
 

@@ -77,7 +77,13 @@ class Tensor(Methods, InPlace, Interop):
                 "minigrad.tensor(...) for numbers and lists"
             )
         numpy_dtype(array.dtype)
-        self.array = array
+        if not array.flags.aligned:
+            raise ValueError(
+                f"Tensor: the elements of this {array.dtype} array of shape {array.shape} do not "
+                f"lie at multiples of {array.itemsize} bytes, as kernels need them: copy it with "
+                "minigrad.tensor(array)"
+            )
+        self.array = array if type(array) in ARRAYS else array.view(np.ndarray)
         if requires_grad:
             self.requires_grad_()
 

@@ -213,7 +213,8 @@ WORDS = {4: np.dtype(np.float32), 8: np.dtype(np.float64)}
 
 
 def copy(a: Array, y: Array) -> None:
-    if a.dtype != y.dtype or y.size < PARALLEL or y.itemsize not in WORDS:
+    small = y.size < PARALLEL or y.itemsize not in WORDS
+    if small or a.dtype != y.dtype or not a.flags.aligned:
         np.copyto(y, a, casting="unsafe")
         return
     word = WORDS[y.itemsize]

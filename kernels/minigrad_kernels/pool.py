@@ -2,6 +2,7 @@
 
 A window is the product of a row of `down` and a row of `across`, tables of int64 that say where
 each output's window lies, so that adaptive windows, padding and clipped ends are all one case.
+A window of max_pool may have no elements: nothing is read there, y = -inf, and no gradient.
 max_pool: y = the largest x of the window (NaN if it holds one) and where that is; the gradient
     goes there.  avg_pool: y = the sum of the window / (down's divisor * across's divisor).
 
@@ -20,6 +21,7 @@ from numba import prange
 from minigrad_kernels.launch import PARALLEL, Kernel, jit, like
 
 Array = np.ndarray[Any, Any]
+NOWHERE = -1  # the index of a window without elements, first >= last: y is -inf
 
 
 # ---------------------------------------------------------------- references
@@ -29,6 +31,9 @@ def max_pool_reference(x: Array, down: Array, across: Array, y: Array, index: Ar
         for j, (left, right, e) in enumerate(across):
             rows, columns = slice(top, bottom, d), slice(left, right, e)
             places = numbers[rows, columns].reshape(-1)
+            if not places.size:
+                y[:, i, j], index[:, i, j] = -np.inf, NOWHERE
+                continue
             seen = x[:, rows, columns].reshape(len(x), places.size)
             which = seen.argmax(1)  # the first NaN, else the first of the largest
             y[:, i, j] = seen[np.arange(len(x)), which]
@@ -39,7 +44,8 @@ def max_pool_backward_reference(dy: Array, index: Array, dx: Array) -> None:
     flat = np.zeros((len(dx), dx.shape[1] * dx.shape[2]))
     planes = np.arange(len(dx))[:, None]
     shape = len(dx), dy.shape[1] * dy.shape[2]
-    np.add.at(flat, (planes, index.reshape(shape)), dy.reshape(shape))
+    held = np.where(index < 0, 0, dy).reshape(shape)
+    np.add.at(flat, (planes, np.maximum(index, 0).reshape(shape)), held)
     dx[...] = flat.reshape(dx.shape)
 
 
@@ -95,6 +101,10 @@ def max_of_four(x, y, index):
 def max_of_windows(x, down, across, y, index):
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
+            if down[i, 0] >= down[i, 1] or across[j, 0] >= across[j, 1]:
+                y[i, j] = -np.inf
+                index[i, j] = NOWHERE
+                continue
             at = down[i, 0] * x.shape[1] + across[j, 0]
             best = x[down[i, 0], across[j, 0]]
             for r in range(down[i, 0], down[i, 1], down[i, 2]):
@@ -129,7 +139,8 @@ def max_backward(dy, index, dx, first, last):
         came = dy[p].reshape(-1)
         where = index[p].reshape(-1)
         for i in range(came.size):
-            plane[where[i]] += came[i]
+            if where[i] >= 0:
+                plane[where[i]] += came[i]
 
 
 @jit(parallel=True)

@@ -21,6 +21,7 @@ from minigrad.ops.norm import (
     check_channels,
 )
 from minigrad.ops.unary import Relu
+from minigrad.overwrite import check_writable, overlap
 from minigrad.tensors import Tensor, new
 
 
@@ -117,6 +118,7 @@ def batch_norm(
     check_count("batch_norm", x)
     if running_mean is None or running_var is None:
         return BatchNorm.apply(input, scale, shift, eps=float(eps))
+    check_running("batch_norm", running_mean.array, running_var.array)
     running = (running_mean.array, running_var.array, np.array([momentum], np.float64))
     y = BatchNorm.apply(input, scale, shift, eps=float(eps), running=running)
     running_mean.bump("by batch_norm")
@@ -134,6 +136,14 @@ def scale_and_shift(
         return none, none
     scale = new(filled(x.shape[1], 1, x.dtype, x)) if weight is None else weight
     return scale, new(filled(x.shape[1], 0, x.dtype, x)) if bias is None else bias
+
+
+def check_running(name: str, mean: Array, var: Array) -> None:
+    """Refuse statistics that cannot be written, or lie in one memory."""
+    check_writable(mean, f"{name}: running_mean")
+    check_writable(var, f"{name}: running_var")
+    if overlap(mean, var):
+        raise ValueError(f"{name}: running_mean and running_var share memory; clone() one of them")
 
 
 def check_count(name: str, x: Array) -> None:
@@ -191,6 +201,7 @@ def batch_norm_activation_dropout(
     stream = generator or random.default
     running = None
     if running_mean is not None and running_var is not None:
+        check_running(name, running_mean.array, running_var.array)
         running = (running_mean.array, running_var.array, np.array([momentum], np.float64))
     y = BatchNormDropout.apply(
         input,

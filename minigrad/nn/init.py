@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.overwrite import check_writable
 from minigrad.random import Generator
 from minigrad.tensors import Tensor
 
@@ -56,6 +57,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
+    check_writable(tensor.array)
     tensor.array[...] = values
     tensor.bump("by nn.init")
     return tensor

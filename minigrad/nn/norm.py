@@ -14,6 +14,7 @@ from minigrad.nn.functional_layers import batch_norm, layer_norm
 from minigrad.nn.linear import blank
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
+from minigrad.overwrite import check_writable
 from minigrad.tensors import Tensor, new
 
 ONE = np.ones((), np.int64)
@@ -103,6 +104,7 @@ class BatchNorm(Module):
             )
         if momentum is None:
             momentum = 1 / (int(count.array.item()) + 1)
+        check_writable(count.array, f"{self._get_name()}: num_batches_tracked")
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
         launch("add", count.array, ONE, count.array)  # after the batch was accepted
         count.bump("by batch_norm")

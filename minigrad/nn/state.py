@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigrad.backend import DeviceArray, device_of, launch, moved
+from minigrad.backend import DeviceArray, device_of, moved
+from minigrad.overwrite import Spans, check_writable, copy_of, overwrite
 from minigrad.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
             f"load_state_dict: expected a dict of tensors by name, got {type(state).__name__}"
         )
     own = gathered(module, "")
+    names = {id(t): f"load_state_dict: {name}" for name, t in own.items()}
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     faults = []
@@ -79,10 +81,13 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
             f"load_state_dict: the state does not fit {type(module).__name__}, nothing was "
             f"loaded:\n  {listed}{hint}"
         )
+    for target, _ in values:
+        check_writable(target.array, names[id(target)])
+    own_memory = Spans(target.array for target, _ in values)
+    # What is a part of the model's own memory is read before any of that is written.
+    values = [(t, copy_of(d) if d is not t.array and own_memory.touch(d) else d) for t, d in values]
     for target, data in values:
         if data is not target.array:
-            source = moved(data, device_of(target.array))
-            source = source.copy() if np.may_share_memory(source, target.array) else source
-            launch("copy", source, target.array)
+            overwrite(target.array, moved(data, device_of(target.array)))
         target.bump("by load_state_dict()")
     return Loaded(missing, unexpected)

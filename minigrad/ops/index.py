@@ -11,6 +11,7 @@ from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.memory import cast
 from minigrad.ops.shape import Reshape
+from minigrad.overwrite import apart, check_writable, overwrite
 from minigrad.tape import Bridge, Op
 from minigrad.values import written_value
 
@@ -161,12 +162,14 @@ def assign(y: Array, b: Array, index: tuple[Any, ...]) -> None:
     if basic(index):
         target = y[index] if Ellipsis in index else y[(*index, ...)]
         check_fits(b.shape, target.shape)
-        launch("copy", b.reshape(b.shape[max(0, b.ndim - target.ndim) :]), target)
+        check_writable(target)
+        overwrite(target, b.reshape(b.shape[max(0, b.ndim - target.ndim) :]))
         return
+    check_writable(y)
     where = positions(y.shape, index)
     check_fits(b.shape, where.shape)
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
-    values = contiguous(np.broadcast_to(source, where.shape)).reshape(-1)
+    values = contiguous(apart(np.broadcast_to(source, where.shape), y)).reshape(-1)
     places = here(np.ascontiguousarray(where).reshape(-1))
     whole = contiguous(y)
     launch("scatter_flat", values, places, whole.reshape(-1))

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import empty, here, launch
 from minigrad.ops.common import Array, contiguous, op
-from minigrad.ops.index import Index
+from minigrad.ops.elementwise import Where
+from minigrad.ops.index import Index, on_host
 from minigrad.ops.shape import Reshape
-from minigrad.tape import Op
+from minigrad.tape import Bridge, Op
 
 INT32 = np.dtype(np.int32)
 ONE = np.array([[0, 1, 1]])  # the one row of a signal of one dimension
@@ -49,6 +50,7 @@ class MaxPool(Op):
     """y = the largest element of each window, a NaN above all, and its place in the plane.
 
     x: (..., L) or (..., H, W) -> y: (..., L') or (..., H', W'), index: int32 of that shape.
+    A window without elements, all of it padding, has -inf, the index -1 and no gradient.
     """
 
     keeps = False
@@ -83,9 +85,12 @@ class MaxUnpool(Op):
         index = self.meta["index"]
         size = int(np.prod(self.meta["shape"][len(self.was) - self.meta["dims"] :]))
         flat = Reshape.apply(g, shape=(len(index), size))
-        places = index.reshape(len(index), -1).astype(np.int64)
-        which = (np.arange(len(index))[:, None], places)
-        return (Reshape.apply(Index.apply(flat, index=which), shape=self.was),)
+        (places,) = on_host((index.reshape(len(index), -1),))
+        which = (np.arange(len(index))[:, None], np.maximum(places, 0).astype(np.int64))
+        dy = Index.apply(flat, index=which)
+        if (places < 0).any():  # windows without elements
+            dy = Where.apply(Bridge.new(here(places < 0)), Bridge.lift(0.0, dy), dy)
+        return (Reshape.apply(dy, shape=self.was),)
 
 
 @op
@@ -154,6 +159,8 @@ def max_windows(
     first = starts(name, n, kernel, stride, padding, dilation, ceil_mode)
     stop = np.minimum(first + dilation * (kernel - 1) + 1, n)
     first = np.where(first < 0, first + -(first // dilation) * dilation, first)
+    empty = first >= stop  # all of its elements lie in the padding, or beyond
+    first, stop = np.where(empty, 0, first), np.where(empty, 0, stop)
     return np.stack([first, stop, np.full(len(first), dilation)], 1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.optim.slots import contiguous
+from minigrad.overwrite import check_writable, turns
 from minigrad.tensors import Tensor
 from minigrad_kernels.address_table import build_table
 
@@ -34,10 +35,13 @@ class _Work:
         by_place: dict[Any, list[Array]] = {}  # dtype and device
         self.copied: list[tuple[Array, Array]] = []
         for grad in grads:
+            check_writable(grad.array, "a gradient")
+        turn_of = turns([grad.array for grad in grads])  # what shares memory is scaled in order
+        for grad, turn in zip(grads, turn_of, strict=True):
             array = contiguous(grad.array)
             if array is not grad.array:
                 self.copied.append((grad.array, array))
-            place = array.dtype, backend.target_of((array,))
+            place = array.dtype, backend.target_of((array,)), turn
             by_place.setdefault(place, []).append(array)
         self.held = by_place
         self.tables = [
@@ -101,7 +105,7 @@ def clip_grad_norm_(
         there = backend.moved(norm, backend.device_of(like))
         backend.launch("grad_scale", table, there, float(max_norm), like)
     work.finish()
-    dtype = np.result_type(*[d for d, _ in work.held]) if work.held else np.float32
+    dtype = np.result_type(*[d for d, *_ in work.held]) if work.held else np.float32
     return Tensor(norm.astype(dtype).reshape(()))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.modes import enable_grad
-from minigrad.optim.slots import Launch, Slot, as_pair, contiguous, load_state, save_state
+from minigrad.optim.slots import Launch, Slot, Stepped, as_pair, contiguous, load_state, save_state
+from minigrad.overwrite import check_writable, turns
 from minigrad.tensors import Tensor
 from minigrad_kernels.address_table import INDEX, build_table
 
@@ -144,6 +145,7 @@ class Optimizer:
             if set_to_none:
                 slot.param.grad = None
             elif grad is not None:
+                check_writable(grad.array, f"the gradient of parameter {slot.name!r}")
                 grad.array[...] = 0
                 grad.bump()
 
@@ -195,16 +197,23 @@ class Optimizer:
         self._rows = rows
 
     def _plan(self, active: list[int]) -> None:
-        """Sort the parameters with a gradient into launches: one a kernel, dtype and device."""
-        members: dict[tuple[str, Any, Any], list[int]] = {}
-        for i in active:
+        """Sort the parameters with a gradient into launches: one a kernel, dtype and device.
+
+        Those that share memory are stepped one after another, in launches of their own.
+        """
+        arrays = [self._slots[i].param.array for i in active]
+        for i, array in zip(active, arrays, strict=True):
+            check_writable(array, f"{self._kind}: parameter {self._slots[i].name!r}")
+        stepped = Stepped(arrays)
+        members: dict[tuple[int, str, Any, Any], list[int]] = {}
+        for i, turn in zip(active, turns(arrays), strict=True):
             slot = self._slots[i]
             kernel, states = self._rules[slot.group]
             self._prepare(i, slot, states)
             place = slot.param.array.dtype, backend.target_of((slot.param.array,))
-            members.setdefault((kernel, *place), []).append(i)
+            members.setdefault((turn, kernel, *place), []).append(i)
         self._launches = []
-        for (kernel, *_), indices in members.items():
+        for (_, kernel, *_), indices in sorted(members.items(), key=lambda item: item[0][0]):
             slots = [self._slots[i] for i in indices]
             _, states = self._rules[slots[0].group]
             buffers = [contiguous(slot.param.array) for slot in slots]
@@ -214,7 +223,7 @@ class Optimizer:
             ]
             table = build_table(rows, [slot.group for slot in slots])
             table[:, INDEX] = indices
-            self._launches.append(Launch(kernel, table, slots, buffers))
+            self._launches.append(Launch(kernel, table, slots, buffers, stepped))
         self._active = active
 
     def _prepare(self, i: int, slot: Slot, states: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import backend
+from minigrad.overwrite import Spans
 from minigrad.tensors import Tensor
 from minigrad_kernels.address_table import G, address
 
@@ -76,10 +77,29 @@ def fitting_gradient(slot: Slot) -> Array:
     return contiguous(grad)
 
 
+class Stepped(Spans):
+    """The memory of all parameters of a step, which a gradient may be a part of.
+
+    owners: ids of the arrays that own it, one of which such a gradient is, or is a view of.
+    """
+
+    def __init__(self, arrays: list[Array]) -> None:
+        super().__init__(arrays)
+        self.owners = {id(a) for a in arrays} | {id(a.base) for a in arrays}
+
+
 class Launch:
     """Parameters of one dtype that one kernel steps, with the table that says where they are."""
 
-    def __init__(self, kernel: str, table: Array, slots: list[Slot], buffers: list[Array]) -> None:
+    def __init__(
+        self,
+        kernel: str,
+        table: Array,
+        slots: list[Slot],
+        buffers: list[Array],
+        stepped: Stepped,
+    ) -> None:
+        self.stepped = stepped
         self.kernel = kernel
         self.table = table
         self.params = [slot.param for slot in slots]
@@ -101,13 +121,17 @@ class Launch:
         addresses = []
         held = []
         dtype = self.like.dtype
+        owners = self.stepped.owners
         for slot, p, data, shape, strides in self.members:
-            if p.array is not data:
+            if p.array is not data or not data.flags.writeable:
                 return False
             g: Any = p.grad.array  # type: ignore[union-attr]
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot)
                 held.append(g)  # maybe a copy: it must outlive the launch
+            if (g.base is not None or id(g) in owners) and self.stepped.touch(g):
+                g = g.copy()  # it is read as it was before the step
+                held.append(g)
             addresses.append(address(g) if type(g) is np.ndarray else g.address)
         self.table[:, G] = addresses
         self.held = held

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.overwrite import check_writable
 from minigrad.train.callback import Callback
 from minigrad.train.history import Best, counted
 
@@ -178,6 +179,8 @@ def _restore(model: Any, arrays: dict[str, Array]) -> None:
             f"EarlyStopping: the model's parameters and buffers changed during the fit ({changed}),"
             " so the best weights do not fit it any more"
         )
+    for name, tensor in tensors.items():
+        check_writable(tensor.array, f"EarlyStopping: {name}")
     for name, tensor in tensors.items():
         tensor.array[...] = arrays[name]
         tensor.bump("by EarlyStopping")

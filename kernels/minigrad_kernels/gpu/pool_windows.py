@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from numba import cuda, int32, uint32
 
 from minigrad_kernels import ptx
-from minigrad_kernels.pool import larger
+from minigrad_kernels.pool import NOWHERE, larger
 from minigrad_kernels.scalar import like
 
 THREADS = 128
@@ -16,7 +18,10 @@ FULL = 0xFFFFFFFF
 # ---------------------------------------------------------------- maximum
 @cuda.jit
 def max_windows(x, h, w, down, across, y, index):
-    """Write the largest element of each window and where it is; a NaN is larger than numbers."""
+    """Write the largest element of each window and where it is; a NaN is larger than numbers.
+
+    A window without elements, in which nothing may be read, has -inf and NOWHERE.
+    """
     rows, columns = uint32(down.size // 3), uint32(across.size // 3)
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < uint32(y.size):
@@ -29,7 +34,9 @@ def max_windows(x, h, w, down, across, y, index):
         right, e = across[uint32(j + uint32(1))], across[uint32(j + uint32(2))]
         r = down[k]
         at = uint32(uint32(r * w) + across[j])
-        best = x[uint32(start + at)]
+        best, empty = x.dtype.type(-math.inf), r >= bottom or across[j] >= right
+        if not empty:
+            best = x[uint32(start + at)]
         while r < bottom:
             c = across[j]
             while c < right:
@@ -38,7 +45,7 @@ def max_windows(x, h, w, down, across, y, index):
                 c = uint32(c + e)
             r = uint32(r + d)
         y[i] = best
-        index[i] = int32(at)
+        index[i] = int32(NOWHERE) if empty else int32(at)
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
@@ -94,7 +101,7 @@ def max_scatter(dy, index, planes, outputs, inputs, dx):
         first = uint32(0)
         while first < outputs:
             i = uint32(uint32(plane * outputs) + uint32(first + lane))
-            here = uint32(first + lane) < outputs
+            here = uint32(first + lane) < outputs and index[i] >= int32(0)
             # A lane without an output stands for a place of its own, behind all others.
             at = uint32(index[i]) if here else uint32(inputs + lane)
             mine = uint32(cuda.match_any_sync(FULL, int32(at)))

@@ -39,14 +39,20 @@ def maximum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     x[0] = -np.inf
     dilated = (np.array([[0, 5, 2], [1, 6, 2], [2, 7, 2]]), np.array([[1, 8, 3], [4, 8, 3]]))
     y = np.empty((2, 3, 2), dtype)
-    return [*found, (x, *dilated, y, np.empty(y.shape, np.int32))]
+    found.append((x, *dilated, y, np.empty(y.shape, np.int32)))
+    for planes, h, w in ((2, 1, 1), (40, 20, 30)):  # windows without elements, on both ways
+        x = rng.normal(size=(planes, h, w)).astype(dtype)
+        down, across = (np.array([[0, 0, 2], [0, n, 2], [n, n, 1]]) for n in (h, w))
+        y = np.empty((planes, 3, 3), dtype)
+        found.append((x, down, across, y, np.empty(y.shape, np.int32)))
+    return found
 
 
 def maximum_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
     for planes, h, w, down, across in CASES:
         shape = (planes, len(down), len(across))
-        index = rng.integers(0, h * w, shape).astype(np.int32)
+        index = rng.integers(-1, h * w, shape).astype(np.int32)  # -1: a window without elements
         found.append((rng.normal(size=shape).astype(dtype), index, np.empty((planes, h, w), dtype)))
     return found
 
