@@ -80,7 +80,7 @@ def overlap(a: Any, b: Any) -> bool:
         return False
     a, b = getattr(a, "geometry", a), getattr(b, "geometry", b)
     try:
-        return np.shares_memory(a, b, max_work=WORK)
+        return np.shares_memory(a, b, max_work=WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

@@ -252,7 +252,9 @@ def test_overlap_is_exact(rng: np.random.Generator) -> None:
     for _ in range(400):
         a, b = (
             base[start : start + span : step]
-            for start, span, step in zip(*rng.integers((0, 1, 1), (40, 24, 5), (2, 3)).T)
+            for start, span, step in zip(
+                *rng.integers((0, 1, 1), (40, 24, 5), (2, 3)).T, strict=True
+            )
         )
         base[...] = 0
         a += 1
