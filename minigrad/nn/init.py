@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.overwrite import check_writable
+from minigrad.overwrite import check_writable as _check_writable
 from minigrad.random import Generator
 from minigrad.tensors import Tensor
 
@@ -57,7 +57,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
-    check_writable(tensor.array)
+    _check_writable(tensor.array)
     tensor.array[...] = values
     tensor.bump("by nn.init")
     return tensor
