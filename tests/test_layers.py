@@ -17,9 +17,11 @@ SOURCES = {"minigrad": ROOT / "minigrad", "minigrad_kernels": ROOT / "kernels" /
 LAYERS = (
     "arguments",
     "dtypes",
+    "values",
     "memory",
     "backend",
     "overwrite",
+    "copies",
     "cuda",
     "compare",
     "random",
