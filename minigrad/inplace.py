@@ -26,6 +26,7 @@ class InPlace:
     def _write(self: Any, op: Any, *others: Any, **meta: Any) -> Any:
         """Replace the elements by `op(self, *others)`, recorded where a gradient flows."""
         others = tuple([Bridge.lift(o, self) for o in others])
+        leave_base(self)
         recorded = mode.recording and (self._moves_gradient() or any(o.tracked for o in others))
         if recorded:
             self._check_recorded(op.__name__)
@@ -181,6 +182,12 @@ class InPlace:
         return self
 
 
+def leave_base(t: Any) -> None:
+    """Make a view that was given other memory since, or whose base was, one no more."""
+    if t.base is not None and not np.may_share_memory(t.array, t.base.array):
+        t.base = None
+
+
 APART = (
     "a view made under no_grad() was used after its base was changed in place while recording, so"
     " that it is neither a constant nor on the tape; take the view outside no_grad(), or of a"
@@ -195,7 +202,7 @@ def follow(base: Any) -> None:
     """
     for ref in tuple((base.views or {}).values()):
         view = ref()
-        if view is None:
+        if view is None or not np.may_share_memory(view.array, base.array):
             continue
         if view.apart:
             view.node, view.tracked = Refused(APART, view.array), True

@@ -73,7 +73,7 @@ class ShapeMethods:
         return shape.flatten(self, start_dim, end_dim)
 
     def flip(self, *dims: Any) -> Tensor:
-        """Reverse along `dims`."""
+        """Return a copy reversed along `dims`."""
         return shape.flip(self, sizes_of(dims))
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:

@@ -95,10 +95,14 @@ def expand_strides(a: Array, shape: Shape) -> Shape:
 
 @op
 class Flip(ShapeOp):
-    """y = a reversed along `axes`"""
+    """y = a reversed along `axes`, in memory of its own"""
+
+    view = False
 
     def forward(self, a: Array, axes: Shape) -> Array:
-        return np.flip(a, axes)
+        y = empty(a.shape, a.dtype)
+        launch("copy", np.flip(a, axes), y)
+        return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (Flip.apply(g, axes=self.meta["axes"]),)
@@ -232,7 +236,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def flip(input: Any, dims: int | Sequence[int]) -> Any:
-    """Reverse `input` along `dims`."""
+    """Return a copy of `input` reversed along `dims`; `x[::-1]` is a view."""
     named = dims if isinstance(dims, (tuple, list)) else (dims,)
 
     return Flip.apply(input, axes=tuple(axis_of("flip", d, input.ndim) for d in named))

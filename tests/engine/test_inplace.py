@@ -159,7 +159,7 @@ def test_augmented_setitem() -> None:
     [
         lambda y: y[1:],
         lambda y: y.reshape(2, 2),
-        lambda y: y.flip(0)[:3],
+        lambda y: y[::-1][:3],
         lambda y: y.reshape(2, 2).T[1],
         lambda y: y.split(2)[1],
     ],

@@ -1,5 +1,5 @@
-"""Write views.json.gz, what PyTorch makes of tests/engine/view_programs.py: `python
-tests/golden/make_views.py`.
+"""Write views.json.gz and writes.json.gz, what PyTorch makes of the programs in tests/engine:
+`python tests/golden/make_views.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from typing import Any
 
 import torch
 
+from tests.engine import write_programs
 from tests.engine.view_programs import AS_SLICES, VIEWS, Program, programs, run
 
 PATH = Path(__file__).with_name("views.json.gz")
+WRITES = PATH.with_name("writes.json.gz")
+SEEDS = 600
 TORCH = SimpleNamespace(
-    tensor=torch.tensor, float64=torch.float64, no_grad=torch.no_grad, grad=torch.autograd.grad
+    tensor=torch.tensor,
+    ones=torch.ones,
+    float64=torch.float64,
+    no_grad=torch.no_grad,
+    grad=torch.autograd.grad,
 )
 
 
@@ -39,6 +46,12 @@ def expected(p: Program) -> Any:
     return run(TORCH, p, VIEWS | AS_SLICES)
 
 
+def save(path: Path, values: Any) -> None:
+    """Write values as compressed JSON, the same bytes in every run."""
+    text = json.dumps(values, separators=(",", ":"))
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
 def main() -> None:
     """Run every program on PyTorch and save the outcomes, each distinct one once."""
     warnings.simplefilter("ignore")
@@ -49,8 +62,8 @@ def main() -> None:
         text = json.dumps(expected(p), separators=(",", ":"))
         order.append(distinct.setdefault(text, len(distinct)))
     saved = {"outcomes": [json.loads(text) for text in distinct], "programs": order}
-    packed = json.dumps(saved, separators=(",", ":")).encode()
-    PATH.write_bytes(gzip.compress(packed, 9, mtime=0))
+    save(PATH, saved)
+    save(WRITES, [write_programs.run(TORCH, seed) for seed in range(SEEDS)])
     print(f"{len(order)} programs, {len(distinct)} outcomes by torch {torch.__version__}")
 
 
