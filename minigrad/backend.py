@@ -133,6 +133,11 @@ def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
         return function(*moved)
 
 
+def host_copy(array: Any) -> Any:
+    """Return an array on the host: itself, or what is read from a device, which waits for it."""
+    return array.read() if type(array) is DeviceArray else array
+
+
 def upload(target: Any, values: Any) -> Any:
     """Return a copy of a host array on a device."""
     return targets().upload(target, values)

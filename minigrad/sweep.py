@@ -19,6 +19,7 @@ from minigrad.backend import (
     device_of,
     door,
     empty,
+    host_copy,
     launch,
     moved,
     placed,
@@ -231,11 +232,25 @@ def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
 def check_not_nan(node: Op, parts: Iterable[Any]) -> None:
     """Name the op whose gradient has turned NaN."""
     for i, g in enumerate(parts):
-        if g is not None and np.isnan(g.array).any():
-            raise RuntimeError(
-                f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.array.shape}"
-                f" ({int(np.isnan(g.array).sum())} of {g.array.size} elements)"
-            )
+        if g is None or not holds_nan(g.array):
+            continue
+        bad = int(np.isnan(host_copy(g.array)).sum())
+        raise RuntimeError(
+            f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.array.shape}"
+            f" ({bad} of {g.array.size} elements)"
+        )
+
+
+def holds_nan(a: Any) -> bool:
+    """Return whether an array holds a NaN: of one on a device one number is read."""
+    if isinstance(a, np.ndarray):
+        return bool(np.isnan(a).any())
+    if not a.size:
+        return False
+    found, held = empty((a.size,), np.bool_, a), empty((), np.bool_, a)
+    launch("isnan", a, found.reshape(a.shape))
+    launch("max", found, (0,), held)
+    return bool(held.item())
 
 
 def parents(edge: Any) -> list[Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.backend import device_of, host_copy, moved, target_of
 from minigrad.modes import mode
-from minigrad.ops.common import contiguous
+from minigrad.ops.common import any_true, contiguous, extremes
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import Index
 from minigrad.ops.linalg import absent
@@ -141,6 +142,7 @@ def nll_loss(
             "with .long()"
         )
     rows, classes, shape = _rows("nll_loss", input, target)
+    there, classes = device_of(rows.array), host_copy(classes)
     n, c = rows.array.shape
     ignored = check_classes("nll_loss", classes, c, ignore_index)
     live = classes != ignore_index
@@ -150,7 +152,7 @@ def nll_loss(
     if weight is not None:
         loss = loss * Index.apply(weight, index=(safe,))
     if ignored:
-        loss = where(new(live), loss, 0.0)
+        loss = where(new(moved(live, there)), loss, 0.0)
     return _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)
 
 
@@ -202,6 +204,8 @@ def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tupl
 
 def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> bool:
     """Refuse class numbers outside [0, count); return whether some are `ignore_index`."""
+    if target_of((classes,)) is not None:
+        return _check_there(name, classes, count, ignore_index)
     # Seen as unsigned, a negative number is a huge one: one pass tells whether all are in range.
     if not classes.size or int(classes.view(np.uint64).max()) < count:
         return 0 <= ignore_index < count and bool((classes == ignore_index).any())
@@ -214,6 +218,19 @@ def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> b
             "classes:"
             f" expected 0 to {count - 1}, or ignore_index={ignore_index}"
         )
+    return True
+
+
+def _check_there(name: str, classes: Any, count: int, ignore_index: int) -> bool:
+    """Check classes on a device: two numbers are read, all of them where there is an error."""
+    if not classes.size:
+        return False
+    low, high = extremes(classes)
+    t = new(classes)
+    if low >= 0 and high < count:
+        return 0 <= ignore_index < count and any_true((t == ignore_index).array)
+    if any_true((((t < 0) | (t >= count)) & (t != ignore_index)).array):
+        check_classes(name, classes.read(), count, ignore_index)
     return True
 
 
@@ -237,5 +254,5 @@ def _reduced(
     if weight is None:
         divisor = float(kept.size)
     else:
-        divisor = float(weight.array[kept].sum(dtype=np.float64))
+        divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
     return Sum.apply(loss) / divisor

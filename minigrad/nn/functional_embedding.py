@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.backend import device_of, host_copy, moved
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import Index
 from minigrad.tensors import Tensor, new
@@ -23,7 +24,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     tensor([[3., 4.],
             [1., 2.]])
     """
-    ids = input.array
+    ids = host_copy(input.array)  # where a view of rows is put together
     if weight.array.ndim != 2:
         raise ValueError(f"embedding: weight must be (rows, size), got shape {weight.array.shape}")
     if ids.dtype.kind not in "iu":
@@ -42,7 +43,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     if padding_idx is None or not y.requires_grad:
         return y
     padding = ids == row_of(padding_idx, rows)
-    return where(new(padding[..., None]), y.detach(), y)
+    return where(new(moved(padding[..., None], device_of(y.array))), y.detach(), y)
 
 
 def row_of(padding_idx: int, rows: int) -> int:
@@ -63,7 +64,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    ids = input.array
+    ids = host_copy(input.array)
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"one_hot: expected integer classes, got {ids.dtype}; convert them with .long()"
@@ -80,4 +81,5 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
             f"one_hot: class {bad} is out of range for {num_classes} classes: expected 0 to "
             f"{num_classes - 1}"
         )
-    return new((ids[..., None] == np.arange(num_classes)).astype(INT64))
+    made = (ids[..., None] == np.arange(num_classes)).astype(INT64)
+    return new(moved(made, input.device))

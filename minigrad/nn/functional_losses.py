@@ -6,6 +6,7 @@ Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
 from __future__ import annotations
 
 from minigrad.nn.functional_classes import check_reduction
+from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
 from minigrad.ops.loss import BinaryCrossEntropy
 from minigrad.ops.reduce import Mean, Sum
@@ -171,8 +172,9 @@ def binary_cross_entropy(
     check_pair("binary_cross_entropy", input, target, reduction)
     check_weight("binary_cross_entropy: weight", weight, input)
     x = input.array
-    if x.size and not (x.min() >= 0 and x.max() <= 1):
-        worst = float(x.min()) if not x.min() >= 0 else float(x.max())
+    low, high = extremes(x) if x.size else (0.0, 1.0)
+    if not (low >= 0 and high <= 1):
+        worst = low if not low >= 0 else high
         raise ValueError(
             f"binary_cross_entropy: expected probabilities in [0, 1], got {worst};"
             " apply sigmoid, or give logits to binary_cross_entropy_with_logits"

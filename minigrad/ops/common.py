@@ -80,6 +80,30 @@ def only_floating(name: str, a: Array) -> Array:
     return a
 
 
+def any_true(a: Any) -> bool:
+    """Return whether any of the bools holds: of those on a device one number is read."""
+    if isinstance(a, np.ndarray):
+        return bool(a.any())
+    if not a.size:
+        return False
+    found = empty((), a.dtype, a)
+    launch("max", shaped(a, (a.size,)), (0,), found)
+    return bool(found.item())
+
+
+def extremes(a: Any) -> tuple[Any, Any]:
+    """Return the smallest and the largest element of an array that has some, as numbers: of one on
+    a device the two are read together.
+    """
+    if isinstance(a, np.ndarray):
+        return a.min().item(), a.max().item()
+    both, flat = empty(2, a.dtype, a), shaped(a, (a.size,))
+    launch("min", flat, (0,), both[0])
+    launch("max", flat, (0,), both[1])
+    low, high = both.tolist()
+    return low, high
+
+
 def axis_of(name: str, dim: int, ndim: int) -> int:
     """Return `dim` counted from the left; an IndexError gives the range."""
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):

@@ -13,6 +13,7 @@ from minigrad.dtypes import promoted
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import (
     Array,
+    any_true,
     broadcast_shape,
     converted,
     floating,
@@ -180,7 +181,7 @@ class Pow(Binary):
         da = db = None
         if self.needs(0):
             zero = b == 0
-            safe = where(zero, 1.0, b) if zero.array.any() else b
+            safe = where(zero, 1.0, b) if any_unread(zero.array) else b
             da = g * where(zero, 0.0, b) * Pow.apply(a, safe - 1.0)
         if self.needs(1):
             flat = (a == 0) & (b >= 0)
@@ -191,15 +192,14 @@ class Pow(Binary):
 
 def any_is(kernel: str, a: Array, number: int) -> bool:
     """Return whether any element of an array compares so with a number: one small read."""
-    if not a.size:
-        return False
     found = empty(a.shape, BOOL, a)
     launch(kernel, a, np.array(number, a.dtype if a.dtype.kind in "iu" else np.int64), found)
-    if found.ndim:
-        total = empty((), BOOL, a)
-        launch("max", found, tuple(range(found.ndim)), total)
-        found = total
-    return bool(found.item())
+    return any_true(found)
+
+
+def any_unread(a: Array) -> bool:
+    """Return whether any of the bools may hold; of those on a device, which are not read, yes."""
+    return bool(a.any()) if isinstance(a, np.ndarray) else True
 
 
 def check_divisor(name: str, a: Array, b: Array) -> None:

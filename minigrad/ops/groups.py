@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, axes_of, contiguous, floating, op
-from minigrad.ops.elementwise import where
+from minigrad.ops.elementwise import any_unread, where
 from minigrad.ops.index import gather
 from minigrad.ops.reduce import INT64, Dim, Mean, Sum, grouped, kept, launch_grouped, reduced
 from minigrad.ops.shape import Reshape
@@ -146,7 +146,8 @@ class Extreme(Op):
 
     @staticmethod
     def composite(a: Any, axis: int, sign: int, at: Array) -> Any:
-        picked = np.argmax(a.array, axis) if sign > 0 else np.argmin(a.array, axis)
+        picked = empty(at.shape, INT64, a.array)
+        launch("argmax" if sign > 0 else "argmin", a.array, axis, picked)
         y = gather(a, axis, Bridge.new(np.expand_dims(picked, axis)))
         return Reshape.apply(y, shape=at.shape)
 
@@ -154,6 +155,6 @@ class Extreme(Op):
 def root(squares: Any) -> Any:
     """Return the square root, with gradient 0 where it is 0."""
     zero = squares == 0
-    if not zero.array.any():
+    if not any_unread(zero.array):
         return squares.sqrt()
     return where(zero, 0.0, where(zero, 1.0, squares).sqrt())

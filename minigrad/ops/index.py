@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import DeviceArray, empty, here, launch
+from minigrad.backend import DeviceArray, empty, here, host_copy, launch
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.memory import cast
@@ -196,7 +196,7 @@ def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:
 def along(index: Any, dim: int) -> tuple[Array, ...]:
     """Return the full index of which `index` is the part along `dim`."""
     grids = list(np.ogrid[tuple(slice(0, n) for n in index.array.shape)])
-    grids[dim] = index.array
+    grids[dim] = host_copy(index.array)
     return tuple(np.broadcast_arrays(*grids))
 
 

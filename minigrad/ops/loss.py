@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, filled, launch
+from minigrad.backend import DeviceArray, device_of, empty, host_copy, launch, moved
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import clamp, where
 from minigrad.ops.index import gather
@@ -81,7 +81,7 @@ class CrossEntropy(Op):
         self.dx = None  # handed out once: it may become a .grad, and be added to
         if held is None:
             held = self.run(x, target, weight, *options, reduction == "mean", True)[2]
-        if g.array.item() != 1:
+        if type(g.array) is DeviceArray or g.array.item() != 1:  # to read it would wait
             launch("mul", held, g.array, held)
         return Bridge.new(held), None, None
 
@@ -96,15 +96,20 @@ class CrossEntropy(Op):
         gradient: bool = False,
     ) -> Any:
         classes = x.array.shape[1]
-        live = target.array != ignore_index
-        safe = np.where(live, target.array, 0)
-        factors = weight.array if weight.array.size else filled(classes, 1, x.array.dtype)
+        there = device_of(x.array)
+        classes_of, factors = host_copy(target.array), host_copy(weight.array)
+        live = classes_of != ignore_index
+        safe = np.where(live, classes_of, 0)
+        if not factors.size:
+            factors = np.ones(classes, x.array.dtype)
         nll = -LogSoftmax.apply(x, axis=1)
-        picked = Reshape.apply(gather(nll, 1, Bridge.new(safe[:, None])), shape=(len(safe),))
-        loss = picked * Bridge.new((1 - smoothing) * factors[safe])
+        places = Bridge.new(moved(safe[:, None], there))
+        picked = Reshape.apply(gather(nll, 1, places), shape=(len(safe),))
+        loss = picked * Bridge.new(moved((1 - smoothing) * factors[safe], there))
         if smoothing:
-            loss = loss + Sum.apply(nll * Bridge.new(factors), dim=1) * (smoothing / classes)
-        loss = where(Bridge.new(live), loss, 0.0)
+            weighted = nll * Bridge.new(moved(factors, there))
+            loss = loss + Sum.apply(weighted, dim=1) * (smoothing / classes)
+        loss = where(Bridge.new(moved(live, there)), loss, 0.0)
         if reduction == "none":
             return loss
         total = Sum.apply(loss)

@@ -11,7 +11,7 @@ from minigrad.backend import empty, launch
 from minigrad.ops.common import Array, axis_of, contiguous, only_floating, op, shaped
 from minigrad.ops.dropout import Dropout
 from minigrad.ops.linalg import check_dtypes
-from minigrad.ops.reduce import Mean, Sum
+from minigrad.ops.reduce import Mean, Sum, reduced
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import Relu
 from minigrad.tape import Bridge, Op
@@ -63,12 +63,8 @@ class OverRows(Op):
 
 def shifted(x: Any, axis: int) -> Any:
     """Return x minus its largest along `axis`, a constant for the gradient."""
-    peak = (
-        x.array.max(axis=axis, keepdims=True)
-        if x.array.size
-        else x.array.sum(axis=axis, keepdims=True)
-    )
-    return x - Bridge.new(np.asarray(peak))
+    peak = reduced("max" if x.array.size else "sum", x.array, (axis,), True)
+    return x - Bridge.new(peak)
 
 
 @op

@@ -109,6 +109,19 @@ def clip_grad_norm_(
     return Tensor(norm.astype(dtype).reshape(()))
 
 
+def total_norm(grads: list[Tensor], order: float) -> float:
+    """Return the norm of tensors together, summed in float64: one number is read for each dtype.
+
+    It is not finite where an element is not.
+    """
+    parts = []
+    for table, like in _Work(grads).tables:
+        norm = backend.empty(1, np.float64, like)
+        backend.launch("grad_norm", table, order, like, norm)
+        parts.append(norm.item())
+    return _combine(parts, order) if parts else 0.0
+
+
 def _combine(parts: list[float], order: float) -> float:
     """Return the norm of norms, NaN where one is."""
     if any(math.isnan(part) for part in parts):

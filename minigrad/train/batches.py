@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Device
+from minigrad.backend import Device, host_copy
 from minigrad.data.loader import DataLoader
 from minigrad.nn.norm import BatchNorm1d
 from minigrad.tensors import Tensor
@@ -78,13 +78,16 @@ def check_finite(x: Any, target: Any, which: str, number: int) -> None:
     for name, tensor in (("x", x), ("target", target)):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             continue
-        finite = np.isfinite(tensor.array)
+        if tensor.is_cuda and bool(tensor.isfinite().all()):
+            continue
+        values = host_copy(tensor.array)
+        finite = np.isfinite(values)
         if not finite.all():
             bad = np.argwhere(~finite)
             first = tuple(int(i) for i in bad[0])
             raise ValueError(
                 f"batch {number} of the {which} loader: {name} holds {len(bad)} values that are "
-                f"not finite, the first is {tensor.array[first]} at {list(first)}; fill or drop "
+                f"not finite, the first is {values[first]} at {list(first)}; fill or drop "
                 "such rows before training"
             )
 

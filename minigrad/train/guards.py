@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.optim.clip import clip_grad_norm_, clip_grad_value_
+from minigrad.backend import host_copy
+from minigrad.optim.clip import clip_grad_norm_, clip_grad_value_, total_norm
+from minigrad.tensors import new
 from minigrad.train.callback import Callback
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ class StopOnNonFinite(Callback):
     def after_backward(self, trainer: Trainer) -> None:
         loss = trainer.batch_loss.array
         place = f"in epoch {trainer.epoch}, step {trainer.step}"
-        if not np.isfinite(loss).all():
+        if trainer.batch_loss.is_cuda and not any_not_finite(trainer.model, loss):
+            return
+        if not np.isfinite(host_copy(loss)).all():
             raise FloatingPointError(
                 f"StopOnNonFinite: the loss is {loss.item()} {place}"
                 f"{_first_bad_gradient(trainer.model)}; lower the learning rate, clip the "
@@ -81,12 +86,19 @@ class StopOnNonFinite(Callback):
         return "StopOnNonFinite()"
 
 
+def any_not_finite(model: Any, loss: Any) -> bool:
+    """Return whether the loss or a gradient on a device is not finite: one number is read."""
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    return not math.isfinite(total_norm([*grads, new(loss)], 1.0))
+
+
 def _first_bad_gradient(model: Any) -> str:
     """Name the first parameter whose gradient is not finite, and how much of it; "" for none."""
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
             continue
         gradient = parameter.grad.array
+        gradient = host_copy(gradient)
         finite = np.isfinite(gradient)
         if not finite.all():
             bad = int(gradient.size - np.count_nonzero(finite))

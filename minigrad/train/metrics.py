@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.ops.shape import stack
 from minigrad.tensors import Tensor
 
 Metric = Callable[[Tensor, Tensor], Any]
@@ -79,11 +80,17 @@ class RowMeans:
     def results(self) -> dict[str, float]:
         """Return the means by name, in the order in which they came; summed in float64."""
         return {
-            name: float(
-                np.average(np.array([float(value) for value in values]), weights=self._rows[name])
-            )
+            name: float(np.average(np.array(numbers(values)), weights=self._rows[name]))
             for name, values in self._values.items()
         }
+
+
+def numbers(values: list[Any]) -> list[float]:
+    """Return tensors of one element and numbers as floats; those on a device are read together."""
+    if all(isinstance(value, Tensor) and value.is_cuda for value in values):
+        found: list[float] = stack([value.reshape(()) for value in values]).double().tolist()
+        return found
+    return [float(value) for value in values]
 
 
 def named_metrics(metrics: Any) -> dict[str, Metric]:

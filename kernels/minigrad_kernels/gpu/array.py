@@ -5,8 +5,9 @@ shapes, strides, views and their errors are NumPy's own.  Under the simulator th
 host's, and can be read.
 
 NumPy's functions that only look at an array another way (broadcast_to, moveaxis, flip, ...) do so
-here too.  Its other functions, and operators, are for what few numbers steer a computation: they
-read to the host, compute there and bring arrays back, which waits for the device.
+here too.  Its other functions, its operators, iteration, `in`, `bool()` and `float()` raise a
+TypeError, as CuPy's arrays and PyTorch's tensors on a GPU do: each would go to the host and back
+unseen, and wait for the device.  What reads says so: `read()`, `item()`, `tolist()`, `tobytes()`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Addressed:
         }
 
 
-class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
+class DeviceArray:
     """An array in device memory.  Its elements are reached by kernels and by copies alone.
 
     geometry: the NumPy array over its memory; never read an element of it but under the simulator.
@@ -153,10 +154,13 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(self.geometry.view() if dtype is None else self.geometry.view(dtype))
 
     def __getitem__(self, index: Any) -> Any:
-        """Return the view of a basic index; an index by arrays is answered by way of the host."""
+        """Return the view of a basic index.
+
+        Raises: TypeError for an index by arrays.
+        """
         items = index if isinstance(index, tuple) else (index,)
         if not all(isinstance(i, int | np.integer | slice) or i is None or i is ... for i in items):
-            return self.brought(self.read()[host(index, DeviceArray.read)])
+            raise self.refused("indexing by arrays")
         whole = any(i is ... for i in items)
         return self.like(self.geometry[index] if whole else self.geometry[(*items, ...)])
 
@@ -190,8 +194,6 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         view = self[index]
         if not view.size:
             return
-        if view.whole:
-            raise TypeError(f"a device array is written to by basic indices, got {index!r}")
         if isinstance(value, DeviceArray):
             copying().copy(value, view)
         elif view.flags.c_contiguous:
@@ -217,23 +219,13 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def tobytes(self) -> bytes:
         return self.read().tobytes()
 
-    def min(self, **options: Any) -> Any:
-        return self.brought(self.read().min(**options))
-
-    def max(self, **options: Any) -> Any:
-        return self.brought(self.read().max(**options))
-
-    def sum(self, **options: Any) -> Any:
-        return self.brought(self.read().sum(**options))
-
-    def argmax(self, **options: Any) -> Any:
-        return self.brought(self.read().argmax(**options))
-
-    def any(self) -> bool:
-        return bool(self.read().any())
-
-    def all(self) -> bool:
-        return bool(self.read().all())
+    # ------------------------------------------------------------ what is refused
+    def refused(self, what: str) -> TypeError:
+        """Return the error about what would go to the host unseen."""
+        return TypeError(
+            f"{what}: the array lies on {self.target.name}, where NumPy does not compute; use "
+            "operations of tensors, or bring it to the host, .cpu() of a tensor, first"
+        )
 
     def __array__(self, *args: Any, **options: Any) -> Array:
         raise TypeError(
@@ -241,10 +233,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__" or options.get("out"):
-            raise TypeError(f"np.{ufunc.__name__} cannot write to a device array, or from one")
-        held = ufunc(*[a.read() if isinstance(a, DeviceArray) else a for a in inputs], **options)
-        return self.brought(held)
+        raise self.refused(f"np.{ufunc.__name__}")
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function in VIEWS:
@@ -252,19 +241,47 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
             return source.like(function(*host(args, geometry_of), **options))
         if function in FACTS:
             return function(*host(args, geometry_of), **options)
-        return self.brought(
-            function(*host(args, DeviceArray.read), **host(options, DeviceArray.read))
-        )
+        raise self.refused(f"np.{function.__name__}")
 
-    def brought(self, made: Any) -> Any:
-        """Return what NumPy computed on the host, arrays again on this device."""
-        if isinstance(made, tuple | list):
-            return type(made)(self.brought(item) for item in made)
-        if not isinstance(made, np.ndarray):
-            return made
-        placed = self.target.empty(made.shape, made.dtype)
-        self.target.write(placed, made)
-        return placed
+    def __iter__(self) -> Any:
+        raise self.refused("iteration")
+
+    def __contains__(self, x: Any) -> bool:
+        raise self.refused("in")
+
+    def __bool__(self) -> bool:
+        raise self.refused("bool()")
+
+    def __float__(self) -> float:
+        raise self.refused("float()")
+
+    def __int__(self) -> int:
+        raise self.refused("int()")
+
+    def __index__(self) -> int:
+        raise self.refused("an index")
+
+    __hash__ = object.__hash__
+
+
+def refusing(name: str) -> Any:
+    """Return an operator that raises."""
+
+    def operator(self: DeviceArray, *others: Any) -> Any:
+        raise self.refused(name)
+
+    return operator
+
+
+OPERATORS = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul"),
+    *("and", "or", "xor", "lshift", "rshift"),
+)
+for _name in OPERATORS:
+    for _kind in ("", "r", "i") if _name != "divmod" else ("", "r"):
+        setattr(DeviceArray, f"__{_kind}{_name}__", refusing(f"the operator {_kind}{_name}"))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"):
+    setattr(DeviceArray, f"__{_name}__", refusing(f"the operator {_name}"))
 
 
 def restored(name: str, values: Array) -> DeviceArray:
