@@ -221,7 +221,7 @@ def outputs_of(sliding: Sliding, x: tuple[int, ...], weight: tuple[int, ...]) ->
 
 OP_SAMPLES: dict[str, Samples] = {
     **{name: pairs(normal) for name in ("Add", "Sub", "Mul")},
-    "Div": pairs(normal, positive),
+    **{name: pairs(normal, positive) for name in ("Div", "Remainder")},
     "Pow": pairs(positive, normal),
     "Maximum": [
         ((x, np.asarray(x + apart(*x.shape))), {}) for x in (normal(), normal(2, 3), normal(3, 2).T)
