@@ -14,6 +14,7 @@ import numpy as np
 
 from minigrad.backend import Device
 from minigrad.ops.conv import Sliding
+from minigrad.ops.grammar import resolved
 from minigrad.ops.pool import ONE, Windows
 
 Array = np.ndarray[Any, Any]
@@ -105,15 +106,16 @@ INDICES = (
 
 def indexed() -> Samples:
     """Return an operand and every kind of index."""
-    found: Samples = [((normal(3, 4),), {"index": index}) for index in INDICES]
-    return [*found, ((normal(4, 3).T,), {"index": (np.array([2, 0]),)})]
+    found: Samples = [((normal(3, 4),), {"index": resolved(index, (3, 4))}) for index in INDICES]
+    return [*found, ((normal(4, 3).T,), {"index": resolved(np.array([2, 0]), (3, 4))})]
 
 
 def index_add() -> Samples:
     """Return what is added at every kind of index."""
     zeros = np.zeros((3, 4))
     return [
-        ((normal(*zeros[index].shape),), {"shape": (3, 4), "index": index}) for index in INDICES
+        ((normal(*zeros[index].shape),), {"shape": (3, 4), "index": resolved(index, (3, 4))})
+        for index in INDICES
     ]
 
 
@@ -122,7 +124,8 @@ def index_set() -> Samples:
     zeros = np.zeros((3, 4))
     unique = [i for i in INDICES if not (i and isinstance(i[0], np.ndarray) and i[0].size == 4)]
     found: Samples = [
-        ((normal(3, 4), normal(*zeros[index].shape)), {"index": index}) for index in unique
+        ((normal(3, 4), normal(*zeros[index].shape)), {"index": resolved(index, (3, 4))})
+        for index in unique
     ]
     return [*found, ((normal(3, 4), normal()), {"index": (slice(1, None),)})]
 

@@ -16,6 +16,7 @@ from minigrad.dtypes import fits_in_place
 from minigrad.hooks import hooks_at, replace_node
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
+from minigrad.ops.grammar import resolved
 from minigrad.overwrite import check_writable, overwrite
 from minigrad.tape import Bridge, Refused, written
 
@@ -95,7 +96,7 @@ class InPlace:
         written(self, f"at {user_line()}")
         base = self.base
         if result.tracked and base is not None:
-            chosen = (places(self.array, base.array).reshape(-1),)
+            chosen = resolved(places(self.array, base.array).reshape(-1), (base.array.size,))
             replaced = index.IndexSet.apply(base.reshape(-1), result.reshape(-1), index=chosen)
             replace_node(base, replaced.reshape(base.shape).node)
         elif result.tracked:

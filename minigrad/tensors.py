@@ -17,6 +17,7 @@ from minigrad.methods import Methods
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
 from minigrad.ops.common import converted
+from minigrad.ops.grammar import resolved
 from minigrad.sweep import backward
 from minigrad.tape import LEAF, Bridge, Refused, cell_of, written
 from minigrad.values import (
@@ -338,10 +339,10 @@ class Tensor(Methods, InPlace, Interop):
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:
-        return index.Index.apply(self, index=index.plain(i))
+        return index.Index.apply(self, index=resolved(i, self.array.shape))
 
     def __setitem__(self, i: Any, value: Any) -> None:
-        where = index.plain(i)
+        where = resolved(i, self.array.shape)
         if not isinstance(value, Tensor):
             value = new(written_value(value, self.array.dtype))
         if mode.recording and (value.tracked or self._moves_gradient()):

@@ -12,7 +12,7 @@ from minigrad.backend import device_of, host_copy, moved, target_of
 from minigrad.modes import mode
 from minigrad.ops.common import any_true, contiguous, extremes
 from minigrad.ops.elementwise import where
-from minigrad.ops.index import Index
+from minigrad.ops.index import picked
 from minigrad.ops.linalg import absent
 from minigrad.ops.loss import CrossEntropy
 from minigrad.ops.norm import LogSoftmax
@@ -148,9 +148,9 @@ def nll_loss(
     live = classes != ignore_index
     safe = np.where(live, classes, 0) if ignored else classes
     flat = Reshape.apply(rows, shape=(n * c,))
-    loss = -Index.apply(flat, index=(np.arange(n, dtype=np.int64) * c + safe,))
+    loss = -picked(flat, np.arange(n, dtype=np.int64) * c + safe)
     if weight is not None:
-        loss = loss * Index.apply(weight, index=(safe,))
+        loss = loss * picked(weight, safe)
     if ignored:
         loss = where(new(moved(live, there)), loss, 0.0)
     return _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad.backend import device_of, host_copy, moved
 from minigrad.ops.elementwise import where
-from minigrad.ops.index import Index
+from minigrad.ops.index import picked
 from minigrad.tensors import Tensor, new
 
 INT64 = np.dtype(np.int64)
@@ -39,7 +39,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
                 f"embedding: row {low if low < 0 else high} is out of range for {rows} rows: "
                 f"expected 0 to {rows - 1}"
             )
-    y = Index.apply(weight, index=(ids,))
+    y = picked(weight, ids.astype(INT64))
     if padding_idx is None or not y.requires_grad:
         return y
     padding = ids == row_of(padding_idx, rows)

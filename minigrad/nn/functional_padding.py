@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import filled
-from minigrad.ops.index import Index, IndexSet
+from minigrad.ops.index import Index, IndexSet, picked
 from minigrad.tensors import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +47,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         )
     for axis, before, after in by_axis:
         where = positions(mode, x.shape[axis], before, after)
-        input = Index.apply(input, index=(*(slice(None),) * axis, where))
+        input = picked(input, *(slice(None),) * axis, where)
     return input
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import DeviceArray, empty, here, host_copy, launch
+from minigrad.backend import empty, here, launch
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
+from minigrad.ops.grammar import ALL, INT64, Chosen, host, in_range, resolved
 from minigrad.ops.memory import cast
 from minigrad.ops.shape import Reshape
 from minigrad.overwrite import apart, check_writable, overwrite
@@ -16,59 +17,18 @@ from minigrad.tape import Bridge, Op
 from minigrad.values import written_value
 
 
-def plain(index: Any) -> tuple[Any, ...]:
-    """Return an index as NumPy wants it: tensors become arrays, lists become arrays, always a
-    tuple.
-    """
-    parts = index if isinstance(index, tuple) else (index,)
-    return tuple([_part(p) for p in parts])
+def picked(input: Any, *index: Any) -> Any:
+    """Return input[index]: for arrays that the ops themselves made, too."""
+    return Index.apply(input, index=resolved(index, input.array.shape))
 
 
-def _part(p: Any) -> Any:
-    if hasattr(p, "requires_grad"):
-        p = p.array
-        if p.dtype.kind == "f":
-            raise TypeError(
-                f"index: expected integers or a bool mask, got a tensor of {p.dtype}; use .long()"
-            )
-        return p.read() if type(p) is DeviceArray else p
-    if isinstance(p, list):
-        return np.asarray(p, dtype=np.int64) if not p else np.asarray(p)
-    return p
-
-
-def on_host(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an index with its arrays on the host, where positions are worked out."""
-    return tuple([p.read() if type(p) is DeviceArray else p for p in index])
-
-
-def basic(index: tuple[Any, ...]) -> bool:
-    """Say whether NumPy answers `index` with a view."""
-    return not any(isinstance(p, (np.ndarray, bool, np.bool_)) for p in index)
-
-
-def positions(shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
-    """Return the flat positions that `index` selects in an array of `shape`."""
-    size = int(np.prod(shape))
-    return np.arange(size, dtype=np.int64).reshape(shape)[index]
-
-
-def rows(index: tuple[Any, ...]) -> bool:
-    """Say whether `index` selects whole entries of the first axis by one integer array."""
-    return len(index) == 1 and isinstance(index[0], np.ndarray) and index[0].dtype.kind in "iu"
-
-
-def checked_rows(name: str, indices: Array, count: int) -> Array:
-    """Return int64 row numbers in [0, count), negative ones counted from the end."""
-    flat = converted(contiguous(indices), np.dtype(np.int64)).reshape(-1)
-    if flat.size:
-        low, high = int(flat.min()), int(flat.max())
-        if low < -count or high >= count:
-            bad = high if high >= count else low
-            raise IndexError(f"{name}: index {bad} is out of range for {count} rows")
-        if low < 0:
-            flat = np.where(flat < 0, flat + count, flat)
-    return flat
+def seen(a: Array, index: tuple[Any, ...]) -> Array:
+    """Return the view of `a` that an index without arrays selects, 0-d for a single element."""
+    try:
+        y = a[index]
+    except OverflowError:
+        raise IndexError(f"index: {index} is out of range for shape {a.shape}") from None
+    return a[(*index, ...)] if isinstance(y, np.generic) else y
 
 
 @op
@@ -78,19 +38,17 @@ class Index(Op):
     keeps = False
     view = True
 
-    def forward(self, a: Array, index: tuple[Any, ...]) -> Array:
+    def forward(self, a: Array, index: tuple[Any, ...] | Chosen) -> Array:
         self.was = a.shape
-        index = on_host(index)
-        if basic(index):
-            y = a[index]
-            return a[(*index, ...)] if isinstance(y, np.generic) else y
-        if rows(index) and a.ndim and a.shape[0]:
-            picked = index[0]
-            flat = checked_rows("index", picked, a.shape[0])
-            y = empty((flat.size, a.size // a.shape[0]), a.dtype)
-            launch("take_rows", contiguous(a).reshape(a.shape[0], y.shape[1]), here(flat), y)
-            return y.reshape(picked.shape + a.shape[1:])
-        where = positions(a.shape, index)
+        if not isinstance(index, Chosen):
+            return seen(a, index)
+        rows = index.rows()
+        if rows is not None and a.size:
+            y = empty((rows.size, a.size // a.shape[0]), a.dtype)
+            table = contiguous(a).reshape(a.shape[0], y.shape[1])
+            launch("take_rows", table, here(rows.reshape(-1)), y)
+            return y.reshape(rows.shape + a.shape[1:])
+        where = index.positions(a.shape)
         y = empty(where.shape, a.dtype)
         places = here(np.ascontiguousarray(where).reshape(-1))
         launch("take_flat", contiguous(a).reshape(-1), places, y.reshape(-1))
@@ -106,23 +64,22 @@ class IndexAdd(Op):
 
     keeps = False
 
-    def forward(self, g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    def forward(self, g: Array, shape: tuple[int, ...], index: tuple[Any, ...] | Chosen) -> Array:
         y = empty(shape, g.dtype)
-        index = on_host(index)
-        if basic(index):
+        if not isinstance(index, Chosen):
             y[...] = 0
-            launch("copy", g, y[(*index, ...)] if Ellipsis not in index else y[index])
+            launch("copy", g, seen(y, index))
             return y
-        if rows(index) and shape and y.size:
-            flat = checked_rows("index", index[0], shape[0])
+        rows = index.rows()
+        if rows is not None and y.size:
             launch(
                 "scatter_add_rows",
-                contiguous(g).reshape(flat.size, y.size // shape[0]),
-                here(flat),
+                contiguous(g).reshape(rows.size, y.size // shape[0]),
+                here(rows.reshape(-1)),
                 y.reshape(shape[0], y.size // shape[0]),
             )
             return y
-        where = np.ascontiguousarray(positions(shape, index)).reshape(-1)
+        where = np.ascontiguousarray(index.positions(shape)).reshape(-1)
         launch("scatter_add_flat", contiguous(g).reshape(-1), here(where), y.reshape(-1))
         return y
 
@@ -136,11 +93,11 @@ class IndexSet(Op):
 
     keeps = False
 
-    def forward(self, a: Array, b: Array, index: tuple[Any, ...]) -> Array:
+    def forward(self, a: Array, b: Array, index: tuple[Any, ...] | Chosen) -> Array:
         self.leading = b.ndim
         y = empty(a.shape, a.dtype)
         launch("copy", a, y)
-        assign(y, b, on_host(index))
+        assign(y, b, index)
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -157,16 +114,16 @@ class IndexSet(Op):
         return da, db
 
 
-def assign(y: Array, b: Array, index: tuple[Any, ...]) -> None:
+def assign(y: Array, b: Array, index: tuple[Any, ...] | Chosen) -> None:
     """Write `b`, broadcast, into y[index] in place."""
-    if basic(index):
-        target = y[index] if Ellipsis in index else y[(*index, ...)]
+    if not isinstance(index, Chosen):
+        target = seen(y, index)
         check_fits(b.shape, target.shape)
         check_writable(target)
         overwrite(target, b.reshape(b.shape[max(0, b.ndim - target.ndim) :]))
         return
     check_writable(y)
-    where = positions(y.shape, index)
+    where = index.positions(y.shape)
     check_fits(b.shape, where.shape)
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
     values = contiguous(apart(np.broadcast_to(source, where.shape), y)).reshape(-1)
@@ -193,11 +150,23 @@ def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:
 
 
 # ----------------------------------------------------------- by a tensor of positions along one dim
-def along(index: Any, dim: int) -> tuple[Array, ...]:
+def positions_of(name: str, index: Any, n: int, dim: int) -> Array:
+    """Return an int32 or int64 tensor of positions in [0, n) as int64 on the host, in memory of its
+    own.
+    """
+    if not isinstance(index, Bridge.tensor):
+        raise TypeError(f"{name}: index must be a tensor, got {type(index).__name__}")
+    found = host(index)
+    if found.dtype not in (np.dtype(np.int32), INT64):
+        raise TypeError(f"{name}: index must be int64 or int32, got {found.dtype}; use .long()")
+    return in_range(found.astype(INT64), n, dim, lowest=0)
+
+
+def along(index: Array, dim: int) -> Chosen:
     """Return the full index of which `index` is the part along `dim`."""
-    grids = list(np.ogrid[tuple(slice(0, n) for n in index.array.shape)])
-    grids[dim] = host_copy(index.array)
-    return tuple(np.broadcast_arrays(*grids))
+    grids: list[Array | None] = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
+    grids[dim] = index
+    return Chosen((ALL,) * index.ndim, grids)
 
 
 def gather(input: Any, dim: int, index: Any) -> Any:
@@ -211,17 +180,41 @@ def gather(input: Any, dim: int, index: Any) -> Any:
             [3.]])
     """
     axis = axis_of("gather", dim, input.ndim)
-    if index.ndim != input.ndim:
+    shape = input.array.shape or (1,)  # a single number is a vector of one to index
+    picks = positions_of("gather", index, shape[axis], axis)
+    kept = picks.shape
+    picks = picks.reshape(kept or (1,))
+    if picks.ndim != len(shape):
         raise ValueError(
             f"gather: index has {index.ndim} dimensions, input has {input.ndim}: they must agree"
         )
-    return Index.apply(input, index=along(index, axis))
+    for d, (n, m) in enumerate(zip(picks.shape, shape, strict=True)):
+        if d != axis and n > m and picks.size:
+            raise ValueError(
+                f"gather: index of shape {kept} is larger than input {input.shape} in dimension {d}"
+            )
+    source = input if input.ndim else Reshape.apply(input, shape=shape)
+    y = Index.apply(source, index=along(picks, axis))
+    return y if kept else Reshape.apply(y, shape=())
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
-    """Pick whole slices along `dim` by a 1-D tensor of positions."""
+    """Pick whole slices along `dim` by a 1-D int64 tensor of positions, none negative."""
     axis = axis_of("index_select", dim, input.ndim)
-    return Index.apply(input, index=(*(slice(None),) * axis, *plain(index)))
+    shape = input.array.shape or (1,)
+    picks = positions_of("index_select", index, shape[axis], axis)
+    if picks.ndim > 1:
+        raise ValueError(f"index_select: index must be a vector, got shape {picks.shape}")
+    if not input.ndim:
+        if picks.size != 1:
+            raise ValueError(
+                f"index_select: input is a single number, index may name it once, not {picks.size}"
+                " times"
+            )
+        return Reshape.apply(input, shape=())
+    parts: list[Array | None] = [None] * input.ndim
+    parts[axis] = picks.reshape(-1)
+    return Index.apply(input, index=Chosen((ALL,) * input.ndim, parts))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 from minigrad.backend import empty, here, launch
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import Where
-from minigrad.ops.index import Index, on_host
+from minigrad.ops.grammar import host
+from minigrad.ops.index import picked
 from minigrad.ops.shape import Reshape
 from minigrad.tape import Bridge, Op
 
@@ -85,9 +86,9 @@ class MaxUnpool(Op):
         index = self.meta["index"]
         size = int(np.prod(self.meta["shape"][len(self.was) - self.meta["dims"] :]))
         flat = Reshape.apply(g, shape=(len(index), size))
-        (places,) = on_host((index.reshape(len(index), -1),))
+        places = host(index.reshape(len(index), -1))
         which = (np.arange(len(index))[:, None], np.maximum(places, 0).astype(np.int64))
-        dy = Index.apply(flat, index=which)
+        dy = picked(flat, *which)
         if (places < 0).any():  # windows without elements
             dy = Where.apply(Bridge.new(here(places < 0)), Bridge.lift(0.0, dy), dy)
         return (Reshape.apply(dy, shape=self.was),)

