@@ -25,7 +25,7 @@ class ShapeMethods:
     def view(self: Any, *sizes: Any) -> Tensor:
         """Return x in another shape without a copy; raises where memory does not allow it."""
         seen = self.reshape(*sizes)
-        if seen.cell is None:
+        if seen.cell is None and self.array.size:
             raise ValueError(
                 f"view: strides {self.array.strides} do not allow shape {sizes_of(sizes)}; use "
                 "reshape()"

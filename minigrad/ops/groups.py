@@ -114,9 +114,11 @@ class LogSumExp(OverGroups):
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-        peak = Bridge.new(reduced("max", a.array, axes_of("logsumexp", dim, a.array.ndim), True))
-        total = Sum.apply((a - peak).exp(), dim=dim, keepdim=True).log() + peak
         axes = axes_of("logsumexp", dim, a.array.ndim)
+        if 0 in [a.array.shape[i] for i in axes]:
+            return Sum.apply(a, dim=dim, keepdim=keepdim) - math.inf
+        peak = Bridge.new(reduced("max", a.array, axes, True))
+        total = Sum.apply((a - peak).exp(), dim=dim, keepdim=True).log() + peak
         shape = tuple([n for i, n in enumerate(a.array.shape) if i not in axes])
         return total if keepdim else Reshape.apply(total, shape=shape)
 

@@ -31,6 +31,10 @@ def check_dtypes(name: str, a: Array, b: Array) -> None:
 def swapped(t: Any) -> Any:
     """Return the matrices of `t` transposed, a view."""
     n = t.array.ndim
+    if n < 2:
+        if n:
+            raise ValueError(f"mT: expected at least two dimensions, got shape {t.array.shape}")
+        return t
     return Permute.apply(t, axes=(*range(n - 2), n - 1, n - 2))
 
 
@@ -271,6 +275,10 @@ def dot(input: Any, other: Any) -> Any:
 
 def outer(input: Any, other: Any) -> Any:
     """Return the outer product of two vectors: (M,), (N,) -> (M, N)."""
+    if input.ndim != 1 or other.ndim != 1:
+        raise ValueError(
+            f"outer: expected two 1-D tensors, got shapes {input.shape} and {other.shape}"
+        )
     m, n = input.array.size, other.array.size
     left = Expand.apply(Reshape.apply(input, shape=(m, 1)), shape=(m, n))
     return left * other

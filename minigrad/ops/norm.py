@@ -63,7 +63,7 @@ class OverRows(Op):
 
 def shifted(x: Any, axis: int) -> Any:
     """Return x minus its largest along `axis`, a constant for the gradient."""
-    peak = reduced("max" if x.array.size else "sum", x.array, (axis,), True)
+    peak = reduced("max" if x.array.size else "sum", x.array, (axis,) if x.array.ndim else (), True)
     return x - Bridge.new(peak)
 
 

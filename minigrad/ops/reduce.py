@@ -224,6 +224,9 @@ class Prod(Reduction):
         )
         order = (*(i for i in range(a.ndim) if i not in axes), *axes)
         n = math.prod(a.shape[i] for i in axes)
+        if not n:  # 1, whatever a would be
+            none = Reshape.apply(Sum.apply(a, dim=axes), shape=shape)
+            return none + Bridge.new(filled((), 1, a.array.dtype, a.array))
         x = Reshape.apply(
             Permute.apply(a, axes=order), shape=(a.array.size // n if n else a.array.size, n)
         )

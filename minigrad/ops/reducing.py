@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import empty, filled, launch
 from minigrad.ops.common import axis_of, only_floating
 from minigrad.ops.elementwise import where
 from minigrad.ops.groups import Extreme, LogSumExp, Norm, Variance, root
@@ -73,9 +73,9 @@ def _extreme(
         return over_all.apply(input)
     if hasattr(dim, "requires_grad"):
         return getattr(input, pairwise)(dim)
-    if input.ndim == 0:
-        return input, Bridge.new(np.zeros((), INT64))
     axis = axis_of(pairwise, dim, input.ndim)
+    if input.ndim == 0:
+        return input, Bridge.new(filled((), 0, INT64, input.array))
     shape = tuple(n for i, n in enumerate(input.shape) if i != axis)
     if input.array.dtype.kind == "f" and input.array.shape[axis]:
         at = empty(shape, INT64, input.array)
@@ -142,9 +142,8 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
 
 def cumsum(input: Any, dim: int) -> Any:
     """Return running sums along `dim`."""
-    if input.ndim == 0:
-        return input.clone()
-    return CumSum.apply(input, axis=axis_of("cumsum", dim, input.ndim))
+    axis = axis_of("cumsum", dim, input.ndim)
+    return CumSum.apply(input, axis=axis) if input.ndim else input.clone()
 
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:

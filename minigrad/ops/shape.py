@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.backend import DeviceArray, empty, filled, launch
 from minigrad.dtypes import promoted
-from minigrad.ops.common import Array, axis_of, broadcast_shape, op
+from minigrad.ops.common import Array, axis_of, op
 from minigrad.tape import Bridge, Op
 
 Shape = tuple[int, ...]
@@ -186,9 +186,9 @@ def permute(input: Any, dims: Sequence[int]) -> Any:
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Return `input` with two dimensions exchanged, a view."""
     axes = list(range(input.ndim))
+    i, j = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     if not axes:
         return input
-    i, j = axis_of("transpose", dim0, input.ndim), axis_of("transpose", dim1, input.ndim)
     axes[i], axes[j] = axes[j], axes[i]
     return Permute.apply(input, axes=tuple(axes))
 
@@ -226,9 +226,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Merge the dimensions from `start_dim` to `end_dim` into one."""
+    i, j = axis_of("flatten", start_dim, input.ndim), axis_of("flatten", end_dim, input.ndim)
     if input.ndim == 0:
         return Reshape.apply(input, shape=(1,))
-    i, j = axis_of("flatten", start_dim, input.ndim), axis_of("flatten", end_dim, input.ndim)
     if i > j:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = math.prod(input.shape[i : j + 1])
@@ -239,7 +239,8 @@ def flip(input: Any, dims: int | Sequence[int]) -> Any:
     """Return a copy of `input` reversed along `dims`; `x[::-1]` is a view."""
     named = dims if isinstance(dims, (tuple, list)) else (dims,)
 
-    return Flip.apply(input, axes=tuple(axis_of("flip", d, input.ndim) for d in named))
+    axes = tuple([axis_of("flip", d, input.ndim) for d in named])
+    return Flip.apply(input, axes=axes if input.ndim else ())
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -252,6 +253,10 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """
     if not tensors:
         raise ValueError("cat: expected at least one tensor, got an empty list")
+    # Empty vectors go beside anything, as in PyTorch: what was gathered so far starts as one.
+    joined = [t for t in tensors if t.array.shape != (0,)]
+    if len(joined) != len(tensors) and any(t.ndim != 1 for t in joined):
+        tensors = joined
     return Cat.apply(*tensors, axis=axis_of("cat", dim, tensors[0].ndim))
 
 
@@ -295,6 +300,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     if chunks < 1:
         raise ValueError(f"chunk: expected at least one chunk, got {chunks}")
     n = input.shape[axis_of("chunk", dim, input.ndim)]
+    if not n:
+        return split(input, [0] * chunks, dim)
     return split(input, max(1, -(-n // chunks)), dim)
 
 
@@ -307,7 +314,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Return coordinate grids of 1-D tensors, as views."""
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    shape = broadcast_shape("meshgrid", tuple(t.shape[0] for t in tensors))
+    for t in tensors:
+        if t.ndim > 1:
+            raise ValueError(f"meshgrid: expected 0-d or 1-D tensors, got shape {t.shape}")
+    shape = tuple(t.array.size for t in tensors)
     grids = []
     for i, t in enumerate(tensors):
         line = reshape(t, (1,) * i + (-1,) + (1,) * (len(tensors) - i - 1))
