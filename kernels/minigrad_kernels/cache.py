@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import pickle
 import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,13 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
+from minigrad_kernels.files import SUFFIX, write_whole
+
 PACKAGE = "minigrad_kernels"
+LOG = logging.getLogger("minigrad")
+SAID: list[bool] = []  # that the cache cannot be written
+DIGEST = hashlib.sha256().digest_size
+ABANDONED = 3600.0  # seconds after which a file that never became whole is another process's litter
 KEPT = 4  # versions of a kernel, and folders of other compilers, that are left in place
 IMPORT = re.compile(
     rf"^from {PACKAGE}\.(\w+) import|^import {PACKAGE}\.(\w+)"
@@ -119,30 +127,39 @@ def fingerprint(function: Callable[..., Any], options: dict[str, Any]) -> str:
 
 # ---------------------------------------------------------------- where it is kept
 def cache_root() -> Path:
-    """Return the folder of compiled kernels: MINIGRAD_CACHE_DIR, else the user's cache folder."""
+    """Return the folder of compiled kernels: MINIGRAD_CACHE_DIR, else the user's cache folder.
+
+    Where there is no home folder either, one of the user's own beside temporary files.
+    """
     own = os.environ.get("MINIGRAD_CACHE_DIR")
     if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "minigrad"
+        return Path(own).absolute()  # a later chdir leaves it where it is
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return Path(base).absolute() / "minigrad"
+    try:
+        return Path.home() / ".cache" / "minigrad"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"minigrad-{getattr(os, 'getuid', int)()}"
 
 
 @functools.cache
 def cache_path() -> Path:
     """Return the folder for these versions of the compiler, made when it is missing.
 
-    An unwritable cache folder is replaced by a temporary one, so that a read-only home only costs
-    compilations.
+    It may be one that cannot be made or written: then kernels are compiled in memory.
     """
     versions = (numba.__version__, llvmlite.__version__, sys.version, np.__version__)
     path = cache_root() / hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
-    if path.is_dir() and os.access(path, os.W_OK):
+    if path.is_dir():
         return path
     try:
         path.mkdir(parents=True, exist_ok=True)
+        others = [
+            p for p in path.parent.iterdir() if p.is_dir() and p != path and len(p.name) == 16
+        ]
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="minigrad-kernels-"))
-    others = [p for p in path.parent.iterdir() if p.is_dir() and p != path and len(p.name) == 16]
+        return path
     for stale in newest_first(others)[KEPT:]:
         shutil.rmtree(stale, ignore_errors=True)
     return path
@@ -171,10 +188,29 @@ def forget_old(name: str, folder: Path) -> None:
         if len(kept) > KEPT:
             kept.remove(version)
             path.unlink(missing_ok=True)
+    for path in folder.glob(f".*{SUFFIX}"):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            path.unlink(missing_ok=True)
+
+
+def note_unwritable(error: Exception) -> None:
+    """Say that the cache cannot be written, unless that has been said or is not to be heard."""
+    if not SAID and os.environ.get("MINIGRAD_QUIET", "0") in ("", "0"):
+        SAID.append(True)
+        LOG.warning(
+            "minigrad: compiled kernels cannot be kept in %s (%s): each process compiles its own; "
+            "MINIGRAD_CACHE_DIR names another folder",
+            cache_path(),
+            getattr(error, "strerror", None) or error,
+        )
 
 
 class Files:
-    """One kernel's files: `load` and `save` as Numba's cache driver calls them."""
+    """One kernel's files: `load` and `save` as Numba's cache driver calls them.
+
+    A file is a digest of what follows, then Numba's own record.  Whatever is wrong with the folder
+    or with a file, the kernel is compiled: a cache never fails its user.
+    """
 
     def __init__(self, name: str, version: str) -> None:
         self.name = name
@@ -186,23 +222,31 @@ class Files:
 
     def load(self, key: object) -> Any:
         try:
-            return pickle.loads(self._path(key).read_bytes())
-        except (OSError, EOFError, pickle.UnpicklingError):
-            return None  # missing or cut short: compile it again
+            content = self._path(key).read_bytes()
+            if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+                return None  # cut short, or not what was written: it must not be run
+            return pickle.loads(content[DIGEST:])
+        except Exception:  # also of a record from another Numba, or of objects that are no more
+            return None
 
     def save(self, key: object, data: object) -> None:
-        path = self._path(key)
-        # A name of its own until it is whole: two processes may compile the same kernel at once.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as f:
-            f.write(dumps(data))
-        os.replace(temporary, path)
-        forget_old(self.name, path.parent)
+        try:
+            record = dumps(data)
+            path = self._path(key)
+            content = hashlib.sha256(record).digest() + record
+            try:
+                write_whole(path, content, sync=False)
+            except FileNotFoundError:  # the folder has been cleared away meanwhile
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content, sync=False)
+            forget_old(self.name, path.parent)
+        except Exception as error:
+            note_unwritable(error)
 
 
 class _NoLocator:
     def ensure_cache_path(self) -> None:
-        cache_path()
+        pass  # Files.save makes it, or says that it cannot
 
 
 class _Impl(CompileResultCacheImpl):
@@ -225,6 +269,12 @@ class KernelCache(FunctionCache):
     @property
     def cache_path(self) -> str:
         return str(cache_path())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a whole file whose record does not mean what it should
+            return None
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (self.name, str(sig), codegen.magic_tuple())

@@ -157,10 +157,19 @@ def task_address(dtype: np.dtype[Any]) -> int:
 
 @functools.cache
 def arenas() -> int:
-    """Return the address of the arenas of all threads; the memory stays as long as the process."""
-    memory = np.empty(numba.config.NUMBA_NUM_THREADS * ARENA, np.uint8)
+    """Return the address of the arenas; the memory stays as long as the process.
+
+    The first is for kernels on the calling thread alone, which hold the interpreter's lock; the
+    others are for the threads of a parallel loop, which may run meanwhile.
+    """
+    memory = np.empty((1 + numba.config.NUMBA_NUM_THREADS) * ARENA, np.uint8)
     _held.append(memory)
     return int(memory.ctypes.data)
+
+
+def thread_arenas() -> int:
+    """Return the address of the arenas of a parallel loop's threads."""
+    return arenas() + ARENA
 
 
 _held: list[Any] = []

@@ -16,6 +16,7 @@ from numba.core import types
 from numba.extending import overload
 
 from minigrad_kernels.cache import PACKAGE, KernelCache
+from minigrad_kernels.parallel import Locked
 
 PARALLEL = 20_000  # elements from which a jitted parallel loop beats NumPy (benchmarks elementwise)
 CHUNK = 4_096  # reductions are split by size alone, so that bits never depend on the thread count
@@ -29,12 +30,22 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
         "numpy".
     name: the cache key of a kernel that a factory makes; a module-level function needs none.
 
+    Memory that calls share (the arenas of gemm_task.py) is safe because no two calls run at once:
+    a kernel without `parallel` holds the interpreter's lock from beginning to end, one with it runs
+    under parallel.LOCK and keeps to arenas of its own.  So `nogil` is refused.
+
+    Raises: ValueError for `nogil`, and for a cache key that another kernel has.
+
     >>> @jit()
     ... def double(x):
     ...     return x + x
     >>> double(2.0)
     4.0
     """
+    if options.get("nogil"):
+        raise ValueError(
+            "jit: nogil=True would let two threads into memory that kernels share; leave it out"
+        )
     options.setdefault("error_model", "numpy")
     # Left open, Numba takes it from whichever caller is compiled first: bits would depend on that.
     options.setdefault("fastmath", False)
@@ -45,6 +56,8 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
             # of two functions of one factory, cached by two processes, a third would call one.
             function.__qualname__ = name
         dispatcher = numba.njit(**options)(function)
+        if options.get("parallel") and type(dispatcher) is Locked.__base__:
+            dispatcher.__class__ = Locked
         if function.__module__.startswith(f"{PACKAGE}."):
             key = name or f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
             if "<locals>" in key or key in JITTED:

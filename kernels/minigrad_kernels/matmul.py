@@ -28,6 +28,7 @@ from minigrad_kernels.gemm_task import (
     SUMS,
     arenas,
     task_address,
+    thread_arenas,
 )
 from minigrad_kernels.launch import Kernel, jit
 from minigrad_kernels.packing import STRIP_BYTES
@@ -212,7 +213,8 @@ def run(
         gemm_one(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side)
     else:
         grids = grid(m, n, numba.get_num_threads())
-        gemm_all(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side, *grids)
+        arena = thread_arenas()
+        gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, *grids)
 
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
@@ -274,7 +276,7 @@ def bmm_cpu(a: Array, b: Array, c: Array) -> None:
         down, across = grid(m, n, threads)
         bmm_all(
             task_address(c.dtype),
-            arenas(),
+            thread_arenas(),
             a,
             a_step,
             a_turned,

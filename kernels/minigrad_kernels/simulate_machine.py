@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import random
+import threading
 from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
@@ -39,10 +40,17 @@ PATIENCE = 2_000  # turns a thread, after which waiting on atomics alone is a de
 ORDERS = ("random", "reverse", "ahead", "drift")
 
 
+class Running(threading.local):
+    """The machine that runs in this thread of the process, for models that are handed no array."""
+
+    machine: Machine | None = None
+
+
+RUNNING = Running()
+
+
 class Machine:
     """One launch: runs every thread to its end, or raises the first `Fault`."""
-
-    current: Machine | None = None  # the one that runs, for models that are handed no array
 
     def __init__(
         self,
@@ -110,11 +118,11 @@ class Machine:
         # time of a 48 x 48 tiled matmul (0.65 s against 0.44).
         collects = gc.isenabled()
         gc.disable()
-        Machine.current = self
+        RUNNING.machine = self
         try:
             self.turns(function, args)
         finally:
-            Machine.current = None
+            RUNNING.machine = None
             if collects:
                 gc.enable()
 
@@ -341,16 +349,16 @@ class Machine:
 
 def running() -> Thread:
     """Return the simulated thread that runs now: for the models of intrinsics."""
-    if Machine.current is None:
+    if RUNNING.machine is None:
         raise RuntimeError("no kernel is being simulated: this is the model of an intrinsic")
-    return Machine.current.thread
+    return RUNNING.machine.thread
 
 
 def reached(address: int, size: int, dtype: Any) -> Any:
     """Return the array at an address, for the running kernel: for the models of intrinsics."""
     running()
-    assert Machine.current is not None
-    return Machine.current.array_at(int(address), int(size), as_dtype(dtype))
+    assert RUNNING.machine is not None
+    return RUNNING.machine.array_at(int(address), int(size), as_dtype(dtype))
 
 
 def refused(address: int, size: int, dtype: Any) -> Any:

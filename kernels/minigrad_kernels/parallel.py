@@ -1,0 +1,125 @@
+"""Parallel kernels called from several Python threads, and in the children of a fork.
+
+Numba lets go of the interpreter's lock while a parallel loop runs, whatever `nogil` says.  Two
+Python threads would then be in such loops at once: the workqueue layer ends the process for it,
+and under OpenMP both teams have the same thread numbers, so that they would pack into the same
+arenas (products of two threads were wrong in 1 of 10 calls).  So one loop runs at a time: `Locked`
+takes LOCK around it.  What holds the interpreter's lock throughout, every other kernel, needs none.
+
+GNU OpenMP ends a forked child at its first parallel loop.  Compiled loops therefore go through a
+switch of our own: in the parent it jumps on to Numba's, in a child it runs the whole loop on the
+calling thread; the bits are the same.  A child that is to use all cores is made by `spawn` or
+`forkserver`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+from numba.np.ufunc import parallel as numba_parallel
+
+LOCK = threading.RLock()
+# Locks that a fork waits for and holds, so that the child finds what they guard whole: each may be
+# taken by a thread that holds those after it, so a fork takes the last first.
+GUARDS: list[Any] = [global_compiler_lock, LOCK]
+
+SWITCH = """
+define void @minigrad_parallel_for(ptr %function, ptr %args, ptr %dims, ptr %steps, ptr %data,
+                                   i64 %inner, i64 %count, i64 %threads) {{
+  %cell = inttoptr i64 {cell} to ptr
+  %target = load volatile ptr, ptr %cell
+  %alone = icmp eq ptr %target, null
+  br i1 %alone, label %here, label %there
+here:
+  call void %function(ptr %args, ptr %dims, ptr %steps, ptr %data)
+  ret void
+there:
+  call void %target(ptr %function, ptr %args, ptr %dims, ptr %steps, ptr %data,
+                    i64 %inner, i64 %count, i64 %threads)
+  ret void
+}}
+"""
+
+
+class Switch:
+    """Where compiled parallel loops go: to Numba's threads, or nowhere but here."""
+
+    def __init__(self) -> None:
+        self.cell = ctypes.c_void_p(None)  # the function of Numba's layer; None: run it here
+        self.engine: Any = None
+        self.alone = False  # in a child of a process whose threads it does not have
+
+    def install(self) -> None:
+        """Put the switch before Numba's loop for all code that is linked from here on."""
+        if self.engine is not None or not hasattr(os, "fork"):
+            return
+        with global_compiler_lock:
+            if self.engine is not None:
+                return
+            numba_parallel._launch_threads()
+            if not self.alone:
+                self.cell.value = llvm.address_of_symbol("numba_parallel_for")
+            module = llvm.parse_assembly(SWITCH.format(cell=ctypes.addressof(self.cell)))
+            machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+            engine = llvm.create_mcjit_compiler(module, machine)
+            engine.finalize_object()
+            llvm.add_symbol(
+                "numba_parallel_for", engine.get_function_address("minigrad_parallel_for")
+            )
+            self.engine = engine
+
+    def after_fork(self) -> None:
+        """Leave the parent's threads alone: the child does not have them."""
+        if self.engine is not None or numba_parallel._is_initialized:
+            self.alone = True
+            self.cell.value = None
+
+
+SWITCHED = Switch()
+
+
+class Locked(CPUDispatcher):
+    """A jitted function with parallel loops: one call at a time in this process."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with LOCK:
+            return super().__call__(*args, **kwargs)
+
+    def compile(self, sig: Any) -> Any:
+        SWITCHED.install()
+        return super().compile(sig)
+
+
+def hold_over_fork(lock: Any) -> None:
+    """Have every fork wait for a lock and hold it; a thread with this lock may take earlier ones.
+
+    lock: with `acquire()` and `release()`.
+    """
+    GUARDS.append(lock)
+
+
+def _before_fork() -> None:
+    for lock in reversed(GUARDS):
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in GUARDS:
+        lock.release()
+
+
+def _in_child() -> None:
+    SWITCHED.after_fork()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+    )
