@@ -18,11 +18,13 @@ import numpy as np
 
 from minigrad.memory import ELSEWHERE
 from minigrad.memory import empty as empty
+from minigrad_kernels.files import write_whole as write_whole
 from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.gpu.staging import is_pinned as is_pinned
 from minigrad_kernels.launch import PARALLEL as PARALLEL
 from minigrad_kernels.notice import redirect_notices as redirect_notices
+from minigrad_kernels.parallel import hold_over_fork as hold_over_fork
 from minigrad_kernels.reduce import sizes_around as sizes_around
 from minigrad_kernels.table import KERNELS
 
@@ -57,6 +59,8 @@ class Door(threading.local):
 
 
 door = Door()
+FINDING = threading.RLock()  # two threads that ask for a device get the same one
+hold_over_fork(FINDING)
 USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
 
 
@@ -204,12 +208,13 @@ class Device:
         """Return what the kernels' package computes on; None for the CPU."""
         if self.type == "cpu":
             return None
-        module = targets()
-        found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
-        if not USED:
-            ELSEWHERE.append(_elsewhere)
-        if found not in USED:
-            USED.append(found)
+        with FINDING:
+            module = targets()
+            found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
+            if not USED:
+                ELSEWHERE.append(_elsewhere)
+            if found not in USED:
+                USED.append(found)
         return found
 
     def __repr__(self) -> str:
@@ -263,6 +268,11 @@ def pinned(array: Array) -> Array:
 
 def set_num_threads(n: int) -> None:
     """Set how many threads the jitted kernels use; results do not depend on it.
+
+    Kernels may be launched from any Python thread; one that uses several threads waits for another
+    that does.  A child made by `os.fork` (a `multiprocessing` pool of the "fork" context too)
+    computes on one thread if its parent has used several before; "spawn" and "forkserver" give
+    children that use all.
 
     n: 1 to the number of cores.  Raises: ValueError outside that range.
     """

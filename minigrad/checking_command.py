@@ -20,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from minigrad.backend import write_whole
 from minigrad.checking import check, check_second
 from minigrad.checking_report import GradcheckError, Tolerance
 from minigrad.checking_samples import OP_SAMPLES, Constant
@@ -219,7 +220,7 @@ def run(arguments: argparse.Namespace) -> int:
     show(results, console)
     if arguments.json is not None:
         found = {"format": 1, "tolerance": asdict(tol), "checked": [asdict(r) for r in results]}
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_whole(arguments.json, json.dumps(found, indent=1) + "\n")
         console.print(f"wrote {arguments.json}")
     return 0 if all(result.ok for result in results) else 1
 

@@ -8,11 +8,18 @@ gradient of the value it was registered on, and `retain_grad` goes along, as in 
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.backend import hold_over_fork
 from minigrad.tape import OP, Bridge
+
+# Held while a gradient is added to a `.grad`: reading, adding and storing are three steps, and
+# threads that go backward to one leaf would lose gradients between them.
+ADDING = threading.RLock()
+hold_over_fork(ADDING)
 
 next_key = itertools.count().__next__
 
@@ -60,8 +67,9 @@ class Hooks:
 
 def keep(tensor: Any, g: Any) -> None:
     """Add `g` to the `.grad` of a result, in memory of its own."""
-    held = tensor._grad
-    tensor._grad = g.clone() if held is None else held + g
+    with ADDING:
+        held = tensor._grad
+        tensor._grad = g.clone() if held is None else held + g
 
 
 def checked(hook: Any, replaced: Any, g: Any) -> Any:

@@ -9,6 +9,7 @@ pool never holds so much that the process would own more than it once had in use
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import mmap
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.gpu.array import DeviceArray
+from minigrad_kernels.parallel import hold_over_fork
 
 Array = np.ndarray[Any, Any]
 Shape = int | tuple[int, ...]
@@ -61,7 +63,8 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # A finalizer that the collector runs while it is held may ask for memory too.
+        self.lock = threading.RLock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included: the
         # sums below change under the lock alone.
         self.returned: collections.deque[mmap.mmap] = collections.deque()
@@ -86,8 +89,9 @@ class Pool:
         if block is None:
             try:
                 block = self.allocate(size)
-            except MemoryError:
-                self.used -= size
+            except BaseException:
+                with self.lock:
+                    self.used -= size
                 raise
         lease = Lease(size, np.uint8, buffer=block)
         lease.block = block
@@ -98,16 +102,17 @@ class Pool:
         """Return new pages; where there are none, give up what is held and try once more."""
         try:
             block = mmap.mmap(-1, size, **PRIVATE)
-        except OSError:
+        except (OSError, OverflowError, ValueError):
             self.clear()
             try:
                 block = mmap.mmap(-1, size, **PRIVATE)
-            except OSError:
+            except (OSError, OverflowError, ValueError):
                 raise MemoryError(
                     f"cannot allocate {size:,} bytes: large arrays in use hold {self.peak:,}"
                 ) from None
         if hasattr(mmap, "MADV_HUGEPAGE") and size >= HUGE:
-            block.madvise(mmap.MADV_HUGEPAGE)  # a fault each 2 MB in place of 512
+            with contextlib.suppress(OSError):  # a kernel without them
+                block.madvise(mmap.MADV_HUGEPAGE)  # a fault each 2 MB in place of 512
         return block
 
     def settle(self) -> None:
@@ -115,7 +120,9 @@ class Pool:
         while self.returned:
             block = self.returned.popleft()
             size = len(block)
-            self.free[size] = [*self.free.pop(size, []), block]
+            blocks = self.free.pop(size, [])
+            blocks.append(block)
+            self.free[size] = blocks
             self.held += size
             self.used -= size
 
@@ -149,6 +156,7 @@ def rounded(size: int) -> int:
 
 
 POOL = Pool()
+hold_over_fork(POOL.lock)
 
 
 # Once a device is in use: (shape, dtype, like) -> an array there, or None for the host.

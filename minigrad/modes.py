@@ -4,15 +4,18 @@ recorded.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
+import types
+import warnings
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 PACKAGE = str(Path(__file__).parent) + os.sep
 
@@ -30,6 +33,10 @@ class Mode(threading.local):
     recording: int = True
     anomaly = False
     tape: Tape | None = None
+
+    def __init__(self) -> None:
+        # Contexts that this thread is inside of, with what each has to restore, the last last.
+        self.entered: list[tuple[Any, Any]] = []
 
     def level(self, record: bool) -> int:
         """Return what `recording` is to be."""
@@ -51,24 +58,234 @@ def user_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-class set_grad_enabled(ContextDecorator):
-    """Switch recording on or off in this thread, as a context manager or decorator."""
+# ---------------------------------------------------------------- contexts and decorators
+F = TypeVar("F", bound=Callable[..., Any])
+NOT_HERE = object()
 
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-        self.was: list[int] = []
 
-    def __enter__(self) -> None:
-        self.was.append(mode.recording)
-        mode.recording = mode.level(self.enabled)
+class Switch:
+    """What is switched for a while, as a context manager or a decorator.
+
+    A subclass says what `_turn` switches, and what that was before.  One instance may be entered
+    again while it is entered, and by several threads: what each entry has to restore is kept with
+    the thread, not with the instance.
+    """
+
+    def _turn(self) -> Any:
+        """Switch, and return what `_restore` takes."""
+        raise NotImplementedError
+
+    def _restore(self, was: Any) -> None:
+        raise NotImplementedError
+
+    def _again(self) -> Switch:
+        """Return a context like this one for one call of what it decorates."""
+        return type(self)()
+
+    def __enter__(self) -> Any:
+        mode.entered.append((self, self._turn()))
 
     def __exit__(self, *_: Any) -> None:
-        mode.recording = self.was.pop()
+        was = leave(self)
+        if was is not NOT_HERE:
+            self._restore(was)
+
+    def __call__(self, function: F) -> F:
+        """Return a function, generator function or coroutine function whose body runs so.
+
+        A generator's body does while it runs, and what consumes it does not; so a coroutine's
+        between its waits.
+
+        Raises: TypeError for what cannot be called.
+        """
+        if inspect.isclass(function):
+            warnings.warn(
+                f"{type(self).__name__} on a class gives a function that makes its instances: "
+                "decorate __init__, or the methods that are meant",
+                FutureWarning,
+                stacklevel=2,
+            )
+            return cast(F, call_within(self._again, lambda *a, **k: function(*a, **k)))
+        if not callable(function):
+            raise TypeError(
+                f"{type(self).__name__}: expected a function to decorate, got "
+                f"{type(function).__name__}: {function!r:.60}"
+            )
+        if inspect.isgeneratorfunction(function):
+            return cast(F, generate_within(self._again, function))
+        if inspect.iscoroutinefunction(function):
+            return cast(F, await_within(self._again, function))
+        if inspect.isasyncgenfunction(function):
+            return cast(F, generate_async_within(self._again, function))
+        return cast(F, call_within(self._again, function))
 
 
-class no_grad(set_grad_enabled):
+def leave(context: Any) -> Any:
+    """Take a context's last entry in this thread away; return what it is to restore.
+
+    A generator may be closed by a thread that never entered it: there is nothing to restore there.
+    """
+    entered = mode.entered
+    for i in range(len(entered) - 1, -1, -1):
+        if entered[i][0] is context:
+            return entered.pop(i)[1]
+    return NOT_HERE
+
+
+def call_within(make: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` with each call inside a new context."""
+
+    @functools.wraps(function)
+    def within(*args: Any, **kwargs: Any) -> Any:
+        with make():
+            return function(*args, **kwargs)
+
+    return within
+
+
+def resume(make: Callable[[], Any], step: Callable[..., Any], *args: Any) -> Any:
+    """Run a suspended body on to its next stop inside a new context."""
+    with make():
+        return step(*args)
+
+
+def drive(make: Callable[[], Any], body: Any) -> Generator[Any, Any, Any]:
+    """Yield what a generator or coroutine yields, with each stretch of it inside a context."""
+    step: Callable[..., Any] = body.send
+    args: tuple[Any, ...] = (None,)
+    while True:
+        try:
+            value = resume(make, step, *args)
+        except StopIteration as end:
+            return end.value
+        try:
+            step, args = body.send, ((yield value),)
+        except GeneratorExit:
+            resume(make, body.close)
+            raise
+        except BaseException as error:
+            step, args = body.throw, (error,)
+
+
+def generate_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
+    """Return a generator function whose body runs inside a context, its consumer not."""
+
+    @functools.wraps(function)
+    def within(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return (yield from drive(make, function(*args, **kwargs)))
+
+    return within
+
+
+def await_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
+    """Return a coroutine function whose body runs inside a context, other tasks not."""
+
+    @types.coroutine
+    def steps(body: Any) -> Generator[Any, Any, Any]:
+        return (yield from drive(make, body))
+
+    @functools.wraps(function)
+    async def within(*args: Any, **kwargs: Any) -> Any:
+        return await steps(function(*args, **kwargs))
+
+    return within
+
+
+def generate_async_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
+    """Return an async generator function whose body runs inside a context, its consumer not."""
+
+    @types.coroutine
+    def steps(awaitable: Any) -> Generator[Any, Any, Any]:
+        return (yield from drive(make, awaitable.__await__()))
+
+    @functools.wraps(function)
+    async def within(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body = function(*args, **kwargs)
+        step, sent = body.asend, None
+        try:
+            while True:
+                try:
+                    value = await steps(step(sent))
+                except StopAsyncIteration:
+                    return
+                try:
+                    step, sent = body.asend, (yield value)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    step, sent = body.athrow, error
+        finally:
+            await steps(body.aclose())
+
+    return within
+
+
+def bare(cls: Any, function: Any) -> Any:
+    """Return a new context, or `function` decorated where the class itself was the decorator."""
+    made = object.__new__(cls)
+    if function is None:
+        return made
+    made.__init__()
+    return made(function)
+
+
+class set_grad_enabled(Switch):
+    """Switch recording on or off in this thread: at once, and, used by `with`, until its end.
+
+    Also a decorator, `@mg.set_grad_enabled(False)`, which switches for the decorated function
+    alone.  At the end of a `with` recording is as it was when the instance was made.
+
+    enabled: whether to record.  Raises: TypeError where it is no bool.
+
+    >>> import minigrad as mg
+    >>> _ = mg.set_grad_enabled(False)
+    >>> mg.is_grad_enabled()
+    False
+    >>> with mg.set_grad_enabled(True):
+    ...     print(mg.is_grad_enabled())
+    True
+    >>> _ = mg.set_grad_enabled(True)
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        if type(enabled).__name__ not in ("bool_", "bool"):  # Python's or NumPy's
+            raise TypeError(
+                f"set_grad_enabled: expected True or False, got {type(enabled).__name__}: "
+                f"{enabled!r:.60}"
+            )
+        self.enabled = bool(enabled)
+        self._maker = threading.get_ident()
+        self._before = self._turn()
+
+    def __call__(self, function: F) -> F:
+        if self._maker == threading.get_ident():
+            self._restore(self._before)
+        return super().__call__(function)
+
+    def _turn(self) -> bool:
+        was = bool(mode.recording)
+        mode.recording = mode.level(self.enabled)
+        # In the thread that made it, the statement has switched already: its end undoes that.
+        return getattr(self, "_before", was) if self._maker == threading.get_ident() else was
+
+    def _restore(self, was: bool) -> None:
+        mode.recording = mode.level(was)
+
+    def _again(self) -> Switch:
+        return set_grad_enabled(self.enabled)
+
+    def __repr__(self) -> str:
+        return f"set_grad_enabled({self.enabled})"
+
+
+class no_grad(Switch):
     """Record nothing inside: results do not require grad.  Dropout and batch-norm are not changed
     by it.
+
+    Also a decorator, `@mg.no_grad()` or `@mg.no_grad`, of functions, methods, generators and
+    coroutines.  It is of this thread alone; as in PyTorch, a `with mg.no_grad():` that stands
+    around an `await` holds for other tasks of the thread meanwhile: decorate the coroutine instead.
+    **Ours:** one instance may be entered again while it is entered.
 
     >>> import minigrad as mg
     >>> w = mg.ones(2, requires_grad=True)
@@ -76,17 +293,52 @@ class no_grad(set_grad_enabled):
     ...     y = w * 2
     >>> y.requires_grad
     False
+    >>> @mg.no_grad
+    ... def double(x):
+    ...     return x * 2
+    >>> double(w).requires_grad
+    False
     """
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    def __new__(cls, function: Any = None) -> Any:
+        return bare(cls, function)
+
+    def __init__(self, function: Any = None) -> None:
+        pass
+
+    def _turn(self) -> bool:
+        was = bool(mode.recording)
+        mode.recording = False
+        return was
+
+    def _restore(self, was: bool) -> None:
+        mode.recording = mode.level(was)
 
 
-class enable_grad(set_grad_enabled):
-    """Record inside, also within `no_grad`."""
+class enable_grad(Switch):
+    """Record inside, also within `no_grad`; a context manager or decorator, see `no_grad`.
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    >>> import minigrad as mg
+    >>> w = mg.ones(2, requires_grad=True)
+    >>> with mg.no_grad(), mg.enable_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    True
+    """
+
+    def __new__(cls, function: Any = None) -> Any:
+        return bare(cls, function)
+
+    def __init__(self, function: Any = None) -> None:
+        pass
+
+    def _turn(self) -> bool:
+        was = bool(mode.recording)
+        mode.recording = mode.level(True)
+        return was
+
+    def _restore(self, was: bool) -> None:
+        mode.recording = mode.level(was)
 
 
 def is_grad_enabled() -> bool:
@@ -98,12 +350,15 @@ def is_grad_enabled() -> bool:
     return bool(mode.recording)
 
 
-class detect_anomaly(ContextDecorator):
+class detect_anomaly(Switch):
     """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through
     `numpy()`.
 
     Slow: every saved array is hashed.  `where` masks its gradient, so a NaN that it brings is
     0 * inf from the branch not taken: bring that branch's input into range first.
+
+    A context manager, and (**ours**) a decorator, with and without parentheses; of this thread
+    alone (PyTorch's is of the process).
 
     >>> import minigrad as mg
     >>> x = mg.zeros(1, requires_grad=True)
@@ -114,13 +369,21 @@ class detect_anomaly(ContextDecorator):
     RuntimeError: the gradient of Sqrt ... is NaN for its input 0, ...
     """
 
-    def __enter__(self) -> None:
-        self.was = mode.anomaly, mode.recording
+    def __new__(cls, function: Any = None) -> Any:
+        return bare(cls, function)
+
+    def __init__(self, function: Any = None) -> None:
+        pass
+
+    def _turn(self) -> bool:
+        was = mode.anomaly
         mode.anomaly = True
         mode.recording = mode.level(bool(mode.recording))
+        return was
 
-    def __exit__(self, *_: Any) -> None:
-        mode.anomaly, mode.recording = self.was
+    def _restore(self, was: bool) -> None:
+        mode.anomaly = was
+        mode.recording = mode.level(bool(mode.recording))
 
 
 # ---------------------------------------------------------------- looking at the tape
@@ -161,21 +424,27 @@ class Tape:
         self._numbers: dict[int, int] = {}
         self._held: list[Any] = []
         self._next = itertools.count()
-        self._watches: list[Callable[[Tape], None]] = []
+        self._open = 0  # how many `with` blocks it is inside of
 
     def __enter__(self) -> Tape:
-        self._watches = [watch() for watch in WATCHES]
-        self._was = mode.tape, mode.recording
+        mode.entered.append((self, (mode.tape, [watch() for watch in WATCHES])))
         mode.tape = self
         mode.recording = mode.level(bool(mode.recording))
+        self._open += 1
         return self
 
     def __exit__(self, *_: Any) -> None:
-        mode.tape, mode.recording = self._was
-        for finish in self._watches:
+        was = leave(self)
+        if was is NOT_HERE:
+            return
+        mode.tape, watches = was
+        mode.recording = mode.level(bool(mode.recording))
+        for finish in watches:
             finish(self)
-        self._held.clear()  # ids are free to be used again from here
-        self._numbers.clear()
+        self._open -= 1
+        if not self._open:
+            self._held.clear()  # ids are free to be used again from here
+            self._numbers.clear()
 
     def _number(self, t: Any) -> int:
         if id(t) not in self._numbers:

@@ -3,6 +3,10 @@
 A *stream* is a consumer: the default generator, a Dropout module, an explicit `Generator`.  Each
 counts its *calls*.  There is no hidden global order, so a mask is the same on any device, for any
 number of threads, and when it is computed a second time in backward.
+
+Threads may draw from one stream: no two draws have the same number, in whichever order they come.
+A forked child goes on with its parent's seed and counts, as it does in PyTorch: two children draw
+the same numbers, unless each calls `manual_seed` with a seed of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.backend import empty, hold_over_fork, launch
 
 Array = np.ndarray[Any, Any]
 
@@ -28,9 +33,14 @@ class _Global:
     it.
     """
 
+    # Held while a count, the seed or the set of streams changes or is gone through.
+    lock = threading.RLock()
     seed = int.from_bytes(os.urandom(6), "little")
     numbers = itertools.count(1)
     streams: ClassVar[weakref.WeakSet[Generator]] = weakref.WeakSet()
+
+
+hold_over_fork(_Global.lock)
 
 
 class Generator:
@@ -51,7 +61,8 @@ class Generator:
             (next(_Global.numbers) if seed is None else EXPLICIT) if stream is None else stream
         )
         self.calls = 0
-        _Global.streams.add(self)
+        with _Global.lock:
+            _Global.streams.add(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on as a copy, or what was pickled, did; a new stream takes none of its numbers."""
@@ -68,15 +79,18 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Give this stream a seed of its own and start its count anew."""
-        self._seed = check_seed(seed)
-        self.calls = 0
+        seed = check_seed(seed)
+        with _Global.lock:
+            self._seed = seed
+            self.calls = 0
         return self
 
     def next_call(self) -> Array:
         """Count one use and return its number in a one-element array, as kernels take it."""
-        call = np.array([self.calls], np.int64)
-        self.calls += 1
-        return call
+        with _Global.lock:
+            number = self.calls
+            self.calls = number + 1
+        return np.array([number], np.int64)
 
     def _draw(self, kernel: str, size: int, dtype: Any) -> Array:
         y = empty(size, dtype)
@@ -134,7 +148,8 @@ default = Generator(stream=0)
 def manual_seed(seed: int) -> Generator:
     """Set the global seed, start every stream's count anew, and number new streams from 1.
 
-    Modules made after it draw the same numbers again; returns the default generator.
+    Modules made after it draw the same numbers again; returns the default generator.  Call it in
+    each child of a fork, with a seed of its own: they all go on with their parent's numbers.
 
     >>> import minigrad as mg
     >>> _ = mg.manual_seed(0)
@@ -143,10 +158,12 @@ def manual_seed(seed: int) -> Generator:
     >>> bool((a == mg.rand(2)).all())
     True
     """
-    _Global.seed = check_seed(seed)
-    _Global.numbers = itertools.count(1)
-    for stream in _Global.streams:
-        stream.calls = 0
+    seed = check_seed(seed)
+    with _Global.lock:
+        _Global.seed = seed
+        _Global.numbers = itertools.count(1)
+        for stream in list(_Global.streams):
+            stream.calls = 0
     return default
 
 
@@ -156,14 +173,17 @@ def snapshot() -> Callable[[], None]:
 
     A stream made since starts anew, and those made after it get the same numbers again.
     """
-    seed, number = _Global.seed, next(_Global.numbers)
-    counts = {id(stream): (stream, stream._seed, stream.calls) for stream in _Global.streams}
+    with _Global.lock:
+        seed, number = _Global.seed, next(_Global.numbers)
+        streams = list(_Global.streams)
+        counts = {id(stream): (stream, stream._seed, stream.calls) for stream in streams}
 
     def rewind() -> None:
-        _Global.seed, _Global.numbers = seed, itertools.count(number)
-        for stream in list(_Global.streams):
-            _, own, calls = counts.get(id(stream), (stream, stream._seed, 0))
-            stream._seed, stream.calls = own, calls
+        with _Global.lock:
+            _Global.seed, _Global.numbers = seed, itertools.count(number)
+            for stream in list(_Global.streams):
+                _, own, calls = counts.get(id(stream), (stream, stream._seed, 0))
+                stream._seed, stream.calls = own, calls
 
     rewind()
     return rewind

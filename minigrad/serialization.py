@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -18,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from minigrad.backend import DeviceArray
+from minigrad.backend import DeviceArray, write_whole
 from minigrad.dtypes import DTYPES
 from minigrad.tensors import Tensor
 
@@ -29,7 +27,9 @@ CHECKSUM = "minigrad.sha256"
 def save(state: Any, path: str | PathLike[str]) -> Path:
     """Write a state_dict, or a module's, to a safetensors file; return the path.
 
-    The file appears whole or not at all: it is written under a temporary name, synced, renamed.
+    The file appears whole or not at all: it is written under a temporary name, synced, renamed.  It
+    gets the permissions that `open` would give it; where there is one already it keeps its own, and
+    a link stays a link.
     It carries a checksum, which `load` verifies; any safetensors reader can read it.
 
     state: Tensors or arrays by name, or what has a `state_dict()` of such.
@@ -49,7 +49,7 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
         )
     arrays = {name: _array(name, value) for name, value in entries.items()}
     path = Path(path)
-    _write(path, serialise(arrays, {CHECKSUM: _checksum(arrays)}))
+    write_whole(path, serialise(arrays, {CHECKSUM: _checksum(arrays)}))
     return path
 
 
@@ -105,36 +105,3 @@ def _metadata(data: bytes) -> dict[str, str]:
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     return header.get("__metadata__") or {}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Bring bytes to a file in one step."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last; not every system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -25,7 +25,7 @@ from minigrad.backend import (
     placed,
     target_of,
 )
-from minigrad.hooks import hooks_at, retain
+from minigrad.hooks import ADDING, hooks_at, retain
 from minigrad.memory import owns
 from minigrad.modes import mode
 from minigrad.overwrite import add_into, check_writable
@@ -132,15 +132,22 @@ def sweep(
                 g = grad[edge.index] if edge.kind == SLOT else grad
                 if g is not None:
                     found[id(edge)] = [edge, g, False]
-        if USED:
-            parts = parts_at(node, grad, create_graph)
-        elif create_graph and node.composite is not None:
-            parts = through_composite(node, grad)
-        elif node.slots is not None:
-            parts = node.backward(*grad)
-        else:
-            parts = node.backward(grad)
         edges = node.edges
+        try:
+            if USED:
+                parts = parts_at(node, grad, create_graph)
+            elif create_graph and node.composite is not None:
+                parts = through_composite(node, grad)
+            elif node.slots is not None:
+                parts = node.backward(*grad)
+            else:
+                parts = node.backward(grad)
+        except Exception:
+            if node.edges is None:
+                refuse(node)  # another thread's sweep has freed it meanwhile
+            raise
+        if edges is None:
+            refuse(node)
         if len(parts) != len(edges):
             raise RuntimeError(
                 f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs"
@@ -384,14 +391,15 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     """Add `g` to `leaf.grad`, in memory that no other gradient shares."""
     if USED and target_of((g.array,)) is not target_of((leaf.array,)):
         g = Bridge.new(moved(g.array, device_of(leaf.array)))  # of a number used on another device
-    held = leaf._grad
-    if held is None:
-        leaf._grad = owned(g, given)
-    elif create_graph:
-        leaf._grad = held + g
-    else:
-        add_into(held.array, g.array)
-        cell_of(held)[0] += 1
+    with ADDING:
+        held = leaf._grad
+        if held is None:
+            leaf._grad = owned(g, given)
+        elif create_graph:
+            leaf._grad = held + g
+        else:
+            add_into(held.array, g.array)
+            cell_of(held)[0] += 1
 
 
 def owned(g: Any, given: set[int]) -> Any:

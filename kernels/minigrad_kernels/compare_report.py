@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad_kernels.compare_html import html_of
 from minigrad_kernels.compare_table import text_of
+from minigrad_kernels.files import write_whole
 from minigrad_kernels.machine import cpu_model
 from minigrad_kernels.timing import cores
 
@@ -120,7 +121,7 @@ class Report:
         """Write the report as JSON; return the file."""
         file = Path(path)
         text = json.dumps(self.as_json(), indent=1, allow_nan=False)
-        file.write_text(text + "\n", encoding="utf-8")
+        write_whole(file, text + "\n")
         return file
 
     def to_html(self, path: str | Path) -> Path:
@@ -129,7 +130,7 @@ class Report:
         Raises: ModuleNotFoundError without matplotlib (`pip install minigrad[plot]`).
         """
         file = Path(path)
-        file.write_text(html_of(self), encoding="utf-8")
+        write_whole(file, html_of(self))
         return file
 
 

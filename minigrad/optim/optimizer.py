@@ -160,10 +160,11 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._read_options()
-        active = [i for i, slot in enumerate(self._slots) if slot.param.grad is not None]
-        if active != self._active or not self._gather():
+        while True:  # once, or twice after a change; more only while other threads change it
+            active = [i for i, slot in enumerate(self._slots) if slot.param.grad is not None]
+            if active == self._active and self._gather():
+                break
             self._plan(active)
-            self._gather()
         for launch in self._launches:
             launch.run(self._hyper, self._steps)
         self._step_count += 1

@@ -60,10 +60,10 @@ def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
 
 
 # ---------------------------------------------------------------- launches
-def fitting_gradient(slot: Slot) -> Array:
+def fitting_gradient(slot: Slot, gradient: Tensor) -> Array:
     """Return a parameter's gradient as a C-contiguous array, or say why it cannot be used."""
     data = slot.param.array
-    grad = slot.param.grad.array  # type: ignore[union-attr]
+    grad = gradient.array
     if grad.shape != data.shape:
         raise ValueError(
             f"the gradient of parameter {slot.name!r} has shape {grad.shape}, the parameter"
@@ -125,13 +125,15 @@ class Launch:
         for slot, p, data, shape, strides in self.members:
             if p.array is not data or not data.flags.writeable:
                 return False
-            g: Any = p.grad.array  # type: ignore[union-attr]
+            grad = p.grad
+            if grad is None:
+                return False  # another thread has taken it away
+            g: Any = grad.array
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
-                g = fitting_gradient(slot)
-                held.append(g)  # maybe a copy: it must outlive the launch
+                g = fitting_gradient(slot, grad)
             if (g.base is not None or id(g) in owners) and self.stepped.touch(g):
                 g = g.copy()  # it is read as it was before the step
-                held.append(g)
+            held.append(g)  # maybe a copy, and `.grad` may be replaced: it must outlive the launch
             addresses.append(address(g) if type(g) is np.ndarray else g.address)
         self.table[:, G] = addresses
         self.held = held

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+from minigrad.backend import write_whole
 
 Row = dict[str, float]
 
@@ -139,10 +142,11 @@ class History:
     def to_csv(self, path: str | PathLike[str]) -> Path:
         """Write the rows as CSV, numbers in full precision; return the path."""
         path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.names)
-            writer.writerows(row.values() for row in self.rows)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.names)
+        writer.writerows(row.values() for row in self.rows)
+        write_whole(path, text.getvalue())
         return path
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:

@@ -59,7 +59,7 @@ class Pool:
         self.name = name
         self.allocate = allocate
         self.after = after
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included.
         self.returned: collections.deque[tuple[int, Any, int, Any, set[Any]]] = collections.deque()
         self.free: dict[tuple[int, Any], list[tuple[Any, int]]] = {}
@@ -120,7 +120,7 @@ class Pool:
 
     def labels(self) -> Iterable[tuple[Any, int]]:
         """Yield shape and dtype, and the bytes, of every living array."""
-        return [(block.label, block.size) for block in self.living]
+        return [(block.label, block.size) for block in list(self.living)]
 
 
 def rounded(size: int) -> int:

@@ -68,15 +68,21 @@ class Simulator(Queues):
 
     def reach(self, address: int) -> Array | None:
         """Return the living allocation that holds an address."""
-        for start, owner in self.live.items():
+        for owner in self.living():
+            start = address_of(owner)
             if start <= address < start + max(1, owner.nbytes):
                 return owner
         return None
 
+    def living(self) -> list[Array]:
+        """Return the living allocations; other threads may make new ones meanwhile."""
+        found = [reference() for reference in self.live.valuerefs()]
+        return [array for array in found if array is not None]
+
     @property
     def allocated(self) -> int:
         """The bytes that living arrays hold; nothing is held beyond them."""
-        return sum(array.nbytes for array in self.live.values())
+        return sum(array.nbytes for array in self.living())
 
     reserved = allocated
 
@@ -87,7 +93,7 @@ class Simulator(Queues):
         pass
 
     def summary(self) -> str:
-        labels = [((a.shape, str(a.dtype)), a.nbytes) for a in self.live.values()]
+        labels = [((a.shape, str(a.dtype)), a.nbytes) for a in self.living()]
         return f"{self.name}: {held_by(labels)}"
 
     def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
