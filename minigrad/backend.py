@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad.memory import ELSEWHERE
+from minigrad.memory import ELSEWHERE, POOL
 from minigrad.memory import empty as empty
 from minigrad_kernels.files import write_whole as write_whole
 from minigrad_kernels.gpu import precision as matmul_precision
@@ -60,6 +60,7 @@ class Door(threading.local):
 
 door = Door()
 FINDING = threading.RLock()  # two threads that ask for a device get the same one
+hold_over_fork(POOL.lock)
 hold_over_fork(FINDING)
 USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
 

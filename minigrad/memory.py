@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.gpu.array import DeviceArray
-from minigrad_kernels.parallel import hold_over_fork
 
 Array = np.ndarray[Any, Any]
 Shape = int | tuple[int, ...]
@@ -156,7 +155,6 @@ def rounded(size: int) -> int:
 
 
 POOL = Pool()
-hold_over_fork(POOL.lock)
 
 
 # Once a device is in use: (shape, dtype, like) -> an array there, or None for the host.
