@@ -12,7 +12,6 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import minigrad as mg
-from minigrad import serialization
 
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
@@ -112,7 +111,7 @@ def test_a_failed_save_leaves_the_old_file(path: Path, monkeypatch: pytest.Monke
     def full(handle: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(serialization.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         mg.save({"w": mg.tensor([2.0])}, path)
     assert mg.load(path)["w"].tolist() == [1.0]
@@ -124,10 +123,8 @@ def test_the_file_is_synced_before_it_is_renamed(
 ) -> None:
     events: list[str] = []
     sync, rename = os.fsync, os.replace
-    monkeypatch.setattr(serialization.os, "fsync", lambda h: (events.append("sync"), sync(h)))
-    monkeypatch.setattr(
-        serialization.os, "replace", lambda a, b: (events.append("rename"), rename(a, b))
-    )
+    monkeypatch.setattr(os, "fsync", lambda h: (events.append("sync"), sync(h)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("rename"), rename(a, b)))
     mg.save({"w": mg.tensor([1.0])}, path)
     assert events[:2] == ["sync", "rename"]
 
