@@ -111,12 +111,14 @@ def sweep(
     create_graph: bool,
     retain_graph: bool,
     targets: dict[int, Any] | None = None,
+    given: set[int] | None = None,
 ) -> Found:
     """Carry `seeds` from `roots` to the leaves; return {id: (leaf, gradient)} after their hooks.
 
     targets: edges (nodes, slots or leaves), by id, to return instead; only nodes that lead to one
-        are visited.
+        are visited.  given: collects the ids of arrays that hooks have seen, and may have kept.
     """
+    given = set() if given is None else given
     front = _Front(roots, targets)
     pending, heap, send, found = front.pending, front.heap, front.send, front.found
     stations = front.stations
@@ -126,7 +128,7 @@ def sweep(
     while heap:
         node, grad, _ = pending.pop(-heappop(heap))
         if node.hooks is not None:
-            grad = run_hooks(node, grad)
+            grad = run_hooks(node, grad, given)
         if stations and id(node) in stations:
             for edge in stations[id(node)]:
                 g = grad[edge.index] if edge.kind == SLOT else grad
@@ -181,7 +183,7 @@ def sweep(
     for key, (edge, g, _) in found.items():
         if edge.hooks is not None and key not in front.beyond:
             hooks = hooks_at(edge)
-            g = g if hooks is None else hooks.run(g)
+            g = g if hooks is None else heard(hooks, g, given)
         arrived[key] = edge, g
     return arrived
 
@@ -208,19 +210,27 @@ def unbroadcast(node: Op, g: Any, shape: tuple[int, ...]) -> Any:
     return Bridge.reduce_to(g, shape)
 
 
-def run_hooks(node: Op, grad: Any) -> Any:
+def run_hooks(node: Op, grad: Any, given: set[int]) -> Any:
     """Call the hooks on a finished gradient; what a hook returns replaces it."""
     assert node.hooks is not None
     for index, hooks in node.hooks.items():
         g = grad[index] if node.slots is not None else grad
         if g is None:
             continue
-        g = hooks.run(g)
+        g = heard(hooks, g, given)
         if node.slots is not None:
             grad[index] = g
         else:
             grad = g
     return grad
+
+
+def heard(hooks: Any, g: Any, given: set[int]) -> Any:
+    """Return a gradient as its hooks leave it; what they saw or gave is theirs to keep."""
+    given.add(id(g.array))
+    g = hooks.run(g)
+    given.add(id(g.array))
+    return g
 
 
 def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
@@ -336,8 +346,8 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
-        found = sweep([root], [seed], create_graph, keep, targets)
         given = {id(seed.array)}
+        found = sweep([root], [seed], create_graph, keep, targets, given)
         for edge, _ in found.values():
             if edge.kind == LEAF and edge._grad is not None and not create_graph:
                 check_writable(edge._grad.array, "a .grad to add to")

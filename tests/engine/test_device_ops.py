@@ -67,3 +67,44 @@ def test_an_op_on_the_simulated_device(op: type[Op], arrays: Any, meta: dict[str
     for a, b in zip(got, want, strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+# ---------------------------------------------------------------- second order
+def second_order(op: type[Op], arrays: Any, meta: dict[str, Any], device: str) -> list[Array]:
+    """Return the gradients of the sum of squares of the gradients."""
+    inputs = leaves(arrays, device)
+    made = outputs(op, inputs, there(meta) if device == SIM else meta)
+    pairs = zip(made, weighted(made), strict=True)
+    terms = [(y * seed.to(device)).sum() for y, seed in pairs if y.requires_grad]
+    moving = [t for t in inputs if t.requires_grad]
+    if not terms:
+        return []
+    firsts = mg.grad(sum(terms[1:], terms[0]), moving, create_graph=True, allow_unused=True)
+    again = [(g * g).sum() for g in firsts if g is not None and g.requires_grad]
+    if not again:
+        return []
+    found = mg.grad(sum(again[1:], again[0]), moving, allow_unused=True)
+    assert all(str(g.device) == device for g in found if g is not None)
+    return [g.detach().cpu().numpy() for g in found if g is not None]
+
+
+def one_each() -> list[Any]:
+    """Return the smallest case of each op that is no special one: with four elements, if any."""
+    found: dict[str, Any] = {}
+    for case in CASES:
+        size = sum(np.asarray(a).size for a in case.values[1])
+        size = size if size >= 4 else ELEMENTS + 4 - size
+        name = case.values[0].__name__
+        if small(case) and (name not in found or size < found[name][0]):
+            found[name] = (size, case)
+    return [case for _, case in found.values()]
+
+
+@pytest.mark.parametrize(("op", "arrays", "meta"), one_each())
+def test_second_order_on_the_simulated_device(op: Any, arrays: Any, meta: dict[str, Any]) -> None:
+    want = second_order(op, arrays, meta, "cpu")
+    got = second_order(op, arrays, meta, SIM)
+    assert len(got) == len(want)
+    for a, b in zip(got, want, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

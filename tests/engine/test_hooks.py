@@ -158,6 +158,20 @@ def test_hooks_under_create_graph_are_differentiated() -> None:
     assert mg.grad(g.sum(), x)[0].tolist() == [24.0]  # type: ignore[union-attr]
 
 
+def test_what_a_hook_saw_or_gave_is_not_added_to() -> None:
+    x, y, z = leaf(1.0, 2.0), leaf(1.0, 2.0), leaf(1.0, 2.0)
+    seen: list[mg.Tensor] = []
+    mine = mg.tensor([7.0, 7.0], dtype=mg.float64)
+    x.register_hook(seen.append)
+    y.register_hook(lambda g: mine)
+    for _ in range(3):
+        before = z + 0
+        before.register_hook(seen.append)
+        (x * 3 + y + before * 3).sum().backward()
+    assert [g.tolist() for g in seen] == [[3.0, 3.0]] * 6
+    assert (mine.tolist(), gradient(y), gradient(z)) == ([7.0] * 2, [21.0] * 2, [9.0] * 2)
+
+
 def test_no_gradient_no_hook() -> None:
     calls: list[Any] = []
     a, b = leaf(1.0, 2.0).split(1)
