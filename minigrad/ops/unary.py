@@ -282,7 +282,7 @@ class Relu(FromOutput):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         if mode.recording:
-            return (where(Bridge.new(self.result() <= 0), 0.0, g),)
+            return (where(Bridge.new(self.result()) <= 0, 0.0, g),)
         return (fused_backward("relu_backward", g, self.result()),)
 
 
