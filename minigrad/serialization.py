@@ -1,6 +1,4 @@
-"""Save and load tensors by name as safetensors: no pickle, no half-written file, no silent
-damage.
-"""
+"""Save and load states as safetensors: no pickle, no half-written file, no silent damage."""
 
 from __future__ import annotations
 
@@ -16,45 +14,62 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from minigrad.backend import DeviceArray, write_whole
+from minigrad import trees
+from minigrad.backend import write_whole
 from minigrad.dtypes import DTYPES
 from minigrad.tensors import Tensor
 
 Array = np.ndarray[Any, Any]
 CHECKSUM = "minigrad.sha256"
+TREE = "minigrad.tree"
 
 
 def save(state: Any, path: str | PathLike[str]) -> Path:
-    """Write a state_dict, or a module's, to a safetensors file; return the path.
+    """Write a state_dict, of a module, an optimizer, a scheduler, a loader, or several together, to
+    a safetensors file; return the path.
 
     The file appears whole or not at all: it is written under a temporary name, synced, renamed.  It
     gets the permissions that `open` would give it; where there is one already it keeps its own, and
     a link stays a link.
-    It carries a checksum, which `load` verifies; any safetensors reader can read it.
+    It carries a checksum, which `load` verifies; any safetensors reader can read its tensors.
 
-    state: Tensors or arrays by name, or what has a `state_dict()` of such.
-    Raises: TypeError naming an entry that is no tensor.
+    state: Tensors or arrays by name; or a dict that holds, as deep as you like, dicts, lists,
+        tuples, tensors, arrays, NumPy scalars, numbers, strings, bools and None; or what has a
+        `state_dict()` of such.  Dicts may have numbers as keys.
+    Raises: TypeError naming an entry that cannot be held; ValueError for one that holds itself.
 
     >>> import pathlib, tempfile
     >>> import minigrad as mg
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "weights.safetensors"
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "checkpoint.safetensors"
     >>> _ = save({"w": mg.tensor([1.0, 2.0])}, path)
     >>> load(path)["w"]
     tensor([1., 2.])
+    >>> model = mg.nn.Linear(2, 1)
+    >>> optimizer = mg.optim.Adam(model.named_parameters())
+    >>> _ = save({"model": model, "optimizer": optimizer, "epoch": 3}, path)
+    >>> checkpoint = load(path)
+    >>> optimizer.load_state_dict(checkpoint["optimizer"])
+    >>> checkpoint["epoch"]
+    3
     """
     entries = state.state_dict() if hasattr(state, "state_dict") else state
     if not isinstance(entries, Mapping):
         raise TypeError(
-            f"save: expected a dict of tensors, or a module, got {type(state).__name__}"
+            f"save: expected a dict, or what has a state_dict(), got {type(state).__name__}"
         )
-    arrays = {name: _array(name, value) for name, value in entries.items()}
+    arrays, tree = trees.flatten(entries)
+    metadata = {CHECKSUM: _checksum(arrays, tree)}
+    if tree:
+        metadata[TREE] = tree
     path = Path(path)
-    write_whole(path, serialise(arrays, {CHECKSUM: _checksum(arrays)}))
+    write_whole(path, serialise(arrays, metadata))
     return path
 
 
-def load(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file by name, as `module.load_state_dict` takes them.
+def load(path: str | PathLike[str]) -> dict[Any, Any]:
+    """Read what `save` wrote, or the tensors of any safetensors file by name.
+
+    Tensors and modules' arrays come back as Tensors, everything else as the type that it was.
 
     Raises: FileNotFoundError; ValueError with the reason for a file that is damaged or is none.
     """
@@ -66,8 +81,9 @@ def load(path: str | PathLike[str]) -> dict[str, Tensor]:
         raise ValueError(
             f"load: {path} is damaged or no safetensors file ({len(data):,} bytes): {error}"
         ) from error
-    expected = _metadata(data).get(CHECKSUM)
-    if expected is not None and expected != _checksum(arrays):
+    metadata = _metadata(data)
+    expected, tree = metadata.get(CHECKSUM), metadata.get(TREE, "")
+    if expected is not None and expected != _checksum(arrays, tree):
         raise ValueError(
             f"load: {path} is damaged: its contents do not match their checksum; get it again"
         )
@@ -76,23 +92,17 @@ def load(path: str | PathLike[str]) -> dict[str, Tensor]:
             raise ValueError(
                 f"load: {path}: {name!r} has dtype {array.dtype}, which is not supported"
             )
-    return {name: Tensor(array) for name, array in arrays.items()}
+    if not tree:
+        return {name: Tensor(array) for name, array in arrays.items()}
+    try:
+        return trees.unflatten(tree, arrays)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"load: {path} is damaged: its structure cannot be read") from error
 
 
-def _array(name: Any, value: Any) -> Array:
-    array = value.array if isinstance(value, Tensor) else value
-    array = array.read() if isinstance(array, DeviceArray) else array
-    if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in DTYPES:
-        raise TypeError(
-            f"save: expected tensors by name, but {name!r} is {type(value).__name__}"
-            f"{f' of {array.dtype}' if isinstance(array, np.ndarray) else ''}"
-        )
-    return array.copy(order="C")  # also what is contiguous: another thread may write to it
-
-
-def _checksum(arrays: Mapping[str, Array]) -> str:
-    """Return a hash of names, dtypes, shapes and values."""
-    digest = hashlib.sha256()
+def _checksum(arrays: Mapping[str, Array], tree: str) -> str:
+    """Return a hash of names, dtypes, shapes, values and structure."""
+    digest = hashlib.sha256(tree.encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name}|{array.dtype}|{array.shape}|".encode())

@@ -48,6 +48,7 @@ LAYERS = (
     "nn",
     "optim",
     "data",
+    "trees",
     "serialization",
     "train",
     "recipes",

@@ -1,0 +1,136 @@
+"""States as they are saved: nested dicts, lists and numbers as JSON, their arrays by name."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import DeviceArray
+from minigrad.dtypes import DTYPES
+from minigrad.tensors import Tensor
+
+Array = np.ndarray[Any, Any]
+DEEPEST = 200
+RESERVED = "__metadata__"  # what safetensors keeps its own entries under
+KEYS = (str, int, float, bool, type(None))
+DICTS: dict[str, type] = {"dict": dict, "ordered": OrderedDict}
+LISTS: dict[str, type] = {"list": list, "tuple": tuple}
+
+
+def flatten(state: Mapping[Any, Any]) -> tuple[dict[str, Array], str]:
+    """Return the arrays of a state by dotted name, and its structure as JSON.
+
+    The structure of plain tensors by name is "": nothing but the names is needed.
+
+    >>> arrays, tree = flatten({"lr": 0.5, "state": {0: Tensor(np.zeros(2))}})
+    >>> list(arrays), unflatten(tree, arrays)["lr"]
+    (['state.0'], 0.5)
+    """
+    plain = all(isinstance(k, str) and _is_array(v) for k, v in state.items())
+    if plain and RESERVED not in state:
+        return {name: _copied(name, value) for name, value in state.items()}, ""
+    writer = _Writer()
+    tree = writer.encoded(state, (), set())
+    return writer.arrays, json.dumps(tree, separators=(",", ":"), allow_nan=False)
+
+
+def unflatten(tree: str, arrays: Mapping[str, Array]) -> dict[Any, Any]:
+    """Return the state that `flatten` was given."""
+    return _decoded(json.loads(tree), arrays)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray | DeviceArray)
+
+
+def _copied(name: str, value: Any) -> Array:
+    array = value.array if isinstance(value, Tensor) else value
+    array = array.read() if isinstance(array, DeviceArray) else array
+    if array.dtype not in DTYPES:
+        raise TypeError(
+            f"save: {name!r} is {type(value).__name__} of {array.dtype}, which is not "
+            f"one of the dtypes that can be held: {', '.join(map(str, DTYPES))}"
+        )
+    return np.array(array, order="C", copy=True, subok=False)  # another thread may write to it
+
+
+class _Writer:
+    """Encode values, setting the arrays aside under names that occur once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def encoded(self, value: Any, path: tuple[Any, ...], above: set[int]) -> Any:
+        if value is None or type(value) in (bool, int, str):
+            return value
+        if isinstance(value, float) and not isinstance(value, np.generic):
+            return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+        if _is_array(value):
+            kind = "tensor" if isinstance(value, Tensor) else "array"
+            return {kind: self._named(path, value)}
+        if isinstance(value, np.generic):
+            return {"scalar": self._named(path, np.array(value))}
+        if hasattr(value, "state_dict") and not isinstance(value, type):
+            value = value.state_dict()
+        if id(value) in above:
+            raise ValueError(f"save: {_place(path)} holds itself")
+        if len(path) > DEEPEST:
+            raise ValueError(f"save: {_place(path)} lies deeper than {DEEPEST} levels")
+        above = above | {id(value)}
+        if isinstance(value, Mapping):
+            kind = "ordered" if isinstance(value, OrderedDict) else "dict"
+            return {kind: [self._entry(k, v, path, above) for k, v in value.items()]}
+        if type(value) in (list, tuple):
+            items = [self.encoded(v, (*path, i), above) for i, v in enumerate(value)]
+            return {type(value).__name__: items}
+        if isinstance(value, int | str):  # of an enum, say: it would come back as something else
+            what = f"{type(value).__name__}, a kind of {'int' if isinstance(value, int) else 'str'}"
+            raise TypeError(f"save: {_place(path)} is {what}; save the plain value")
+        raise TypeError(
+            f"save: {_place(path)} is {type(value).__name__}; what can be held are dicts, lists, "
+            "tuples, tensors, arrays, numbers, strings, bools and None"
+        )
+
+    def _entry(self, key: Any, value: Any, path: tuple[Any, ...], above: set[int]) -> list[Any]:
+        if type(key) not in KEYS:
+            raise TypeError(
+                f"save: {_place(path)} has the key {key!r:.60} of type {type(key).__name__}; keys "
+                "can be strings, numbers, bools and None"
+            )
+        return [self.encoded(key, path, above), self.encoded(value, (*path, key), above)]
+
+    def _named(self, path: tuple[Any, ...], value: Any) -> str:
+        """Set an array aside; return its name."""
+        dotted = ".".join(map(str, path))
+        name, count = dotted, 1
+        while name in self.arrays or name == RESERVED:  # keys 0 and "0", or with dots in them
+            count += 1
+            name = f"{dotted}#{count}"
+        self.arrays[name] = _copied(_place(path).strip("'"), value)
+        return name
+
+
+def _place(path: tuple[Any, ...]) -> str:
+    return repr(".".join(map(str, path))) if path else "the state"
+
+
+def _decoded(node: Any, arrays: Mapping[str, Array]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    ((kind, value),) = node.items()
+    if kind == "float":
+        return float(value)
+    if kind == "tensor":
+        return Tensor(arrays[value])
+    if kind == "array":
+        return arrays[value]
+    if kind == "scalar":
+        return arrays[value][()]
+    if kind in LISTS:
+        return LISTS[kind](_decoded(item, arrays) for item in value)
+    return DICTS[kind]((_decoded(k, arrays), _decoded(v, arrays)) for k, v in value)
