@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,17 +149,19 @@ class TensorDataset(Dataset):
 class Subset(Dataset):
     """The rows `indices` of another dataset, in that order.
 
-    Raises: IndexError when an index lies outside the dataset.
+    indices: whole numbers, negative ones from the end; or bools, one a row, True for those to keep.
+    Raises: IndexError when an index lies outside the dataset, TypeError for what is no row number,
+        ValueError for bools that are not one a row, and for more than one dimension.
 
     >>> odd = Subset(TensorDataset(np.arange(6)), [1, 3, 5])
     >>> odd.fetch(np.array([0, 2]))[0].tolist()
     [1, 5]
     """
 
-    def __init__(self, dataset: Any, indices: Sequence[int] | Array) -> None:
+    def __init__(self, dataset: Any, indices: Iterable[int] | Array | Tensor) -> None:
         self.dataset = dataset
-        self.indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         length = len(dataset)
+        self.indices = _row_numbers(indices, length)
         outside = self.indices[(self.indices < -length) | (self.indices >= length)]
         if outside.size:
             raise IndexError(
@@ -169,7 +172,7 @@ class Subset(Dataset):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[operator.index(index)])]
 
     def fetch(self, indices: Array) -> Any:
         """Return rows of the subset as one batch; array datasets below do it in one step."""
@@ -177,6 +180,36 @@ class Subset(Dataset):
 
     def __repr__(self) -> str:
         return f"Subset({len(self)} of {len(self.dataset)} rows)"
+
+
+def _row_numbers(indices: Any, length: int) -> Array:
+    """Return row numbers as int64, those of the True rows for bools."""
+    if isinstance(indices, Iterable) and not isinstance(indices, Tensor | np.ndarray):
+        indices = list(indices)
+    array = indices.detach().cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+    if array.ndim != 1:
+        raise ValueError(
+            f"Subset: expected a list of row numbers, shape (n,), but got shape {array.shape}"
+        )
+    mixed = array.dtype.kind in "iuf" and isinstance(indices, list)
+    if mixed and any(isinstance(index, bool | np.bool_) for index in indices):
+        raise TypeError("Subset: expected row numbers or bools, but got both in one list")
+    if array.dtype.kind == "b":
+        if len(array) != length:
+            raise ValueError(
+                f"Subset: expected one bool for each of {length} rows, but got {len(array)}"
+            )
+        return np.flatnonzero(array)
+    if array.dtype.kind not in "iu" and array.size:
+        first = array.reshape(-1)[0]
+        raise TypeError(
+            f"Subset: expected row numbers as whole numbers, but got {first!r} of {array.dtype}"
+        )
+    if array.dtype.kind == "u" and array.size and int(array.max()) >= length:
+        raise IndexError(
+            f"Subset: index {array.max()} is out of range for a dataset of {length} rows"
+        )
+    return np.array(array, np.int64)
 
 
 def fetch(dataset: Any, indices: Array) -> Any:

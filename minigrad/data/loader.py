@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.data.dataset import Array, fetch
 from minigrad.random import Generator
 
@@ -163,11 +163,8 @@ class DataLoader:
 
 def _checked_size(batch_size: Any) -> int:
     try:
-        size = operator.index(batch_size)
-    except TypeError:
-        size = 0
-    if size < 1 or isinstance(batch_size, bool):
+        return arguments.whole("DataLoader", "batch_size", batch_size, 1)
+    except ValueError:
         raise ValueError(
             f"DataLoader: batch_size must be a whole number of at least 1, but got {batch_size!r}"
-        )
-    return size
+        ) from None

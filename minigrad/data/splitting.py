@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import random
+from minigrad import arguments, random
 from minigrad.data.dataset import Array, Subset, as_array
 
 
@@ -53,9 +53,10 @@ def part_sizes(count: int, lengths: Sequence[int] | Sequence[float]) -> list[int
     >>> part_sizes(10, [0.5, 0.25, 0.25])
     [6, 2, 2]
     """
-    if not lengths or any(length < 0 for length in lengths):
-        raise ValueError(f"random_split: expected lengths of 0 and above, but got {list(lengths)}")
-    if all(isinstance(length, int | np.integer) for length in lengths):
+    lengths = [_plain(length) for length in lengths]
+    if not lengths or not all(length >= 0 for length in lengths):
+        raise ValueError(f"random_split: expected lengths of 0 and above, but got {lengths}")
+    if all(isinstance(length, int) for length in lengths):
         if sum(lengths) != count:
             raise ValueError(
                 f"random_split: lengths must sum to the dataset's {count} rows, but "
@@ -77,6 +78,14 @@ def part_sizes(count: int, lengths: Sequence[int] | Sequence[float]) -> list[int
                 "than one; use fewer parts or more data"
             )
     return sizes
+
+
+def _plain(length: Any) -> int | float:
+    """Return a length as an int or a float, whatever type it came in."""
+    try:
+        return arguments.whole("random_split", "a length", length)
+    except ValueError:
+        return arguments.number("random_split", "a length", length)
 
 
 def _labels(stratify: Any, count: int) -> Array:
