@@ -12,7 +12,7 @@ import numpy as np
 def whole(caller: str, name: str, value: Any, least: int | None = None) -> int:
     """Return a whole number as an int: Python's, NumPy's, or a 0-d array or tensor of integers.
 
-    Raises: TypeError for anything else (bools and floats too), ValueError below `least`.
+    Raises: ValueError for anything else, bools and floats too, and below `least`.
 
     >>> whole("f", "n", np.int32(3), least=1)
     3
@@ -20,11 +20,11 @@ def whole(caller: str, name: str, value: Any, least: int | None = None) -> int:
     at_least = "" if least is None else f" >= {least}"
     refusal = f"{caller}: expected {name} as a whole number{at_least}, but got {value!r:.60}"
     if isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.bool_:
-        raise TypeError(refusal)
+        raise ValueError(refusal)
     try:
         found = operator.index(value)
     except TypeError:
-        raise TypeError(refusal) from None
+        raise ValueError(refusal) from None
     if least is not None and found < least:
         raise ValueError(refusal)
     return found

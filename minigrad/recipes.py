@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any
 
-import numpy as np
-
-from minigrad import nn
+from minigrad import arguments, nn
 from minigrad.data.dataset import Dataset
 from minigrad.data.loader import DataLoader
 from minigrad.nn.functional import cross_entropy
@@ -19,7 +19,7 @@ from minigrad.train.callback import Callback
 from minigrad.train.early_stopping import EarlyStopping
 from minigrad.train.guards import StopOnNonFinite
 from minigrad.train.history import History
-from minigrad.train.metrics import accuracy
+from minigrad.train.metrics import accuracy, named_metrics
 from minigrad.train.scheduling import LRScheduler
 from minigrad.train.trainer import Trainer
 
@@ -63,7 +63,8 @@ def recipe(
         last.  lr: of AdamW.  weight_decay: decoupled, on weights, not on biases and norms.
     lr_patience, lr_factor: after more than so many epochs without improvement, lr times so much.
     patience: epochs without improvement until early stopping.
-    loss, metrics: of (output, target); cross-entropy and accuracy by default.
+    loss, metrics: of (output, target); cross-entropy and accuracy by default.  With n_out=1 the
+        losses of `mg.nn` and binary_accuracy take targets (N,) as (N, 1), as a regression has them.
     device: where to train, "cuda" say; the CPU by default.
 
     Raises: ValueError for sizes below 1, an unknown activation, and cross-entropy over one class.
@@ -78,12 +79,14 @@ def recipe(
     >>> sorted(built.evaluate(test))
     ['accuracy', 'loss']
     """
-    sizes = [n_in, *hidden, n_out]
-    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in sizes):
+    try:
+        sizes = [arguments.whole("recipe", "a size", n, 1) for n in (n_in, *hidden, n_out)]
+    except ValueError:
         raise ValueError(
             "recipe: expected n_in, hidden and n_out as whole numbers >= 1, but got "
             f"n_in={n_in!r}, hidden={tuple(hidden)!r}, n_out={n_out!r}"
-        )
+        ) from None
+    n_out = sizes[-1]
     if activation not in ACTIVATIONS:
         raise ValueError(
             f"recipe: expected activation to be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
@@ -95,8 +98,11 @@ def recipe(
         )
     if metrics is None:
         metrics = {"accuracy": accuracy} if loss is cross_entropy else {}
+    if n_out == 1:
+        loss = for_one_column(loss)
+        metrics = {name: for_one_column(m) for name, m in named_metrics(metrics).items()}
     rates = [dropout] * (len(hidden) - 1) + [last_dropout]
-    model = mlp([int(n) for n in sizes], activation, rates)
+    model = mlp(sizes, activation, rates)
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
     callbacks = [StopOnNonFinite(), LRScheduler(scheduler), EarlyStopping(patience=patience)]
@@ -118,6 +124,32 @@ def mlp(sizes: Sequence[int], activation: str, rates: Sequence[float]) -> nn.Seq
             nn.Dropout(rate),
         ]
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def for_one_column(function: Any) -> Any:
+    """Return a loss or metric of the library that takes targets (N,) for outputs (N, 1).
+
+    Functions of one's own stay as they are: they may have seen to it themselves.
+
+    >>> import minigrad as mg
+    >>> for_one_column(mg.nn.functional.l1_loss)(mg.zeros(2, 1), mg.ones(2)).item()
+    1.0
+    """
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    if not isinstance(inner, nn.Module) and not isinstance(inner, FunctionType):
+        return function
+    owner = type(inner) if isinstance(inner, nn.Module) else inner
+    if not owner.__module__.startswith("minigrad."):
+        return function
+
+    def aligned(output: Tensor, target: Tensor) -> Any:
+        column = output.ndim == 2 and target.ndim == 1 and output.shape[1] == 1
+        return function(output, target.unsqueeze(1) if column else target)
+
+    aligned.__name__ = getattr(inner, "__name__", type(inner).__name__)
+    return aligned
 
 
 class Recipe:
@@ -172,6 +204,7 @@ class Recipe:
             every epoch; a last batch of one row is left out), or loaders.
         batch_size: rows a step, where loaders are made.
         """
+        batch_size = arguments.whole("fit", "batch_size", batch_size, 1)
         train_loader = training_loader(train, batch_size)
         val_loader = whole_loader(validation, 2 * batch_size)  # nothing is kept for backward
         return self.trainer(callbacks).fit(train_loader, val_loader, epochs=epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 import minigrad as mg
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.nn import functional as F
-from minigrad.train import Callback, EarlyStopping, LRScheduler, StopOnNonFinite
+from minigrad.train import (
+    Callback,
+    EarlyStopping,
+    LRScheduler,
+    StopOnNonFinite,
+    binary_accuracy,
+)
 
 
 def kinds(model: mg.nn.Module) -> list[str]:
@@ -145,3 +152,30 @@ def test_repr_shows_what_was_built() -> None:
     assert text.startswith("Recipe(75 parameters, AdamW(lr=0.001, weight_decay=0.01 on weights)")
     assert "ReduceLROnPlateau" in text
     assert "(1): BatchNorm1d(8" in text
+
+
+LOSSES: dict[str, Any] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "huber": partial(F.huber_loss, delta=0.5),
+    "module": mg.nn.SmoothL1Loss(),
+    "bce": F.binary_cross_entropy_with_logits,
+    "own": lambda o, t: ((o.squeeze(1) - t.reshape(-1)) ** 2).mean(),
+}
+
+
+@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_output_meets_targets_of_either_shape(name: str, column: bool) -> None:
+    mg.manual_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3)).astype(np.float32)
+    y = (x.sum(1) > 0).astype(np.float32)
+    data = TensorDataset(x, y[:, None] if column else y)
+    built = mg.recipe(3, 1, hidden=(16,), lr=0.03, loss=LOSSES[name], metrics=[binary_accuracy])
+    history = built.fit(data, data, epochs=4, batch_size=16)
+    assert history["loss"][-1] < history["loss"][0]
+    said = built.predict(data).numpy()
+    assert said.shape == (64, 1)
+    right = ((said[:, 0] > 0) == (y > 0.5)).mean()
+    assert built.evaluate(data)["binary_accuracy"] == pytest.approx(right)

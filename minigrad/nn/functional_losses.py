@@ -5,6 +5,7 @@ Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
 
 from __future__ import annotations
 
+from minigrad.nn import means
 from minigrad.nn.functional_classes import check_reduction
 from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
@@ -35,13 +36,22 @@ def check_pair(
 
 def reduced(loss: Tensor, weight: Tensor | None, reduction: str, divide: bool = False) -> Tensor:
     """Weight and reduce; `divide` makes the mean one over the summed weights."""
+    count = loss.array.size
+    by_weights = divide and weight is not None
     if weight is not None:
         loss = loss * weight
-        if divide and reduction == "mean":
-            return Sum.apply(loss) / Sum.apply(weight)
-    if reduction == "mean":
-        return Mean.apply(loss)
-    return Sum.apply(loss) if reduction == "sum" else loss
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        result = Sum.apply(loss)
+    elif by_weights:
+        result = Sum.apply(loss) / Sum.apply(weight)
+    else:
+        result = Mean.apply(loss)
+    if means.watch.reports is not None:
+        divisor = Sum.apply(weight).detach() if by_weights else count
+        means.report(result, divisor, reduction == "sum")
+    return result
 
 
 def difference(input: Tensor, target: Tensor) -> Tensor:

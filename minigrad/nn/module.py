@@ -124,12 +124,13 @@ class Module(Members):
     # ------------------------------------------------------------ modes
     def train(self: M, mode: bool = True) -> M:
         """Switch this module and all below it to training (dropout, batch statistics), or away from
-        it.
+        it; each child by its own `train`, which may do otherwise, say keep a frozen part in eval.
         """
         if not isinstance(mode, bool):
             raise ValueError(f"train: mode must be True or False, got {mode!r}")
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
         return self
 
     def eval(self: M) -> M:

@@ -89,6 +89,31 @@ def clip_grad_norm_(
     if not order > 0:
         raise ValueError(f"clip_grad_norm_: expected norm_type > 0 or math.inf, got {norm_type!r}")
     work = _Work(_gradients(parameters, "clip_grad_norm_"))
+    norm = _norm(work, order)
+    if error_if_nonfinite and not math.isfinite(norm.item()):
+        raise RuntimeError(
+            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()};"
+            " find out where it comes from, or pass error_if_nonfinite=False to go on with NaN"
+        )
+    _scale(work, norm, float(max_norm))
+    dtype = np.result_type(*[d for d, *_ in work.held]) if work.held else np.float32
+    return Tensor(norm.astype(dtype).reshape(()))
+
+
+def clip_if_finite(parameters: Iterable[Tensor], max_norm: float) -> bool:
+    """Clip as `clip_grad_norm_` does; where the norm is NaN or infinite return False, and change
+    nothing.
+    """
+    work = _Work(_gradients(parameters, "clip_if_finite"))
+    norm = _norm(work, 2.0)
+    if not math.isfinite(norm.item()):
+        return False
+    _scale(work, norm, max_norm)
+    return True
+
+
+def _norm(work: _Work, order: float) -> Array:
+    """Return the norm of all gradients together, as one float64."""
     norms = []
     for table, like in work.tables:
         norms.append(backend.empty(1, np.float64, like))
@@ -96,17 +121,14 @@ def clip_grad_norm_(
     norm = norms[0] if len(norms) == 1 else np.zeros(1)
     if len(norms) > 1:
         norm[0] = _combine([part.item() for part in norms], order)
-    if error_if_nonfinite and not math.isfinite(norm.item()):
-        raise RuntimeError(
-            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()};"
-            " find out where it comes from, or pass error_if_nonfinite=False to go on with NaN"
-        )
+    return norm
+
+
+def _scale(work: _Work, norm: Array, max_norm: float) -> None:
     for table, like in work.tables:
         there = backend.moved(norm, backend.device_of(like))
-        backend.launch("grad_scale", table, there, float(max_norm), like)
+        backend.launch("grad_scale", table, there, max_norm, like)
     work.finish()
-    dtype = np.result_type(*[d for d, *_ in work.held]) if work.held else np.float32
-    return Tensor(norm.astype(dtype).reshape(()))
 
 
 def total_norm(grads: list[Tensor], order: float) -> float:

@@ -38,6 +38,7 @@ class LRScheduler:
     """
 
     _is_initial = False
+    _unsaved: tuple[str, ...] = ("optimizer",)  # attributes that are no part of the state
     _overwrites = False  # get_lr does without the present lr
     _written: tuple[str, ...] = ("lr", "initial_lr", "own_lr", "scheduled_lr")
 
@@ -259,7 +260,7 @@ class LRScheduler:
         return self._written
 
     def _state(self) -> dict[str, Any]:
-        kept = {k: encode(v) for k, v in vars(self).items() if k != "optimizer"}
+        kept = {k: encode(v) for k, v in vars(self).items() if k not in self._unsaved}
         return {"scheduler": self._kind, **kept}
 
     def _load(self, state: dict[str, Any]) -> None:
@@ -268,7 +269,7 @@ class LRScheduler:
                 f"{self._kind}: expected a state of {self._kind}, got one of"
                 f" {state.get('scheduler')!r}; make that scheduler instead"
             )
-        mine = vars(self).keys() - {"optimizer"}
+        mine = vars(self).keys() - set(self._unsaved)
         theirs = state.keys() - {"scheduler"}
         if mine != theirs:
             raise ValueError(

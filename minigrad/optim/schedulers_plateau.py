@@ -12,6 +12,12 @@ import numpy as np
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.scheduler import Array, LRScheduler
 
+
+class _Default(str):
+    """A default that can be told from the same string when that was given."""
+
+
+MIN = _Default("min")
 MODES = ("min", "max")
 THRESHOLD_MODES = ("rel", "abs", "magnitude")
 
@@ -40,7 +46,7 @@ class ReduceLROnPlateau(LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        mode: str = "min",
+        mode: str = MIN,
         factor: float = 0.1,
         patience: int = 10,
         threshold: float = 1e-4,
@@ -55,7 +61,8 @@ class ReduceLROnPlateau(LRScheduler):
         self._expect(known, f"threshold_mode to be one of {THRESHOLD_MODES}", threshold_mode)
         self._expect(0 <= factor < 1, "factor in [0, 1)", factor)
         self._expect(threshold >= 0, "threshold >= 0", threshold)
-        self.mode = mode
+        self.mode = str(mode)
+        self.mode_given = mode is not MIN
         self.factor = float(factor)
         self.patience = self._whole("patience", patience, 0)
         self.threshold = float(threshold)
@@ -72,10 +79,14 @@ class ReduceLROnPlateau(LRScheduler):
         self._warned = False
         self._last_lr = self._current()
 
-    def step(self, metrics: Any = None) -> None:
+    _unsaved = ("optimizer", "mode_given")
+
+    def step(  # type: ignore[override]
+        self, metrics: Any = None, epoch: float | None = None
+    ) -> None:
         """Look at an epoch's metric, and reduce the lr where it is time.
 
-        metrics: a number, or a tensor of one.
+        metrics: a number, or a tensor of one.  epoch: its number, where they are not counted on.
         Raises: TypeError without it, RuntimeError before the optimizer's first step.
         """
         if metrics is None:
@@ -84,6 +95,8 @@ class ReduceLROnPlateau(LRScheduler):
                 " scheduler.step(validation_loss) once an epoch"
             )
         self._refuse_early()
+        if epoch is not None:
+            self.last_epoch = self._whole("epoch", epoch, 0) - 1
         self._advance(float(metrics))
 
     def _advance(self, metric: float = math.nan) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import Device, host_copy
+from minigrad.data.dataset import Dataset
 from minigrad.data.loader import DataLoader
+from minigrad.nn.module import Module
 from minigrad.nn.norm import BatchNorm1d
 from minigrad.tensors import Tensor
 from minigrad.train.callback import Callback
@@ -25,10 +30,9 @@ def as_callback(callback: Any) -> Callback:
     return callback
 
 
-def check_fit(loader: Any, epochs: Any) -> None:
-    """Refuse what cannot be fitted on before anything is changed."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"fit: expected epochs as a whole number >= 1, but got {epochs!r}")
+def check_fit(loader: Any, epochs: Any) -> int:
+    """Refuse what cannot be fitted on before anything is changed; return the epochs."""
+    epochs = arguments.whole("fit", "epochs", epochs, 1)
     if isinstance(loader, Tensor | np.ndarray):
         raise TypeError(
             f"fit: expected a loader of (x, target) batches, but got one {type(loader).__name__}; "
@@ -39,6 +43,49 @@ def check_fit(loader: Any, epochs: Any) -> None:
             f"fit: {type(loader).__name__} can be read only once, but there are {epochs} epochs; "
             "pass a DataLoader or a list of batches"
         )
+    return epochs
+
+
+def check_optimizer(model: Any, optimizer: Any, loss: Any) -> None:
+    """Refuse an optimizer of other parameters than the model's; warn where some are left out.
+
+    Parameters that require no gradient may be left out: that is how layers are frozen.
+    """
+    stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    kept = {id(p) for p in named.values()}
+    kept |= {id(p) for p in loss.parameters()} if isinstance(loss, Module) else set()
+    strange = len(stepped - kept)
+    left_out = [name for name, p in named.items() if p.requires_grad and id(p) not in stepped]
+    kind = type(optimizer).__name__
+    if named and not stepped & {id(p) for p in named.values()}:
+        raise ValueError(
+            f"fit: {kind} steps none of the model's {len(named)} parameters, so nothing would be "
+            "trained; it was made for another model, or before this one was copied or built anew: "
+            "make it with this model's parameters()"
+        )
+    if left_out and strange:
+        raise ValueError(
+            f"fit: {kind} steps {strange} parameters that are not the model's, and not its "
+            f"{_listed(left_out)}; they were replaced after the optimizer was made: make a new one"
+        )
+    if left_out:
+        warnings.warn(
+            f"fit: {kind} does not step {_listed(left_out)} of the model, which will stay as they "
+            "are; add them to the optimizer, or freeze them with requires_grad_(False)",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _listed(names: list[str]) -> str:
+    """Return a few names, and how many more there are.
+
+    >>> _listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def length(loader: Any) -> int | None:
@@ -76,20 +123,36 @@ def moved(values: Any, device: Device | None) -> Any:
 def check_finite(x: Any, target: Any, which: str, number: int) -> None:
     """Refuse NaN and infinity in a batch: they would end up in every weight."""
     for name, tensor in (("x", x), ("target", target)):
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            continue
-        if tensor.is_cuda and bool(tensor.isfinite().all()):
-            continue
-        values = host_copy(tensor.array)
-        finite = np.isfinite(values)
-        if not finite.all():
-            bad = np.argwhere(~finite)
-            first = tuple(int(i) for i in bad[0])
+        problem = not_finite(tensor)
+        if problem:
             raise ValueError(
-                f"batch {number} of the {which} loader: {name} holds {len(bad)} values that are "
-                f"not finite, the first is {values[first]} at {list(first)}; fill or drop "
-                "such rows before training"
+                f"batch {number} of the {which} loader: {name} holds {problem}; fill or drop such "
+                "rows before training"
             )
+
+
+def all_finite(values: Tensor) -> bool:
+    """Return whether no element is NaN or infinite; on a device it is found out there.
+
+    >>> all_finite(Tensor(np.array([1.0, np.inf])))
+    False
+    """
+    array: Any = values.array
+    if isinstance(array, np.ndarray):
+        return bool(np.isfinite(array).all())
+    return bool(values.detach().isfinite().all().item())
+
+
+def not_finite(values: Any) -> str:
+    """Say how many values of a tensor are NaN or infinite, and where; "" for none."""
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        return ""
+    if all_finite(values):
+        return ""
+    array = host_copy(values.array)
+    bad = np.argwhere(~np.isfinite(array))
+    first = tuple(int(i) for i in bad[0])
+    return f"{len(bad)} values that are not finite, the first is {array[first]} at {list(first)}"
 
 
 def check_last(loader: Any, model: Any, x: Any) -> None:
@@ -119,17 +182,95 @@ def no_batch(which: str, loader: Any) -> str:
     )
 
 
-def inputs(data: Any, batch_size: int) -> Iterator[Any]:
-    """Yield the inputs of a prediction, batch by batch."""
-    if batch_size < 1:
-        raise ValueError(f"predict: expected batch_size >= 1, but got {batch_size}")
+def inputs(data: Any, batch_size: Any) -> Iterator[Any]:
+    """Yield the inputs of a prediction, batch by batch, each row once and in the data's order.
+
+    Of a DataLoader the dataset is read anew, in its own order and to its end, whatever the loader
+    shuffles or drops; the loader stays where it stands.
+    """
+    size = arguments.whole("predict", "batch_size", batch_size, 1)
+    if isinstance(data, DataLoader):
+        data = DataLoader(data.dataset, data.batch_size, collate_fn=data.collate_fn)
+    elif isinstance(data, Dataset) and len(data):
+        data = DataLoader(data, size)
+    elif isinstance(data, list | tuple) and _is_number(data):
+        data = _row_array(data)
     if isinstance(data, Tensor | np.ndarray):
-        rows = as_tensor(data)
-        for start in range(0, len(rows), batch_size):
-            yield rows[start : start + batch_size]
+        if not data.ndim:
+            raise ValueError("predict: expected rows, shape (N, ...), but got a single number")
+        for start in range(0, len(data), size):
+            rows = as_tensor(data[start : start + size])
+            problem = not_finite(rows)
+            if problem:
+                counted = f"of the rows {start} to {start + len(rows) - 1}"
+                raise ValueError(_refused(f"x holds {problem} {counted}"))
+            yield rows
         return
-    for batch in data:
-        yield as_tensor(batch[0] if isinstance(batch, tuple | list) else batch)
+    for number, batch in enumerate(data, 1):
+        x = as_tensor(batch[0] if isinstance(batch, tuple | list) else batch)
+        problem = not_finite(x)
+        if problem:
+            raise ValueError(_refused(f"x of batch {number} holds {problem}"))
+        yield x
+
+
+def _refused(problem: str) -> str:
+    return (
+        f"predict: {problem}; what comes of them would look like a prediction: fill or drop such "
+        "rows, or call the model itself"
+    )
+
+
+def _is_number(values: Any) -> bool:
+    """Return whether what lies deepest in nested lists is a number, not a tensor."""
+    while isinstance(values, list | tuple) and values:
+        values = values[0]
+    return isinstance(values, Number | np.bool_)
+
+
+def _row_array(rows: Any) -> Array:
+    """Return nested lists of numbers as an array, floats as float32."""
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            "predict: expected rows of numbers, all of one length, but the lists differ in length "
+            "or hold something else"
+        )
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def predicted(model: Any, x: Any, device: Device | None, convert: bool) -> Tensor:
+    """Return the model's outputs for a batch of rows.
+
+    convert: the rows came as arrays or lists, whose dtype says little: floats are given as the
+        model's parameters are, and integers too where the model takes no integers.
+    """
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+    x = moved(x, device)
+    convert = convert and dtype is not None and isinstance(x, Tensor) and x.dtype != dtype
+    if convert and x.is_floating_point():
+        x, convert = x.to(dtype), False
+    try:
+        output = model(x)
+    except (TypeError, ValueError):
+        if not convert:
+            raise
+        output = model(x.to(dtype))
+    rows = len(x) if isinstance(x, Tensor) else None
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"predict: expected the model to return a Tensor, but it returned a "
+            f"{type(output).__name__}; call the model itself, under mg.no_grad()"
+        )
+    if rows is not None and (output.ndim == 0 or len(output) != rows):
+        raise ValueError(
+            f"predict: expected one output a row, but for x {describe(x)} the model gave "
+            f"{describe(output)}; a single row is given as x[None]"
+        )
+    return output
 
 
 def add_place(error: Exception, epoch: int, step: int, batch: tuple[Any, ...]) -> None:

@@ -67,7 +67,14 @@ class Callback:
         """After the epoch's validation; `trainer.history.last` is its row."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Once, however the fit ended: all epochs done, stopped, interrupted, or by an error."""
+        """Once, however the fit ended: all epochs done, stopped, interrupted, or by an error; for
+        every callback whose `on_fit_begin` was called, even if that raised.
+        """
+
+
+def ordered(callbacks: list[Callback]) -> list[Callback]:
+    """Return callbacks in the order in which they run."""
+    return sorted(callbacks, key=lambda callback: callback.order)
 
 
 def hooks_of(callbacks: list[Callback], name: str) -> list[Any]:
@@ -76,9 +83,8 @@ def hooks_of(callbacks: list[Callback], name: str) -> list[Any]:
     >>> hooks_of([Callback()], "on_step_end")
     []
     """
-    ordered = sorted(callbacks, key=lambda callback: callback.order)
     return [
         getattr(callback, name)
-        for callback in ordered
+        for callback in ordered(callbacks)
         if getattr(type(callback), name) is not getattr(Callback, name)
     ]

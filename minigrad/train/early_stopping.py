@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.overwrite import check_writable
 from minigrad.train.callback import Callback
+from minigrad.train.direction import mode_for
 from minigrad.train.history import Best, counted
 
 if TYPE_CHECKING:
@@ -26,12 +29,15 @@ class EarlyStopping(Callback):
     buffers (running statistics too) of the best epoch are copied, and restored however the fit
     ends: stopped, all epochs done, Ctrl-C, an error.  `trainer.history.restored_epoch` says which.
 
-    monitor: a column of the history.  patience: epochs, at least 1.  mode: "min" or "max".
+    monitor: a column of the history.  patience: epochs, at least 1.
+    mode: "min" or "max"; by default what the metric's name tells: "max" for accuracy, auc, f1, r2
+        and the like, "min" for losses and errors.
     restore_best: False leaves the weights of the last step.
     on_nan: what a NaN does.  It is never best; "ignore" counts it as an epoch without improvement,
         "stop" ends the fit, "raise" raises FloatingPointError.
 
-    Raises: ValueError for options out of range, and when the fit has no such metric.
+    Raises: ValueError for options out of range, for a metric of unknown direction without `mode`,
+        and when the fit has no such metric.
 
     Source: Prechelt 1998, "Early stopping, but when?", section 2.3, its third class of criteria.
 
@@ -44,15 +50,12 @@ class EarlyStopping(Callback):
         monitor: str = "val_loss",
         patience: int = 10,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str | None = None,
         *,
         restore_best: bool = True,
         on_nan: str = "ignore",
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-            raise ValueError(
-                f"EarlyStopping: expected patience as a whole number >= 1, but got {patience!r}"
-            )
+        patience = arguments.whole("EarlyStopping", "patience", patience, 1)
         if on_nan not in ON_NAN:
             raise ValueError(
                 f"EarlyStopping: expected on_nan to be one of {ON_NAN}, but got {on_nan!r}"
@@ -60,7 +63,8 @@ class EarlyStopping(Callback):
         self.patience = patience
         self.restore_best = restore_best
         self.on_nan = on_nan
-        self._best = Best(monitor, mode, float(min_delta))
+        mode = mode_for("EarlyStopping", monitor, mode)
+        self._best = Best(monitor, mode, arguments.number("EarlyStopping", "min_delta", min_delta))
         self._kept: tuple[int, dict[str, Array]] | None = None
         self._resumed = False
         self.wait = 0
@@ -89,11 +93,11 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         value = trainer.history.last[self.monitor]
-        if self._best.update(value, trainer.epoch):
-            self.wait = 0
-            if self.restore_best:
-                # One assignment, so that Ctrl-C finds the old copy or the new one, never a mixture.
-                self._kept = (trainer.epoch, _copies(trainer.model))
+        best = replace(self._best)
+        if best.update(value, trainer.epoch):
+            kept = (trainer.epoch, _copies(trainer.model)) if self.restore_best else None
+            # At once, so that Ctrl-C finds the old best epoch with its copy, or the new one.
+            self._best, self._kept, self.wait = best, kept, 0
         else:
             self.wait += 1
         trainer.history.best_epoch = self._best.epoch
@@ -112,7 +116,12 @@ class EarlyStopping(Callback):
         if self._kept is None:
             return
         epoch, arrays = self._kept
-        _restore(trainer.model, arrays)
+        try:
+            _restore(trainer.model, arrays)
+        except KeyboardInterrupt:
+            _restore(trainer.model, arrays)  # from the start: no mixture of two epochs
+            trainer.history.restored_epoch = epoch
+            raise
         trainer.history.restored_epoch = epoch
 
     def state_dict(self) -> dict[str, Any]:

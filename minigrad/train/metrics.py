@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.nn import means
 from minigrad.ops.shape import stack
 from minigrad.tensors import Tensor
 
@@ -35,7 +36,7 @@ def accuracy(output: Tensor, target: Tensor) -> Tensor:
             "accuracy: expected output (N, C, ...) and target (N, ...), but got "
             f"{output.shape} and {target.shape}"
         )
-    return (output.argmax(1) == target).float().mean()
+    return _share(output.argmax(1) == target)
 
 
 def binary_accuracy(output: Tensor, target: Tensor) -> Tensor:
@@ -53,36 +54,50 @@ def binary_accuracy(output: Tensor, target: Tensor) -> Tensor:
         raise ValueError(
             f"binary_accuracy: expected equal shapes, but got {output.shape} and {target.shape}"
         )
-    return ((output > 0) == (target > 0.5)).float().mean()
+    return _share((output > 0) == (target > 0.5))
+
+
+def _share(right: Tensor) -> Tensor:
+    result = right.float().mean()
+    if means.watch.reports is not None:
+        means.report(result, right.numel())
+    return result
 
 
 class RowMeans:
-    """Means over batches, each batch weighted by its rows.
+    """Means over batches, each batch weighted by its rows, or by what its mean was divided by.
 
     Values are kept as they come and read once, in `results`, so that no step waits for a number.
 
     >>> means = RowMeans()
-    >>> means.add("loss", 1.0, rows=3)
-    >>> means.add("loss", 2.0, rows=1)
+    >>> means.add("loss", 1.0, 3)
+    >>> means.add("loss", 2.0, 1)
     >>> means.results()
     {'loss': 1.25}
     """
 
     def __init__(self) -> None:
-        self._values: dict[str, list[Any]] = {}
-        self._rows: dict[str, list[int]] = {}
+        self._values: dict[str, list[tuple[Any, Any, bool]]] = {}
 
-    def add(self, name: str, value: Any, rows: int) -> None:
-        """Take the mean over one batch of so many rows."""
-        self._values.setdefault(name, []).append(value)
-        self._rows.setdefault(name, []).append(rows)
+    def add(self, name: str, value: Any, weight: Any, total: bool = False) -> None:
+        """Take the mean over one batch of this weight, or the total over it."""
+        self._values.setdefault(name, []).append((value, weight, total))
 
     def results(self) -> dict[str, float]:
-        """Return the means by name, in the order in which they came; summed in float64."""
-        return {
-            name: float(np.average(np.array(numbers(values)), weights=self._rows[name]))
-            for name, values in self._values.items()
-        }
+        """Return the means by name, in the order in which they came; summed in float64.
+
+        A batch of weight 0, all of whose targets are ignored say, counts for nothing.
+        """
+        return {name: self._mean(entries) for name, entries in self._values.items()}
+
+    @staticmethod
+    def _mean(entries: list[tuple[Any, Any, bool]]) -> float:
+        values = np.array(numbers([value for value, _, _ in entries]))
+        weights = np.array(numbers([weight for _, weight, _ in entries]))
+        totals = np.where([total for _, _, total in entries], values, values * weights)
+        if not weights.any():
+            return float("nan")
+        return float(totals[weights != 0].sum() / weights.sum())
 
 
 def numbers(values: list[Any]) -> list[float]:

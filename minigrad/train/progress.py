@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from minigrad import arguments
 from minigrad.backend import redirect_notices
 from minigrad.train.callback import Callback
 from minigrad.train.history import Row, counted
@@ -36,17 +37,20 @@ class Progress(Callback):
     order = 100  # the table shows what the other callbacks have decided
 
     def __init__(self, file: IO[str] | None = None, every: int = 1) -> None:
-        if every < 1:
-            raise ValueError(f"Progress: expected every >= 1, but got {every}")
         self.file = file
-        self.every = every
+        self.every = arguments.whole("Progress", "every", every, 1)
         self._bar: Bar | None = None
+        self._before: Any = None
         self._printed = 0  # the epoch of the last line
 
     def on_fit_begin(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            raise RuntimeError(
+                "Progress: it shows another fit, within which this one has begun; give the inner "
+                "trainer a Progress of its own"
+            )
         self._console = Console(file=self.file or sys.stdout, highlight=False, soft_wrap=True)
         self._printed = 0
-        self._bar = None
         self._description = ""
         if self._console.is_terminal:
             self._bar = Bar(
@@ -57,8 +61,8 @@ class Progress(Callback):
                 transient=True,
             )
             self._task = self._bar.add_task("", total=trainer.steps_per_epoch)
-            self._bar.start()
             self._before = redirect_notices(self._tell)
+            self._bar.start()
 
     def _tell(self, kernel: str | None) -> None:
         """Say beside the bar which kernel is being compiled: that is what the epoch waits for."""
@@ -90,9 +94,12 @@ class Progress(Callback):
         self._printed = int(row["epoch"])
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self._bar is not None:
-            redirect_notices(self._before)
-            self._bar.stop()
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            try:
+                redirect_notices(self._before)
+            finally:
+                bar.stop()  # shows the cursor again
         history = trainer.history
         if history.rows and self._printed != history.last["epoch"]:
             self._show(trainer)

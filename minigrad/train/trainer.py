@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from minigrad.backend import Device
@@ -15,22 +14,33 @@ from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors import Tensor
 from minigrad.train import batches
-from minigrad.train.callback import HOOKS, Callback, hooks_of
+from minigrad.train.callback import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.history import History
-from minigrad.train.metrics import RowMeans, named_metrics
+from minigrad.train.metrics import named_metrics
+from minigrad.train.modes import modes_kept, to_training
+from minigrad.train.scores import Scores, scored
 
 
 class Trainer:
     """Fit a model: forward, loss, backward, step, zero_grad, for every batch of every epoch.
 
     model: a Module.  optimizer: over its parameters.
-    loss: a function of (output, target) that returns the mean over the batch.
+    loss: a function of (output, target) that returns the mean over the batch, or (mean, weight)
+        where the mean is over something else than the rows.
     metrics: a dict of such functions by name, or a sequence of them.
     callbacks: what else is to happen, and when; see `Callback`.
     device: where to train, "cuda" say: the model moves there, and each batch; by default, where
         they are.
 
-    Losses and metrics are means over the rows: every batch weighs as many as it has.
+    Losses and metrics are those of the whole set, whatever its batches: every batch weighs as many
+    rows as it has; or, with class weights or ignore_index in a loss of `mg.nn`, what its mean was
+    divided by; of a sum-reduced loss the mean is shown.  A metric of your own gets all outputs and
+    targets of the set at once (in parts from 256 MiB on), unless it returns (mean, weight).
+
+    Modes: `fit` calls `model.train()` once, before the first epoch; modules that you have put in
+    `eval()` below a training model stay in it, batch statistics and all.  `fit`, `evaluate` and
+    `predict` give every module its mode back in the end, after an error too.  All go through
+    `train()`, which a module may override.
 
     >>> import minigrad as mg
     >>> _ = mg.manual_seed(0)
@@ -75,6 +85,7 @@ class Trainer:
         self.batch_loss: Any = None
         self._validates = False
         self._stopping = False
+        self._running = False
         self._batch: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------ training
@@ -87,30 +98,73 @@ class Trainer:
         the history is returned with `interrupted` set.  An unfinished epoch has no row.
 
         Raises: ValueError for loaders without a batch, NaN in the data, batches that the model
-            cannot train on; whatever model, loss and callbacks raise, with the batch's shapes.
+            cannot train on, an optimizer of another model; RuntimeError within a fit of the same
+            trainer; whatever model, loss and callbacks raise, with the batch's shapes.
+        Warns: UserWarning where the optimizer leaves out parameters that require a gradient.
         """
-        batches.check_fit(train_loader, epochs)
+        epochs = batches.check_fit(train_loader, epochs)
+        if self._running:
+            raise RuntimeError(
+                "fit: this trainer is in a fit already; give the inner one a Trainer of its own"
+            )
         self.history = History()
         self.epoch, self.epochs, self.step = 0, epochs, 0
         self.steps_per_epoch = batches.length(train_loader)
         self._validates = val_loader is not None
         self._stopping = False
         self._hooks = {name: hooks_of(self.callbacks, name) for name in HOOKS}
-        self._call("on_fit_begin")
-        self.optimizer.zero_grad()  # gradients from before the fit are not this fit's
-        with ExitStack() as stack:
-            stack.enter_context(modes_kept(self.model))
-            for hook in reversed(self._hooks["on_fit_end"]):
-                stack.callback(hook, self)  # each runs, even if another one raises
-            try:
-                self._epochs(train_loader, val_loader)
-            except KeyboardInterrupt:
-                self.history.interrupted = True
-                self.history.stop_reason = f"interrupted in epoch {self.epoch}"
+        self._running = True
+        begun: list[Callback] = []
+        try:
+            with modes_kept(self.model):
+                try:
+                    self._begin(begun)
+                    self._epochs(train_loader, val_loader)
+                except BaseException as error:
+                    self._end(begun, error)
+                else:
+                    self._end(begun, None)
+        finally:
+            self._running = False
+            self._batch = ()
         return self.history
 
+    def _begin(self, begun: list[Callback]) -> None:
+        """Call the callbacks' first hooks; a callback counts as begun from its call on."""
+        for callback in ordered(self.callbacks):
+            begun.append(callback)
+            callback.on_fit_begin(self)
+        batches.check_optimizer(self.model, self.optimizer, self.loss)
+        self.optimizer.zero_grad()  # gradients from before the fit are not this fit's
+
+    def _end(self, begun: list[Callback], error: BaseException | None) -> None:
+        """Call the last hook of all that have begun, whatever happens; raise the first error.
+
+        Ctrl-C is none: it is noted in the history, here as in the fit.
+        """
+        if isinstance(error, KeyboardInterrupt):
+            self._note_interrupt()
+            error = None
+        for callback in begun:
+            try:
+                callback.on_fit_end(self)
+            except KeyboardInterrupt:
+                self._note_interrupt()
+            except BaseException as another:
+                if error is None:
+                    error = another
+                else:
+                    what = f"{type(another).__name__}: {another}"
+                    error.add_note(f"({type(callback).__name__}.on_fit_end raised {what})")
+        if error is not None:
+            raise error
+
+    def _note_interrupt(self) -> None:
+        self.history.interrupted = True
+        self.history.stop_reason = f"interrupted in epoch {self.epoch}"
+
     def _epochs(self, train_loader: Any, val_loader: Any) -> None:
-        self.model.train()
+        to_training(self.model)
         for epoch in range(1, self.epochs + 1):
             self.epoch = epoch
             self._call("on_epoch_begin")
@@ -140,30 +194,23 @@ class Trainer:
         return scores
 
     def _train_epoch(self, loader: Any) -> dict[str, float]:
-        means = RowMeans()
+        scores = Scores(self.metrics)
         for x, target in self._batches(loader, "training"):
             self.step += 1
 
             output = self.model(x)
-            loss = self.loss(output, target)
-            self.batch_loss = loss
-            loss.backward()
+            loss = scored(self.loss, output, target, not scores.batches)
+            self.batch_loss = loss.value
+            loss.value.backward()
             self._call("after_backward")
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-            self._measure(means, output.detach(), target, loss.detach())
+            scores.add(output.detach(), target, loss._replace(value=loss.value.detach()))
             self._call("on_step_end")
             if self._stopping:
-                break
-        return means.results()
-
-    def _measure(self, means: RowMeans, output: Tensor, target: Tensor, loss: Tensor) -> None:
-        rows = output.shape[0] if output.ndim else 1
-        means.add("loss", loss, rows)
-        with no_grad():
-            for name, metric in self.metrics.items():
-                means.add(name, metric(output, target), rows)
+                return {}
+        return scores.results()
 
     def _batches(self, loader: Any, which: str) -> Iterator[tuple[Any, Any]]:
         """Yield (x, target) of every batch; in the first epoch each is looked at before its use."""
@@ -215,20 +262,26 @@ class Trainer:
         return self._evaluate(loader, "evaluation")
 
     def _evaluate(self, loader: Any, which: str) -> dict[str, float]:
-        means = RowMeans()
+        scores = Scores(self.metrics)
         with modes_kept(self.model), no_grad():
             self.model.eval()
             for x, target in self._batches(loader, which):
                 output = self.model(x)
-                self._measure(means, output, target, self.loss(output, target))
-        return means.results()
+                loss = scored(self.loss, output, target, not scores.batches)
+                scores.add(output, target, loss)
+        return scores.results()
 
     def predict(self, data: Any, batch_size: int = 1024) -> Tensor:
         """Return the model's outputs for all rows, in eval mode and without a tape.
 
         Shape: `data: (N, ...)` -> `(N, ...)`.
-        data: a Tensor or array of rows, run in parts of `batch_size`; or a loader, of whose batches
-            the first field is taken.
+        data: a Tensor, an array, a list of rows or a dataset, run in parts of `batch_size`; or a
+            loader, of whose batches the first field is taken.  A DataLoader's rows all come, in the
+            order of its dataset, also where it shuffles or drops the last batch.
+            Arrays and lists are converted to the dtype of the model's parameters.
+
+        Raises: ValueError for NaN or infinity in the rows, for no rows, and where the outputs are
+            not one a row.
 
         >>> import minigrad as mg
         >>> model = mg.nn.Sequential(mg.nn.Linear(4, 3), mg.nn.Dropout(0.5))
@@ -239,7 +292,8 @@ class Trainer:
         with modes_kept(self.model), no_grad():
             self.model.eval()
             rows = batches.inputs(data, batch_size)
-            outputs = [self.model(batches.moved(x, self.device)) for x in rows]
+            convert = not isinstance(data, Tensor)
+            outputs = [batches.predicted(self.model, x, self.device, convert) for x in rows]
         if not outputs:
             raise ValueError(batches.no_batch("prediction", data))
         return outputs[0] if len(outputs) == 1 else cat(outputs, 0)
@@ -249,22 +303,3 @@ class Trainer:
         parts += [f"loss={getattr(self.loss, '__name__', type(self.loss).__name__)}"]
         parts += [f"metrics={list(self.metrics)}", f"callbacks={self.callbacks}"]
         return f"Trainer({', '.join(parts)})"
-
-
-@contextmanager
-def modes_kept(model: Module) -> Iterator[None]:
-    """Give every module its train or eval mode back at the end.
-
-    >>> import minigrad as mg
-    >>> model = mg.nn.Dropout(0.5)
-    >>> with modes_kept(model):
-    ...     _ = model.eval()
-    >>> model.training
-    True
-    """
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training

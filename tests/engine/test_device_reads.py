@@ -169,11 +169,11 @@ def fit(batches: int, reads: Reads) -> list[int]:
     return list(reads.sizes)
 
 
-def test_a_fit_reads_three_numbers_a_step(reads: Reads) -> None:
+def test_a_fit_reads_four_numbers_a_step(reads: Reads) -> None:
     one, three = fit(1, reads), fit(3, reads)
     # In the first epoch: is the batch finite, which classes are there, are loss and gradients
-    # finite; at its end, all losses and all accuracies together.
-    assert len(three) - len(one) == 2 * 3
+    # finite, is their norm, which is to be clipped; at its end, all losses and all accuracies together.
+    assert len(three) - len(one) == 2 * 4
     assert max(three) <= 3
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
+from minigrad.train import Trainer
 from tests.train.toys import loader, network, rows, same, snapshot, trainer
 
 
@@ -111,3 +112,63 @@ def test_batches_must_be_pairs() -> None:
         trainer().fit(one, epochs=1)
     with pytest.raises(TypeError, match="expected a loader .* but got one ndarray"):
         trainer().fit(rows()[0], epochs=1)
+
+
+# ---------------------------------------------------------------- a column against a row
+
+
+class Column(mg.nn.Module):
+    """A model of one output a row, as a column or flat."""
+
+    def __init__(self, flat: bool) -> None:
+        super().__init__()
+        self.layer = mg.nn.Linear(4, 1)
+        self.flat = flat
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x).squeeze(1) if self.flat else self.layer(x)
+
+
+BROADCASTING: dict[str, Any] = {
+    "squares": lambda o, t: ((o - t) ** 2).mean(),
+    "absolute": lambda o, t: (t - o).abs().mean(),
+    "products": lambda o, t: -(o * t).mean(),
+    "maximum": lambda o, t: mg.maximum(o, t).mean(),
+    "log-cosh": lambda o, t: ((o - t).exp() + (t - o).exp()).log().mean(),
+}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("name", BROADCASTING)
+def test_a_loss_that_pairs_every_output_with_every_target_is_refused(name: str, flat: bool) -> None:
+    x, y = rows(16)
+    target = y.astype(np.float32)[:, None] if flat else y.astype(np.float32)
+    data = mg.data.DataLoader(mg.data.TensorDataset(x, target), 8)
+    model = Column(flat)
+    before = snapshot(model)
+    optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+    fitted = Trainer(model, optimizer, BROADCASTING[name])
+    message = r"outputs of shape \(8.* against targets of shape \(8.* to \(8, 8\), every output"
+    for call in (lambda: fitted.fit(data, epochs=1), lambda: fitted.evaluate(data)):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert same(snapshot(model), before)
+    with pytest.raises(ValueError, match="one shape|equal shapes"):  # the library's refuse at once
+        Trainer(model, optimizer, F.mse_loss).evaluate(data)
+    other = Trainer(model, optimizer, lambda o, t: ((o.reshape(-1) - t.reshape(-1)) ** 2).mean())
+    other.metrics = {"m": BROADCASTING[name]}
+    with pytest.raises(ValueError, match=message):
+        other.evaluate(data)
+
+
+def test_what_pairs_on_purpose_or_not_at_all_is_left_alone() -> None:
+    x, y = rows(16)
+    data = mg.data.DataLoader(mg.data.TensorDataset(x, y.astype(np.float32)), 8)
+    model = Column(False)
+    optimizer = mg.optim.SGD(model.parameters(), lr=0.01)
+    for loss in (
+        lambda o, t: ((o.squeeze(1) - t) ** 2).mean(),
+        lambda o, t: ((o - t.unsqueeze(1)) ** 2).mean(),
+        lambda o, t: ((o - t.unsqueeze(0)) ** 2).mean(),  # (N, 1) and (1, N): as it is written
+    ):
+        assert len(Trainer(model, optimizer, loss).fit(data, epochs=1)) == 1

@@ -10,7 +10,7 @@ import pytest
 import minigrad as mg
 from minigrad.nn import functional as F
 from minigrad.train import EarlyStopping, GradientClipping, StopOnNonFinite
-from tests.train.toys import At, Scores, loader, same, snapshot, trainer
+from tests.train.toys import At, Scores, loader, network, same, snapshot, trainer
 
 
 def gradients(model: Any) -> np.ndarray:
@@ -93,6 +93,85 @@ def test_the_best_weights_come_back_after_the_error() -> None:
 
 
 def test_a_parameter_without_gradient_is_left_out() -> None:
-    fitted = trainer(StopOnNonFinite())
-    fitted.model.unused = mg.nn.Parameter(mg.zeros(2))
+    model = network()
+    model.unused = mg.nn.Parameter(mg.zeros(2))
+    fitted = trainer(StopOnNonFinite(), model=model)
     assert len(fitted.fit(loader(), epochs=1)) == 1
+
+
+# ---------------------------------------------------------------- what cannot be clipped
+def spoils(value: float, steps: tuple[int, ...]) -> At:
+    """Return a callback that spoils one gradient in some steps, before others look at it."""
+
+    class Spoil(At):
+        order = -50
+
+        def after_backward(self, t: Any) -> None:
+            if t.step in steps:
+                t.model[4].weight.grad.array[1, 2] = value
+
+    return Spoil("", None)
+
+
+LIMITS: tuple[dict[str, float], ...] = ({"max_norm": 1.0}, {"max_norm": 1e6}, {"value": 0.5})
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_gradient_that_cannot_be_clipped_is_named(value: float, limit: Any) -> None:
+    fitted = trainer(GradientClipping(**limit), spoils(value, (7,)))
+    if "value" in limit and np.isinf(value):
+        fitted.fit(loader(40), epochs=2)  # an infinity becomes the limit
+    else:
+        message = (
+            "GradientClipping: the gradients cannot be clipped in epoch 2, step 7; the gradient of "
+            f"4.weight has 1 of 24 values not finite, the first is {value}"
+        )
+        with pytest.raises(FloatingPointError, match=message):
+            fitted.fit(loader(40), epochs=2)
+    assert all(np.isfinite(array).all() for array in snapshot(fitted.model).values())
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+def test_a_step_may_be_skipped_instead(limit: Any) -> None:
+    clipping = GradientClipping(**limit, on_nonfinite="skip")
+    states: list[Any] = []
+    keep = At("on_epoch_end", lambda t: states.append(snapshot(t.model)))
+    fitted = trainer(clipping, spoils(float("nan"), (3, 4, 8)), keep, loss=F.cross_entropy)
+    with pytest.warns(UserWarning, match="the step is skipped, .* see the callback's .skipped"):
+        history = fitted.fit(loader(40), epochs=2)
+    assert clipping.skipped == 3
+    assert len(history) == 2
+    assert all(np.isfinite(array).all() for array in snapshot(fitted.model).values())
+    assert repr(clipping).endswith(", on_nonfinite='skip')")
+    fitted.callbacks.pop(1)
+    fitted.fit(loader(40), epochs=1)
+    assert clipping.skipped == 0
+
+
+def test_a_skipped_step_changes_nothing_of_the_optimizer() -> None:
+    fitted = trainer(GradientClipping(1.0, on_nonfinite="skip"), spoils(float("inf"), (2,)))
+    model = fitted.model
+    fitted.optimizer = mg.optim.AdamW(model.named_parameters(), lr=0.1, weight_decay=0.1)
+    seen: list[Any] = []
+
+    class Look(At):
+        def on_step_end(self, t: Any) -> None:
+            parameters = {n: p.array.copy() for n, p in t.model.named_parameters()}
+            seen.append((parameters, t.optimizer.state_dict()["state"]))
+
+    fitted.callbacks.append(Look("", None))
+    with pytest.warns(UserWarning, match="skipped"):
+        fitted.fit(loader(24), epochs=1)
+    assert same(seen[0][0], seen[1][0])
+    assert [entry["step"] for entry in seen[1][1].values()] == [1] * len(seen[1][1])
+    assert not same(seen[1][0], seen[2][0])
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), True])
+@pytest.mark.parametrize("name", ["max_norm", "value"])
+def test_limits_that_are_none(name: str, limit: Any) -> None:
+    with pytest.raises(ValueError, match="expected a limit above 0"):
+        GradientClipping(**{name: limit})
+    with pytest.raises(ValueError, match="on_nonfinite to be one of"):
+        GradientClipping(1.0, on_nonfinite="ignore")

@@ -117,5 +117,5 @@ def test_wide_values_keep_columns_apart() -> None:
 
 
 def test_every_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="expected every >= 1, but got 0"):
+    with pytest.raises(ValueError, match="every as a whole number >= 1, but got 0"):
         Progress(every=0)

@@ -1,0 +1,157 @@
+"""Scores: loss and metrics over all batches of a set, as if it had been one batch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+from minigrad.functions import cat
+from minigrad.modes import Tape, enable_grad, no_grad
+from minigrad.nn.means import Report, watched
+from minigrad.tensors import Tensor
+from minigrad.train.metrics import Metric, RowMeans
+
+HELD_AT_MOST = 1 << 28  # bytes of outputs and targets kept for metrics of the whole set
+
+
+class Scored(NamedTuple):
+    """A loss or metric of one batch, and what it is the mean of, or the total over."""
+
+    value: Any
+    weight: Any
+    total: bool
+    known: bool  # said by the function, not taken to be the rows
+    parts: list[Report]  # means that went into a value which says nothing itself
+
+
+def scored(function: Any, output: Any, target: Any, first: bool = False) -> Scored:
+    """Call a loss or metric, and find out what its mean was divided by.
+
+    first: whether this is the first batch, in which (N, 1) against (N,) is looked for.
+
+    >>> import minigrad as mg
+    >>> found = scored(mg.nn.functional.l1_loss, mg.zeros(3, 2), mg.ones(3, 2))
+    >>> found.value.item(), found.weight, found.known
+    (1.0, 6, True)
+    """
+    if first and column_meets_row(output, target):
+        with enable_grad(), Tape() as tape:  # a tape sees nothing under no_grad
+            value, reports = watched(function, output, target)
+        check_broadcast(tape, output, target)
+    else:
+        value, reports = watched(function, output, target)
+    if isinstance(value, tuple) and len(value) == 2:
+        return Scored(*value, False, True, [])
+    for report in reports:
+        if report.result is value:
+            return Scored(value, report.weight, report.total, True, [])
+    rows = output.shape[0] if isinstance(output, Tensor) and output.ndim else 1
+    return Scored(value, rows, False, False, reports)
+
+
+def column_meets_row(output: Any, target: Any) -> bool:
+    """Return whether one is (N, 1) and the other (N,), which NumPy broadcasts to (N, N)."""
+    if not isinstance(output, Tensor) or not isinstance(target, Tensor):
+        return False
+    shapes = sorted((output.shape, target.shape), key=len)
+    return len(shapes[0]) == 1 and shapes[0][0] > 1 and shapes[1] == (*shapes[0], 1)
+
+
+def check_broadcast(tape: Tape, output: Tensor, target: Tensor) -> None:
+    """Refuse a loss or metric that has paired every output with every target."""
+    rows = len(output)
+    for entry in tape:
+        if {(rows, 1), (rows,)} <= set(entry.shapes) and entry.shape == (rows, rows):
+            raise ValueError(
+                f"outputs of shape {output.shape} against targets of shape {target.shape}: "
+                f"{entry.op} at {entry.where} broadcasts them to {entry.shape}, every output with "
+                "every target; give both one shape, say with output.squeeze(1)"
+            )
+
+
+class Scores:
+    """Collect the loss and the metrics of a set batch by batch.
+
+    A batch counts by what its mean was divided by: the rows, the summed class weights, the targets
+    that are not ignored.  Losses of the library, `accuracy` and functions that return (mean,
+    weight) say what that is; of any other loss it is the rows.  A metric that does not say it gets
+    all outputs and targets at once, since an F1 score is no mean of the batches' scores; in parts,
+    averaged by their rows, where batches differ in more than their rows or take more than 256 MiB.
+    """
+
+    def __init__(self, metrics: dict[str, Metric]) -> None:
+        self._metrics = metrics
+        self._means = RowMeans()
+        self._probes: dict[str, Any] = {}  # of metrics that wait for the whole set: the first batch
+        self._parts: list[tuple[list[Any], list[Any]]] = []
+        self._held = 0
+        self.batches = 0
+        self._shares: set[float] = set()
+
+    def add(self, output: Any, target: Any, loss: Scored) -> None:
+        """Take a batch and its loss."""
+        self.batches += 1
+        self._means.add("loss", loss.value, loss.weight, loss.total)
+        weighted = [r for r in loss.parts if not isinstance(r.weight, int) and not r.total]
+        if weighted:
+            self._shares.add(round(float(weighted[0].weight) / loss.weight, 6))
+        if not self._metrics:
+            return
+        with no_grad():
+            for name, metric in self._metrics.items():
+                if name not in self._probes:
+                    found = scored(metric, output, target, self.batches == 1)
+                    together = isinstance(output, Tensor) and isinstance(target, Tensor)
+                    if found.known or not together:
+                        self._means.add(name, found.value, found.weight, found.total)
+                    else:
+                        self._probes[name] = found.value
+        if self._probes:
+            self._hold(output, target)
+
+    def _hold(self, output: Tensor, target: Tensor) -> None:
+        size = output.array.nbytes + target.array.nbytes
+        if self._parts:
+            outputs, targets = self._parts[-1]
+            alike = outputs[0].shape[1:] == output.shape[1:]
+            alike = alike and targets[0].shape[1:] == target.shape[1:]
+            if alike and output.ndim and target.ndim and self._held + size <= HELD_AT_MOST:
+                outputs.append(output)
+                targets.append(target)
+                self._held += size
+                return
+            self._close()
+        self._parts.append(([output], [target]))
+        self._held = size
+
+    def _close(self) -> None:
+        """Compute the metrics of the last part, and let its tensors go."""
+        outputs, targets = self._parts[-1]
+        rows = sum(len(output) if output.ndim else 1 for output in outputs)
+        with no_grad():
+            if self.batches == 1:
+                values = self._probes
+            else:
+                whole = [cat(part, 0) if len(part) > 1 else part[0] for part in (outputs, targets)]
+                values = {name: self._metrics[name](*whole) for name in self._probes}
+        for name, value in values.items():
+            self._means.add(name, value, rows)
+        self._parts[-1] = ([None], [None])
+
+    def results(self) -> dict[str, float]:
+        """Return the scores of all batches by name: the loss, then the metrics as they were given.
+
+        Warns: UserWarning where a score depends on how the set was cut into batches.
+        """
+        if self._parts:
+            self._close()
+        if len(self._shares) > 1:
+            warnings.warn(
+                "the loss combines a mean over class weights, or over targets that are not ignored,"
+                " with something else, so that its average depends on the batch size; return"
+                " (loss, weight) from it, the weight being what the batch counts",
+                UserWarning,
+                stacklevel=4,
+            )
+        found = self._means.results()
+        return {name: found[name] for name in ("loss", *self._metrics) if name in found}
