@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from minigrad import arguments
 from minigrad.memory import ELSEWHERE, POOL
 from minigrad.memory import empty as empty
 from minigrad_kernels.files import write_whole as write_whole
@@ -277,7 +278,7 @@ def set_num_threads(n: int) -> None:
 
     n: 1 to the number of cores.  Raises: ValueError outside that range.
     """
-    numba.set_num_threads(n)
+    numba.set_num_threads(arguments.whole("set_num_threads", "n", n))
 
 
 def get_num_threads() -> int:

@@ -254,7 +254,7 @@ def gradcheck(
     True
     """
     try:
-        tol = Tolerance(eps, atol, rtol)
+        tol = Tolerance(float(eps), float(atol), float(rtol))
         check("gradcheck", fn, inputs, tol, check_undefined_grad, fast_mode)
     except GradcheckError:
         if raise_exception:
@@ -289,7 +289,7 @@ def gradgradcheck(
     True
     """
     try:
-        tol = Tolerance(eps, atol, rtol)
+        tol = Tolerance(float(eps), float(atol), float(rtol))
         check_second(fn, inputs, grad_outputs, tol, check_undefined_grad, fast_mode)
     except GradcheckError:
         if raise_exception:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import random, values
+from minigrad import arguments, random, values
 from minigrad.backend import Device, moved, targets
 from minigrad.dtypes import bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
@@ -127,6 +127,11 @@ def _one_value(value: Any, made: Array) -> Any:
     return found
 
 
+def _unpacked(value: Any) -> Any:
+    """Return the number in a 0-d array, anything else itself."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
 def zeros(
     *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -168,7 +173,7 @@ def full(
 
 def _value_dtype(*given: Any) -> Any:
     """Return the dtype that numbers are created in: float32 if one is a float, else int64."""
-    kinds = {type(values.plain_number(v)) for v in given}
+    kinds = {type(values.plain_number(_unpacked(v))) for v in given}
     if float in kinds:
         return float32
     if kinds == {bool}:
@@ -238,7 +243,8 @@ def arange(
         raise ValueError("arange: step must not be 0")
     numbers = [values.plain_number(v) for v in (start, end, step)]
     if None in numbers:  # tensors of one element, say
-        numbers = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
+        numbers = [_unpacked(v) for v in (start, end, step)]
+        numbers = [v.item() if isinstance(v, Tensor) else v for v in numbers]
     whole = all(isinstance(v, int) for v in numbers)  # bools count as such
     wanted = (int64 if whole else float32) if dtype is None else dtype
     return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
@@ -313,14 +319,16 @@ def randint(
     Raises: OverflowError where the dtype does not hold them.
     """
     wanted = numpy_dtype(dtype)
+    low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
     for bound in (low, high - 1):
         values.stored(bound, wanted)
-    drawn = (generator or random.default).integers(low, high, tuple(size))
+    drawn = (generator or random.default).integers(low, high, sizes_of((tuple(size),)))
     return _made(drawn.astype(wanted, copy=False), False, device)
 
 
 def randperm(n: int, generator: Any = None, device: Any = None) -> Tensor:
     """Return 0 ... n-1 in random order."""
+    n = arguments.whole("randperm", "n", n)
     return _made((generator or random.default).permutation(n), False, device)
 
 

@@ -161,8 +161,9 @@ class InPlace:
         """Raise to a power in place."""
         return self._write(elementwise.Pow, exponent)
 
-    def clamp_(self: Any, min: float | None = None, max: float | None = None) -> Any:
+    def clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
         """Limit the elements to [min, max] in place."""
+        min, max = (v.item() if getattr(v, "ndim", None) == 0 else v for v in (min, max))
         if self.array.dtype.kind != "f":
             return self._kept("clamp_", elementwise.clamp(self, min, max))
         return self._write(elementwise.Clamp, low=min, high=max)

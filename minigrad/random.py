@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import empty, hold_over_fork, launch
 
 Array = np.ndarray[Any, Any]
@@ -137,9 +138,13 @@ class Generator:
 
 def check_seed(seed: int) -> int:
     """Return `seed`; a ValueError where it is not an int in [0, 2^64)."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+    try:
+        found = arguments.whole("seed", "it", seed, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 2**64:
         raise ValueError(f"seed: expected an int in [0, 2**64), got {seed!r}")
-    return int(seed)
+    return found
 
 
 default = Generator(stream=0)

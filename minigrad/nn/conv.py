@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad import arguments
 from minigrad.nn import init
 from minigrad.nn.functional_conv import Sizes, conv1d, conv2d
 from minigrad.nn.functional_padding import pad
@@ -39,6 +40,9 @@ class Convolution(Module):
     ) -> None:
         super().__init__()
         name, dims = self._get_name(), self.dims
+        in_channels = arguments.whole(name, "in_channels", in_channels)
+        out_channels = arguments.whole(name, "out_channels", out_channels)
+        groups = arguments.whole(name, "groups", groups)
         for label, n in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or n < 1 or n % groups:
                 raise ValueError(

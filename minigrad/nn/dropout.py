@@ -29,6 +29,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, scaling: str = "inverted") -> None:
         super().__init__()
+        p = float(p)
         check_dropout(p, scaling)
         self.p = p
         self.scaling = scaling

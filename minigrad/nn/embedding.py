@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad import arguments
 from minigrad.nn import init
 from minigrad.nn.functional_embedding import embedding, row_of
 from minigrad.nn.linear import blank
@@ -33,6 +34,8 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        num_embeddings = arguments.whole("Embedding", "num_embeddings", num_embeddings)
+        embedding_dim = arguments.whole("Embedding", "embedding_dim", embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = None if padding_idx is None else row_of(padding_idx, num_embeddings)

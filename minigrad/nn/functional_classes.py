@@ -4,12 +4,14 @@ re-exports them.
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import device_of, host_copy, moved, target_of
 from minigrad.modes import mode
+from minigrad.nn import means
 from minigrad.ops.common import any_true, contiguous, extremes
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked
@@ -57,6 +59,7 @@ def cross_entropy(
     tensor(0.6931)
     """
     check_reduction("cross_entropy", reduction)
+    ignore_index = ignore_index if type(ignore_index) is int else index(ignore_index)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
@@ -67,7 +70,7 @@ def cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
     rows, classes, shape = _rows("cross_entropy", input, target)
-    check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
+    ignored = check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
     loss = CrossEntropy.apply(
         rows,
         new(classes),
@@ -79,6 +82,8 @@ def cross_entropy(
     )
     if reduction == "none" and loss.array.shape != shape:
         return Reshape.apply(loss, shape=shape)
+    if means.watch.reports is not None:
+        _say_mean(loss, classes, weight, ignore_index, ignored, reduction)
     return loss
 
 
@@ -110,10 +115,13 @@ def _against_probabilities(
         terms = terms * Reshape.apply(weight, shape=(-1, *(1,) * max(0, input.array.ndim - 2)))
     if reduction == "none":
         return -Sum.apply(terms, dim=axis)
-    total = -Sum.apply(terms)
-    if reduction == "sum":
-        return total
-    return total / float(input.array.size // classes if classes else 0)
+    rows = input.array.size // classes if classes else 0
+    result = -Sum.apply(terms)
+    if reduction == "mean":
+        result = result / float(rows)
+    if means.watch.reports is not None:
+        means.report(result, rows, reduction == "sum")
+    return result
 
 
 def nll_loss(
@@ -135,6 +143,7 @@ def nll_loss(
     tensor(2.)
     """
     check_reduction("nll_loss", reduction)
+    ignore_index = index(ignore_index)
     check_scores("nll_loss", input, weight)
     if target.array.dtype.kind == "f":
         raise TypeError(
@@ -153,7 +162,10 @@ def nll_loss(
         loss = loss * picked(weight, safe)
     if ignored:
         loss = where(new(moved(live, there)), loss, 0.0)
-    return _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)
+    loss = _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)
+    if means.watch.reports is not None:
+        _say_mean(loss, classes, weight, ignore_index, ignored, reduction)
+    return loss
 
 
 # ---------------------------------------------------------------- shared
@@ -256,3 +268,24 @@ def _reduced(
     else:
         divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
     return Sum.apply(loss) / divisor
+
+
+def _say_mean(
+    loss: Tensor,
+    classes: Array,
+    weight: Tensor | None,
+    ignore_index: int,
+    ignored: bool,
+    reduction: str,
+) -> None:
+    """Report the summed weights of the targets that count."""
+    if reduction == "none":
+        return
+    divisor: Any = classes.size
+    if ignored or weight is not None:
+        kept = host_copy(classes)
+        kept = kept[kept != ignore_index] if ignored else kept
+        divisor = float(kept.size)
+        if weight is not None:
+            divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
+    means.report(loss, divisor, reduction == "sum")

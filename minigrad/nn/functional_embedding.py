@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import numpy as np
 
 from minigrad.backend import device_of, host_copy, moved
@@ -48,6 +50,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
 def row_of(padding_idx: int, rows: int) -> int:
     """Return `padding_idx` counted from the first of `rows`."""
+    padding_idx, rows = index(padding_idx), index(rows)
     if not -rows <= padding_idx < rows:
         raise ValueError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
     return padding_idx % rows

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import random
 from minigrad.backend import filled
-from minigrad.ops.common import Array
+from minigrad.ops.common import Array, sizes_of
 from minigrad.ops.dropout import dropped
 from minigrad.ops.linalg import absent
 from minigrad.ops.linalg import linear as _linear
@@ -66,6 +66,7 @@ def dropout(
     >>> dropout(mg.ones(2), training=False)
     tensor([1., 1.])
     """
+    p = p if type(p) is float else float(p)
     check_dropout(p, scaling)
     if p == 0:
         return input
@@ -188,6 +189,7 @@ def batch_norm_activation_dropout(
     name = "batch_norm_activation_dropout"
     if activation not in ("relu", None):
         raise ValueError(f"{name}: activation must be 'relu' or None, got {activation!r}")
+    p = p if type(p) is float else float(p)
     check_dropout(p, scaling)
     x = input.array
     statistics = running_mean, running_var
@@ -238,7 +240,7 @@ def layer_norm(
     tensor([[-1.0000,  1.0000]])
     """
     x = input.array
-    shape = tuple(normalized_shape)
+    shape = sizes_of((normalized_shape,))
     if not shape or x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         raise ValueError(
             f"layer_norm: an input of shape {x.shape} does not end in normalized_shape {shape}"

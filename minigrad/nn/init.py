@@ -163,6 +163,7 @@ def trunc_normal_(
     >>> float(w.abs().max()) <= 2
     True
     """
+    mean, std, a, b = float(mean), float(std), float(a), float(b)
     if std <= 0 or b <= a:
         raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
     source = generator or random.default

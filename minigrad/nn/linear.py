@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.dtypes import numpy_dtype
 from minigrad.nn import init
 from minigrad.nn.module import Module, registered
@@ -37,6 +38,8 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
     ) -> None:
         super().__init__()
+        in_features = arguments.whole("Linear", "in_features", in_features)
+        out_features = arguments.whole("Linear", "out_features", out_features)
         for name, n in (("in_features", in_features), ("out_features", out_features)):
             if n < 0:
                 raise ValueError(f"Linear: {name} must not be negative, got {n}")

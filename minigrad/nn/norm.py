@@ -14,6 +14,7 @@ from minigrad.nn.functional_layers import batch_norm, layer_norm
 from minigrad.nn.linear import blank
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
+from minigrad.ops.common import sizes_of
 from minigrad.overwrite import check_writable
 from minigrad.tensors import Tensor, new
 
@@ -178,9 +179,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (
-            (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        )
+        shape = sizes_of((normalized_shape,))
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine

@@ -5,10 +5,12 @@ passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import empty, launch
 from minigrad.dtypes import result_dtype
 from minigrad.tape import Bridge, Op
@@ -106,15 +108,23 @@ def extremes(a: Any) -> tuple[Any, Any]:
 
 def axis_of(name: str, dim: int, ndim: int) -> int:
     """Return `dim` counted from the left; an IndexError gives the range."""
-    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
-        raise TypeError(f"{name}: dim must be an int, got {dim!r}")
+    if type(dim) is not int:
+        dim = whole_dim(name, dim)
     span = max(ndim, 1)
     if not -span <= dim < span:
         raise IndexError(
             f"{name}: dim {dim} is out of range for {ndim} dimensions: expected {-span} to "
             f"{span - 1}"
         )
-    return int(dim) % span
+    return dim % span
+
+
+def whole_dim(name: str, dim: Any) -> int:
+    """Return a dimension given as NumPy's integer or as a 0-d array or tensor."""
+    try:
+        return arguments.whole(name, "dim", dim)
+    except ValueError:
+        raise TypeError(f"{name}: dim must be an int, got {dim!r}") from None
 
 
 def axes_of(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -133,10 +143,10 @@ def axes_of(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int,
 
 
 def sizes_of(sizes: Sequence[Any]) -> tuple[int, ...]:
-    """Return the ints of `f(2, 3)` and of `f((2, 3))` alike."""
+    """Return the ints of `f(2, 3)` and of `f((2, 3))` alike; a TypeError for fractions."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        return tuple(int(n) for n in sizes[0])
-    return tuple(int(n) for n in sizes)
+        return tuple(index(n) for n in sizes[0])
+    return tuple(index(n) for n in sizes)
 
 
 OPS: dict[str, type[Op]] = {}

@@ -6,9 +6,8 @@ All three are computed by kernels at every order of differentiation, so none nee
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from minigrad.backend import empty, filled, launch
 from minigrad.ops.common import Array, contiguous, op
@@ -123,11 +122,15 @@ def several(name: str, label: str, value: int | Sequence[int], dims: int, least:
     found: tuple[Any, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
     if len(found) == 1:
         found *= dims
-    if len(found) != dims or not all(isinstance(n, (int, np.integer)) for n in found):
+    try:
+        found = tuple(index(n) for n in found)
+    except TypeError:
+        found = ()
+    if len(found) != dims:
         raise ValueError(f"{name}: {label} must be an int or {dims} of them, got {value!r}")
     if min(found) < least:
         raise ValueError(f"{name}: {label} must be at least {least}, got {value!r}")
-    return tuple(int(n) for n in found)
+    return found
 
 
 def margins(
@@ -138,9 +141,9 @@ def margins(
     dilation: tuple[int, ...],
 ) -> list[Pair]:
     """Return (before, after) of every dimension."""
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return [(0, 0)] * len(kernel)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if max(stride) > 1:
             raise ValueError(f"{name}: padding='same' needs a stride of 1, got {stride}")
         reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
@@ -198,6 +201,7 @@ def convolve(
 ) -> Any:
     """Check the arguments of `name`, conv1d or conv2d, and apply `Conv`."""
     dims = int(name[-2])
+    groups = groups if type(groups) is int else index(groups)
     if input.array.ndim == dims + 1:
         batch = input.reshape(1, *input.array.shape)
         y = convolve(name, batch, weight, bias, stride, padding, dilation, groups)

@@ -117,6 +117,8 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
     >>> mg.tensor([3.0, 4.0]).norm()
     tensor(5.)
     """
+    if not isinstance(p, str):
+        p = float(p)
     if p == "fro":
         p = 2.0
     if isinstance(p, str):

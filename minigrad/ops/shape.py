@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import DeviceArray, empty, filled, launch
 from minigrad.dtypes import promoted
-from minigrad.ops.common import Array, axis_of, op
+from minigrad.ops.common import Array, axis_of, op, sizes_of
 from minigrad.tape import Bridge, Op
 
 Shape = tuple[int, ...]
@@ -170,7 +171,7 @@ class Split(ShapeOp):
 # ---------------------------------------------------------------- functions
 def reshape(input: Any, shape: Sequence[int]) -> Any:
     """Return `input` in another shape; a view where memory allows."""
-    return Reshape.apply(input, shape=tuple(shape))
+    return Reshape.apply(input, shape=sizes_of((tuple(shape),)))
 
 
 def permute(input: Any, dims: Sequence[int]) -> Any:
@@ -283,13 +284,13 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     """
     axis = axis_of("split", dim, input.ndim)
     n = input.shape[axis]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    if not isinstance(split_size_or_sections, list | tuple):
+        size = arguments.whole("split", "the size of a piece", split_size_or_sections)
         if size <= 0:
             raise ValueError(f"split: the size of a piece must be positive, got {size}")
         sizes = tuple(min(size, n - start) for start in range(0, n, size)) or (0,)
     else:
-        sizes = tuple(split_size_or_sections)
+        sizes = sizes_of((split_size_or_sections,))
     return Split.apply(input, sizes=sizes, axis=axis)
 
 
@@ -297,6 +298,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Cut `input` along `dim` into at most `chunks` pieces of equal size, the last may be
     smaller.
     """
+    chunks = arguments.whole("chunk", "chunks", chunks)
     if chunks < 1:
         raise ValueError(f"chunk: expected at least one chunk, got {chunks}")
     n = input.shape[axis_of("chunk", dim, input.ndim)]

@@ -172,7 +172,8 @@ def fit(batches: int, reads: Reads) -> list[int]:
 def test_a_fit_reads_four_numbers_a_step(reads: Reads) -> None:
     one, three = fit(1, reads), fit(3, reads)
     # In the first epoch: is the batch finite, which classes are there, are loss and gradients
-    # finite, is their norm, which is to be clipped; at its end, all losses and all accuracies together.
+    # finite, is their norm, which is to be clipped; at its end, all losses and all accuracies
+    # together.
     assert len(three) - len(one) == 2 * 4
     assert max(three) <= 3
 
