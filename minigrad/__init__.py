@@ -15,6 +15,7 @@ from minigrad import optim as optim
 from minigrad import scalar as scalar
 from minigrad import train as train
 from minigrad.autodiff import grad as grad
+from minigrad.backend import check_launches as check_launches
 from minigrad.backend import device as device
 from minigrad.backend import get_float32_matmul_precision as get_float32_matmul_precision
 from minigrad.backend import get_num_threads as get_num_threads

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextvars
 import functools
 import importlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ContextDecorator
 from functools import partial
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 from minigrad import arguments
 from minigrad.memory import ELSEWHERE, POOL
 from minigrad.memory import empty as empty
+from minigrad_kernels import checked
 from minigrad_kernels.files import write_whole as write_whole
 from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.gpu.array import DeviceArray
@@ -32,6 +35,8 @@ from minigrad_kernels.table import KERNELS
 Array = np.ndarray[Any, Any]
 
 ARRAYS: Any = (np.ndarray, DeviceArray)  # what may be a tensor's data
+# Whether all launches of the process are checked, see `check_launches`.
+CHECKED = os.environ.get("MINIGRAD_CHECKED", "0") not in ("", "0")
 Table = Mapping[str, Callable[..., None]]
 CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
 
@@ -57,6 +62,69 @@ class Door(threading.local):
             name: partial(context.run, row.small or row.cpu) for name, row in KERNELS.items()
         }
         self.target: Any = None
+        self.checked = False
+        self.inside = 0  # how many `check_launches` this thread is inside of
+        self._context = context
+        if CHECKED:
+            self.check(True)
+
+    def check(self, on: bool) -> None:
+        """Check every launch of this thread from here on, or none."""
+        run = self._context.run
+        checked = launches_checked() if on else None
+        self.checked = on
+        self.kernels = {
+            name: partial(run, checked[name] if checked else cpu) for name, cpu in CPU.items()
+        }
+        self.small = {
+            name: partial(run, checked[name] if checked else row.small or row.cpu)
+            for name, row in KERNELS.items()
+        }
+
+
+@functools.cache
+def launches_checked() -> Table:
+    """Return the table of kernels that look at their arguments first."""
+    check_launch = checked.check_launch
+
+    def held(name: str) -> Callable[..., None]:
+        row = KERNELS[name]
+
+        def run(*args: Any) -> None:
+            check_launch(name, row, args)
+            row.cpu(*args)
+
+        return run
+
+    return {name: held(name) for name in KERNELS}
+
+
+class check_launches(ContextDecorator):
+    """Check each launch of a kernel in this thread: that its arrays are what it is compiled for.
+
+    What a kernel writes can be written, is aligned, repeats no element and shares no memory with
+    what it reads; indices lie inside their arrays.  minigrad sees to that by itself: this is for
+    those who write ops or kernels, or look for what changed memory behind their back.  The
+    environment variable `MINIGRAD_CHECKED=1` does so in all threads, from the import on.
+
+    Slow: 10 to 100 us a launch, and where indices lie on a GPU they are read to the host.
+    Raises: RuntimeError that names the kernel and the arguments.
+
+    >>> x = np.zeros(4)
+    >>> with check_launches():
+    ...     launch("exp", x[1:], x[:-1])
+    Traceback (most recent call last):
+    ...
+    RuntimeError: kernel exp: y, float64 (3,), shares memory with its argument a0, float64 (3,)
+    """
+
+    def __enter__(self) -> None:
+        door.inside += 1
+        door.check(True)
+
+    def __exit__(self, *_: Any) -> None:
+        door.inside -= 1
+        door.check(CHECKED or door.inside > 0)
 
 
 door = Door()
@@ -69,7 +137,10 @@ USED: list[Any] = []  # devices in use: while there is none, ops do not ask wher
 def launch(name: str, *args: Any) -> None:
     """Run the kernel `name` on `args`: inputs, scalars, outputs, as its row of the table says.
 
-    It runs where its arrays are.
+    It runs where its arrays are.  Outputs are writable and aligned, and overlap neither inputs nor
+    each other (but that y of an elementwise kernel may be an input): kernels are compiled on that
+    and check nothing.  Memory from `empty` is so; other memory goes through overwrite.py first.
+    `check_launches` holds every launch to it.
 
     >>> y = empty(2, np.float32)
     >>> launch("add", np.ones(2, np.float32), np.ones(2, np.float32), y)
@@ -82,6 +153,8 @@ def launch(name: str, *args: Any) -> None:
             numbers = [
                 upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args
             ]
+            if door.checked:
+                checked.check_launch(name, KERNELS[name], numbers)
             twins()[name](*numbers)
             return
     door.kernels[name](*args)
