@@ -9,83 +9,33 @@ kink.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from minigrad.autodiff import grad
-from minigrad.checking_problem import Array, Problem, analytic, gradients, live, numeric, unit
+from minigrad.checking_comparison import compare, fail
+from minigrad.checking_probes import (
+    check_additive,
+    check_layouts,
+    check_linear,
+    check_seed_layouts,
+    check_sweeps,
+    check_zeros,
+    seeds_of,
+)
+from minigrad.checking_problem import Problem, analytic, gradients, live, numeric, tensors_in
 from minigrad.checking_report import GradcheckError as GradcheckError
-from minigrad.checking_report import Mismatch, Tolerance
+from minigrad.checking_report import Tolerance
+from minigrad.checking_rules import nodes_of, watched
+from minigrad.checking_sizes import check_all
 from minigrad.tensors import Tensor
 
 
 # ---------------------------------------------------------------- the comparisons
-def fail(problem: Problem, message: str) -> NoReturn:
-    """Raise the failure of a check that concerns no single element."""
-    raise GradcheckError(f"{problem.name}: {message}")
-
-
-def compare(problem: Problem, output: int, i: int, a: Array, n: Array, tol: Tolerance) -> float:
-    """Hold one analytic Jacobian against the numeric one; a NaN agrees with nothing.
-
-    Returns the largest difference as a share of the allowed one.
-    """
-    allowed = tol.allowed(n)
-    with np.errstate(invalid="ignore"):
-        wrong = ~(np.abs(a - n) <= allowed)
-    if not wrong.any():
-        return float((np.abs(a - n) / allowed).max(initial=0.0))
-    with np.errstate(invalid="ignore"):
-        excess = np.where(wrong, np.abs(a - n) / allowed, -1.0)
-    excess[wrong & ~np.isfinite(excess)] = np.inf
-    row, column = np.unravel_index(int(np.argmax(excess)), excess.shape)
-    left, right, kink = slopes(problem, output, int(row), i, int(column), tol)
-    mismatch = Mismatch(
-        output,
-        problem.position(i),
-        tuple(int(k) for k in np.unravel_index(row, problem.first[output].shape)),
-        tuple(int(k) for k in np.unravel_index(column, problem.checked[i].shape)),
-        float(a[row, column]),
-        float(n[row, column]),
-        float(allowed[row, column]),
-        left,
-        right,
-        kink,
-        int(wrong.sum()),
-        int(wrong.size),
-    )
-    raise GradcheckError(f"{problem.name}: {mismatch}", mismatch)
-
-
-def slopes(
-    problem: Problem, output: int, row: int, i: int, column: int, tol: Tolerance
-) -> tuple[float, float, bool]:
-    """Return the slopes to the left and right, and whether they differ at any distance: a kink.
-
-    Those of a curved function differ too, but a quarter of the distance leaves a quarter of it.
-    """
-    shape = problem.checked[i].shape
-    here = float(problem.values[output].reshape(-1)[row])
-    found = []
-    for eps in (tol.eps, tol.eps / 4):
-        up, down = (
-            float(problem.moved(i, unit(shape, column, s))[output].reshape(-1)[row])
-            for s in (eps, -eps)
-        )
-        found.append(((here - down) / eps, (up - here) / eps))
-    (left, right), (near_left, near_right) = found
-    jump, near = abs(right - left), abs(near_right - near_left)
-    kink = near > tol.atol + tol.rtol * max(abs(near_left), abs(near_right)) and near > jump / 2
-    step = max(abs(near_left), abs(near_right)) > 3 * max(abs(left), abs(right)) + tol.atol
-    return left, right, kink or step
-
-
 def check_values(problem: Problem, again: list[Any]) -> None:
     """Refuse a function whose values change from call to call."""
     for k, (y, z) in enumerate(zip(problem.values, again, strict=True)):
-        if not isinstance(y, np.ndarray):
-            continue
         now = z.array
         if y.shape != now.shape:
             found = f"shape {y.shape}, then {now.shape}"
@@ -103,37 +53,6 @@ def check_values(problem: Problem, again: list[Any]) -> None:
         )
 
 
-def check_sweeps(problem: Problem, outputs: list[Any], undefined: bool) -> None:
-    """Sweep twice with random seeds: the same bits, nothing written to; None counts as zero."""
-    rng = np.random.default_rng(0)
-    seeds = [Tensor(rng.standard_normal(y.shape)) for y in outputs]
-    values = [s.array.copy() for s in seeds]
-    first = gradients(problem, outputs, seeds)
-    second = gradients(problem, outputs, seeds)
-    for i, (g, h) in enumerate(zip(first, second, strict=True)):
-        if not np.array_equal(g, h, equal_nan=True):
-            fail(
-                problem, f"two backward sweeps give input {problem.position(i)} different gradients"
-            )
-    for k, (seed, value) in enumerate(zip(seeds, values, strict=True)):
-        if not np.array_equal(seed.array, value):
-            fail(problem, f"backward writes to the gradient of output {k} that it was given")
-    for k, (y, seed) in enumerate(zip(outputs, seeds, strict=True)):
-        if not undefined or len(outputs) == 1:
-            break
-        alone = gradients(problem, [y], [seed])
-        zeros = [s if s is seed else Tensor(np.zeros(s.shape)) for s in seeds]
-        for i, (g, h) in enumerate(zip(alone, gradients(problem, outputs, zeros), strict=True)):
-            if not np.allclose(g, h, rtol=1e-9, atol=1e-12, equal_nan=True):
-                fail(
-                    problem,
-                    f"with a gradient for output {k} alone, input {problem.position(i)} gets "
-                    "another"
-                    " one than with zeros for the other outputs: a missing gradient must count as "
-                    "zero",
-                )
-
-
 def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> float:
     """Hold outputs that do not require grad, where none does, to a derivative of zero."""
     worst = 0.0
@@ -146,20 +65,26 @@ def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> flo
 
 
 def check_projections(problem: Problem, outputs: list[int], tol: Tolerance) -> bool:
-    """Compare u'Jv for one random u and v an output and input; say whether all agree."""
+    """Compare u'Jv for random u and v, three times an output and input; say whether all agree.
+
+    What is allowed grows as the noise does, with the root of the number of elements.
+    """
     rng = np.random.default_rng(0)
     for k in outputs:
-        u = rng.standard_normal(problem.first[k].shape)
-        found = gradients(problem, [problem.first[k]], [Tensor(u)])
-        for i, g in enumerate(found):
-            v = np.asarray(rng.standard_normal(g.shape))
-            step = v * (tol.eps / max(float(np.abs(v).max(initial=0.0)), 1e-300))
-            up, down = (problem.moved(i, np.asarray(s))[k] for s in (step, -step))
-            n = float((u * (up - down)).sum()) / 2
-            a = float((g * step).sum())
-            spread = float(np.abs(u).sum() * np.abs(step).sum())
-            if not abs(a - n) <= tol.atol * spread + tol.rtol * abs(n):
-                return False
+        y = problem.first[k]
+        for _ in range(3):
+            u = rng.standard_normal(y.shape)
+            found = gradients(problem, [y], [Tensor(np.asarray(u))])
+            noise = tol.noise * float(np.abs(u * problem.values[k]).sum())
+            for i, g in enumerate(found):
+                v = np.asarray(rng.standard_normal(g.shape))
+                step = v * (tol.eps / max(float(np.abs(v).max(initial=0.0)), 1e-300))
+                up, down = (problem.moved(i, np.asarray(s))[k] for s in (step, -step))
+                n = float((u * (up - down)).sum()) / 2
+                a = float((g * step).sum())
+                spread = float(np.sqrt((u * u).sum() * (step * step).sum()))
+                if not abs(a - n) <= tol.atol * spread + 1e-6 * abs(n) + 4 * noise:
+                    return False
     return True
 
 
@@ -170,27 +95,34 @@ def check(
     tol: Tolerance,
     undefined: bool,
     fast: bool,
+    costly: bool = True,
 ) -> float:
     """Run all comparisons; raise GradcheckError at the first that fails.
 
+    costly: probe at larger sizes and in float32 too.
     Returns the largest difference as a share of the allowed one, 0 where `fast` was enough.
     """
     worst = 0.0
     with Problem(name, fn, inputs) as problem:
         problem.first = problem.run()
         found = live(problem, problem.first)
-        problem.values = [np.array(y.array) if isinstance(y, Tensor) else y for y in problem.first]
+        problem.values = [np.array(y.array) for y in problem.first]
         check_values(problem, problem.run())
         if not found:
             return check_constants(problem, problem.first, tol)
         problem.first = problem.run()
-        check_sweeps(problem, [problem.first[k] for k in found], undefined)
-        if fast and check_projections(problem, found, tol):
-            return worst
-        exact = {k: analytic(problem, problem.first[k]) for k in found}
-        for i in range(len(problem.checked)):
-            for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
-                worst = max(worst, compare(problem, k, i, exact[k][i], n, tol))
+        outputs = [problem.first[k] for k in found]
+        base = check_sweeps(problem, outputs, undefined)
+        check_linear(problem, outputs, base)
+        check_seed_layouts(problem, outputs, base)
+        if not (fast and check_projections(problem, found, tol)):
+            exact = {k: analytic(problem, problem.first[k]) for k in found}
+            for i in range(len(problem.checked)):
+                for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
+                    worst = max(worst, compare(problem, k, i, exact[k][i], n, tol))
+            check_additive(problem, base, exact, seeds_of(outputs))
+        check_all(problem, found, base, tol, costly)
+        check_values(problem, problem.run())
     return worst
 
 
@@ -202,7 +134,11 @@ def check_second(
     undefined: bool,
     fast: bool,
 ) -> float:
-    """Run all comparisons of second derivatives; return and raise as `check` does."""
+    """Run all comparisons of second derivatives; return and raise as `check` does.
+
+    A gradient that does not require grad is held to a second derivative of zero.
+    """
+    worst = 0.0
     with Problem("gradgradcheck", fn, inputs) as problem:
         outputs = problem.run()
         outputs = [outputs[k] for k in live(problem, outputs)]
@@ -214,9 +150,31 @@ def check_second(
     args = problem.args
     gradient = gradient_of(fn, len(args))
     try:
-        return check("gradgradcheck", gradient, (*args, *seeds), tol, undefined, fast)
+        with Problem("gradgradcheck", gradient, (*args, *seeds), fn) as problem:
+            problem.first = problem.run()
+            found = live(problem, problem.first)
+            problem.values = [np.array(y.array) for y in problem.first]
+            check_values(problem, problem.run())
+            if not found:
+                return check_constants(problem, problem.first, tol)
+            problem.first = problem.run()
+            outputs = [problem.first[k] for k in found]
+            base = check_sweeps(problem, outputs, undefined, first_order=False)
+            check_linear(problem, outputs, base)
+            if not (fast and check_projections(problem, found, tol)):
+                every = range(len(problem.first))
+                exact = {k: analytic(problem, problem.first[k]) for k in found}
+                for i, t in enumerate(problem.checked):
+                    columns = numeric(problem, i, list(every), tol.eps)
+                    for k, n in zip(every, columns, strict=True):
+                        zero = np.zeros((problem.first[k].array.size, t.array.size))
+                        a = exact[k][i] if k in exact else zero
+                        worst = max(worst, compare(problem, k, i, a, n, tol))
+            check_layouts(problem, found, base, False)
+            check_zeros(problem, found, tol)
     except GradcheckError as error:
         raise GradcheckError(explained(str(error), len(args)), error.mismatch) from None
+    return worst
 
 
 # ---------------------------------------------------------------- the public face
@@ -234,9 +192,13 @@ def gradcheck(
     """Compare the gradients of `fn(*inputs)` with central differences, every element of every
     Jacobian.
 
-    (f(x + eps e_j) - f(x - eps e_j)) / (2 eps), to within atol + rtol |numeric|.  Also: the sweep
-    gives the same bits twice, a missing gradient counts as zero, gradients have their inputs' shape
-    and dtype.
+    (f(x + eps e_j) - f(x - eps e_j)) / (2 eps), to within atol + rtol |numeric| and rounding.
+    Also, each named in words where it fails: every rule of the graph returns one gradient an input,
+    of its dtype and shape, and writes to nothing it was given; the sweep is linear, gives the same
+    bits twice and counts a missing gradient as zero; the gradient does not depend on the memory
+    layout of inputs and gradients, on what else was evaluated, on which inputs require grad or are
+    the same tensor; nor is it wrong at points nearby, of the other sign or with zeros (where
+    the function is smooth there), for thousands of rows (where it takes rows), or in float32.
 
     inputs: a tensor or a tuple of anything; tensors that require grad are checked, float32 ones as
     float64 for the time of the check.  Outputs that do not require grad are skipped.  A module's
@@ -279,7 +241,8 @@ def gradgradcheck(
     gradient.
 
     Also: the gradient recorded by `create_graph=True` equals the one of a plain sweep, so that a
-    fused op agrees with its composite.
+    fused op agrees with its composite; and every rule stays on the tape: a gradient that does not
+    require grad is held to a second derivative of zero.
 
     grad_outputs: what the outputs that require grad are weighted by, random by default; checked as
     inputs too. Other arguments and errors as in `gradcheck`.
@@ -317,21 +280,21 @@ def gradient_of(fn: Callable[..., Any], count: int) -> Callable[..., tuple[Tenso
 
     def gradient(*args: Any) -> tuple[Tensor, ...]:
         found = fn(*args[:count])
-        found = found if isinstance(found, (tuple, list)) else [found]
-        outputs = [y for y in found if isinstance(y, Tensor) and y.requires_grad]
+        outputs = [y for y in tensors_in("gradgradcheck", found) if y.requires_grad]
         inputs = [x for x in args[:count] if isinstance(x, Tensor) and x.requires_grad]
         parts = grad(outputs, inputs, args[count:], create_graph=True, allow_unused=True)
-        return tuple(g for g in parts if g is not None and g.requires_grad)
+        return tuple(g for g in parts if g is not None)
 
     return gradient
 
 
 def check_recorded(problem: Problem, outputs: list[Any], seeds: list[Tensor]) -> None:
-    """Hold the gradient of a recorded sweep, which goes through composites, against the plain
-    one.
+    """Hold the gradient of a recorded sweep, which goes through composites, to the plain one, and
+    every rule to the tape.
     """
     plain = gradients(problem, outputs, seeds)
-    recorded = grad(outputs, problem.checked, seeds, create_graph=True, allow_unused=True)
+    with watched(problem.name, outputs, "with create_graph=True", recorded=True):
+        recorded = grad(outputs, problem.checked, seeds, create_graph=True, allow_unused=True)
     for i, (g, h) in enumerate(zip(plain, recorded, strict=True)):
         value = np.zeros(g.shape) if h is None else h.array
         scale = max(1.0, float(np.abs(g[np.isfinite(g)]).max(initial=0.0)))
@@ -340,10 +303,23 @@ def check_recorded(problem: Problem, outputs: list[Any], seeds: list[Tensor]) ->
             fail(
                 problem,
                 f"with create_graph=True the gradient of input {problem.position(i)} at"
-                f" {[int(k) for k in at]} is {value[at]:.9g}, without it {g[at]:.9g}: a composite "
-                "or"
-                " a recorded rule differs from the plain one",
+                f" {[int(k) for k in at]} is {value[at]:.9g}, without it {g[at]:.9g}: a composite"
+                " or a recorded rule differs from the plain one, or depends on the mode"
+                f"{fused(outputs)}",
             )
+        if g.any() and not (h is not None and h.requires_grad):
+            fail(
+                problem,
+                f"the gradient of input {problem.position(i)} leaves the tape: under"
+                " create_graph=True it does not require grad, so that its derivative is lost"
+                f"{fused(outputs)}",
+            )
+
+
+def fused(outputs: list[Any]) -> str:
+    """Return which ops of the graph have composites, in words."""
+    names = sorted({type(n).__name__ for n in nodes_of(outputs) if n.composite is not None})
+    return f"; ops with a composite: {', '.join(names)}" if names else ""
 
 
 def explained(message: str, count: int) -> str:

@@ -5,6 +5,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -28,8 +29,16 @@ class Problem:
     them through a closure or a module is checked as well as one that takes them as arguments.
     """
 
-    def __init__(self, name: str, fn: Callable[..., Any], inputs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        inputs: Any,
+        source: Callable[..., Any] | None = None,
+    ) -> None:
         self.name, self.fn = name, fn
+        self.source = source or fn  # where modules are looked for, whose buffers are set back
+        self.when = ""  # words about another point, for a message
         given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
         self.args = tuple(_leaf(x) for x in given)
         self.first: list[Any] = []  # the outputs at the point, on the tape
@@ -48,6 +57,7 @@ class Problem:
         for t in held:
             t.array = private(t.array)
         self.start = [(t, t.array, t.array.copy()) for t in held]
+        self.kept = [(b, b.array, b.array.copy()) for b in buffers_of(self.source)]
         return self
 
     def __exit__(
@@ -56,29 +66,75 @@ class Problem:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.reset()
         for t, data in self.before:
             t.array = data
-        self.rewind()
 
-    def run(self) -> list[Any]:
-        """Evaluate the function from the start; return its outputs."""
+    def reset(self) -> None:
+        """Set inputs, random streams and the buffers of modules back to the start."""
         self.rewind()
         for t, memory, value in self.start:
             t.array = memory
             memory[...] = value
+        for buffer, array, value in self.kept:
+            array[...] = value
+            buffer.array = array
+
+    def run(self) -> list[Any]:
+        """Evaluate the function from the start; return its outputs.
+
+        Raises: GradcheckError where the function writes to an input that is checked.
+        """
+        self.reset()
+        found = self.evaluate()
+        for t, memory, value in self.start:
+            if t.requires_grad and not (
+                t.array is memory and np.array_equal(memory, value, equal_nan=True)
+            ):
+                k = next(k for k, x in enumerate(self.args) if x is t)
+                raise GradcheckError(
+                    f"{self.name}: the function writes to its input {k}, outside the tape; give"
+                    " back a new tensor instead"
+                )
+        return found
+
+    def evaluate(self, args: Sequence[Any] | None = None) -> list[Any]:
+        """Evaluate the function on its inputs as they are, or on others; return its outputs."""
+        with enable_grad():
+            found = self.fn(*(self.args if args is None else args))
+        return tensors_in(self.name, found)
+
+    def at(self, arrays: Sequence[Array]) -> list[Any]:
+        """Evaluate with other memory for the checked inputs, which stays theirs until a reset."""
+        self.reset()
+        for t, a in zip(self.checked, arrays, strict=True):
+            t.array = a
         return self.evaluate()
 
-    def evaluate(self) -> list[Any]:
-        with enable_grad():
-            found = self.fn(*self.args)
-        return list(found) if isinstance(found, (tuple, list)) else [found]
+    def points(self) -> list[Array]:
+        """Return where each checked input stands, in its layout."""
+        values = {id(t): value for t, _, value in self.start}
+        return [values[id(t)] for t in self.checked]
+
+    @contextmanager
+    def elsewhere(self, arrays: Sequence[Array], when: str) -> Any:
+        """Within the context, the checked inputs start at other values."""
+        was = self.start, self.first, self.values
+        moved = {id(t): a for t, a in zip(self.checked, arrays, strict=True)}
+        self.start = [(t, memory, moved.get(id(t), value)) for t, memory, value in self.start]
+        self.when = when
+        try:
+            yield
+        finally:
+            self.start, self.first, self.values = was
+            self.when = ""
+            self.reset()
 
     def moved(self, i: int, step: Array) -> list[Any]:
         """Evaluate with checked input `i` moved by `step`; return the outputs' elements."""
-        self.rewind()
-        for t, memory, value in self.start:
-            t.array = memory
-            memory[...] = value + step if t is self.checked[i] else value
+        self.reset()
+        moving = self.checked[i]
+        moving.array[...] += step
         return [np.array(y.array) if isinstance(y, Tensor) else y for y in self.evaluate()]
 
     def position(self, i: int) -> int:
@@ -91,6 +147,39 @@ def _leaf(x: Any) -> Any:
     if isinstance(x, Tensor) and x.node is not None:
         return Tensor(x.array, requires_grad=x.requires_grad)
     return x
+
+
+def tensors_in(name: str, found: Any) -> list[Any]:
+    """Return the tensors that a function gave, out of tuples, lists and dicts.
+
+    Raises: TypeError for anything else, which a check could not see.
+    """
+    if isinstance(found, Tensor):
+        return [found]
+    if isinstance(found, dict):
+        found = tuple(found.values())
+    if isinstance(found, (tuple, list)):
+        return [t for part in found for t in tensors_in(name, part)]
+    raise TypeError(
+        f"{name}: the function gave a {type(found).__name__}, which cannot be checked; expected a"
+        " tensor, or tuples, lists and dicts of tensors"
+    )
+
+
+def buffers_of(fn: Any) -> list[Any]:
+    """Return the buffers of the modules that a function is, closes over or is a method of."""
+    cells = getattr(fn, "__closure__", None) or ()
+    near = [fn, getattr(fn, "__self__", None), *getattr(fn, "args", ()), getattr(fn, "func", None)]
+    for cell in cells:
+        try:
+            near.append(cell.cell_contents)
+        except ValueError:  # not bound yet
+            continue
+    names = getattr(getattr(fn, "__code__", None), "co_names", ())
+    scope = getattr(fn, "__globals__", {})
+    near += [scope[name] for name in names if name in scope]
+    modules = [m for m in near if hasattr(type(m), "named_buffers")]
+    return _distinct(b for m in modules for _, b in m.named_buffers())
 
 
 def _distinct(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -134,13 +223,17 @@ def live(problem: Problem, outputs: Sequence[Any]) -> list[int]:
     return found
 
 
-def gradients(problem: Problem, outputs: list[Any], seeds: list[Tensor]) -> list[Array]:
+def swept(problem: Problem, outputs: Sequence[Any], seeds: Sequence[Tensor]) -> Sequence[Any]:
+    """Return the gradient of each checked input as the sweep gives it, None where there is none."""
+    return grad(outputs, problem.checked, seeds, retain_graph=True, allow_unused=True)
+
+
+def gradients(problem: Problem, outputs: Sequence[Any], seeds: Sequence[Tensor]) -> list[Array]:
     """Return the gradient of each checked input as an array, zeros for an input that is not
     used.
     """
-    found = grad(outputs, problem.checked, seeds, retain_graph=True, allow_unused=True)
     arrays = []
-    for i, (t, g) in enumerate(zip(problem.checked, found, strict=True)):
+    for i, (t, g) in enumerate(zip(problem.checked, swept(problem, outputs, seeds), strict=True)):
         if g is None:
             arrays.append(np.zeros(t.shape))
             continue
