@@ -93,7 +93,8 @@ def batch_norm(
     training: use the statistics of the batch (biased variance) and move the running ones, if given,
     by `momentum` towards them (unbiased variance); otherwise use the running ones as constants.
     Shape: input: (N, C, ...), all others (C,) -> input's.
-    Raises: ValueError where batch statistics are used and there is one value a channel.
+    Raises: ValueError where batch statistics are used and there is one value a channel, and for an
+        eps that is not positive.
     Source: Ioffe and Szegedy, "Batch normalization" (ICML 2015), section 3.
 
     >>> import minigrad as mg
@@ -102,6 +103,8 @@ def batch_norm(
             [ 1.0000]])
     """
     x = input.array
+    if not eps > 0:
+        raise ValueError(f"batch_norm: eps must be positive, got {eps!r}")
     check_channels(
         "batch_norm",
         x,

@@ -20,7 +20,12 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pad: (before, after) of the last dimension, then of the one before it, and so on; negative
     numbers cut off.
     mode: "constant" (with `value`), "reflect" (mirror, the edge once), "replicate" (the edge) or
-    "circular".
+    "circular" (what is left after negative numbers have cut off, again from its other end).
+    Every mode takes any number of dimensions, where PyTorch's other modes than "constant" take the
+    last one to three of inputs with one or two more.
+
+    Raises: ValueError for numbers that are not in pairs, cut off more than there is, or ask a mode
+        for more than it can take: all but one element for "reflect", all for "circular".
 
     >>> import minigrad as mg
     >>> pad(mg.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
@@ -35,7 +40,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         )
     by_axis = [(x.ndim - 1 - k, ends[2 * k], ends[2 * k + 1]) for k in range(len(ends) // 2)]
     for axis, before, after in by_axis:
-        if x.shape[axis] + before + after < 0:
+        left = x.shape[axis] + min(before, 0) + min(after, 0)
+        mirrors = mode in ("reflect", "replicate") and x.shape[axis] > 0
+        short = left < 0 and mode != "replicate"  # whose edge can always be repeated
+        if short or x.shape[axis] + before + after < int(mirrors):
             raise ValueError(
                 f"pad: {(before, after)} cuts off more than dim {axis} of shape {x.shape}"
             )
@@ -71,16 +79,18 @@ def positions(mode: str, n: int, before: int, after: int) -> Array:
     >>> positions("circular", 3, 1, 1)
     array([2, 0, 1, 2, 0])
     """
-    limit = n - 1 if mode == "reflect" else n
+    kept = n - max(0, -before) - max(0, -after)
+    limit = n - 1 if mode == "reflect" else kept if mode == "circular" else n
     if max(before, after) > 0 and (n == 0 or (mode != "replicate" and max(before, after) > limit)):
         raise ValueError(
-            f"pad: {(before, after)} is more than mode {mode!r} can take from {n} elements:"
-            f" at most {max(limit, 0)}"
+            f"pad: {(before, after)} is more than mode {mode!r} can take from"
+            f" {max(kept, 0) if mode == 'circular' else n} elements: at most {max(limit, 0)}"
         )
     at = np.arange(-before, n + after)
     if mode == "replicate":
         return np.clip(at, 0, n - 1)
     if mode == "circular":
-        return at % n
+        first = max(0, -before)
+        return first + (at - first) % max(kept, 1)
     at = np.abs(at)
     return np.where(at >= n, 2 * (n - 1) - at, at)
