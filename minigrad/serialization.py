@@ -17,6 +17,7 @@ from safetensors.numpy import save as serialise
 from minigrad import trees
 from minigrad.backend import write_whole
 from minigrad.dtypes import DTYPES
+from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.tensors import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -35,7 +36,8 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
 
     state: Tensors or arrays by name; or a dict that holds, as deep as you like, dicts, lists,
         tuples, tensors, arrays, NumPy scalars, numbers, strings, bools and None; or what has a
-        `state_dict()` of such.  Dicts may have numbers as keys.
+        `state_dict()` of such.  Dicts may have numbers as keys.  A scheduler alone brings the state
+        of its optimizer along, without which it cannot go on: both load from that one file.
     Raises: TypeError naming an entry that cannot be held; ValueError for one that holds itself.
 
     >>> import pathlib, tempfile
@@ -53,6 +55,8 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
     3
     """
     entries = state.state_dict() if hasattr(state, "state_dict") else state
+    if isinstance(state, LRScheduler):
+        entries = {**state.state_dict(), "optimizer": state.optimizer.state_dict()}
     if not isinstance(entries, Mapping):
         raise TypeError(
             f"save: expected a dict, or what has a state_dict(), got {type(state).__name__}"

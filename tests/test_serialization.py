@@ -301,12 +301,38 @@ def test_everything_with_a_state_dict_goes_through_a_file(path: Path) -> None:
 def test_a_scheduler_state_is_no_optimizer_state(path: Path) -> None:
     optimizer = mg.optim.SGD([mg.zeros(1)], lr=0.1)
     schedule = mg.optim.lr_scheduler.StepLR(optimizer, 2)
-    mg.save(schedule, path)
+    mg.save(schedule.state_dict(), path)
     with pytest.raises(ValueError, match="expected what SGD.state_dict.. returns"):
         optimizer.load_state_dict(mg.load(path))
     mg.save(optimizer, path)
     with pytest.raises(ValueError, match="expected a state of StepLR, got one of None"):
         schedule.load_state_dict(mg.load(path))
+
+
+def test_a_saved_scheduler_brings_its_optimizer(path: Path) -> None:
+    def made() -> tuple[mg.Tensor, mg.optim.Optimizer, mg.optim.lr_scheduler.LRScheduler]:
+        p = mg.ones(2, requires_grad=True)
+        optimizer = mg.optim.AdamW([("w", p)], lr=0.1)
+        return p, optimizer, mg.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+
+    def step(p: mg.Tensor, optimizer: Any, schedule: Any) -> None:
+        p.grad = mg.tensor([0.5, -2.0])
+        optimizer.step()
+        schedule.step()
+
+    kept = made()
+    for _ in range(3):
+        step(*kept)
+    mg.save(kept[2], path)
+    again = made()
+    again[0].data = kept[0].data.clone()
+    again[1].load_state_dict(mg.load(path))
+    again[2].load_state_dict(mg.load(path))
+    for _ in range(4):
+        step(*kept)
+        step(*again)
+    assert again[0].tolist() == kept[0].tolist()
+    assert again[2].get_last_lr() == kept[2].get_last_lr() != [0.1]
 
 
 def test_a_damaged_structure_is_refused(path: Path) -> None:

@@ -262,6 +262,8 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state, options included, once all of it has been checked.
 
+        From what `minigrad.save(scheduler)` wrote it takes the optimizer's part.
+
         Raises: ValueError that lists what is missing, what is not known and what has another shape;
             nothing has been changed then.
         """

@@ -13,6 +13,7 @@ from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors import Tensor
 
 Array = np.ndarray[Any, Any]
+NOT_OURS = ("groups", "optimizer")  # entries of a state that are the optimizer's
 LEFT_BY_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
 
 
@@ -242,6 +243,8 @@ class LRScheduler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state, and give the optimizer the lr that it had when that was saved.
 
+        Of what `minigrad.save(scheduler)` wrote, the optimizer's own part is left to the optimizer.
+
         Raises: ValueError where the state is of another kind, or has other entries.
         """
         groups = state.get("groups")
@@ -251,7 +254,7 @@ class LRScheduler:
                 f"{self._kind}: this state is of an optimizer with {len(groups)} parameter groups,"
                 f" the optimizer here has {len(held)}"
             )
-        self._load({key: value for key, value in state.items() if key != "groups"})
+        self._load({key: value for key, value in state.items() if key not in NOT_OURS})
         for group, saved in zip(held, groups or [], strict=False):
             for key, value in saved.items():
                 group[key] = tuple(value) if isinstance(value, list) else value

@@ -173,6 +173,12 @@ def save_state(optimizer: Optimizer) -> dict[str, Any]:
 def load_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     """Check a saved state whole, then take it over: see `Optimizer.load_state_dict`."""
     kind = type(optimizer).__name__
+    if (
+        isinstance(saved, dict)
+        and "scheduler" in saved
+        and isinstance(saved.get("optimizer"), dict)
+    ):
+        saved = saved["optimizer"]  # of a saved scheduler
     problems = _frame_problems(optimizer, saved) or _group_problems(optimizer, saved)
     arrays: list[dict[str, Array]] = []
     if not problems:
