@@ -15,7 +15,6 @@ from minigrad import optim as optim
 from minigrad import scalar as scalar
 from minigrad import train as train
 from minigrad.autodiff import grad as grad
-from minigrad.backend import check_launches as check_launches
 from minigrad.backend import device as device
 from minigrad.backend import get_float32_matmul_precision as get_float32_matmul_precision
 from minigrad.backend import get_num_threads as get_num_threads
@@ -55,6 +54,7 @@ from minigrad.dtypes import int64 as int64
 from minigrad.dtypes import uint8 as uint8
 from minigrad.functions import *  # noqa: F403
 from minigrad.modes import Tape as Tape
+from minigrad.modes import check_launches as check_launches
 from minigrad.modes import detect_anomaly as detect_anomaly
 from minigrad.modes import enable_grad as enable_grad
 from minigrad.modes import is_grad_enabled as is_grad_enabled

@@ -11,7 +11,6 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ContextDecorator
 from functools import partial
 from typing import Any
 
@@ -35,7 +34,7 @@ from minigrad_kernels.table import KERNELS
 Array = np.ndarray[Any, Any]
 
 ARRAYS: Any = (np.ndarray, DeviceArray)  # what may be a tensor's data
-# Whether all launches of the process are checked, see `check_launches`.
+# Whether all launches of the process are checked, see modes.py.
 CHECKED = os.environ.get("MINIGRAD_CHECKED", "0") not in ("", "0")
 Table = Mapping[str, Callable[..., None]]
 CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
@@ -63,7 +62,6 @@ class Door(threading.local):
         }
         self.target: Any = None
         self.checked = False
-        self.inside = 0  # how many `check_launches` this thread is inside of
         self._context = context
         if CHECKED:
             self.check(True)
@@ -99,34 +97,6 @@ def launches_checked() -> Table:
     return {name: held(name) for name in KERNELS}
 
 
-class check_launches(ContextDecorator):
-    """Check each launch of a kernel in this thread: that its arrays are what it is compiled for.
-
-    What a kernel writes can be written, is aligned, repeats no element and shares no memory with
-    what it reads; indices lie inside their arrays.  minigrad sees to that by itself: this is for
-    those who write ops or kernels, or look for what changed memory behind their back.  The
-    environment variable `MINIGRAD_CHECKED=1` does so in all threads, from the import on.
-
-    Slow: 10 to 100 us a launch, and where indices lie on a GPU they are read to the host.
-    Raises: RuntimeError that names the kernel and the arguments.
-
-    >>> x = np.zeros(4)
-    >>> with check_launches():
-    ...     launch("exp", x[1:], x[:-1])
-    Traceback (most recent call last):
-    ...
-    RuntimeError: kernel exp: y, float64 (3,), shares memory with its argument a0, float64 (3,)
-    """
-
-    def __enter__(self) -> None:
-        door.inside += 1
-        door.check(True)
-
-    def __exit__(self, *_: Any) -> None:
-        door.inside -= 1
-        door.check(CHECKED or door.inside > 0)
-
-
 door = Door()
 FINDING = threading.RLock()  # two threads that ask for a device get the same one
 hold_over_fork(POOL.lock)
@@ -140,7 +110,7 @@ def launch(name: str, *args: Any) -> None:
     It runs where its arrays are.  Outputs are writable and aligned, and overlap neither inputs nor
     each other (but that y of an elementwise kernel may be an input): kernels are compiled on that
     and check nothing.  Memory from `empty` is so; other memory goes through overwrite.py first.
-    `check_launches` holds every launch to it.
+    `minigrad.check_launches` holds every launch to it.
 
     >>> y = empty(2, np.float32)
     >>> launch("add", np.ones(2, np.float32), np.ones(2, np.float32), y)

@@ -109,6 +109,8 @@ def written_value(value: Any, dtype: np.dtype[Any]) -> Array:
 def foreign(x: Any) -> Array:
     """Return an array of NumPy or of another library in its own dtype, without a copy if possible.
 
+    Elements that lie at odd places, as those of packed records, are copied: kernels need multiples
+    of their size.
     What it may speak: `__array__`, `__array_interface__`, the buffer protocol, DLPack.
 
     Raises: TypeError for anything else, and for dtypes that tensors do not have.
@@ -129,7 +131,7 @@ def foreign(x: Any) -> Array:
             "lists with minigrad.tensor(...)"
         )
     numpy_dtype(array.dtype)
-    return array
+    return array if array.flags.aligned else array.copy()
 
 
 # ---------------------------------------------------------------- nested lists

@@ -73,7 +73,7 @@ def cross_entropy(
     ignored = check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
     loss = CrossEntropy.apply(
         rows,
-        new(classes),
+        target if is_vector(target.array) else new(classes),
         absent(rows) if weight is None else weight,
         ignore_index=ignore_index,
         smoothing=float(label_smoothing),
@@ -209,9 +209,16 @@ def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tupl
     elif x.ndim > 2:
         moved = Permute.apply(input, axes=(0, *range(2, x.ndim), 1))
         rows = Reshape.apply(moved, shape=(t.size, x.shape[1]))
-    if t.dtype != INT64:
+    # In memory of its own, but for a vector: backward reads it, and a tensor's version tells it of
+    # changes.
+    if t.dtype != INT64 or t.ndim != 1:
         t = t.astype(INT64)
     return rows, contiguous(t).reshape(-1), t.shape
+
+
+def is_vector(t: Any) -> bool:
+    """Return whether targets are as kernels take them."""
+    return t.ndim == 1 and t.dtype == INT64 and bool(t.flags.c_contiguous)
 
 
 def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> bool:

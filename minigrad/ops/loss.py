@@ -72,6 +72,7 @@ class CrossEntropy(Op):
         options = self.meta["ignore_index"], self.meta["smoothing"]
         reduction = self.meta.get("reduction", "none")
         if reduction == "none":
+            check_still(target, options[0], x.shape[1])
             dx = empty(x.shape, x.dtype)
             scale = contiguous(g.array)
             arguments = (scale, contiguous(x), target, weight, *options, self.logsum, dx)
@@ -80,6 +81,7 @@ class CrossEntropy(Op):
         held: Array | None = self.dx
         self.dx = None  # handed out once: it may become a .grad, and be added to
         if held is None:
+            check_still(target, options[0], x.shape[1])
             held = self.run(x, target, weight, *options, reduction == "mean", True)[2]
         if type(g.array) is DeviceArray or g.array.item() != 1:  # to read it would wait
             launch("mul", held, g.array, held)
@@ -114,6 +116,22 @@ class CrossEntropy(Op):
             return loss
         total = Sum.apply(loss)
         return total if reduction == "sum" else total / float(factors[safe[live]].sum())
+
+
+def check_still(target: Any, ignore_index: int, classes: int) -> None:
+    """Refuse class numbers that have left [0, classes) since the loss was computed: its kernels
+    write where they say.  One pass over targets on the host; those on a device are not read.
+    """
+    if type(target) is DeviceArray or not target.size:
+        return
+    if int(target.view(np.uint64).max()) >= classes:
+        counted = target[target != ignore_index]
+        if counted.size and not (counted.min() >= 0 and counted.max() < classes):
+            raise RuntimeError(
+                f"CrossEntropy needs its target, shape {target.shape}, for its gradient, but its"
+                " memory was written through numpy() or another alias since; copy the array before"
+                " writing to it"
+            )
 
 
 @op

@@ -186,6 +186,25 @@ def test_the_switch(way: str) -> None:
     assert backend.door.checked == was
 
 
+def test_anomaly_detection_checks_launches_too() -> None:
+    x = mg.zeros(8)
+    was = backend.door.checked
+    with mg.detect_anomaly():
+        with pytest.raises(RuntimeError, match="kernel exp: y, .* shares memory"):
+            launch("exp", x.array[1:], x.array[:-1])
+        with mg.check_launches():
+            pass
+        with mg.detect_anomaly():
+            pass
+        assert backend.door.checked
+    assert backend.door.checked == was
+    with mg.check_launches():
+        with mg.detect_anomaly():
+            pass
+        assert backend.door.checked
+    assert backend.door.checked == was
+
+
 def test_the_simulated_device_is_checked() -> None:
     x = mg.zeros(8).to("cuda-sim")
     with mg.check_launches():
