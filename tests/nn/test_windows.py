@@ -1,13 +1,14 @@
 """Pooling over every small shape of window: values, places and gradients, none read or written
 outside; windows without elements among them.
 
-The oracle lists the elements of each window one by one.  PyTorch, where it is installed, is a
+The oracle lists the elements of each window one by one.  PyTorch's answers, stored and live, are a
 second one, but for windows without elements: there its gradient is written outside the array.
 """
 
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,39 +17,10 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad.nn.functional import max_pool1d, max_pool2d
+from tests.nn.window_cases import Case, Library, cases, framed, grid, run, windows
 
 Array = np.ndarray[Any, Any]
-NAN = float("nan")
-
-
-def windows(n: int, k: int, s: int, p: int, d: int, ceil: bool) -> list[list[int]]:
-    """Return the elements of each window of n."""
-    free = n + 2 * p - d * (k - 1) - 1
-    count = -(-free // s) + 1 if ceil else free // s + 1
-    if ceil and (count - 1) * s >= n + p:
-        count -= 1
-    return [
-        [i * s - p + j * d for j in range(k) if 0 <= i * s - p + j * d < n] for i in range(count)
-    ]
-
-
-def grid() -> list[tuple[int, int, int, int, int, bool]]:
-    """Return (n, kernel, stride, padding, dilation, ceil_mode) of every window that is taken."""
-    return [
-        (n, k, s, p, d, ceil)
-        for n, k, s, p, d, ceil in product(
-            (1, 2, 3, 5), (1, 2, 3), (1, 2, 4), (0, 1, 2, 3), (1, 2, 4, 5), (False, True)
-        )
-        if 2 * p <= d * (k - 1) + 1 and n + 2 * p >= d * (k - 1) + 1
-    ]
-
-
-def framed(shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return numbers, and the memory around them, full of NaN: what is read there shows."""
-    size = int(np.prod(shape))
-    memory = np.full(size + 64, NAN)
-    memory[32 : 32 + size] = np.random.default_rng(size).permutation(size)
-    return memory[32 : 32 + size].reshape(shape), memory
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "windows.npz")
 
 
 def test_max_pool_of_signals() -> None:
@@ -119,29 +91,57 @@ def test_the_process_survives_windows_without_elements() -> None:
             assert not x.grad.array.any()
 
 
-def test_against_torch() -> None:
-    torch = pytest.importorskip("torch")
-    for n, k, s, p, d, ceil in grid():
-        if 2 * p > k or not all(windows(n, k, s, p, d, ceil)):  # its own bound for signals
-            continue
-        held, _ = framed((2, 3, n))
-        x, z = mg.Tensor(held, requires_grad=True), torch.tensor(held, requires_grad=True)
-        pairs = [
-            (
-                F.max_pool1d(x, k, s, p, d, ceil),
-                torch.nn.functional.max_pool1d(z, k, s, p, d, ceil),
-            )
-        ]
-        if d == 1:
-            for include in (False, True):
-                how = k, s, p, ceil, include
-                pairs.append((F.avg_pool1d(x, *how), torch.nn.functional.avg_pool1d(z, *how)))
-        for y, w in pairs:
-            weight = np.arange(1.0, w.numel() + 1).reshape(tuple(w.shape))
-            np.testing.assert_allclose(y.array, w.detach().numpy(), rtol=1e-14)
-            (g,) = mg.grad(y, x, mg.tensor(weight))
-            (h,) = torch.autograd.grad(w, z, torch.tensor(weight))
-            np.testing.assert_allclose(g.array, h.numpy(), rtol=1e-13)
+MINIGRAD = Library(
+    F,
+    lambda a, grad: mg.Tensor(a, requires_grad=grad),
+    lambda y, inputs, weight: mg.grad(y, inputs, weight),
+    lambda t: t.detach().numpy(),
+)
+
+
+def compare(case: Case, found: list[Array], want: list[Array]) -> None:
+    got = np.concatenate([a.reshape(-1) for a in found])
+    expected = np.concatenate([a.reshape(-1) for a in want])
+    np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-12, err_msg=str(case))
+
+
+def test_agrees_with_the_stored_answers() -> None:
+    ends = np.cumsum(GOLDEN["counts"])
+    stored = np.split(GOLDEN["numbers"], ends[:-1])
+    with mg.check_launches():
+        for case, want in zip(cases(), stored, strict=True):
+            compare(case, run(MINIGRAD, case), [want])
+
+
+def test_agrees_with_torch_live() -> None:
+    made = pytest.importorskip("tests.golden.make_windows", reason="needs torch")
+    for case in cases()[::5]:
+        compare(case, run(MINIGRAD, case), run(made.TORCH, case))
+
+
+def test_without_elements() -> None:
+    """No images, no channels where those may be missing; a plane without elements is refused."""
+    x = mg.zeros(0, 2, 4, 4, requires_grad=True)
+    for pool in (
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: F.avg_pool2d(x, 2),
+        lambda x: F.adaptive_avg_pool2d(x, 2),
+        lambda x: F.adaptive_max_pool2d(x, 2),
+        lambda x: F.conv2d(x, mg.ones(3, 2, 3, 3), padding="same")[:, :2, :2, :2],
+    ):
+        y = pool(x)
+        assert y.shape == (0, 2, 2, 2)
+        (g,) = mg.grad(y.sum(), x)
+        assert g.shape == x.shape
+    for n, m in ((0, 4), (4, 0), (0, 0)):
+        for refused in (
+            lambda x: F.max_pool2d(x, 2),
+            lambda x: F.avg_pool2d(x, 2),
+            lambda x: F.adaptive_avg_pool2d(x, 2),
+            lambda x: F.adaptive_max_pool2d(x, 2),
+        ):
+            with pytest.raises((ValueError, RuntimeError)):
+                refused(mg.zeros(1, 2, n, m))
 
 
 def test_on_the_simulated_device() -> None:
