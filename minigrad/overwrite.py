@@ -38,9 +38,9 @@ def refuse(array: Any, name: str) -> None:
         why = "it is an expanded view, several elements share memory; clone() it first"
     else:
         why = (
-            "its memory is read-only, as that of a read-only NumPy array, a JAX array, a bytes"
-            " object or a file mapped with mmap_mode='r'; clone() it first, or copy the array with"
-            " minigrad.tensor(array)"
+            "its memory is read-only, as that of an expanded view, a read-only NumPy array, a JAX"
+            " array, a bytes object or a file mapped with mmap_mode='r'; clone() it first, or copy"
+            " the array with minigrad.tensor(array)"
         )
     raise ValueError(f"{name}, shape {array.shape}, cannot be written: {why}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from minigrad import arguments
 from minigrad.backend import DeviceArray, empty, filled, launch
 from minigrad.dtypes import promoted
-from minigrad.ops.common import Array, axis_of, op, sizes_of
+from minigrad.ops.common import Array, axis_of, contiguous, op, sizes_of
 from minigrad.tape import Bridge, Op
 
 Shape = tuple[int, ...]
@@ -41,7 +41,10 @@ class Reshape(ShapeOp):
             raise ValueError(
                 f"reshape: shape {a.shape} with {a.size} elements does not fit into {shape}"
             )
-        return a.reshape(shape)
+        try:
+            return a.reshape(shape)
+        except ValueError:  # of a device's: only a copy has that shape
+            return contiguous(a).reshape(shape)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (Reshape.apply(g, shape=self.was),)

@@ -262,8 +262,8 @@ def test_the_message_names_it_and_what_to_do() -> None:
     p.grad = mg.ones(3)
     expected = (
         r"SGD: parameter 'w', shape \(3,\), cannot be written: its memory is read-only, as that of"
-        r" a read-only NumPy array, a JAX array, .*; clone\(\) it first, or copy the array with"
-        r" minigrad.tensor\(array\)"
+        r" an expanded view, a read-only NumPy array, a JAX array, .*; clone\(\) it first, or copy"
+        r" the array with minigrad.tensor\(array\)"
     )
     with pytest.raises(ValueError, match=expected):
         mg.optim.SGD([("w", p)], lr=0.1).step()
