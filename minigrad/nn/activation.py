@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigrad import arguments
 from minigrad.nn import functional_activations as F
 from minigrad.nn.module import Module, registered
 from minigrad.ops.unary import LogSigmoid as LogSigmoidOp
@@ -109,8 +110,8 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta = beta
-        self.threshold = threshold
+        self.beta = arguments.number("Softplus", "beta", beta)
+        self.threshold = arguments.number("Softplus", "threshold", threshold)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softplus(input, self.beta, self.threshold)
@@ -130,7 +131,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = arguments.number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.leaky_relu(input, self.negative_slope)
@@ -150,7 +151,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = arguments.number("ELU", "alpha", alpha)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha)
@@ -170,8 +171,12 @@ class Hardtanh(Module):
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
+        min_val = arguments.number("Hardtanh", "min_val", min_val)
+        max_val = arguments.number("Hardtanh", "max_val", max_val)
         if min_val >= max_val:
-            raise ValueError(f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}")
+            raise ValueError(
+                f"Hardtanh: expected min_val < max_val, got {min_val:g} and {max_val:g}"
+            )
         self.min_val = min_val
         self.max_val = max_val
 

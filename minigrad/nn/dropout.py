@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from minigrad import arguments
 from minigrad.nn.functional_layers import check_dropout
 from minigrad.nn.module import Module, registered
 from minigrad.ops.dropout import dropped
@@ -29,7 +30,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, scaling: str = "inverted") -> None:
         super().__init__()
-        p = float(p)
+        p = p if type(p) is float else arguments.number("Dropout", "p", p)
         check_dropout(p, scaling)
         self.p = p
         self.scaling = scaling

@@ -34,8 +34,8 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        num_embeddings = arguments.whole("Embedding", "num_embeddings", num_embeddings)
-        embedding_dim = arguments.whole("Embedding", "embedding_dim", embedding_dim)
+        num_embeddings = arguments.whole("Embedding", "num_embeddings", num_embeddings, 0)
+        embedding_dim = arguments.whole("Embedding", "embedding_dim", embedding_dim, 0)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = None if padding_idx is None else row_of(padding_idx, num_embeddings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minigrad import arguments
 from minigrad.nn.module import Module, registered
 from minigrad.ops.common import axis_of
 from minigrad.ops.shape import flatten, reshape
@@ -42,8 +43,14 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
+        if not isinstance(unflattened_size, Sequence):
+            raise TypeError(
+                f"Unflatten: expected unflattened_size as a tuple, got {unflattened_size!r}"
+            )
         self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        self.unflattened_size = tuple(
+            arguments.whole("Unflatten", "unflattened_size", n, -1) for n in unflattened_size
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         shape = input.array.shape

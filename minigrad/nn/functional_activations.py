@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad import arguments
 from minigrad.ops.elementwise import where
 from minigrad.ops.norm import log_softmax as _log_softmax
 from minigrad.ops.norm import softmax as _softmax
@@ -91,6 +92,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> softplus(mg.tensor([0.0, 1000.0]))
     tensor([6.9315e-01, 1.0000e+03])
     """
+    if type(beta) is not float:
+        beta = arguments.number("softplus", "beta", beta)
     if not beta > 0:
         raise ValueError(f"softplus: beta must be positive, got {beta}")
     if threshold == 20:
@@ -110,7 +113,9 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     >>> leaky_relu(mg.tensor([-1.0, 2.0]), 0.5)
     tensor([-0.5000,  2.0000])
     """
-    return LeakyRelu.apply(input, negative_slope=float(negative_slope))
+    if type(negative_slope) is not float:
+        negative_slope = arguments.number("leaky_relu", "negative_slope", negative_slope)
+    return LeakyRelu.apply(input, negative_slope=negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -120,7 +125,9 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     >>> elu(mg.tensor([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
-    return Elu.apply(input, alpha=float(alpha))
+    if type(alpha) is not float:
+        alpha = arguments.number("elu", "alpha", alpha)
+    return Elu.apply(input, alpha=alpha)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -130,9 +137,13 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     >>> hardtanh(mg.tensor([-3.0, 0.5]))
     tensor([-1.0000,  0.5000])
     """
+    if type(min_val) is not float:
+        min_val = arguments.number("hardtanh", "min_val", min_val)
+    if type(max_val) is not float:
+        max_val = arguments.number("hardtanh", "max_val", max_val)
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
-    return Hardtanh.apply(input, low=float(min_val), high=float(max_val))
+        raise ValueError(f"hardtanh: min_val {min_val:g} is above max_val {max_val:g}")
+    return Hardtanh.apply(input, low=min_val, high=max_val)
 
 
 def relu6(input: Tensor) -> Tensor:

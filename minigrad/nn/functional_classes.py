@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import device_of, host_copy, moved, target_of
 from minigrad.modes import mode
 from minigrad.nn import means
@@ -32,6 +33,12 @@ def check_reduction(name: str, reduction: str) -> None:
     """Refuse an unknown reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def not_tensors(name: str, input: Any, target: Any) -> TypeError:
+    """Return the error for an input or a target that is no tensor."""
+    kinds = f"{type(input).__name__} and {type(target).__name__}"
+    return TypeError(f"{name}: expected input and target as tensors, got {kinds}")
 
 
 def cross_entropy(
@@ -60,11 +67,13 @@ def cross_entropy(
     """
     check_reduction("cross_entropy", reduction)
     ignore_index = ignore_index if type(ignore_index) is int else index(ignore_index)
+    if type(label_smoothing) is not float:
+        label_smoothing = arguments.number("cross_entropy", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
         )
-    check_scores("cross_entropy", input, weight)
+    check_scores("cross_entropy", input, target, weight)
     if target.array.dtype.kind == "f":
         return _against_probabilities(
             input, target, weight, ignore_index, reduction, label_smoothing
@@ -76,7 +85,7 @@ def cross_entropy(
         target if is_vector(target.array) else new(classes),
         absent(rows) if weight is None else weight,
         ignore_index=ignore_index,
-        smoothing=float(label_smoothing),
+        smoothing=label_smoothing,
         reduction=reduction,
         gradient=bool(mode.recording and rows.requires_grad),
     )
@@ -144,7 +153,7 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     ignore_index = index(ignore_index)
-    check_scores("nll_loss", input, weight)
+    check_scores("nll_loss", input, target, weight)
     if target.array.dtype.kind == "f":
         raise TypeError(
             f"nll_loss: expected integer class numbers, got {target.array.dtype}; convert them "
@@ -169,9 +178,13 @@ def nll_loss(
 
 
 # ---------------------------------------------------------------- shared
-def check_scores(name: str, input: Tensor, weight: Tensor | None) -> None:
-    """Refuse an input without classes, and weights that are not one a class."""
-    x = input.array
+def check_scores(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Refuse no tensors, an input without classes, and weights that are not one a class."""
+    try:
+        x = input.array
+        target.array  # noqa: B018  (is it a tensor?)
+    except AttributeError:
+        raise not_tensors(name, input, target) from None
     if x.dtype.kind != "f":
         raise TypeError(
             f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"

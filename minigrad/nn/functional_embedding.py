@@ -6,6 +6,7 @@ from operator import index
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import device_of, host_copy, moved
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked
@@ -19,7 +20,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
     padding_idx: a row that gets no gradient.
     Shape: input: (...) integers in [0, V), weight: (V, D) -> (..., D).
-    Raises: IndexError for a number outside [0, V).
+    Raises: IndexError for a number outside [0, V), ValueError for a padding_idx outside [-V, V).
 
     >>> import minigrad as mg
     >>> embedding(mg.tensor([1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -41,16 +42,17 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
                 f"embedding: row {low if low < 0 else high} is out of range for {rows} rows: "
                 f"expected 0 to {rows - 1}"
             )
+    row = None if padding_idx is None else row_of(padding_idx, rows)
     y = picked(weight, ids.astype(INT64))
-    if padding_idx is None or not y.requires_grad:
+    if row is None or not y.requires_grad:
         return y
-    padding = ids == row_of(padding_idx, rows)
+    padding = ids == row
     return where(new(moved(padding[..., None], device_of(y.array))), y.detach(), y)
 
 
 def row_of(padding_idx: int, rows: int) -> int:
     """Return `padding_idx` counted from the first of `rows`."""
-    padding_idx, rows = index(padding_idx), index(rows)
+    padding_idx, rows = arguments.whole("embedding", "padding_idx", padding_idx), index(rows)
     if not -rows <= padding_idx < rows:
         raise ValueError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
     return padding_idx % rows

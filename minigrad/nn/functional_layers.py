@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad import random
+from minigrad import arguments, random
 from minigrad.backend import filled
 from minigrad.ops.common import Array, sizes_of
 from minigrad.ops.dropout import dropped
@@ -66,7 +66,8 @@ def dropout(
     >>> dropout(mg.ones(2), training=False)
     tensor([1., 1.])
     """
-    p = p if type(p) is float else float(p)
+    if type(p) is not float:
+        p = arguments.number("dropout", "p", p)
     check_dropout(p, scaling)
     if p == 0:
         return input
@@ -103,8 +104,7 @@ def batch_norm(
             [ 1.0000]])
     """
     x = input.array
-    if not eps > 0:
-        raise ValueError(f"batch_norm: eps must be positive, got {eps!r}")
+    check_statistics("batch_norm", running_mean, running_var, eps)
     check_channels(
         "batch_norm",
         x,
@@ -140,6 +140,14 @@ def scale_and_shift(
         return none, none
     scale = new(filled(x.shape[1], 1, x.dtype, x)) if weight is None else weight
     return scale, new(filled(x.shape[1], 0, x.dtype, x)) if bias is None else bias
+
+
+def check_statistics(name: str, mean: Tensor | None, var: Tensor | None, eps: float) -> None:
+    """Refuse one running statistic without the other, and an eps that is not positive."""
+    if not eps > 0:
+        raise ValueError(f"{name}: eps must be positive, got {eps!r}")
+    if (mean is None) is not (var is None):
+        raise ValueError(f"{name}: give both running_mean and running_var, or neither")
 
 
 def check_running(name: str, mean: Array, var: Array) -> None:
@@ -192,8 +200,10 @@ def batch_norm_activation_dropout(
     name = "batch_norm_activation_dropout"
     if activation not in ("relu", None):
         raise ValueError(f"{name}: activation must be 'relu' or None, got {activation!r}")
-    p = p if type(p) is float else float(p)
+    if type(p) is not float:
+        p = arguments.number(name, "p", p)
     check_dropout(p, scaling)
+    check_statistics(name, running_mean, running_var, eps)
     x = input.array
     statistics = running_mean, running_var
     if not training or p in (0, 1) or x.ndim != 2:

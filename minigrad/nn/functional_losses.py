@@ -5,8 +5,9 @@ Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
 
 from __future__ import annotations
 
+from minigrad import arguments
 from minigrad.nn import means
-from minigrad.nn.functional_classes import check_reduction
+from minigrad.nn.functional_classes import check_reduction, not_tensors
 from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
 from minigrad.ops.loss import BinaryCrossEntropy
@@ -23,7 +24,11 @@ def check_pair(
     either: whether a floating target will do.
     """
     check_reduction(name, reduction)
-    if input.array.shape != target.array.shape:
+    try:
+        shape, targets = input.array.shape, target.array.shape
+    except AttributeError:
+        raise not_tensors(name, input, target) from None
+    if shape != targets:
         raise ValueError(
             f"{name}: input and target must have one shape, got {input.array.shape} and"
             f" {target.array.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
@@ -130,6 +135,8 @@ def smooth_l1_loss(
     tensor([0.1250, 2.5000])
     """
     check_pair("smooth_l1_loss", input, target, reduction, either=True)
+    if type(beta) is not float:
+        beta = arguments.number("smooth_l1_loss", "beta", beta)
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     gap = Abs.apply(difference(input, target))
@@ -154,6 +161,8 @@ def huber_loss(
     """
     check_pair("huber_loss", input, target, reduction)
     check_same("huber_loss: weight", weight, input)
+    if type(delta) is not float:
+        delta = arguments.number("huber_loss", "delta", delta)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     return reduced(_bent(Abs.apply(difference(input, target)), delta), weight, reduction)

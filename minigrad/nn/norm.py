@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import arguments
 from minigrad.backend import launch
 from minigrad.dtypes import numpy_dtype
 from minigrad.nn import init
@@ -14,7 +15,6 @@ from minigrad.nn.functional_layers import batch_norm, layer_norm
 from minigrad.nn.linear import blank
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
-from minigrad.ops.common import sizes_of
 from minigrad.overwrite import check_writable
 from minigrad.tensors import Tensor, new
 
@@ -44,6 +44,11 @@ class BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        name = self._get_name()
+        num_features = arguments.whole(name, "num_features", num_features, 0)
+        eps = arguments.number(name, "eps", eps)
+        if momentum is not None:
+            momentum = arguments.number(name, "momentum", momentum)
         if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(
                 f"{self._get_name()}: momentum must lie in [0, 1] or be None, got {momentum}"
@@ -179,7 +184,9 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = sizes_of((normalized_shape,))
+        given = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+        shape = tuple(arguments.whole("LayerNorm", "normalized_shape", n, 0) for n in given)
+        eps = arguments.number("LayerNorm", "eps", eps)
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine

@@ -126,7 +126,7 @@ def several(name: str, label: str, value: int | Sequence[int], dims: int, least:
         found = tuple(index(n) for n in found)
     except TypeError:
         found = ()
-    if len(found) != dims:
+    if len(found) != dims or value is True or value is False:
         raise ValueError(f"{name}: {label} must be an int or {dims} of them, got {value!r}")
     if min(found) < least:
         raise ValueError(f"{name}: {label} must be at least {least}, got {value!r}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import backend
+from minigrad import arguments, backend
 from minigrad.modes import enable_grad
 from minigrad.optim.slots import Launch, Slot, Stepped, as_pair, contiguous, load_state, save_state
 from minigrad.overwrite import check_writable, turns
@@ -20,7 +20,11 @@ from minigrad_kernels.address_table import INDEX, build_table
 
 Array = np.ndarray[Any, Any]
 Group = dict[str, Any]
-NON_NEGATIVE = {"alpha", "eps", "lr", "lr_decay", "momentum", "momentum_decay", "weight_decay"}
+NON_NEGATIVE = {
+    *("alpha", "eps", "initial_accumulator_value", "lr", "lr_decay"),
+    *("momentum", "momentum_decay", "weight_decay"),
+}
+SWITCHES = {"amsgrad", "centered", "decoupled_weight_decay", "maximize", "nesterov"}
 
 
 class Optimizer:
@@ -49,7 +53,7 @@ class Optimizer:
                 f"{self._kind}: expected an iterable of tensors, got one tensor of shape"
                 f" {tuple(params.shape)}; put it in a list"
             )
-        given = list(params)
+        given = self._listed(params)
         if not given:
             raise ValueError(
                 f"{self._kind}: expected at least one parameter, got none; a generator such as"
@@ -69,13 +73,36 @@ class Optimizer:
         raise NotImplementedError(f"{self._kind} has no rule")
 
     def check(self, group: Group) -> None:
-        """Raise a ValueError for options out of range."""
+        """Raise a ValueError for options out of range, a TypeError for what is no number."""
         for name in NON_NEGATIVE & group.keys():
-            if not group[name] >= 0:
-                raise ValueError(f"{self._kind}: expected {name} >= 0, got {group[name]!r}")
-        betas = group.get("betas", ())
-        if not all(0 <= beta < 1 for beta in betas):
+            value = group[name]
+            try:
+                good = bool(value >= 0)
+            except (TypeError, ValueError):
+                arguments.number(self._kind, name, value)
+                raise
+            if not good:
+                raise ValueError(f"{self._kind}: expected {name} >= 0, got {value!r}")
+        betas = group.get("betas", (0.0, 0.0))
+        try:
+            first, second = betas
+            good = bool(0 <= first < 1 and 0 <= second < 1)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{self._kind}: expected betas to be two numbers in [0, 1), got {betas!r}"
+            ) from None
+        if not good:
             raise ValueError(f"{self._kind}: expected betas in [0, 1), got {betas!r}")
+
+    def _check_kinds(self, group: Group) -> None:
+        """Refuse options of the wrong type whose range `check` does not compare."""
+        if "dampening" in group:
+            arguments.number(self._kind, "dampening", group["dampening"])
+        for name in SWITCHES & group.keys():
+            if not isinstance(group[name], bool | np.bool_ | int):
+                raise TypeError(
+                    f"{self._kind}: expected {name} to be True or False, got {group[name]!r}"
+                )
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
@@ -87,6 +114,15 @@ class Optimizer:
         return type(self).__name__
 
     # ------------------------------------------------------------ parameters
+    def _listed(self, params: Any) -> list[Any]:
+        """Return parameters as a list; a set has another order in every process, so it is none."""
+        if isinstance(params, set | frozenset) or not hasattr(params, "__iter__"):
+            raise TypeError(
+                f"{self._kind}: expected a list of parameters, or what gives them in a fixed order,"
+                f" such as model.parameters(), got {type(params).__name__}"
+            )
+        return list(params)
+
     def add_param_group(self, group: Group) -> None:
         """Add parameters with options of their own, say when layers are unfrozen during training.
 
@@ -98,9 +134,10 @@ class Optimizer:
                 f" {type(group).__name__}; do not mix groups with plain tensors"
             )
         entries = group["params"]
-        entries = [entries] if isinstance(entries, Tensor) else list(entries)
+        entries = [entries] if isinstance(entries, Tensor) else self._listed(entries)
         pairs = [as_pair(self._kind, entry) for entry in entries]
         new = {**self.defaults, **group, "params": [p for _, p in pairs]}
+        self._check_kinds(new)
         self.check(new)
         slots = self._new_slots(pairs)
         self._slots += slots

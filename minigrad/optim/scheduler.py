@@ -109,19 +109,23 @@ class LRScheduler:
                 f"{self._kind}: expected {name} to be an int >= {least}, got {value!r}"
             ) from None
 
+    def _number(self, name: str, value: Any) -> float:
+        """Return a real number of whatever type as a float."""
+        return arguments.number(self._kind, name, value)
+
     def _per_group(self, name: str, value: Any) -> list[float]:
         """Return a value for each parameter group, from one number or a list of them."""
         groups = len(self.optimizer.param_groups)
         if isinstance(value, np.ndarray | Tensor) and value.ndim:
             value = value.tolist()
         if not isinstance(value, (list, tuple)):
-            return [float(value)] * groups
+            return [self._number(name, value)] * groups
         if len(value) != groups:
             raise ValueError(
                 f"{self._kind}: expected one {name} or {groups}, one a parameter group, got"
                 f" {len(value)}"
             )
-        return [float(v) for v in value]
+        return [self._number(name, v) for v in value]
 
     # ------------------------------------------------------------ the schedule
     def get_lr(self) -> list[float]:

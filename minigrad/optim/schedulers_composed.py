@@ -37,6 +37,9 @@ class _Composed(LRScheduler):
                 )
         self._schedulers = list(schedulers)
 
+    def _expect_list(self, name: str, value: Any) -> None:
+        self._expect(isinstance(value, Sequence), f"{name} as a list", value)
+
     def _undo(self) -> None:
         for scheduler in self._schedulers:
             scheduler._undo()
@@ -76,16 +79,18 @@ class SequentialLR(_Composed):
         milestones: Sequence[int],
         last_epoch: int = -1,
     ) -> None:
+        self._expect_list("schedulers", schedulers)
+        self._expect_list("milestones", milestones)
         self._expect(len(schedulers) >= 1, "at least one scheduler", list(schedulers))
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: expected {len(schedulers) - 1} milestones for {len(schedulers)}"
                 f" schedulers, one fewer, got {len(milestones)}"
             )
-        rising = all(a < b for a, b in pairwise(milestones))
+        self._milestones = [self._whole("milestones", m, 0) for m in milestones]
+        rising = all(a < b for a, b in pairwise(self._milestones))
         self._expect(rising, "milestones that rise", list(milestones))
         self._accept(optimizer, schedulers)
-        self._milestones = [self._whole("milestones", m, 0) for m in milestones]
         self.last_epoch = 0
         self._to_initial()
         self._undo()
@@ -130,6 +135,7 @@ class ChainedScheduler(_Composed):
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
+        self._expect_list("schedulers", schedulers)
         self._expect(len(schedulers) >= 1, "at least one scheduler", list(schedulers))
         chosen: Any = optimizer or getattr(schedulers[0], "optimizer", None)
         self._accept(chosen, schedulers)

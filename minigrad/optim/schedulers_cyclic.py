@@ -37,8 +37,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.optimizer = self._optimizer(optimizer)
         self.T_0 = self._whole("T_0", T_0, 1)
         self.T_mult = self._whole("T_mult", T_mult, 1)
-        self.eta_min = float(eta_min)
-        self._place(max(last_epoch, 0))
+        self.eta_min = self._number("eta_min", eta_min)
+        self._place(max(self._whole("last_epoch", last_epoch, -1), 0))
         super().__init__(optimizer, last_epoch)
 
     _overwrites = True
@@ -177,12 +177,17 @@ class OneCycleLR(_CyclesMomentum):
         last_epoch: int = -1,
     ) -> None:
         self.optimizer = self._optimizer(optimizer)
+        pct_start = self._number("pct_start", pct_start)
         self._expect(0 <= pct_start <= 1, "pct_start in [0, 1]", pct_start)
+        div_factor = self._number("div_factor", div_factor)
+        final_div_factor = self._number("final_div_factor", final_div_factor)
+        self._expect(div_factor > 0, "div_factor > 0", div_factor)
+        self._expect(final_div_factor > 0, "final_div_factor > 0", final_div_factor)
         self._expect(
             anneal_strategy in ANNEALING, "anneal_strategy 'cos' or 'linear'", anneal_strategy
         )
         self.total_steps = self._total(total_steps, epochs, steps_per_epoch)
-        self.pct_start = pct_start = float(pct_start)
+        self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
         self.three_phase = three_phase
         self.cycle_momentum = cycle_momentum
@@ -195,9 +200,9 @@ class OneCycleLR(_CyclesMomentum):
         self._remember()
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, max_lrs, strict=True):
-                group["initial_lr"] = top / float(div_factor)
+                group["initial_lr"] = top / div_factor
                 group["max_lr"] = top
-                group["min_lr"] = group["initial_lr"] / float(final_div_factor)
+                group["min_lr"] = group["initial_lr"] / final_div_factor
         self._prepare_momentum(base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
@@ -289,8 +294,9 @@ class CyclicLR(_CyclesMomentum):
         self._expect(scale_fn is not None or mode in known, f"mode to be one of {known}", mode)
         modes = ("cycle", "iterations")
         self._expect(scale_mode in modes, f"scale_mode to be one of {modes}", scale_mode)
-        up = float(step_size_up)
-        down = up if step_size_down is None else float(step_size_down)
+        self._expect(scale_fn is None or callable(scale_fn), "scale_fn to be a function", scale_fn)
+        up = self._number("step_size_up", step_size_up)
+        down = up if step_size_down is None else self._number("step_size_down", step_size_down)
         self._expect(up > 0 and down > 0, "step sizes > 0", (step_size_up, step_size_down))
         base_lrs = self._per_group("base_lr", base_lr)
         self.max_lrs = self._per_group("max_lr", max_lr)
@@ -301,7 +307,7 @@ class CyclicLR(_CyclesMomentum):
         self.total_size = up + down
         self.step_ratio = up / self.total_size
         self.mode = mode
-        self.gamma = float(gamma)
+        self.gamma = self._number("gamma", gamma)
         self.scale_fn = scale_fn
         self.scale_mode = scale_mode
         self.cycle_momentum = cycle_momentum

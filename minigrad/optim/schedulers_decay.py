@@ -29,6 +29,10 @@ class _ByFunction(LRScheduler):
             self._expect(callable(function), "lr_lambda to be a function of the epoch", function)
         super().__init__(optimizer, last_epoch)
 
+    def _factors(self) -> list[float]:
+        epoch = self.last_epoch
+        return [self._number("what lr_lambda returns", f(epoch)) for f in self.lr_lambdas]
+
 
 class LambdaLR(_ByFunction):
     """lr = initial lr * lr_lambda(epoch); overwrites what others set.
@@ -44,8 +48,7 @@ class LambdaLR(_ByFunction):
     _overwrites = True
 
     def get_lr(self) -> list[float]:
-        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
-        return [base * function(self.last_epoch) for base, function in pairs]
+        return [base * factor for base, factor in zip(self.base_lrs, self._factors(), strict=True)]
 
 
 class MultiplicativeLR(_ByFunction):
@@ -62,8 +65,7 @@ class MultiplicativeLR(_ByFunction):
     def get_lr(self) -> list[float]:
         if self._is_initial:
             return self._current()
-        pairs = zip(self._current(), self.lr_lambdas, strict=True)
-        return [lr * function(self.last_epoch) for lr, function in pairs]
+        return [lr * factor for lr, factor in zip(self._current(), self._factors(), strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -81,7 +83,7 @@ class StepLR(LRScheduler):
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
         self.step_size = self._whole("step_size", step_size, 1)
-        self.gamma = float(gamma)
+        self.gamma = self._number("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -111,8 +113,11 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
+        self._expect(
+            isinstance(milestones, Iterable), "milestones to be a list of epochs", milestones
+        )
         self.milestones = sorted(self._whole("milestones", m, 0) for m in milestones)
-        self.gamma = float(gamma)
+        self.gamma = self._number("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -144,8 +149,8 @@ class ConstantLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        self._expect(0 < factor <= 1, "factor in (0, 1]", factor)
-        self.factor = float(factor)
+        self.factor = self._number("factor", factor)
+        self._expect(0 < self.factor <= 1, "factor in (0, 1]", factor)
         self.total_iters = self._whole("total_iters", total_iters, 0)
         super().__init__(optimizer, last_epoch)
 
@@ -165,7 +170,8 @@ class LinearLR(LRScheduler):
     """lr = initial lr * a factor that goes in a line from start_factor to end_factor.
 
     start_factor: at epoch 0, in (0, 1].  end_factor: from epoch total_iters on, in [0, 1].
-    total_iters: >= 1.  Steps from the current lr.  For a warm-up before another schedule: `warmup`.
+    total_iters: >= 0; with 0 it stays at start_factor, as in PyTorch.
+    Steps from the current lr.  For a warm-up before another schedule: `warmup`.
 
     >>> import minigrad as mg
     >>> opt = mg.optim.SGD([mg.zeros(1)], lr=1.0)
@@ -181,11 +187,11 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        self._expect(0 < start_factor <= 1, "start_factor in (0, 1]", start_factor)
-        self._expect(0 <= end_factor <= 1, "end_factor in [0, 1]", end_factor)
-        self.start_factor = float(start_factor)
-        self.end_factor = float(end_factor)
-        self.total_iters = self._whole("total_iters", total_iters, 1)
+        self.start_factor = self._number("start_factor", start_factor)
+        self.end_factor = self._number("end_factor", end_factor)
+        self._expect(0 < self.start_factor <= 1, "start_factor in (0, 1]", start_factor)
+        self._expect(0 <= self.end_factor <= 1, "end_factor in [0, 1]", end_factor)
+        self.total_iters = self._whole("total_iters", total_iters, 0)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -195,12 +201,13 @@ class LinearLR(LRScheduler):
             return self._current()
         rise = self.end_factor - self.start_factor
         before = self.total_iters * self.start_factor + (self.last_epoch - 1) * rise
-        return [lr * (1.0 + rise / before) for lr in self._current()]
+        # Rounding may leave -1e-17 where the line ends at 0, and no optimizer takes that.
+        return [max(lr * (1.0 + rise / before), 0.0) for lr in self._current()]
 
     def closed_form(self) -> list[float]:
         rise = self.end_factor - self.start_factor
         done = min(self.total_iters, self.last_epoch)
-        factor = self.start_factor + rise * done / self.total_iters
+        factor = self.start_factor + rise * done / max(self.total_iters, 1)
         return [base * factor for base in self.base_lrs]
 
 
@@ -214,7 +221,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = float(gamma)
+        self.gamma = self._number("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -229,7 +236,8 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """lr = initial lr * (1 - epoch / total_iters)^power, 0 from epoch total_iters on.
 
-    total_iters: >= 1.  power: 1 is a line.  Steps from the current lr.
+    total_iters: >= 0; with 0 the lr stays as it is, as in PyTorch.  power: >= 0, 1 is a line.
+    Steps from the current lr.
 
     >>> import minigrad as mg
     >>> opt = mg.optim.SGD([mg.zeros(1)], lr=1.0)
@@ -244,8 +252,9 @@ class PolynomialLR(LRScheduler):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
-        self.total_iters = self._whole("total_iters", total_iters, 1)
-        self.power = float(power)
+        self.total_iters = self._whole("total_iters", total_iters, 0)
+        self.power = self._number("power", power)
+        self._expect(self.power >= 0, "power >= 0", power)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -256,7 +265,7 @@ class PolynomialLR(LRScheduler):
         return [lr * (now / before) ** self.power for lr in self._current()]
 
     def closed_form(self) -> list[float]:
-        left = 1.0 - min(self.total_iters, self.last_epoch) / self.total_iters
+        left = 1.0 - min(self.total_iters, self.last_epoch) / max(self.total_iters, 1)
         return [base * left**self.power for base in self.base_lrs]
 
 
@@ -277,7 +286,7 @@ class CosineAnnealingLR(LRScheduler):
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
         self.T_max = self._whole("T_max", T_max, 1)
-        self.eta_min = float(eta_min)
+        self.eta_min = self._number("eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def _spent(self, lr: float, base: float) -> bool:

@@ -59,18 +59,18 @@ class ReduceLROnPlateau(LRScheduler):
         self._expect(mode in MODES, f"mode to be one of {MODES}", mode)
         known = threshold_mode in THRESHOLD_MODES
         self._expect(known, f"threshold_mode to be one of {THRESHOLD_MODES}", threshold_mode)
-        self._expect(0 <= factor < 1, "factor in [0, 1)", factor)
-        self._expect(threshold >= 0, "threshold >= 0", threshold)
+        self.factor = self._number("factor", factor)
+        self._expect(0 <= self.factor < 1, "factor in [0, 1)", factor)
+        self.threshold = self._number("threshold", threshold)
+        self._expect(self.threshold >= 0, "threshold >= 0", threshold)
         self.mode = str(mode)
         self.mode_given = mode is not MIN
-        self.factor = float(factor)
         self.patience = self._whole("patience", patience, 0)
-        self.threshold = float(threshold)
         self.threshold_mode = threshold_mode
         self.cooldown = self._whole("cooldown", cooldown, 0)
         floors = self._per_group("min_lr", min_lr)
-        self.min_lr = floors if np.ndim(min_lr) else float(min_lr)  # type: ignore[arg-type]
-        self.eps = float(eps)
+        self.min_lr = floors if np.ndim(min_lr) else floors[0]
+        self.eps = self._number("eps", eps)
         self._remember()
         self.best: float | None = None
         self.num_bad_epochs = 0
