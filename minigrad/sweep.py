@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ from minigrad.overwrite import add_into, check_writable
 from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, Refused, cell_of, name_of
 
 Found = dict[int, tuple[Any, Any]]
+# References to a gradient and to its array in `owned` where nobody else holds them: the tensor's,
+# those of the frames (`found`, the loop of `backward`, one a function) and the count's own.  Where
+# CPython counts fewer of a frame's own, from 3.14 on, something held may pass.
+HELD_TENSOR = 5
+HELD_DATA = 3
 
 
 class _Front:
@@ -348,7 +354,7 @@ def backward(
     try:
         given = {id(seed.array)}
         found = sweep([root], [seed], create_graph, keep, targets, given)
-        for edge, _ in found.values():
+        for edge in [edge for edge, _ in found.values()]:
             if edge.kind == LEAF and edge._grad is not None and not create_graph:
                 check_writable(edge._grad.array, "a .grad to add to")
         for edge, g in found.values():
@@ -413,12 +419,20 @@ def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
 
 
 def owned(g: Any, given: set[int]) -> Any:
-    """Return `g`, or a copy where its memory is a view or was handed out in this sweep already."""
+    """Return `g`, or a copy where its memory is a view, was handed out in this sweep already, or is
+    held by somebody else: a rule may give what it or the user has kept.
+    """
     data = g.array
-    if owns(data) and data.flags.c_contiguous and id(data) not in given:
+    if (
+        owns(data)
+        and data.flags.c_contiguous
+        and id(data) not in given
+        and getrefcount(data) <= HELD_DATA
+        and getrefcount(g) <= HELD_TENSOR
+    ):
         given.add(id(data))
         return g
-    if g.tracked:
+    if g.tracked and mode.recording:
         return g.clone()
     copy = empty(data.shape, data.dtype, data)
     launch("copy", data, copy)
