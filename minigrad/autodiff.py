@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minigrad.memory import owns
 from minigrad.modes import mode
+from minigrad.overwrite import turns
 from minigrad.sweep import edges_of, first_seed, sweep
 from minigrad.tensors import Tensor
 
@@ -23,6 +25,7 @@ def grad(
         numbers.
     create_graph: record the sweep, so that the result can be differentiated again, to any order.
 
+    Returns: gradients that share no memory with each other, nor with `grad_outputs`.
     Raises: RuntimeError for an input that no output depends on (unless `allow_unused`, which gives
         None).
 
@@ -56,15 +59,26 @@ def grad(
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found = sweep(roots, seeds, create_graph, keep, edges_of(wanted))
+        result: list[Tensor | None] = []
+        for i, t in enumerate(wanted):
+            edge = found.get(id(t.node or t))
+            if edge is None and not allow_unused:
+                raise RuntimeError(
+                    f"grad: input {i}, shape {t.shape}, was not used in the outputs; pass "
+                    "allow_unused=True to get None for it"
+                )
+            result.append(None if edge is None else edge[1])
+        return parted([w for w in weights if w is not None], result)
     finally:
         mode.recording = was
-    result: list[Tensor | None] = []
-    for i, t in enumerate(wanted):
-        edge = found.get(id(t.node or t))
-        if edge is None and not allow_unused:
-            raise RuntimeError(
-                f"grad: input {i}, shape {t.shape}, was not used in the outputs; pass "
-                "allow_unused=True to get None for it"
-            )
-        result.append(None if edge is None else edge[1])
-    return tuple(result)
+
+
+def parted(given: list[Tensor], found: list[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """Return gradients, copied where one shares memory with another or with what was given: a
+    change of one in place is not to change the others.
+    """
+    arrays = [t.array for t in (*given, *found) if t is not None]
+    if len({id(a) for a in arrays}) == len(arrays) and all(map(owns, arrays)):
+        return tuple(found)
+    turn = iter(turns(arrays)[len(given) :])
+    return tuple(g.clone() if g is not None and next(turn) else g for g in found)

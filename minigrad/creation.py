@@ -40,7 +40,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
         held: Any = data.array
         array = held.read() if data.is_cuda else held
     elif isinstance(data, np.ndarray):
-        array = data
+        array = values.unmasked(data)
     else:
         array = values.from_values(data, wanted)
     if wanted is None:
@@ -232,7 +232,8 @@ def arange(
 ) -> Tensor:
     """Return start, start + step, ... below `end`; one argument counts from 0.
 
-    Raises: OverflowError where the dtype does not hold them, TypeError for bool.
+    Raises: OverflowError where the dtype does not hold them, TypeError for bool, ValueError for a
+        step that leads away from `end` or, among integers, has a fraction.
 
     >>> arange(3)
     tensor([0, 1, 2])
@@ -247,6 +248,14 @@ def arange(
         numbers = [v.item() if isinstance(v, Tensor) else v for v in numbers]
     whole = all(isinstance(v, int) for v in numbers)  # bools count as such
     wanted = (int64 if whole else float32) if dtype is None else dtype
+    first, last, each = numbers
+    if (last - first) * each < 0:
+        raise ValueError(f"arange: a step of {each} does not lead from {first} to {last}")
+    if not whole and numpy_dtype(wanted).kind != "f" and each != int(each):
+        raise ValueError(
+            f"arange: a step of {each} does not count in {numpy_dtype(wanted)}; use a floating "
+            "dtype, and convert the result with .to()"
+        )
     return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
 
 

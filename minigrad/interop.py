@@ -111,4 +111,7 @@ class Interop:
         return int(self.item())
 
     def __contains__(self: Any, x: Any) -> bool:
-        return bool((self == x).any())
+        found = self == x
+        if isinstance(found, bool):
+            raise TypeError(f"in: expected a number or a tensor, got {type(x).__name__}")
+        return bool(found.any())

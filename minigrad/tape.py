@@ -88,12 +88,16 @@ class Op:
     def apply(cls, *inputs: Any, **meta: Any) -> Any:
         """Run the op on tensors and record it where a gradient may be asked for."""
         op = cls()
+        try:
+            arrays = [t.array for t in inputs]
+        except AttributeError:
+            raise no_tensor(cls.__name__, inputs) from None
         if USED:
-            target, arrays = settled(cls.__name__, [t.array for t in inputs])
+            target, arrays = settled(cls.__name__, arrays)
             with placed(target if arrays else door.target):
                 data = op.forward(*arrays, **meta)
         else:
-            data = op.forward(*[t.array for t in inputs], **meta)
+            data = op.forward(*arrays, **meta)
         if cls.several:
             return op._several(inputs, meta, data)
         out = Bridge.new(data)
@@ -230,6 +234,15 @@ class Refused(Op):
     def __init__(self, reason: str, data: Array) -> None:
         self.reason, self.shape, self.dtype = reason, data.shape, data.dtype
         self.seq = next_seq()
+
+
+def no_tensor(name: str, inputs: tuple[Any, ...]) -> TypeError:
+    """Return the error about an input that is not a tensor."""
+    i, x = next((i, x) for i, x in enumerate(inputs) if not isinstance(x, Bridge.tensor))
+    return TypeError(
+        f"{name}: expected a tensor for input {i}, got {type(x).__module__}.{type(x).__name__}: "
+        f"{x!r:.60}; make one with minigrad.tensor(...) or minigrad.from_numpy(...)"
+    )
 
 
 def name_of(op: Op) -> str:

@@ -28,6 +28,7 @@ from minigrad.values import (
     dtype_beside,
     foreign,
     plain_number,
+    unmasked,
     written_value,
 )
 
@@ -84,7 +85,7 @@ class Tensor(Methods, InPlace, Interop):
                 f"lie at multiples of {array.itemsize} bytes, as kernels need them: copy it with "
                 "minigrad.tensor(array)"
             )
-        self.array = array if type(array) in ARRAYS else array.view(np.ndarray)
+        self.array = array if type(array) in ARRAYS else unmasked(array).view(np.ndarray)
         if requires_grad:
             self.requires_grad_()
 

@@ -116,7 +116,7 @@ def foreign(x: Any) -> Array:
     Raises: TypeError for anything else, and for dtypes that tensors do not have.
     """
     if isinstance(x, np.ndarray):
-        array = x
+        array = unmasked(x)
     elif isinstance(x, str | bytes | list | tuple | set | dict) or x is None:
         array = None
     else:
@@ -132,6 +132,26 @@ def foreign(x: Any) -> Array:
         )
     numpy_dtype(array.dtype)
     return array if array.flags.aligned else array.copy()
+
+
+def unmasked(array: Array) -> Array:
+    """Return an array of which no element is masked; a tensor would lose the mask.
+
+    >>> unmasked(np.ma.array([1.0, 2.0], mask=[False, True]))
+    Traceback (most recent call last):
+        ...
+    ValueError: 1 of 2 elements of this array are masked, and a tensor has no mask: ...
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        masked = int(np.ma.count_masked(array))
+        if masked:
+            raise ValueError(
+                f"{masked} of {array.size} elements of this array are masked, and a tensor has no "
+                "mask: say what stands in their place with array.filled(value), or leave them out "
+                "with array.compressed()"
+            )
+        return array.data
+    return array
 
 
 # ---------------------------------------------------------------- nested lists

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from minigrad.tensors import Tensor
+from minigrad.values import unmasked
 
 Array = np.ndarray[Any, Any]
 
 
 def as_array(values: Any) -> Array:
-    """Return the buffer of a Tensor, an array itself, or an array of plain numbers."""
+    """Return the buffer of a Tensor, an array itself, or an array of plain numbers; a ValueError
+    for masked elements.
+    """
     if isinstance(values, Tensor):
         return values.array
-    return np.asarray(values)
+    return np.asarray(unmasked(values))
 
 
 def collate(samples: Sequence[Any]) -> Any:

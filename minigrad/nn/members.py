@@ -30,6 +30,17 @@ class Members:
         own["_kinds"] = {}
         own["_transient"] = set()
 
+    def __copy__(self: Any) -> Any:
+        """Return a module that shares the members; what is registered with either later is its
+        own.
+        """
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in ("_kinds", "_transient", "_hooks"):
+            if self.__dict__.get(name) is not None:
+                twin.__dict__[name] = self.__dict__[name].copy()
+        return twin
+
     # ------------------------------------------------------------ registration
     def __setattr__(self, name: str, value: Any) -> None:
         kinds = self.__dict__.get("_kinds")

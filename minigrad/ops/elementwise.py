@@ -22,7 +22,7 @@ from minigrad.ops.common import (
     op,
     tensor_of,
 )
-from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
+from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 from minigrad.values import dtype_beside, plain_number, stored
 
 BOOL = np.dtype(np.bool_)
@@ -41,7 +41,10 @@ class Binary(Op):
         """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small
         tensors.
         """
-        x, z = a.array, b.array
+        try:
+            x, z = a.array, b.array
+        except AttributeError:
+            raise no_tensor(cls.__name__, (a, b)) from None
         if USED:
             y = run_at(cls.__name__, cls.general, x, z)
         elif x.dtype is z.dtype and x.shape == z.shape:
@@ -256,6 +259,7 @@ def two(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two operands as tensors, a number lifted to go with the other one."""
     if isinstance(a, Bridge.tensor):
         return a, tensor_of(b, a)
+    b = tensor_of(b)
     return tensor_of(a, b), b
 
 

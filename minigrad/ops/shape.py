@@ -289,11 +289,13 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     n = input.shape[axis]
     if not isinstance(split_size_or_sections, list | tuple):
         size = arguments.whole("split", "the size of a piece", split_size_or_sections)
-        if size <= 0:
+        if size < 0 or (n and not size):
             raise ValueError(f"split: the size of a piece must be positive, got {size}")
-        sizes = tuple(min(size, n - start) for start in range(0, n, size)) or (0,)
+        sizes = tuple(min(size, n - start) for start in range(0, n, size or 1)) or (0,)
     else:
         sizes = sizes_of((split_size_or_sections,))
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"split: sizes of pieces must not be negative, got {sizes}")
     return Split.apply(input, sizes=sizes, axis=axis)
 
 

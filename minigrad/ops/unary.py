@@ -15,7 +15,7 @@ from minigrad.backend import PARALLEL, USED, door, empty, launch, run_at
 from minigrad.modes import WATCHED, mode
 from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
 from minigrad.ops.elementwise import INFINITE, Pow, bent, limited, where
-from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq
+from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 
 INT64 = np.dtype(np.int64)
 make = object.__new__
@@ -55,7 +55,10 @@ class Unary(Op):
         """Do what `Op.apply` does, for one input, no options and one output: the hot path of small
         tensors.
         """
-        x = a.array
+        try:
+            x = a.array
+        except AttributeError:
+            raise no_tensor(cls.__name__, (a,)) from None
         if x.dtype.kind != "f":
             return cls.of_integers(a)
         if USED:

@@ -231,3 +231,34 @@ def test_a_new_stream_is_none_that_came_by_pickle() -> None:
     mg.manual_seed(0)  # as a new process starts: streams are numbered from 1
     held = pickle.loads(saved)
     assert Generator().stream not in [g.stream for g in held]
+
+
+# ---------------------------------------------------------------- copy.copy of a module
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "a module": lambda m: setattr(m, "extra", mg.nn.Linear(1, 1)),
+    "a parameter": lambda m: setattr(m, "extra", mg.nn.Parameter(mg.ones(1))),
+    "a buffer": lambda m: m.register_buffer("extra", mg.ones(1), persistent=False),
+    "a state": lambda m: m.register_buffer("extra", mg.ones(1)),
+    "a hook": lambda m: m.register_forward_hook(lambda module, args, output: output * 0),
+    "a child": lambda m: m.append(mg.nn.Linear(2, 2)),
+    "no child": lambda m: m.pop(0),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("which", [0, 1], ids=["copy", "original"])
+def test_a_shallow_copy_of_a_module_registers_for_itself(change: str, which: int) -> None:
+    model = mg.nn.Sequential(mg.nn.Linear(2, 2), mg.nn.Linear(2, 2))
+    model.register_forward_hook(lambda module, args, output: output + 1)
+    twin = copy.copy(model)
+    assert twin[0] is model[0]
+    assert [n for n, _ in twin.named_parameters()] == [n for n, _ in model.named_parameters()]
+    changed, other = (twin, model) if which == 0 else (model, twin)
+
+    def state() -> Any:
+        names = list(other.state_dict()), [n for n, _ in other.named_modules()]
+        return names, list(other.buffers()), len(other), other(mg.ones(1, 2)).tolist()
+
+    before = state()
+    CHANGES[change](changed)
+    assert state() == before

@@ -233,3 +233,52 @@ def test_second_sweep_over_a_freed_op_of_several_outputs_names_retain_graph() ->
     first.sum().backward()
     with pytest.raises(RuntimeError, match=r"Split a second time.*retain_graph=True"):
         second.sum().backward()
+
+
+# ---------------------------------------------------------------- gradients returned
+def sharing_rules(x: mg.Tensor, y: mg.Tensor) -> dict[str, tuple[mg.Tensor, list[mg.Tensor]]]:
+    """Return outputs whose rules pass one gradient on to several inputs, with the inputs asked."""
+    first, second = x.split(2)
+    product = x * 1
+    return {
+        "add": (x + y, [x, y]),
+        "sub": (x - y, [x, y]),
+        "one input twice": (x * 2, [x, x]),
+        "itself": (product, [product, x]),
+        "view": (x.reshape(2, 2).reshape(4) + y, [x, y]),
+        "a part and the whole": (mg.cat([first * 1, second * 1]) * 1, [first, x, second]),
+        "stack": (mg.stack([x, y, x]).sum(0), [x, y]),
+        "expanded": (x.sum().expand(4) + y, [x, y]),
+    }
+
+
+@pytest.mark.parametrize("size", [1, 8000], ids=["small", "parallel"])
+@pytest.mark.parametrize("rule", list(sharing_rules(leaf(*range(4)), leaf(*range(4)))))
+def test_gradients_returned_share_no_memory(rule: str, size: int) -> None:
+    def made() -> tuple[mg.Tensor, list[mg.Tensor], mg.Tensor]:
+        x, y = leaf(1, 2, 3, 4), leaf(5, 6, 7, 8)
+        out, wanted = sharing_rules(x, y)[rule]
+        return out, wanted, mg.ones(out.shape, dtype=mg.float64)
+
+    def wide() -> tuple[mg.Tensor, list[mg.Tensor], mg.Tensor]:
+        x = mg.ones(size * 4, dtype=mg.float64, requires_grad=True)
+        y = mg.ones(size * 4, dtype=mg.float64, requires_grad=True)
+        return x + y, [x, y], mg.ones(size * 4, dtype=mg.float64)
+
+    for make in (made, wide):
+        out, wanted, seed = make()
+        expected = [g.tolist() for g in mg.grad(out, wanted, seed, retain_graph=True)]
+        for i in range(len(wanted)):
+            found = mg.grad(out, wanted, seed, retain_graph=True)
+            found[i].mul_(-7)
+            assert seed.tolist() == [1.0] * seed.numel()
+            others = [g.tolist() for k, g in enumerate(found) if k != i]
+            assert others == [e for k, e in enumerate(expected) if k != i]
+
+
+def test_gradients_returned_are_differentiable_copies() -> None:
+    x, y = leaf(2.0), leaf(3.0)
+    seed = leaf(5.0)
+    a, b = mg.grad(x + y, [x, y], seed, create_graph=True)
+    assert a.array is not b.array
+    assert mg.grad((a * 2 + b * 3).sum(), seed)[0].tolist() == [5.0]

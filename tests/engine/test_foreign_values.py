@@ -1,0 +1,105 @@
+"""What a tensor cannot mean, at every door that values come in by: masks, other objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad.data import DataLoader, TensorDataset
+
+MASKED = np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
+WHOLE = np.ma.array([1.0, 2.0, 3.0])
+
+
+def assigned(values: Any) -> mg.Tensor:
+    x = mg.zeros(3, dtype=mg.float64)
+    x[:] = values
+    return x
+
+
+DOORS: dict[str, Callable[[Any], Any]] = {
+    "tensor": mg.tensor,
+    "tensor in a dtype": lambda a: mg.tensor(a, dtype=mg.float64),
+    "tensor of a list": lambda a: mg.tensor([a])[0],
+    "as_tensor": mg.as_tensor,
+    "from_numpy": mg.from_numpy,
+    "Tensor": mg.Tensor,
+    "Parameter": lambda a: mg.nn.Parameter(mg.Tensor(a)).detach(),
+    "right operand": lambda a: mg.zeros(3) + a,
+    "left operand": lambda a: a + mg.zeros(3),
+    "compared": lambda a: mg.where(mg.zeros(3) < a, a, 0.0),
+    "function": lambda a: mg.add(mg.zeros(3), a),
+    "assignment": assigned,
+    "copy_": lambda a: mg.zeros(3, dtype=mg.float64).copy_(mg.tensor(a)),
+    "in place": lambda a: mg.zeros(3, dtype=mg.float64).add_(a),
+    "dataset": lambda a: TensorDataset(a).tensors[0],
+    "batches": lambda a: next(iter(DataLoader(TensorDataset(a), batch_size=3)))[0],
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_masked_elements_are_refused(door: str) -> None:
+    with pytest.raises(ValueError, match=r"1 of 3 elements .* masked.*filled\(value\)"):
+        DOORS[door](MASKED)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_arrays_without_a_masked_element_are_arrays(door: str) -> None:
+    found = DOORS[door](WHOLE)
+    assert found.tolist() == [1.0, 2.0, 3.0]
+    assert type(found.array) is np.ndarray
+    assert type((found * 1).array) is np.ndarray
+
+
+def test_the_masked_constant_is_refused() -> None:
+    with pytest.raises(ValueError, match="masked"):
+        mg.tensor([np.ma.masked, 1.0])
+
+
+# ---------------------------------------------------------------- what is no tensor
+X = np.ones((4, 3), np.float32)
+TAKES_TENSORS: dict[str, Callable[[], Any]] = {
+    "unary": lambda: mg.exp(X),
+    "reduction": lambda: mg.sum(X),
+    "activation": lambda: F.relu(X),
+    "Linear": lambda: mg.nn.Linear(3, 2)(X),
+    "Dropout": lambda: mg.nn.Dropout()(X),
+    "Sequential": lambda: mg.nn.Sequential(mg.nn.Linear(3, 2), mg.nn.ReLU())(X),
+}
+
+
+@pytest.mark.parametrize("call", TAKES_TENSORS)
+def test_an_array_in_place_of_a_tensor_is_named(call: str) -> None:
+    with pytest.raises(TypeError, match=r"(?s)expected a tensor .*numpy.ndarray.*minigrad.tensor"):
+        TAKES_TENSORS[call]()
+
+
+@pytest.mark.parametrize("value", ["a", None, [1], object()], ids=repr)
+def test_in_takes_numbers_and_tensors(value: Any) -> None:
+    with pytest.raises(TypeError, match="in: expected a number or a tensor"):
+        _ = value in mg.tensor([1, 2])
+
+
+# ---------------------------------------------------------------- counting and cutting
+@pytest.mark.parametrize("steps", [(0, 5, -1), (5, 0), (1.0, 0.0, 0.5)])
+def test_arange_refuses_a_step_that_leads_away(steps: Any) -> None:
+    with pytest.raises(ValueError, match="does not lead from"):
+        mg.arange(*steps)
+    assert mg.arange(2, 2, -1).shape == (0,)
+
+
+def test_arange_refuses_a_step_that_its_dtype_does_not_hold() -> None:
+    with pytest.raises(ValueError, match=r"a step of 0\.3 does not count in int64"):
+        mg.arange(0, 2, 0.3, dtype=mg.int64)
+    assert mg.arange(0, 5, 2.0, dtype=mg.int64).tolist() == [0, 2, 4]
+
+
+def test_split_refuses_negative_pieces_and_cuts_nothing_into_one() -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        mg.ones(2, 3).split([-1, 4], 1)
+    assert [p.shape for p in mg.ones(2, 0).split(0, 1)] == [(2, 0)]
