@@ -114,7 +114,8 @@ def overwrite(target: Any, source: Any) -> None:
     """Copy `source`, broadcast and converted, into `target`, as if it had been copied first.
 
     `check_writable` comes before, where the error can name the tensor.  Below PARALLEL elements the
-    copy is NumPy's, which minds the overlap by itself.
+    copy is NumPy's, which minds the overlap by itself, but for rows of different steps: `x[::2] =
+    x[:5]` is wrong in NumPy 2.
 
     >>> x = np.arange(4.0)
     >>> overwrite(x[1:], x[:-1])
@@ -124,6 +125,8 @@ def overwrite(target: Any, source: Any) -> None:
     if target.size >= PARALLEL or type(target) is DeviceArray:
         if same(source, target):
             return
+        source = apart(source, target)
+    elif target.ndim == 1 and source.ndim and source.strides[-1] != target.strides[0]:
         source = apart(source, target)
     launch("copy", source, target)
 

@@ -44,6 +44,18 @@ class _Global:
 hold_over_fork(_Global.lock)
 
 
+def floating(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of numbers drawn from a continuous distribution; a TypeError where it would
+    cut them to integers.
+    """
+    wanted: np.dtype[Any] = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(
+            f"random numbers of {wanted}: expected a floating dtype; draw integers with randint"
+        )
+    return wanted
+
+
 class Generator:
     """A stream of random numbers with its own count of calls.
 
@@ -100,11 +112,11 @@ class Generator:
 
     def uniform(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
         """Return numbers uniform in [0, 1)."""
-        return self._draw("uniform", math.prod(shape), np.dtype(dtype)).reshape(tuple(shape))
+        return self._draw("uniform", math.prod(shape), floating(dtype)).reshape(tuple(shape))
 
     def normal(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
         """Return standard normal numbers."""
-        return self._draw("normal", math.prod(shape), np.dtype(dtype)).reshape(tuple(shape))
+        return self._draw("normal", math.prod(shape), floating(dtype)).reshape(tuple(shape))
 
     def integers(self, low: int, high: int, shape: Sequence[int]) -> Array:
         """Return int64 numbers uniform in [low, high)."""

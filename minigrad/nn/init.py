@@ -163,6 +163,7 @@ def trunc_normal_(
     >>> float(w.abs().max()) <= 2
     True
     """
+    random.floating(tensor.array.dtype)
     mean, std, a, b = float(mean), float(std), float(a), float(b)
     if std <= 0 or b <= a:
         raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
@@ -276,6 +277,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     if len(shape) < 2:
         raise ValueError(f"orthogonal_: expected at least two dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])
+    random.floating(tensor.array.dtype)
     if not tensor.array.size:
         return tensor
     square = (generator or random.default).normal(

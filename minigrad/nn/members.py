@@ -34,7 +34,7 @@ class Members:
         """Return a module that shares the members; what is registered with either later is its
         own.
         """
-        twin = type(self).__new__(type(self))
+        twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         for name in ("_kinds", "_transient", "_hooks"):
             if self.__dict__.get(name) is not None:

@@ -103,3 +103,18 @@ def test_split_refuses_negative_pieces_and_cuts_nothing_into_one() -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         mg.ones(2, 3).split([-1, 4], 1)
     assert [p.shape for p in mg.ones(2, 0).split(0, 1)] == [(2, 0)]
+
+
+# ---------------------------------------------------------------- drawing
+@pytest.mark.parametrize("dtype", [mg.int64, mg.uint8, mg.bool], ids=str)
+@pytest.mark.parametrize("draw", ["rand", "randn", "rand_like", "randn_like"])
+def test_continuous_numbers_are_not_cut_to_integers(draw: str, dtype: Any) -> None:
+    f = getattr(mg, draw)
+    with pytest.raises(TypeError, match="expected a floating dtype"):
+        f(mg.ones(2, dtype=dtype)) if "like" in draw else f(2, dtype=dtype)
+
+
+@pytest.mark.parametrize("draw", ["uniform_", "normal_", "trunc_normal_", "orthogonal_"])
+def test_init_draws_into_floats_only(draw: str) -> None:
+    with pytest.raises(TypeError, match="random numbers of int64: expected a floating dtype"):
+        getattr(mg.nn.init, draw)(mg.ones(2, 2, dtype=mg.int64))

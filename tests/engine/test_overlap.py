@@ -105,6 +105,26 @@ def test_writes(pair: str, write: str) -> None:
             assert not wrong, f"{side}x{side} {np.dtype(dtype)}: {wrong} elements are wrong"
 
 
+ROWS = [(start, step) for start in range(4) for step in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["ahead", "turned"])
+@pytest.mark.parametrize("count", [5, 6_667, 20_001])
+def test_rows_of_different_steps(count: int, turned: bool) -> None:
+    """NumPy's own `x[::2] = x[:5]` is wrong, so the right values are made from a copy."""
+    for start, step in ROWS:
+        for at, by in ROWS:
+            target = slice(start, start + step * count, step)
+            source = slice(at, at + by * count, by)
+            x = mg.arange(4 + 3 * count)
+            expected = x.array.copy()
+            expected[target] = expected[source][:: -1 if turned else 1].copy()
+            x[target] = x[source].flip(0) if turned else x[source]
+            assert np.array_equal(x.array, expected), f"x[{target}] = x[{source}]"
+        if count > 5_000 and start:
+            break  # one start each way: the sizes are for the kernels
+
+
 def test_expanded_targets_are_not_needed() -> None:
     assert PAIRS["first row"][1](mg.zeros(3, 3)).shape == (3, 3)
 
