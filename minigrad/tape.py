@@ -245,6 +245,12 @@ def no_tensor(name: str, inputs: tuple[Any, ...]) -> TypeError:
     )
 
 
+def refuse_others(name: str, inputs: tuple[Any, ...]) -> None:
+    """Raise the TypeError about the first input that is not a tensor, if there is one."""
+    if not all(isinstance(x, Bridge.tensor) for x in inputs):
+        raise no_tensor(name, inputs) from None
+
+
 def name_of(op: Op) -> str:
     """Return the op's name, with the line of the user's code where that is known."""
     return type(op).__name__ + (f" (recorded at {op.where})" if op.where else "")

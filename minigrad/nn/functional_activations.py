@@ -100,6 +100,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
         if beta == 1:
             return Softplus.apply(input)
         return Softplus.apply(input * float(beta)) / float(beta)
+    threshold = arguments.number("softplus", "threshold", threshold)
     scaled = input * float(beta)
     linear = scaled > threshold
     bent = Log1p.apply(Exp.apply(where(linear, 0.0, scaled))) / float(beta)

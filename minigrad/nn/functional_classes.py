@@ -4,7 +4,6 @@ re-exports them.
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from minigrad.ops.loss import CrossEntropy
 from minigrad.ops.norm import LogSoftmax
 from minigrad.ops.reduce import Mean, Sum
 from minigrad.ops.shape import Permute, Reshape
+from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -66,7 +66,8 @@ def cross_entropy(
     tensor(0.6931)
     """
     check_reduction("cross_entropy", reduction)
-    ignore_index = ignore_index if type(ignore_index) is int else index(ignore_index)
+    if type(ignore_index) is not int:
+        ignore_index = arguments.whole("cross_entropy", "ignore_index", ignore_index)
     if type(label_smoothing) is not float:
         label_smoothing = arguments.number("cross_entropy", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
@@ -152,7 +153,7 @@ def nll_loss(
     tensor(2.)
     """
     check_reduction("nll_loss", reduction)
-    ignore_index = index(ignore_index)
+    ignore_index = arguments.whole("nll_loss", "ignore_index", ignore_index)
     check_scores("nll_loss", input, target, weight)
     if target.array.dtype.kind == "f":
         raise TypeError(
@@ -192,6 +193,7 @@ def check_scores(name: str, input: Tensor, target: Tensor, weight: Tensor | None
     if x.ndim == 0:
         raise ValueError(f"{name}: expected an input of shape (N, C), got a single number")
     if weight is not None:
+        refuse_others(f"{name}: weight", (weight,))
         classes = x.shape[0 if x.ndim == 1 else 1]
         if weight.array.shape != (classes,):
             raise ValueError(

@@ -17,6 +17,7 @@ from minigrad.ops.pool import (
     max_windows,
     windows_of,
 )
+from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor, new
 
 Sizes = int | Sequence[int]
@@ -75,9 +76,14 @@ def conv2d(
 
 
 # ---------------------------------------------------------------- pooling
-def check_image(name: str, x: Any) -> int:
+def check_image(name: str, input: Any) -> int:
     """Return over how many dimensions `name` pools; refuse what has no such dimensions."""
     dims = int(name[-2])
+    try:
+        x = input.array
+    except AttributeError:
+        refuse_others(name, (input,))
+        raise
     if x.ndim not in (dims + 1, dims + 2) or 0 in x.shape[x.ndim - dims :]:
         raise ValueError(
             f"{name}: expected an input (N, C, {'L' if dims == 1 else 'H, W'}), or one without N, "
@@ -107,7 +113,7 @@ def max_pool(
     return_indices: bool,
 ) -> Any:
     """Return the largest element of each window: `max_pool1d` and `max_pool2d`."""
-    dims = check_image(name, input.array)
+    dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
@@ -175,7 +181,7 @@ def avg_pool(
     divisor_override: int | None = None,
 ) -> Tensor:
     """Return the mean of each window: `avg_pool1d` and `avg_pool2d`."""
-    dims = check_image(name, input.array)
+    dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
@@ -232,7 +238,7 @@ def avg_pool2d(
 
 def adaptive(name: str, input: Tensor, output_size: Any, mean: bool) -> Windows:
     """Return the windows that give `output_size` outputs; None keeps a size."""
-    dims = check_image(name, input.array)
+    dims = check_image(name, input)
     sizes = input.array.shape[-dims:]
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
     if len(given) == dims:

@@ -10,6 +10,7 @@ from minigrad import arguments
 from minigrad.backend import device_of, host_copy, moved
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked
+from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor, new
 
 INT64 = np.dtype(np.int64)
@@ -27,6 +28,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     tensor([[3., 4.],
             [1., 2.]])
     """
+    refuse_others("embedding", (input, weight))
     ids = host_copy(input.array)  # where a view of rows is put together
     if weight.array.ndim != 2:
         raise ValueError(f"embedding: weight must be (rows, size), got shape {weight.array.shape}")
@@ -69,6 +71,8 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    refuse_others("one_hot", (input,))
+    num_classes = arguments.whole("one_hot", "num_classes", num_classes)
     ids = host_copy(input.array)
     if ids.dtype.kind not in "iu":
         raise TypeError(

@@ -22,6 +22,7 @@ from minigrad.ops.norm import (
 )
 from minigrad.ops.unary import Relu
 from minigrad.overwrite import check_writable, overlap
+from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor, new
 
 
@@ -103,7 +104,13 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
-    x = input.array
+    try:
+        x = input.array
+    except AttributeError:
+        refuse_others("batch_norm", (input,))
+        raise
+    if type(eps) is not float:
+        eps = arguments.number("batch_norm", "eps", eps)
     check_statistics("batch_norm", running_mean, running_var, eps)
     check_channels(
         "batch_norm",
@@ -120,6 +127,8 @@ def batch_norm(
         y = BatchNormEval.apply(input, scale, shift, running_mean, running_var, eps=float(eps))
         return y
     check_count("batch_norm", x)
+    if type(momentum) is not float:
+        momentum = arguments.number("batch_norm", "momentum", momentum)
     if running_mean is None or running_var is None:
         return BatchNorm.apply(input, scale, shift, eps=float(eps))
     check_running("batch_norm", running_mean.array, running_var.array)
@@ -252,7 +261,13 @@ def layer_norm(
     >>> layer_norm(mg.tensor([[1.0, 3.0]]), (2,))
     tensor([[-1.0000,  1.0000]])
     """
-    x = input.array
+    try:
+        x = input.array
+    except AttributeError:
+        refuse_others("layer_norm", (input,))
+        raise
+    if type(eps) is not float:
+        eps = arguments.number("layer_norm", "eps", eps)
     shape = sizes_of((normalized_shape,))
     if not shape or x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         raise ValueError(
@@ -265,7 +280,12 @@ def layer_norm(
     for name, t in (("weight", weight), ("bias", bias)):
         if t is None:
             continue
-        if t.array.shape != shape:
+        try:
+            held = t.array
+        except AttributeError:
+            refuse_others(f"layer_norm: {name}", (t,))
+            raise
+        if held.shape != shape:
             raise ValueError(f"layer_norm: {name} has shape {t.array.shape}, expected {shape}")
         if t.array.dtype != x.dtype:
             raise TypeError(
@@ -287,4 +307,5 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     >>> normalize(mg.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
+    refuse_others("normalize", (input,))
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)

@@ -13,6 +13,7 @@ from minigrad.ops.elementwise import clamp
 from minigrad.ops.loss import BinaryCrossEntropy
 from minigrad.ops.reduce import Mean, Sum
 from minigrad.ops.unary import Abs, LogSigmoid
+from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor
 
 
@@ -72,6 +73,7 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
     """Refuse weights that would make the loss larger than the input."""
     if weight is None:
         return
+    refuse_others(name, (weight,))
     shape, wanted = weight.array.shape, input.array.shape
     lead = len(wanted) - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, wanted[lead:], strict=True))
@@ -83,6 +85,8 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
 
 def check_same(name: str, weight: Tensor | None, input: Tensor) -> None:
     """Refuse weights that are not one an element."""
+    if weight is not None:
+        refuse_others(name, (weight,))
     if weight is not None and weight.array.shape != input.array.shape:
         raise ValueError(
             f"{name} has shape {weight.array.shape}, expected the input's {input.array.shape}"

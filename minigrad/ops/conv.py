@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minigrad.backend import empty, filled, launch
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes
-from minigrad.tape import Bridge, Op
+from minigrad.tape import Bridge, Op, refuse_others
 
 Pair = tuple[int, int]
 
@@ -202,14 +202,19 @@ def convolve(
     """Check the arguments of `name`, conv1d or conv2d, and apply `Conv`."""
     dims = int(name[-2])
     groups = groups if type(groups) is int else index(groups)
-    if input.array.ndim == dims + 1:
+    try:
+        rank, kernel = input.array.ndim, weight.array.shape[2:]
+    except AttributeError:
+        refuse_others(name, (input, weight))
+        raise
+    if rank == dims + 1:
         batch = input.reshape(1, *input.array.shape)
         y = convolve(name, batch, weight, bias, stride, padding, dilation, groups)
         return y.reshape(*y.array.shape[1:])
     if bias is None:
         bias = absent(weight)
     check_shapes(name, input.array, weight.array, bias.array, groups)
-    kernel, image = weight.array.shape[2:], input.array.shape[2:]
+    image = input.array.shape[2:]
     steps = several(name, "stride", stride, dims, 1)
     gaps = several(name, "dilation", dilation, dims, 1)
     ends = margins(name, padding, kernel, steps, gaps)

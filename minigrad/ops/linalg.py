@@ -12,7 +12,7 @@ from minigrad.modes import mode
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
 from minigrad.ops.shape import Expand, Permute, Reshape, expanded
 from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
-from minigrad.tape import Bridge, Op
+from minigrad.tape import Bridge, Op, refuse_others
 
 
 def check_dtypes(name: str, a: Array, b: Array) -> None:
@@ -256,7 +256,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> linear(mg.ones(1, 2), mg.tensor([[1.0, 2.0]]), mg.tensor([0.5]))
     tensor([[3.5000]])
     """
-    return Linear.apply(input, weight, absent(weight) if bias is None else bias)
+    try:
+        bias = absent(weight) if bias is None else bias
+    except AttributeError:
+        refuse_others("linear", (input, weight))
+        raise
+    return Linear.apply(input, weight, bias)
 
 
 def absent(like: Any) -> Any:

@@ -14,7 +14,7 @@ from minigrad.ops.linalg import check_dtypes
 from minigrad.ops.reduce import Mean, Sum, reduced
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import Relu
-from minigrad.tape import Bridge, Op
+from minigrad.tape import Bridge, Op, refuse_others
 
 
 # ---------------------------------------------------------------- softmax
@@ -98,11 +98,15 @@ def softmax(input: Any, dim: int) -> Any:
     >>> mg.softmax(mg.zeros(2), 0)
     tensor([0.5000, 0.5000])
     """
+    if not isinstance(input, Bridge.tensor):
+        refuse_others("softmax", (input,))
     return Softmax.apply(input, axis=axis_of("softmax", dim, input.ndim))
 
 
 def log_softmax(input: Any, dim: int) -> Any:
     """Return log(softmax(x)) along `dim`, stable for extreme inputs."""
+    if not isinstance(input, Bridge.tensor):
+        refuse_others("log_softmax", (input,))
     return LogSoftmax.apply(input, axis=axis_of("log_softmax", dim, input.ndim))
 
 
@@ -271,7 +275,12 @@ def check_channels(name: str, x: Array, **per: Any) -> None:
     for label, t in per.items():
         if t is None:
             continue
-        if t.array.shape != (x.shape[1],):
+        try:
+            shape = t.array.shape
+        except AttributeError:
+            refuse_others(f"{name}: {label}", (t,))
+            raise
+        if shape != (x.shape[1],):
             raise ValueError(
                 f"{name}: {label} has shape {t.array.shape}, expected ({x.shape[1]},): one value a "
                 f"channel of input {x.shape}"

@@ -318,7 +318,9 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
-    """Return coordinate grids of 1-D tensors, as views."""
+    """Return coordinate grids of 1-D tensors, given one by one or as one list, as views."""
+    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
+        tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     for t in tensors:

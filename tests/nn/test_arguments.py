@@ -8,7 +8,9 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import minigrad as mg
@@ -122,3 +124,17 @@ def test_fused_norm_refuses_what_the_plain_one_does() -> None:
         fused(x, None, None, training=True, eps=0.0)
     with pytest.raises(ValueError, match="give both running_mean and running_var"):
         fused(x, one, None, training=True)
+
+
+@pytest.mark.parametrize("name", ["relu", "exp", "sum", "softmax", "reshape", "sqrt", "max"])
+@pytest.mark.parametrize("given", [np.ones(3), [1.0], 2.0, None], ids=["array", "list", "1", "-"])
+def test_functions_say_that_they_want_a_tensor(name: str, given: Any) -> None:
+    more = {"softmax": (0,), "reshape": ((-1,),)}.get(name, ())
+    with pytest.raises(TypeError, match=r"expected a tensor for input 0, got .*minigrad.tensor"):
+        getattr(mg, name)(given, *more)
+
+
+def test_grids_of_a_list() -> None:
+    lines = mg.tensor([1.0]), mg.tensor([2.0, 3.0])
+    for found, want in zip(mg.meshgrid(list(lines)), mg.meshgrid(*lines), strict=True):
+        assert found.tolist() == want.tolist() and found.shape == (1, 2)
