@@ -240,15 +240,27 @@ class Methods(ShapeMethods):
         """Return the product over `dim`; exact where factors are 0."""
         return reduce.Prod.apply(self, dim=dim, keepdim=keepdim)
 
-    def var(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
+    def var(
+        self,
+        dim: Dim = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float = 1,
+    ) -> Tensor:
         """See `minigrad.var`."""
+        return reducing.var(self, dim, unbiased, keepdim, correction=correction)
 
-        return reducing.var(self, dim, correction=correction, keepdim=keepdim)
-
-    def std(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
+    def std(
+        self,
+        dim: Dim = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float = 1,
+    ) -> Tensor:
         """See `minigrad.std`."""
-
-        return reducing.std(self, dim, correction=correction, keepdim=keepdim)
+        return reducing.std(self, dim, unbiased, keepdim, correction=correction)
 
     def norm(self, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """See `minigrad.norm`."""

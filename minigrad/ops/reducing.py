@@ -92,21 +92,43 @@ def _extreme(
     return Reshape.apply(values, shape=shape), Reshape.apply(indices, shape=shape)
 
 
-def var(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+def var(
+    input: Any,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float = 1,
+) -> Any:
     """Return the variance over `dim`, squared deviations divided by n - correction; two passes.
+
+    unbiased: True is correction 1, False correction 0; as in PyTorch it may stand in place of dim.
 
     >>> import minigrad as mg
     >>> mg.tensor([1.0, 2.0, 3.0]).var()
     tensor(1.)
     """
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        if correction != 1:
+            raise ValueError("var: give unbiased or correction, not both")
+        correction = 1 if unbiased else 0
     if input.array.dtype.kind != "f":
         input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
     return Variance.apply(input, dim=dim, correction=correction, keepdim=keepdim)
 
 
-def std(input: Any, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    """Return the standard deviation over `dim`; of constants it is 0 with gradient 0."""
-    return root(var(input, dim, correction=correction, keepdim=keepdim))
+def std(
+    input: Any,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float = 1,
+) -> Any:
+    """Return the standard deviation over `dim`, see `var`; of constants it is 0 with gradient 0."""
+    return root(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:

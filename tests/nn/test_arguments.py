@@ -138,3 +138,25 @@ def test_grids_of_a_list() -> None:
     lines = mg.tensor([1.0]), mg.tensor([2.0, 3.0])
     for found, want in zip(mg.meshgrid(list(lines)), mg.meshgrid(*lines), strict=True):
         assert found.tolist() == want.tolist() and found.shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_the_divisor_of_variances_is_given_as_in_pytorch(name: str) -> None:
+    x = np.array([[1.0, 5.0, 2.0], [-7.0, 3.0, 4.0]])
+    calls: dict[str, tuple[tuple[Any, ...], dict[str, Any], int, int | None]] = {
+        "False in place of dim": ((False,), {}, 0, None),
+        "True in place of dim": ((True,), {}, 1, None),
+        "unbiased alone": ((), {"unbiased": False}, 0, None),
+        "by place": ((1, False), {}, 0, 1),
+        "correction": ((1,), {"correction": 2}, 2, 1),
+        "neither": ((0,), {}, 1, 0),
+    }
+    for label, (args, options, ddof, axis) in calls.items():
+        want = getattr(np, name)(x, axis, ddof=ddof)
+        found = getattr(mg, name)(mg.tensor(x), *args, **options)
+        np.testing.assert_allclose(found.numpy(), want, rtol=1e-14, err_msg=label)
+        same = getattr(mg.tensor(x), name)(*args, **options)
+        assert same.tolist() == found.tolist()
+    assert getattr(mg, name)(mg.tensor(x), 1, True, True).shape == (2, 1)
+    with pytest.raises(ValueError, match="unbiased or correction, not both"):
+        getattr(mg, name)(mg.tensor(x), unbiased=True, correction=0)
