@@ -236,9 +236,10 @@ class Methods(ShapeMethods):
         """Return the smallest over `dim`; ties share the gradient."""
         return reduce.Amin.apply(self, dim=dim, keepdim=keepdim)
 
-    def prod(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """Return the product over `dim`; exact where factors are 0."""
-        return reduce.Prod.apply(self, dim=dim, keepdim=keepdim)
+    def prod(self, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """Return the product over `dim`, of x in `dtype` if given; exact where factors are 0."""
+        x = self if dtype is None else self.to(dtype)
+        return reduce.Prod.apply(x, dim=dim, keepdim=keepdim)
 
     def var(
         self,
@@ -270,9 +271,9 @@ class Methods(ShapeMethods):
         """See `minigrad.logsumexp`."""
         return reducing.logsumexp(self, dim, keepdim)
 
-    def cumsum(self, dim: int) -> Tensor:
-        """Return running sums along `dim`."""
-        return reducing.cumsum(self, dim)
+    def cumsum(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return running sums along `dim`, of x in `dtype` if given."""
+        return reducing.cumsum(self, dim, dtype=dtype)
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Return the position of the largest element, the first among ties."""
@@ -290,13 +291,13 @@ class Methods(ShapeMethods):
         """Return whether all elements are non-zero."""
         return reducing.all(self, dim, keepdim)
 
-    def softmax(self, dim: int) -> Tensor:
-        """Return exp(x) / sum(exp(x)) along `dim`."""
-        return norm.softmax(self, dim)
+    def softmax(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return exp(x) / sum(exp(x)) along `dim`, of x in `dtype` if given."""
+        return norm.softmax(self, dim, dtype=dtype)
 
-    def log_softmax(self, dim: int) -> Tensor:
-        """Return log(softmax(x)) along `dim`."""
-        return norm.log_softmax(self, dim)
+    def log_softmax(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return log(softmax(x)) along `dim`, of x in `dtype` if given."""
+        return norm.log_softmax(self, dim, dtype=dtype)
 
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """See `minigrad.max`."""

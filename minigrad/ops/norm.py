@@ -91,8 +91,10 @@ class LogSoftmax(OverRows):
         return z - Sum.apply(z.exp(), dim=axis, keepdim=True).log()
 
 
-def softmax(input: Any, dim: int) -> Any:
+def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return exp(x) / sum(exp(x)) along `dim`; an all -inf slice gives NaN.
+
+    dtype: what to convert the input to first.
 
     >>> import minigrad as mg
     >>> mg.softmax(mg.zeros(2), 0)
@@ -100,13 +102,17 @@ def softmax(input: Any, dim: int) -> Any:
     """
     if not isinstance(input, Bridge.tensor):
         refuse_others("softmax", (input,))
+    if dtype is not None:
+        input = input.to(dtype)
     return Softmax.apply(input, axis=axis_of("softmax", dim, input.ndim))
 
 
-def log_softmax(input: Any, dim: int) -> Any:
-    """Return log(softmax(x)) along `dim`, stable for extreme inputs."""
+def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Return log(softmax(x)) along `dim`, stable for extreme inputs; dtype: see `softmax`."""
     if not isinstance(input, Bridge.tensor):
         refuse_others("log_softmax", (input,))
+    if dtype is not None:
+        input = input.to(dtype)
     return LogSoftmax.apply(input, axis=axis_of("log_softmax", dim, input.ndim))
 
 

@@ -164,8 +164,10 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
     return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
 
 
-def cumsum(input: Any, dim: int) -> Any:
-    """Return running sums along `dim`."""
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Return running sums along `dim`, of the input in `dtype` if that is given."""
+    if dtype is not None:
+        input = input.to(dtype)
     axis = axis_of("cumsum", dim, input.ndim)
     return CumSum.apply(input, axis=axis) if input.ndim else input.clone()
 

@@ -160,3 +160,14 @@ def test_the_divisor_of_variances_is_given_as_in_pytorch(name: str) -> None:
     assert getattr(mg, name)(mg.tensor(x), 1, True, True).shape == (2, 1)
     with pytest.raises(ValueError, match="unbiased or correction, not both"):
         getattr(mg, name)(mg.tensor(x), unbiased=True, correction=0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "cumsum", "prod"])
+def test_what_is_converted_first_has_its_gradient_in_the_old_dtype(name: str) -> None:
+    given = [[1.0, 0.1], [3.0, 0.2]]
+    x = mg.tensor(given, requires_grad=True)
+    for found in (getattr(mg, name)(x, 1, dtype=mg.float64), getattr(x, name)(1, dtype=mg.float64)):
+        want = getattr(mg.tensor(np.array(given, np.float32)).to(mg.float64), name)(1)
+        assert found.dtype == mg.float64 and found.tolist() == want.tolist()
+        found.sum().backward()
+    assert x.grad is not None and x.grad.dtype == mg.float32
