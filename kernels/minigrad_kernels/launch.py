@@ -15,7 +15,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from minigrad_kernels.cache import PACKAGE, KernelCache
+from minigrad_kernels.cache import PACKAGE, KernelCache, below
 from minigrad_kernels.parallel import Locked
 
 PARALLEL = 20_000  # elements from which a jitted parallel loop beats NumPy (benchmarks elementwise)
@@ -59,7 +59,7 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
         if options.get("parallel") and type(dispatcher) is Locked.__base__:
             dispatcher.__class__ = Locked
         if function.__module__.startswith(f"{PACKAGE}."):
-            key = name or f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+            key = name or f"{below(function.__module__)}.{function.__qualname__}"
             if "<locals>" in key or key in JITTED:
                 raise ValueError(
                     f"jit: the cache key {key!r} is not unique; give the kernel a name="

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -91,6 +92,26 @@ def test_an_edited_callee_recompiles_its_callers_and_nothing_else(package: Path)
     assert outcome(package) == ([10.0, 5.0, -1.0], [0, 0, 1])
 
 
+def test_an_edited_callee_in_a_nested_package_recompiles_its_callers(package: Path) -> None:
+    nested = package / "room" / "inner"
+    nested.mkdir(parents=True)
+    (package / "room" / "__init__.py").write_text("")
+    (nested / "__init__.py").write_text("")
+    (package / "rules_probe.py").rename(nested / "rules_probe.py")
+    user = USER.replace("minigrad_kernels.rules_probe", "minigrad_kernels.room.inner.rules_probe")
+    (package / "user_probe.py").write_text(user)
+    assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
+    assert outcome(package) == ([4.0, 2.0, -1.0], [1, 1, 1])
+    (nested / "rules_probe.py").write_text(RULES.format(factor=5.0))
+    assert outcome(package) == ([10.0, 5.0, -1.0], [0, 0, 1])
+    names = {path.name.split("-")[0] for path in (package.parent / "cache").rglob("*.nbc")}
+    assert "room.inner.rules_probe.scale" in names
+    # Two modules of one name in two packages are two.
+    (package / "room" / "rules_probe.py").write_text(RULES.format(factor=7.0))
+    (package / "user_probe.py").write_text(user.replace("room.inner", "room"))
+    assert outcome(package) == ([14.0, 7.0, -1.0], [0, 0, 1])
+
+
 def test_only_the_newest_versions_of_a_kernel_are_kept(package: Path) -> None:
     for factor in range(cache.KEPT + 3):
         (package / "rules_probe.py").write_text(RULES.format(factor=float(factor)))
@@ -110,9 +131,29 @@ def test_a_damaged_file_is_compiled_again(package: Path) -> None:
 def test_imports_of_all_spellings_are_found() -> None:
     source = (
         "import minigrad_kernels.adam\nfrom minigrad_kernels.lift import lift\n"
-        "from minigrad_kernels import (\n    sgd,\n    clip,\n)\nimport numpy"
+        "from minigrad_kernels import (\n    sgd,  # the first\n    clip as cut,\n)\nimport numpy\n"
+        "if True:\n    from minigrad_kernels.gpu.pool import pool; from minigrad_kernels \\\n"
+        "        import fold\n"
     )
-    assert {"adam", "lift", "sgd", "clip"} <= cache.imports(source)
+    found = cache.imports(source)
+    assert {"adam", "lift", "sgd", "clip", "gpu.pool"} <= found
+    assert not any("numpy" in name for name in found)
+
+
+def test_relative_imports_are_found_from_where_they_stand() -> None:
+    source = (
+        "from . import sgd\nfrom .adam import step\nfrom .. import lift\nfrom ..simd import lanes"
+    )
+    found = cache.imports(source, "minigrad_kernels.gpu")
+    assert {"gpu.sgd", "gpu.adam", "lift", "simd", "simd.lanes"} <= found
+
+
+@pytest.mark.parametrize("module", cache.SOURCES)
+def test_imports_are_those_that_python_sees(module: str) -> None:
+    tree = ast.parse(cache.SOURCES[module])
+    statements = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    seen = set().union(*(cache.imports(ast.unparse(n)) for n in statements))
+    assert seen <= cache.imports(cache.SOURCES[module].decode())
 
 
 def test_what_a_kernel_reaches_is_transitive() -> None:
