@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 
 from minigrad import arguments
 from minigrad.memory import ELSEWHERE, POOL
 from minigrad.memory import empty as empty
-from minigrad_kernels import checked
+from minigrad_kernels import checked, plain
+from minigrad_kernels import launch as launching
 from minigrad_kernels.files import write_whole as write_whole
 from minigrad_kernels.gpu import precision as matmul_precision
 from minigrad_kernels.gpu.array import DeviceArray
@@ -250,9 +250,13 @@ class Device:
         self.index = int(number) if number else index if name == "cuda" else None
 
     def target(self) -> Any:
-        """Return what the kernels' package computes on; None for the CPU."""
+        """Return what the kernels' package computes on; None for the CPU.
+
+        Raises: RuntimeError in plain mode.
+        """
         if self.type == "cpu":
             return None
+        plain.refuse(f"device {str(self)!r}")
         with FINDING:
             module = targets()
             found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
@@ -321,7 +325,7 @@ def set_num_threads(n: int) -> None:
 
     n: 1 to the number of cores.  Raises: ValueError outside that range.
     """
-    numba.set_num_threads(arguments.whole("set_num_threads", "n", n))
+    launching.set_num_threads(arguments.whole("set_num_threads", "n", n))
 
 
 def get_num_threads() -> int:
@@ -330,7 +334,7 @@ def get_num_threads() -> int:
     >>> get_num_threads() >= 1
     True
     """
-    return int(numba.get_num_threads())
+    return launching.get_num_threads()
 
 
 def set_float32_matmul_precision(precision: str) -> None:

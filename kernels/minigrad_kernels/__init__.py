@@ -7,3 +7,8 @@
 >>> y.tolist()
 [0.0, 0.0, 2.0]
 """
+
+from minigrad_kernels import plain
+
+if plain.ON:
+    plain.import_kernels("minigrad_kernels.table", "minigrad_kernels.compare_command")

@@ -20,7 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad_kernels import machine
+from minigrad_kernels import machine, plain
 from minigrad_kernels.compare_html import ON_GPU
 from minigrad_kernels.compare_measure import compared
 from minigrad_kernels.compare_report import BreakEven, Report, Row, machine_of
@@ -173,8 +173,10 @@ def run(
     statistics: what the CUDA twins compile to, sm_90a; None: where there is no GPU.
     progress: called with a line before each case.
 
-    Raises: ValueError for unknown names, with the nearest, and for sizes that are none.
+    Raises: ValueError for unknown names, with the nearest, and for sizes that are none;
+        RuntimeError in plain mode.
     """
+    plain.refuse("comparing kernels")
     found = entries(kernels)
     wanted = [sized(size) for size in sizes or (QUICK_SIZES if quick else SIZES)]
     types = [np.dtype(name) for name in checked_dtypes(dtypes)]

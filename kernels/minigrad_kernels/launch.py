@@ -15,6 +15,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
+from minigrad_kernels import plain
 from minigrad_kernels.cache import PACKAGE, KernelCache, below
 from minigrad_kernels.parallel import Locked
 
@@ -51,6 +52,8 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
     options.setdefault("fastmath", False)
 
     def decorate(function: Callable[..., Any]) -> Any:
+        if plain.ON:
+            return function
         if name is not None:
             # Machine code is linked by qualified name and a count of compilations in the process:
             # of two functions of one factory, cached by two processes, a third would call one.
@@ -69,6 +72,19 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
         return dispatcher
 
     return decorate
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads the kernels use; in plain mode there is one."""
+    if not plain.ON:
+        numba.set_num_threads(n)
+    elif n != 1:
+        raise ValueError(f"set_num_threads: plain mode runs on one thread, got {n}")
+
+
+def get_num_threads() -> int:
+    """Return how many threads the kernels use."""
+    return 1 if plain.ON else int(numba.get_num_threads())
 
 
 def like(x: Any, value: float) -> Any:

@@ -29,6 +29,7 @@ from minigrad_kernels import (
     layer_norm,
     matmul,
     notice,
+    plain,
     pool,
     random,
     reduce,
@@ -82,8 +83,11 @@ def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
                     f"kernel {name!r} stands in two files, the second is {family.__name__}"
                 )
             table[name] = dataclasses.replace(kernel, cuda=Twin(name))
+            if plain.ON:
+                table[name] = dataclasses.replace(kernel, cpu=kernel.reference, small=None)
     return table
 
 
 KERNELS = _merge(FAMILIES)
-notice.listen()
+if not plain.ON:
+    notice.listen()
