@@ -59,7 +59,7 @@ def package(tmp_path: Path) -> Path:
     folder = tmp_path / "src" / "minigrad_kernels"
     folder.mkdir(parents=True)
     own = Path(cache.__file__).parent
-    for name in ("__init__", "cache", "files", "launch", "parallel"):
+    for name in ("__init__", "cache", "files", "launch", "parallel", "plain"):
         (folder / f"{name}.py").write_text((own / f"{name}.py").read_text())
     (folder / "rules_probe.py").write_text(RULES.format(factor=2.0))
     (folder / "user_probe.py").write_text(USER)
