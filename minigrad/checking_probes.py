@@ -496,7 +496,11 @@ def visited(
     points: list[Array],
     tol: Tolerance,
 ) -> bool:
-    """Check at one point; return whether the function is finite and has a gradient there."""
+    """Check at one point; return whether the function is finite and has a gradient there.
+
+    Where several inputs meet at a bound, as in clamp(x, low, high) at x = low = high, the slopes by
+    one input alone may agree: a kink is looked for along the direction in which all are moved.
+    """
     if all(np.array_equal(a, b) for a, b in zip(points, problem.points(), strict=True)):
         return True
     try:
@@ -521,11 +525,16 @@ def visited(
             pairs = zip(seeds, moved, strict=True)
             ends.append(float(sum((u * y.array).sum() for u, y in pairs)))
         n = (ends[0] - ends[1]) / (2 * tol.eps)
-        a = float(sum((g * s).sum() for g, s in zip(grads, steps, strict=True)))
+        with np.errstate(all="ignore"):  # a gradient may be infinite where the function is not
+            a = float(sum((g * s).sum() for g, s in zip(grads, steps, strict=True)))
+            middle = float(sum((u * y.array).sum() for u, y in zip(seeds, outputs, strict=True)))
+        bend = abs(ends[0] + ends[1] - 2 * middle) / tol.eps  # 0 but for the step where smooth
         spread = float(np.sqrt(sum((g * g).sum() for g in seeds + steps)))
         noise = 4 * size * tol.noise / tol.eps
         seen = any(g.any() for g in grads)
         if abs(a - n) <= tol.atol * spread + 1e-5 * abs(n) + noise or not np.isfinite(n):
+            return seen
+        if bend > 0.1 * abs(a - n) + noise:
             return seen
     finally:
         problem.reset()

@@ -253,6 +253,11 @@ def note_unwritable(error: Exception) -> None:
         )
 
 
+def digest_of(path: Path, record: bytes) -> bytes:
+    """Return what a file's record is known again by, under this file's name alone."""
+    return hashlib.sha256(path.name.encode() + record).digest()
+
+
 class Files:
     """One kernel's files: `load` and `save` as Numba's cache driver calls them.
 
@@ -270,9 +275,10 @@ class Files:
 
     def load(self, key: object) -> Any:
         try:
-            content = self._path(key).read_bytes()
-            if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
-                return None  # cut short, or not what was written: it must not be run
+            path = self._path(key)
+            content = path.read_bytes()
+            if digest_of(path, content[DIGEST:]) != content[:DIGEST]:
+                return None  # cut short, of another name or not what was written: not to be run
             return pickle.loads(content[DIGEST:])
         except Exception:  # also of a record from another Numba, or of objects that are no more
             return None
@@ -281,7 +287,7 @@ class Files:
         try:
             record = dumps(data)
             path = self._path(key)
-            content = hashlib.sha256(record).digest() + record
+            content = digest_of(path, record) + record
             try:
                 write_whole(path, content, sync=False)
             except FileNotFoundError:  # the folder has been cleared away meanwhile

@@ -128,6 +128,15 @@ def test_a_damaged_file_is_compiled_again(package: Path) -> None:
     assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
 
 
+def test_a_record_of_another_kernel_is_compiled_again(package: Path) -> None:
+    outcome(package)
+    paths = sorted((package.parent / "cache").rglob("*.nbc"))
+    records = [path.read_bytes() for path in paths]
+    for path, record in zip(paths, records[1:] + records[:1], strict=True):
+        path.write_bytes(record)
+    assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
+
+
 def test_imports_of_all_spellings_are_found() -> None:
     source = (
         "import minigrad_kernels.adam\nfrom minigrad_kernels.lift import lift\n"

@@ -111,7 +111,7 @@ def test_a_folder_is_refused_and_threads_may_write_one_name(tmp_path: Path) -> N
 # ---------------------------------------------------------------- the kernel cache
 def damaged(path: Path, how: str) -> None:
     """Bring a cache file into one of the states that it may be found in."""
-    record = pickle.dumps(["another type"])
+    record, nowhere = pickle.dumps(["another type"]), b"cnowhere\nNothing\n."
     whole = path.read_bytes()
     path.unlink()
     if how == "folder":
@@ -123,8 +123,8 @@ def damaged(path: Path, how: str) -> None:
         "cut": whole[:-1],
         "noise": hashlib.sha512(whole).digest() * 20,
         "bit": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
-        "type": hashlib.sha256(record).digest() + record,
-        "missing class": hashlib.sha256(b"cnowhere\nNothing\n.").digest() + b"cnowhere\nNothing\n.",
+        "type": cache.digest_of(path, record) + record,
+        "missing class": cache.digest_of(path, nowhere) + nowhere,
         "older": whole[cache.DIGEST :],
     }
     path.write_bytes(content[how])
