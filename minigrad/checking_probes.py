@@ -264,7 +264,10 @@ def check_alone(problem: Problem, found: list[int], base: list[Array]) -> None:
         for s in others:
             s.requires_grad = False
         try:
-            every = problem.evaluate()
+            try:
+                every = problem.evaluate()
+            except Exception:
+                continue  # a function that differentiates by an input itself needs that one's grad
             pairs = zip(found, seeds_of([problem.first[k] for k in found]), strict=True)
             kept = [(every[k], u) for k, u in pairs if every[k].requires_grad]
             g: Any = None
@@ -535,7 +538,7 @@ def visited(
         if abs(a - n) <= tol.atol * spread + 1e-5 * abs(n) + noise or not np.isfinite(n):
             return seen
         if bend > 0.1 * abs(a - n) + noise:
-            return seen
+            return False
     finally:
         problem.reset()
     if sum(a.size for a in points) * sum(u.size for u in seeds) <= 250_000:

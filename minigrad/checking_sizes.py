@@ -92,6 +92,8 @@ def repeated(
     """
     was = [(problem.args[k], problem.args[k].array) for k in places]
     problem.reset()
+    seeds = seeds_of(problem_outputs(problem, found))  # before: an output may be an input itself
+    problem.reset()
     try:
         for t, a in was:
             t.array = np.tile(a, (m, *(1,) * (a.ndim - 1)))
@@ -108,7 +110,6 @@ def repeated(
         way = ways[0]
         if way is None or any(other != way for other in ways):
             return False
-        seeds = seeds_of(problem_outputs(problem, found))
         if way == "copies":
             seeds = [np.tile(u, (m, *(1,) * (u.ndim - 1))) for u in seeds]
         what = f"at larger sizes (the same rows {m} times: {was[0][0].array.size} elements)"
