@@ -327,6 +327,11 @@ OP_SAMPLES: dict[str, Samples] = {
         ((normal(3, 2).T,), {"dim": 0, "correction": 0}),
         ((normal(2, 3, 4),), {"dim": (0, 2), "keepdim": True}),
     ],
+    "Deviation": [
+        *options(normal, *DIMS),
+        ((normal(2, 3, 4),), {"dim": 1, "correction": 0}),
+        ((normal(5),), {"correction": 0.5}),
+    ],
     "Norm": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
     "LogSumExp": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
     "Extreme": [
@@ -386,6 +391,14 @@ OP_SAMPLES: dict[str, Samples] = {
     "BatchNormEval": batch_norm_eval(),
     "LayerNorm": layer_norm(),
     "CrossEntropy": cross_entropy(),
+    "BceLogits": [
+        ((normal(*shape), np.asarray(positive(*shape) / 3)), {}) for shape in ((), (3,), (2, 3))
+    ],
+    "BceLogitsWeighted": [
+        ((normal(2, 3), positive(2, 3) / 3, positive(3)), {}),
+        ((normal(3), positive(3) / 3, positive()), {}),
+        ((normal(0, 3), positive(0, 3), positive(3)), {}),
+    ],
     "BinaryCrossEntropy": [
         ((rng.uniform(0.1, 0.9, shape), rng.uniform(0, 1, shape)), {})
         for shape in ((), (3,), (2, 3), (0, 2))

@@ -3,6 +3,7 @@
     sigmoid 1 / (1 + e^-x)          silu x sigmoid(x)       softplus log(1 + e^x), x above 20
     gelu x Phi(x)                   gelu_tanh x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))
     elu x or alpha (e^x - 1)        leaky_relu x or slope x            clamp min(max(x, low), high)
+    bce_logits (1 - t) softplus(x) + t softplus(-x), weighted: the second term times q
 
 Phi is the normal distribution's cumulative function; its tail keeps all its bits.
 
@@ -27,6 +28,7 @@ Array = np.ndarray[Any, Any]
 LINEAR = 20  # PyTorch's threshold of softplus: linear above
 SLOPE = math.sqrt(8 / math.pi)
 CUBE = 0.044715
+FLAT = 30
 
 
 # ---------------------------------------------------------------- the rules
@@ -148,10 +150,41 @@ def gelu_tanh(a):
 
 @rule
 def gelu_tanh_backward(g, a):
-    square = a * a
-    s = sigmoid(like(a, SLOPE) * multiply_add(like(a, CUBE) * square, a, a))
-    inner = like(a, SLOPE) * multiply_add(like(a, 3 * CUBE), square, like(a, 1))
-    return g * multiply_add(a * (s * (like(a, 1) - s)), inner, s)
+    far = like(a, FLAT) if a > 0 else like(a, -FLAT)
+    t = far if abs(a) > FLAT else a  # 0 or 1 from there on, where the square would overflow
+    square = t * t
+    s = sigmoid(like(t, SLOPE) * multiply_add(like(t, CUBE) * square, t, t))
+    inner = like(t, SLOPE) * multiply_add(like(t, 3 * CUBE), square, like(t, 1))
+    return g * multiply_add(t * (s * (like(t, 1) - s)), inner, s)
+
+
+@rule
+def bce_logits(a, t):
+    # What is added is of one sign for t in [0, 1]: nothing cancels, however sure the logit.
+    far = (like(a, 1) - t) * a if a >= 0 else t * -a
+    return far + log1p_unit(exp_of_negative(-abs(a)))
+
+
+@rule
+def bce_logits_backward(g, a, t):
+    e = exp_of_negative(-abs(a))
+    up, down = (like(a, 1), e) if a >= 0 else (e, like(a, 1))
+    return g * (((like(a, 1) - t) * up - t * down) / (like(a, 1) + e))
+
+
+@rule
+def bce_logits_weighted(a, t, q):
+    rest = log1p_unit(exp_of_negative(-abs(a)))
+    wrong = max(a, like(a, 0)) + rest
+    right = max(-a, like(a, 0)) + rest
+    return (like(a, 1) - t) * wrong + q * t * right
+
+
+@rule
+def bce_logits_slope(a, t, q):
+    e = exp_of_negative(-abs(a))
+    up, down = (like(a, 1), e) if a >= 0 else (e, like(a, 1))
+    return ((like(a, 1) - t) * up - q * t * down) / (like(a, 1) + e)
 
 
 # ---------------------------------------------------------------- NumPy spellings
@@ -180,6 +213,7 @@ def np_gelu_backward(g: Array, a: Array) -> Array:
 
 
 def np_gelu_tanh_backward(g: Array, a: Array) -> Array:
+    a = np.clip(a, -FLAT, FLAT)
     s = np_sigmoid(np_inner(a))
     return g * (s + a * s * (1 - s) * SLOPE * (1 + 3 * CUBE * a * a))
 
@@ -221,6 +255,22 @@ def np_softplus_backward(g: Array, a: Array) -> Array:
     return np.where(a > LINEAR, g, g * np_sigmoid(a))
 
 
+def np_bce_logits(a: Array, t: Array) -> Array:
+    return np.where(a >= 0, (1 - t) * a, -t * a) + np.log1p(np.exp(-np.abs(a)))
+
+
+def np_bce_logits_weighted(a: Array, t: Array, q: Array) -> Array:
+    return (1 - t) * np.logaddexp(0, a) + q * t * np.logaddexp(0, -a)
+
+
+def np_bce_logits_slope(a: Array, t: Array, q: Any = 1) -> Array:
+    return (1 - t) * np_sigmoid(a) - q * t * np_sigmoid(-a)
+
+
+def np_bce_logits_backward(g: Array, a: Array, t: Array) -> Array:
+    return g * np_bce_logits_slope(a, t)
+
+
 # name: rule, operands, NumPy's expression, is it a ufunc, flops an element, two numbers?
 RULES: dict[str, tuple[Any, ...]] = {
     "tanh": (tanh, 1, np.tanh, True, 10),
@@ -252,5 +302,9 @@ RULES: dict[str, tuple[Any, ...]] = {
     "gelu_backward": (gelu_backward, 2, np_gelu_backward, False, 43),
     "gelu_tanh": (gelu_tanh, 1, lambda a: a * np_sigmoid(np_inner(a)), False, 17),
     "gelu_tanh_backward": (gelu_tanh_backward, 2, np_gelu_tanh_backward, False, 23),
+    "bce_logits": (bce_logits, 2, np_bce_logits, False, 23),
+    "bce_logits_backward": (bce_logits_backward, 3, np_bce_logits_backward, False, 19),
+    "bce_logits_weighted": (bce_logits_weighted, 3, np_bce_logits_weighted, False, 26),
+    "bce_logits_slope": (bce_logits_slope, 3, np_bce_logits_slope, False, 19),
 }
 KERNELS = {name: lift(name, *row) for name, row in RULES.items()}

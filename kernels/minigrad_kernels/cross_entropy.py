@@ -24,7 +24,8 @@ from numba import prange
 from minigrad_kernels.ahead import line, part
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.softmax import PARALLEL_EXP, exp_row, shifted, sum_exp
+from minigrad_kernels.logarithm import vector_log1p
+from minigrad_kernels.softmax import PARALLEL_EXP, exp_row, long_total, shifted, sum_exp
 
 Array = np.ndarray[Any, Any]
 
@@ -52,11 +53,11 @@ def cross_entropy_forward_reference(
 ) -> None:
     kept, index, weights = chosen(target, weight, ignore_index, x.shape[1])
     centred, sums, top = shifted(x)
-    logsum[...] = (top + np.log(sums))[:, 0]
+    logsum[...] = (top + np.log1p(sums))[:, 0]
     rows = np.zeros(len(x))
     divisor[...] = weights[index][kept].sum() if mean else 1
     if x.size:
-        nll = np.log(sums) - centred
+        nll = np.log1p(sums) - centred
         rows = np.take_along_axis(nll, index[:, None], axis=1)[:, 0] * weights[index]
         if label_smoothing:
             rows *= 1 - label_smoothing
@@ -85,9 +86,10 @@ def cross_entropy_backward_reference(
     kept, index, weights = chosen(target, weight, ignore_index, x.shape[1])
     if x.size == 0:
         return
-    p = np.exp(x.astype(np.float64) - logsum.astype(np.float64)[:, None])
+    p = np.exp(x.astype(np.longdouble) - logsum.astype(np.longdouble)[:, None])
     onehot = np.arange(x.shape[1]) == index[:, None]
-    g = (1 - label_smoothing) * weights[index][:, None] * (p - onehot)
+    others = np.where(onehot, 0, p).sum(axis=1, keepdims=True)
+    g = (1 - label_smoothing) * weights[index][:, None] * np.where(onehot, -others, p)
     g += label_smoothing / x.shape[1] * (p * weights.sum() - weights)
     with np.errstate(invalid="ignore"):
         dx[...] = g * scale.astype(np.float64)[:, None]
@@ -109,8 +111,8 @@ def smooth_loss(x, top, log_total, weight):
 
 
 @jit(fastmath={"contract"})
-def gradient_row(scale, inverse, t, weight, smooth, weights, out):
-    """Turn p / inverse into dx, in place; weights: the sum of the class weights."""
+def gradient_row(scale, inverse, miss, t, weight, smooth, weights, out):
+    """Turn p / inverse into dx, in place; miss: 1 - p of the target; weights: their sum."""
     kind = out.dtype.type
     p = out[t] * inverse
     picked = kind(1 - smooth) * (weight[t] if weight.size else kind(1))
@@ -123,9 +125,9 @@ def gradient_row(scale, inverse, t, weight, smooth, weights, out):
     else:
         for c in range(out.size):
             out[c] = factor * out[c] - part
-    # At the target p - 1 comes before the scaling: near p = 1 a difference of products cancels.
+    # At the target 1 - p comes before the scaling: near p = 1 a difference of products cancels.
     rest = each * (p * kind(weights) - (weight[t] if weight.size else kind(1)))
-    out[t] = scale * (picked * (p - kind(1)) + rest)
+    out[t] = scale * (rest - picked * kind(miss))
 
 
 @jit()
@@ -133,8 +135,8 @@ def forward_row(x, t, weight, ignore_index, smooth, weights, scale, out):
     """Return the loss of a row and its logsumexp; write its gradient unless `out` is empty."""
     kind = x.dtype.type
     top = largest(x)
-    total = exp_row(x, top, out) if out.size else sum_exp(x, top)
-    log_total = np.log(total)
+    rest = exp_row(x, top, out) if out.size else sum_exp(x, top)
+    log_total = vector_log1p(kind(rest))
     logsum = np.float64(top) + np.float64(log_total)
     if t == ignore_index:
         out[:] = 0
@@ -146,7 +148,10 @@ def forward_row(x, t, weight, ignore_index, smooth, weights, scale, out):
         loss = kind(1 - smooth) * loss
         loss += kind(smooth / x.size) * smooth_loss(x, top, log_total, weight)
     if out.size:
-        gradient_row(scale, kind(1) / total, t, weight, smooth, weights, out)
+        total = 1.0 + rest
+        own = np.float64(out[t])
+        others = rest if own == 1.0 else total - own
+        gradient_row(scale, kind(1.0 / total), others / total, t, weight, smooth, weights, out)
     return loss, logsum
 
 
@@ -161,7 +166,8 @@ def backward_row(scale, x, t, weight, ignore_index, smooth, weights, logsum, out
     low = kind(logsum - np.float64(high))
     for c in range(x.size):
         out[c] = exponential((x[c] - high) - low)
-    gradient_row(scale, kind(1), t, weight, smooth, weights, out)
+    miss = long_total(part(out, 0, t)) + long_total(part(out, t + 1, out.size))
+    gradient_row(scale, kind(1), miss, t, weight, smooth, weights, out)
 
 
 # ---------------------------------------------------------------- all rows

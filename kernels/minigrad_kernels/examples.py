@@ -44,7 +44,13 @@ NUMBERS: dict[str, tuple[float, ...]] = {  # scalar arguments
     **dict.fromkeys(("elu", "elu_backward"), (1.5, 0.0)),
     **dict.fromkeys(("clamp", "clamp_backward", "hardtanh_backward"), (-1.0, 0.5)),
 }
-NEAR_ONE = {"gelu", "gelu_tanh", "silu"} | {  # exact beside numbers of size 1, not in the tails
+NEAR_ONE = {
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "bce_logits_backward",
+    "bce_logits_slope",
+} | {  # exact beside numbers of size 1, not in the tails
     f"{name}_backward" for name in ("tanh", "sigmoid", "softplus", "silu", "gelu", "gelu_tanh")
 }
 
@@ -60,6 +66,8 @@ def elementwise(name: str, operands: int) -> Example:
         inputs = [draw(rng, dtype, n) for _ in range(operands)]
         if name == "where":
             inputs[0] = inputs[0] > 0
+        if name.startswith("bce_logits"):  # targets and weights: in [0, 1)
+            inputs[-1], inputs[1] = rng.random(n).astype(dtype), rng.random(n).astype(dtype)
         y = unwritten(bool if name in TESTS | COMPARISONS else dtype, n)
         return (*inputs, *NUMBERS.get(name, ()), y)
 
@@ -72,6 +80,11 @@ ELEMENTWISE = {
     **{f"{name}_backward": elementwise(f"{name}_backward", 2) for name in ACTIVATIONS},
     "hardtanh_backward": elementwise("hardtanh_backward", 2),
     **{name: elementwise(name, 3) for name in ("where", "larger_share")},
+    "bce_logits": elementwise("bce_logits", 2),
+    **{
+        name: elementwise(name, 3)
+        for name in ("bce_logits_backward", "bce_logits_weighted", "bce_logits_slope")
+    },
 }
 
 
@@ -119,10 +132,21 @@ def group_reduction(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, 
     return normal(rng, dtype, o, r, i), normal(rng, dtype, o, i), unwritten(dtype, o, i)
 
 
+def group_norm(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
+    """Return x and y."""
+    return normal(rng, dtype, o, r, i), unwritten(dtype, o, i)
+
+
+def group_variance(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
+    """Return x, the divisor, 0 for no root, mean and y."""
+    x = normal(rng, dtype, o, r, i)
+    return x, float(max(r - 1, 1)), 0, unwritten(np.float64, o, i), unwritten(np.float64, o, i)
+
+
 def group_spread(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
     """Return c and m of each group, x, and dx."""
-    x, few = normal(rng, dtype, o, r, i), normal(rng, dtype, o, i)
-    return few, positive(rng, dtype, o, i), x, unwritten(dtype, o, r, i)
+    x, few = normal(rng, dtype, o, r, i), normal(rng, np.float64, o, i)
+    return few, positive(rng, np.float64, o, i), x, unwritten(dtype, o, r, i)
 
 
 def prod_backward(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
@@ -144,7 +168,9 @@ def extreme_backward(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any,
 
 
 GROUPS = {
-    **{name: Example(group_reduction, "OxRxI") for name in ("square_sum", "tie_count")},
+    "norm": Example(group_norm, "OxRxI"),
+    "variance": Example(group_variance, "OxRxI"),
+    "tie_count": Example(group_reduction, "OxRxI"),
     **{
         name: Example(group_spread, "OxRxI", cancels=True)
         for name in ("spread_centred", "spread_unit", "spread_ties", "spread_exp")

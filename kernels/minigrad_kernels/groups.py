@@ -2,14 +2,17 @@
 
 A group is x[a, :, b]; m and c hold one number for each:
 
-    square_sum: y = sum (x - m)^2           tie_count: y = how many x equal m
+    norm: y = sqrt(sum x^2)                 tie_count: y = how many x equal m
+    variance: mean = sum x / R, y = sum (x - mean)^2 / divisor, or its root where `root` is 1
     spread_centred: dx = c * (x - m)        spread_ties: dx = c where x equals m, else 0
     spread_unit: dx = c * x / m, 0 where m = 0        spread_exp: dx = c * exp(x - m)
     prod_backward: dx = dy * the product of the others in the group, exact where some are 0
 
-NaN equals NaN among ties.
+NaN equals NaN among ties.  norm and variance are computed in float64 and rounded once, into y of
+either type: fold.py says how float64 itself is kept from overflow.
 
-Shapes: x, dx: (A, R, B), m, c, y, dy: (A, B), all C-contiguous.
+Shapes: x, dx: (A, R, B), mean, m, c, y, dy: (A, B), all C-contiguous; mean, and the m and c of
+centred, unit and exp: float64.
 """
 
 from __future__ import annotations
@@ -21,10 +24,12 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.exponential import exponential
-from minigrad_kernels.fold import fold, spread
+from minigrad_kernels.fold import ROOT, SQUARES, fold, spread
 from minigrad_kernels.launch import PARALLEL, Kernel, jit, like
+from minigrad_kernels.reduce import NOTHING, fold_sum
 
 Array = np.ndarray[Any, Any]
+HUGE, TINY = 2.0**600, 2.0**-600
 
 
 # ---------------------------------------------------------------- references
@@ -33,8 +38,26 @@ def ties(x: Array, m: Array) -> Array:
     return (x == m) | ((x != x) & (m != m))
 
 
-def square_sum_reference(x: Array, m: Array, y: Array) -> None:
-    y[...] = ((x.astype(np.float64) - m[:, None]) ** 2).sum(axis=1)
+def scaled(x: Array, m: Array) -> tuple[Array, Array]:
+    """Return x - m of each group in extended precision over its largest, and that."""
+    wide = x.astype(np.longdouble) - m[:, None]
+    top = np.abs(wide).max(axis=1, initial=0)
+    top = np.where((top > 0) & np.isfinite(top), top, 1)
+    return wide / top[:, None], top
+
+
+def norm_reference(x: Array, y: Array) -> None:
+    shares, top = scaled(x, np.zeros(y.shape))
+    y[...] = np.sqrt((shares * shares).sum(axis=1)) * top
+
+
+def variance_reference(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    with np.errstate(all="ignore"):
+        exact = x.astype(np.longdouble).sum(axis=1) / x.shape[1]
+        shares, top = scaled(x, exact)
+        spread = (shares * shares).sum(axis=1) / divisor
+        mean[...] = exact
+        y[...] = np.sqrt(spread) * top if root else spread * top * top
 
 
 def tie_count_reference(x: Array, m: Array, y: Array) -> None:
@@ -47,7 +70,7 @@ def spread_centred_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
 
 def spread_unit_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
     with np.errstate(all="ignore"):
-        ratio = np.where(m == 0, 0, c.astype(np.float64) / m)
+        ratio = np.where(m == 0, 0, c.astype(np.longdouble) / m)
         dx[...] = ratio[:, None] * x
 
 
@@ -72,6 +95,11 @@ def squared(x, m):
     return (x - m) * (x - m)
 
 
+@jit(fastmath={"contract", "reassoc"})
+def apart(x, m):
+    return x - m
+
+
 @jit()
 def equal(x, m):
     return (x == m) | ((x != x) & (m != m))
@@ -84,12 +112,13 @@ def tie(x, m):
 
 @jit(fastmath={"contract"})
 def centred(c, m, x):
-    return c * (x - m)
+    return like(x, c * (x - m))
 
 
 @jit()
 def unit(c, m, x):
-    return x * (c / m if m != 0 else like(x, 0.0))
+    up = HUGE if m < TINY else 1.0  # c over the smallest norms would overflow
+    return like(x, x * up * (c / (m * up) if m != 0 else 0.0))
 
 
 @jit()
@@ -99,15 +128,16 @@ def where_tied(c, m, x):
 
 @jit()
 def exponentiated(c, m, x):
-    return c * exponential(x - m)
+    return like(x, c * exponential(like(x, x - m)))
 
 
 @jit()
 def divided(c, m, x):
-    return c * (m / x)
+    return like(x, c * (np.float64(m) / x))
 
 
 square_sum = fold("square_sum", squared)
+left_sum = fold("left_sum", apart)
 tie_count = fold("tie_count", tie)
 
 
@@ -115,14 +145,15 @@ tie_count = fold("tie_count", tie)
 @jit()
 def others(dy, x, first, step, count, dx):
     """Multiply what stands before each element with what stands after it: no division."""
-    before = x.dtype.type(1)
+    before = np.empty(count)
+    product = 1.0
     for r in range(count):
-        dx[first + r * step] = before
-        before *= x[first + r * step]
-    after = dy
+        before[r] = product
+        product *= np.float64(x[first + r * step])
+    after = np.float64(dy)
     for r in range(count - 1, -1, -1):
-        dx[first + r * step] *= after
-        after *= x[first + r * step]
+        dx[first + r * step] = before[r] * after
+        after *= np.float64(x[first + r * step])
 
 
 def exact(dy, y, x, reduced, inner, least, most, dx):
@@ -169,9 +200,34 @@ def spreading(name: str, rule: Any) -> Callable[..., None]:
     return run
 
 
+def norm(x: Array, y: Array) -> None:
+    square_sum(x, NOTHING[x.dtype], *x.shape, y, 1.0, ROOT)
+
+
+def variance(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    shape = x.shape
+    n = float(shape[1])
+    fold_sum(x, NOTHING[x.dtype], *shape, mean, n)
+    square_sum(x, mean, *shape, y, divisor, ROOT if root else SQUARES)
+    if x.itemsize == 8 and n:
+        # What rounding took from the mean is nothing beside float32's elements.
+        left = np.empty(mean.shape)
+        left_sum(x, mean, *shape, left, n)
+        with np.errstate(all="ignore"):
+            more = left * (left * (n / np.float64(divisor)))
+            square = y * y if root else y
+            kept = np.maximum(square - more, 0)
+            where = (square < np.inf) & (more > 1e-20 * kept)
+            np.copyto(y, np.sqrt(kept) if root else kept, where=where)
+
+
 def cost(flops: int) -> Callable[..., tuple[int, int]]:
     """Return a cost function: every array is moved once."""
     return lambda *args: (flops * max(a.size for a in args), sum(a.nbytes for a in args))
+
+
+def variance_cost(x: Array, divisor: float, root: int, mean: Array, y: Array) -> tuple[int, int]:
+    return 4 * x.size, 2 * x.nbytes + mean.nbytes + y.nbytes
 
 
 def backward(reference: Callable[..., None], cpu: Callable[..., None], flops: int) -> Kernel:
@@ -179,7 +235,8 @@ def backward(reference: Callable[..., None], cpu: Callable[..., None], flops: in
 
 
 KERNELS = {
-    "square_sum": Kernel(square_sum_reference, folding(square_sum), cost(3)),
+    "norm": Kernel(norm_reference, norm, cost(2)),
+    "variance": Kernel(variance_reference, variance, variance_cost, out=("mean", "y")),
     "tie_count": Kernel(tie_count_reference, folding(tie_count), cost(2)),
     "spread_centred": backward(spread_centred_reference, spreading("centred", centred), 2),
     "spread_unit": backward(spread_unit_reference, spreading("unit", unit), 1),

@@ -1,4 +1,4 @@
-"""Reductions over any axes: sum, max, min, prod, cumsum, argmax, argmin.
+"""Reductions over any axes: sum, mean, max, min, prod, cumsum, argmax, argmin.
 
 y = reduce(x, axes), the reduced axes dropped.  NumPy's loops below `PARALLEL` elements and for
 strides that no view makes plain; above, jitted ones over x seen as (outer, reduced, inner), whose
@@ -17,20 +17,31 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.extreme import extreme_cpu, most_cpu
-from minigrad_kernels.fold import fold
-from minigrad_kernels.launch import PARALLEL, Kernel, jit
+from minigrad_kernels.fold import SUM, fold
+from minigrad_kernels.launch import CHUNK, PARALLEL, Kernel, jit
 from minigrad_kernels.lift import FLOATS
+from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
 Axes = tuple[int, ...]
-WIDTH = 512  # columns of running sums in one task: two of its rows stay in first-level cache
+WIDTH = 512  # columns of running sums in one task: its float64 row stays in first-level cache
+RUN = 65_536  # elements of a running sum in one task
+BLOCK = 64  # between two looks at what rounding took
+LARGEST = 1.7976931348623157e308
 
 
 # ---------------------------------------------------------------- references
 def sum_reference(x: Array, axes: Axes, y: Array) -> None:
     # NumPy adds along an outer axis one by one: float64 alone would be worse than the kernel.
     y[...] = np.add.reduce(x.astype(np.longdouble) if x.dtype in FLOATS else x, axis=axes)
+
+
+def mean_reference(x: Array, axes: Axes, y: Array) -> None:
+    count = math.prod([x.shape[axis] for axis in axes])
+    with np.errstate(all="ignore"):
+        y[...] = np.add.reduce(x.astype(np.longdouble), axis=axes) / count
 
 
 def max_reference(x: Array, axes: Axes, y: Array) -> None:
@@ -42,13 +53,25 @@ def min_reference(x: Array, axes: Axes, y: Array) -> None:
 
 
 def prod_reference(x: Array, axes: Axes, y: Array) -> None:
-    y[...] = np.multiply.reduce(x.astype(np.float64) if x.dtype in FLOATS else x, axis=axes)
+    if x.dtype not in FLOATS:
+        y[...] = np.multiply.reduce(x, axis=axes)
+        return
+    # Fractions and exponents apart: nothing overflows or vanishes on the way.
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    count = math.prod([x.shape[axis] for axis in axes])
+    rows = x.transpose((*axes, *kept)).reshape(count, *y.shape)
+    fraction, power = np.ones(y.shape, np.longdouble), np.zeros(y.shape, np.int64)
+    for row in rows:
+        fraction, more = np.frexp(fraction * row)
+        power += more
+    with np.errstate(all="ignore"):
+        y[...] = np.ldexp(fraction, np.clip(power, -9_999, 9_999).astype(np.int32))
 
 
 def cumsum_reference(x: Array, axis: int, backwards: bool, y: Array) -> None:
     if backwards:
         x, y = np.flip(x, axis), np.flip(y, axis)
-    y[...] = np.add.accumulate(x.astype(np.float64) if x.dtype in FLOATS else x, axis=axis)
+    y[...] = np.add.accumulate(x.astype(np.longdouble) if x.dtype in FLOATS else x, axis=axis)
 
 
 def argmax_reference(x: Array, axis: int, y: Array) -> None:
@@ -71,39 +94,172 @@ def itself(x, m):
 fold_sum = fold("sum", itself)
 
 
+# ---------------------------------------------------------------- products
+# In order and in float64; where a product on the way left its range, again with exponents apart.
+SMALL, BIG = 2.0**-960, 2.0**960
+
+
+@jit()
+def product_apart(x, first, step, count):
+    fraction, power = 1.0, 0
+    for r in range(count):
+        fraction, more = math.frexp(fraction * math.frexp(np.float64(x[first + r * step]))[0])
+        power += more + math.frexp(np.float64(x[first + r * step]))[1]
+    power = min(max(power, -3_000), 3_000)
+    most = 1_000 if power > 0 else -1_000
+    while abs(power) > 1_000:
+        fraction *= 2.0**most
+        power -= most
+    return fraction * 2.0**power
+
+
+def prod_all(x, outer, reduced, inner, y):
+    for group in prange(outer * inner):
+        first = group // inner * reduced * inner + group % inner
+        product, least, most = 1.0, 1.0, 1.0
+        for r in range(reduced):
+            product *= np.float64(x[first + r * inner])
+            size = abs(product)
+            least, most = min(least, size), max(most, size)
+        if not (SMALL <= least and most <= BIG):
+            product = product_apart(x, first, inner, reduced)
+        y[group] = product
+
+
+prod_small = jit(name="reduce.prod.small")(prod_all)
+prod_large = jit(name="reduce.prod.large", parallel=True)(prod_all)
+
+
 # ---------------------------------------------------------------- running sums
+# In float64; from block to block with what rounding took from it, so that a million additions cost
+# a float64 no more digits than a block's.
 @jit()
-def run_up(x, first, step, count, y):
-    """Add up the elements first, first + step, ... of one run into the same places of y."""
-    total = x.dtype.type(0)
+def carried(total, lost, x):
+    """Return total + x, and all that rounding has taken from it by now (Knuth's two-sum)."""
+    both = total + x
+    back = both - total
+    return both, lost + ((total - (both - back)) + (x - back))
+
+
+@jit()
+def mended(total, lost):
+    """Return a sum with what rounding took from it, which is NaN beside infinity."""
+    return total + lost if abs(total) <= LARGEST else total
+
+
+@jit(fastmath={"reassoc"})
+def block_sum(x, first, count):
+    p = address(x) + first * x.itemsize
+    total = 0.0
     for i in range(count):
-        total += x[first + i * step]
-        y[first + i * step] = total
+        total += np.float64(load_at(p, i, x, 0))
+    return total
 
 
 @jit()
-def next_row(x, held, y):
-    for b in range(x.size):
-        y[b] = x[b] + held[b]
+def converted(x, p, y, q, count):
+    """Write elements from address p on, of x's type, from q on in y's: vector code."""
+    for i in range(count):
+        store_at(q, i, y.dtype.type(load_at(p, i, x, 0)), 1)
+
+
+@jit()
+def run_up(x, first, step, count, total, lost, y):
+    """Add up the elements first, first + step, ... of one run into the same places of y, after
+    total + lost of what comes before.
+
+    A block's sum is found before it is added up: the next block need not wait for its additions.
+    """
+    held = np.empty(BLOCK)
+    h = address(held)
+    for done in range(0, count, BLOCK):
+        n = min(BLOCK, count - done)
+        low = first + done * step if step > 0 else first - done - n + 1
+        converted(x, address(x) + low * x.itemsize, held, h, n)
+        own = mended(total, lost)
+        total, lost = carried(total, lost, block_sum(held, 0, n))
+        at = 0 if step > 0 else n - 1
+        for _ in range(n):
+            own += load_at(h, at, held, 2)
+            store_at(h, at, own, 2)
+            at += step
+        converted(held, h, y, address(y) + low * y.itemsize, n)
+
+
+@jit()
+def next_row(x, p, held, y, q, n):
+    """Add a row at address p to the sums held and write them at address q."""
+    h = address(held)
+    for b in range(n):
+        total = load_at(h, b, held, 1) + np.float64(load_at(p, b, x, 0))
+        store_at(h, b, total, 1)
+        store_at(q, b, y.dtype.type(total), 2)
+
+
+@jit()
+def next_row_after(x, p, before, held, y, q, n):
+    """Do the same, the sums being of this block and `before` those of all earlier ones."""
+    h, f = address(held), address(before)
+    for b in range(n):
+        total = load_at(h, b, held, 1) + np.float64(load_at(p, b, x, 0))
+        store_at(h, b, total, 1)
+        store_at(q, b, y.dtype.type(load_at(f, b, before, 3) + total), 2)
+
+
+@jit()
+def columns_up(x, at, step, rows, n, y):
+    """Add up n columns from element `at` on, row by row."""
+    held, before = np.zeros(n), np.zeros(n)
+    total, lost = np.zeros(n), np.zeros(n)
+    p, q = address(x) + at * x.itemsize, address(y) + at * y.itemsize
+    for r in range(rows):
+        if x.itemsize == 4:
+            next_row(x, p, held, y, q, n)
+        else:
+            next_row_after(x, p, before, held, y, q, n)
+            if r % BLOCK == BLOCK - 1:
+                for b in range(n):
+                    total[b], lost[b] = carried(total[b], lost[b], held[b])
+                    before[b] = mended(total[b], lost[b])
+                    held[b] = 0.0
+        p += step * x.itemsize
+        q += step * y.itemsize
 
 
 def cumsum_all(x, outer, reduced, inner, backwards, y):
-    blocks = (inner + WIDTH - 1) // WIDTH
-    for task in prange(outer * blocks):
-        begin = task // blocks * reduced * inner
-        if inner == 1:
-            run_up(
-                x, begin + reduced - 1 if backwards else begin, -1 if backwards else 1, reduced, y
-            )
-        else:
+    if inner == 1:
+        step = -1 if backwards else 1
+        parts = (reduced + RUN - 1) // RUN
+        totals, losts = np.empty(outer * parts), np.empty(outer * parts)
+        if parts > 1:
+            for task in prange(outer * parts):
+                k = task % parts
+                count = min(RUN, reduced - k * RUN)
+                first = task // parts * reduced + (
+                    reduced - k * RUN - count if backwards else k * RUN
+                )
+                total = 0.0
+                for start in range(first, first + count, CHUNK):
+                    total += block_sum(x, start, min(CHUNK, first + count - start))
+                totals[task] = total
+        for a in range(outer):
+            total, lost = 0.0, 0.0
+            for task in range(a * parts, (a + 1) * parts):
+                own = totals[task]
+                totals[task], losts[task] = total, lost
+                total, lost = carried(total, lost, own)
+        for task in prange(outer * parts):
+            a, k = task // parts, task % parts
+            first = a * reduced + (reduced - 1 - k * RUN if backwards else k * RUN)
+            run_up(x, first, step, min(RUN, reduced - k * RUN), totals[task], losts[task], y)
+    else:
+        blocks = (inner + WIDTH - 1) // WIDTH
+        for task in prange(outer * blocks):
             left = task % blocks * WIDTH
-            count = min(WIDTH, inner - left)
             step = -inner if backwards else inner
-            at = begin + left + ((reduced - 1) * inner if backwards else 0)
-            y[at : at + count] = x[at : at + count]
-            for _ in range(1, reduced):
-                at += step
-                next_row(x[at : at + count], y[at - step : at - step + count], y[at : at + count])
+            at = task // blocks * reduced * inner + left
+            at += (reduced - 1) * inner if backwards else 0
+            columns_up(x, at, step, reduced, min(WIDTH, inner - left), y)
 
 
 cumsum_small = jit(name="reduce.cumsum.small")(cumsum_all)
@@ -150,18 +306,46 @@ def several(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
     return merged(x, axes) if x.size >= MANY_ROWS and x.dtype in FLOATS else None
 
 
-def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
-    # NumPy adds rows one by one: the error of 64 of them is twice that of `fold`.
-    view = several(x, axes) if axes[-1] < x.ndim - 1 else large(x, axes)
+def regrouped(x: Array, axes: Axes, y: Array) -> tuple[Array, tuple[int, int, int]]:
+    """Return what `merged` does, copied where that finds no view."""
+    view = merged(x, axes)
     if view is None:
-        np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
+        kept = [axis for axis in range(x.ndim) if axis not in axes]
+        moved = np.ascontiguousarray(x.transpose((*kept, *axes)))
+        view = moved.reshape(-1), (y.size, x.size // y.size if y.size else 0, 1)
+    return view
+
+
+NOTHING = {dtype: np.empty(0, dtype) for dtype in FLOATS}
+
+
+def summed(x: Array, axes: Axes, y: Array, divisor: float) -> None:
+    """Write the sum over the axes, divided; what no view makes plain is copied first."""
+    if len(axes) == x.ndim and x.size < PARALLEL and x.flags.c_contiguous:
+        y.fill(fold_sum.line(x if x.ndim == 1 else x.reshape(-1), divisor, SUM))
+        return
+    line, sizes = regrouped(x, axes, y)
+    fold_sum(line, NOTHING[x.dtype], *sizes, y if y.ndim == 1 else y.reshape(-1), divisor)
+
+
+def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
+    if x.dtype in FLOATS:
+        summed(x, axes, y, 1.0)
     else:
-        fold_sum(view[0], view[0][:0], *view[1], y.reshape(-1))
+        np.add.reduce(x, axis=None if len(axes) == x.ndim else axes, out=y)
+
+
+def mean_cpu(x: Array, axes: Axes, y: Array) -> None:
+    summed(x, axes, y, float(math.prod([x.shape[axis] for axis in axes])))
 
 
 def prod_cpu(x: Array, axes: Axes, y: Array) -> None:
-    # In order: parts of their own could be 0 and inf, and their product NaN.
-    np.multiply.reduce(x, axis=axes, out=y)
+    if x.dtype not in FLOATS:
+        np.multiply.reduce(x, axis=axes, out=y)
+    elif y.size:
+        line, sizes = regrouped(x, axes, y)
+        run = prod_small if x.size < PARALLEL else prod_large
+        run(line, *sizes, y.reshape(-1))
 
 
 def most(sign: int, ufunc: Any) -> Callable[..., None]:
@@ -192,16 +376,15 @@ def position(sign: int, numpy: Any) -> Callable[..., None]:
 
 
 def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
-    if x.dtype not in FLOATS or not x.flags.c_contiguous:
+    if x.dtype not in FLOATS:
         if backwards:
             x, y = np.flip(x, axis), np.flip(y, axis)
         np.add.accumulate(x, axis=axis, out=y)
         return
-    shape = x.shape
-    sizes = sizes_around(shape, (axis,))
+    sizes = sizes_around(x.shape, (axis,))
     if x.size:
         run = cumsum_small if x.size < PARALLEL else cumsum_large
-        run(x.reshape(-1), *sizes, backwards, y.reshape(-1))
+        run(np.ascontiguousarray(x).reshape(-1), *sizes, backwards, y.reshape(-1))
 
 
 def cost(x: Array, axes: Any, y: Array) -> tuple[int, int]:
@@ -218,6 +401,7 @@ def row(reference: Callable[..., None], cpu: Callable[..., None]) -> Kernel:
 
 KERNELS = {
     "sum": row(sum_reference, sum_cpu),
+    "mean": row(mean_reference, mean_cpu),
     "max": row(max_reference, most(1, np.maximum)),
     "min": row(min_reference, most(-1, np.minimum)),
     "prod": row(prod_reference, prod_cpu),

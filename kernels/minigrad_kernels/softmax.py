@@ -13,6 +13,7 @@ Shapes: x, y, dy, dx: (N, C) C-contiguous; of logsumexp y: (N,).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.ahead import line, part, read_ahead, write_ahead
 from minigrad_kernels.exponential import exp_of_negative, exponential, largest
 from minigrad_kernels.launch import Kernel, jit
+from minigrad_kernels.logarithm import vector_log1p
 from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
@@ -33,32 +35,41 @@ STEP = 512  # elements between two looks ahead
 
 # ---------------------------------------------------------------- references
 def shifted(x: Array) -> tuple[Array, Array, Array]:
-    """Return x - max, its exponentials' sums as a column, and the maxima."""
-    wide = x.astype(np.float64)
+    """Return x - max, its exponentials' sums less 1 as a column, and the maxima."""
+    wide = x.astype(np.longdouble)
     top = np.max(wide, axis=1, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore"):
         centred = wide - top
-    return centred, np.exp(centred).sum(axis=1, keepdims=True), top
+        e = np.exp(centred)
+    rows = np.arange(len(x))
+    if x.shape[1]:
+        e[rows, np.argmax(centred, axis=1)] -= 1
+    return centred, e.sum(axis=1, keepdims=True), top
 
 
 def softmax_reference(x: Array, y: Array) -> None:
     centred, total, _ = shifted(x)
-    y[...] = np.exp(centred) / total
+    y[...] = np.exp(centred) / (1 + total)
 
 
 def log_softmax_reference(x: Array, y: Array) -> None:
     centred, total, _ = shifted(x)
-    y[...] = centred - np.log(total)
+    y[...] = centred - np.log1p(total)
 
 
 def softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
-    g = dy.astype(np.float64)
-    dx[...] = y * (g - (g * y).sum(axis=1, keepdims=True))
+    g, wide = dy.astype(np.longdouble), y.astype(np.longdouble)
+    if not y.size:
+        return
+    about = np.take_along_axis(g, y.argmax(axis=1)[:, None], axis=1)  # for sum y = 1
+    mean = ((g - about) * wide).sum(axis=1, keepdims=True)
+    dx[...] = wide * ((g - about) - mean)
 
 
 def log_softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
-    g = dy.astype(np.float64)
-    dx[...] = g - np.exp(y.astype(np.float64)) * g.sum(axis=1, keepdims=True)
+    g = dy.astype(np.longdouble)
+    total = g.sum(axis=1, keepdims=True)
+    dx[...] = (g - total) - np.expm1(y.astype(np.longdouble)) * total
 
 
 def logsumexp_reference(x: Array, y: Array) -> None:
@@ -67,6 +78,11 @@ def logsumexp_reference(x: Array, y: Array) -> None:
 
 # ---------------------------------------------------------------- one row
 # The next row is asked for in the pass that computes most.
+# exp(x - max) is 1 at the largest element: the sum is that and the rest, and where the rest is
+# small it is summed alone, so that log(1 + rest) and 1 - p of the surest rows keep all its digits.
+SURE = 1.25
+
+
 @jit(fastmath={"contract", "reassoc"})
 def exponentials(x, shift, y):
     """Write exp(x - shift) and return the sum.
@@ -83,62 +99,6 @@ def exponentials(x, shift, y):
     return total
 
 
-@jit()
-def exp_row(x, shift, y):
-    """Write exp(x - shift) of a row and return the sum."""
-    total = x.dtype.type(0)
-    for start in range(0, x.size, STEP):
-        stop = min(x.size, start + STEP)
-        read_ahead(x, x.size + start, stop - start)
-        write_ahead(y, x.size + start, stop - start)
-        total += exponentials(part(x, start, stop), shift, part(y, start, stop))
-    return total
-
-
-@jit(fastmath={"contract", "reassoc"})
-def sum_exp(x, shift):
-    """Return the sum of exp(x - shift) over a row."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += exp_of_negative(x[i] - shift)
-    return total
-
-
-@jit()
-def softmax_row(x, y):
-    top = largest(x)
-    inverse = x.dtype.type(1) / exp_row(x, top, y)
-    for i in range(x.size):
-        y[i] *= inverse
-
-
-@jit()
-def log_softmax_row(x, y):
-    top = largest(x)
-    log_total = np.log(exp_row(x, top, y))
-    for i in range(x.size):
-        y[i] = (x[i] - top) - log_total
-
-
-@jit()
-def logsumexp_row(x):
-    top = largest(x)
-    if np.isinf(top):  # inf - inf is NaN: the answer is the infinity, unless the row holds a NaN
-        for i in range(x.size):
-            if np.isnan(x[i]):
-                return x[i]
-        return top
-    return top + np.log(sum_exp(x, top))
-
-
-@jit(fastmath={"contract", "reassoc"})
-def dot(a, b):
-    total = a.dtype.type(0)
-    for i in range(a.size):
-        total += a[i] * b[i]
-    return total
-
-
 @jit(fastmath={"reassoc"})
 def total_of(a):
     total = a.dtype.type(0)
@@ -147,31 +107,148 @@ def total_of(a):
     return total
 
 
+@jit()
+def long_total(a):
+    """Return the sum of a long row, float64."""
+    total = 0.0
+    for start in range(0, a.size, STEP):
+        total += np.float64(total_of(part(a, start, min(a.size, start + STEP))))
+    return total
+
+
+@jit()
+def place_of(x, top):
+    """Return the first place of `top` in x, which holds it."""
+    at = 0
+    while x[at] != top:
+        at += 1
+    return at
+
+
+@jit()
+def exp_row(x, shift, y):
+    """Write exp(x - shift) of a row; return the sum less the largest element's 1, float64."""
+    total = 0.0
+    for start in range(0, x.size, STEP):
+        stop = min(x.size, start + STEP)
+        read_ahead(x, x.size + start, stop - start)
+        write_ahead(y, x.size + start, stop - start)
+        total += np.float64(exponentials(part(x, start, stop), shift, part(y, start, stop)))
+    if x.size and total < SURE:
+        at = place_of(x, shift)
+        return long_total(part(y, 0, at)) + long_total(part(y, at + 1, y.size))
+    return total - 1.0
+
+
+@jit(fastmath={"contract", "reassoc"})
+def some_exp(x, shift):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += exp_of_negative(x[i] - shift)
+    return total
+
+
+@jit()
+def plain_sum_exp(x, shift):
+    total = 0.0
+    for start in range(0, x.size, STEP):
+        total += np.float64(some_exp(part(x, start, min(x.size, start + STEP)), shift))
+    return total
+
+
+@jit()
+def sum_exp(x, shift):
+    """Return the sum of exp(x - shift) over a row less the largest element's 1, float64."""
+    total = plain_sum_exp(x, shift)
+    if x.size and total < SURE:
+        at = place_of(x, shift)
+        return plain_sum_exp(part(x, 0, at), shift) + plain_sum_exp(part(x, at + 1, x.size), shift)
+    return total - 1.0
+
+
+@jit()
+def softmax_row(x, y):
+    top = largest(x)
+    inverse = x.dtype.type(1.0 / (1.0 + exp_row(x, top, y)))
+    for i in range(x.size):
+        y[i] *= inverse
+
+
+@jit()
+def log_softmax_row(x, y):
+    top = largest(x)
+    log_total = vector_log1p(x.dtype.type(exp_row(x, top, y)))
+    for i in range(x.size):
+        y[i] = (x[i] - top) - log_total
+
+
+@jit()
+def logsumexp_row(x):
+    """Return log sum exp of a row, float64."""
+    top = largest(x)
+    if np.isinf(top):  # inf - inf is NaN: the answer is the infinity, unless the row holds a NaN
+        for i in range(x.size):
+            if np.isnan(x[i]):
+                return np.float64(x[i])
+        return np.float64(top)
+    return np.float64(top) + np.float64(vector_log1p(x.dtype.type(sum_exp(x, top))))
+
+
+@jit(fastmath={"contract", "reassoc"})
+def dot(a, b, less):
+    """Return the sum of (a - less) b."""
+    total = a.dtype.type(0)
+    for i in range(a.size):
+        total += (a[i] - less) * b[i]
+    return total
+
+
+@jit()
+def place_above(y, least):
+    """Return the place of an element above `least`, of which there is at most one; -1 for none."""
+    if largest(y) > least:
+        for i in range(y.size):
+            if y[i] > least:
+                return i
+    return -1
+
+
 @jit(fastmath={"contract"})
 def softmax_backward_row(dy, y, dx):
-    mean = y.dtype.type(0)
+    # About the gradient of an element near 1, whose own then does not cancel: sum y = 1.
+    at = place_above(y, y.dtype.type(0.51))
+    about = dy[at] if at >= 0 else y.dtype.type(0)
+    wide = 0.0
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
-        mean += dot(part(dy, start, stop), part(y, start, stop))
+        wide += np.float64(dot(part(dy, start, stop), part(y, start, stop), about))
+    mean = y.dtype.type(wide)
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
         next_rows(dy, y, dx, start, stop - start)
         g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
-            out[i] = held[i] * (g[i] - mean)
+            out[i] = held[i] * ((g[i] - about) - mean)
 
 
 @jit(fastmath={"contract"})
 def log_softmax_backward_row(dy, y, dx):
-    total = y.dtype.type(0)
+    wide = 0.0
     for start in range(0, y.size, STEP):
-        total += total_of(part(dy, start, min(dy.size, start + STEP)))
+        wide += np.float64(total_of(part(dy, start, min(dy.size, start + STEP))))
+    total = y.dtype.type(wide)
+    at = place_above(y, y.dtype.type(-0.65))
+    own = 0.0
+    if at >= 0:  # near p = 1 the difference cancels: g - p total = (g - total) - (p - 1) total
+        own = (np.float64(dy[at]) - wide) - math.expm1(np.float64(y[at])) * wide
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
         next_rows(dy, y, dx, start, stop - start)
         g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
             out[i] = g[i] - exponential(held[i]) * total
+    if at >= 0:
+        dx[at] = own
 
 
 @jit()

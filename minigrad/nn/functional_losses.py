@@ -6,13 +6,15 @@ Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
 from __future__ import annotations
 
 from minigrad import arguments
+from minigrad.dtypes import result_dtype
 from minigrad.nn import means
 from minigrad.nn.functional_classes import check_reduction, not_tensors
 from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
-from minigrad.ops.loss import BinaryCrossEntropy
+from minigrad.ops.loss import BceLogits, BceLogitsWeighted, BinaryCrossEntropy
+from minigrad.ops.memory import cast
 from minigrad.ops.reduce import Mean, Sum
-from minigrad.ops.unary import Abs, LogSigmoid
+from minigrad.ops.unary import Abs
 from minigrad.tape import refuse_others
 from minigrad.tensors import Tensor
 
@@ -231,7 +233,10 @@ def binary_cross_entropy_with_logits(
     check_weight(f"{name}: pos_weight", pos_weight, input)
     if target.array.dtype.kind != "f":
         target = target.to(input.dtype)
-    log_s = LogSigmoid.apply(input)
-    if pos_weight is not None:
-        log_s = log_s * ((pos_weight - 1.0) * target + 1.0)
-    return reduced((1.0 - target) * input - log_s, weight, reduction)
+    if target.array.dtype != input.array.dtype:
+        dtype = result_dtype(input.array, target.array)
+        input, target = cast(input, dtype), cast(target, dtype)
+    if pos_weight is None:
+        return reduced(BceLogits.apply(input, target), weight, reduction)
+    pos_weight = cast(pos_weight, input.dtype)
+    return reduced(BceLogitsWeighted.apply(input, target, pos_weight), weight, reduction)

@@ -154,7 +154,8 @@ class Div(Binary):
         b = self.saved(1)
         return (
             g / b if self.needs(0) else None,
-            -(g * self.saved(0)) / (b * b) if self.needs(1) else None,
+            # Not over b * b, which overflows or vanishes long before b does.
+            -(g * ((self.saved(0) / b) / b)) if self.needs(1) else None,
         )
 
 

@@ -13,6 +13,7 @@ from minigrad.ops.index import gather
 from minigrad.ops.norm import LogSoftmax
 from minigrad.ops.reduce import Sum
 from minigrad.ops.shape import Reshape
+from minigrad.ops.unary import LogSigmoid
 from minigrad.tape import Bridge, Op
 
 
@@ -163,3 +164,56 @@ class BinaryCrossEntropy(Op):
         if self.needs(1):
             dt = g * (clamp((-x).log1p(), min=-100.0) - clamp(x.log(), min=-100.0))
         return dx, dt
+
+
+@op
+class BceLogits(Op):
+    """loss = (1 - t) log(1 + e^x) + t log(1 + e^-x), an element each, of logits x
+
+    Nothing cancels for t in [0, 1]: loss and gradient of the surest rows keep all their digits.
+    """
+
+    def forward(self, x: Array, t: Array) -> Array:
+        y = empty(x.shape, x.dtype)
+        launch("bce_logits", x, t, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, t = self.saved(0), self.saved(1)
+        dx = None
+        if self.needs(0):
+            dx = empty(x.array.shape, x.array.dtype, x.array)
+            launch("bce_logits_backward", g.array, x.array, t.array, dx)
+            dx = Bridge.new(dx)
+        return dx, -(g * x) if self.needs(1) else None
+
+    @staticmethod
+    def composite(x: Any, t: Any) -> Any:
+        return -((1.0 - t) * LogSigmoid.apply(-x) + t * LogSigmoid.apply(x))
+
+
+@op
+class BceLogitsWeighted(Op):
+    """loss = (1 - t) log(1 + e^x) + q t log(1 + e^-x): q a factor for the positive targets"""
+
+    def forward(self, x: Array, t: Array, q: Array) -> Array:
+        y = empty(x.shape, x.dtype)
+        launch("bce_logits_weighted", x, t, q, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, t, q = (self.saved(i) for i in range(3))
+        dx = dt = dq = None
+        if self.needs(0):
+            slope = empty(x.array.shape, x.array.dtype, x.array)
+            launch("bce_logits_slope", x.array, t.array, q.array, slope)
+            dx = g * Bridge.new(slope)
+        if self.needs(1):
+            dt = g * (LogSigmoid.apply(-x) - q * LogSigmoid.apply(x))
+        if self.needs(2):
+            dq = -(g * t) * LogSigmoid.apply(x)
+        return dx, dt, dq
+
+    @staticmethod
+    def composite(x: Any, t: Any, q: Any) -> Any:
+        return -((1.0 - t) * LogSigmoid.apply(-x) + q * t * LogSigmoid.apply(x))

@@ -74,7 +74,8 @@ def launch_grouped(
 
     It owns its memory where it can: the sweep would copy a view before it becomes a .grad.
     """
-    y = empty(shape if order is None else groups, inputs[0].dtype)
+    dtype = inputs[-1].dtype  # the elements'; numbers of groups may be float64
+    y = empty(shape if order is None else groups, dtype if dtype.kind == "f" else inputs[0].dtype)
     launch(kernel, *inputs, y.reshape(groups))
     if order is not None:
         back = [order.index(i) for i in range(len(shape))]
@@ -142,9 +143,7 @@ class Mean(Reduction):
         self.was = a.shape
         self.axes = axes_of("mean", dim, a.ndim)
         self.count = math.prod([a.shape[i] for i in self.axes])
-        y = reduced("sum", a, self.axes, keepdim)
-        launch("div", y, np.asarray(self.count, a.dtype), y)
-        return y
+        return reduced("mean", a, self.axes, keepdim)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (self.spread(g, float(self.count)),)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import empty, filled, launch
-from minigrad.ops.common import axis_of, only_floating
+from minigrad.ops.common import axes_of, axis_of, only_floating
 from minigrad.ops.elementwise import where
-from minigrad.ops.groups import Extreme, LogSumExp, Norm, Variance, root
+from minigrad.ops.groups import Deviation, Extreme, LogSumExp, Norm, Variance, scale_of
 from minigrad.ops.index import gather
-from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, kept
+from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, dropped, kept
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import no_bools
 from minigrad.tape import Bridge
@@ -108,15 +108,7 @@ def var(
     >>> mg.tensor([1.0, 2.0, 3.0]).var()
     tensor(1.)
     """
-    if isinstance(dim, bool) and unbiased is None:
-        dim, unbiased = None, dim
-    if unbiased is not None:
-        if correction != 1:
-            raise ValueError("var: give unbiased or correction, not both")
-        correction = 1 if unbiased else 0
-    if input.array.dtype.kind != "f":
-        input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
-    return Variance.apply(input, dim=dim, correction=correction, keepdim=keepdim)
+    return _spread("var", Variance, input, dim, unbiased, keepdim, correction)
 
 
 def std(
@@ -128,7 +120,27 @@ def std(
     correction: float = 1,
 ) -> Any:
     """Return the standard deviation over `dim`, see `var`; of constants it is 0 with gradient 0."""
-    return root(var(input, dim, unbiased, keepdim, correction=correction))
+    return _spread("std", Deviation, input, dim, unbiased, keepdim, correction)
+
+
+def _spread(
+    name: str,
+    op: Any,
+    input: Any,
+    dim: Dim,
+    unbiased: bool | None,
+    keepdim: bool,
+    correction: float,
+) -> Any:
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        if correction != 1:
+            raise ValueError(f"{name}: give unbiased or correction, not both")
+        correction = 1 if unbiased else 0
+    if input.array.dtype.kind != "f":
+        input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
+    return op.apply(input, dim=dim, correction=correction, keepdim=keepdim)
 
 
 def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -155,13 +167,20 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
         return Amax.apply(size, dim=dim, keepdim=keepdim)
     if p == -math.inf:
         return Amin.apply(size, dim=dim, keepdim=keepdim)
+    if p == 0:
+        return Sum.apply(
+            where(size == 0, 0.0, where(size == 0, 1.0, size) ** p), dim=dim, keepdim=keepdim
+        )
+    # Shares of the largest: no power overflows, nor do all vanish.
+    axes = axes_of("norm", dim, input.array.ndim)
+    top = scale_of(input, axes)
+    size = size / top
     zero = size == 0
     powers = where(zero, 0.0, where(zero, 1.0, size) ** p)
-    total = Sum.apply(powers, dim=dim, keepdim=keepdim)
-    if p == 0:
-        return total
+    total = Sum.apply(powers, dim=dim, keepdim=True)
     none = total == 0
-    return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
+    y = where(none, 0.0, where(none, 1.0, total) ** (1 / p)) * top
+    return y if keepdim else Reshape.apply(y, shape=dropped(input.array.shape, axes))
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:

@@ -15,6 +15,7 @@ from minigrad.tensors import Tensor
 from minigrad_kernels.address_table import build_table
 
 Array = np.ndarray[Any, Any]
+LEAST, MOST = 1e-100, 1e300  # norms between these have lost nothing to overflow or underflow
 
 
 def _gradients(parameters: Iterable[Tensor] | Tensor, caller: str) -> list[Tensor]:
@@ -121,6 +122,10 @@ def _norm(work: _Work, order: float) -> Array:
     norm = norms[0] if len(norms) == 1 else np.zeros(1)
     if len(norms) > 1:
         norm[0] = _combine([part.item() for part in norms], order)
+    if not LEAST <= norm.item() <= MOST:
+        found = _careful(work, order)
+        if found is not None:
+            norm = np.array([found])
     return norm
 
 
@@ -142,6 +147,21 @@ def total_norm(grads: list[Tensor], order: float) -> float:
         backend.launch("grad_norm", table, order, like, norm)
         parts.append(norm.item())
     return _combine(parts, order) if parts else 0.0
+
+
+def _careful(work: _Work, order: float) -> float | None:
+    """Return the norm from shares of the largest |g|: no power overflows, and not all vanish.
+
+    None where the largest is 0 or no number.
+    """
+    found = [np.asarray(grad.detach().cpu().array, np.float64).ravel() for grad in work.grads]
+    top = max((float(np.abs(g).max(initial=0)) for g in found), default=0.0)
+    if not 0 < top < math.inf or any(np.isnan(g).any() for g in found):
+        return None
+    if order == math.inf:
+        return top
+    total = sum(float((np.abs(g / top) ** order).sum()) for g in found)
+    return float(top * total ** (1 / order))
 
 
 def _combine(parts: list[float], order: float) -> float:

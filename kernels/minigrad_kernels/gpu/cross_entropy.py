@@ -81,9 +81,10 @@ def slope(x, high, low, j, target, picked, each, all_, weight, scale):
 
     picked: (1 - e) w[target].  each: e / C.  all_: the sum of the weights.
     """
-    p = math.exp((x - high) - low)
+    z = (x - high) - low
+    p = math.exp(z)
     one = like(x, 1)
-    kept = p - one if j == target else p
+    kept = math.expm1(z) if j == target else p
     rest = p * all_ - (weight[j] if weight.size else one)
     return scale * (picked * kept + each * rest)
 
@@ -154,7 +155,7 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
         while row < n:
             first = uint32(row * c)
             m, s = peak(x, first, c, t, wide, held)
-            log = math.log(s)
+            log = math.log1p(s + (m - m))  # NaN where the maximum is an infinity
             k = target[row]
             counts = k != ignored
             spread = kind(0)

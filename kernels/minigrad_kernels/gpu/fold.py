@@ -9,17 +9,21 @@ values together, `moved(a, lanes)` shuffles one, `put(y, z, n, k, a)` writes it,
 the value of no elements.  x and m are what is folded, y and z what comes of it; a rule that has no
 use for the second is given the first again.  n is a number.
 
+Sums of numbers and of squares are float64, as on the CPU: `finish` says what they come to.
+
 Shapes: x: (A, R, B) C-contiguous; results: (A, B).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import cuda, float32, float64, types, uint32
+from numba import cuda, float32, float64, int32, types, uint32
 
+from minigrad_kernels.fold import DOWN, SUM, UP, finished, suspect
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.gpu.checks import Check
 from minigrad_kernels.gpu.launching import blocks, number, run, scratch
@@ -34,7 +38,7 @@ Rule = Callable[..., Any]
 
 @cuda.jit(device=True)
 def put_one(y, z, n, k, value):
-    y[k] = value
+    y[k] = y.dtype.type(value)
 
 
 @cuda.jit(device=True)
@@ -45,6 +49,16 @@ def moved_one(value, lanes):
 @cuda.jit(device=True)
 def take_one(x, m, n, at, group, r):
     return x[at]
+
+
+@cuda.jit(device=True)
+def take_wide(x, m, n, at, group, r):
+    return float64(x[at])
+
+
+@cuda.jit(device=True)
+def zero_wide(x):
+    return float64(0)
 
 
 @cuda.jit(device=True)
@@ -131,7 +145,7 @@ def kernels(name: str, begin: Rule, take: Rule, join: Rule, moved: Rule, put: Ru
 class Fold:
     """The launches of one rule, and of what joins the values of its runs.
 
-    again: `take` of those values.
+    again: `take` of those values.  wide: whether they are float64 whatever x and y are.
     """
 
     def __init__(
@@ -143,7 +157,9 @@ class Fold:
         moved: Rule = moved_one,
         put: Rule = put_one,
         again: Rule = take_one,
+        wide: bool = False,
     ) -> None:
+        self.wide = wide
         self.rows, self.columns = kernels(name, begin, take, join, moved, put)
         more = f"{name}_again"
         self.rows_again, self.columns_again = kernels(more, begin, again, join, moved, put)
@@ -164,7 +180,9 @@ class Fold:
             each = EACH if inner == 1 else ROWS
             runs = max(1, blocks(reduced, each))
             count = outer * runs * inner
-            held = outs if runs == 1 else tuple(scratch(count, y.dtype, y) for y in outs)
+            kept = [np.dtype(np.float64) if self.wide else y.dtype for y in outs]
+            made = (scratch(count, kind, y) for kind, y in zip(kept, outs, strict=True))
+            held = outs if runs == 1 else tuple(made)
             sizes = (count, *divisor(runs), reduced, each, *divisor(inner))
             wide = tuple(np.array(sizes, np.uint32))
             work = blocks(count * (WARP if inner == 1 else 1), THREADS)
@@ -176,7 +194,74 @@ class Fold:
             ins, reduced = held, runs
 
 
+@cuda.jit
+def finish(sums, x, m, shape, divisor, form, y):
+    """Write what float64 sums come to, and do again those of float64 x that overflowed or faded: a
+    thread a group.
+
+    shape: the elements of a group, the groups side by side and what `quotient` divides by them.
+    """
+    group = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+    while group < uint32(y.size):
+        total = sums[group]
+        found = finished(total, divisor, form, 1.0)
+        if x.itemsize == 8 and suspect(total, form):
+            outer = quotient(group, shape[2], shape[3])
+            first = uint32(outer * shape[0] * shape[1] + (group - outer * shape[1]))
+            centre = m[group] if m.size else 0.0
+            top = 0.0
+            at, r = first, uint32(0)
+            while r < shape[0]:
+                size = abs(float64(x[at]) - centre)
+                top = size if not size <= top else top
+                at = uint32(at + shape[1])
+                r = uint32(r + uint32(1))
+            if 0.0 < top < math.inf:
+                scale = DOWN if top > 1.0 else UP
+                total = 0.0
+                at, r = first, uint32(0)
+                while r < shape[0]:
+                    apart = float64(x[at]) * scale - centre * scale
+                    total += apart if form == SUM else apart * apart
+                    at = uint32(at + shape[1])
+                    r = uint32(r + uint32(1))
+                found = finished(total, divisor, form, scale)
+        y[group] = y.dtype.type(found)
+        group = uint32(group + uint32(cuda.gridDim.x * cuda.blockDim.x))
+
+
+def finishing(
+    fold: Fold,
+    x: DeviceArray,
+    m: DeviceArray,
+    shape: tuple[int, int, int],
+    share: float,
+    form: int,
+    y: DeviceArray,
+) -> None:
+    """Fold x with m, lines, in float64 and write what the sums come to; see the CPU's fold."""
+    if not y.size:
+        return
+    sums = scratch(y.size, np.float64, y)
+    fold((x, m), shape, (sums,))
+    sizes = tuple(np.array((shape[1], *divisor(shape[2])), np.uint32))
+    run(finish, blocks(y.size), THREADS, sums, x, m, sizes, np.float64(share), np.int32(form), y)
+
+
 SIZES = types.UniTuple(uint32, 9)
+FINISHES: tuple[Check, ...] = tuple(
+    Check(
+        f"finish.{out}/{kind}",
+        finish,
+        (
+            *(float64[::1], kind[::1], float64[::1], types.UniTuple(uint32, 4), float64, int32),
+            out[::1],
+        ),
+        float64=True,
+    )
+    for kind in (float32, float64)
+    for out in (float32, float64)
+)
 
 
 def checks(name: str, fold: Fold, place: Any = None) -> tuple[Check, ...]:
@@ -186,10 +271,15 @@ def checks(name: str, fold: Fold, place: Any = None) -> tuple[Check, ...]:
     """
     found = []
     for kind in (float32, float64):
-        outs = kind[::1], kind[::1] if place is None else place[::1]
+        held = float64 if fold.wide else kind
+        ends = sorted({held, kind}, key=str)
         for label in ("rows", "columns", "rows_again", "columns_again"):
-            m = outs[1] if label.endswith("again") else kind[::1]
-            signature = (kind[::1], m, kind, SIZES, *outs)
-            title, kernel = f"{name}.{label}/{kind}", getattr(fold, label)
-            found.append(Check(title, kernel, signature, float64=kind == float64))
+            of = held if label.endswith("again") else kind
+            for end in ends:
+                outs = end[::1], end[::1] if place is None else place[::1]
+                m = outs[1] if label.endswith("again") and place is not None else of[::1]
+                last = f".{end}" if len(ends) > 1 else ""
+                title, kernel = f"{name}.{label}{last}/{kind}", getattr(fold, label)
+                doubles = fold.wide or kind == float64
+                found.append(Check(title, kernel, (of[::1], m, of, SIZES, *outs), float64=doubles))
     return tuple(found)

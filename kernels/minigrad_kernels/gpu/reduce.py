@@ -3,7 +3,7 @@
 Sums, products and extremes are folds (fold.py) of x seen as (outer, reduced, inner), copied first
 where no view is that.  A running sum takes three launches: each chunk's sum, the sums before each
 chunk, and the chunk's elements from there on; a thread walks a chunk, neighbours in neighbouring
-columns.
+columns.  Sums and products of floats are float64.
 """
 
 from __future__ import annotations
@@ -13,12 +13,21 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, float64, int32, int64, uint32
 
+from minigrad_kernels.fold import SUM
 from minigrad_kernels.gpu import fold
 from minigrad_kernels.gpu.array import DeviceArray
 from minigrad_kernels.gpu.checks import Check, Twin
 from minigrad_kernels.gpu.copying import contiguous
 from minigrad_kernels.gpu.extreme import extreme_fold
-from minigrad_kernels.gpu.fold import Fold, added, take_one, zero
+from minigrad_kernels.gpu.fold import (
+    Fold,
+    added,
+    finishing,
+    take_one,
+    take_wide,
+    zero,
+    zero_wide,
+)
 from minigrad_kernels.gpu.launching import THREADS, blocks, flat, run, scratch
 from minigrad_kernels.gpu.rows import sizes
 from minigrad_kernels.reduce import Axes, merged
@@ -57,9 +66,14 @@ def smaller(a, b):
     return a if a <= b or a != a else b
 
 
+@cuda.jit(device=True)
+def one_wide(x):
+    return float64(1)
+
+
 FOLDS = {
-    "sum": Fold("sum", zero, take_one, added),
-    "prod": Fold("prod", one, take_one, multiplied),
+    "sum": Fold("sum", zero_wide, take_wide, added, wide=True),
+    "prod": Fold("prod", one_wide, take_wide, multiplied, wide=True),
     "max": Fold("max", lowest, take_one, larger),
     "min": Fold("min", highest, take_one, smaller),
 }
@@ -87,7 +101,8 @@ def most_integer(x):
 
 
 WHOLE = {
-    **FOLDS,
+    "sum": Fold("sum_whole", zero, take_one, added),
+    "prod": Fold("prod_whole", one, take_one, multiplied),
     "max": Fold("max_whole", least_integer, take_one, larger),
     "min": Fold("min_whole", most_integer, take_one, smaller),
 }
@@ -107,6 +122,13 @@ def folding(name: str) -> Twin:
             y[...] = made
 
     return twin
+
+
+def mean(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+    line, *shape = grouped(x, axes)
+    count = float(np.prod([x.shape[axis] for axis in axes]))
+    none = scratch(0, np.float64, y)
+    finishing(FOLDS["sum"], line, none, tuple(shape), count, SUM, flat(y))
 
 
 def placing(sign: int) -> Twin:
@@ -143,7 +165,7 @@ def chunk_sums(x, reduced, inner, chunks, backwards, parts):
     task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while task < uint32(parts.size):
         at, step, count = walked(task, reduced, inner, chunks, backwards)
-        total = x.dtype.type(0)
+        total = parts.dtype.type(0)
         k = uint32(0)
         while k < count:
             total += x[at]
@@ -182,7 +204,7 @@ def running_sums(x, parts, reduced, inner, chunks, backwards, y):
         k = uint32(0)
         while k < count:
             total += x[at]
-            y[at] = total
+            y[at] = y.dtype.type(total)
             at = uint32(at + step)
             k = uint32(k + uint32(1))
         task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
@@ -195,7 +217,8 @@ def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
     outer = int(np.prod(x.shape[:axis]))
     reduced, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :]))
     chunks = blocks(reduced, CHUNK)
-    parts = scratch(outer * chunks * inner, y.dtype, y)
+    wide = np.float64 if y.dtype.kind == "f" else y.dtype
+    parts = scratch(outer * chunks * inner, wide, y)
     made = y if y.flags.c_contiguous else scratch(y.shape, y.dtype, y)
     shape = *sizes(reduced, inner, chunks), np.int32(backwards)
     run(chunk_sums, blocks(parts.size), THREADS, flat(line), *shape, parts)
@@ -207,11 +230,19 @@ def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
 
 TWINS: dict[str, Twin] = {
     **{name: folding(name) for name in FOLDS},
+    "mean": mean,
     "cumsum": cumsum,
     "argmax": placing(1),
     "argmin": placing(-1),
 }
 INDEX = (uint32, uint32, uint32, int32)
+
+
+def wide(kind: Any) -> Any:
+    """Return the type of running sums."""
+    return kind if kind == int64 else float64
+
+
 CHECKS: tuple[Check, ...] = (
     *(check for name, each in FOLDS.items() for check in fold.checks(name, each)),
     *(
@@ -227,20 +258,20 @@ CHECKS: tuple[Check, ...] = (
             Check(
                 f"cumsum.chunks/{kind}",
                 chunk_sums,
-                (kind[::1], *INDEX, kind[::1]),
-                float64=kind == float64,
+                (kind[::1], *INDEX, wide(kind)[::1]),
+                float64=kind != int64,
             ),
             Check(
                 f"cumsum.before/{kind}",
                 sums_before,
-                (kind[::1], uint32, uint32),
-                float64=kind == float64,
+                (wide(kind)[::1], uint32, uint32),
+                float64=kind != int64,
             ),
             Check(
                 f"cumsum.running/{kind}",
                 running_sums,
-                (kind[::1], kind[::1], *INDEX, kind[::1]),
-                float64=kind == float64,
+                (kind[::1], wide(kind)[::1], *INDEX, kind[::1]),
+                float64=kind != int64,
             ),
         )
     ),

@@ -22,27 +22,27 @@ from minigrad_kernels.scalar import like
 
 @cuda.jit(device=True)
 def met(m, s, x):
-    """Return the maximum and the sum of exp(. - maximum) with x among them."""
+    """Return the maximum, and the sum of the others' exp(. - maximum), with x among them."""
     if x > m:
-        s = s * math.exp(m - x)
+        s = (s + like(x, 1)) * math.exp(m - x)
         m = x
+        return m, s
     return m, s + (like(x, 0) if x == like(x, -np.inf) else math.exp(x - m))
 
 
 @cuda.jit(device=True)
-def moved(m, top):
-    """Return what a sum about m is to be multiplied by for one about top >= m."""
-    return like(m, 1) if m == top else math.exp(m - top)
-
-
-@cuda.jit(device=True)
 def merged(m, s, n, t):
+    """Join two maxima and sums about them: the smaller maximum is one of the others then."""
     top = m if m > n else n
-    return top, s * moved(m, top) + t * moved(n, top)
+    a = s if m == top else (s + like(m, 1)) * math.exp(m - top)
+    b = t if n == top else (t + like(m, 1)) * math.exp(n - top)
+    return top, a + b + (like(m, 1) if m == n else like(m, 0))
 
 
 def peaks(kind: Any, vector: bool, warps: int) -> Any:
-    """Return the device function that gives a row's maximum and its sum of exponentials."""
+    """Return the device function that gives a row's maximum, and the sum of the other elements'
+    exponentials about it.
+    """
     whole = joining(merged, warps)
 
     @cuda.jit(device=True)
@@ -86,7 +86,8 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
         while row < n:
             first = uint32(row * c)
             m, s = peak(x, first, c, t, wide, held)
-            inverse, rest = kind(1) / s, math.log(s)
+            s += m - m  # NaN where the maximum is an infinity
+            inverse, rest = kind(1) / (kind(1) + s), math.log1p(s)
             if vector:
                 j = uint32(t * uint32(4))
                 while j < c:
@@ -125,7 +126,7 @@ def summing(kind: Any, vector: bool, warps: int) -> Any:
         while row < n:
             first = uint32(row * c)
             m, s = peak(x, first, c, t, wide, held)
-            found = m + math.log(s)
+            found = m + math.log1p(s)
             if m == kind(np.inf):
                 found = m
                 j = t
@@ -151,6 +152,8 @@ def weighed(g, y, log):
 @cuda.jit(device=True)
 def gradient(g, y, total, log):
     """Return dx of an element from the row's sum of dy, or of dy y."""
+    if log and y > like(y, -0.65):  # near p = 1 the difference cancels
+        return (g - total) - math.expm1(y) * total
     return g - math.exp(y) * total if log else y * (g - total)
 
 

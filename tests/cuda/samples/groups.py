@@ -39,4 +39,16 @@ def extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return found
 
 
-SAMPLES = {"square_sum": folded(False), "tie_count": folded(True), "extreme": extreme}
+def norm(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    return [(x, y) for x, _, y in folded(False)(rng, dtype)]
+
+
+def variance(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found: Arguments = []
+    for x, _, y in folded(False)(rng, dtype):
+        out = y.astype(np.float64)
+        found.append((x, float(x.shape[1] - 1), len(found) % 2, out, out.copy()))
+    return found
+
+
+SAMPLES = {"norm": norm, "variance": variance, "tie_count": folded(True), "extreme": extreme}

@@ -18,6 +18,11 @@ def reduction(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     for shape, axes in CASES:
         x = (1 + rng.normal(size=shape) / 50).astype(dtype)
         found.append((x, axes, output(x, axes, dtype)))
+    return found
+
+
+def with_integers(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found = reduction(rng, dtype)
     whole = rng.integers(-3, 4, (5, 40))
     found.append((whole, (1,), output(whole, (1,), np.int64)))
     return found
@@ -42,7 +47,8 @@ def cumsum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 
 SAMPLES = {
-    **dict.fromkeys(("sum", "prod", "max", "min"), reduction),
+    **dict.fromkeys(("sum", "prod", "max", "min"), with_integers),
+    "mean": reduction,
     **dict.fromkeys(("argmax", "argmin"), position),
     "cumsum": cumsum,
 }

@@ -28,6 +28,8 @@ def small(count: int, rng: np.random.Generator) -> list[tuple[Array, ...]]:
         return [*((np.asarray(rng.normal(size=s)),) for s in shapes), (x.T,), (x[::2, ::-3],)]
     row, column = rng.normal(size=7), rng.normal(size=(6, 1))
     scalar = np.asarray(rng.normal())
+    if count == 3:
+        return [(scalar,) * 3, (x, row, column), (x.T, x.T, row[:6]), (row[:0],) * 3]
     return [
         (scalar, scalar),
         (row[:0], row[:1]),
@@ -46,6 +48,8 @@ def large(count: int, rng: np.random.Generator) -> list[tuple[Array, ...]]:
     deep = rng.normal(size=(3, 5, 7, 11, 19))[::-1, :, ::2, :, ::2]
     if count == 1:
         found += [(x.T,), (x.transpose(2, 0, 1),), (wide[:, ::2].T,)]
+    elif count == 3:
+        found += [(wide, row, column), (wide.T, wide.T, row[:, None])]
     else:
         found += [(x.T, rng.normal(size=(2, 1))), (wide, row), (column, wide), (column, row)]
         found += [(x.reshape(-1, 2), row[:2]), (wide, row[0:1]), (wide.T, row[:, None])]
@@ -58,8 +62,8 @@ def special(count: int) -> list[tuple[Array, ...]]:
     values = np.array(SPECIAL)
     a, b = (v.reshape(-1) for v in np.meshgrid(values, values))
     repeats = LARGE // a.size + 1
-    few = (values,) if count == 1 else (a, b)
-    many = (a,) if count == 1 else (a, b)
+    few = (values,) if count == 1 else (a, b) if count == 2 else (a, b, np.roll(a, 5))
+    many = (a,) if count == 1 else few
     return [few, tuple(np.tile(v, repeats) for v in many)]
 
 

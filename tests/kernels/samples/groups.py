@@ -17,12 +17,38 @@ def empty_of(x: Any) -> Any:
     return np.full((x.shape[0], x.shape[2]), np.nan, x.dtype)
 
 
-def square_sum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+SCALES = {  # of a group, over the whole range of the dtype
+    np.dtype(np.float32): (1.0, 1e30, 1e-30, 3e38, 1e-44),
+    np.dtype(np.float64): (1.0, 1e200, 1e-200, 1e308, 1e-320),
+}
+
+
+def scaled(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    """Return x of every shape and scale, and groups with infinities and NaN."""
     found: Arguments = []
     for shape in (*SHAPES, (3, 0, 2)):
-        x = (2 + rng.normal(size=shape)).astype(dtype)
-        found.append((x, np.full((shape[0], shape[2]), 2, dtype), empty_of(x)))
-    return found
+        for scale in SCALES[dtype] if 0 < np.prod(shape) < 100 else (1.0,):
+            x = (np.clip(2 + rng.normal(size=shape), -3, 3) / 3 * scale).astype(dtype)
+            found.append((x,))
+    x = np.ones((3, 4, 2), dtype)
+    x[0, 0], x[0, 1, 1] = np.nan, np.inf
+    return [*found, (x,), (np.zeros((2, 3, 4), dtype),)]
+
+
+def norm(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    return [(x, empty_of(x)) for (x,) in scaled(rng, dtype)]
+
+
+def variance(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found: Arguments = []
+    for (x,) in scaled(rng, dtype):
+        for root in (0, 1):
+            if root or np.abs(x).max(initial=0) < 1e15:
+                out = empty_of(x).astype(np.float64)
+                found.append((x, float(max(x.shape[1] - 1, 0)), root, out, out.copy()))
+    far = (1e8 + rng.normal(size=(2, 50, 3)) * 20).astype(dtype)
+    out = empty_of(far).astype(np.float64)
+    return [*found, (far, 49.0, 0, out, out.copy()), (far, 49.0, 1, out, out.copy())]
 
 
 def rounded(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...]) -> Any:
@@ -46,9 +72,10 @@ def spread(tied: bool) -> Sampler:
         for shape in SHAPES:
             few = shape[0], shape[2]
             x = rounded(rng, dtype, shape) if tied else rng.normal(size=shape).astype(dtype)
-            m = rounded(rng, dtype, few) if tied else 3 + rng.random(few).astype(dtype)
+            own = dtype if tied else np.float64
+            m = rounded(rng, dtype, few) if tied else 3 + rng.random(few)
             m.reshape(-1)[1::5] = 0
-            found.append((rng.normal(size=few).astype(dtype), m, x, np.full_like(x, np.nan)))
+            found.append((rng.normal(size=few).astype(own), m, x, np.full_like(x, np.nan)))
         return found
 
     return sample
@@ -67,7 +94,8 @@ def prod(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 
 SAMPLES = {
-    "square_sum": square_sum,
+    "norm": norm,
+    "variance": variance,
     "tie_count": tie_count,
     "spread_centred": spread(False),
     "spread_unit": spread(False),

@@ -84,6 +84,7 @@ def cumsum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 SAMPLES = {
     "sum": reduction(empty=True),
+    "mean": reduction(empty=True),
     "prod": reduction(empty=True),
     "max": reduction(empty=False),
     "min": reduction(empty=False),
