@@ -18,8 +18,9 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.address_table import load_at, store_at
+from minigrad_kernels.ahead import part
 from minigrad_kernels.extreme import extreme_cpu, most_cpu
-from minigrad_kernels.fold import SUM, fold
+from minigrad_kernels.fold import SUM, fold, tasks_of
 from minigrad_kernels.launch import CHUNK, PARALLEL, Kernel, jit
 from minigrad_kernels.lift import FLOATS
 from minigrad_kernels.simd import address
@@ -95,8 +96,9 @@ fold_sum = fold("sum", itself)
 
 
 # ---------------------------------------------------------------- products
-# In order and in float64; where a product on the way left its range, again with exponents apart.
+# In float64; where a product on the way left its range, again with exponents apart.
 SMALL, BIG = 2.0**-960, 2.0**960
+LANES = 64  # products side by side along the last axis
 
 
 @jit()
@@ -113,16 +115,114 @@ def product_apart(x, first, step, count):
     return fraction * 2.0**power
 
 
+@jit()
+def zero_of(x, first, step, count):
+    """Return whether a group has a zero and no infinity or NaN, and the product's sign."""
+    zero, finite, sign = False, True, 1.0
+    for r in range(count):
+        value = np.float64(x[first + r * step])
+        zero |= value == 0.0
+        finite &= abs(value) <= LARGEST
+        sign = math.copysign(sign, sign * math.copysign(1.0, value))
+    return zero and finite, sign
+
+
+@jit()
+def left_range(product):
+    size = abs(product)
+    return np.int64(0) if (size >= SMALL) & (size <= BIG) else np.int64(1)
+
+
+@jit()
+def times_row(x, p, held, lost, n):
+    """Multiply the products held by a row at address p; count where they leave their range."""
+    h, q = address(held), address(lost)
+    for b in range(n):
+        product = load_at(h, b, held, 1) * np.float64(load_at(p, b, x, 0))
+        store_at(h, b, product, 1)
+        store_at(q, b, load_at(q, b, lost, 2) + left_range(product), 2)
+
+
+@jit()
+def times_four(x, p, step, held, lost, n):
+    """Do the same with four rows of float32, whose products are far inside float64's range."""
+    h, q = address(held), address(lost)
+    second, third, fourth = p + step, p + 2 * step, p + 3 * step
+    for b in range(n):
+        early = np.float64(load_at(p, b, x, 0)) * np.float64(load_at(second, b, x, 0))
+        late = np.float64(load_at(third, b, x, 0)) * np.float64(load_at(fourth, b, x, 0))
+        product = load_at(h, b, held, 1) * (early * late)
+        store_at(h, b, product, 1)
+        store_at(q, b, load_at(q, b, lost, 2) + left_range(product), 2)
+
+
+@jit()
+def times_rows(x, p, step, count, held, lost, n):
+    r = 0
+    while r < count:
+        if x.itemsize == 4 and r + 4 <= count:
+            times_four(x, p, step, held, lost, n)
+            r += 4
+            p += 4 * step
+        else:
+            times_row(x, p, held, lost, n)
+            r += 1
+            p += step
+
+
+@jit()
+def times_line(x, first, count, held, lost):
+    """Return the product of a run of memory, and whether it kept its range: a lane each LANES."""
+    held[:] = 1.0
+    lost[:] = 0
+    p = address(x) + first * x.itemsize
+    rows, step = count // LANES, LANES * x.itemsize
+    times_rows(x, p, step, rows, held, lost, LANES)
+    times_row(x, p + rows * step, held, lost, count - rows * LANES)
+    total, left = 1.0, np.int64(0)
+    for b in range(LANES):
+        total *= held[b]
+        left += lost[b] + (0 if SMALL <= abs(total) <= BIG else 1)
+    return total, left
+
+
 def prod_all(x, outer, reduced, inner, y):
+    parts, each = tasks_of(reduced, inner)
+    partial = np.empty(outer * parts * inner)
+    lost = np.zeros(outer * parts * inner, np.int64)
+    for task in prange(outer * parts):
+        a, r = task // parts, task % parts * each
+        count = min(each, reduced - r)
+        if inner > 1:
+            for left in range(0, inner, WIDTH):
+                n = min(WIDTH, inner - left)
+                held = part(partial, task * inner + left, task * inner + left + n)
+                gone = part(lost, task * inner + left, task * inner + left + n)
+                held[:] = 1.0
+                p = address(x) + ((a * reduced + r) * inner + left) * x.itemsize
+                times_rows(x, p, inner * x.itemsize, count, held, gone, n)
+        elif count >= 2 * LANES:
+            partial[task], lost[task] = times_line(
+                x, a * reduced + r, count, np.empty(LANES), np.empty(LANES, np.int64)
+            )
+        else:
+            product, least, most = 1.0, 1.0, 1.0
+            for i in range(a * reduced + r, a * reduced + r + count):
+                product *= np.float64(x[i])
+                size = abs(product)
+                least, most = min(least, size), max(most, size)
+            partial[task] = product
+            lost[task] = 0 if SMALL <= least and most <= BIG else 1
     for group in prange(outer * inner):
-        first = group // inner * reduced * inner + group % inner
-        product, least, most = 1.0, 1.0, 1.0
-        for r in range(reduced):
-            product *= np.float64(x[first + r * inner])
-            size = abs(product)
-            least, most = min(least, size), max(most, size)
-        if not (SMALL <= least and most <= BIG):
-            product = product_apart(x, first, inner, reduced)
+        at = group // inner * parts * inner + group % inner
+        product, gone = 1.0, np.int64(0)
+        for k in range(at, at + parts * inner, inner):
+            product *= partial[k]
+            gone += lost[k] + (0 if SMALL <= abs(product) <= BIG else 1)
+        if gone:
+            first = group // inner * reduced * inner + group % inner
+            zero, sign = zero_of(x, first, inner, reduced)
+            product = sign * 0.0 if zero else product_apart(x, first, inner, reduced)
         y[group] = product
 
 
