@@ -26,7 +26,7 @@ MUTANTS = (
     Own("gpu.elementwise:left_shift", "left_shift", "kept beyond 64", "else int64(0)", "else a",
         kinds=("wrong",)),
     Own("gpu.elementwise:right_shift", "right_shift", "shifted by -1", "0 <= b < 63", "b < 63",
-        kinds=("wrong",)),
+        kinds=("error",)),
     Own("gpu.elementwise:bitwise_and", "bitwise_and", "or for and", "a & b", "a | b",
         kinds=("wrong",)),
 )  # fmt: skip
