@@ -197,7 +197,10 @@ def check_additive(
     """Hold the gradient of random seeds to the sum of those of unit seeds."""
     for i, g in enumerate(base):
         total = sum(
-            (u.reshape(-1) @ rows[i] for u, rows in zip(seeds, exact.values(), strict=True)),
+            (
+                (u.reshape(-1, 1) * rows[i]).sum(axis=0)
+                for u, rows in zip(seeds, exact.values(), strict=True)
+            ),
             np.zeros(g.size),
         )
         if not same(g, np.reshape(total, g.shape), 1e-7):
