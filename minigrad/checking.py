@@ -104,10 +104,7 @@ def check(
     """
     worst = 0.0
     with Problem(name, fn, inputs) as problem:
-        problem.first = problem.run()
-        found = live(problem, problem.first)
-        problem.values = [np.array(y.array) for y in problem.first]
-        check_values(problem, problem.run())
+        found = begun(problem)
         if not found:
             return check_constants(problem, problem.first, tol)
         problem.first = problem.run()
@@ -124,6 +121,15 @@ def check(
         check_all(problem, found, base, tol, costly)
         check_values(problem, problem.run())
     return worst
+
+
+def begun(problem: Problem) -> list[int]:
+    """Run the function twice, keep what it gave, and return which outputs have gradients."""
+    problem.first = problem.run()
+    found = live(problem, problem.first)
+    problem.values = [np.array(y.array) for y in problem.first]
+    check_values(problem, problem.run())
+    return found
 
 
 def check_second(
@@ -151,10 +157,7 @@ def check_second(
     gradient = gradient_of(fn, len(args))
     try:
         with Problem("gradgradcheck", gradient, (*args, *seeds), fn) as problem:
-            problem.first = problem.run()
-            found = live(problem, problem.first)
-            problem.values = [np.array(y.array) for y in problem.first]
-            check_values(problem, problem.run())
+            found = begun(problem)
             if not found:
                 return check_constants(problem, problem.first, tol)
             problem.first = problem.run()

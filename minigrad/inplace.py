@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
 from minigrad.dtypes import fits_in_place
 from minigrad.hooks import hooks_at, replace_node
 from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index
 from minigrad.ops.grammar import resolved
-from minigrad.overwrite import check_writable, overwrite
+from minigrad.overwrite import check_writable, copy_of, overwrite
 from minigrad.tape import Bridge, Refused, written
 
 
@@ -219,9 +218,7 @@ def seen_from(base: Any, view: Any) -> Any:
 
 def before(t: Any) -> Any:
     """Return the elements of `t` in memory of their own, at the same place on the tape."""
-    memory = empty(t.array.shape, t.array.dtype, t.array)
-    launch("copy", t.array, memory)
-    copy = Bridge.new(memory)
+    copy = Bridge.new(copy_of(t.array))
     copy.tracked, copy.node, copy.cell = t.tracked, t.node, [0, ""]
     return copy
 

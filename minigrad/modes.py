@@ -222,15 +222,6 @@ def generate_async_within(make: Callable[[], Any], function: Callable[..., Any])
     return within
 
 
-def bare(cls: Any, function: Any) -> Any:
-    """Return a new context, or `function` decorated where the class itself was the decorator."""
-    made = object.__new__(cls)
-    if function is None:
-        return made
-    made.__init__()
-    return made(function)
-
-
 class set_grad_enabled(Switch):
     """Switch recording on or off in this thread: at once, and, used by `with`, until its end.
 
@@ -280,7 +271,32 @@ class set_grad_enabled(Switch):
         return f"set_grad_enabled({self.enabled})"
 
 
-class no_grad(Switch):
+class Bare(Switch):
+    """A switch without arguments: its class is a decorator by itself, without parentheses."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        made = object.__new__(cls)
+        return made if function is None else made(function)
+
+    def __init__(self, function: Any = None) -> None:
+        pass
+
+
+class Recording(Bare):
+    """Switch recording to what `record` says."""
+
+    record: bool
+
+    def _turn(self) -> bool:
+        was = bool(mode.recording)
+        mode.recording = self.record and mode.level(True)
+        return was
+
+    def _restore(self, was: bool) -> None:
+        mode.recording = mode.level(was)
+
+
+class no_grad(Recording):
     """Record nothing inside: results do not require grad.  Dropout and batch-norm are not changed
     by it.
 
@@ -302,22 +318,10 @@ class no_grad(Switch):
     False
     """
 
-    def __new__(cls, function: Any = None) -> Any:
-        return bare(cls, function)
-
-    def __init__(self, function: Any = None) -> None:
-        pass
-
-    def _turn(self) -> bool:
-        was = bool(mode.recording)
-        mode.recording = False
-        return was
-
-    def _restore(self, was: bool) -> None:
-        mode.recording = mode.level(was)
+    record = False
 
 
-class enable_grad(Switch):
+class enable_grad(Recording):
     """Record inside, also within `no_grad`; a context manager or decorator, see `no_grad`.
 
     >>> import minigrad as mg
@@ -328,19 +332,7 @@ class enable_grad(Switch):
     True
     """
 
-    def __new__(cls, function: Any = None) -> Any:
-        return bare(cls, function)
-
-    def __init__(self, function: Any = None) -> None:
-        pass
-
-    def _turn(self) -> bool:
-        was = bool(mode.recording)
-        mode.recording = mode.level(True)
-        return was
-
-    def _restore(self, was: bool) -> None:
-        mode.recording = mode.level(was)
+    record = True
 
 
 def is_grad_enabled() -> bool:
@@ -352,7 +344,7 @@ def is_grad_enabled() -> bool:
     return bool(mode.recording)
 
 
-class check_launches(Switch):
+class check_launches(Bare):
     """Check each launch of a kernel in this thread: that its arrays are what it is compiled for.
 
     What a kernel writes can be written, is aligned, repeats no element and shares no memory with
@@ -374,12 +366,6 @@ class check_launches(Switch):
     RuntimeError: kernel exp: y, float64 (3,), shares memory with its argument a0, float64 (3,)
     """
 
-    def __new__(cls, function: Any = None) -> Any:
-        return bare(cls, function)
-
-    def __init__(self, function: Any = None) -> None:
-        pass
-
     def _turn(self) -> bool:
         was = door.checked
         if not was:
@@ -394,7 +380,7 @@ class check_launches(Switch):
 CHECKS = check_launches()
 
 
-class detect_anomaly(Switch):
+class detect_anomaly(Bare):
     """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through
     `numpy()`; check each launch of a kernel as `check_launches` does.
 
@@ -412,12 +398,6 @@ class detect_anomaly(Switch):
     ...
     RuntimeError: the gradient of Sqrt ... is NaN for its input 0, ...
     """
-
-    def __new__(cls, function: Any = None) -> Any:
-        return bare(cls, function)
-
-    def __init__(self, function: Any = None) -> None:
-        pass
 
     def _turn(self) -> tuple[bool, bool]:
         was = mode.anomaly, CHECKS._turn()

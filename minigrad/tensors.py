@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import copies, printing
-from minigrad.backend import ARRAYS, Device, device_of, empty, launch
+from minigrad.backend import ARRAYS, Device, device_of
 from minigrad.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.hooks import Handle, Hooks, hooks_of, retain
 from minigrad.inplace import InPlace
@@ -18,6 +18,7 @@ from minigrad.modes import mode, user_line
 from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
 from minigrad.ops.common import converted
 from minigrad.ops.grammar import resolved
+from minigrad.overwrite import copy_of
 from minigrad.sweep import backward
 from minigrad.tape import LEAF, Bridge, Refused, cell_of, written
 from minigrad.values import (
@@ -545,9 +546,7 @@ def cast(t: Any, dtype: Any) -> Tensor:
 
 def copied(t: Any) -> Tensor:
     """Return a copy of the memory, off the tape."""
-    y = empty(t.array.shape, t.array.dtype, t.array)
-    launch("copy", t.array, y)
-    return new(y)
+    return new(copy_of(t.array))
 
 
 Bridge.tensor = Tensor

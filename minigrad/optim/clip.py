@@ -113,12 +113,18 @@ def clip_if_finite(parameters: Iterable[Tensor], max_norm: float) -> bool:
     return True
 
 
-def _norm(work: _Work, order: float) -> Array:
-    """Return the norm of all gradients together, as one float64."""
+def _norms(work: _Work, order: float) -> list[Array]:
+    """Return the norm of each table of gradients, where it lies."""
     norms = []
     for table, like in work.tables:
         norms.append(backend.empty(1, np.float64, like))
         backend.launch("grad_norm", table, order, like, norms[-1])
+    return norms
+
+
+def _norm(work: _Work, order: float) -> Array:
+    """Return the norm of all gradients together, as one float64."""
+    norms = _norms(work, order)
     norm = norms[0] if len(norms) == 1 else np.zeros(1)
     if len(norms) > 1:
         norm[0] = _combine([part.item() for part in norms], order)
@@ -143,11 +149,7 @@ def total_norm(grads: list[Tensor], order: float) -> float:
 
     It is not finite where an element is not.
     """
-    parts = []
-    for table, like in _Work(grads).tables:
-        norm = backend.empty(1, np.float64, like)
-        backend.launch("grad_norm", table, order, like, norm)
-        parts.append(norm.item())
+    parts = [norm.item() for norm in _norms(_Work(grads), order)]
     return _combine(parts, order) if parts else 0.0
 
 
