@@ -22,7 +22,7 @@ from minigrad_kernels.launch import PARALLEL, Kernel
 Array = np.ndarray[Any, Any]
 WORK = 100_000  # steps of the exact search for a shared element
 # Elementwise rows whose arguments have names; those of lifted rules have none.
-NAMED = frozenset({"sin", "cos", "sign"})
+NAMED = frozenset({"sin", "cos", "sign", "where"})
 # NumPy's own below PARALLEL elements, which minds overlap: writes into a user's memory count on it.
 MINDFUL = frozenset({"copy", "add"})
 

@@ -96,7 +96,7 @@ ROWS = {
     "layer_norm_backward": Example(layer_norm_backward, "NxC", cancels=True),
     "cross_entropy_forward": Example(cross_entropy, "NxC", cancels=True),
     "cross_entropy_backward": Example(cross_entropy_backward, "NxC", cancels=True),
-    **{name: Example(reduction, "NxC") for name in ("sum", "prod", "max", "min")},
+    **{name: Example(reduction, "NxC") for name in ("sum", "mean", "prod", "max", "min")},
     **{name: Example(position, "NxC") for name in ("argmax", "argmin")},
     "cumsum": Example(cumulated, "NxC"),
     **{name: Example(take_rows, "NxC", cancels=True) for name in ("take_rows", "scatter_add_rows")},

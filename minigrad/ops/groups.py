@@ -118,7 +118,10 @@ class Deviation(Variance):
     def composite(a: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
         centred = a - Mean.apply(a, dim=dim, keepdim=True)
         n = math.prod([a.array.shape[i] for i in axes_of("std", dim, a.array.ndim)])
-        return Norm.composite(centred, dim, keepdim) / math.sqrt(divisor_of(n, correction))
+        divisor = math.sqrt(divisor_of(n, correction))
+        if not divisor:  # NaN with NaN gradients, which the norm's 0 at 0 would hide
+            return Sum.apply(centred * centred, dim=dim, keepdim=keepdim) / divisor
+        return Norm.composite(centred, dim, keepdim) / divisor
 
 
 @op
