@@ -79,7 +79,9 @@ def test_an_array_in_place_of_a_tensor_is_named(call: str) -> None:
         TAKES_TENSORS[call]()
 
 
-@pytest.mark.parametrize("value", ["a", None, [1], object()], ids=("text", "None", "list", "object"))
+@pytest.mark.parametrize(
+    "value", ["a", None, [1], object()], ids=("text", "None", "list", "object")
+)
 def test_in_takes_numbers_and_tensors(value: Any) -> None:
     with pytest.raises(TypeError, match="in: expected a number or a tensor"):
         _ = value in mg.tensor([1, 2])
