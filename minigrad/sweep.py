@@ -34,9 +34,9 @@ from minigrad.tape import LEAF, OP, SLOT, Bridge, Op, Refused, cell_of, name_of
 
 Found = dict[int, tuple[Any, Any]]
 # References to a gradient and to its array in `owned` where nobody else holds them: the tensor's,
-# those of the frames (`found`, the loop of `backward`, one a function) and the count's own.  Where
+# those of the frames (the loop of `backward`, one a function) and the count's own.  Where
 # CPython counts fewer of a frame's own, from 3.14 on, something held may pass.
-HELD_TENSOR = 5
+HELD_TENSOR = 4
 HELD_DATA = 3
 
 
@@ -354,12 +354,16 @@ def backward(
     try:
         given = {id(seed.array)}
         found = sweep([root], [seed], create_graph, keep, targets, given)
-        for edge in [edge for edge, _ in found.values()]:
-            if edge.kind == LEAF and edge._grad is not None and not create_graph:
-                check_writable(edge._grad.array, "a .grad to add to")
-        for edge, g in found.values():
-            if edge.kind == LEAF:
-                deposit(edge, g, create_graph, given)
+        if not create_graph:
+            for key in found:
+                edge = found[key][0]
+                if edge.kind == LEAF and edge._grad is not None:
+                    check_writable(edge._grad.array, "a .grad to add to")
+        with ADDING:
+            while found:  # of leaves that share a gradient the last one may have it
+                _, (edge, g) = found.popitem()
+                if edge.kind == LEAF:
+                    deposit(edge, g, create_graph, given)
     finally:
         mode.recording = was
 
@@ -404,18 +408,17 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
 
 
 def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
-    """Add `g` to `leaf.grad`, in memory that no other gradient shares."""
+    """Add `g` to `leaf.grad`, in memory that no other gradient shares; under ADDING."""
     if USED and target_of((g.array,)) is not target_of((leaf.array,)):
         g = Bridge.new(moved(g.array, device_of(leaf.array)))  # of a number used on another device
-    with ADDING:
-        held = leaf._grad
-        if held is None:
-            leaf._grad = owned(g, given)
-        elif create_graph:
-            leaf._grad = held + g
-        else:
-            add_into(held.array, g.array)
-            cell_of(held)[0] += 1
+    held = leaf._grad
+    if held is None:
+        leaf._grad = owned(g, given)
+    elif create_graph:
+        leaf._grad = held + g
+    else:
+        add_into(held.array, g.array)
+        cell_of(held)[0] += 1
 
 
 def owned(g: Any, given: set[int]) -> Any:

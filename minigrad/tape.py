@@ -58,13 +58,15 @@ class Op:
         `create_graph=True`.
     """
 
+    __slots__ = ("seq",)  # stays when a sweep has dropped all else
+    seq: int
+
     keeps = True
     view = False
     several = False
     composite: Any = None
 
     kind = OP
-    seq = 0
     edges: list[Any] | None = None
     slots: int | None = None  # how many outputs, of an op that has several
     inputs: tuple[Any, ...] = ()
@@ -204,9 +206,7 @@ class Op:
 
     def release(self) -> None:
         """Drop all that was saved; a second sweep over this node raises."""
-        seq = self.seq
         self.__dict__.clear()
-        self.seq = seq
 
 
 class Slot:

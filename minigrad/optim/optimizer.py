@@ -178,10 +178,11 @@ class Optimizer:
             there would be none, and weight decay and momentum still act.
         """
         for slot in self._slots:
-            grad = slot.param.grad
             if set_to_none:
-                slot.param.grad = None
-            elif grad is not None:
+                slot.param._grad = None
+                continue
+            grad = slot.param._grad
+            if grad is not None:
                 check_writable(grad.array, f"the gradient of parameter {slot.name!r}")
                 grad.array[...] = 0
                 grad.bump()
@@ -198,7 +199,7 @@ class Optimizer:
                 loss = closure()
         self._read_options()
         while True:  # once, or twice after a change; more only while other threads change it
-            active = [i for i, slot in enumerate(self._slots) if slot.param.grad is not None]
+            active = [i for i, slot in enumerate(self._slots) if slot.param._grad is not None]
             if active == self._active and self._gather():
                 break
             self._plan(active)

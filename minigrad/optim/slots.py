@@ -125,7 +125,7 @@ class Launch:
         for slot, p, data, shape, strides in self.members:
             if p.array is not data or not data.flags.writeable:
                 return False
-            grad = p.grad
+            grad = p._grad
             if grad is None:
                 return False  # another thread has taken it away
             g: Any = grad.array
