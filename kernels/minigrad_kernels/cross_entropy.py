@@ -24,8 +24,14 @@ from numba import prange
 from minigrad_kernels.ahead import line, part
 from minigrad_kernels.exponential import exponential, largest
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.logarithm import vector_log1p
-from minigrad_kernels.softmax import PARALLEL_EXP, exp_row, long_total, shifted, sum_exp
+from minigrad_kernels.softmax import (
+    PARALLEL_EXP,
+    exp_row,
+    log_of_total,
+    long_total,
+    shifted,
+    sum_exp,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -136,7 +142,7 @@ def forward_row(x, t, weight, ignore_index, smooth, weights, scale, out):
     kind = x.dtype.type
     top = largest(x)
     rest = exp_row(x, top, out) if out.size else sum_exp(x, top)
-    log_total = vector_log1p(kind(rest))
+    log_total = log_of_total(x, rest)
     logsum = np.float64(top) + np.float64(log_total)
     if t == ignore_index:
         out[:] = 0

@@ -24,7 +24,6 @@ from minigrad_kernels.address_table import load_at, store_at
 from minigrad_kernels.ahead import line, part, read_ahead, write_ahead
 from minigrad_kernels.exponential import exp_of_negative, exponential, largest
 from minigrad_kernels.launch import Kernel, jit
-from minigrad_kernels.logarithm import vector_log1p
 from minigrad_kernels.simd import address
 
 Array = np.ndarray[Any, Any]
@@ -167,6 +166,16 @@ def sum_exp(x, shift):
 
 
 @jit()
+def log_of_total(x, rest):
+    """Return log(1 + rest) in the row's type, rest float64: the logarithm of the sum, and what
+    rounding took from the sum.
+    """
+    total = x.dtype.type(1.0 + rest)
+    lost = rest - (np.float64(total) - 1.0)
+    return np.log(total) + x.dtype.type(lost) / total
+
+
+@jit()
 def softmax_row(x, y):
     top = largest(x)
     inverse = x.dtype.type(1.0 / (1.0 + exp_row(x, top, y)))
@@ -177,7 +186,7 @@ def softmax_row(x, y):
 @jit()
 def log_softmax_row(x, y):
     top = largest(x)
-    log_total = vector_log1p(x.dtype.type(exp_row(x, top, y)))
+    log_total = log_of_total(x, exp_row(x, top, y))
     for i in range(x.size):
         y[i] = (x[i] - top) - log_total
 
@@ -191,7 +200,7 @@ def logsumexp_row(x):
             if np.isnan(x[i]):
                 return np.float64(x[i])
         return np.float64(top)
-    return np.float64(top) + np.float64(vector_log1p(x.dtype.type(sum_exp(x, top))))
+    return np.float64(top) + np.float64(log_of_total(x, sum_exp(x, top)))
 
 
 @jit(fastmath={"contract", "reassoc"})
