@@ -22,13 +22,13 @@ REQUIRED = (
     "minigrad_kernels/py.typed",
     "minigrad_kernels/table.py",
 )
-PACKAGES = {"minigrad", "minigrad_kernels"}
+PACKAGES = {"minigrad", "minigrad_cudasim", "minigrad_kernels"}
 
 # Runs in the fresh environment: everything comes from the wheel, and nothing is called `kernels`.
 PROBE = """
 import importlib.util, pathlib, sys
-import minigrad as mg, minigrad_kernels
-for module in (mg, minigrad_kernels):
+import minigrad as mg, minigrad_cudasim, minigrad_kernels
+for module in (mg, minigrad_cudasim, minigrad_kernels):
     path = pathlib.Path(module.__file__)
     assert path.is_relative_to(sys.prefix), f"{module.__name__} was imported from {path}"
 assert importlib.util.find_spec("kernels") is None, "there is a package called kernels"

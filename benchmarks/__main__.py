@@ -29,8 +29,8 @@ from benchmarks import (
 from benchmarks.harness import PEERS, Benchmark, Disagreement
 from benchmarks.report import RESULTS, as_json, print_table, write_json
 from benchmarks.tables import report
-from minigrad_kernels.machine import limits
-from minigrad_kernels.timing import QUICK, Pace, installed, time_case
+from minigrad_kernels.compare.machine import limits
+from minigrad_kernels.compare.timing import QUICK, Pace, installed, time_case
 
 MODULES = (
     *(machine, gemm, kernels, eager, scalar, train_step),

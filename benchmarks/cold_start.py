@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.harness import Benchmark, Disagreement
-from minigrad_kernels.timing import OURS, Candidate, Case
+from minigrad_kernels.compare.timing import OURS, Candidate, Case
 
 ROOT = Path(__file__).resolve().parent.parent
 # Prints seconds; the interpreter's own start is not in them.
@@ -34,7 +34,7 @@ FIRST_STEP = """
 import sys
 import time
 start = time.perf_counter()
-from minigrad.cli import main
+from minigrad.cli.main import main
 from minigrad.optim import AdamW
 step = AdamW.step
 def first(optimizer):

@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
-from minigrad_kernels.timing import Case
+from minigrad_kernels.compare.timing import Case
 
 SIZE = 16
 DEPTH = 50

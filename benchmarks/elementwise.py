@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
-from minigrad_kernels.timing import Candidate, Case
+from minigrad_kernels.compare.timing import Candidate, Case
 
 SIZES = (16, 1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (16, 1_000)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.timing import OURS, Timing
+from minigrad_kernels.compare.timing import OURS, Timing
 
 
 def speedups(timings: Sequence[Timing]) -> Iterator[tuple[str, str, dict[str, float]]]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.harness import Array, Benchmark, agree, ours, with_numpy, with_torch
 from benchmarks.layers import LAYERS
-from minigrad.backend import launch
-from minigrad_kernels.machine import limits
-from minigrad_kernels.timing import Candidate, Case, Pace
+from minigrad.engine.dispatch import launch
+from minigrad_kernels.compare.machine import limits
+from minigrad_kernels.compare.timing import Candidate, Case, Pace
 
 SQUARES = (64, 128, 256, 512, 1024, 2048)
 QUICK_SQUARES = (32,)

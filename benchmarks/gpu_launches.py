@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, uint32
 
-from minigrad_kernels.gpu.targets import driver
+from minigrad_kernels.cuda.targets import driver
 
 SIZE = 1_024
 GRID, BLOCK = 4, 256

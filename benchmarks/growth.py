@@ -20,7 +20,7 @@ from benchmarks.cold_start import process
 from benchmarks.harness import Benchmark
 from benchmarks.mlp import DROPOUT, Problem, exact_losses, problem
 from benchmarks.train_step import CHECKED_STEPS, check, minigrad_step, torch_step
-from minigrad_kernels.timing import (
+from minigrad_kernels.compare.timing import (
     OURS,
     Candidate,
     Case,

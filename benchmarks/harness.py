@@ -1,6 +1,6 @@
 """What all benchmarks share: their form, our candidates and the peers', and validation.
 
-The timing itself is `minigrad_kernels.timing`.
+The timing itself is `minigrad_kernels.compare.timing`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad_kernels.timing import OURS, STANDARD, Candidate, Case, Pace, installed, on_threads
+from minigrad_kernels.compare.timing import (
+    OURS,
+    STANDARD,
+    Candidate,
+    Case,
+    Pace,
+    installed,
+    on_threads,
+)
 
 Array = np.ndarray[Any, Any]
 PEERS = ("numpy", "torch", "jax", "micrograd")

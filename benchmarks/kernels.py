@@ -24,8 +24,8 @@ from benchmarks.families import FAMILIES, Family
 from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
 from benchmarks.launches import cost, references
 from benchmarks.layers import LAYER_FAMILIES
-from minigrad_kernels.machine import limits
-from minigrad_kernels.timing import Candidate, Case, Pace, cores
+from minigrad_kernels.compare.machine import limits
+from minigrad_kernels.compare.timing import Candidate, Case, Pace, cores
 
 EXACT = 2**23  # elements
 SAMPLED = 9973  # every so many elements beyond that

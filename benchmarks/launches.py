@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Array
-from minigrad.backend import door
-from minigrad_kernels.launch import Kernel
+from minigrad.engine.dispatch import door
+from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.table import KERNELS
 
 Run = Callable[..., None]

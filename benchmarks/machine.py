@@ -1,4 +1,7 @@
-"""The machine's limits beside NumPy's and PyTorch's copies; see `minigrad_kernels.machine`."""
+"""The machine's limits beside NumPy's and PyTorch's copies.
+
+See `minigrad_kernels.compare.machine`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.harness import Array, Benchmark, agree, with_torch
-from minigrad_kernels.machine import (
+from minigrad_kernels.compare.machine import (
     CHAINS,
     COPIES,
     QUICK_COPIES,
@@ -22,7 +25,7 @@ from minigrad_kernels.machine import (
     peak_flops,
     repeats,
 )
-from minigrad_kernels.timing import Candidate, Case, Pace, on_threads, thread_counts
+from minigrad_kernels.compare.timing import Candidate, Case, Pace, on_threads, thread_counts
 
 
 def cases(peers: Sequence[str], quick: bool) -> Iterator[Case]:

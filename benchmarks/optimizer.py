@@ -16,8 +16,8 @@ import minigrad as mg
 from benchmarks.harness import Array, Benchmark, agree, ours, with_torch
 from benchmarks.mlp import ADAM_EPS, BETA1, BETA2, LR, WEIGHT_DECAY
 from benchmarks.train_step_jax import adamw
-from minigrad_kernels.machine import limits
-from minigrad_kernels.timing import Candidate, Case
+from minigrad_kernels.compare.machine import limits
+from minigrad_kernels.compare.timing import Candidate, Case
 
 COUNTS = (1, 4, 40, 400)  # tensors
 STREAMS = 7

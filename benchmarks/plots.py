@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minigrad_kernels.timing import OURS
+from minigrad_kernels.compare.timing import OURS
 
 Result = dict[str, Any]
 COLOURS = {OURS: "#c1440e", "torch": "#4477aa", "jax": "#228833", "numpy": "#999999"}

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from benchmarks.figures import as_summary, figure, growth, ratio, speedups
 from benchmarks.harness import Benchmark
-from minigrad_kernels.machine import cpu_model
-from minigrad_kernels.timing import OURS, Pace, Timing, cores
+from minigrad_kernels.compare.machine import cpu_model
+from minigrad_kernels.compare.timing import OURS, Pace, Timing, cores
 
 SCALE = {"us": 1e6, "ms": 1e3, "s": 1.0}
 RATES = {  # what a Timing may have beside its times, and its column's header

@@ -12,7 +12,7 @@ import minigrad as mg
 from benchmarks.harness import Array, Benchmark, agree, ours
 from benchmarks.moons import MLP, data, loss_of
 from minigrad.scalar import Replay
-from minigrad_kernels.timing import Candidate, Case, Pace
+from minigrad_kernels.compare.timing import Candidate, Case, Pace
 
 POINTS, SIZES = 100, [2, 16, 16, 1]
 QUICK_POINTS, QUICK_SIZES = 10, [2, 4, 1]

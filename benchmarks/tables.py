@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS, digits
-from minigrad_kernels.timing import OURS, installed
+from minigrad_kernels.compare.timing import OURS, installed
 
 Result = dict[str, Any]
 HEAD = """# Results

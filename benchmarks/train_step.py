@@ -22,7 +22,7 @@ from benchmarks.mlp import (
     problem,
 )
 from benchmarks.train_step_jax import jax_step
-from minigrad_kernels.timing import Candidate, Case
+from minigrad_kernels.compare.timing import Candidate, Case
 
 SIZES = ((64, 30, 64, 2), (128, 64, 256, 10), (256, 784, 512, 10), (1024, 784, 1024, 10))
 QUICK_SIZES = ((16, 8, 12, 3),)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad_kernels.timing import OURS, Case, Pace, Timing, on_threads, time_case
+from minigrad_kernels.compare.timing import OURS, Case, Pace, Timing, on_threads, time_case
 
 CHECKED_STEPS = 4
 FULL, SMALL = Pace(rounds=5, block=1.0), Pace(1, 0.0, 0, 0.0)

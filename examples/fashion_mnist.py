@@ -34,7 +34,7 @@ import minigrad as mg
 from minigrad.optim.lr_scheduler import OneCycleLR
 from minigrad.train import LRScheduler, Trainer
 from minigrad.train.metrics import accuracy
-from minigrad_kernels.timing import Timing, installed
+from minigrad_kernels.compare.timing import Timing, installed
 
 try:
     from matplotlib.figure import Figure

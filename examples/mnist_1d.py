@@ -32,7 +32,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
-from minigrad_kernels.timing import Timing, installed
+from minigrad_kernels.compare.timing import Timing, installed
 
 try:
     from mnist1d.data import get_dataset_args, make_dataset

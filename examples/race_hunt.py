@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, uint32
 
-from minigrad_kernels import ptx, simulate
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda import ptx
 
 N = 64
 FULL = 0xFFFFFFFF

@@ -1,6 +1,6 @@
 """Kernels side by side: reference, CPU, GPU, other libraries, the machine's limit.
 
-What it is made of stands in `minigrad_kernels.compare`.
+What it is made of stands in `minigrad_kernels.compare.api`.
 
 >>> import minigrad as mg
 >>> report = mg.compare.run("exp", sizes=[1000], targets=["cpu"], quick=True)
@@ -10,8 +10,8 @@ True
 
 from __future__ import annotations
 
-from minigrad_kernels.compare import BreakEven, Report, Row, add, remove, run
-from minigrad_kernels.compare_command import HELP, options
-from minigrad_kernels.compare_command import run as run_command
+from minigrad_kernels.compare.api import BreakEven, Report, Row, add, remove, run
+from minigrad_kernels.compare.command import HELP, options
+from minigrad_kernels.compare.command import run as run_command
 
 __all__ = ["HELP", "BreakEven", "Report", "Row", "add", "options", "remove", "run", "run_command"]

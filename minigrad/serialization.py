@@ -15,10 +15,10 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
 from minigrad import trees
-from minigrad.backend import write_whole
-from minigrad.dtypes import DTYPES
+from minigrad.engine.dispatch import write_whole
+from minigrad.engine.dtypes import DTYPES
 from minigrad.optim.lr_scheduler import LRScheduler
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 CHECKSUM = "minigrad.sha256"

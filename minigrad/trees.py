@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import DeviceArray
-from minigrad.dtypes import DTYPES
-from minigrad.tensors import Tensor
+from minigrad.engine.dispatch import DeviceArray
+from minigrad.engine.dtypes import DTYPES
+from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 DEEPEST = 200

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.checking_samples import OP_SAMPLES, Constant
+from minigrad.checking.samples import OP_SAMPLES, Constant
+from minigrad.engine.op import Op
 from minigrad.ops.common import OPS
-from minigrad.tape import Op
 
 Array = np.ndarray[Any, Any]
 Sample = tuple[tuple[Array, ...], dict[str, Any]]

@@ -21,10 +21,10 @@ from benchmarks.harness import Disagreement, agree
 from benchmarks.kernels import worst_ulp
 from benchmarks.launches import cost, references
 from benchmarks.mlp import exact_losses, loss_and_gradients, problem
-from minigrad.backend import door, launch
-from minigrad_kernels import timing
-from minigrad_kernels.machine import LINES, Limits, aligned, copy_kernel, limits
-from minigrad_kernels.timing import Candidate, Case, Pace, Timing, time_case
+from minigrad.engine.dispatch import door, launch
+from minigrad_kernels.compare import timing
+from minigrad_kernels.compare.machine import LINES, Limits, aligned, copy_kernel, limits
+from minigrad_kernels.compare.timing import Candidate, Case, Pace, Timing, time_case
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 PACE = Pace(rounds=3, block=0.0, warmups=0, pause=0.0)

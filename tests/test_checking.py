@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import random
-from minigrad.checking_problem import private
+from minigrad.checking.problem import private
+from minigrad.engine import random
+from minigrad.engine.op import Op
 from minigrad.ops.dropout import dropped
 from minigrad.ops.elementwise import Mul
-from minigrad.tape import Op
 
 
 def leaf(*values: float) -> mg.Tensor:

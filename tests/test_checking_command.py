@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.checking_command import Checked, check_function, check_op, checked, known_name
-from minigrad.cli import main
+from minigrad.checking.command import Checked, check_function, check_op, checked, known_name
+from minigrad.cli.main import main
+from minigrad.engine.op import Op
 from minigrad.ops.common import OPS
-from minigrad.tape import Op
 
 PLAIN = ["check", "Mul", "gelu", "batch_norm"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import cli
+from minigrad.cli import main as cli
 from minigrad.data import load_iris
 from minigrad.train import Callback, Trainer
 

@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu_launches import timed
-from minigrad_kernels.compare_targets import TARGETS
-from minigrad_kernels.gpu import limits
-from minigrad_kernels.gpu.launching import run
-from minigrad_kernels.gpu.precision import PRECISIONS, get_precision
-from minigrad_kernels.gpu.targets import Simulator, upload
+from minigrad_kernels.compare import gpu_limits as limits
+from minigrad_kernels.compare.targets import TARGETS
+from minigrad_kernels.cuda.launch import run
+from minigrad_kernels.cuda.precision import PRECISIONS, get_precision
+from minigrad_kernels.cuda.targets import Simulator, upload
 from tests.cuda.extras import require_greenlet
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.memory import POOL, POOLED, Lease, Pool, empty, owns, rounded
+from minigrad.engine.allocator import POOL, POOLED, Lease, Pool, empty, owns, rounded
 
 MB = 1 << 20
 
@@ -176,7 +176,7 @@ def test_memory_that_is_held_is_given_up_before_failing(monkeypatch: pytest.Monk
             raise OSError("no memory")
         return real(number, size, **options)
 
-    monkeypatch.setattr("minigrad.memory.mmap.mmap", scarce)
+    monkeypatch.setattr("minigrad.engine.allocator.mmap.mmap", scarce)
     y = pool.take(4 * MB, np.uint8)
     assert y.size == 4 * MB
     assert len(refused) == 1
@@ -195,7 +195,7 @@ def test_a_forked_child_writes_into_memory_of_its_own() -> None:
     # In a process of its own: one with threads must not fork.
     script = (
         "import os, numpy as np\n"
-        "from minigrad.memory import Pool\n"
+        "from minigrad.engine.allocator import Pool\n"
         "x = Pool().take(1 << 20, np.uint8)\n"
         "x[0] = 1\n"
         "child = os.fork()\n"

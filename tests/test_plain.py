@@ -14,8 +14,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad_kernels import plain
-from minigrad_kernels.plain import StandIn, replaced
+from minigrad_kernels.jit import plain
+from minigrad_kernels.jit.plain import StandIn, replaced
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = """
@@ -124,7 +124,7 @@ def test_what_needs_compiled_kernels_says_so(source: str) -> None:
 
 
 def test_off_by_default_and_by_zero() -> None:
-    probe = "from minigrad_kernels import plain; print(plain.ON)"
+    probe = "from minigrad_kernels.jit import plain; print(plain.ON)"
     assert run(probe, MINIGRAD_PLAIN="0").stdout == "False\n"
     assert run(probe, MINIGRAD_PLAIN="").stdout == "False\n"
     assert os.environ.get("MINIGRAD_PLAIN") or not plain.ON

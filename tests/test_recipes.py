@@ -11,13 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.nn import functional as F
-from minigrad.train import (
-    Callback,
-    EarlyStopping,
-    LRScheduler,
-    StopOnNonFinite,
-    binary_accuracy,
-)
+from minigrad.train import Callback, EarlyStopping, LRScheduler, StopOnNonFinite, binary_accuracy
 
 
 def kinds(model: mg.nn.Module) -> list[str]:

@@ -8,7 +8,7 @@
 [0.0, 0.0, 2.0]
 """
 
-from minigrad_kernels import plain
+from minigrad_kernels.jit import plain
 
 if plain.ON:
-    plain.import_kernels("minigrad_kernels.table", "minigrad_kernels.compare_command")
+    plain.import_kernels("minigrad_kernels.table", "minigrad_kernels.compare.command")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from minigrad_kernels import compare_command
-from minigrad_kernels.cache import cache_path
+from minigrad_kernels.compare import command as compare_command
+from minigrad_kernels.jit.cache import cache_path
 from minigrad_kernels.warmup import DTYPES, Outcome, compile_jobs, jobs
 
 

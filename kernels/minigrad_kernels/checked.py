@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.address_table import SIZE, STATE, G, P
-from minigrad_kernels.arguments import names
-from minigrad_kernels.gpu.array import DeviceArray
-from minigrad_kernels.launch import PARALLEL, Kernel
+from minigrad_kernels.cuda.array import DeviceArray
+from minigrad_kernels.jit.address_table import SIZE, STATE, G, P
+from minigrad_kernels.jit.arguments import names
+from minigrad_kernels.kernel import PARALLEL, Kernel
 
 Array = np.ndarray[Any, Any]
 WORK = 100_000  # steps of the exact search for a shared element

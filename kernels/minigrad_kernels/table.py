@@ -12,32 +12,22 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from minigrad_kernels import (
-    activation,
-    adam,
-    adaptive,
-    batch_norm,
-    batch_norm_dropout,
-    clip,
-    conv,
-    cross_entropy,
-    dropout,
-    elementwise,
-    extreme,
-    groups,
-    index,
-    layer_norm,
-    matmul,
-    notice,
-    plain,
-    pool,
-    random,
-    reduce,
-    scalar_tape,
-    sgd,
-    softmax,
-)
-from minigrad_kernels.launch import Kernel
+from minigrad_kernels.conv import conv, pool
+from minigrad_kernels.elementwise import activations as activation
+from minigrad_kernels.elementwise import rules as elementwise
+from minigrad_kernels.indexing import index
+from minigrad_kernels.jit import plain
+from minigrad_kernels.jit import progress as notice
+from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.matmul import gemm as matmul
+from minigrad_kernels.norm import batch_norm, batch_norm_dropout, layer_norm
+from minigrad_kernels.optim import adam, adaptive, clip, sgd
+from minigrad_kernels.randomness import dropout, random
+from minigrad_kernels.reduce import centred as groups
+from minigrad_kernels.reduce import max_index as extreme
+from minigrad_kernels.reduce import sums as reduce
+from minigrad_kernels.scalar_program import program as scalar_tape
+from minigrad_kernels.softmax import cross_entropy, softmax
 
 FAMILIES: tuple[ModuleType, ...] = (
     activation,
@@ -71,7 +61,7 @@ class Twin:
         self.name = name
 
     def __call__(self, *args: Any) -> None:
-        importlib.import_module("minigrad_kernels.gpu.table").TWINS[self.name](*args)
+        importlib.import_module("minigrad_kernels.cuda_table").TWINS[self.name](*args)
 
 
 def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:

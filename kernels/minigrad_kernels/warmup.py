@@ -22,7 +22,7 @@ from pathlib import Path
 
 from numba.core.sigutils import normalize_signature
 
-from minigrad_kernels.launch import JITTED
+from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.table import KERNELS
 
 SIGNATURES = Path(__file__).with_name("signatures.txt")

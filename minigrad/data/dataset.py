@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tensors import Tensor
-from minigrad.values import unmasked
+from minigrad.engine.values import unmasked
+from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import arguments
 from minigrad.data.dataset import Array, fetch
-from minigrad.random import Generator
+from minigrad.engine import arguments
+from minigrad.engine.random import Generator
 
 
 class DataLoader:

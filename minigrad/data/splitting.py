@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import arguments, random
 from minigrad.data.dataset import Array, Subset, as_array
+from minigrad.engine import arguments, random
 
 
 def random_split(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad.data.dataset import Array, as_array
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 Values = TypeVar("Values", Tensor, Array)
 

@@ -10,8 +10,8 @@ import numpy as np
 from minigrad.data.dataset import Array, Dataset, TensorDataset
 from minigrad.data.splitting import random_split
 from minigrad.data.standardizer import Standardizer
-from minigrad.random import Generator
-from minigrad.tensors import Tensor
+from minigrad.engine.random import Generator
+from minigrad.tensors.tensor import Tensor
 
 # Splits draw from a random stream of their own, so that no Generator(seed) repeats their numbers.
 STREAM = 0x8000_0001

@@ -3,7 +3,7 @@
 """
 
 from minigrad.nn import functional, init
-from minigrad.nn.activation import (
+from minigrad.nn.layers.activation import (
     ELU,
     GELU,
     Hardtanh,
@@ -18,13 +18,13 @@ from minigrad.nn.activation import (
     Softplus,
     Tanh,
 )
-from minigrad.nn.container import ModuleDict, ModuleList, Sequential
-from minigrad.nn.conv import Conv1d, Conv2d
-from minigrad.nn.dropout import Dropout
-from minigrad.nn.embedding import Embedding
-from minigrad.nn.flatten import Flatten, Unflatten
-from minigrad.nn.linear import Identity, Linear
-from minigrad.nn.loss import (
+from minigrad.nn.layers.container import ModuleDict, ModuleList, Sequential
+from minigrad.nn.layers.conv import Conv1d, Conv2d
+from minigrad.nn.layers.dropout import Dropout
+from minigrad.nn.layers.embedding import Embedding
+from minigrad.nn.layers.flatten import Flatten, Unflatten
+from minigrad.nn.layers.linear import Identity, Linear
+from minigrad.nn.layers.loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -34,10 +34,8 @@ from minigrad.nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
-from minigrad.nn.module import MODULES, Module
-from minigrad.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm
-from minigrad.nn.parameter import Parameter
-from minigrad.nn.pooling import (
+from minigrad.nn.layers.norm import BatchNorm1d, BatchNorm2d, LayerNorm
+from minigrad.nn.layers.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveMaxPool1d,
@@ -47,6 +45,8 @@ from minigrad.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from minigrad.nn.module import MODULES, Module
+from minigrad.nn.parameter import Parameter
 
 __all__ = [
     "AdaptiveAvgPool1d",

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import random
-from minigrad.overwrite import check_writable as _check_writable
-from minigrad.random import Generator
-from minigrad.tensors import Tensor
+from minigrad.engine import random
+from minigrad.engine.overwrite import check_writable as _check_writable
+from minigrad.engine.random import Generator
+from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
-from minigrad.backend import Device, moved
-from minigrad.dtypes import DTYPES, float32, float64, numpy_dtype
-from minigrad.nn.members import MODULE, Members
-from minigrad.nn.state import Loaded, gathered, load
+import numpy as np
+
+from minigrad.engine.dispatch import Device, DeviceArray, device_of, moved
+from minigrad.engine.dtypes import DTYPES, float32, float64, numpy_dtype
+from minigrad.engine.overwrite import Spans, check_writable, copy_of, overwrite
+from minigrad.nn.parameter import Parameter
 from minigrad.ops.common import converted
-from minigrad.tensors import Handle, Tensor, new
+from minigrad.tensors.tensor import Handle, Tensor, new
 
 M = TypeVar("M", bound="Module")
 Hook = Callable[..., Any]
+
+PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
 
 MODULES: dict[str, type[Module]] = {}
 DTYPE_NAMES = {d.name for d in DTYPES.values()}
@@ -27,7 +31,7 @@ def registered(cls: type[M]) -> type[M]:
     return cls
 
 
-class Module(Members):
+class Module:
     """Base of all models: assign parameters and modules in `__init__`, compute in `forward`.
 
     >>> import minigrad as mg
@@ -41,14 +45,201 @@ class Module(Members):
     >>> model = Double()
     >>> [name for name, _ in model.named_parameters()], model(mg.ones(1)).tolist()
     (['scale'], [2.0])
+
+    Values live in the instance's `__dict__` alone, where plain attribute access finds them;
+    `_kinds` says which of its names are parameters, buffers and modules, in the order of
+    registration.
     """
 
     training: bool
+    _kinds: dict[str, str]
+    _transient: set[str]  # buffers that are not part of the state
     _hooks: dict[int, tuple[str, Hook]] | None = None
 
     def __init__(self) -> None:
-        super().__init__()
-        self.__dict__["training"] = True
+        self.__dict__.update(_kinds={}, _transient=set(), training=True)
+
+    def __copy__(self: M) -> M:
+        """Return a module that shares the members; what is registered with either later is its
+        own.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in ("_kinds", "_transient", "_hooks"):
+            if self.__dict__.get(name) is not None:
+                twin.__dict__[name] = self.__dict__[name].copy()
+        return twin
+
+    # ------------------------------------------------------------ registration
+    def __setattr__(self, name: str, value: Any) -> None:
+        kinds = self.__dict__.get("_kinds")
+        kind = None
+        if isinstance(value, Parameter):
+            kind = PARAMETER
+        elif isinstance(value, Module):
+            kind = MODULE
+        if kinds is None:
+            if kind is not None:
+                raise AttributeError(self._too_early(f"assign {kind} {name!r}"))
+        elif kind is not None:
+            self._register(name, kind)
+        elif name in kinds:
+            self._check_kind(name, kinds[name], value)
+        object.__setattr__(self, name, value)
+
+    def _too_early(self, what: str) -> str:
+        return (
+            f"{type(self).__name__}: cannot {what} before Module.__init__() ran;"
+            " call super().__init__() first"
+        )
+
+    def _check_kind(self, name: str, kind: str, value: Any) -> None:
+        if value is not None and not (kind == BUFFER and isinstance(value, Tensor)):
+            wanted = {PARAMETER: "Parameter", BUFFER: "Tensor", MODULE: "Module"}[kind]
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a {kind}: expected a {wanted} or None,"
+                f" got {type(value).__name__}; del it first to assign something else"
+            )
+
+    def _register(self, name: str, kind: str) -> None:
+        if self._kinds.get(name) != kind:
+            self._kinds.pop(name, None)  # a new kind goes to the end
+            self._transient.discard(name)
+            self._kinds[name] = kind
+
+    def _check_new(self, name: str, kind: str) -> None:
+        if "_kinds" not in self.__dict__:
+            raise AttributeError(self._too_early(f"register {kind} {name!r}"))
+        if not isinstance(name, str) or not name or "." in name:
+            raise KeyError(f"{kind} name {name!r}: expected a non-empty string without a dot")
+        if hasattr(self, name) and self._kinds.get(name) != kind:
+            raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._kinds.pop(name, None)
+        self._transient.discard(name)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under `name`; None keeps the name free for one."""
+        self._check_new(name, PARAMETER)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"register_parameter: expected a Parameter or None, got {type(param).__name__}"
+            )
+        self._register(name, PARAMETER)
+        self.__dict__[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that belongs to the state but is not learned, such as running statistics.
+
+        persistent: whether it is part of `state_dict()`.
+        """
+        self._check_new(name, BUFFER)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"register_buffer: expected a Tensor or None, got {type(tensor).__name__}"
+            )
+        self._register(name, BUFFER)
+        if persistent:
+            self._transient.discard(name)
+        else:
+            self._transient.add(name)
+        self.__dict__[name] = tensor
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child module under `name`."""
+        self._check_new(name, MODULE)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"add_module: expected a Module or None, got {type(module).__name__}")
+        self._register(name, MODULE)
+        self.__dict__[name] = module
+
+    register_module = add_module
+
+    # ------------------------------------------------------------ finding
+    def _own(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """Yield the names and values of one kind that this module itself holds."""
+        own = self.__dict__
+        for name, k in tuple(self._kinds.items()):
+            if k == kind and own[name] is not None:
+                yield name, own[name]
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the modules assigned to this one, each once."""
+        seen: set[int] = set()
+        for name, child in self._own(MODULE):
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """Yield the modules assigned to this one, each once."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(
+        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Yield this module and all below it with dotted names, each once or at every place."""
+        memo = set() if memo is None else memo
+        if id(self) in memo:
+            return
+        if remove_duplicate:
+            memo.add(id(self))
+        yield prefix, self
+        for name, child in self._own(MODULE):
+            path = f"{prefix}.{name}" if prefix else name
+            yield from child.named_modules(memo, path, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def _named(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        modules: Iterable[tuple[str, Module]] = [(prefix, self)]
+        if recurse:
+            modules = self.named_modules(None, prefix, remove_duplicate)
+        seen: set[int] = set()
+        for path, module in modules:
+            for name, value in module._own(kind):
+                if remove_duplicate and id(value) in seen:
+                    continue
+                seen.add(id(value))
+                yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield (dotted name, parameter); one that is shared appears once, under its first name."""
+        return self._named(PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield the parameters, each once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield (dotted name, buffer)."""
+        return self._named(BUFFER, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the buffers, each once."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module at a dotted name; "" is this one."""
+        module = self
+        for name in target.split(".") if target else ():
+            if module._kinds.get(name) != MODULE:
+                have = [n for n, _ in module.named_children()]
+                raise AttributeError(
+                    f"{type(module).__name__} has no module {name!r} (of {target!r}); it has {have}"
+                )
+            module = module.__dict__[name]
+        return module
 
     # ------------------------------------------------------------ computing
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -233,3 +424,83 @@ class Module(Members):
 def indented(text: str) -> str:
     """Shift all lines but the first by two columns."""
     return text.replace("\n", "\n  ")
+
+
+# ---------------------------------------------------------------- state
+class Loaded(NamedTuple):
+    """What `load_state_dict` found in one and not in the other."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"Loaded(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def gathered(module: Module, prefix: str) -> dict[str, Tensor]:
+    """Return the parameters, then the persistent buffers, then the children's, under dotted
+    names.
+    """
+    found: dict[str, Tensor] = {}
+    for name, p in module._own(PARAMETER):
+        found[prefix + name] = p
+    for name, b in module._own(BUFFER):
+        if name not in module._transient:
+            found[prefix + name] = b
+    for name, child in module._own(MODULE):
+        found.update(gathered(child, f"{prefix}{name}."))
+    return found
+
+
+def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
+    """Check `state` against the module whole, then copy it in."""
+    if not hasattr(state, "items"):
+        raise TypeError(
+            f"load_state_dict: expected a dict of tensors by name, got {type(state).__name__}"
+        )
+    own = gathered(module, "")
+    names = {id(t): f"load_state_dict: {name}" for name, t in own.items()}
+    missing = [name for name in own if name not in state]
+    unexpected = [name for name in state if name not in own]
+    faults = []
+    if strict and unexpected:
+        faults.append(f"unexpected: {', '.join(unexpected)}")
+    if strict and missing:
+        faults.append(f"missing: {', '.join(missing)}")
+    values: list[tuple[Tensor, Any]] = []
+    for name, target in own.items():
+        if name not in state:
+            continue
+        value = state[name]
+        data = value.array if isinstance(value, Tensor) else value
+        if not isinstance(data, (np.ndarray, np.generic, DeviceArray)):
+            faults.append(f"{name}: expected a tensor, got {type(value).__name__}")
+        elif data.shape != target.array.shape:
+            faults.append(f"{name}: its shape is {data.shape}, the model's {target.array.shape}")
+        elif not np.can_cast(data.dtype, target.array.dtype, "same_kind"):
+            faults.append(f"{name}: its dtype is {data.dtype}, the model's {target.array.dtype}")
+        else:
+            values.append((target, np.asarray(data) if isinstance(data, np.generic) else data))
+    if faults:
+        listed = "\n  ".join(faults)
+        hint = (
+            "\n  (strict=False ignores missing and unexpected names)"
+            if strict and (missing or unexpected)
+            else ""
+        )
+        raise RuntimeError(
+            f"load_state_dict: the state does not fit {type(module).__name__}, nothing was "
+            f"loaded:\n  {listed}{hint}"
+        )
+    for target, _ in values:
+        check_writable(target.array, names[id(target)])
+    own_memory = Spans(target.array for target, _ in values)
+    # What is a part of the model's own memory is read before any of that is written.
+    values = [(t, copy_of(d) if d is not t.array and own_memory.touch(d) else d) for t, d in values]
+    for target, data in values:
+        if data is not target.array:
+            overwrite(target.array, moved(data, device_of(target.array)))
+        target.bump("by load_state_dict()")
+    return Loaded(missing, unexpected)

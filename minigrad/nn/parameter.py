@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import copies
-from minigrad.tape import cell_of
-from minigrad.tensors import Tensor
+from minigrad.engine.op import cell_of
+from minigrad.tensors import copies
+from minigrad.tensors.tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import arguments
-from minigrad.backend import empty, launch
-from minigrad.dtypes import result_dtype
-from minigrad.tape import Bridge, Op
+from minigrad.engine import arguments
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.dtypes import result_dtype
+from minigrad.engine.op import Bridge, Op
 
 Array = np.ndarray[Any, Any]
 FLOAT32 = np.dtype(np.float32)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
 
-from minigrad.backend import empty, filled, launch
+from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes
-from minigrad.tape import Bridge, Op, refuse_others
 
 Pair = tuple[int, int]
 

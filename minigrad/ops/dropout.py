@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.backend import empty, launch
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.op import Op
+from minigrad.engine.random import Generator
 from minigrad.ops.common import Array, contiguous, op
-from minigrad.random import Generator
-from minigrad.tape import Op
 
 
 @op

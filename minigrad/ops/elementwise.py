@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, USED, door, empty, filled, launch, run_at, settled
-from minigrad.dtypes import promoted
-from minigrad.modes import WATCHED, mode
+from minigrad.engine.dispatch import PARALLEL, USED, door, empty, filled, launch, run_at, settled
+from minigrad.engine.dtypes import promoted
+from minigrad.engine.grad_mode import WATCHED, mode
+from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
+from minigrad.engine.values import dtype_beside, plain_number, stored
 from minigrad.ops.common import (
     Array,
     any_true,
@@ -22,8 +24,6 @@ from minigrad.ops.common import (
     op,
     tensor_of,
 )
-from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
-from minigrad.values import dtype_beside, plain_number, stored
 
 BOOL = np.dtype(np.bool_)
 INFINITE = float("inf")

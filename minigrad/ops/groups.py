@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, filled, launch
+from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axes_of, contiguous, converted, floating, op
 from minigrad.ops.elementwise import any_unread, where
 from minigrad.ops.index import gather
@@ -23,7 +24,6 @@ from minigrad.ops.reduce import (
     reduced,
 )
 from minigrad.ops.shape import Reshape
-from minigrad.tape import Bridge, Op
 
 FLOAT64 = np.dtype(np.float64)
 

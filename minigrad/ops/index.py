@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, here, launch
+from minigrad.engine.dispatch import empty, here, launch
+from minigrad.engine.op import Bridge, Op
+from minigrad.engine.overwrite import apart, check_writable, overwrite
+from minigrad.engine.values import written_value
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.grammar import ALL, INT64, Chosen, host, in_range, resolved
 from minigrad.ops.memory import cast
 from minigrad.ops.shape import Reshape
-from minigrad.overwrite import apart, check_writable, overwrite
-from minigrad.tape import Bridge, Op
-from minigrad.values import written_value
 
 
 def picked(input: Any, *index: Any) -> Any:

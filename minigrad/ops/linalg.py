@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
-from minigrad.modes import mode
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
 from minigrad.ops.shape import Expand, Permute, Reshape, expanded
 from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
-from minigrad.tape import Bridge, Op, refuse_others
 
 
 def check_dtypes(name: str, a: Array, b: Array) -> None:

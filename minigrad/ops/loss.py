@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import DeviceArray, device_of, empty, host_copy, launch, moved
+from minigrad.engine.dispatch import DeviceArray, device_of, empty, host_copy, launch, moved
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import clamp, where
 from minigrad.ops.index import gather
@@ -14,7 +15,6 @@ from minigrad.ops.norm import LogSoftmax
 from minigrad.ops.reduce import Sum
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import LogSigmoid
-from minigrad.tape import Bridge, Op
 
 
 @op

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.backend import device_of, empty, launch, target_of
-from minigrad.backend import moved as moved_array
-from minigrad.dtypes import numpy_dtype
+from minigrad.engine.dispatch import device_of, empty, launch, target_of
+from minigrad.engine.dispatch import moved as moved_array
+from minigrad.engine.dtypes import numpy_dtype
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, converted, op
-from minigrad.tape import Bridge, Op
 
 
 @op

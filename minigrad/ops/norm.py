@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, launch
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, axis_of, contiguous, only_floating, op, shaped
 from minigrad.ops.dropout import Dropout
 from minigrad.ops.linalg import check_dtypes
 from minigrad.ops.reduce import Mean, Sum, reduced
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import Relu
-from minigrad.tape import Bridge, Op, refuse_others
 
 
 # ---------------------------------------------------------------- softmax

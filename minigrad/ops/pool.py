@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, here, launch
+from minigrad.engine.dispatch import empty, here, launch
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.grammar import host
 from minigrad.ops.index import picked
 from minigrad.ops.shape import Reshape
-from minigrad.tape import Bridge, Op
 
 INT32 = np.dtype(np.int32)
 ONE = np.array([[0, 1, 1]])  # the one row of a signal of one dimension

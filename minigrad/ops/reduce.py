@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, empty, filled, launch, sizes_around
-from minigrad.modes import mode
+from minigrad.engine.dispatch import PARALLEL, empty, filled, launch, sizes_around
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.op import LEAF, Bridge, Op
 from minigrad.ops.common import Array, axes_of, contiguous, op
 from minigrad.ops.index import Index
 from minigrad.ops.shape import Cat, Expand, Permute, Reshape
-from minigrad.tape import LEAF, Bridge, Op
 
 Dim = int | Sequence[int] | None
 INT64 = np.dtype(np.int64)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import empty, filled, launch
+from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.op import Bridge
 from minigrad.ops.common import axes_of, axis_of, only_floating
 from minigrad.ops.elementwise import where
 from minigrad.ops.groups import Deviation, Extreme, LogSumExp, Norm, Variance, scale_of
@@ -15,7 +16,6 @@ from minigrad.ops.index import gather
 from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, dropped, kept
 from minigrad.ops.shape import Reshape
 from minigrad.ops.unary import no_bools
-from minigrad.tape import Bridge
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import arguments
-from minigrad.backend import DeviceArray, empty, filled, launch
-from minigrad.dtypes import promoted
+from minigrad.engine import arguments
+from minigrad.engine.dispatch import DeviceArray, empty, filled, launch
+from minigrad.engine.dtypes import promoted
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axis_of, contiguous, op, sizes_of
-from minigrad.tape import Bridge, Op
 
 Shape = tuple[int, ...]
 

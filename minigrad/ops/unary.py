@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import PARALLEL, USED, door, empty, launch, run_at
-from minigrad.modes import WATCHED, mode
+from minigrad.engine.dispatch import PARALLEL, USED, door, empty, launch, run_at
+from minigrad.engine.grad_mode import WATCHED, mode
+from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
 from minigrad.ops.elementwise import INFINITE, Pow, bent, limited, where
-from minigrad.tape import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 
 INT64 = np.dtype(np.int64)
 make = object.__new__

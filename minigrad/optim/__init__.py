@@ -8,10 +8,10 @@ from __future__ import annotations
 from minigrad.optim import lr_scheduler
 from minigrad.optim.adagrad import Adagrad
 from minigrad.optim.adam import Adam, AdamW
-from minigrad.optim.clip import clip_grad_norm_, clip_grad_value_
-from minigrad.optim.groups import decay_groups
+from minigrad.optim.clip_grad import clip_grad_norm_, clip_grad_value_
 from minigrad.optim.nadam import NAdam
 from minigrad.optim.optimizer import Optimizer
+from minigrad.optim.param_groups import decay_groups
 from minigrad.optim.radam import RAdam
 from minigrad.optim.rmsprop import RMSprop
 from minigrad.optim.sgd import SGD

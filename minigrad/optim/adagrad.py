@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigrad.optim.optimizer import Array, Group, Optimizer
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 
 class Adagrad(Optimizer):

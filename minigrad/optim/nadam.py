@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import backend
+from minigrad.engine import dispatch as backend
 from minigrad.optim.optimizer import Array, Group, Optimizer
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 
 class NAdam(Optimizer):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.dtypes import float64, numpy_dtype
-from minigrad.modes import is_grad_enabled
+from minigrad.engine.dtypes import float64, numpy_dtype
+from minigrad.engine.grad_mode import is_grad_enabled
 from minigrad.scalar.tape import follow, sweep
 from minigrad.scalar.value import Value
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 

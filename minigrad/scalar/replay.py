@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import launch
+from minigrad.engine.dispatch import launch
 from minigrad.scalar.tape import Segment
 from minigrad.scalar.value import Value
-from minigrad_kernels.scalar_codes import BINARY, LEAF
+from minigrad_kernels.scalar_program.opcodes import BINARY, LEAF
 
 Array = np.ndarray[Any, Any]
 

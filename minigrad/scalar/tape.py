@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.backend import launch
-from minigrad.modes import WATCHES, Entry, Tape
-from minigrad_kernels.scalar_codes import BINARY, LEAF, NAMES
+from minigrad.engine.dispatch import launch
+from minigrad.engine.grad_mode import WATCHES, Entry, Tape
+from minigrad_kernels.scalar_program.opcodes import BINARY, LEAF, NAMES
 
 Array = np.ndarray[Any, Any]
 LIMIT = 1 << 22  # nodes of a segment, so that values kept for long hold back little else

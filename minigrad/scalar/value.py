@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.scalar.tape import LIMIT, Current, Segment, sweep
-from minigrad_kernels.scalar_codes import (
+from minigrad_kernels.scalar_program.opcodes import (
     ADD,
     ALIAS,
     DIV,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from minigrad.train.callback import Callback
-from minigrad.train.early_stopping import EarlyStopping
-from minigrad.train.guards import GradientClipping, StopOnNonFinite
-from minigrad.train.history import History
+from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.early_stopping import EarlyStopping
+from minigrad.train.callbacks.guards import GradientClipping, StopOnNonFinite
+from minigrad.train.callbacks.history import History
+from minigrad.train.callbacks.lr_scheduler import LRScheduler
+from minigrad.train.callbacks.progress import Progress
 from minigrad.train.metrics import accuracy, binary_accuracy
-from minigrad.train.progress import Progress
-from minigrad.train.scheduling import LRScheduler
 from minigrad.train.trainer import Trainer
 
 __all__ = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.nn import means
+from minigrad.nn.functional import means
 from minigrad.ops.shape import stack
-from minigrad.tensors import Tensor
+from minigrad.tensors.tensor import Tensor
 
 Metric = Callable[[Tensor, Tensor], Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
-from minigrad.functions import cat
-from minigrad.modes import Tape, enable_grad, no_grad
-from minigrad.nn.means import Report, watched
-from minigrad.tensors import Tensor
+from minigrad.engine.grad_mode import Tape, enable_grad, no_grad
+from minigrad.nn.functional.means import Report, watched
+from minigrad.tensors.functions import cat
+from minigrad.tensors.tensor import Tensor
 from minigrad.train.metrics import Metric, RowMeans
 
 HELD_AT_MOST = 1 << 28  # bytes of outputs and targets kept for metrics of the whole set

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from minigrad.backend import Device
-from minigrad.functions import cat
-from minigrad.modes import no_grad
+from minigrad.engine.dispatch import Device
+from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional import cross_entropy
 from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
-from minigrad.tensors import Tensor
-from minigrad.train import batches
-from minigrad.train.callback import HOOKS, Callback, hooks_of, ordered
-from minigrad.train.history import History
+from minigrad.tensors.functions import cat
+from minigrad.tensors.tensor import Tensor
+from minigrad.train import checks as batches
+from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
+from minigrad.train.callbacks.history import History
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
 from minigrad.train.scores import Scores, scored

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels import simulate
-from minigrad_kernels.simulate import Fault
+import minigrad_cudasim as simulate
+from minigrad_cudasim.api import Fault
 
 N = 64
 Kernel = Callable[..., None]

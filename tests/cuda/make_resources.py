@@ -17,9 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minigrad_kernels import cuda_compile
-from minigrad_kernels.gpu.checks import Check
-from minigrad_kernels.gpu.table import FAMILIES
+from minigrad_kernels.cuda import compile as cuda_compile
+from minigrad_kernels.cuda.checks import Check
+from minigrad_kernels.cuda_table import FAMILIES
 from tests.cuda.probes import PROBES
 
 FOLDER = Path(__file__).with_name("resources")

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels import simulate
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.gpu.targets import Simulator
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda.targets import Simulator
+from minigrad_kernels.cuda_table import TWINS
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.cuda.mutants import changed, compiled

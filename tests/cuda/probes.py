@@ -14,7 +14,8 @@ import numpy as np
 from numba import cuda, float32, uint32
 from numba import types as nt
 
-from minigrad_kernels import ptx, simulate
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda import ptx
 
 TILE = 8
 ROW_THREADS = 64

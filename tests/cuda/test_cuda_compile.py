@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from numba import cuda, float32, float64, uint32
 
-from minigrad_kernels import cuda_compile, ptx
+from minigrad_kernels.cuda import compile as cuda_compile
+from minigrad_kernels.cuda import ptx
 from tests.cuda.extras import REQUIRED
 from tests.cuda.probes import PROBES
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad_kernels.gpu import dlpack, targets
-from minigrad_kernels.gpu.targets import Gpu
+from minigrad_kernels.cuda import dlpack, targets
+from minigrad_kernels.cuda.targets import Gpu
 from tests.cuda.fake_driver import Driver
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad_kernels.gpu import targets
-from minigrad_kernels.gpu.targets import Gpu, upload
+from minigrad_kernels.cuda import targets
+from minigrad_kernels.cuda.targets import Gpu, upload
 from tests.cuda.fake_driver import Driver, array
 
 

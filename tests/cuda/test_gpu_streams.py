@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad_kernels.gpu import staging, targets
-from minigrad_kernels.gpu.queues import STREAMS, Mark
-from minigrad_kernels.gpu.staging import Ring
-from minigrad_kernels.gpu.targets import Gpu, upload
+from minigrad_kernels.cuda import staging, targets
+from minigrad_kernels.cuda.staging import Ring
+from minigrad_kernels.cuda.streams import STREAMS, Mark
+from minigrad_kernels.cuda.targets import Gpu, upload
 from tests.cuda.fake_driver import Driver, Kernel, Stream
 
 

@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels import simulate
-from minigrad_kernels.gpu.copying import contiguous, copy_words, tilings, transpose
-from minigrad_kernels.gpu.elementwise import COMPARISONS, LOGIC, TESTS
-from minigrad_kernels.gpu.lift import at, digits, divisor, line_of, quotient, shape_of, walk_of
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.gpu.targets import Simulator, upload
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda.targets import Simulator, upload
+from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.elementwise.cuda_copy import contiguous, copy_words, tilings, transpose
+from minigrad_kernels.elementwise.cuda_kernels import (
+    at,
+    digits,
+    divisor,
+    line_of,
+    quotient,
+    shape_of,
+    walk_of,
+)
+from minigrad_kernels.elementwise.cuda_rules import COMPARISONS, LOGIC, TESTS
 from minigrad_kernels.table import KERNELS
 from tests.cuda.extras import require_greenlet
 

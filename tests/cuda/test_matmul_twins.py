@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels import simulate
-from minigrad_kernels.gpu import matmul
-from minigrad_kernels.gpu.matmul import Choice, choose
-from minigrad_kernels.gpu.precision import PRECISIONS
-from minigrad_kernels.gpu.targets import Simulator
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda.precision import PRECISIONS
+from minigrad_kernels.cuda.targets import Simulator
+from minigrad_kernels.matmul import cuda_gemm as matmul
+from minigrad_kernels.matmul.cuda_gemm import Choice, choose
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.cuda.extras import require_greenlet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minigrad_kernels import simulate
+import minigrad_cudasim as simulate
 from tests.cuda.extras import require_greenlet
 from tests.cuda.mutants import MUTANTS, Mutant, mutate
 from tests.cuda.probes import PROBES

@@ -10,7 +10,7 @@ import importlib
 
 import pytest
 
-from minigrad_kernels.gpu.table import TWINS
+from minigrad_kernels.cuda_table import TWINS
 from tests.cuda.extras import require_greenlet
 from tests.cuda.own import Own, collected, finding, planted
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
-from minigrad_kernels import ptx, simulate
-from minigrad_kernels.gpu.targets import Simulator, upload
-from minigrad_kernels.simulate_kernel import MODELS
+import minigrad_cudasim as simulate
+from minigrad_cudasim.kernel import MODELS
+from minigrad_kernels.cuda import ptx
+from minigrad_kernels.cuda.targets import Simulator, upload
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numba import cuda, float32, uint32
 
-from minigrad_kernels import ptx, simulate
-from minigrad_kernels.ptx_tensor import bfloat16_bits
+import minigrad_cudasim as simulate
+from minigrad_kernels.cuda import ptx
+from minigrad_kernels.cuda.ptx_tensor import bfloat16_bits
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()

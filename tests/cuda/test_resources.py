@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from minigrad_kernels import cuda_compile
+from minigrad_kernels.cuda import compile as cuda_compile
 from tests.cuda import make_resources
 from tests.cuda.extras import REQUIRED
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
-from minigrad_kernels import simulate
-from minigrad_kernels.simulate import Fault
+import minigrad_cudasim as simulate
+from minigrad_cudasim.api import Fault
 from tests.cuda.extras import require_greenlet
 from tests.cuda.faults import N, clean, fault, sources, x
 

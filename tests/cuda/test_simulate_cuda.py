@@ -12,12 +12,12 @@ import pytest
 from numba import cuda, float32, int8, int32, njit, uint32, uint64
 from numba.cuda import libdevice, threadIdx
 
-from minigrad_kernels import simulate
-from minigrad_kernels.launch import like
-from minigrad_kernels.philox import philox4x32
-from minigrad_kernels.simulate_machine import LaneError
-from minigrad_kernels.simulate_numbers import INTEGERS, UInt32, brev, clz, ffs, popc
-from minigrad_kernels.simulate_warp import RULES
+import minigrad_cudasim as simulate
+from minigrad_cudasim.machine import LaneError
+from minigrad_cudasim.numbers import INTEGERS, UInt32, brev, clz, ffs, popc
+from minigrad_cudasim.warp import RULES
+from minigrad_kernels.jit.compile import like
+from minigrad_kernels.math.philox import philox4x32
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()

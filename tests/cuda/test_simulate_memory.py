@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import cuda, float32, int32
 
-from minigrad_kernels import simulate
+import minigrad_cudasim as simulate
 from tests.cuda.extras import require_greenlet
 from tests.cuda.faults import N, clean, fault, sources, x
 

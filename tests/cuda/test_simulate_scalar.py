@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from minigrad_kernels import activation, exponential, scalar, simulate, simulate_scalar
-from minigrad_kernels.error_function import vector_erf
-from minigrad_kernels.launch import jit
-from minigrad_kernels.logarithm import log1p_unit, vector_log, vector_log1p
-from minigrad_kernels.simulate_kernel import MODELS
-from minigrad_kernels.simulate_numbers import fma
+import minigrad_cudasim as simulate
+from minigrad_cudasim.kernel import MODELS
+from minigrad_cudasim.numbers import fma
+from minigrad_kernels.elementwise import activations as activation
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.math import exponential, scalar
+from minigrad_kernels.math import simulated as simulate_scalar
+from minigrad_kernels.math.error_function import vector_erf
+from minigrad_kernels.math.logarithm import log1p_unit, vector_log, vector_log1p
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()

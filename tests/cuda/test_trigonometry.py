@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.gpu.elementwise import TWINS
-from minigrad_kernels.gpu.targets import Simulator, upload
-from minigrad_kernels.gpu.trigonometry import TABLE, TWO_OVER_PI
+from minigrad_kernels.cuda.targets import Simulator, upload
+from minigrad_kernels.elementwise.cuda_rules import TWINS
+from minigrad_kernels.math.cuda_trigonometry import TABLE, TWO_OVER_PI
 from tests.cuda.extras import require_greenlet
 
 require_greenlet()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.address_table import SIZE, STATE
-from minigrad_kernels.gpu.launching import MAX_ELEMENTS
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.gpu.targets import Simulator, upload
+from minigrad_kernels.cuda.launch import MAX_ELEMENTS
+from minigrad_kernels.cuda.targets import Simulator, upload
+from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.jit.address_table import SIZE, STATE
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.cuda.extras import require_greenlet

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.gpu.targets import Simulator
+from minigrad_kernels.cuda.targets import Simulator
+from minigrad_kernels.cuda_table import TWINS
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.cuda.extras import require_greenlet

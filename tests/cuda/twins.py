@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.address_table import build_table
-from minigrad_kernels.arguments import CONTROL, names, positions
-from minigrad_kernels.gpu.array import Addressed, DeviceArray
-from minigrad_kernels.gpu.targets import Simulator, upload
-from minigrad_kernels.launch import Kernel
+from minigrad_kernels.cuda.array import Addressed, DeviceArray
+from minigrad_kernels.cuda.targets import Simulator, upload
+from minigrad_kernels.jit.address_table import build_table
+from minigrad_kernels.jit.arguments import CONTROL, names, positions
+from minigrad_kernels.kernel import Kernel
 from tests.kernels import test_table
 from tests.kernels.tables import Tensors
 from tests.kernels.test_table import SAMPLES as CPU_SAMPLES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.data import DataLoader, Dataset, Subset, TensorDataset, load_digits
-from minigrad.random import Generator
+from minigrad.engine.random import Generator
 
 
 def numbers(count: int) -> TensorDataset:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.data import TensorDataset, random_split
 from minigrad.data.splitting import part_sizes
-from minigrad.random import Generator
+from minigrad.engine.random import Generator
 
 
 def data(count: int) -> TensorDataset:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.memory import POOLED
+from minigrad.engine.allocator import POOLED
+from minigrad.engine.random import Generator
 from minigrad.optim import lr_scheduler
-from minigrad.random import Generator
 from tests.engine.copy_programs import COPIERS, SUBJECTS, seen
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "copies.json").read_text())

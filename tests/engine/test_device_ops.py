@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.checking_samples import Constant
-from minigrad.tape import Op
+from minigrad.checking.samples import Constant
+from minigrad.engine.op import Op
 from tests.ops.test_ops import CASES, outputs, weighted
 
 if find_spec("greenlet") is None:

@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 import minigrad as mg
-from minigrad.modes import user_line
+from minigrad.engine.grad_mode import user_line
 from tests.engine.mode_programs import COUNT, outcome
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "modes.json"
@@ -44,7 +44,7 @@ def test_programs_of_modes_are_as_pytorch_runs_them() -> None:
 
 
 def state() -> tuple[bool, Any, Any]:
-    return mg.is_grad_enabled(), mg.modes.mode.anomaly, mg.modes.mode.tape
+    return mg.is_grad_enabled(), mg.engine.grad_mode.mode.anomaly, mg.engine.grad_mode.mode.tape
 
 
 @pytest.mark.parametrize("make", MODES)
@@ -77,10 +77,10 @@ def test_modes_of_all_kinds_left_in_any_order_leave_nothing_on() -> None:
 def test_recursion_leaves_anomaly_detection_off() -> None:
     @mg.detect_anomaly()
     def descend(depth: int) -> bool:
-        return descend(depth - 1) if depth else bool(mg.modes.mode.anomaly)
+        return descend(depth - 1) if depth else bool(mg.engine.grad_mode.mode.anomaly)
 
     assert descend(3)
-    assert not mg.modes.mode.anomaly
+    assert not mg.engine.grad_mode.mode.anomaly
 
 
 def test_a_statement_inside_anomaly_detection_outlasts_it() -> None:

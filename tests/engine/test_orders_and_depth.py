@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine.op import Op
 from minigrad.nn import functional as F
-from minigrad.tape import Op
 
 
 def leaf(*values: float) -> mg.Tensor:

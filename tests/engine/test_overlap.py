@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.overwrite import overlap, repeats, turns
+from minigrad.engine.overwrite import overlap, repeats, turns
 
 SIDES = (5, 127, 129, 141, 142, 182, 257)  # squares about 16,384, 20,000, 32,768 and 65,536
 DTYPES = (np.float32, np.float64, np.int64, np.int8)

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.train import early_stopping
+from minigrad.train.callbacks import early_stopping
 
 Array = np.ndarray[Any, Any]
 SIZES = (6, 20_004)  # multiples of 6

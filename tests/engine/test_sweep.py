@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.tape import Op
+from minigrad.engine.op import Op
 
 
 def leaf(*values: float) -> mg.Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import minigrad as mg
-from minigrad.memory import Pool
-from minigrad.random import Generator
+from minigrad.engine.allocator import Pool
+from minigrad.engine.random import Generator
 
 
 @pytest.fixture(autouse=True)

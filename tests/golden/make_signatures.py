@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from minigrad_kernels.cache import KernelCache
-from minigrad_kernels.notice import COMPILATIONS
+from minigrad_kernels.jit.cache import KernelCache
+from minigrad_kernels.jit.progress import COMPILATIONS
 from minigrad_kernels.table import KERNELS
 from minigrad_kernels.warmup import DTYPES, SIGNATURES, of_dtype
 from tests.kernels.test_table import SAMPLES

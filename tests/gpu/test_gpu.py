@@ -12,9 +12,9 @@ import pytest
 import minigrad as mg
 from benchmarks.gpu import losses
 from benchmarks.gpu_launches import ROUTES, launch_routes
-from minigrad_kernels.gpu.limits import peak
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.gpu.targets import Interface, driver, gpu, upload
+from minigrad_kernels.compare.gpu_limits import peak
+from minigrad_kernels.cuda.targets import Interface, driver, gpu, upload
+from minigrad_kernels.cuda_table import TWINS
 from minigrad_kernels.table import KERNELS
 from tests.cuda import twins
 from tests.kernels import test_table

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad_kernels.launch import Kernel
+from minigrad_kernels.kernel import Kernel
 
 Array = np.ndarray[Any, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad_kernels.address_table import build_table
-from minigrad_kernels.launch import Kernel
-from minigrad_kernels.multi_tensor import MANY
+from minigrad_kernels.jit.address_table import build_table
+from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.optim.multi_tensor import MANY
 
 Array = np.ndarray[Any, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.adam import KERNELS
+from minigrad_kernels.optim.adam import KERNELS
 from tests.kernels.samples.adam import HYPER
 from tests.kernels.tables import Tensors, check_steps
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.adaptive import KERNELS
+from minigrad_kernels.optim.adaptive import KERNELS
 from tests.kernels.samples.adaptive import CASES
 from tests.kernels.tables import check_steps
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.batch_norm import KERNELS
+from minigrad_kernels.norm.batch_norm import KERNELS
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.batch_norm import SAMPLES
 

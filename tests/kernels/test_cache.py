@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigrad_kernels import cache
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit import cache
+from minigrad_kernels.jit.compile import jit
 
 RULES = """
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit.compile import jit
 
 @jit()
 def scale(x):
     return {factor} * x
 """
 USER = """
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.rules_probe import scale
 
 @jit()
@@ -39,7 +39,7 @@ def lifted(rule, name):
 made = lifted(scale, "probe.made")
 """
 LONER = """
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit.compile import jit
 
 @jit()
 def negated(x):
@@ -57,10 +57,11 @@ for kernel in (user_probe.twice, user_probe.made, loner_probe.negated):
 def package(tmp_path: Path) -> Path:
     """Return a copy of the package with three probe modules, to be edited."""
     folder = tmp_path / "src" / "minigrad_kernels"
-    folder.mkdir(parents=True)
+    (folder / "jit").mkdir(parents=True)
     own = Path(cache.__file__).parent
-    for name in ("__init__", "cache", "files", "launch", "parallel", "plain"):
-        (folder / f"{name}.py").write_text((own / f"{name}.py").read_text())
+    (folder / "__init__.py").write_text((own.parent / "__init__.py").read_text())
+    for name in ("__init__", "cache", "compile", "files", "parallel", "plain"):
+        (folder / "jit" / f"{name}.py").write_text((own / f"{name}.py").read_text())
     (folder / "rules_probe.py").write_text(RULES.format(factor=2.0))
     (folder / "user_probe.py").write_text(USER)
     (folder / "loner_probe.py").write_text(LONER)
@@ -139,22 +140,23 @@ def test_a_record_of_another_kernel_is_compiled_again(package: Path) -> None:
 
 def test_imports_of_all_spellings_are_found() -> None:
     source = (
-        "import minigrad_kernels.adam\nfrom minigrad_kernels.lift import lift\n"
-        "from minigrad_kernels import (\n    sgd,  # the first\n    clip as cut,\n)\nimport numpy\n"
-        "if True:\n    from minigrad_kernels.gpu.pool import pool; from minigrad_kernels \\\n"
-        "        import fold\n"
+        "import minigrad_kernels.optim.adam\nfrom minigrad_kernels.jit.compile import jit\n"
+        "from minigrad_kernels.optim import (\n    sgd,  # the first\n    clip as cut,\n)\n"
+        "import numpy\nif True:\n    from minigrad_kernels.conv.pool import a; from \\\n"
+        "        minigrad_kernels import kernel\n"
     )
     found = cache.imports(source)
-    assert {"adam", "lift", "sgd", "clip", "gpu.pool"} <= found
+    assert {"optim.adam", "jit.compile", "optim.sgd", "optim.clip", "conv.pool"} <= found
+    assert "kernel" in found
     assert not any("numpy" in name for name in found)
 
 
 def test_relative_imports_are_found_from_where_they_stand() -> None:
     source = (
-        "from . import sgd\nfrom .adam import step\nfrom .. import lift\nfrom ..simd import lanes"
+        "from . import sgd\nfrom .adam import step\nfrom .. import kernel\nfrom ..simd import lanes"
     )
-    found = cache.imports(source, "minigrad_kernels.gpu")
-    assert {"gpu.sgd", "gpu.adam", "lift", "simd", "simd.lanes"} <= found
+    found = cache.imports(source, "minigrad_kernels.optim")
+    assert {"optim.sgd", "optim.adam", "kernel", "simd", "simd.lanes"} <= found
 
 
 @pytest.mark.parametrize("module", cache.SOURCES)
@@ -166,8 +168,13 @@ def test_imports_are_those_that_python_sees(module: str) -> None:
 
 
 def test_what_a_kernel_reaches_is_transitive() -> None:
-    assert {"matmul", "tile", "simd", "launch", "cache"} <= cache.reached("matmul")
-    assert "softmax" not in cache.reached("matmul")
+    assert {
+        "matmul.gemm",
+        "matmul.register_tile",
+        "simd.registers",
+        "jit.compile",
+    } <= cache.reached("matmul.gemm")
+    assert "softmax.softmax" not in cache.reached("matmul.gemm")
 
 
 def test_a_value_in_the_closure_is_part_of_the_version() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import backend
-from minigrad.backend import launch
-from minigrad_kernels.address_table import build_table
+from minigrad.engine import dispatch as backend
+from minigrad.engine.dispatch import launch
 from minigrad_kernels.checked import check_launch
-from minigrad_kernels.launch import PARALLEL
+from minigrad_kernels.jit.address_table import build_table
+from minigrad_kernels.kernel import PARALLEL
 from minigrad_kernels.table import KERNELS
 from tests.kernels.test_table import SAMPLES, fresh
 

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from minigrad_kernels.clip import KERNELS
+from minigrad_kernels.optim.clip import KERNELS
 from tests.kernels.samples.clip import ORDERS, norms
 from tests.kernels.tables import SIZES, Tensors
 

@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.cli import main as minigrad_main
-from minigrad_kernels import compare
+from minigrad.cli.main import main as minigrad_main
 from minigrad_kernels.__main__ import main
-from minigrad_kernels.arguments import bind
-from minigrad_kernels.compare import BreakEven, Report, Row
-from minigrad_kernels.compare_html import plots
-from minigrad_kernels.compare_measure import checked, ulps
-from minigrad_kernels.compare_peers import ARRAYS, BLAS, TORCH
-from minigrad_kernels.compare_statistics import COUNTED, checks_of
-from minigrad_kernels.compare_table import STATISTICS
-from minigrad_kernels.compare_targets import TARGETS, Library
-from minigrad_kernels.examples import EXAMPLES
-from minigrad_kernels.gpu import limits as gpu_limits
-from minigrad_kernels.gpu import targets
-from minigrad_kernels.gpu.table import TWINS
-from minigrad_kernels.machine import Limits
+from minigrad_kernels.compare import api as compare
+from minigrad_kernels.compare import gpu_limits
+from minigrad_kernels.compare.api import BreakEven, Report, Row
+from minigrad_kernels.compare.examples import EXAMPLES
+from minigrad_kernels.compare.html import plots
+from minigrad_kernels.compare.machine import Limits
+from minigrad_kernels.compare.measure import checked, ulps
+from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH
+from minigrad_kernels.compare.statistics import COUNTED, checks_of
+from minigrad_kernels.compare.table import STATISTICS
+from minigrad_kernels.compare.targets import TARGETS, Library
+from minigrad_kernels.cuda import targets
+from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.jit.arguments import bind
 from minigrad_kernels.table import KERNELS
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.cross_entropy import KERNELS
+from minigrad_kernels.softmax.cross_entropy import KERNELS
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.cross_entropy import SAMPLES
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.dropout import KERNELS, PARALLEL_WORDS
-from minigrad_kernels.philox import SEGMENT, words_reference
+from minigrad_kernels.math.philox import SEGMENT, words_reference
+from minigrad_kernels.randomness.dropout import KERNELS, PARALLEL_WORDS
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.dropout import SAMPLES
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.launch import PARALLEL
+from minigrad_kernels.kernel import PARALLEL
 from minigrad_kernels.table import KERNELS
 
 INTEGERS = ("add", "sub", "mul", "maximum", "minimum", "neg", "abs", "square", "sign", "copy")

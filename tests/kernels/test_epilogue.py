@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad_kernels.epilogue import ACTIVATIONS
+from minigrad_kernels.matmul.epilogue import ACTIVATIONS
 from minigrad_kernels.table import KERNELS
 from tests.kernels.samples.matmul import matrix
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.exponential import exponential, hyperbolic_tangent, largest
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.math.exponential import exponential, hyperbolic_tangent, largest
 
 INF = np.inf
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from minigrad_kernels import cache
-from minigrad_kernels.files import write_whole
+from minigrad_kernels.jit import cache
+from minigrad_kernels.jit.files import write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's here")
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.index import KERNELS
-from minigrad_kernels.launch import PARALLEL
+from minigrad_kernels.indexing.index import KERNELS
+from minigrad_kernels.kernel import PARALLEL
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.index import SAMPLES
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.lanes import (
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.simd.lanes import (
     fence,
     first,
     fma,
@@ -19,8 +20,7 @@ from minigrad_kernels.lanes import (
     where_positive,
     width,
 )
-from minigrad_kernels.launch import jit
-from minigrad_kernels.simd import VECTOR_BYTES, address
+from minigrad_kernels.simd.registers import VECTOR_BYTES, address
 
 DTYPES = (np.float32, np.float64)
 

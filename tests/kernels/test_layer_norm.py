@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.layer_norm import KERNELS
+from minigrad_kernels.norm.layer_norm import KERNELS
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.layer_norm import SAMPLES
 

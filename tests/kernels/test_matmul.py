@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 
-from minigrad_kernels import matmul
-from minigrad_kernels.gemm_task import NOTHING, PLAIN, arenas, task_address
-from minigrad_kernels.matmul import KERNELS
+from minigrad_kernels.matmul import gemm as matmul
+from minigrad_kernels.matmul.gemm import KERNELS
+from minigrad_kernels.matmul.task import NOTHING, PLAIN, arenas, task_address
 from tests.kernels.samples.matmul import SAMPLES, matrix
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

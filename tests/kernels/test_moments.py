@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.moments import SEGMENT, moments
+from minigrad_kernels.math.moments import SEGMENT, moments
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

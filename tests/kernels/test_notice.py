@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from minigrad_kernels import notice
-from minigrad_kernels.cache import KernelCache
-from minigrad_kernels.launch import jit
+from minigrad_kernels.jit import progress as notice
+from minigrad_kernels.jit.cache import KernelCache
+from minigrad_kernels.jit.compile import jit
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad_kernels.launch import jit
-from minigrad_kernels.packing import (
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.matmul.packing import (
     KC,
     STRIP_BYTES,
     depth_of,
@@ -12,8 +12,8 @@ from minigrad_kernels.packing import (
     pack_strips,
     panel_bytes,
 )
-from minigrad_kernels.simd import VECTOR_BYTES, address
-from minigrad_kernels.tile import HEIGHT
+from minigrad_kernels.matmul.register_tile import HEIGHT
+from minigrad_kernels.simd.registers import VECTOR_BYTES, address
 
 FLOATS = [np.float32, np.float64]
 ODD = (1, 2, 7, 16, 33)

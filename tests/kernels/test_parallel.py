@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from minigrad_kernels import table as _table
-from minigrad_kernels.launch import JITTED, jit
-from minigrad_kernels.parallel import LOCK, Locked
+from minigrad_kernels.jit.compile import JITTED, jit
+from minigrad_kernels.jit.parallel import LOCK, Locked
 
 ROOT = Path(__file__).parents[2]
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -190,7 +190,7 @@ def test_a_fork_before_the_first_loop_leaves_the_child_its_threads() -> None:
     code = WORK.split("right =")[0] + textwrap.dedent(
         """
         import os
-        from minigrad_kernels.parallel import SWITCHED
+        from minigrad_kernels.jit.parallel import SWITCHED
         pid = os.fork()
         if pid == 0:
             job("exp", 300, 0)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.launch import jit
-from minigrad_kernels.philox import (
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.math.philox import (
     WORDS_AT_ONCE,
     element_words,
     fill_words,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad_kernels.launch import jit
-from minigrad_kernels.pointers import call_at, entry
-from minigrad_kernels.simd import address, address_array
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.function_pointers import call_at, entry
+from minigrad_kernels.simd.registers import address, address_array
 
 
 @jit()

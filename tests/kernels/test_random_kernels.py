@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.random import KERNELS
+from minigrad_kernels.randomness.random import KERNELS
 from tests.kernels.agreement import check
 from tests.kernels.samples.random import SAMPLES
 

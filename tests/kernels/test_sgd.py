@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.sgd import KERNELS
+from minigrad_kernels.optim.sgd import KERNELS
 from tests.kernels.samples.sgd import HYPER
 from tests.kernels.tables import Tensors, check_steps
 

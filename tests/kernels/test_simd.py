@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad_kernels import simd
-from minigrad_kernels.launch import jit
-from minigrad_kernels.simd import (
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.simd import registers as simd
+from minigrad_kernels.simd.registers import (
     VECTOR_BYTES,
     address,
     address_array,

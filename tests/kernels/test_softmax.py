@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.softmax import KERNELS
+from minigrad_kernels.softmax.softmax import KERNELS
 from tests.kernels.agreement import check, tolerance
 from tests.kernels.samples.softmax import SAMPLES
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from minigrad_kernels import table
-from minigrad_kernels.arguments import positions
-from minigrad_kernels.launch import Kernel
+from minigrad_kernels.jit.arguments import positions
+from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.table import KERNELS
 from tests.kernels import tables
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad_kernels.launch import jit
-from minigrad_kernels.simd import VECTOR_BYTES, address
-from minigrad_kernels.tile import HEIGHT, HEIGHTS, VECTORS, strip
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.matmul.register_tile import HEIGHT, HEIGHTS, VECTORS, strip
+from minigrad_kernels.simd.registers import VECTOR_BYTES, address
 
 
 @jit()

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad_kernels.error_function import normal, vector_erf
-from minigrad_kernels.exponential import exp_of_negative, vector_exp, vector_expm1, vector_tanh
-from minigrad_kernels.launch import jit
-from minigrad_kernels.logarithm import log1p_unit, vector_log, vector_log1p
-from minigrad_kernels.scalar import rule
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.math.error_function import normal, vector_erf
+from minigrad_kernels.math.exponential import exp_of_negative, vector_exp, vector_expm1, vector_tanh
+from minigrad_kernels.math.logarithm import log1p_unit, vector_log, vector_log1p
+from minigrad_kernels.math.scalar import rule
 from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]

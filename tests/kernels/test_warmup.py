@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minigrad_kernels import warmup
-from minigrad_kernels.launch import JITTED
+from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.table import KERNELS
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ANEW = "run `python -m tests.golden.make_signatures`"
 # A process of its own: in this one, other tests may have compiled what a line is missing for.
 AFTERWARDS = """
 import numpy as np
-from minigrad_kernels.launch import JITTED
+from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.table import KERNELS
 from minigrad_kernels.warmup import compile_job, jobs
 from tests.kernels.test_table import SAMPLES

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.checking import gradcheck, gradgradcheck
+from minigrad.checking.gradcheck import gradcheck, gradgradcheck
 from tests.nn.nn_samples import SAMPLES, Sample
 
 CASES = [

@@ -1,4 +1,5 @@
-"""Calls of every function of `minigrad.functions` with NumPy's answer: `FUNCTION_SAMPLES[name]`.
+"""Calls of every function of `minigrad.tensors.functions` with NumPy's answer:
+`FUNCTION_SAMPLES[name]`.
 
 A call is (args, options, reference): arrays among the args become tensors, float ones are
 differentiated, and `reference(*args)` gets the arrays themselves.
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking_samples import apart, normal, positive
+from minigrad.checking.samples import apart, normal, positive
 
 Array = np.ndarray[Any, Any]
 Calls = list[tuple[tuple[Any, ...], dict[str, Any], Callable[..., Any]]]

@@ -16,7 +16,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.backend import PARALLEL
+from minigrad.engine.dispatch import PARALLEL
 from minigrad.optim import clip_grad_norm_
 
 Array = np.ndarray[Any, Any]

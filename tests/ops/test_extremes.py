@@ -14,7 +14,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.backend import PARALLEL
+from minigrad.engine.dispatch import PARALLEL
 from tests.ops.extreme_cases import BOUNDS, CALLS, evaluate, grid, kind
 
 Array = np.ndarray[Any, Any]

@@ -1,5 +1,5 @@
-"""Every function of minigrad.functions against NumPy in float64, with gradient checks of both
-orders.
+"""Every function of minigrad.tensors.functions against NumPy in float64, with gradient checks of
+both orders.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigrad as mg
-from minigrad import functions
+from minigrad.tensors import functions
 from tests.ops.function_samples import FUNCTION_SAMPLES
 
 Array = np.ndarray[Any, Any]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.checking_command import leaves as tensors
-from minigrad.tape import Op
+from minigrad.checking.command import leaves as tensors
+from minigrad.engine.op import Op
 from tests.ops.test_ops import cases, outputs, weighted
 
 Array = np.ndarray[Any, Any]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.checking_command import leaves as tensors
-from minigrad.checking_samples import OP_SAMPLES
+from minigrad.checking.command import leaves as tensors
+from minigrad.checking.samples import OP_SAMPLES
+from minigrad.engine.op import Op
 from minigrad.ops.common import OPS
-from minigrad.tape import Op
 
 Array = np.ndarray[Any, Any]
 CASES = [
@@ -42,7 +42,7 @@ def weighted(found: tuple[mg.Tensor, ...]) -> list[mg.Tensor]:
 def test_every_op_has_samples() -> None:
     missing = sorted(set(OPS) - set(OP_SAMPLES))
     assert missing == [], (
-        f"no samples for the ops {missing}: add them to minigrad/checking_samples.py"
+        f"no samples for the ops {missing}: add them to minigrad/checking/samples.py"
     )
     assert sorted(set(OP_SAMPLES) - set(OPS)) == [], "samples for ops that do not exist"
 

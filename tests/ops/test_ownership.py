@@ -10,8 +10,9 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import backend, nn
-from minigrad.tape import Bridge, Op
+from minigrad import nn
+from minigrad.engine import dispatch as backend
+from minigrad.engine.op import Bridge, Op
 
 OPS: dict[str, Callable[[Any], Any]] = {
     "sum": lambda x: x.sum(1),
@@ -55,7 +56,9 @@ def test_no_gradient_of_layers_is_copied(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     loss = F.cross_entropy(model(mg.randn(6, 1, 4, 4)), mg.tensor([0, 1, 2, 0, 1, 3]))
     copied: list[int] = []
-    monkeypatch.setattr("minigrad.sweep.launch", lambda name, *args: copied.append(args[0].size))
+    monkeypatch.setattr(
+        "minigrad.engine.backward.launch", lambda name, *args: copied.append(args[0].size)
+    )
     loss.backward()
     assert copied == []
 

@@ -54,7 +54,7 @@ def test_no_gradient_at_all_still_counts_as_a_step() -> None:
 
 def test_one_launch_for_all_groups_of_a_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
-    launch = mg.backend.launch
+    launch = mg.engine.dispatch.launch
     monkeypatch.setattr(
         mg.backend, "launch", lambda name, *args: (names.append(name), launch(name, *args))
     )

@@ -12,7 +12,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.optim import lr_scheduler
-from minigrad.optim.scheduler import start_over
+from minigrad.optim.lr_scheduler.base import start_over
 from tests.optim import scheduler_cases as cases
 from tests.optim.test_schedulers_golden import optimizer_for
 

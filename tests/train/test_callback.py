@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minigrad.train import Callback, Trainer
-from minigrad.train.callback import HOOKS, hooks_of
+from minigrad.train.callbacks.base import HOOKS, hooks_of
 from tests.train.toys import loader, trainer
 
 

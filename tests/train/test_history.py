@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minigrad.train import History
-from minigrad.train.history import Best
+from minigrad.train.callbacks.history import Best
 
 ROWS = [
     {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 0.9, "val_accuracy": 0.6, "lr": 0.1},

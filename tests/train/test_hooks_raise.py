@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 import minigrad as mg
-from minigrad.train import (
-    Callback,
-    EarlyStopping,
-    GradientClipping,
-    Progress,
-    Trainer,
-    early_stopping,
-)
-from minigrad.train.callback import HOOKS
-from minigrad_kernels.notice import COMPILATIONS
+from minigrad.train import Callback, EarlyStopping, GradientClipping, Progress, Trainer
+from minigrad.train.callbacks import early_stopping
+from minigrad.train.callbacks.base import HOOKS
+from minigrad_kernels.jit.progress import COMPILATIONS
 from tests.train.toys import loader, network, same, snapshot
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from minigrad.train import EarlyStopping, Progress, accuracy
-from minigrad.train.progress import cell, duration, header, line
-from minigrad_kernels.notice import COMPILATIONS
+from minigrad.train.callbacks.progress import cell, duration, header, line
+from minigrad_kernels.jit.progress import COMPILATIONS
 from tests.train.toys import At, Scores, interrupt, loader, trainer
 
 

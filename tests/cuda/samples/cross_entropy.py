@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.gpu.rows import LONG
+from minigrad_kernels.cuda.rows import LONG
 from tests.kernels.samples.cross_entropy import IGNORED, Arguments
 
 SHAPES = ((6, 12), (5, 33), (1, LONG), (2, LONG + 1), (130, 2))

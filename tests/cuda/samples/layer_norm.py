@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.gpu.layer_norm import CHUNK
-from minigrad_kernels.gpu.rows import LONG
+from minigrad_kernels.cuda.rows import LONG
+from minigrad_kernels.norm.cuda_layer_norm import CHUNK
 from tests.kernels.samples.layer_norm import Arguments
 
 SHAPES = ((5, 12, 2), (3, 37, 0), (2, LONG, 2), (1, LONG + 3, 1), (CHUNK + 5, 6, 2))

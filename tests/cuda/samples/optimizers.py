@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.gpu.multi_tensor import CHUNK
+from minigrad_kernels.optim.cuda_multi_tensor import CHUNK
 from tests.kernels.samples import adam, adaptive, sgd
 from tests.kernels.tables import Tensors, samples
 

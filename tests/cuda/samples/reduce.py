@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.gpu.fold import ROWS
-from minigrad_kernels.gpu.reduce import CHUNK
+from minigrad_kernels.reduce.cuda_kernels import ROWS
+from minigrad_kernels.reduce.cuda_sums import CHUNK
 from tests.kernels.samples.reduce import Arguments, output
 
 CASES = (((2_100,), (0,)), ((3, ROWS + 6, 4), (1,)), ((3, 5, 4), (0, 2)), ((2, 3, 7), (1, 2)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.gpu.rows import LONG
+from minigrad_kernels.cuda.rows import LONG
 from tests.kernels.samples import softmax
 
 SHAPES = ((7, 12), (5, 36), (2, LONG), (2, LONG + 3), (1, 130))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.activation import KERNELS, RULES
-from minigrad_kernels.examples import NUMBERS
+from minigrad_kernels.compare.examples import NUMBERS
+from minigrad_kernels.elementwise.activations import KERNELS, RULES
 from tests.kernels.samples.elementwise import Arguments, sampler
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.elementwise import KERNELS
-from minigrad_kernels.examples import BITWISE, COMPARISONS, POSITIVE, TESTS, UNARY
-from minigrad_kernels.launch import PARALLEL
+from minigrad_kernels.compare.examples import BITWISE, COMPARISONS, POSITIVE, TESTS, UNARY
+from minigrad_kernels.elementwise.rules import KERNELS
+from minigrad_kernels.kernel import PARALLEL
 
 Array = np.ndarray[Any, Any]
 Arguments = list[tuple[Any, ...]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.launch import CHUNK
+from minigrad_kernels.kernel import CHUNK
 
 Array = np.ndarray[Any, Any]
 Arguments = list[tuple[Any, ...]]

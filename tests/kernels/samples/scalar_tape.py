@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.scalar_codes import ALIAS, BINARY, LEAF, SIGMOID
+from minigrad_kernels.scalar_program.opcodes import ALIAS, BINARY, LEAF, SIGMOID
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,289 @@
+"""The module `cuda` as a simulated kernel sees it: the names of numba.cuda, for one launch."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from minigrad_cudasim.fault import Fault, site_of
+from minigrad_cudasim.log import Region
+from minigrad_cudasim.machine import Machine
+from minigrad_cudasim.memory import SimulatedArray, as_dtype, kernel_frame, poisoned
+from minigrad_cudasim.numbers import UInt32, brev, clz, ffs, fma, popc
+from minigrad_cudasim.thread import Dim3, Wait
+from minigrad_cudasim.warp import RULES
+
+FULL = 0xFFFFFFFF
+
+
+def variable(frame: Any, fallback: str) -> str:
+    """Return the name that the statement of a frame assigns to."""
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    found = re.match(r"\s*(\w+)\s*=[^=]", line)
+    return found.group(1) if found else fallback
+
+
+class SharedMemory:
+    """`cuda.shared`: one array a call site and block, as the compiler allocates it."""
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> SimulatedArray:
+        machine = self._machine
+        block = machine.thread.block
+        frame = kernel_frame()
+        kind = as_dtype(dtype)
+        dynamic = shape in (0, (0,))
+        key = "dynamic" if dynamic else site_of(frame)
+        if dynamic and key in block.shared:
+            held = block.shared[key]
+            return SimulatedArray(held.region, held.data.view(kind), 0, held.name)
+        if key in block.shared:
+            return block.shared[key]
+        name = variable(frame, "array")
+        # Without alignment= only that of one element may be relied on.
+        misalign = 0 if dynamic or alignment is not None else kind.itemsize
+        sizes = machine.dynamic // kind.itemsize if dynamic else shape
+        data, written = poisoned(sizes, kind, misalign)
+        address = machine.reserve(data.nbytes) + misalign
+        region = Region(machine, "shared", address, written if machine.uninitialised else None)
+        block.regions.append(region)
+        block.shared[key] = SimulatedArray(region, data, 0, name)
+        return block.shared[key]
+
+
+class LocalMemory:
+    """`cuda.local`: an array of the thread's own."""
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> SimulatedArray:
+        machine = self._machine
+        kind = as_dtype(dtype)
+        misalign = 0 if alignment is not None else kind.itemsize
+        data, written = poisoned(shape, kind, misalign)
+        region = Region(machine, "local", misalign, written if machine.uninitialised else None)
+        return SimulatedArray(region, data, 0, variable(kernel_frame(), "array"))
+
+
+class Atomic:
+    """`cuda.atomic`: read-modify-write, each a point at which other threads may come between."""
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def _apply(self, array: SimulatedArray, index: Any, rule: Callable[[Any], Any]) -> Any:
+        machine = self._machine
+        frame = kernel_frame()
+        machine.suspend(Wait("turn", "atomic", site_of(frame)))
+        machine.publish(array.region.address + array._whole(index))
+        return array.update(index, rule)
+
+    def add(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: old + value)
+
+    def sub(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: old - value)
+
+    def and_(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: int(old) & int(value))
+
+    def or_(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: int(old) | int(value))
+
+    def xor(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: int(old) ^ int(value))
+
+    def exch(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: value)
+
+    def inc(self, array: SimulatedArray, index: Any, limit: Any) -> Any:
+        return self._apply(array, index, lambda old: 0 if old >= limit else old + 1)
+
+    def dec(self, array: SimulatedArray, index: Any, limit: Any) -> Any:
+        return self._apply(array, index, lambda old: limit if old == 0 or old > limit else old - 1)
+
+    def max(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: old if old >= value or old != old else value)
+
+    def min(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: old if old <= value or old != old else value)
+
+    def nanmax(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: np.fmax(old, value))
+
+    def nanmin(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda old: np.fmin(old, value))
+
+    def cas(self, array: SimulatedArray, index: Any, old: Any, value: Any) -> Any:
+        return self._apply(array, index, lambda held: value if held == old else held)
+
+    def compare_and_swap(self, array: SimulatedArray, old: Any, value: Any) -> Any:
+        return self.cas(array, 0, old, value)
+
+
+class Place:
+    """`threadIdx` or `blockIdx`: another one for each thread that asks."""
+
+    def __init__(self, where: Callable[[], Dim3]):
+        self._where = where
+
+    x = property(lambda self: self._where()[0])
+    y = property(lambda self: self._where()[1])
+    z = property(lambda self: self._where()[2])
+
+
+class Cuda:
+    """What `cuda` means in the kernel of one launch."""
+
+    warpsize = 32
+    fma = staticmethod(fma)
+    popc = staticmethod(popc)
+    clz = staticmethod(clz)
+    ffs = staticmethod(ffs)
+    brev = staticmethod(brev)
+    cbrt = staticmethod(np.cbrt)
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+        self.blockDim = machine.block
+        self.gridDim = machine.grid
+        self.threadIdx = Place(lambda: machine.thread.index)
+        self.blockIdx = Place(lambda: machine.thread.block.index)
+        self.shared = SharedMemory(machine)
+        self.local = LocalMemory(machine)
+        self.atomic = Atomic(machine)
+        self.const = SimpleNamespace(array_like=lambda array: array)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"simulate has no model of cuda.{name}; wrap it in a function of yours and register "
+            "one: @simulate.model(function)"
+        )
+
+    # ------------------------------------------------------------ places
+    @property
+    def laneid(self) -> int:
+        return self._machine.thread.lane
+
+    def grid(self, ndim: int) -> Any:
+        thread = self._machine.thread
+        place = [
+            b * d + t
+            for b, d, t in zip(thread.block.index, self.blockDim, thread.index, strict=True)
+        ]
+        return place[0] if ndim == 1 else tuple(place[:ndim])
+
+    def gridsize(self, ndim: int) -> Any:
+        size = [g * b for g, b in zip(self.gridDim, self.blockDim, strict=True)]
+        return size[0] if ndim == 1 else tuple(size[:ndim])
+
+    # ------------------------------------------------------------ barriers and fences
+    def _barrier(self, name: str, value: Any = None) -> Any:
+        return self._machine.suspend(Wait("barrier", name, site_of(kernel_frame()), value=value))
+
+    def syncthreads(self) -> None:
+        self._barrier("syncthreads")
+
+    def syncthreads_count(self, predicate: Any) -> Any:
+        return self._barrier("syncthreads_count", predicate)
+
+    def syncthreads_and(self, predicate: Any) -> Any:
+        return self._barrier("syncthreads_and", predicate)
+
+    def syncthreads_or(self, predicate: Any) -> Any:
+        return self._barrier("syncthreads_or", predicate)
+
+    def threadfence(self) -> None:
+        self._machine.thread.fence("device")
+
+    def threadfence_block(self) -> None:
+        self._machine.thread.fence("block")
+
+    threadfence_system = threadfence
+
+    def nanosleep(self, nanoseconds: Any) -> None:
+        self._machine.suspend(Wait("turn", "nanosleep", site_of(kernel_frame())))
+
+    # ------------------------------------------------------------ warp operations
+    def _warp(self, name: str, mask: Any, value: Any = None) -> Any:
+        machine = self._machine
+        bits = int(mask) & FULL
+        thread = machine.thread
+        site = site_of(kernel_frame())
+        if not bits >> thread.lane & 1:
+            raise Fault(
+                "warp",
+                f"lane {thread.lane} calls {name} with mask {bits:#010x}, which leaves it out",
+                (thread.party(name, site),),
+                "a lane may only call with a mask that names it",
+            )
+        return machine.suspend(Wait("warp", name, site, bits, RULES.get(name), value))
+
+    def collective(self, name: str, rule: Any, value: Any) -> Any:
+        """Run a rule {lane: value} -> {lane: answer} once the whole warp has come."""
+        site = site_of(kernel_frame())
+        return self._machine.suspend(Wait("warp", name, site, FULL, rule, value, whole=True))
+
+    def syncwarp(self, mask: Any = FULL) -> None:
+        self._warp("syncwarp", mask)
+
+    def shfl_sync(self, mask: Any, value: Any, source: Any) -> Any:
+        return self._warp("shfl_sync", mask, (value, source))
+
+    def shfl_up_sync(self, mask: Any, value: Any, delta: Any) -> Any:
+        return self._warp("shfl_up_sync", mask, (value, delta))
+
+    def shfl_down_sync(self, mask: Any, value: Any, delta: Any) -> Any:
+        return self._warp("shfl_down_sync", mask, (value, delta))
+
+    def shfl_xor_sync(self, mask: Any, value: Any, lanes: Any) -> Any:
+        return self._warp("shfl_xor_sync", mask, (value, lanes))
+
+    def ballot_sync(self, mask: Any, predicate: Any) -> Any:
+        return self._warp("ballot_sync", mask, predicate)
+
+    def any_sync(self, mask: Any, predicate: Any) -> Any:
+        return self._warp("any_sync", mask, predicate)
+
+    def all_sync(self, mask: Any, predicate: Any) -> Any:
+        return self._warp("all_sync", mask, predicate)
+
+    def eq_sync(self, mask: Any, predicate: Any) -> Any:
+        return self._warp("eq_sync", mask, predicate)
+
+    def match_any_sync(self, mask: Any, value: Any) -> Any:
+        return self._warp("match_any_sync", mask, value)
+
+    def match_all_sync(self, mask: Any, value: Any) -> Any:
+        return self._warp("match_all_sync", mask, value)
+
+    def activemask(self) -> UInt32:
+        """Only the caller: lanes that happen to run in step must not be counted on."""
+        return UInt32(1 << self._machine.thread.lane)
+
+    def lanemask_lt(self) -> UInt32:
+        return UInt32((1 << self._machine.thread.lane) - 1)
+
+    # ------------------------------------------------------------ one thread's own
+    def selp(self, condition: Any, a: Any, b: Any) -> Any:
+        return a if condition else b
+
+    def ldcg(self, array: SimulatedArray, index: Any) -> Any:
+        """Load with a cache hint, which changes no value."""
+        return array.load(index)
+
+    ldca = ldcs = ldcv = ldlu = ldcg
+
+    def stcg(self, array: SimulatedArray, index: Any, value: Any) -> None:
+        """Store with a cache hint, which changes no value."""
+        array.store(index, value)
+
+    stcs = stwb = stwt = stcg

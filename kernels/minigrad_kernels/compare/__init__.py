@@ -1,0 +1,3 @@
+"""Compare a kernel as NumPy reference, on the CPU and in CUDA with each other and with libraries:
+see `minigrad_kernels.compare.api`.
+"""

@@ -1,0 +1,237 @@
+"""The same kernel side by side: reference, CPU, GPU, other libraries, and the machine's limit.
+
+`run` compares kernels of the table, or your own that `add` names: errors in ULP beside float64,
+whether the bits repeat, times (medians of blocks in turns, see compare/timing.py), rates, the share
+of what this machine can do, and the size from which a GPU wins.
+
+>>> from minigrad_kernels.compare import api as compare
+>>> report = compare.run("relu", sizes=[1000], targets=["reference", "cpu"], quick=True)
+>>> [(row.target, row.max_ulp, row.repeats) for row in report.rows]
+[('reference', 0.0, True), ('cpu', 0.0, True)]
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+
+from minigrad_kernels.compare import machine
+from minigrad_kernels.compare.examples import EXAMPLES
+from minigrad_kernels.compare.examples_base import SPREADS, Example
+from minigrad_kernels.compare.html import ON_GPU
+from minigrad_kernels.compare.measure import compared
+from minigrad_kernels.compare.report import BreakEven, Report, Row, machine_of
+from minigrad_kernels.compare.statistics import statistics_of
+from minigrad_kernels.compare.targets import TARGETS, Entry, Target, gpu_targets
+from minigrad_kernels.jit import plain
+from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.table import KERNELS
+
+__all__ = ["BreakEven", "Report", "Row", "add", "remove", "run"]
+
+Array = np.ndarray[Any, Any]
+Size = int | str | Sequence[int]
+COMMON = (  # what is compared where no kernel is named
+    *("gemm", "gemm_activation", "add", "exp", "gelu", "softmax", "cross_entropy_forward"),
+    *("layer_norm_forward", "batch_norm_forward", "dropout", "sum", "conv", "adam_step"),
+)
+SIZES = (4_096, 65_536, 1_048_576)  # elements of the largest array
+QUICK_SIZES = (4_096,)
+SIMULATED = 192  # elements at most under the simulator, which takes microseconds for an access
+ADDED: dict[str, Entry] = {}
+
+
+# ---------------------------------------------------------------- your own kernels
+def add(
+    name: str,
+    *,
+    reference: Callable[..., None],
+    cpu: Callable[..., None],
+    cost: Callable[..., tuple[int, int]],
+    example: Callable[..., tuple[Any, ...]],
+    cuda: Callable[..., None] | None = None,
+    out: tuple[str, ...] = ("y",),
+    inout: tuple[str, ...] = (),
+    shape: str = "N",
+    cancels: bool = False,
+) -> None:
+    """Add a kernel of your own to what `run` can compare; a name added before is replaced.
+
+    reference, cpu, cuda: `f(inputs..., scalars..., outputs...)`, which write the arguments named in
+        `out` and `inout` and return nothing.  reference: NumPy, float64 inside.  cuda: a function
+        of device arrays that launches by `minigrad_kernels.cuda.launch.run`.
+    cost: `(*args) -> (flops, bytes)`.
+    example: `(rng, dtype, *sizes) -> args`; shape: what the sizes are, "N", "NxC", "MxKxN" ...
+    cancels: its sums may cancel: count errors in ULP of the array's root mean square.
+
+    Raises: ValueError where the table has that name, or for an unknown shape.
+
+    >>> def reference(x, y):
+    ...     y[...] = 2 * x.astype(np.float64)
+    >>> def twice(x, y):
+    ...     np.add(x, x, out=y)
+    >>> def example(rng, dtype, n):
+    ...     return rng.random(n).astype(dtype), np.empty(n, dtype)
+    >>> def cost(x, y):
+    ...     return x.size, x.nbytes + y.nbytes
+    >>> add("twice", reference=reference, cpu=twice, cost=cost, example=example)
+    >>> report = run("twice", sizes=[100], targets=["cpu"], quick=True)
+    >>> report.rows[0].max_ulp, report.ok
+    (0.0, True)
+    >>> remove("twice")
+    """
+    if name in KERNELS:
+        raise ValueError(f"compare.add: the table has a kernel {name!r}; choose another name")
+    if shape not in SPREADS:
+        known = ", ".join(SPREADS)
+        raise ValueError(f"compare.add: no shape {shape!r}; expected one of {known}")
+    kernel = Kernel(reference, cpu, cost, out, inout, cuda)
+    ADDED[name] = Entry(name, kernel, Example(example, shape, cancels))
+
+
+def remove(name: str) -> None:
+    """Forget a kernel of `add`."""
+    del ADDED[name]
+
+
+# ---------------------------------------------------------------- what is asked for
+def entries(kernels: str | Iterable[str] | None) -> list[Entry]:
+    """Return the kernels of these names; "all" for all.  A ValueError suggests the nearest name."""
+    names = listed(kernels) or list(COMMON)
+    every = [*KERNELS, *ADDED]
+    names = every if names == ["all"] else names
+    check_known("kernel", names, every)
+    return [
+        ADDED[name] if name in ADDED else Entry(name, KERNELS[name], EXAMPLES[name])
+        for name in names
+    ]
+
+
+def chosen_targets(targets: str | Iterable[str] | None) -> tuple[list[Target], list[str]]:
+    """Return the targets that are here, and one line about each that is not."""
+    names = listed(targets) or list(TARGETS)
+    check_known("target", names, list(TARGETS))
+    here, notes = [], []
+    for name in names:
+        reason = TARGETS[name].absent()
+        if reason is None:
+            here.append(TARGETS[name])
+        else:
+            notes.append(f"{name}: {reason}")
+    return here, notes
+
+
+def listed(names: str | Iterable[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def check_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise a ValueError for a name that is not known, with the nearest that is."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            few = ", ".join(known[:6])
+            hint = f"did you mean {' or '.join(near)}?" if near else f"such as {few}"
+            raise ValueError(f"compare: no {what} {name!r}; {hint}")
+
+
+def sized(size: Size) -> tuple[int, ...]:
+    """Return a size as numbers: 4096, "256x1024" or (256, 1024).
+
+    Raises: ValueError for anything else.
+    """
+    parts = str(size).split("x") if isinstance(size, str | int) else list(map(str, size))
+    if not parts or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ValueError(
+            f"compare: expected a size as a number of elements or as 256x1024, got {size!r}"
+        )
+    return tuple(map(int, parts))
+
+
+# ---------------------------------------------------------------- comparing
+def run(
+    kernels: str | Iterable[str] | None = None,
+    sizes: Iterable[Size] | None = None,
+    dtypes: str | Iterable[str] = "float32",
+    targets: str | Iterable[str] | None = None,
+    *,
+    quick: bool = False,
+    statistics: bool | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Compare kernels and return the report.
+
+    kernels: names of the table or of `add`, "all", or None for a dozen common ones.
+    sizes: elements of the largest array, or shapes such as "512x512x512", as the kernel's example
+        takes them (`EXAMPLES[name].shape`); under the simulator a tiny one instead.
+    targets: of `TARGETS`; None for all that are here.  The report's notes name those that are not.
+    quick: one small size, short blocks: the times mean little.
+    statistics: what the CUDA twins compile to, sm_90a; None: where there is no GPU.
+    progress: called with a line before each case.
+
+    Raises: ValueError for unknown names, with the nearest, and for sizes that are none;
+        RuntimeError in plain mode.
+    """
+    plain.refuse("comparing kernels")
+    found = entries(kernels)
+    wanted = [sized(size) for size in sizes or (QUICK_SIZES if quick else SIZES)]
+    types = [np.dtype(name) for name in checked_dtypes(dtypes)]
+    here, notes = chosen_targets(targets)
+    cases = [(e, e.example.sizes(size), d) for e in found for d in types for size in wanted]
+    timed = any(target.timed for target in here)
+    limits = machine.limits(quick) if timed else None
+    gpu = gpu_limits() if any(target.name in ON_GPU for target in here) else None
+    rows: list[Row] = []
+    threads = numba.get_num_threads()
+    try:
+        with np.errstate(all="ignore"):
+            for entry, sizes_, dtype in cases:
+                if progress is not None:
+                    progress(f"{entry.name} {'x'.join(map(str, sizes_))} {dtype}")
+                rows += compared(
+                    entry, sizes_, dtype, [t for t in here if t.timed], limits, gpu, quick
+                )
+            for target in here:
+                if not target.timed:
+                    for entry, dtype in dict.fromkeys((e, d) for e, _, d in cases):
+                        tiny = entry.example.sizes((SIMULATED,))
+                        rows += compared(entry, tiny, dtype, [target], None, None, quick)
+    finally:
+        numba.set_num_threads(threads)
+        for target in here:
+            target.reset_threads()
+    order = {entry.name: i for i, entry in enumerate(found)}
+    rows.sort(key=lambda row: order[row.kernel])
+    stated: list[dict[str, Any]] = []
+    if statistics or (statistics is None and TARGETS["cuda"].absent() is not None):
+        stated, lacking = statistics_of([entry.name for entry in found])
+        notes += lacking
+    return Report(
+        tuple(rows),
+        tuple(notes),
+        tuple(stated),
+        {**stated_limits(limits), **({"gpu": stated_limits(gpu)} if gpu else {})},
+        machine_of(),
+    )
+
+
+def checked_dtypes(dtypes: str | Iterable[str]) -> list[str]:
+    names = listed(dtypes)
+    check_known("dtype", names, ("float32", "float64"))
+    return names
+
+
+def gpu_limits() -> machine.Limits:
+    """Measure the limits of the GPU."""
+    found = importlib.import_module("minigrad_kernels.compare.gpu_limits")
+    return found.limits(gpu_targets().gpu())  # type: ignore[no-any-return]
+
+
+def stated_limits(limits: machine.Limits | None) -> dict[str, Any]:
+    """Return limits as plain data, empty where there are none."""
+    return {} if limits is None else limits.as_json()

@@ -1,0 +1,61 @@
+"""`compare` on a command line: `minigrad compare` and `python -m minigrad_kernels compare`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from minigrad_kernels.compare import api as compare
+from minigrad_kernels.compare.examples import EXAMPLES
+from minigrad_kernels.compare.table import WIDTH, show
+from minigrad_kernels.compare.targets import TARGETS
+
+HELP = "compare kernels: reference, CPU, GPU, other libraries, the machine's limit"
+
+
+def options(command: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add = command.add_argument
+    add("kernels", nargs="*", metavar="KERNEL", help="names such as gemm, or all (a common dozen)")
+    add("--sizes", nargs="+", metavar="N", help="elements, or shapes such as 256x1024")
+    add("--dtypes", nargs="+", default=["float32"], metavar="TYPE", help="float32 float64")
+    add("--targets", nargs="+", metavar="TARGET", help=f"{' '.join(TARGETS)} (all)")
+    add("--quick", action="store_true", help="one small size and short blocks")
+    add("--list", action="store_true", help="list the kernels and the shapes of their sizes")
+    add("--json", type=Path, metavar="FILE", help="write all that was measured")
+    add("--html", type=Path, metavar="FILE", help="write a page with plots (needs matplotlib)")
+    statistics = "what the CUDA twins compile to: always (without a GPU)"
+    add("--statistics", action="store_true", default=None, help=statistics)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print, write; return 1 where one of our kernels is wrong.
+
+    Raises: ValueError for what the user can mend.
+    """
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    if arguments.list:
+        for name, example in sorted(EXAMPLES.items()):
+            console.print(f"{name:32}{example.shape}")
+        return 0
+    with console.status("") as status:
+        progress: Callable[[str], None] | None = status.update if console.is_terminal else None
+        report = compare.run(
+            arguments.kernels,
+            arguments.sizes,
+            arguments.dtypes,
+            arguments.targets,
+            quick=arguments.quick,
+            statistics=arguments.statistics,
+            progress=progress,
+        )
+    show(report, console)
+    if arguments.json is not None:
+        console.print(f"wrote {report.to_json(arguments.json)}")
+    if arguments.html is not None:
+        console.print(f"wrote {report.to_html(arguments.html)}")
+    return 0 if report.ok else 1

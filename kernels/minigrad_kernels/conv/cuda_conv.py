@@ -1,0 +1,237 @@
+"""CUDA twins of convolution and its gradients, as conv/conv.py of the CPU says they are.
+
+All three slide taps over a source: forward over x, for dx over dy with the taps of each of the
+stride's phases, for dw with dy in the place of the weight.  A table holds for each tap its row and
+column, row * width + column, and its step in the weight; `sizes` is as conv/columns.py numbers it.
+
+float32 with enough channels goes by tiles; float64, and a few channels a group (depthwise), by a
+thread a result.  dw and db are sums over chunks of outputs, cut by the sizes alone and added in
+order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import float32, float64, types, uint32
+
+from minigrad_kernels.conv.cuda_direct import (
+    THREADS,
+    add_parts,
+    channel_sums,
+    channel_sums_4,
+    correlate,
+    correlate_weight,
+)
+from minigrad_kernels.conv.cuda_tiles import (
+    COLUMNS,
+    GROUPS,
+    IMAGES,
+    RESULTS,
+    ROWS,
+    TILE,
+    correlate_tiles,
+    weight_tiles,
+)
+from minigrad_kernels.cuda.array import Array, DeviceArray
+from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.launch import blocks, flat, run, scratch, vectors
+
+Pair = tuple[int, int]
+FEW = 8  # channels of a group below which tiles would be mostly empty
+CHUNKS = 64  # the most that the sum over all outputs is cut into
+LEAST = 64  # outputs that are worth a chunk
+TASKS = 1_024  # blocks that fill a large GPU
+
+
+# ---------------------------------------------------------------- geometry
+def word(value: int) -> Any:
+    return np.uint32(value & 0xFFFFFFFF)
+
+
+def table_of(taps: list[tuple[int, int, int]], width: int) -> Array:
+    """Return the table of (row, column, step in the weight), in a source of that width."""
+    rows = [(r, c, r * width + c, step) for r, c, step in taps] or [(0, 0, 0, 0)]
+    return (np.array(rows, np.int64) & 0xFFFFFFFF).astype(np.uint32).reshape(-1)
+
+
+def sliding(
+    x: DeviceArray, weight: DeviceArray, y: DeviceArray, padding: Pair, how: Any
+) -> tuple[tuple[Any, ...], Array]:
+    """Return sizes and taps of the forward direction; how: stride, dilation, groups."""
+    stride, dilation, groups = how
+    out, channels, high, wide = weight.shape
+    taps = [
+        (a * dilation[0], b * dilation[1], a * wide + b) for a in range(high) for b in range(wide)
+    ]
+    each, step = out // groups, high * wide
+    sizes = (
+        *(x.shape[0], groups, channels, each, *x.shape[2:], len(taps), *y.shape[2:], *stride),
+        *(-padding[0], -padding[1], *y.shape[2:], 1, 1, 0, 0),
+        *(each * channels * step, channels * step, step, y.shape[2] * y.shape[3] % 4 == 0),
+    )
+    return tuple(map(word, sizes)), table_of(taps, x.shape[3])
+
+
+def slide(
+    source: DeviceArray,
+    weight: DeviceArray,
+    bias: DeviceArray,
+    taps: Array,
+    sizes: tuple[Any, ...],
+    y: DeviceArray,
+) -> None:
+    groups, each = int(sizes[GROUPS]), int(sizes[RESULTS])
+    count = int(sizes[IMAGES]) * int(sizes[ROWS]) * int(sizes[COLUMNS])
+    args = flat(source), flat(weight), bias, taps, sizes, flat(y)
+    if source.dtype == np.float32 and each >= FEW:
+        run(correlate_tiles, groups * blocks(each, TILE) * blocks(count, TILE), TILE, *args)
+    else:
+        run(correlate, blocks(groups * each * count, THREADS), THREADS, *args)
+
+
+# ---------------------------------------------------------------- twins
+def conv(
+    x: DeviceArray,
+    weight: DeviceArray,
+    bias: DeviceArray,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    y: DeviceArray,
+) -> None:
+    if y.size:
+        sizes, taps = sliding(x, weight, y, padding, (stride, dilation, groups))
+        if not vectors(y):
+            sizes = (*sizes[:-1], np.uint32(0))
+        slide(x, weight, bias, taps, sizes, y)
+
+
+def reaching(phase: int, size: int, stride: int, padding: int, dilation: int) -> list[Pair]:
+    """Return (tap, dy's position less x's, in strides) of the taps that hit a phase of x."""
+    found = [(k, phase + padding - k * dilation) for k in range(size)]
+    return [(k, at // stride) for k, at in found if at % stride == 0]
+
+
+def conv_backward_input(
+    dy: DeviceArray,
+    weight: DeviceArray,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    dx: DeviceArray,
+) -> None:
+    if not dx.size:
+        return
+    out, channels, high, wide = weight.shape
+    each, step = out // groups, high * wide
+    steps = each * channels * step, step, channels * step
+    whole = stride == (1, 1) and dx.shape[2] * dx.shape[3] % 4 == 0 and vectors(dx)
+    none = scratch(0, dy.dtype, dy)
+    for i in range(min(stride[0], dx.shape[2])):
+        for j in range(min(stride[1], dx.shape[3])):
+            down = reaching(i, high, stride[0], padding[0], dilation[0])
+            across = reaching(j, wide, stride[1], padding[1], dilation[1])
+            taps = [(r, c, a * wide + b) for a, r in down for b, c in across]
+            grid = [
+                len(range(k, n, s)) for k, n, s in zip((i, j), dx.shape[2:], stride, strict=True)
+            ]
+            sizes = (
+                *(dy.shape[0], groups, each, channels, *dy.shape[2:], len(taps), *grid, 1, 1),
+                *(0, 0, *dx.shape[2:], *stride, i, j, *steps, whole),
+            )
+            table = table_of(taps, dy.shape[3])
+            slide(dy, weight, none, table, tuple(map(word, sizes)), dx)
+
+
+def cut(total: int, tasks: int) -> tuple[int, int]:
+    """Return the chunks of a sum, and the elements of each: a multiple of 32.
+
+    tasks: blocks that one chunk of all sums takes.
+    """
+    most = max(1, min(CHUNKS, TASKS // max(1, tasks)))
+    each = 32 * max(1, blocks(max(LEAST, blocks(total, most)), 32))
+    return max(1, blocks(total, each)), each
+
+
+def conv_backward_weight(
+    dy: DeviceArray,
+    x: DeviceArray,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    dw: DeviceArray,
+    db: DeviceArray,
+) -> None:
+    sizes, taps = sliding(x, dw, dy, padding, (stride, dilation, groups))
+    total = dy.size // len(dw)
+    width, results = dw.size // len(dw), len(dw) // groups
+    tiled = dy.dtype == np.float32 and results >= FEW
+    tiles = groups * blocks(results, TILE) * blocks(width, TILE)
+    tasks = tiles if tiled else blocks(dw.size, THREADS)
+    chunks, each = cut(total, tasks)
+    parts = scratch(chunks * dw.size, dw.dtype, dw) if chunks > 1 else flat(dw)
+    counts = np.uint32(each), np.uint32(chunks)
+    if tiled:
+        none = scratch(0, dy.dtype, dy)
+        run(
+            weight_tiles, tiles * chunks, TILE, flat(dy), flat(x), none, taps, sizes, *counts, parts
+        )
+    else:
+        work = blocks(chunks * dw.size, THREADS)
+        run(correlate_weight, work, THREADS, flat(dy), flat(x), taps, sizes, *counts, parts)
+    if chunks > 1:
+        run(add_parts, blocks(dw.size, THREADS), THREADS, parts, np.uint32(chunks), flat(dw))
+    if db.size:
+        chunks, each = cut(total, blocks(db.size, 4))
+        parts = scratch(chunks * db.size, db.dtype, db)
+        plane = max(1, dy.shape[2] * dy.shape[3])
+        counts = tuple(map(np.uint32, (db.size, plane, total, each, chunks)))
+        sums = channel_sums_4 if vectors(dy) and not plane % 4 else channel_sums
+        run(sums, blocks(chunks * db.size, 4), THREADS, flat(dy), *counts, parts)
+        run(add_parts, blocks(db.size, THREADS), THREADS, parts, np.uint32(chunks), db)
+
+
+TWINS: dict[str, Twin] = {
+    "conv": conv,
+    "conv_backward_input": conv_backward_input,
+    "conv_backward_weight": conv_backward_weight,
+}
+
+
+def checks() -> list[Check]:
+    sizes, words, word = types.UniTuple(uint32, 23), uint32[::1], uint32
+    line = float32[::1]
+    slid = (line, line, line, words, sizes, line)
+    tiled = (line, line, line, words, sizes, word, word, line)
+    summed = (line, *(word,) * 5, line)
+    found = [
+        Check("conv.tiles", correlate_tiles, slid, ("LDS.128", "STG.E.128"), 168),
+        Check("conv.weight_tiles", weight_tiles, tiled, ("LDS.128",), 168),
+        Check("conv.sums.vectors", channel_sums_4, summed, ("LDG.E.128", "SHFL.DOWN"), 48),
+    ]
+    for kind in (float32, float64):
+        line = kind[::1]
+        cases = (
+            ("correlate", correlate, (line, line, line, words, sizes, line), ()),
+            (
+                "correlate_weight",
+                correlate_weight,
+                (line, line, words, sizes, word, word, line),
+                (),
+            ),
+            ("channel_sums", channel_sums, (line, *(word,) * 5, line), ("SHFL.DOWN",)),
+            ("add_parts", add_parts, (line, word, line), ()),
+        )
+        found += [
+            Check(f"conv.{name}/{kind}", kernel, signature, opcodes, 64, kind == float64)
+            for name, kernel, signature, opcodes in cases
+        ]
+    return found
+
+
+CHECKS: tuple[Check, ...] = tuple(checks())

@@ -1,0 +1,318 @@
+"""Arrays in the memory of a device, with the shapes and views of NumPy's.
+
+The geometry of a `DeviceArray` is a NumPy array over the device's address that nobody reads: so
+shapes, strides, views and their errors are NumPy's own.  Under the simulator that memory is the
+host's, and can be read.
+
+NumPy's functions that only look at an array another way (broadcast_to, moveaxis, flip, ...) do so
+here too.  Its other functions, its operators, iteration, `in`, `bool()` and `float()` raise a
+TypeError, as CuPy's arrays and PyTorch's tensors on a GPU do: each would go to the host and back
+unseen, and wait for the device.  What reads says so: `read()`, `item()`, `tolist()`, `tobytes()`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from minigrad_kernels.cuda.targets import Target
+
+Array = np.ndarray[Any, Any]
+
+
+VIEWS = {
+    np.broadcast_to,
+    np.expand_dims,
+    np.flip,
+    np.moveaxis,
+    np.ravel,
+    np.squeeze,
+    np.swapaxes,
+    np.transpose,
+}
+FACTS = {np.may_share_memory, np.shape, np.ndim, np.size, np.result_type, np.can_cast}
+
+
+class Addressed:
+    """Memory at an address, for NumPy to lay an array over; `owner` lives as long as that."""
+
+    def __init__(self, address: int, shape: tuple[int, ...], dtype: Any, owner: Any) -> None:
+        self.owner = owner
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "shape": tuple(shape),
+            "typestr": np.dtype(dtype).str,
+        }
+
+
+class DeviceArray:
+    """An array in device memory.  Its elements are reached by kernels and by copies alone.
+
+    geometry: the NumPy array over its memory; never read an element of it but under the simulator.
+    target: the device, see targets.py.  whole: whether it is all there is of its memory.
+    """
+
+    __slots__ = ("__weakref__", "geometry", "handle", "target", "whole")
+
+    def __init__(self, geometry: Array, target: Target, whole: bool = False) -> None:
+        self.geometry = geometry
+        self.target = target
+        self.whole = whole
+        self.handle: Any = None  # what numba.cuda takes for it, made at the first launch
+
+    # ------------------------------------------------------------ geometry
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.geometry.shape
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self.geometry.strides
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.geometry.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.geometry.ndim
+
+    @property
+    def size(self) -> int:
+        return self.geometry.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.geometry.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.geometry.nbytes
+
+    @property
+    def flags(self) -> Any:
+        return self.geometry.flags
+
+    @property
+    def base(self) -> Any:
+        return self.geometry.base
+
+    @property
+    def address(self) -> int:
+        """Where the first element lies."""
+        return int(self.geometry.__array_interface__["data"][0])
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.target.name!r})"
+
+    # ------------------------------------------------------------ views
+    def like(self, geometry: Array) -> DeviceArray:
+        """Return another view of the same memory."""
+        return DeviceArray(geometry, self.target)
+
+    @property
+    def T(self) -> DeviceArray:
+        return self.like(self.geometry.T)
+
+    def transpose(self, *axes: Any) -> DeviceArray:
+        return self.like(self.geometry.transpose(*axes))
+
+    def swapaxes(self, a: int, b: int) -> DeviceArray:
+        return self.like(self.geometry.swapaxes(a, b))
+
+    def squeeze(self, axis: Any = None) -> DeviceArray:
+        return self.like(self.geometry.squeeze(axis))
+
+    def reshape(self, *shape: Any) -> DeviceArray:
+        """Return a view of another shape.
+
+        Raises: ValueError where only a copy could have that shape.
+        """
+        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        view = self.geometry.view()
+        try:
+            view.shape = reshaped(self.shape, tuple(int(n) for n in sizes))
+        except AttributeError:
+            raise ValueError(
+                f"reshape of a strided device array {self.shape} to {tuple(sizes)} would copy it: "
+                "make it contiguous first"
+            ) from None
+        return self.like(view)
+
+    def ravel(self) -> DeviceArray:
+        return self.reshape(-1)
+
+    def view(self, dtype: Any = None) -> DeviceArray:
+        return self.like(self.geometry.view() if dtype is None else self.geometry.view(dtype))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the view of a basic index.
+
+        Raises: TypeError for an index by arrays.
+        """
+        items = index if isinstance(index, tuple) else (index,)
+        if not all(isinstance(i, int | np.integer | slice) or i is None or i is ... for i in items):
+            raise self.refused("indexing by arrays")
+        whole = any(i is ... for i in items)
+        return self.like(self.geometry[index] if whole else self.geometry[(*items, ...)])
+
+    # ------------------------------------------------------------ by way of the host
+    def read(self, wait: bool = True) -> Array:
+        """Return a host copy of the elements; wait: see `Target.read`."""
+        if self.flags.c_contiguous:
+            return self.target.read(self, wait)
+        return self.target.read(self.contiguous(), wait)
+
+    def contiguous(self) -> DeviceArray:
+        """Return a copy in C order, made on the device."""
+        made = self.target.empty(self.shape, self.dtype)
+        copying().copy(self, made)
+        return made
+
+    def copy(self, order: str = "C") -> DeviceArray:
+        """Return a copy in memory of its own, made on the device."""
+        return self.contiguous()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DeviceArray:
+        return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return restored, (self.target.name, self.read())
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        view = self[index]
+        if not view.size:
+            return
+        if isinstance(value, DeviceArray):
+            copying().copy(value, view)
+        elif view.flags.c_contiguous:
+            view.target.write(view, np.asarray(value).astype(view.dtype))
+        else:
+            held = view.target.empty(view.shape, view.dtype)
+            view.target.write(held, np.asarray(value).astype(view.dtype))
+            copying().copy(held, view)
+
+    def astype(self, dtype: Any, copy: bool = True) -> DeviceArray:
+        if self.dtype == dtype and not copy:
+            return self
+        made = self.target.empty(self.shape, dtype)
+        copying().copy(self, made)
+        return made
+
+    def item(self) -> Any:
+        return self.read().item()
+
+    def tolist(self) -> Any:
+        return self.read().tolist()
+
+    def tobytes(self) -> bytes:
+        return self.read().tobytes()
+
+    # ------------------------------------------------------------ what is refused
+    def refused(self, what: str) -> TypeError:
+        """Return the error about what would go to the host unseen."""
+        return TypeError(
+            f"{what}: the array lies on {self.target.name}, where NumPy does not compute; use "
+            "operations of tensors, or bring it to the host, .cpu() of a tensor, first"
+        )
+
+    def __array__(self, *args: Any, **options: Any) -> Array:
+        raise TypeError(
+            f"a NumPy array cannot be made of memory on {self.target.name}: use .cpu() first"
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        raise self.refused(f"np.{ufunc.__name__}")
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function in VIEWS:
+            source = next(a for a in args if isinstance(a, DeviceArray))
+            return source.like(function(*host(args, geometry_of), **options))
+        if function in FACTS:
+            return function(*host(args, geometry_of), **options)
+        raise self.refused(f"np.{function.__name__}")
+
+    def __iter__(self) -> Any:
+        raise self.refused("iteration")
+
+    def __contains__(self, x: Any) -> bool:
+        raise self.refused("in")
+
+    def __bool__(self) -> bool:
+        raise self.refused("bool()")
+
+    def __float__(self) -> float:
+        raise self.refused("float()")
+
+    def __int__(self) -> int:
+        raise self.refused("int()")
+
+    def __index__(self) -> int:
+        raise self.refused("an index")
+
+    __hash__ = object.__hash__
+
+
+def refusing(name: str) -> Any:
+    """Return an operator that raises."""
+
+    def operator(self: DeviceArray, *others: Any) -> Any:
+        raise self.refused(name)
+
+    return operator
+
+
+OPERATORS = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul"),
+    *("and", "or", "xor", "lshift", "rshift"),
+)
+for _name in OPERATORS:
+    for _kind in ("", "r", "i") if _name != "divmod" else ("", "r"):
+        setattr(DeviceArray, f"__{_kind}{_name}__", refusing(f"the operator {_kind}{_name}"))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"):
+    setattr(DeviceArray, f"__{_name}__", refusing(f"the operator {_name}"))
+
+
+def restored(name: str, values: Array) -> DeviceArray:
+    """Return an array that was pickled, on a device of that name."""
+    targets = importlib.import_module("minigrad_kernels.cuda.targets")
+    kind, _, number = name.partition(":")
+    target = targets.simulator() if kind == "cuda-sim" else targets.gpu(int(number or 0))
+    made: DeviceArray = targets.upload(target, values)
+    return made
+
+
+def geometry_of(array: DeviceArray) -> Array:
+    return array.geometry
+
+
+def host(values: Any, how: Any) -> Any:
+    """Return arguments with `how` applied to the device arrays among them."""
+    if isinstance(values, DeviceArray):
+        return how(values)
+    if isinstance(values, tuple | list):
+        return type(values)(host(item, how) for item in values)
+    if isinstance(values, dict):
+        return {name: host(item, how) for name, item in values.items()}
+    return values
+
+
+def copying() -> Any:
+    """Return the module of the copying kernels, which stands above this one."""
+    return importlib.import_module("minigrad_kernels.elementwise.cuda_copy")
+
+
+def reshaped(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `new` with its -1 replaced; a ValueError says which sizes do not agree."""
+    return np.broadcast_to(np.int8(0), old).reshape(new).shape

@@ -1,0 +1,277 @@
+"""Elementwise kernels: y[i] = f(a[i], ...), operands broadcast and strided, never materialised.
+
+A rule is written once, as a scalar function, and lifted (elementwise/kernels.py).  Below `PARALLEL`
+elements a rule that NumPy has as a ufunc is that ufunc (it compiles nothing and takes any
+strides).  Integer and bool arrays always go to NumPy.
+
+Shapes: inputs broadcast against y: (...); y may be strided and may be one of the inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad_kernels.elementwise.broadcast_copy import repeat, repeated
+from minigrad_kernels.elementwise.kernels import Lifted, lift
+from minigrad_kernels.kernel import PARALLEL, Kernel
+from minigrad_kernels.math.error_function import vector_erf
+from minigrad_kernels.math.exponential import exponential, vector_expm1
+from minigrad_kernels.math.logarithm import vector_log, vector_log1p
+from minigrad_kernels.math.scalar import like, rule
+
+Array = np.ndarray[Any, Any]
+
+
+# ---------------------------------------------------------------- the rules
+@rule
+def neg(a):
+    return -a
+
+
+@rule
+def absolute(a):
+    return abs(a)
+
+
+@rule
+def exp(a):
+    return exponential(a)
+
+
+@rule
+def expm1(a):
+    return vector_expm1(a)
+
+
+@rule
+def log(a):
+    return vector_log(a)
+
+
+@rule
+def log1p(a):
+    return vector_log1p(a)
+
+
+@rule
+def sqrt(a):
+    return math.sqrt(a)
+
+
+@rule
+def erf(a):
+    return vector_erf(a)
+
+
+@rule
+def reciprocal(a):
+    return like(a, 1) / a
+
+
+@rule
+def square(a):
+    return a * a
+
+
+@rule
+def square_backward(g, a):
+    return g * a * like(a, 2)
+
+
+@rule
+def power(a, b):
+    return a**b
+
+
+@rule
+def add(a, b):
+    return a + b
+
+
+@rule
+def sub(a, b):
+    return a - b
+
+
+@rule
+def mul(a, b):
+    return a * b
+
+
+@rule
+def div(a, b):
+    return a / b
+
+
+@rule
+def maximum(a, b):
+    return a if a > b or a != a else b
+
+
+@rule
+def minimum(a, b):
+    return a if a < b or a != a else b
+
+
+@rule
+def larger_share(g, a, b):
+    """The gradient of max(a, b) in a: half where they are equal, all where one is NaN."""
+    return g * (like(a, 0) if a < b else (like(a, 0.5) if a == b else like(a, 1)))
+
+
+@rule
+def copied(a):
+    return a
+
+
+@rule
+def where(c, a, b):
+    return a if c != 0 else b
+
+
+# ---------------------------------------------------------------- NumPy spellings
+def np_where(c: Array, a: Array, b: Array, y: Array) -> None:
+    if y is a:
+        np.copyto(y, b, where=~c)
+        return
+    np.copyto(y, b)
+    np.copyto(y, a, where=c)
+
+
+def np_maximum(a: Array, b: Array, y: Array | None = None) -> Array:
+    return np.maximum(a, b, out=y)  # NumPy deprecates a third positional argument of these two
+
+
+def np_minimum(a: Array, b: Array, y: Array | None = None) -> Array:
+    return np.minimum(a, b, out=y)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def np_share(g: Array, a: Array, b: Array) -> Array:
+    return g * np.where(a < b, 0, np.where(a == b, 0.5, 1))
+
+
+def plain(ufunc: np.ufunc) -> Kernel:
+    """Return a row whose two columns are NumPy's own loop: comparisons and logic, already at vector
+    speed.
+    """
+
+    def cost(*args: Array) -> tuple[int, int]:
+        return args[-1].size, sum(a.nbytes for a in args)
+
+    return Kernel(ufunc, ufunc, cost)
+
+
+def function(ufunc: np.ufunc) -> Kernel:
+    """Return the row of a function whose vectorised loop is NumPy's at every size."""
+
+    def reference(a: Array, y: Array) -> None:
+        y[...] = ufunc(a.astype(np.float64))
+
+    def cost(a: Array, y: Array) -> tuple[int, int]:
+        return 10 * y.size, a.nbytes + y.nbytes
+
+    return Kernel(reference, ufunc, cost, small=ufunc)
+
+
+def sign_reference(a: Array, y: Array) -> None:
+    y[...] = np.nan_to_num(np.sign(a))
+
+
+def sign(a: Array, y: Array) -> None:
+    """Write -1, 0 or 1; 0 for NaN, as PyTorch, so that |x| has no gradient there."""
+    np.sign(a, y)
+    if y.dtype.kind == "f":
+        np.copyto(y, 0, where=np.isnan(y))
+
+
+def copy_reference(a: Array, y: Array) -> None:
+    y[...] = a
+
+
+def copy_cost(a: Array, y: Array) -> tuple[int, int]:
+    return 0, y.nbytes + a.nbytes
+
+
+lifted_where = Lifted("where", where, 3)
+
+
+def where_cpu(c: Array, a: Array, b: Array, y: Array) -> None:
+    if y.size < PARALLEL or y.dtype.kind != "f":
+        np_where(c, a, b, y)
+    else:
+        lifted_where.large(c.view(np.uint8), a, b, y)
+
+
+lifted_copy = Lifted("copy", copied, 1)
+WORDS = {4: np.dtype(np.float32), 8: np.dtype(np.float64)}
+
+
+def copy(a: Array, y: Array) -> None:
+    small = y.size < PARALLEL or y.itemsize not in WORDS
+    if small or a.dtype != y.dtype or not a.flags.aligned:
+        np.copyto(y, a, casting="unsafe")
+        return
+    word = WORDS[y.itemsize]
+    a, y = a.view(word), y.view(word)
+    sizes = repeated(a.shape, y.shape) if a.size < y.size else None
+    if sizes is not None and a.flags.c_contiguous and y.flags.c_contiguous:
+        repeat(a.reshape(-1), *sizes, y.reshape(-1))
+    else:
+        lifted_copy.large(a, y)
+
+
+# name: rule, operands, NumPy's expression, is it a ufunc with an out argument, flops an element
+RULES: dict[str, tuple[Any, ...]] = {
+    "neg": (neg, 1, np.negative, True, 1),
+    "abs": (absolute, 1, np.absolute, True, 1),
+    "exp": (exp, 1, np.exp, True, 10),
+    "expm1": (expm1, 1, np.expm1, True, 10),
+    "log": (log, 1, np.log, True, 10),
+    "log1p": (log1p, 1, np.log1p, True, 10),
+    "sqrt": (sqrt, 1, np.sqrt, True, 1),
+    "erf": (erf, 1, _erf, False, 30),
+    "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
+    "square": (square, 1, np.square, True, 1),
+    "square_backward": (square_backward, 2, lambda g, a: 2 * g * a, False, 2),
+    "add": (add, 2, np.add, True, 1),
+    "sub": (sub, 2, np.subtract, True, 1),
+    "mul": (mul, 2, np.multiply, True, 1),
+    "div": (div, 2, np.divide, True, 1),
+    "pow": (power, 2, np.power, True, 20),
+    "maximum": (maximum, 2, np_maximum, True, 1),
+    "minimum": (minimum, 2, np_minimum, True, 1),
+    "larger_share": (larger_share, 3, np_share, False, 2),
+}
+KERNELS = {
+    **{name: lift(name, *row) for name, row in RULES.items()},
+    "where": Kernel(np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
+    "sin": function(np.sin),
+    "cos": function(np.cos),
+    "copy": Kernel(copy_reference, copy, copy_cost),
+    "sign": Kernel(sign_reference, sign, copy_cost),
+    "eq": plain(np.equal),
+    "ne": plain(np.not_equal),
+    "lt": plain(np.less),
+    "le": plain(np.less_equal),
+    "gt": plain(np.greater),
+    "ge": plain(np.greater_equal),
+    "logical_and": plain(np.logical_and),
+    "logical_or": plain(np.logical_or),
+    "logical_not": plain(np.logical_not),
+    "isfinite": plain(np.isfinite),
+    "isnan": plain(np.isnan),
+    "floor": plain(np.floor),
+    "floor_divide": plain(np.floor_divide),
+    "remainder": plain(np.remainder),
+    "bitwise_and": plain(np.bitwise_and),
+    "bitwise_or": plain(np.bitwise_or),
+    "bitwise_xor": plain(np.bitwise_xor),
+    "left_shift": plain(np.left_shift),
+    "right_shift": plain(np.right_shift),
+}

@@ -1,0 +1,164 @@
+"""Gather and scatter of rows and of single elements.
+
+    take:         y[i] = x[indices[i]]
+    scatter_add:  dx = 0, then dx[indices[i]] += dy[i] for i in order
+    scatter:      dx[indices[i]] = src[i] for i in order, so that the last write wins
+
+The order of additions is the order of the indices, whatever the number of threads: parallel kernels
+split columns, never indices.  Indices are checked and made non-negative by whoever launches.
+
+Shapes: weight, dw: (V, D); x, dx: (V,); indices: (n,) int64 in [0, V); dy, y: (n, D) of rows, else
+(n,).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.kernel import PARALLEL, Kernel
+
+Array = np.ndarray[Any, Any]
+
+COLUMNS = 64  # columns of one task of a scatter: a few cache lines, so that tasks share none
+ROWS = 64  # rows of one task of a gather
+
+
+# ---------------------------------------------------------------- references
+def take_rows_reference(weight: Array, indices: Array, y: Array) -> None:
+    y[...] = weight[indices]
+
+
+def scatter_add_rows_reference(dy: Array, indices: Array, dw: Array) -> None:
+    total = np.zeros(dw.shape)
+    np.add.at(total, indices, dy.astype(np.float64))
+    dw[...] = total
+
+
+def take_flat_reference(x: Array, indices: Array, y: Array) -> None:
+    y[...] = x[indices]
+
+
+def scatter_add_flat_reference(dy: Array, indices: Array, dx: Array) -> None:
+    total = np.zeros(dx.shape)
+    np.add.at(total, indices, dy.astype(np.float64))
+    dx[...] = total
+
+
+def scatter_flat_reference(src: Array, indices: Array, dx: Array) -> None:
+    for i, index in enumerate(indices.tolist()):
+        dx[index] = src[i]
+
+
+# ---------------------------------------------------------------- rows
+@jit(parallel=True)
+def take_rows_parallel(weight, indices, y):
+    for task in prange((indices.size + ROWS - 1) // ROWS):
+        for i in range(task * ROWS, min(indices.size, (task + 1) * ROWS)):
+            row = weight[indices[i]]
+            out = y[i]
+            for j in range(row.size):
+                out[j] = row[j]
+
+
+def take_rows_cpu(weight: Array, indices: Array, y: Array) -> None:
+    if y.size < PARALLEL or weight.dtype.kind != "f":
+        if y.size:
+            np.take(weight, indices, axis=0, out=y, mode="clip")  # "raise" would buffer the output
+    else:
+        take_rows_parallel(weight, indices, y)
+
+
+def scatter_rows(dy, indices, dw):
+    for task in prange((dw.shape[1] + COLUMNS - 1) // COLUMNS):
+        first = task * COLUMNS
+        last = min(dw.shape[1], first + COLUMNS)
+        dw[:, first:last] = 0
+        for i in range(indices.size):
+            out = dw[indices[i], first:last]
+            row = dy[i, first:last]
+            for j in range(out.size):
+                out[j] += row[j]
+
+
+scatter_rows_small = jit(name="index.scatter_rows.small")(scatter_rows)
+scatter_rows_large = jit(name="index.scatter_rows.large", parallel=True)(scatter_rows)
+
+
+def scatter_add_rows_cpu(dy: Array, indices: Array, dw: Array) -> None:
+    wide = dy.size >= PARALLEL and dw.shape[1] >= 2 * COLUMNS
+    (scatter_rows_large if wide else scatter_rows_small)(dy, indices, dw)
+
+
+# ---------------------------------------------------------------- single elements
+@jit(parallel=True)
+def take_flat_parallel(x, indices, y):
+    for i in prange(indices.size):
+        y[i] = x[indices[i]]
+
+
+def take_flat_cpu(x: Array, indices: Array, y: Array) -> None:
+    if y.size < PARALLEL or x.dtype.kind != "f":
+        if y.size:
+            np.take(x, indices, out=y, mode="clip")
+    else:
+        take_flat_parallel(x, indices, y)
+
+
+@jit()
+def scatter_add_flat_jitted(dy, indices, dx):
+    dx[:] = 0
+    for i in range(indices.size):
+        dx[indices[i]] += dy[i]
+
+
+def scatter_add_flat_cpu(dy: Array, indices: Array, dx: Array) -> None:
+    if dy.size < PARALLEL:
+        dx.fill(0)
+        np.add.at(dx, indices, dy)
+    else:
+        scatter_add_flat_jitted(dy, indices, dx)
+
+
+@jit()
+def scatter_flat_jitted(src, indices, dx):
+    for i in range(indices.size):
+        dx[indices[i]] = src[i]
+
+
+def scatter_flat_cpu(src: Array, indices: Array, dx: Array) -> None:
+    if src.size < PARALLEL:
+        dx[indices] = src  # NumPy documents that the last of repeated indices wins
+    else:
+        scatter_flat_jitted(src, indices, dx)
+
+
+# ---------------------------------------------------------------- the rows of the table
+def take_cost(x: Array, indices: Array, y: Array) -> tuple[int, int]:
+    return 0, indices.nbytes + 2 * y.nbytes
+
+
+def scatter_add_cost(dy: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    return dy.size, 3 * dy.nbytes + indices.nbytes + dx.nbytes
+
+
+def scatter_cost(src: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    return 0, 2 * src.nbytes + indices.nbytes
+
+
+KERNELS = {
+    "take_rows": Kernel(take_rows_reference, take_rows_cpu, take_cost),
+    "scatter_add_rows": Kernel(
+        scatter_add_rows_reference, scatter_add_rows_cpu, scatter_add_cost, out=("dw",)
+    ),
+    "take_flat": Kernel(take_flat_reference, take_flat_cpu, take_cost),
+    "scatter_add_flat": Kernel(
+        scatter_add_flat_reference, scatter_add_flat_cpu, scatter_add_cost, out=("dx",)
+    ),
+    "scatter_flat": Kernel(
+        scatter_flat_reference, scatter_flat_cpu, scatter_cost, out=(), inout=("dx",)
+    ),
+}

@@ -1,0 +1,1 @@
+"""Scalar functions that vectorise, and the Philox generator."""

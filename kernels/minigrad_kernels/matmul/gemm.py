@@ -1,0 +1,352 @@
+"""Matrix products: c = a @ b, with what follows them, or batched.
+
+Work is split over c by its shape, into tasks (matmul/task.py) of whole register tiles; small
+products are one task.  Bits depend neither on threads nor on M, N and layout.
+
+Shapes: a: (M, K), b: (K, N), bias: (N,) or (0,) -> c, y, z: (M, N), C-contiguous; sums: (M,);
+a and b of any strides.
+Source: van Zee and van de Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS
+Functionality", 2015, for packing and blocking.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from minigrad_kernels.elementwise.activations import KERNELS as RULES
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.function_pointers import call_at
+from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.matmul.epilogue import epilogue_address
+from minigrad_kernels.matmul.packing import STRIP_BYTES
+from minigrad_kernels.matmul.register_tile import HEIGHT
+from minigrad_kernels.matmul.task import (
+    ADD,
+    ARENA,
+    BIAS,
+    NOTHING,
+    PLAIN,
+    SUMS,
+    arenas,
+    task_address,
+    thread_arenas,
+)
+from minigrad_kernels.simd.registers import address
+
+Array = np.ndarray[Any, Any]
+# Multiply-adds from which two threads share a product.  On an idle machine they pay from 2**20 on,
+# by a few us; on a busy one a fork waits for a core, some 10 ms, so small products do without.
+SMALL = 2**21
+
+
+# ---------------------------------------------------------------- references
+def gemm_reference(a: Array, b: Array, c: Array) -> None:
+    c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64))
+
+
+def gemm_bias_reference(a: Array, b: Array, bias: Array, c: Array) -> None:
+    c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64)) + bias
+
+
+def gemm_accumulate_reference(a: Array, b: Array, c: Array) -> None:
+    c[...] = c + np.matmul(a.astype(np.float64), b.astype(np.float64))
+
+
+def gemm_activation_reference(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    gemm_activation_saved_reference(a, b, bias, activation, np.empty_like(y), y)
+
+
+def gemm_activation_saved_reference(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> None:
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64)) + (bias if bias.size else 0)
+    z[...] = exact
+    RULES[activation].reference(exact, y)
+
+
+def gemm_masked_reference(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    RULES[f"{activation}_backward"].reference(exact, saved, c)
+
+
+def gemm_sums_reference(a: Array, b: Array, c: Array, sums: Array) -> None:
+    gemm_reference(a, b, c)
+    sums[...] = a.astype(np.float64).sum(axis=1)
+
+
+def bmm_reference(a: Array, b: Array, c: Array) -> None:
+    c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64))
+
+
+# ---------------------------------------------------------------- tasks over c
+@jit()
+def share(m: int, n: int, size: int, down: int, across: int) -> tuple[int, int]:
+    """Return rows and columns of a task: whole tiles, as even as they come."""
+    nr = STRIP_BYTES // size
+    high = ((m + HEIGHT - 1) // HEIGHT + down - 1) // down * HEIGHT
+    wide = ((n + nr - 1) // nr + across - 1) // across * nr
+    return high, wide
+
+
+@jit()
+def gemm_one(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side):
+    m, n = c.shape
+    k = a.shape[0] if a_turned else a.shape[1]
+    size = c.itemsize
+    call_at(
+        task,
+        (
+            address(a), a.shape[1] * size, a_turned, address(b), b.shape[1] * size, b_turned,
+            address(base), mode, address(c), n * size, k, 0, m, 0, n, after, address(side), arena,
+        ),
+    )  # fmt: skip
+
+
+@jit(parallel=True)
+def gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, down, across):
+    m, n = c.shape
+    k = a.shape[0] if a_turned else a.shape[1]
+    size = c.itemsize
+    high, wide = share(m, n, size, down, across)
+    for t in prange(down * across):
+        m0 = t // across * high
+        n0 = t % across * wide
+        m1 = min(m, m0 + high)
+        n1 = min(n, n0 + wide)
+        if m0 < m1 and n0 < n1:
+            mine = arena + numba.get_thread_id() * ARENA
+            call_at(
+                task,
+                (
+                    address(a), a.shape[1] * size, a_turned,
+                    address(b), b.shape[1] * size, b_turned,
+                    address(base), mode, address(c), n * size, k, m0, m1, n0, n1,
+                    after, address(side), mine,
+                ),
+            )  # fmt: skip
+
+
+@jit()
+def bmm_one(task, arena, a, a_step, a_turned, b, b_step, b_turned, c):
+    m, n = c.shape[1:]
+    k = a.shape[1] if a_turned else a.shape[2]
+    size = c.itemsize
+    for i in range(c.shape[0]):
+        from_a = address(a) + i * a_step * m * k * size
+        from_b = address(b) + i * b_step * k * n * size
+        to = address(c) + i * m * n * size
+        call_at(
+            task,
+            (
+                from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                to, PLAIN, to, n * size, k, 0, m, 0, n, NOTHING, to, arena,
+            ),
+        )  # fmt: skip
+
+
+@jit(parallel=True)
+def bmm_all(task, arena, a, a_step, a_turned, b, b_step, b_turned, c, down, across):
+    m, n = c.shape[1:]
+    k = a.shape[1] if a_turned else a.shape[2]
+    size = c.itemsize
+    high, wide = share(m, n, size, down, across)
+    for t in prange(c.shape[0] * down * across):
+        i = t // (down * across)
+        m0 = t // across % down * high
+        n0 = t % across * wide
+        m1 = min(m, m0 + high)
+        n1 = min(n, n0 + wide)
+        if m0 < m1 and n0 < n1:
+            mine = arena + numba.get_thread_id() * ARENA
+            from_a = address(a) + i * a_step * m * k * size
+            from_b = address(b) + i * b_step * k * n * size
+            to = address(c) + i * m * n * size
+            call_at(
+                task,
+                (
+                    from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                    to, PLAIN, to, n * size, k, m0, m1, n0, n1, NOTHING, to, mine,
+                ),
+            )  # fmt: skip
+
+
+# ---------------------------------------------------------------- choice by size
+def grid(m: int, n: int, threads: int) -> tuple[int, int]:
+    """Return how many tasks lie under and beside each other: even work, little packed twice."""
+    best = (threads, 1)
+    least = 0
+    for across in range(1, threads + 1):
+        if threads % across == 0:
+            rows = -(-m // (threads // across))
+            columns = -(-n // across)
+            work = rows * columns + 6 * rows + 10 * columns
+            if across == 1 or work <= least:
+                least = work
+                best = (threads // across, across)
+    return best
+
+
+def operand(x: Array) -> tuple[Array, bool]:
+    """Return x or a copy as a C-contiguous array, and whether that holds its transposes."""
+    if x.flags.c_contiguous:
+        return x, False
+    turned = x.swapaxes(-1, -2)
+    if turned.flags.c_contiguous:
+        return turned, True
+    return np.ascontiguousarray(x), False
+
+
+def run(
+    a: Array, b: Array, base: Array, mode: int, c: Array, after: int = NOTHING, side: Any = None
+) -> None:
+    a, a_turned = operand(a)
+    b, b_turned = operand(b)
+    m, n = c.shape
+    k = a.shape[0] if a_turned else a.shape[1]
+    task = task_address(c.dtype)
+    if side is None:
+        side = c
+    if m * n * k < SMALL:
+        gemm_one(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side)
+    else:
+        grids = grid(m, n, numba.get_num_threads())
+        arena = thread_arenas()
+        gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, *grids)
+
+
+def gemm_cpu(a: Array, b: Array, c: Array) -> None:
+    run(a, b, c, PLAIN, c)
+
+
+def gemm_bias_cpu(a: Array, b: Array, bias: Array, c: Array) -> None:
+    run(a, b, bias.reshape(1, -1), BIAS, c)
+
+
+def gemm_activation_saved_cpu(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> None:
+    after = epilogue_address("activation", activation, y.dtype)
+    if bias.size:
+        run(a, b, bias.reshape(1, -1), BIAS, z, after, y)
+    else:
+        run(a, b, z, PLAIN, z, after, y)
+
+
+def gemm_activation_cpu(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    gemm_activation_saved_cpu(a, b, bias, activation, y, y)
+
+
+def gemm_masked_cpu(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    run(a, b, c, PLAIN, c, epilogue_address("mask", activation, c.dtype), saved)
+
+
+def gemm_sums_cpu(a: Array, b: Array, c: Array, sums: Array) -> None:
+    if c.size:
+        run(a, b, c, PLAIN, c, SUMS, sums.reshape(-1, 1))
+    else:
+        np.sum(a, axis=1, out=sums)
+
+
+def gemm_accumulate_cpu(a: Array, b: Array, c: Array) -> None:
+    run(a, b, c, ADD, c)
+
+
+def batch_operand(x: Array) -> tuple[Array, int, bool]:
+    """Return the operand, the step from one matrix to the next (0: broadcast), and if turned."""
+    step = 1
+    if x.strides[0] == 0:
+        x = x[:1].copy()  # np.broadcast_to is read-only, which Numba would compile for anew
+        step = 0
+    x, turned = operand(x)
+    return x, step, turned
+
+
+def bmm_cpu(a: Array, b: Array, c: Array) -> None:
+    count, m, n = c.shape
+    k = a.shape[2]
+    a, a_step, a_turned = batch_operand(a)
+    b, b_step, b_turned = batch_operand(b)
+    if count * m * n * k < SMALL:
+        bmm_one(task_address(c.dtype), arenas(), a, a_step, a_turned, b, b_step, b_turned, c)
+    else:
+        threads = -(-numba.get_num_threads() // count)
+        down, across = grid(m, n, threads)
+        bmm_all(
+            task_address(c.dtype),
+            thread_arenas(),
+            a,
+            a_step,
+            a_turned,
+            b,
+            b_step,
+            b_turned,
+            c,
+            down,
+            across,
+        )
+
+
+# ---------------------------------------------------------------- cost and rows
+def gemm_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
+    return 2 * c.size * a.shape[-1], a.nbytes + b.nbytes + c.nbytes
+
+
+def gemm_bias_cost(a: Array, b: Array, bias: Array, c: Array) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    return flops + c.size, traffic + bias.nbytes
+
+
+def gemm_accumulate_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    return flops + c.size, traffic + c.nbytes
+
+
+def gemm_activation_cost(
+    a: Array, b: Array, bias: Array, activation: str, y: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, y)
+    own, _ = RULES[activation].cost(y, y)
+    return flops + y.size + own, traffic + bias.nbytes
+
+
+def gemm_activation_saved_cost(
+    a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_activation_cost(a, b, bias, activation, y)
+    return flops, traffic + z.nbytes
+
+
+def gemm_masked_cost(
+    a: Array, b: Array, saved: Array, activation: str, c: Array
+) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    own, _ = RULES[f"{activation}_backward"].cost(c, saved, c)
+    return flops + own, traffic + saved.nbytes
+
+
+def gemm_sums_cost(a: Array, b: Array, c: Array, sums: Array) -> tuple[int, int]:
+    flops, traffic = gemm_cost(a, b, c)
+    return flops + a.size, traffic + sums.nbytes
+
+
+KERNELS = {
+    "gemm": Kernel(gemm_reference, gemm_cpu, gemm_cost, out=("c",)),
+    "gemm_bias": Kernel(gemm_bias_reference, gemm_bias_cpu, gemm_bias_cost, out=("c",)),
+    "gemm_accumulate": Kernel(
+        gemm_accumulate_reference, gemm_accumulate_cpu, gemm_accumulate_cost, out=(), inout=("c",)
+    ),
+    "gemm_activation": Kernel(gemm_activation_reference, gemm_activation_cpu, gemm_activation_cost),
+    "gemm_activation_saved": Kernel(
+        gemm_activation_saved_reference,
+        gemm_activation_saved_cpu,
+        gemm_activation_saved_cost,
+        out=("z", "y"),
+    ),
+    "gemm_masked": Kernel(gemm_masked_reference, gemm_masked_cpu, gemm_masked_cost, out=("c",)),
+    "gemm_sums": Kernel(gemm_sums_reference, gemm_sums_cpu, gemm_sums_cost, out=("c", "sums")),
+    "bmm": Kernel(bmm_reference, bmm_cpu, gemm_cost, out=("c",)),
+}

@@ -1,0 +1,175 @@
+"""One task of a matrix product, a block of c, compiled once for each dtype and called by address.
+
+A task packs its columns of b into strips and its rows of a into panels, unless they are few, and
+lays register tiles over them.  K is cut into blocks by K alone, and each element is summed in the
+order of k, block after block: bits depend neither on threads nor on M, N and layout.
+
+What is left to do with c follows at once, while it is in cache: an epilogue (matmul/epilogue.py),
+or the row sums of a, which for a gradient g^T x are the bias gradient.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numba
+import numpy as np
+
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.function_pointers import call_at, entry
+from minigrad_kernels.matmul.packing import (
+    KC,
+    MC,
+    NC_BYTES,
+    STRIP_BYTES,
+    depth_of,
+    pack_panels,
+    pack_strips,
+    panel_bytes,
+)
+from minigrad_kernels.matmul.register_tile import HEIGHT, strip
+from minigrad_kernels.simd.registers import VECTOR_BYTES, address_array
+
+PLAIN, BIAS, ADD = 0, 1, 2  # what c starts from: zeros, a row, itself
+NOTHING, SUMS = 0, 1  # what follows; else the address of an epilogue
+DEEPEST = (KC + KC // 2 + 15) // 16 * 16
+PANELS = (MC // HEIGHT) * (HEIGHT * DEEPEST * 8 + VECTOR_BYTES)
+ARENA = 64 + STRIP_BYTES + PANELS + DEEPEST * (NC_BYTES + STRIP_BYTES)  # bytes a thread packs into
+
+
+@jit()
+def add_rows(dtype, a, lda, turned, rows, kc, sums, fresh):
+    """Add a[rows, kc] to the sums of its rows, in the order of k, four at a time."""
+    total = address_array(sums, rows, dtype)
+    if fresh:
+        for i in range(rows):
+            total[i] = 0
+    fours = kc // 4 * 4
+    if turned:
+        for k in range(0, fours, 4):
+            x0 = address_array(a + k * lda, rows, dtype)
+            x1 = address_array(a + (k + 1) * lda, rows, dtype)
+            x2 = address_array(a + (k + 2) * lda, rows, dtype)
+            x3 = address_array(a + (k + 3) * lda, rows, dtype)
+            for i in range(rows):
+                total[i] += (x0[i] + x1[i]) + (x2[i] + x3[i])
+        for k in range(fours, kc):
+            x = address_array(a + k * lda, rows, dtype)
+            for i in range(rows):
+                total[i] += x[i]
+    else:
+        for i in range(rows):
+            x = address_array(a + i * lda, kc, dtype)
+            for k in range(0, fours, 4):
+                total[i] += (x[k] + x[k + 1]) + (x[k + 2] + x[k + 3])
+            for k in range(fours, kc):
+                total[i] += x[k]
+
+
+def task_of(dtype: Any, name: str) -> Any:
+    """Return the jitted task of a dtype; all its arguments are int64: addresses, steps in bytes."""
+    size = np.dtype(dtype).itemsize
+
+    @jit(name=name)
+    def task(
+        a, lda, a_turned, b, ldb, b_turned, base, mode, c, ldc, k_all,
+        m0, m1, n0, n1, after, side, arena,
+    ):  # fmt: skip
+        nr = STRIP_BYTES // size
+        depth = depth_of(k_all)
+        zeros = (arena + 63) // 64 * 64
+        panels = zeros + STRIP_BYTES
+        packed = panels + PANELS
+        none = address_array(zeros, nr, dtype)
+        for j in range(nr):
+            none[j] = 0
+        few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16
+        fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
+        in_place = (few or fewer) and not b_turned and (n1 - n0) % nr == 0
+        high = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
+        pack_a = k_all > 128 and n1 - n0 >= 4 * nr and m1 - m0 > HEIGHT
+        for j0 in range(n0, n1, NC_BYTES // size):
+            columns = min(NC_BYTES // size, n1 - j0)
+            p = 0
+            while True:
+                kc = min(depth, k_all - p)
+                last = p + kc >= k_all
+                if not in_place:
+                    if b_turned:
+                        from_b = b + j0 * ldb + p * size
+                    else:
+                        from_b = b + p * ldb + j0 * size
+                    pack_strips(dtype, size, from_b, ldb, b_turned, kc, columns, packed)
+                for i0 in range(m0, m1, high):
+                    rows = min(high, m1 - i0)
+                    from_a = a + (p * lda + i0 * size if a_turned else i0 * lda + p * size)
+                    if after == SUMS and j0 == 0:
+                        add_rows(dtype, from_a, lda, a_turned, rows, kc, side + i0 * size, p == 0)
+                    if pack_a:
+                        pack_panels(dtype, size, from_a, lda, a_turned, kc, rows, panels)
+                    for j in range(0, columns, nr):
+                        to = c + i0 * ldc + (j0 + j) * size
+                        if p > 0 or mode == ADD:
+                            start, start_ld = to, ldc
+                        elif mode == BIAS:
+                            start, start_ld = base + (j0 + j) * size, 0
+                        else:
+                            start, start_ld = zeros, 0
+                        if in_place:
+                            at_b, strip_ld = b + p * ldb + (j0 + j) * size, ldb
+                        else:
+                            at_b, strip_ld = packed + j * kc * size, STRIP_BYTES
+                        at_a, line, by_column, step, panel = from_a, lda, a_turned, rows, 0
+                        if pack_a:
+                            at_a, line, by_column, step = panels, HEIGHT * size, 1, HEIGHT
+                            panel = panel_bytes(kc, size)
+                        for i in range(0, rows, step):
+                            strip(
+                                dtype, by_column, min(step, rows - i), at_a, line,
+                                at_b, strip_ld, kc, start, start_ld, to, ldc, columns - j,
+                            )  # fmt: skip
+                            at_a += panel
+                            start += step * start_ld
+                            to += step * ldc
+                    if after > SUMS and last:
+                        where = i0 * ldc + j0 * size
+                        call_at(after, (c + where, side + where, ldc, rows, columns))
+                p += kc
+                if last:
+                    break
+
+    return task
+
+
+TASKS = {
+    np.dtype(dtype): task_of(dtype, f"gemm_task.task.{np.dtype(dtype)}")
+    for dtype in (np.float32, np.float64)
+}
+ARGUMENTS = 18
+
+
+@functools.cache
+def task_address(dtype: np.dtype[Any]) -> int:
+    """Return the address of the task of a dtype, compiled at the first use."""
+    return entry(TASKS[dtype], ARGUMENTS)
+
+
+@functools.cache
+def arenas() -> int:
+    """Return the address of the arenas; the memory stays as long as the process.
+
+    The first is for kernels on the calling thread alone, which hold the interpreter's lock; the
+    others are for the threads of a parallel loop, which may run meanwhile.
+    """
+    memory = np.empty((1 + numba.config.NUMBA_NUM_THREADS) * ARENA, np.uint8)
+    _held.append(memory)
+    return int(memory.ctypes.data)
+
+
+def thread_arenas() -> int:
+    """Return the address of the arenas of a parallel loop's threads."""
+    return arenas() + ARENA
+
+
+_held: list[Any] = []

@@ -1,0 +1,146 @@
+"""What the kernels over channels do to one element, or to four that lie side by side, as tuples."""
+
+from __future__ import annotations
+
+from numba import cuda
+
+from minigrad_kernels.cuda import ptx
+from minigrad_kernels.math.scalar import like
+
+
+# ---------------------------------------------------------------- access
+@cuda.jit(device=True)
+def load(a, at):
+    return (a[at],)
+
+
+@cuda.jit(device=True)
+def store(a, at, values):
+    a[at] = values[0]
+
+
+@cuda.jit(device=True)
+def of_channel(a, channel, rows):
+    return (a[channel],)
+
+
+@cuda.jit(device=True)
+def of_channel_4(a, channel, rows):
+    """Return what belongs to four elements: four channels of a row, or one channel's four times."""
+    if rows:
+        return ptx.load128(a, channel)
+    v = a[channel]
+    return v, v, v, v
+
+
+# ---------------------------------------------------------------- sums
+@cuda.jit(device=True)
+def squares_of_four(held, a, b, c, d, share, both):
+    """Merge four elements into (mean, spread); share: 4 of all, both: the others' part of it."""
+    m = ((a + b) + (c + d)) * like(a, 0.25)
+    p, q, r, s = a - m, b - m, c - m, d - m
+    far = m - held[0]
+    spread = cuda.fma(p, p, cuda.fma(q, q, cuda.fma(r, r, s * s)))
+    return cuda.fma(far, share, held[0]), held[1] + cuda.fma(far * far, both, spread)
+
+
+@cuda.jit(device=True)
+def square_of_one(held, a, share, both):
+    far = a - held[0]
+    return cuda.fma(far, share, held[0]), cuda.fma(far * far, both, held[1])
+
+
+@cuda.jit(device=True)
+def product_of_one(held, g, x, mean):
+    return held[0] + g, cuda.fma(g, x - mean, held[1])
+
+
+@cuda.jit(device=True)
+def nothing(zero):
+    return ((zero, zero),)
+
+
+@cuda.jit(device=True)
+def nothing_4(zero):
+    return (zero, zero), (zero, zero), (zero, zero), (zero, zero)
+
+
+@cuda.jit(device=True)
+def squares(held, a, b, c, d, share, both):
+    return (squares_of_four(held[0], a[0], b[0], c[0], d[0], share, both),)
+
+
+@cuda.jit(device=True)
+def squares_4(held, a, b, c, d, share, both):
+    return (
+        squares_of_four(held[0], a[0], b[0], c[0], d[0], share, both),
+        squares_of_four(held[1], a[1], b[1], c[1], d[1], share, both),
+        squares_of_four(held[2], a[2], b[2], c[2], d[2], share, both),
+        squares_of_four(held[3], a[3], b[3], c[3], d[3], share, both),
+    )
+
+
+@cuda.jit(device=True)
+def square(held, a, share, both):
+    return (square_of_one(held[0], a[0], share, both),)
+
+
+@cuda.jit(device=True)
+def square_4(held, a, share, both):
+    return (
+        square_of_one(held[0], a[0], share, both),
+        square_of_one(held[1], a[1], share, both),
+        square_of_one(held[2], a[2], share, both),
+        square_of_one(held[3], a[3], share, both),
+    )
+
+
+@cuda.jit(device=True)
+def product(held, g, x, mean):
+    return (product_of_one(held[0], g[0], x[0], mean[0]),)
+
+
+@cuda.jit(device=True)
+def product_4(held, g, x, mean):
+    return (
+        product_of_one(held[0], g[0], x[0], mean[0]),
+        product_of_one(held[1], g[1], x[1], mean[1]),
+        product_of_one(held[2], g[2], x[2], mean[2]),
+        product_of_one(held[3], g[3], x[3], mean[3]),
+    )
+
+
+# ---------------------------------------------------------------- over the elements
+@cuda.jit(device=True)
+def affine(x, m, a, b):
+    return (cuda.fma(x[0] - m[0], a[0], b[0]),)
+
+
+@cuda.jit(device=True)
+def affine_4(x, m, a, b):
+    return (
+        cuda.fma(x[0] - m[0], a[0], b[0]),
+        cuda.fma(x[1] - m[1], a[1], b[1]),
+        cuda.fma(x[2] - m[2], a[2], b[2]),
+        cuda.fma(x[3] - m[3], a[3], b[3]),
+    )
+
+
+@cuda.jit(device=True)
+def slope_of(g, x, m, a, b, k):
+    return a * cuda.fma(m - x, k, g - b)
+
+
+@cuda.jit(device=True)
+def slopes(g, x, m, a, b, k):
+    return (slope_of(g[0], x[0], m[0], a[0], b[0], k[0]),)
+
+
+@cuda.jit(device=True)
+def slopes_4(g, x, m, a, b, k):
+    return (
+        slope_of(g[0], x[0], m[0], a[0], b[0], k[0]),
+        slope_of(g[1], x[1], m[1], a[1], b[1], k[1]),
+        slope_of(g[2], x[2], m[2], a[2], b[2], k[2]),
+        slope_of(g[3], x[3], m[3], a[3], b[3], k[3]),
+    )

@@ -1,0 +1,261 @@
+"""CUDA twins of clipping: the norm of all gradients of a table, scaling by it, clamping.
+
+The norm is a sum of float64 partials, one for each chunk of CHUNK elements whatever the grid, added
+up by one block in a fixed order.  It stays on the device, where scaling reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import cuda, float32, float64, int64, uint32
+
+from minigrad_kernels.cuda import ptx
+from minigrad_kernels.cuda.array import Array, DeviceArray
+from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.launch import blocks, run, scratch
+from minigrad_kernels.cuda.targets import upload
+from minigrad_kernels.jit.address_table import SIZE, START, G, row_at
+from minigrad_kernels.optim.clip import SMALL, larger
+from minigrad_kernels.optim.cuda_multi_tensor import (
+    ALIGNED,
+    CHUNK,
+    THREADS,
+    elements,
+    whole_vectors,
+)
+
+FULL = 0xFFFFFFFF
+WARPS = THREADS // 32
+
+
+@cuda.jit(device=True)
+def joined(a, b, order):
+    """Return the partial norm of two parts: the larger one, a NaN before all, or the sum."""
+    return larger(a, b) if order == np.inf else a + b
+
+
+@cuda.jit(device=True)
+def block_joined(value, parts, order):
+    """Return the partial norm of a block's threads, in thread 0; parts: shared, (WARPS,)."""
+    for step in (16, 8, 4, 2, 1):
+        value = joined(value, cuda.shfl_down_sync(FULL, value, step), order)
+    t = uint32(cuda.threadIdx.x)
+    if t & uint32(31) == 0:
+        parts[t >> uint32(5)] = value
+    cuda.syncthreads()
+    if t == 0:
+        for w in range(1, WARPS):
+            value = joined(value, parts[w], order)
+    cuda.syncthreads()
+    return value
+
+
+@cuda.jit(device=True)
+def powered(x, order):
+    """Return |x|^order in float64; |x| itself for order inf."""
+    size = abs(float64(x))
+    if order == 2.0:
+        size = size * size
+    elif order != np.inf:
+        size = size**order
+    return size
+
+
+@cuda.jit(device=True)
+def clamped(x, low, high, by):
+    x = low if x < low else x
+    return (high if x > high else x) * by
+
+
+def norms(single: bool) -> Any:
+    """Return the kernel that writes the partial norm of each chunk: a block a chunk."""
+
+    @cuda.jit
+    def partial_norms(table, order, like, parts):
+        held = cuda.shared.array(WARPS, float64)
+        last = table.shape[0] - 1
+        count = uint32(table[last, START] + table[last, SIZE])
+        chunk = uint32(cuda.blockIdx.x)
+        while chunk < uint32(parts.size):
+            begin = uint32(chunk * uint32(CHUNK))
+            end = min(count, uint32(begin + uint32(CHUNK)))
+            found = float64(0)
+            k = row_at(table, int64(begin))
+            at = begin
+            while at < end:
+                size, start = table[k, SIZE], uint32(table[k, START])
+                g = ptx.array_at(table[k, G], size, like.dtype)
+                low = uint32(at - start)
+                high = min(uint32(size), uint32(end - start))
+                i = uint32(low + cuda.threadIdx.x)
+                if single and table[k, G] & int64(ALIGNED) == 0:
+                    first, after = whole_vectors(low, high)
+                    v = uint32(first + cuda.threadIdx.x * uint32(4))
+                    while v < after:
+                        a, b, c, d = ptx.load128(g, v)
+                        found = joined(found, powered(a, order), order)
+                        found = joined(found, powered(b, order), order)
+                        found = joined(found, powered(c, order), order)
+                        found = joined(found, powered(d, order), order)
+                        v = uint32(v + uint32(4 * THREADS))
+                    if i < first:
+                        found = joined(found, powered(g[i], order), order)
+                    i = uint32(after + cuda.threadIdx.x)
+                while i < high:
+                    found = joined(found, powered(g[i], order), order)
+                    i = uint32(i + uint32(THREADS))
+                at = uint32(start + high)
+                k += 1
+            found = block_joined(found, held, order)
+            if cuda.threadIdx.x == 0:
+                parts[chunk] = found
+            chunk = uint32(chunk + cuda.gridDim.x)
+
+    return partial_norms
+
+
+@cuda.jit
+def finish_norm(parts, order, norm):
+    """Join the partial norms, every THREADS-th by one thread, then those: one block."""
+    held = cuda.shared.array(WARPS, float64)
+    found = float64(0)
+    i = uint32(cuda.threadIdx.x)
+    while i < uint32(parts.size):
+        found = joined(found, parts[i], order)
+        i = uint32(i + uint32(THREADS))
+    found = block_joined(found, held, order)
+    if cuda.threadIdx.x == 0:
+        if order == 2.0:
+            norm[0] = math.sqrt(found)
+        elif order == np.inf:
+            norm[0] = found
+        else:
+            norm[0] = found ** (1.0 / order)
+
+
+@cuda.jit
+def factor_of(norm, most, factor):
+    """Write max_norm / (norm + SMALL), or 1 where that is more: one thread."""
+    value = most / (norm[0] + SMALL)
+    factor[0] = factor.dtype.type(1.0 if value >= 1.0 else value)
+
+
+def clamping(single: bool) -> Any:
+    """Return the kernel that clamps each gradient to [low, high], then multiplies by factor[0]."""
+
+    @cuda.jit
+    def clamp_scale(table, low, high, factor, like):
+        last = table.shape[0] - 1
+        count = uint32(table[last, START] + table[last, SIZE])
+        by = factor[0]
+        begin = uint32(cuda.blockIdx.x * uint32(CHUNK))
+        while begin < count:
+            end = min(count, uint32(begin + uint32(CHUNK)))
+            k = row_at(table, int64(begin))
+            at = begin
+            while at < end:
+                size, start = table[k, SIZE], uint32(table[k, START])
+                g = ptx.array_at(table[k, G], size, like.dtype)
+                left = uint32(at - start)
+                stop = min(uint32(size), uint32(end - start))
+                i = uint32(left + cuda.threadIdx.x)
+                if single and table[k, G] & int64(ALIGNED) == 0:
+                    first, after = whole_vectors(left, stop)
+                    v = uint32(first + cuda.threadIdx.x * uint32(4))
+                    while v < after:
+                        a, b, c, d = ptx.load128(g, v)
+                        made = (
+                            clamped(a, low, high, by),
+                            clamped(b, low, high, by),
+                            clamped(c, low, high, by),
+                            clamped(d, low, high, by),
+                        )
+                        ptx.store128(g, v, made)
+                        v = uint32(v + uint32(4 * THREADS))
+                    if i < first:
+                        g[i] = clamped(g[i], low, high, by)
+                    i = uint32(after + cuda.threadIdx.x)
+                while i < stop:
+                    g[i] = clamped(g[i], low, high, by)
+                    i = uint32(i + uint32(THREADS))
+                at = uint32(start + stop)
+                k += 1
+            begin = uint32(begin + cuda.gridDim.x * uint32(CHUNK))
+
+    return clamp_scale
+
+
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+norms_single, norms_double = norms(True), norms(False)
+clamp_single, clamp_double = clamping(True), clamping(False)
+NORMS = {SINGLE: norms_single, DOUBLE: norms_double}
+CLAMPING = {SINGLE: clamp_single, DOUBLE: clamp_double}
+
+
+def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
+    count = elements(table)
+    if count == 0:
+        norm.target.write(norm, 0)
+        return
+    parts = scratch(blocks(count, CHUNK), np.float64, like)
+    exponent = np.float64(order)
+    rows = upload(like.target, table)
+    run(NORMS[like.dtype], parts.size, THREADS, rows, exponent, like, parts)
+    run(finish_norm, 1, THREADS, parts, exponent, norm)
+
+
+def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: DeviceArray) -> None:
+    count = elements(table)
+    if count:
+        bounds = like.dtype.type(low), like.dtype.type(high)
+        rows = upload(like.target, table)
+        run(CLAMPING[like.dtype], blocks(count, CHUNK), THREADS, rows, *bounds, factor, like)
+
+
+def grad_scale(table: Array, norm: DeviceArray, max_norm: float, like: DeviceArray) -> None:
+    factor = scratch(1, like.dtype, like)
+    run(factor_of, 1, 1, norm, np.float64(max_norm), factor)
+    _scale(table, -math.inf, math.inf, factor, like)
+
+
+def grad_clamp(table: Array, limit: float, like: DeviceArray) -> None:
+    _scale(table, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
+
+
+TWINS: dict[str, Twin] = {
+    "grad_norm": grad_norm,
+    "grad_scale": grad_scale,
+    "grad_clamp": grad_clamp,
+}
+
+ROWS = int64[:, ::1]
+DOUBLES = float64[::1]
+CHECKS: tuple[Check, ...] = (
+    Check("finish_norm", finish_norm, (DOUBLES, float64, DOUBLES), ("SHFL.DOWN",), 48, True),
+    *(
+        check
+        for kind, dtype in ((float32, SINGLE), (float64, DOUBLE))
+        for check in (
+            Check(
+                f"grad_norm/{kind}",
+                NORMS[dtype],
+                (ROWS, float64, kind[::1], DOUBLES),
+                ("SHFL.DOWN", "LDG.E.128") if kind == float32 else ("SHFL.DOWN",),
+                64,
+                True,
+            ),
+            Check(f"factor_of/{kind}", factor_of, (DOUBLES, float64, kind[::1]), (), 32, True),
+            Check(
+                f"grad_clamp/{kind}",
+                CLAMPING[dtype],
+                (ROWS, kind, kind, kind[::1], kind[::1]),
+                ("LDG.E.128", "STG.E.128") if kind == float32 else (),
+                40,
+                kind == float64,
+            ),
+        )
+    ),
+)

@@ -1,0 +1,1 @@
+"""Sums, means, products, extrema, variances and norms."""

@@ -1,0 +1,247 @@
+"""What variance, norm, logsumexp and the gradients of reductions need of groups of elements.
+
+A group is x[a, :, b]; m and c hold one number for each:
+
+    norm: y = sqrt(sum x^2)                 tie_count: y = how many x equal m
+    variance: mean = sum x / R, y = sum (x - mean)^2 / divisor, or its root where `root` is 1
+    spread_centred: dx = c * (x - m)        spread_ties: dx = c where x equals m, else 0
+    spread_unit: dx = c * x / m, 0 where m = 0        spread_exp: dx = c * exp(x - m)
+    prod_backward: dx = dy * the product of the others in the group, exact where some are 0
+
+NaN equals NaN among ties.  norm and variance are computed in float64 and rounded once, into y of
+either type: reduce/kernels.py says how float64 itself is kept from overflow.
+
+Shapes: x, dx: (A, R, B), mean, m, c, y, dy: (A, B), all C-contiguous; mean, and the m and c of
+centred, unit and exp: float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from minigrad_kernels.jit.compile import jit, like
+from minigrad_kernels.kernel import PARALLEL, Kernel
+from minigrad_kernels.math.exponential import exponential
+from minigrad_kernels.reduce.kernels import ROOT, SQUARES, fold, spread
+from minigrad_kernels.reduce.sums import NOTHING, fold_sum
+
+Array = np.ndarray[Any, Any]
+HUGE, TINY = 2.0**600, 2.0**-600
+
+
+# ---------------------------------------------------------------- references
+def ties(x: Array, m: Array) -> Array:
+    m = m[:, None]
+    return (x == m) | ((x != x) & (m != m))
+
+
+def scaled(x: Array, m: Array) -> tuple[Array, Array]:
+    """Return x - m of each group in extended precision over its largest, and that."""
+    wide = x.astype(np.longdouble) - m[:, None]
+    top = np.abs(wide).max(axis=1, initial=0)
+    top = np.where((top > 0) & np.isfinite(top), top, 1)
+    return wide / top[:, None], top
+
+
+def norm_reference(x: Array, y: Array) -> None:
+    shares, top = scaled(x, np.zeros(y.shape))
+    y[...] = np.sqrt((shares * shares).sum(axis=1)) * top
+
+
+def variance_reference(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    with np.errstate(all="ignore"):
+        exact = x.astype(np.longdouble).sum(axis=1) / x.shape[1]
+        shares, top = scaled(x, exact)
+        spread = (shares * shares).sum(axis=1) / divisor
+        mean[...] = exact
+        y[...] = np.sqrt(spread) * top if root else spread * top * top
+
+
+def tie_count_reference(x: Array, m: Array, y: Array) -> None:
+    y[...] = ties(x, m).sum(axis=1)
+
+
+def spread_centred_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    dx[...] = c[:, None].astype(np.float64) * (x.astype(np.float64) - m[:, None])
+
+
+def spread_unit_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    with np.errstate(all="ignore"):
+        ratio = np.where(m == 0, 0, c.astype(np.longdouble) / m)
+        dx[...] = ratio[:, None] * x
+
+
+def spread_ties_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    dx[...] = np.where(ties(x, m), c[:, None], 0)
+
+
+def spread_exp_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    with np.errstate(all="ignore"):
+        dx[...] = c[:, None] * np.exp(x.astype(np.float64) - m[:, None])
+
+
+def prod_backward_reference(dy: Array, y: Array, x: Array, dx: Array) -> None:
+    wide = x.astype(np.float64)
+    for r in range(x.shape[1]):
+        dx[:, r] = dy * np.delete(wide, r, axis=1).prod(axis=1)
+
+
+# ---------------------------------------------------------------- rules
+@jit(fastmath={"contract", "reassoc"})
+def squared(x, m):
+    return (x - m) * (x - m)
+
+
+@jit(fastmath={"contract", "reassoc"})
+def apart(x, m):
+    return x - m
+
+
+@jit()
+def equal(x, m):
+    return (x == m) | ((x != x) & (m != m))
+
+
+@jit(fastmath={"reassoc"})
+def tie(x, m):
+    return like(x, 1.0) if equal(x, m) else like(x, 0.0)
+
+
+@jit(fastmath={"contract"})
+def centred(c, m, x):
+    return like(x, c * (x - m))
+
+
+@jit()
+def unit(c, m, x):
+    up = HUGE if m < TINY else 1.0  # c over the smallest norms would overflow
+    return like(x, x * up * (c / (m * up) if m != 0 else 0.0))
+
+
+@jit()
+def where_tied(c, m, x):
+    return c if equal(x, m) else like(x, 0.0)
+
+
+@jit()
+def exponentiated(c, m, x):
+    return like(x, c * exponential(like(x, x - m)))
+
+
+@jit()
+def divided(c, m, x):
+    return like(x, c * (np.float64(m) / x))
+
+
+square_sum = fold("square_sum", squared)
+left_sum = fold("left_sum", apart)
+tie_count = fold("tie_count", tie)
+
+
+# ---------------------------------------------------------------- the product's gradient
+@jit()
+def others(dy, x, first, step, count, dx):
+    """Multiply what stands before each element with what stands after it: no division."""
+    before = np.empty(count)
+    product = 1.0
+    for r in range(count):
+        before[r] = product
+        product *= np.float64(x[first + r * step])
+    after = np.float64(dy)
+    for r in range(count - 1, -1, -1):
+        dx[first + r * step] = before[r] * after
+        after *= np.float64(x[first + r * step])
+
+
+def exact(dy, y, x, reduced, inner, least, most, dx):
+    """Do again the groups whose product has lost its digits: 0, tiny, infinite or NaN."""
+    for group in prange(y.size):
+        size = abs(y[group])
+        if not (least <= size <= most):
+            first = group // inner * reduced * inner + group % inner
+            others(dy[group], x, first, inner, reduced, dx)
+
+
+exact_small = jit(name="groups.exact.small")(exact)
+exact_large = jit(name="groups.exact.large", parallel=True)(exact)
+divide = spread("prod", divided)
+
+
+def prod_backward(dy: Array, y: Array, x: Array, dx: Array) -> None:
+    _, reduced, inner = x.shape
+    flat = [a.reshape(-1) for a in (dy, y, x)]
+    divide(*flat, *x.shape, dx.reshape(-1))
+    if x.size:
+        run = exact_small if x.size < PARALLEL else exact_large
+        limits = np.finfo(x.dtype)
+        run(*flat, reduced, inner, limits.tiny, limits.max, dx.reshape(-1))
+
+
+# ---------------------------------------------------------------- rows of the table
+def folding(cpu: Callable[..., None]) -> Callable[..., None]:
+    """Return `cpu` for arrays with their shapes."""
+
+    def run(x: Array, m: Array, y: Array) -> None:
+        cpu(x, m, *x.shape, y)
+
+    return run
+
+
+def spreading(name: str, rule: Any) -> Callable[..., None]:
+    """Return the CPU column of a rule of (c, m, x)."""
+    cpu = spread(name, rule)
+
+    def run(c: Array, m: Array, x: Array, dx: Array) -> None:
+        cpu(c, m, x, *x.shape, dx)
+
+    return run
+
+
+def norm(x: Array, y: Array) -> None:
+    square_sum(x, NOTHING[x.dtype], *x.shape, y, 1.0, ROOT)
+
+
+def variance(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    shape = x.shape
+    n = float(shape[1])
+    fold_sum(x, NOTHING[x.dtype], *shape, mean, n)
+    square_sum(x, mean, *shape, y, divisor, ROOT if root else SQUARES)
+    if x.itemsize == 8 and n:
+        # What rounding took from the mean is nothing beside float32's elements.
+        left = np.empty(mean.shape)
+        left_sum(x, mean, *shape, left, n)
+        with np.errstate(all="ignore"):
+            more = left * (left * (n / np.float64(divisor)))
+            square = y * y if root else y
+            kept = np.maximum(square - more, 0)
+            where = (square < np.inf) & (more > 1e-20 * kept)
+            np.copyto(y, np.sqrt(kept) if root else kept, where=where)
+
+
+def cost(flops: int) -> Callable[..., tuple[int, int]]:
+    """Return a cost function: every array is moved once."""
+    return lambda *args: (flops * max(a.size for a in args), sum(a.nbytes for a in args))
+
+
+def variance_cost(x: Array, divisor: float, root: int, mean: Array, y: Array) -> tuple[int, int]:
+    return 4 * x.size, 2 * x.nbytes + mean.nbytes + y.nbytes
+
+
+def backward(reference: Callable[..., None], cpu: Callable[..., None], flops: int) -> Kernel:
+    return Kernel(reference, cpu, cost(flops), out=("dx",))
+
+
+KERNELS = {
+    "norm": Kernel(norm_reference, norm, cost(2)),
+    "variance": Kernel(variance_reference, variance, variance_cost, out=("mean", "y")),
+    "tie_count": Kernel(tie_count_reference, folding(tie_count), cost(2)),
+    "spread_centred": backward(spread_centred_reference, spreading("centred", centred), 2),
+    "spread_unit": backward(spread_unit_reference, spreading("unit", unit), 1),
+    "spread_ties": backward(spread_ties_reference, spreading("ties", where_tied), 1),
+    "spread_exp": backward(spread_exp_reference, spreading("exp", exponentiated), 20),
+    "prod_backward": backward(prod_backward_reference, prod_backward, 3),
+}

@@ -1,0 +1,278 @@
+"""CUDA twins of the reductions over any axes, running sums among them.
+
+Sums, products and extremes are folds (reduce/kernels.py) of x seen as (outer, reduced, inner),
+copied first where no view is that.  A running sum takes three launches: each chunk's sum, the sums
+before each chunk, and the chunk's elements from there on; a thread walks a chunk, neighbours in
+neighbouring columns.  Sums and products of floats are float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import cuda, float32, float64, int32, int64, uint32
+
+from minigrad_kernels.cuda.array import DeviceArray
+from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run, scratch
+from minigrad_kernels.cuda.rows import sizes
+from minigrad_kernels.elementwise.cuda_copy import contiguous
+from minigrad_kernels.reduce import cuda_kernels as fold
+from minigrad_kernels.reduce.cuda_kernels import (
+    Fold,
+    added,
+    finishing,
+    take_one,
+    take_wide,
+    zero,
+    zero_wide,
+)
+from minigrad_kernels.reduce.cuda_max_index import extreme_fold
+from minigrad_kernels.reduce.kernels import SUM
+from minigrad_kernels.reduce.sums import Axes, merged
+
+CHUNK = 128  # elements of a running sum that one thread adds up
+
+
+@cuda.jit(device=True)
+def one(x):
+    return x.dtype.type(1)
+
+
+@cuda.jit(device=True)
+def multiplied(a, b):
+    return a * b
+
+
+@cuda.jit(device=True)
+def lowest(x):
+    return x.dtype.type(-np.inf)
+
+
+@cuda.jit(device=True)
+def highest(x):
+    return x.dtype.type(np.inf)
+
+
+@cuda.jit(device=True)
+def larger(a, b):
+    """Return the larger of two numbers, a NaN before all."""
+    return a if a >= b or a != a else b
+
+
+@cuda.jit(device=True)
+def smaller(a, b):
+    return a if a <= b or a != a else b
+
+
+@cuda.jit(device=True)
+def one_wide(x):
+    return float64(1)
+
+
+FOLDS = {
+    "sum": Fold("sum", zero_wide, take_wide, added, wide=True),
+    "prod": Fold("prod", one_wide, take_wide, multiplied, wide=True),
+    "max": Fold("max", lowest, take_one, larger),
+    "min": Fold("min", highest, take_one, smaller),
+}
+
+
+def grouped(x: DeviceArray, axes: Axes) -> tuple[Any, int, int, int]:
+    """Return x flat and the sizes before, along and after the axes, copied where it must be."""
+    found = merged(x, axes)
+    if found is not None:
+        return found[0], *found[1]
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    moved = contiguous(x.transpose((*kept, *axes)))
+    count = int(np.prod([x.shape[axis] for axis in kept]))
+    return flat(moved), count, x.size // count if count else 0, 1
+
+
+@cuda.jit(device=True)
+def least_integer(x):
+    return int64(-0x8000000000000000)
+
+
+@cuda.jit(device=True)
+def most_integer(x):
+    return int64(0x7FFFFFFFFFFFFFFF)
+
+
+WHOLE = {
+    "sum": Fold("sum_whole", zero, take_one, added),
+    "prod": Fold("prod_whole", one, take_one, multiplied),
+    "max": Fold("max_whole", least_integer, take_one, larger),
+    "min": Fold("min_whole", most_integer, take_one, smaller),
+}
+
+
+def folding(name: str) -> Twin:
+    """Return the twin of one reduction; integers and bools are folded as int64."""
+
+    def twin(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+        if not y.size:
+            return
+        whole = x.dtype.kind != "f"
+        line, *shape = grouped(x.astype(np.int64, copy=False) if whole else x, axes)
+        made = y if y.dtype == line.dtype else scratch(y.shape, line.dtype, y)
+        (WHOLE if whole else FOLDS)[name]((line,), tuple(shape), (flat(made),))
+        if made is not y:
+            y[...] = made
+
+    return twin
+
+
+def mean(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+    line, *shape = grouped(x, axes)
+    count = float(np.prod([x.shape[axis] for axis in axes]))
+    none = scratch(0, np.float64, y)
+    finishing(FOLDS["sum"], line, none, tuple(shape), count, SUM, flat(y))
+
+
+def placing(sign: int) -> Twin:
+    """Return the twin of argmax or argmin; what is no float32 is compared in float64."""
+
+    def twin(x: DeviceArray, axis: int, y: DeviceArray) -> None:
+        if not y.size:
+            return
+        line, *shape = grouped(x if x.dtype.kind == "f" else x.astype(np.float64), (axis,))
+        held = scratch(y.size, line.dtype, y)
+        extreme_fold((line,), tuple(shape), (held, flat(y)), sign)
+
+    return twin
+
+
+# ---------------------------------------------------------------- running sums
+@cuda.jit(device=True)
+def walked(task, reduced, inner, chunks, backwards):
+    """Return where a chunk's elements begin, the step between them, and how many they are."""
+    line = uint32(task // inner)
+    column = uint32(task - line * inner)
+    outer = uint32(line // chunks)
+    k = uint32(line - outer * chunks)
+    first = uint32(k * uint32(CHUNK))
+    count = min(uint32(CHUNK), uint32(reduced - first))
+    row = uint32(reduced - uint32(1) - first) if backwards else first
+    step = uint32(uint32(0) - inner) if backwards else inner
+    return uint32(uint32(outer * reduced + row) * inner + column), step, count
+
+
+@cuda.jit
+def chunk_sums(x, reduced, inner, chunks, backwards, parts):
+    """Write the sum of each chunk: (outer, chunks, inner)."""
+    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+    while task < uint32(parts.size):
+        at, step, count = walked(task, reduced, inner, chunks, backwards)
+        total = parts.dtype.type(0)
+        k = uint32(0)
+        while k < count:
+            total += x[at]
+            at = uint32(at + step)
+            k = uint32(k + uint32(1))
+        parts[task] = total
+        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
+
+
+@cuda.jit
+def sums_before(parts, inner, chunks):
+    """Replace each chunk's sum by that of the chunks before it: a thread a line of chunks."""
+    lines = uint32(uint32(parts.size) // chunks)
+    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+    while task < lines:
+        outer = uint32(task // inner)
+        at = uint32(uint32(outer * chunks) * inner + uint32(task - outer * inner))
+        total = parts.dtype.type(0)
+        k = uint32(0)
+        while k < chunks:
+            own = parts[at]
+            parts[at] = total
+            total += own
+            at = uint32(at + inner)
+            k = uint32(k + uint32(1))
+        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
+
+
+@cuda.jit
+def running_sums(x, parts, reduced, inner, chunks, backwards, y):
+    """Write the running sums of each chunk, from what comes before it on."""
+    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+    while task < uint32(parts.size):
+        at, step, count = walked(task, reduced, inner, chunks, backwards)
+        total = parts[task]
+        k = uint32(0)
+        while k < count:
+            total += x[at]
+            y[at] = y.dtype.type(total)
+            at = uint32(at + step)
+            k = uint32(k + uint32(1))
+        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
+
+
+def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
+    if not x.size:
+        return
+    line = contiguous(x if x.dtype == y.dtype else x.astype(y.dtype))
+    outer = int(np.prod(x.shape[:axis]))
+    reduced, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :]))
+    chunks = blocks(reduced, CHUNK)
+    wide = np.float64 if y.dtype.kind == "f" else y.dtype
+    parts = scratch(outer * chunks * inner, wide, y)
+    made = y if y.flags.c_contiguous else scratch(y.shape, y.dtype, y)
+    shape = *sizes(reduced, inner, chunks), np.int32(backwards)
+    run(chunk_sums, blocks(parts.size), THREADS, flat(line), *shape, parts)
+    run(sums_before, blocks(outer * inner), THREADS, parts, *sizes(inner, chunks))
+    run(running_sums, blocks(parts.size), THREADS, flat(line), parts, *shape, flat(made))
+    if made is not y:
+        y[...] = made
+
+
+TWINS: dict[str, Twin] = {
+    **{name: folding(name) for name in FOLDS},
+    "mean": mean,
+    "cumsum": cumsum,
+    "argmax": placing(1),
+    "argmin": placing(-1),
+}
+INDEX = (uint32, uint32, uint32, int32)
+
+
+def wide(kind: Any) -> Any:
+    """Return the type of running sums."""
+    return kind if kind == int64 else float64
+
+
+CHECKS: tuple[Check, ...] = (
+    *(check for name, each in FOLDS.items() for check in fold.checks(name, each)),
+    *(
+        Check(f"{name}.{label}/int64", getattr(WHOLE[name], label), signature)
+        for signature in [(int64[::1], int64[::1], int64, fold.SIZES, int64[::1], int64[::1])]
+        for name in WHOLE
+        for label in ("rows", "columns")
+    ),
+    *(
+        check
+        for kind in (float32, float64, int64)
+        for check in (
+            Check(
+                f"cumsum.chunks/{kind}",
+                chunk_sums,
+                (kind[::1], *INDEX, wide(kind)[::1]),
+                float64=kind != int64,
+            ),
+            Check(
+                f"cumsum.before/{kind}",
+                sums_before,
+                (wide(kind)[::1], uint32, uint32),
+                float64=kind != int64,
+            ),
+            Check(
+                f"cumsum.running/{kind}",
+                running_sums,
+                (kind[::1], wide(kind)[::1], *INDEX, kind[::1]),
+                float64=kind != int64,
+            ),
+        )
+    ),
+)

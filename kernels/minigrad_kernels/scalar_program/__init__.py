@@ -1,0 +1,1 @@
+"""A recorded scalar expression, replayed forwards and backwards."""

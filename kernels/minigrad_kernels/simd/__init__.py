@@ -1,0 +1,1 @@
+"""Vector registers, lanes and prefetching from Numba."""

@@ -1,0 +1,249 @@
+"""CUDA twins of softmax, log-softmax and logsumexp, and of their gradients.
+
+A row is read once for its largest element and the sum of exponentials about it (each thread moves
+its sum when a larger one comes), and once more, from the cache, to be written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import cuda, int32, uint32
+
+from minigrad_kernels.cuda import ptx
+from minigrad_kernels.cuda.array import DeviceArray
+from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.launch import flat
+from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes
+from minigrad_kernels.math.scalar import like
+
+
+@cuda.jit(device=True)
+def met(m, s, x):
+    """Return the maximum, and the sum of the others' exp(. - maximum), with x among them."""
+    if x > m:
+        s = (s + like(x, 1)) * math.exp(m - x)
+        m = x
+        return m, s
+    return m, s + (like(x, 0) if x == like(x, -np.inf) else math.exp(x - m))
+
+
+@cuda.jit(device=True)
+def merged(m, s, n, t):
+    """Join two maxima and sums about them: the smaller maximum is one of the others then."""
+    top = m if m > n else n
+    a = s if m == top else (s + like(m, 1)) * math.exp(m - top)
+    b = t if n == top else (t + like(m, 1)) * math.exp(n - top)
+    return top, a + b + (like(m, 1) if m == n else like(m, 0))
+
+
+def peaks(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the device function that gives a row's maximum, and the sum of the other elements'
+    exponentials about it.
+    """
+    whole = joining(merged, warps)
+
+    @cuda.jit(device=True)
+    def peak(x, first, c, t, wide, held):
+        m = kind(-np.inf)
+        s = kind(0)
+        if vector:
+            j = uint32(t * uint32(4))
+            while j < c:
+                p, q, r, o = ptx.load128(x, uint32(first + j))
+                m, s = met(m, s, p)
+                m, s = met(m, s, q)
+                m, s = met(m, s, r)
+                m, s = met(m, s, o)
+                j = uint32(j + wide * uint32(4))
+        else:
+            j = t
+            while j < c:
+                m, s = met(m, s, x[uint32(first + j)])
+                j = uint32(j + wide)
+        return whole(m, s, held)
+
+    return peak
+
+
+# ---------------------------------------------------------------- forward
+@cuda.jit(device=True)
+def placed(x, m, inverse, rest, log):
+    """Return softmax or log-softmax of an element, from 1 / s and log s."""
+    return (x - m) - rest if log else math.exp(x - m) * inverse
+
+
+def forward(kind: Any, vector: bool, warps: int) -> Any:
+    place, peak = places(warps), peaks(kind, vector, warps)
+
+    @cuda.jit
+    def softmax_rows(x, log, n, c, y):
+        """Write softmax, or log-softmax where log is not 0, of n rows of c elements."""
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            first = uint32(row * c)
+            m, s = peak(x, first, c, t, wide, held)
+            s += m - m  # NaN where the maximum is an infinity
+            inverse, rest = kind(1) / (kind(1) + s), math.log1p(s)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    p, q, r, o = ptx.load128(x, uint32(first + j))
+                    made = (
+                        placed(p, m, inverse, rest, log),
+                        placed(q, m, inverse, rest, log),
+                        placed(r, m, inverse, rest, log),
+                        placed(o, m, inverse, rest, log),
+                    )
+                    ptx.store128(y, uint32(first + j), made)
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    at = uint32(first + j)
+                    y[at] = placed(x[at], m, inverse, rest, log)
+                    j = uint32(j + wide)
+            row = uint32(row + step)
+
+    return softmax_rows
+
+
+def summing(kind: Any, vector: bool, warps: int) -> Any:
+    place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
+
+    @cuda.jit
+    def logsumexp_rows(x, n, c, y):
+        """Write log sum exp of n rows of c elements.
+
+        With infinity among them it is that, but for a NaN, which the sum of exponentials, NaN
+        either way, does not tell.
+        """
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            first = uint32(row * c)
+            m, s = peak(x, first, c, t, wide, held)
+            found = m + math.log1p(s)
+            if m == kind(np.inf):
+                found = m
+                j = t
+                while j < c:
+                    v = x[uint32(first + j)]
+                    if v != v:
+                        found = v
+                    j = uint32(j + wide)
+                found, _ = whole(found, m, held)
+            if t == 0:
+                y[row] = found
+            row = uint32(row + step)
+
+    return logsumexp_rows
+
+
+# ---------------------------------------------------------------- backward
+@cuda.jit(device=True)
+def weighed(g, y, log):
+    return g if log else g * y
+
+
+@cuda.jit(device=True)
+def gradient(g, y, total, log):
+    """Return dx of an element from the row's sum of dy, or of dy y."""
+    if log and y > like(y, -0.65):  # near p = 1 the difference cancels
+        return (g - total) - math.expm1(y) * total
+    return g - math.exp(y) * total if log else y * (g - total)
+
+
+def backward(kind: Any, vector: bool, warps: int) -> Any:
+    place, whole = places(warps), joining(added, warps)
+
+    @cuda.jit
+    def softmax_gradient(dy, y, log, n, c, dx):
+        """Write the gradient of softmax, or of log-softmax, from its result y."""
+        held = cuda.shared.array(HELD, kind)
+        row, step, t, wide = place()
+        while row < n:
+            first = uint32(row * c)
+            total = kind(0)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    g, v = ptx.load128(dy, uint32(first + j)), ptx.load128(y, uint32(first + j))
+                    left = weighed(g[0], v[0], log) + weighed(g[1], v[1], log)
+                    total += left + (weighed(g[2], v[2], log) + weighed(g[3], v[3], log))
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    total += weighed(dy[uint32(first + j)], y[uint32(first + j)], log)
+                    j = uint32(j + wide)
+            total, _ = whole(total, kind(0), held)
+            if vector:
+                j = uint32(t * uint32(4))
+                while j < c:
+                    g, v = ptx.load128(dy, uint32(first + j)), ptx.load128(y, uint32(first + j))
+                    made = (
+                        gradient(g[0], v[0], total, log),
+                        gradient(g[1], v[1], total, log),
+                        gradient(g[2], v[2], total, log),
+                        gradient(g[3], v[3], total, log),
+                    )
+                    ptx.store128(dx, uint32(first + j), made)
+                    j = uint32(j + wide * uint32(4))
+            else:
+                j = t
+                while j < c:
+                    at = uint32(first + j)
+                    dx[at] = gradient(dy[at], y[at], total, log)
+                    j = uint32(j + wide)
+            row = uint32(row + step)
+
+    return softmax_gradient
+
+
+FORWARD, SUMMING, BACKWARD = Rows(forward), Rows(summing), Rows(backward)
+
+
+def going(log: int) -> Twin:
+    def twin(x: DeviceArray, y: DeviceArray) -> None:
+        n, c = x.shape
+        if x.size:
+            FORWARD(n, c, (x, y), flat(x), np.int32(log), *sizes(n, c), flat(y))
+
+    return twin
+
+
+def coming(log: int) -> Twin:
+    def twin(dy: DeviceArray, y: DeviceArray, dx: DeviceArray) -> None:
+        n, c = dx.shape
+        if dx.size:
+            BACKWARD(n, c, (dy, y, dx), flat(dy), flat(y), np.int32(log), *sizes(n, c), flat(dx))
+
+    return twin
+
+
+def logsumexp(x: DeviceArray, y: DeviceArray) -> None:
+    n, c = x.shape
+    if n and c:
+        SUMMING(n, c, (x,), flat(x), *sizes(n, c), y)
+    elif n:
+        y.target.write(y, -np.inf)
+
+
+TWINS: dict[str, Twin] = {
+    "softmax": going(0),
+    "log_softmax": going(1),
+    "logsumexp": logsumexp,
+    "softmax_backward": coming(0),
+    "log_softmax_backward": coming(1),
+}
+CHECKS: tuple[Check, ...] = (
+    *FORWARD.checks("softmax", lambda k: (k[::1], int32, uint32, uint32, k[::1])),
+    *SUMMING.checks(
+        "logsumexp", lambda k: (k[::1], uint32, uint32, k[::1]), opcodes=("LDG.E.128",)
+    ),
+    *BACKWARD.checks("softmax_backward", lambda k: (k[::1], k[::1], int32, uint32, uint32, k[::1])),
+)

@@ -1,0 +1,3 @@
+"""The heart: what an op is, how it is recorded, how gradients flow back, where kernels are
+launched.
+"""

@@ -1,0 +1,303 @@
+"""The tape: what an op is and how it is recorded; `engine/backward.py` reads the record backwards.
+
+An op is one class with `forward(self, *arrays, **meta)`, which launches kernels, and
+`backward(self, grad)`, which speaks Tensor operations, so that it can itself be differentiated.  A
+recorded op *is* the node of the graph: it carries a rising number `seq` and one edge an input.
+Nodes are owned by the tensors that need them, so an abandoned graph is freed by reference counting.
+
+Neither this file nor the ops import Tensor: `tensors/tensor.py` sets `new` and `lift` when it is
+imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine.dispatch import USED, door, placed, settled
+from minigrad.engine.grad_mode import WATCHED, mode, user_line
+
+Array = np.ndarray[Any, Any]
+
+
+def _unset(*_: Any) -> Any:
+    raise RuntimeError(
+        "minigrad.engine.op is used before minigrad.tensors.tensor is imported: import minigrad"
+    )
+
+
+class Bridge:
+    """What tensors/tensor.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one
+    of a number or array.
+    """
+
+    tensor: Any = object
+    new: Callable[[Array], Any] = staticmethod(_unset)
+    lift: Callable[[Any, Any], Any] = staticmethod(_unset)
+    cast: Callable[[Any, Any], Any] = staticmethod(_unset)
+    reduce_to: Callable[[Any, Any], Any] = staticmethod(_unset)
+    alias: Callable[[Any], Any] = staticmethod(_unset)
+
+
+next_seq = itertools.count(1).__next__
+
+NO_OPTIONS: dict[str, Any] = {}
+OP, LEAF, SLOT = 0, 1, 2  # what an edge leads to: a node, a leaf tensor, one output of several
+
+
+class Op:
+    """One operation and, once recorded, one node of the graph.
+
+    keeps: whether the inputs are needed in backward; they are then reached with `self.saved(i)`,
+        which checks their version.
+    view: the output shares memory with the first input.
+    several: `forward` returns a tuple of arrays and `backward` gets one gradient or None for each.
+    composite: the same mathematics in plain ops; what a fused op is differentiated through under
+        `create_graph=True`.
+    """
+
+    __slots__ = ("seq",)  # stays when a sweep has dropped all else
+    seq: int
+
+    keeps = True
+    view = False
+    several = False
+    composite: Any = None
+
+    kind = OP
+    edges: list[Any] | None = None
+    slots: int | None = None  # how many outputs, of an op that has several
+    inputs: tuple[Any, ...] = ()
+    versions: tuple[int, ...] | None = None
+    checksums: list[int] | None = None
+    hooks: dict[int, Any] | None = None  # by number of the output, see engine/hooks.py
+    where: str | None = None
+    cell: list[Any] | None = None  # the version of the output, once somebody counts it
+    y: Any  # the output's array, where the gradient needs it
+    shape: Any
+    dtype: Any
+    meta: dict[str, Any] = NO_OPTIONS
+
+    def forward(self, *arrays: Any, **meta: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *grads: Any) -> tuple[Any, ...]:
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @classmethod
+    def apply(cls, *inputs: Any, **meta: Any) -> Any:
+        """Run the op on tensors and record it where a gradient may be asked for."""
+        op = cls()
+        try:
+            arrays = [t.array for t in inputs]
+        except AttributeError:
+            raise no_tensor(cls.__name__, inputs) from None
+        if USED:
+            target, arrays = settled(cls.__name__, arrays)
+            with placed(target if arrays else door.target):
+                data = op.forward(*arrays, **meta)
+        else:
+            data = op.forward(*arrays, **meta)
+        if cls.several:
+            return op._several(inputs, meta, data)
+        out = Bridge.new(data)
+        if cls.view:
+            share(inputs[0], out)
+        if mode.recording:
+            for t in inputs:
+                if t.tracked:
+                    op.record(inputs, meta, data)
+                    out.tracked = True
+                    out.node = op
+                    break
+            if mode.recording == WATCHED:
+                op.show(inputs, (out,))
+        return out
+
+    def _several(
+        self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]
+    ) -> tuple[Any, ...]:
+        outs = tuple(Bridge.new(d) for d in data)
+        if self.view:
+            for out in outs:
+                share(inputs[0], out)
+        if mode.recording:
+            if any(t.tracked for t in inputs):
+                self.record(inputs, meta, data[0])
+                self.slots = len(outs)
+                for i, out in enumerate(outs):
+                    if out.array.dtype.kind == "f":
+                        out.tracked = True
+                        out.node = Slot(self, i, out.array)
+            if mode.recording == WATCHED:
+                self.show(inputs, outs)
+        return outs
+
+    def record(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: Array) -> None:
+        """Become a node: take a number, and an edge to whatever each input is a function of
+        *now*.
+        """
+        self.seq = next_seq()
+        self.shape = data.shape
+        self.dtype = data.dtype
+        self.meta = meta
+        edges: list[Any] = []
+        for t in inputs:
+            if t.tracked:
+                edges.append(t.node or t)
+            else:
+                edges.append(None)
+            if t.cell is not None and self.versions is None:
+                self.versions = tuple([0 if u.cell is None else u.cell[0] for u in inputs])
+        self.edges = edges
+        if self.keeps:
+            self.inputs = inputs
+        if mode.anomaly:
+            self.where = user_line()
+            self.checksums = [checksum(t.array) for t in inputs]
+
+    def show(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+        """Let the open `Tape`, if there is one, write the op down."""
+        if mode.tape is not None:
+            mode.tape._add(self, inputs, outputs)
+
+    def saved(self, i: int) -> Any:
+        """Return input `i` as it was at record time; an input written to since raises."""
+        t = self.inputs[i]
+        cell = t.cell
+        if cell is not None and cell[0] != (self.versions[i] if self.versions is not None else 0):
+            raise RuntimeError(
+                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
+                "but it was changed in place"
+                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
+            )
+        if self.checksums is not None and self.checksums[i] != checksum(t.array):
+            raise RuntimeError(
+                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
+                "but its memory was written"
+                " through numpy() or another alias since; copy the array before writing to it"
+            )
+        return t
+
+    def result(self) -> Any:
+        """Return the saved output array `y`; an output written to since raises."""
+        cell = self.cell
+        if cell is not None and cell[0]:
+            raise RuntimeError(
+                f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it "
+                "was changed in place"
+                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
+            )
+        return self.y
+
+    def output(self) -> Any:
+        """Return the saved output as a tensor that is a function of the inputs."""
+        t = Bridge.new(self.result())
+        t.tracked = True
+        t.node = self
+        cell_of(t)  # the user's tensor has this memory too, and may be written to
+        return t
+
+    def needs(self, i: int) -> bool:
+        """Say whether a gradient for input `i` is asked for."""
+        return self.edges is not None and self.edges[i] is not None
+
+    def release(self) -> None:
+        """Drop all that was saved; a second sweep over this node raises."""
+        self.__dict__.clear()
+
+
+class Slot:
+    """One output of an op that has several: where its gradient goes."""
+
+    __slots__ = ("dtype", "index", "op", "shape")
+    kind = SLOT
+
+    def __init__(self, op: Op, index: int, data: Array) -> None:
+        self.op, self.index, self.shape, self.dtype = op, index, data.shape, data.dtype
+
+    @property
+    def hooks(self) -> Any:
+        """The hooks on this output's gradient, None where there are none."""
+        return None if self.op.hooks is None else self.op.hooks.get(self.index)
+
+    @property
+    def seq(self) -> int:
+        return self.op.seq
+
+
+class Refused(Op):
+    """The place on the tape of a view that may not be used: a sweep that comes here raises."""
+
+    def __init__(self, reason: str, data: Array) -> None:
+        self.reason, self.shape, self.dtype = reason, data.shape, data.dtype
+        self.seq = next_seq()
+
+
+def no_tensor(name: str, inputs: tuple[Any, ...]) -> TypeError:
+    """Return the error about an input that is not a tensor."""
+    i, x = next((i, x) for i, x in enumerate(inputs) if not isinstance(x, Bridge.tensor))
+    return TypeError(
+        f"{name}: expected a tensor for input {i}, got {type(x).__module__}.{type(x).__name__}: "
+        f"{x!r:.60}; make one with minigrad.tensor(...) or minigrad.from_numpy(...)"
+    )
+
+
+def refuse_others(name: str, inputs: tuple[Any, ...]) -> None:
+    """Raise the TypeError about the first input that is not a tensor, if there is one."""
+    if not all(isinstance(x, Bridge.tensor) for x in inputs):
+        raise no_tensor(name, inputs) from None
+
+
+def name_of(op: Op) -> str:
+    """Return the op's name, with the line of the user's code where that is known."""
+    return type(op).__name__ + (f" (recorded at {op.where})" if op.where else "")
+
+
+def checksum(data: Array) -> int:
+    """Return a hash of the elements, to notice a write that the tape did not see."""
+    return zlib.crc32(data.tobytes())
+
+
+# ---------------------------------------------------------------- versions and views
+def cell_of(t: Any) -> list[Any]:
+    """Return the tensor's version cell `[count, where it was last changed]`, made at first need.
+
+    The op that made the memory shares it, and so knows whether its output is still what it was.
+    """
+    cell: list[Any] | None = t.cell
+    if cell is None:
+        node = t.node
+        if node is None or node.kind != OP:
+            cell = [0, ""]
+        elif node.cell is None:
+            cell = node.cell = [0, ""]
+        else:
+            cell = node.cell
+        t.cell = cell
+    return cell
+
+
+def written(t: Any, where: str) -> None:
+    """Count an in-place write to `t`."""
+    cell = cell_of(t)
+    cell[0] += 1
+    cell[1] = where
+
+
+def share(source: Any, out: Any) -> None:
+    """Mark `out` as a view of `source`: one version cell for both, and the base knows its views."""
+    if out.array is source.array or np.may_share_memory(out.array, source.array):
+        out.cell = cell_of(source)
+        if source.apart or not mode.recording:
+            out.apart = True
+        out.base = base = source if source.base is None else source.base
+        if base.views is None:
+            base.views = {}
+        views, key = base.views, id(out)
+        views[key] = weakref.ref(out, lambda _: views.pop(key, None))

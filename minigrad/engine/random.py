@@ -1,0 +1,211 @@
+"""Random numbers as a pure function: Philox4x32-10 of (seed; stream, call, element).
+
+A *stream* is a consumer: the default generator, a Dropout module, an explicit `Generator`.  Each
+counts its *calls*.  There is no hidden global order, so a mask is the same on any device, for any
+number of threads, and when it is computed a second time in backward.
+
+Threads may draw from one stream: no two draws have the same number, in whichever order they come.
+A forked child goes on with its parent's seed and counts, as it does in PyTorch: two children draw
+the same numbers, unless each calls `manual_seed` with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.engine import arguments
+from minigrad.engine.dispatch import empty, hold_over_fork, launch
+
+Array = np.ndarray[Any, Any]
+
+EXPLICIT = 0x8000_0000  # the stream of generators with a seed of their own
+
+
+class _Global:
+    """The seed that all streams without one of their own share, and the streams to reset with
+    it.
+    """
+
+    # Held while a count, the seed or the set of streams changes or is gone through.
+    lock = threading.RLock()
+    seed = int.from_bytes(os.urandom(6), "little")
+    numbers = itertools.count(1)
+    streams: ClassVar[weakref.WeakSet[Generator]] = weakref.WeakSet()
+
+
+hold_over_fork(_Global.lock)
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of numbers drawn from a continuous distribution; a TypeError where it would
+    cut them to integers.
+    """
+    wanted: np.dtype[Any] = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(
+            f"random numbers of {wanted}: expected a floating dtype; draw integers with randint"
+        )
+    return wanted
+
+
+class Generator:
+    """A stream of random numbers with its own count of calls.
+
+    seed: a number makes the stream independent of `manual_seed`, and two generators of one seed
+    equal; None takes the global seed and the next stream number.
+
+    >>> Generator(7).uniform((2,)).tolist() == Generator(7).uniform((2,)).tolist()
+    True
+    """
+
+    def __init__(self, seed: int | None = None, *, stream: int | None = None) -> None:
+        if seed is not None:
+            seed = check_seed(seed)
+        self._seed = seed
+        self.stream = (
+            (next(_Global.numbers) if seed is None else EXPLICIT) if stream is None else stream
+        )
+        self.calls = 0
+        with _Global.lock:
+            _Global.streams.add(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on as a copy, or what was pickled, did; a new stream takes none of its numbers."""
+        self.__dict__.update(state)
+        if self._seed is None:
+            following = next(_Global.numbers)
+            _Global.numbers = itertools.count(max(following, self.stream + 1))
+        _Global.streams.add(self)
+
+    @property
+    def seed(self) -> int:
+        """The key of this stream: its own seed, else the global one."""
+        return _Global.seed if self._seed is None else self._seed
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Give this stream a seed of its own and start its count anew."""
+        seed = check_seed(seed)
+        with _Global.lock:
+            self._seed = seed
+            self.calls = 0
+        return self
+
+    def next_call(self) -> Array:
+        """Count one use and return its number in a one-element array, as kernels take it."""
+        with _Global.lock:
+            number = self.calls
+            self.calls = number + 1
+        return np.array([number], np.int64)
+
+    def _draw(self, kernel: str, size: int, dtype: Any) -> Array:
+        y = empty(size, dtype)
+        launch(kernel, self.seed, self.stream, self.next_call(), y)
+        return y
+
+    def uniform(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
+        """Return numbers uniform in [0, 1)."""
+        return self._draw("uniform", math.prod(shape), floating(dtype)).reshape(tuple(shape))
+
+    def normal(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
+        """Return standard normal numbers."""
+        return self._draw("normal", math.prod(shape), floating(dtype)).reshape(tuple(shape))
+
+    def integers(self, low: int, high: int, shape: Sequence[int]) -> Array:
+        """Return int64 numbers uniform in [low, high)."""
+        if high <= low:
+            raise ValueError(f"integers: expected low < high, got low={low}, high={high}")
+        words = self._draw("random_bits", 2 * math.prod(shape), np.uint32).view(np.uint64)
+        return (words % np.uint64(high - low)).astype(np.int64).reshape(tuple(shape)) + low
+
+    def permutation(self, n: int) -> Array:
+        """Return 0 ... n-1 in random order: the order of n random 64-bit words."""
+        words = self._draw("random_bits", 2 * n, np.uint32).view(np.uint64)
+        return np.argsort(words, kind="stable")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resume needs: seed, stream and count of calls."""
+        return {"seed": self._seed, "stream": self.stream, "calls": self.calls}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        missing = {"seed", "stream", "calls"} - set(state)
+        if missing:
+            raise KeyError(
+                f"Generator: the state lacks {sorted(missing)}; it must come from state_dict()"
+            )
+        self._seed, self.stream, self.calls = (
+            state["seed"],
+            int(state["stream"]),
+            int(state["calls"]),
+        )
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed`; a ValueError where it is not an int in [0, 2^64)."""
+    try:
+        found = arguments.whole("seed", "it", seed, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 2**64:
+        raise ValueError(f"seed: expected an int in [0, 2**64), got {seed!r}")
+    return found
+
+
+default = Generator(stream=0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Set the global seed, start every stream's count anew, and number new streams from 1.
+
+    Modules made after it draw the same numbers again; returns the default generator.  Call it in
+    each child of a fork, with a seed of its own: they all go on with their parent's numbers.
+
+    >>> import minigrad as mg
+    >>> _ = mg.manual_seed(0)
+    >>> a = mg.rand(2)
+    >>> _ = mg.manual_seed(0)
+    >>> bool((a == mg.rand(2)).all())
+    True
+    """
+    seed = check_seed(seed)
+    with _Global.lock:
+        _Global.seed = seed
+        _Global.numbers = itertools.count(1)
+        for stream in list(_Global.streams):
+            stream.calls = 0
+    return default
+
+
+def snapshot() -> Callable[[], None]:
+    """Return a function that sets the seed and every stream's count back to what they are now, as
+    often as called.
+
+    A stream made since starts anew, and those made after it get the same numbers again.
+    """
+    with _Global.lock:
+        seed, number = _Global.seed, next(_Global.numbers)
+        streams = list(_Global.streams)
+        counts = {id(stream): (stream, stream._seed, stream.calls) for stream in streams}
+
+    def rewind() -> None:
+        with _Global.lock:
+            _Global.seed, _Global.numbers = seed, itertools.count(number)
+            for stream in list(_Global.streams):
+                _, own, calls = counts.get(id(stream), (stream, stream._seed, 0))
+                stream._seed, stream.calls = own, calls
+
+    rewind()
+    return rewind
+
+
+def initial_seed() -> int:
+    """Return the global seed."""
+    return _Global.seed

@@ -1,0 +1,313 @@
+"""Losses over classes: cross-entropy and negative log-likelihood; `minigrad.nn.functional`
+re-exports them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine import arguments
+from minigrad.engine.dispatch import device_of, host_copy, moved, target_of
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.op import refuse_others
+from minigrad.nn.functional import means
+from minigrad.ops.common import any_true, contiguous, extremes
+from minigrad.ops.elementwise import where
+from minigrad.ops.index import picked
+from minigrad.ops.linalg import absent
+from minigrad.ops.loss import CrossEntropy
+from minigrad.ops.norm import LogSoftmax
+from minigrad.ops.reduce import Mean, Sum
+from minigrad.ops.shape import Permute, Reshape
+from minigrad.tensors.tensor import Tensor, new
+
+Array = np.ndarray[Any, Any]
+
+INT64 = np.dtype(np.int64)
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def check_reduction(name: str, reduction: str) -> None:
+    """Refuse an unknown reduction."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def not_tensors(name: str, input: Any, target: Any) -> TypeError:
+    """Return the error for an input or a target that is no tensor."""
+    kinds = f"{type(input).__name__} and {type(target).__name__}"
+    return TypeError(f"{name}: expected input and target as tensors, got {kinds}")
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the cross-entropy of logits: w[t] * -log softmax(x)_t.
+
+    target: class numbers, or probabilities in the input's shape.  weight: one factor a class.
+    ignore_index: a class number whose rows count for nothing.
+    label_smoothing: e in [0, 1]; the loss is (1-e) times the above plus e/C * sum_c w[c] * -log
+        softmax(x)_c.
+    reduction: "mean" divides by the summed weights of the targets that count (NaN if none does),
+    for probabilities by the number of rows; "sum"; or "none".
+    Shape: input: (N, C), (N, C, d1, ...) or (C,); target: the input's without C -> () or target's.
+    Raises: ValueError for a class number outside [0, C).
+
+    >>> import minigrad as mg
+    >>> cross_entropy(mg.tensor([[0.0, 0.0]]), mg.tensor([1]))
+    tensor(0.6931)
+    """
+    check_reduction("cross_entropy", reduction)
+    if type(ignore_index) is not int:
+        ignore_index = arguments.whole("cross_entropy", "ignore_index", ignore_index)
+    if type(label_smoothing) is not float:
+        label_smoothing = arguments.number("cross_entropy", "label_smoothing", label_smoothing)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
+        )
+    check_scores("cross_entropy", input, target, weight)
+    if target.array.dtype.kind == "f":
+        return _against_probabilities(
+            input, target, weight, ignore_index, reduction, label_smoothing
+        )
+    rows, classes, shape = _rows("cross_entropy", input, target)
+    ignored = check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
+    loss = CrossEntropy.apply(
+        rows,
+        target if is_vector(target.array) else new(classes),
+        absent(rows) if weight is None else weight,
+        ignore_index=ignore_index,
+        smoothing=label_smoothing,
+        reduction=reduction,
+        gradient=bool(mode.recording and rows.requires_grad),
+    )
+    if reduction == "none" and loss.array.shape != shape:
+        return Reshape.apply(loss, shape=shape)
+    if means.watch.reports is not None:
+        _say_mean(loss, classes, weight, ignore_index, ignored, reduction)
+    return loss
+
+
+def _against_probabilities(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    if target.array.shape != input.array.shape:
+        raise ValueError(
+            "cross_entropy: probabilities as target must have the input's shape "
+            f"{input.array.shape}, got"
+            f" {target.array.shape}; class numbers must be integers: convert them with .long()"
+        )
+    if ignore_index >= 0:
+        raise ValueError(
+            f"cross_entropy: ignore_index={ignore_index} applies to class numbers,"
+            " not to probabilities"
+        )
+    axis = 0 if input.array.ndim == 1 else 1
+    classes = input.array.shape[axis]
+    if label_smoothing > 0:
+        target = target * (1.0 - label_smoothing) + label_smoothing / classes
+    terms = LogSoftmax.apply(input, axis=axis) * target
+    if weight is not None:
+        terms = terms * Reshape.apply(weight, shape=(-1, *(1,) * max(0, input.array.ndim - 2)))
+    if reduction == "none":
+        return -Sum.apply(terms, dim=axis)
+    rows = input.array.size // classes if classes else 0
+    result = -Sum.apply(terms)
+    if reduction == "mean":
+        result = result / float(rows)
+    if means.watch.reports is not None:
+        means.report(result, rows, reduction == "sum")
+    return result
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return -w[t] * x_t of log-probabilities x.
+
+    Shape: input: (N, C), (N, C, d1, ...) or (C,); target: integers, the input's shape without C.
+    reduction: "mean" divides by the summed weights of the targets that count; "sum"; or "none".
+    Raises: ValueError for a class number outside [0, C).
+
+    >>> import minigrad as mg
+    >>> nll_loss(mg.tensor([[-1.0, -2.0]]), mg.tensor([1]))
+    tensor(2.)
+    """
+    check_reduction("nll_loss", reduction)
+    ignore_index = arguments.whole("nll_loss", "ignore_index", ignore_index)
+    check_scores("nll_loss", input, target, weight)
+    if target.array.dtype.kind == "f":
+        raise TypeError(
+            f"nll_loss: expected integer class numbers, got {target.array.dtype}; convert them "
+            "with .long()"
+        )
+    rows, classes, shape = _rows("nll_loss", input, target)
+    there, classes = device_of(rows.array), host_copy(classes)
+    n, c = rows.array.shape
+    ignored = check_classes("nll_loss", classes, c, ignore_index)
+    live = classes != ignore_index
+    safe = np.where(live, classes, 0) if ignored else classes
+    flat = Reshape.apply(rows, shape=(n * c,))
+    loss = -picked(flat, np.arange(n, dtype=np.int64) * c + safe)
+    if weight is not None:
+        loss = loss * picked(weight, safe)
+    if ignored:
+        loss = where(new(moved(live, there)), loss, 0.0)
+    loss = _reduced(loss, classes, weight, ignore_index, ignored, reduction, shape)
+    if means.watch.reports is not None:
+        _say_mean(loss, classes, weight, ignore_index, ignored, reduction)
+    return loss
+
+
+# ---------------------------------------------------------------- shared
+def check_scores(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Refuse no tensors, an input without classes, and weights that are not one a class."""
+    try:
+        x = input.array
+        target.array  # noqa: B018  (is it a tensor?)
+    except AttributeError:
+        raise not_tensors(name, input, target) from None
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
+        )
+    if x.ndim == 0:
+        raise ValueError(f"{name}: expected an input of shape (N, C), got a single number")
+    if weight is not None:
+        refuse_others(f"{name}: weight", (weight,))
+        classes = x.shape[0 if x.ndim == 1 else 1]
+        if weight.array.shape != (classes,):
+            raise ValueError(
+                f"{name}: weight has shape {weight.array.shape}, expected ({classes},): one a class"
+            )
+        if weight.array.dtype != x.dtype:
+            raise TypeError(
+                f"{name}: weight is {weight.array.dtype}, the input {x.dtype}; convert one of them"
+            )
+
+
+def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tuple[int, ...]]:
+    """Return the input as (M, C), the targets as (M,) int64, and the shape of the targets."""
+    x, t = input.array, target.array
+    if t.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}: expected integer class numbers, got {t.dtype}; convert them with .long()"
+        )
+    expected = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
+    if t.shape != expected:
+        raise ValueError(
+            f"{name}: an input of shape {x.shape} (N, C, ...) needs a target of shape {expected}, "
+            f"got {t.shape}"
+        )
+    rows = input
+    if x.ndim == 1:
+        rows = Reshape.apply(input, shape=(1, x.shape[0]))
+    elif x.ndim > 2:
+        moved = Permute.apply(input, axes=(0, *range(2, x.ndim), 1))
+        rows = Reshape.apply(moved, shape=(t.size, x.shape[1]))
+    # In memory of its own, but for a vector: backward reads it, and a tensor's version tells it of
+    # changes.
+    if t.dtype != INT64 or t.ndim != 1:
+        t = t.astype(INT64)
+    return rows, contiguous(t).reshape(-1), t.shape
+
+
+def is_vector(t: Any) -> bool:
+    """Return whether targets are as kernels take them."""
+    return t.ndim == 1 and t.dtype == INT64 and bool(t.flags.c_contiguous)
+
+
+def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> bool:
+    """Refuse class numbers outside [0, count); return whether some are `ignore_index`."""
+    if target_of((classes,)) is not None:
+        return _check_there(name, classes, count, ignore_index)
+    # Seen as unsigned, a negative number is a huge one: one pass tells whether all are in range.
+    if not classes.size or int(classes.view(np.uint64).max()) < count:
+        return 0 <= ignore_index < count and bool((classes == ignore_index).any())
+    ignored = classes == ignore_index
+    wrong = ((classes < 0) | (classes >= count)) & ~ignored
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            f"{name}: target {int(classes[at])} at position {at} is out of range for {count} "
+            "classes:"
+            f" expected 0 to {count - 1}, or ignore_index={ignore_index}"
+        )
+    return True
+
+
+def _check_there(name: str, classes: Any, count: int, ignore_index: int) -> bool:
+    """Check classes on a device: two numbers are read, all of them where there is an error."""
+    if not classes.size:
+        return False
+    low, high = extremes(classes)
+    t = new(classes)
+    if low >= 0 and high < count:
+        return 0 <= ignore_index < count and any_true((t == ignore_index).array)
+    if any_true((((t < 0) | (t >= count)) & (t != ignore_index)).array):
+        check_classes(name, classes.read(), count, ignore_index)
+    return True
+
+
+def _reduced(
+    loss: Any,
+    classes: Array,
+    weight: Tensor | None,
+    ignore_index: int,
+    ignored: bool,
+    reduction: str,
+    shape: tuple[int, ...],
+) -> Tensor:
+    """Reduce one loss a row; the mean is over the summed weights of the rows that count."""
+    if reduction == "none":
+        return loss if loss.array.shape == shape else Reshape.apply(loss, shape=shape)
+    if reduction == "sum":
+        return Sum.apply(loss)
+    if not ignored and weight is None:
+        return Mean.apply(loss)
+    kept = classes[classes != ignore_index] if ignored else classes
+    if weight is None:
+        divisor = float(kept.size)
+    else:
+        divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
+    return Sum.apply(loss) / divisor
+
+
+def _say_mean(
+    loss: Tensor,
+    classes: Array,
+    weight: Tensor | None,
+    ignore_index: int,
+    ignored: bool,
+    reduction: str,
+) -> None:
+    """Report the summed weights of the targets that count."""
+    if reduction == "none":
+        return
+    divisor: Any = classes.size
+    if ignored or weight is not None:
+        kept = host_copy(classes)
+        kept = kept[kept != ignore_index] if ignored else kept
+        divisor = float(kept.size)
+        if weight is not None:
+            divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
+    means.report(loss, divisor, reduction == "sum")

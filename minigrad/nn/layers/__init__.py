@@ -1,0 +1,1 @@
+"""The layers and losses of `minigrad.nn`, one file a family."""

@@ -1,0 +1,132 @@
+"""Conv1d and Conv2d."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.engine import arguments
+from minigrad.nn import init
+from minigrad.nn.functional.conv import Sizes, conv1d, conv2d
+from minigrad.nn.functional.padding import pad
+from minigrad.nn.layers.linear import blank
+from minigrad.nn.module import Module, registered
+from minigrad.nn.parameter import Parameter
+from minigrad.ops.conv import margins, several
+from minigrad.tensors.tensor import Tensor
+
+MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+class Convolution(Module):
+    """What Conv1d and Conv2d share."""
+
+    dims = 0
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: str | Sizes = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name, dims = self._get_name(), self.dims
+        in_channels = arguments.whole(name, "in_channels", in_channels)
+        out_channels = arguments.whole(name, "out_channels", out_channels)
+        groups = arguments.whole(name, "groups", groups)
+        for label, n in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if groups < 1 or n < 1 or n % groups:
+                raise ValueError(
+                    f"{name}: {label} must be a positive multiple of groups, got {label}={n}, "
+                    f"groups={groups}"
+                )
+        if padding_mode not in MODES:
+            raise ValueError(f"{name}: padding_mode must be one of {MODES}, got {padding_mode!r}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = several(name, "kernel_size", kernel_size, dims, 1)
+        self.stride = several(name, "stride", stride, dims, 1)
+        self.dilation = several(name, "dilation", dilation, dims, 1)
+        self._ends = margins(name, padding, self.kernel_size, self.stride, self.dilation)
+        whole = isinstance(padding, str)
+        self.padding = padding if whole else tuple(before for before, _ in self._ends)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = blank(*shape, dtype=dtype)
+        self.register_parameter("bias", blank(out_channels, dtype=dtype) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weight and bias anew."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight[0].numel())
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            ends = [n for pair in reversed(self._ends) for n in pair]
+            input = pad(input, ends, mode=self.padding_mode)
+            padding = 0
+        convolve = conv1d if self.dims == 1 else conv2d
+        how = self.stride, padding, self.dilation, self.groups
+        return convolve(input, self.weight, self.bias, *how)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text += f", stride={self.stride}"
+        none: Sequence[int] = (0,) * self.dims
+        if self.padding != none:
+            text += f", padding={self.padding!r}"
+        if self.dilation != (1,) * self.dims:
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode}"
+        return text
+
+
+@registered
+class Conv1d(Convolution):
+    """Slide learnt kernels over signals; see `functional.conv1d`.
+
+    padding_mode: what stands beyond the ends: "zeros", "reflect", "replicate" or "circular".
+    Shape: (N, in_channels, L) -> (N, out_channels, L'), both also without N; weight:
+        (out_channels, in_channels / groups, kernel_size).
+    Weight and bias start in U(-l, l), l = 1 / sqrt(in_channels / groups * kernel_size).
+
+    >>> import minigrad as mg
+    >>> Conv1d(2, 3, 5, padding="same")(mg.ones(4, 2, 9)).shape
+    (4, 3, 9)
+    """
+
+    dims = 1
+
+
+@registered
+class Conv2d(Convolution):
+    """Slide learnt kernels over images; see `functional.conv2d`.
+
+    Sizes are one int or (rows, columns); everything else is as in `Conv1d`.
+    Shape: (N, in_channels, H, W) -> (N, out_channels, H', W'), both also without N.
+
+    >>> import minigrad as mg
+    >>> Conv2d(1, 6, 5, padding=2)(mg.ones(2, 1, 28, 28)).shape
+    (2, 6, 28, 28)
+    """
+
+    dims = 2

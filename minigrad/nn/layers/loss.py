@@ -1,0 +1,204 @@
+"""Losses as modules; the mathematics stands in `functional`."""
+
+from __future__ import annotations
+
+from minigrad.nn.functional import classification as functional_classes
+from minigrad.nn.functional import regression as functional_losses
+from minigrad.nn.functional.classification import check_reduction
+from minigrad.nn.module import Module, registered
+from minigrad.tensors.tensor import Tensor
+
+
+class Loss(Module):
+    """What the losses share: how they are reduced."""
+
+    def __init__(self, reduction: str) -> None:
+        super().__init__()
+        check_reduction(self._get_name(), reduction)
+        self.reduction = reduction
+
+
+class Weighted(Loss):
+    """A loss with factors, kept as a buffer."""
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None, reduction: str) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+
+
+@registered
+class CrossEntropyLoss(Weighted):
+    """Cross-entropy of logits; see `functional.cross_entropy`.
+
+    >>> import minigrad as mg
+    >>> CrossEntropyLoss()(mg.zeros(1, 2), mg.tensor([0]))
+    tensor(0.6931)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"CrossEntropyLoss: label_smoothing must lie in [0, 1], got {label_smoothing}"
+            )
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_classes.cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+@registered
+class NLLLoss(Weighted):
+    """-log-probability of the target; see `functional.nll_loss`.
+
+    >>> import minigrad as mg
+    >>> NLLLoss()(mg.tensor([[-1.0, -2.0]]), mg.tensor([1]))
+    tensor(2.)
+    """
+
+    def __init__(
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_classes.nll_loss(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+
+
+@registered
+class MSELoss(Loss):
+    """(x - t)^2; see `functional.mse_loss`.
+
+    >>> import minigrad as mg
+    >>> MSELoss()(mg.tensor([3.0]), mg.tensor([1.0]))
+    tensor(4.)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.mse_loss(input, target, reduction=self.reduction)
+
+
+@registered
+class L1Loss(Loss):
+    """|x - t|; see `functional.l1_loss`.
+
+    >>> import minigrad as mg
+    >>> L1Loss()(mg.tensor([3.0]), mg.tensor([1.0]))
+    tensor(2.)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.l1_loss(input, target, reduction=self.reduction)
+
+
+@registered
+class SmoothL1Loss(Loss):
+    """Squares below `beta`, lines above; see `functional.smooth_l1_loss`.
+
+    >>> import minigrad as mg
+    >>> SmoothL1Loss()(mg.tensor([3.0]), mg.tensor([1.0]))
+    tensor(1.5000)
+    """
+
+    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not beta >= 0:
+            raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta}")
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+@registered
+class HuberLoss(Loss):
+    """Squares up to `delta`, lines beyond; see `functional.huber_loss`.
+
+    >>> import minigrad as mg
+    >>> HuberLoss()(mg.tensor([3.0]), mg.tensor([1.0]))
+    tensor(1.5000)
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss: delta must be positive, got {delta}")
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.huber_loss(input, target, self.reduction, self.delta)
+
+
+@registered
+class BCELoss(Weighted):
+    """Binary cross-entropy of probabilities; see `functional.binary_cross_entropy`.
+
+    >>> import minigrad as mg
+    >>> BCELoss()(mg.tensor([0.5]), mg.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(weight, reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.binary_cross_entropy(
+            input, target, self.weight, reduction=self.reduction
+        )
+
+
+@registered
+class BCEWithLogitsLoss(Weighted):
+    """Binary cross-entropy of logits; see `functional.binary_cross_entropy_with_logits`.
+
+    >>> import minigrad as mg
+    >>> BCEWithLogitsLoss()(mg.tensor([0.0]), mg.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional_losses.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )

@@ -1,0 +1,353 @@
+"""Making tensors: from values, filled, counted, random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine import arguments, random, values
+from minigrad.engine.dispatch import Device, moved, targets
+from minigrad.engine.dtypes import bool_, float32, int64, numpy_dtype
+from minigrad.ops.common import sizes_of
+from minigrad.tensors.tensor import Tensor
+
+GPU = 2  # DLPack's number for CUDA
+
+Array = np.ndarray[Any, Any]
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Copy numbers, nested lists, an array or another tensor into a tensor.
+
+    device: where it is to lie, "cpu" by default, or where `data` does if that is a tensor.
+    Python floats make float32, ints int64, bools bool; NumPy's numbers and arrays keep their
+    dtype, and so do the arrays and tensors of other libraries.
+
+    Raises: ValueError for ragged lists, TypeError for what has no numeric dtype, OverflowError
+        for numbers that the dtype does not hold (PyTorch wraps some of them).
+
+    >>> tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    >>> tensor(3).dtype
+    minigrad.int64
+    """
+    wanted = None if dtype is None else numpy_dtype(dtype)
+    if isinstance(data, Tensor):
+        device = data.device if device is None else device
+        held: Any = data.array
+        array = held.read() if data.is_cuda else held
+    elif isinstance(data, np.ndarray):
+        array = values.unmasked(data)
+    else:
+        array = values.from_values(data, wanted)
+    if wanted is None:
+        wanted = numpy_dtype(array.dtype)
+    with np.errstate(all="ignore"):
+        made = np.array(array, wanted, order="C")
+    return _made(made, requires_grad, device)
+
+
+def from_numpy(array: Array) -> Tensor:
+    """Wrap an array without a copy: both share memory.
+
+    >>> import numpy as np
+    >>> a = np.zeros(2)
+    >>> t = from_numpy(a)
+    >>> a[0] = 5
+    >>> t
+    tensor([5., 0.], dtype=minigrad.float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"from_numpy: expected a NumPy array, got {type(array).__name__}; use "
+            "minigrad.tensor(...)"
+        )
+    return Tensor(array)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Wrap the memory of any object that speaks DLPack (PyTorch, JAX, CuPy), without a copy: on the
+    CPU, or on a GPU that minigrad can use.
+
+    >>> from_dlpack(np.ones(2))
+    tensor([1., 1.], dtype=minigrad.float64)
+    """
+    number = gpu_of(source)
+    if number is None:
+        return Tensor(np.from_dlpack(source))
+    Device("cuda", number).target()
+    return Tensor(targets().imported(source, number))
+
+
+def gpu_of(source: Any) -> int | None:
+    """Return the number of the GPU where an object says, to DLPack, that it lies; else None."""
+    if not hasattr(source, "__dlpack_device__"):
+        return None
+    kind, number = source.__dlpack_device__()
+    return int(number) if kind == GPU else None
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return `data` as a tensor, without a copy where it can be: the memory of a NumPy array, or of
+    what lies on a GPU and has a `__cuda_array_interface__` (PyTorch, CuPy, Numba).
+    """
+    if not isinstance(data, (Tensor, np.ndarray)):
+        if not hasattr(data, "__cuda_array_interface__"):
+            return tensor(data, dtype, device=device)
+        shared = targets().shared(data.__cuda_array_interface__, data)
+        Device(shared.target.name).target()  # from here on ops ask where they run
+        data = Tensor(shared)
+    t = data if isinstance(data, Tensor) else from_numpy(data)
+    return t.to(dtype=dtype, device=device)
+
+
+def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Return a tensor of a new array, on a device."""
+    return Tensor(array if device is None else moved(array, Device(device)), requires_grad)
+
+
+def _filled(
+    sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
+) -> Tensor:
+    made = np.empty(sizes_of(sizes), numpy_dtype(dtype))
+    made.fill(value if value.__class__ is int and 0 <= value <= 1 else _one_value(value, made))
+    return _made(made, requires_grad, device)
+
+
+def _one_value(value: Any, made: Array) -> Any:
+    """Return a number, or a tensor of one, as the elements of `made` take it."""
+    if isinstance(value, Tensor):
+        value = value.item()
+    found = values.written_value(value, made.dtype)
+    if found.ndim:
+        raise TypeError(f"full: expected a single number, got an array of shape {found.shape}")
+    return found
+
+
+def _unpacked(value: Any) -> Any:
+    """Return the number in a 0-d array, anything else itself."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def zeros(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return a tensor of zeros.
+
+    >>> zeros(2, 1)
+    tensor([[0.],
+            [0.]])
+    """
+    return _filled(size, 0, dtype, requires_grad, device)
+
+
+def ones(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return a tensor of ones."""
+    return _filled(size, 1, dtype, requires_grad, device)
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return a tensor of one value, by default in that value's dtype.
+
+    Raises: OverflowError for a number that the dtype does not hold.
+    """
+    return _filled(
+        (tuple(size),),
+        fill_value,
+        _value_dtype(fill_value) if dtype is None else dtype,
+        requires_grad,
+        device,
+    )
+
+
+def _value_dtype(*given: Any) -> Any:
+    """Return the dtype that numbers are created in: float32 if one is a float, else int64."""
+    kinds = {type(values.plain_number(_unpacked(v))) for v in given}
+    if float in kinds:
+        return float32
+    if kinds == {bool}:
+        return bool_
+    return given[0].dtype if isinstance(given[0], Tensor) else int64
+
+
+def empty(
+    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return a tensor whose elements are not set."""
+    return _made(np.empty(sizes_of(size), numpy_dtype(dtype)), requires_grad, device)
+
+
+def zeros_like(
+    input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return zeros in the shape and dtype of `input`."""
+    device = input.device if device is None else device
+    return _filled(
+        (input.shape,), 0, input.dtype if dtype is None else dtype, requires_grad, device
+    )
+
+
+def ones_like(
+    input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return ones in the shape and dtype of `input`."""
+    device = input.device if device is None else device
+    return _filled(
+        (input.shape,), 1, input.dtype if dtype is None else dtype, requires_grad, device
+    )
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return one value in the shape and dtype of `input`."""
+    device = input.device if device is None else device
+    return _filled(
+        (input.shape,), fill_value, input.dtype if dtype is None else dtype, requires_grad, device
+    )
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return start, start + step, ... below `end`; one argument counts from 0.
+
+    Raises: OverflowError where the dtype does not hold them, TypeError for bool, ValueError for a
+        step that leads away from `end` or, among integers, has a fraction.
+
+    >>> arange(3)
+    tensor([0, 1, 2])
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
+    numbers = [values.plain_number(v) for v in (start, end, step)]
+    if None in numbers:  # tensors of one element, say
+        numbers = [_unpacked(v) for v in (start, end, step)]
+        numbers = [v.item() if isinstance(v, Tensor) else v for v in numbers]
+    whole = all(isinstance(v, int) for v in numbers)  # bools count as such
+    wanted = (int64 if whole else float32) if dtype is None else dtype
+    first, last, each = numbers
+    if (last - first) * each < 0:
+        raise ValueError(f"arange: a step of {each} does not lead from {first} to {last}")
+    if not whole and numpy_dtype(wanted).kind != "f" and each != int(each):
+        raise ValueError(
+            f"arange: a step of {each} does not count in {numpy_dtype(wanted)}; use a floating "
+            "dtype, and convert the result with .to()"
+        )
+    return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
+
+
+def _counted(array: Array, dtype: Any) -> Array:
+    """Return numbers that were counted out in a dtype, which is to hold them; not bool."""
+    wanted = numpy_dtype(dtype)
+    if wanted.kind == "b":
+        raise TypeError("arange and linspace count in numbers, not in bool: compare, x != 0")
+    return values.fitted(array, wanted)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    dtype: Any = float32,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
+    return _made(_counted(np.linspace(start, end, steps), dtype), requires_grad, device)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    dtype: Any = float32,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return ones on the diagonal, zeros elsewhere: (n, m)."""
+    return _made(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad, device)
+
+
+# ---------------------------------------------------------------- random
+def rand(
+    *size: Any,
+    dtype: Any = float32,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return numbers uniform in [0, 1)."""
+    drawn = (generator or random.default).uniform(sizes_of(size), numpy_dtype(dtype))
+    return _made(drawn, requires_grad, device)
+
+
+def randn(
+    *size: Any,
+    dtype: Any = float32,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return standard normal numbers."""
+    drawn = (generator or random.default).normal(sizes_of(size), numpy_dtype(dtype))
+    return _made(drawn, requires_grad, device)
+
+
+def randint(
+    low: int,
+    high: int,
+    size: Sequence[int],
+    dtype: Any = int64,
+    generator: Any = None,
+    device: Any = None,
+) -> Tensor:
+    """Return integers uniform in [low, high).
+
+    Raises: OverflowError where the dtype does not hold them.
+    """
+    wanted = numpy_dtype(dtype)
+    low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
+    for bound in (low, high - 1):
+        values.stored(bound, wanted)
+    drawn = (generator or random.default).integers(low, high, sizes_of((tuple(size),)))
+    return _made(drawn.astype(wanted, copy=False), False, device)
+
+
+def randperm(n: int, generator: Any = None, device: Any = None) -> Tensor:
+    """Return 0 ... n-1 in random order."""
+    n = arguments.whole("randperm", "n", n)
+    return _made((generator or random.default).permutation(n), False, device)
+
+
+def rand_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
+    """Return numbers uniform in [0, 1) in the shape and dtype of `input`."""
+    device = input.device if device is None else device
+    return rand(*input.shape, dtype=input.dtype, generator=generator, device=device)
+
+
+def randn_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
+    """Return standard normal numbers in the shape and dtype of `input`."""
+    device = input.device if device is None else device
+    return randn(*input.shape, dtype=input.dtype, generator=generator, device=device)

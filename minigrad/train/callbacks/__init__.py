@@ -1,0 +1,1 @@
+"""What a `Trainer` calls between its steps, one file a callback."""

@@ -1,0 +1,171 @@
+"""LRScheduler: step a learning rate schedule during a fit, per epoch or per step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from minigrad.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
+from minigrad.optim.lr_scheduler import LRScheduler as Schedule
+from minigrad.optim.lr_scheduler.base import start_over
+from minigrad.optim.optimizer import Optimizer
+from minigrad.train.callbacks.base import Callback
+from minigrad.train.direction import direction
+
+if TYPE_CHECKING:
+    from minigrad.train.trainer import Trainer
+
+Factory = Callable[[Optimizer, int], Schedule]
+PER_STEP = (OneCycleLR, CyclicLR)  # their numbers count batches
+
+
+class LRScheduler(Callback):
+    """Step a scheduler of `mg.optim.lr_scheduler` after every epoch, or after every step.
+
+    scheduler: a scheduler of the trainer's optimizer, which goes on in a further fit; or a function
+        of (optimizer, total_steps) that makes one when the fit begins and so knows how long it is:
+        `lambda opt, total_steps: OneCycleLR(opt, 0.1, total_steps=total_steps)`.  Every fit then
+        starts over, from the lr and momentum that the optimizer had before any schedule, or from
+        those that were set by hand since.
+    per: "epoch" or "step"; OneCycleLR and CyclicLR step per "step" unless told otherwise.
+        total_steps counts in the same unit.
+    monitor: the column of the history that ReduceLROnPlateau watches.
+
+    Raises: ValueError for a plateau per step, for a scheduler of another optimizer, for a fit that
+        has no such metric, and for a plateau made without `mode` whose metric should rise or is
+        not known to fall.
+    Warns: UserWarning for a schedule that is at its end, with an lr of 0 from then on.
+
+    >>> import minigrad as mg
+    >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=0.1)
+    >>> LRScheduler(ReduceLROnPlateau(optimizer))
+    LRScheduler(ReduceLROnPlateau, per='epoch', monitor='val_loss')
+    """
+
+    def __init__(
+        self,
+        scheduler: Schedule | Factory,
+        per: str | None = None,
+        monitor: str = "val_loss",
+    ) -> None:
+        if per not in (None, "epoch", "step"):
+            raise ValueError(f"LRScheduler: expected per='epoch' or per='step', but got {per!r}")
+        if isinstance(scheduler, type) or not (
+            isinstance(scheduler, Schedule) or callable(scheduler)
+        ):
+            raise TypeError(
+                "LRScheduler: expected a scheduler or a function of (optimizer, total_steps), but "
+                f"got {scheduler!r}"
+            )
+        self._factory = None if isinstance(scheduler, Schedule) else scheduler
+        self.scheduler = scheduler if isinstance(scheduler, Schedule) else None
+        self.monitor = monitor
+        default = "step" if isinstance(scheduler, PER_STEP) else "epoch"
+        self.per = default if per is None else per
+        self._told = per is not None
+        if per == "step" and isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(
+                "LRScheduler: ReduceLROnPlateau waits for a metric of the whole epoch; use "
+                "per='epoch'"
+            )
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        if self._factory is not None:
+            self.scheduler = self._made(self._factory, trainer)
+        if not isinstance(self.scheduler, Schedule):
+            raise TypeError(
+                "LRScheduler: the function should return a scheduler of mg.optim.lr_scheduler, but "
+                f"it returned {self.scheduler!r}"
+            )
+        if self.scheduler.optimizer is not trainer.optimizer:
+            raise ValueError(
+                f"LRScheduler: {type(self.scheduler).__name__} was made for another optimizer than "
+                "the trainer's, so it would change nothing; make it with the trainer's"
+            )
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            trainer.require_metric(self.monitor, "LRScheduler")
+            self._check_mode(self.scheduler)
+        elif self._factory is None:
+            _warn_of_end(self.scheduler)
+
+    def _made(self, factory: Factory, trainer: Trainer) -> Schedule:
+        """Return a new schedule, made for the steps of this fit."""
+        optimizer = trainer.optimizer
+        before = self.scheduler
+        if not self._told:
+            self.per = "epoch"
+        try:
+            start_over(optimizer)
+            made = factory(optimizer, self._total(trainer))
+            by_step = isinstance(made, PER_STEP) and self.per == "epoch" and not self._told
+        except ValueError:
+            # So few epochs may be too short for a schedule that is to count steps.
+            if self._told or trainer.steps_per_epoch is None:
+                raise
+            by_step = True
+        if by_step:
+            self.per = "step"  # what it was made with counted epochs
+            start_over(optimizer)
+            made = factory(optimizer, self._total(trainer))
+        if made is before and made is not None:
+            raise ValueError(
+                f"LRScheduler: the function returned the {type(made).__name__} of an earlier fit "
+                "again; it should make a new one at each call"
+            )
+        return made
+
+    def _check_mode(self, plateau: ReduceLROnPlateau) -> None:
+        if plateau.mode_given:
+            return
+        way = direction(self.monitor)
+        if way == plateau.mode:
+            return
+        known = "should rise" if way else "is not known to fall"
+        raise ValueError(
+            f"LRScheduler monitors {self.monitor!r}, which {known}, but its ReduceLROnPlateau was "
+            f"made without a mode, so with mode='min'; give it mode={way or 'max'!r}"
+            f"{'' if way else ' or ' + repr('min')}"
+        )
+
+    def _total(self, trainer: Trainer) -> int:
+        """Return how often the scheduler will step in this fit."""
+        if self.per == "epoch":
+            return trainer.epochs
+        if trainer.steps_per_epoch is None:
+            raise ValueError(
+                "LRScheduler: the training loader has no len(), so total_steps is unknown; give it "
+                "a __len__, or make the scheduler yourself"
+            )
+        return trainer.epochs * trainer.steps_per_epoch
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self.per == "step" and self.scheduler is not None:
+            self.scheduler.step()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self.per == "step":
+            return
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(trainer.history.last[self.monitor])
+        elif self.scheduler is not None:
+            self.scheduler.step()
+
+    def __repr__(self) -> str:
+        name = "a function" if self.scheduler is None else type(self.scheduler).__name__
+        plateau = isinstance(self.scheduler, ReduceLROnPlateau)
+        monitor = f", monitor={self.monitor!r}" if plateau else ""
+        return f"LRScheduler({name}, per={self.per!r}{monitor})"
+
+
+def _warn_of_end(schedule: Schedule) -> None:
+    """Say that nothing will be trained where a schedule has come to 0 for good."""
+    rates = [float(group["lr"]) for group in schedule.optimizer.param_groups]
+    if any(rates) or any(schedule.preview(2, group)[-1] for group in range(len(rates))):
+        return
+    warnings.warn(
+        f"LRScheduler: {type(schedule).__name__} has brought the learning rate to 0 and keeps it "
+        "there, so this fit trains nothing; give a function that makes a new schedule for each fit",
+        UserWarning,
+        stacklevel=2,
+    )
