@@ -43,9 +43,9 @@ demo: $(VENV)/.installed
 # Whole files go to each process: tests of one file share what it prepares.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-# tests/cuda is left to cuda-test, so that CI simulates no kernel twice.
+# tests/cuda_simulated is left to cuda-test, so that CI simulates no kernel twice.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --ignore=tests/cuda $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check . $(ARGS)
@@ -62,7 +62,7 @@ $(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 cuda-test: $(VENV)-cuda/.installed
-	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda $(PARALLEL) $(ARGS)
+	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda_simulated $(PARALLEL) $(ARGS)
 
 wheel-test: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel_test.py $(ARGS)

@@ -17,6 +17,7 @@ from minigrad import train as train
 from minigrad.checking.gradcheck import GradcheckError as GradcheckError
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
+from minigrad.engine import random as random
 from minigrad.engine.dispatch import device as device
 from minigrad.engine.dispatch import get_float32_matmul_precision as get_float32_matmul_precision
 from minigrad.engine.dispatch import get_num_threads as get_num_threads

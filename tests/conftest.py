@@ -28,6 +28,6 @@ def _same_seed() -> None:
 
     Tests of the kernels alone never import the framework, and need no reset.
     """
-    random = sys.modules.get("minigrad.random")
+    random = sys.modules.get("minigrad.engine.random")
     if random is not None:
         random.manual_seed(0)

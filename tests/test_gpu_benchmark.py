@@ -16,7 +16,7 @@ from minigrad_kernels.compare.targets import TARGETS
 from minigrad_kernels.cuda.launch import run
 from minigrad_kernels.cuda.precision import PRECISIONS, get_precision
 from minigrad_kernels.cuda.targets import Simulator, upload
-from tests.cuda.extras import require_greenlet
+from tests.cuda_simulated.extras import require_greenlet
 
 
 def test_without_a_gpu_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

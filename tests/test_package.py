@@ -57,12 +57,14 @@ def test_version_is_the_projects() -> None:
     assert mg.__version__ == PROJECT["project"]["version"]
 
 
-def test_wheel_holds_two_packages_and_none_called_kernels() -> None:
+def test_wheel_holds_three_packages_and_none_called_kernels() -> None:
     packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert packages == ["minigrad", "kernels/minigrad_kernels"]
+    assert packages == ["minigrad", "kernels/minigrad_kernels", "kernels/minigrad_cudasim"]
 
 
-@pytest.mark.parametrize("package", ["minigrad", "kernels/minigrad_kernels"])
+@pytest.mark.parametrize(
+    "package", ["minigrad", "kernels/minigrad_kernels", "kernels/minigrad_cudasim"]
+)
 def test_packages_are_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 

@@ -20,10 +20,10 @@ from minigrad.engine import arguments
 from minigrad.engine.allocator import ELSEWHERE, POOL
 from minigrad.engine.allocator import empty as empty
 from minigrad_kernels import checked
-from minigrad_kernels import kernel as launching
 from minigrad_kernels.cuda import precision as matmul_precision
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.staging import is_pinned as is_pinned
+from minigrad_kernels.jit import compile as launching
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.files import write_whole as write_whole
 from minigrad_kernels.jit.parallel import hold_over_fork as hold_over_fork

@@ -42,7 +42,7 @@ def on_terminal(folder: Path, **settings: str) -> str:
     main, side = pty.openpty()
     environment = {
         **{k: v for k, v in os.environ.items() if k != "MINIGRAD_QUIET"},
-        "PYTHONPATH": str(Path(notice.__file__).parents[1]),
+        "PYTHONPATH": str(Path(notice.__file__).parents[2]),
         "MINIGRAD_CACHE_DIR": str(folder),
         "TERM": "xterm",
         **settings,

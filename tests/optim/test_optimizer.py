@@ -56,7 +56,7 @@ def test_one_launch_for_all_groups_of_a_dtype(monkeypatch: pytest.MonkeyPatch) -
     names = []
     launch = mg.engine.dispatch.launch
     monkeypatch.setattr(
-        mg.backend, "launch", lambda name, *args: (names.append(name), launch(name, *args))
+        mg.engine.dispatch, "launch", lambda name, *args: (names.append(name), launch(name, *args))
     )
     params = [leaf(1.0), leaf(2.0), leaf(3.0, dtype=np.float32)]
     groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}]
