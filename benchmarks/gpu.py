@@ -79,8 +79,8 @@ def timed(quick: bool) -> Result:
 def products(quick: bool) -> Result:
     """Square products: float32, TF32 and bfloat16, each beside cuBLAS's where torch is there."""
     target, rows = gpu(), []
-    twin = KERNELS["gemm"].cuda
-    assert twin is not None
+    cuda_kernel = KERNELS["gemm"].cuda
+    assert cuda_kernel is not None
     rng = np.random.default_rng(0)
     for n in QUICK_SQUARES if quick else SQUARES:
         host = [rng.standard_normal((n, n), np.float32) for _ in range(2)]
@@ -89,7 +89,7 @@ def products(quick: bool) -> Result:
         exact = host[0][:64].astype(np.float64) @ host[1]
         for name in PRECISIONS:
             set_precision(name)
-            spent = seconds_of(lambda a=a, b=b, c=c: twin(a, b, c), target, LEAST)
+            spent = seconds_of(lambda a=a, b=b, c=c: cuda_kernel(a, b, c), target, LEAST)
             error = np.abs(target.read(c)[:64] - exact).max() / np.abs(exact).max()
             row = {"n": n, "precision": name, "tflops": 2e-12 * n**3 / spent, "error": float(error)}
             rows.append({**row, **vendors(n, name, row["tflops"])})
@@ -178,7 +178,7 @@ def sanitized(quick: bool) -> Result:
 
 
 def under_sanitizer() -> int:
-    """Launch every twin once on small arrays: what `sanitized` runs below compute-sanitizer."""
+    """Launch every CUDA kernel once on small arrays, below compute-sanitizer."""
     entries, target = compare.entries("all"), compare.TARGETS["cuda"]
     for entry in entries:
         for size in SANITIZED_SIZES:

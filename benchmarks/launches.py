@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Array
-from minigrad.engine.dispatch import door
+from minigrad.engine.dispatch import dispatch
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.table import KERNELS
 
@@ -20,7 +20,7 @@ Run = Callable[..., None]
 @contextmanager
 def replaced(replacement: Callable[[str, Run], Run]) -> Iterator[None]:
     """Let every launch of this thread run `replacement(name, kernel)` instead of the kernel."""
-    tables = (door.kernels, door.small)
+    tables = (dispatch.kernels, dispatch.small)
     before = [dict(table) for table in tables]
     for table, kernels in zip(tables, before, strict=True):
         table.update({name: replacement(name, run) for name, run in kernels.items()})

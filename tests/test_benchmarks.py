@@ -21,7 +21,7 @@ from benchmarks.harness import Disagreement, agree
 from benchmarks.kernels import worst_ulp
 from benchmarks.launches import cost, references
 from benchmarks.mlp import exact_losses, loss_and_gradients, problem
-from minigrad.engine.dispatch import door, launch
+from minigrad.engine.dispatch import dispatch, launch
 from minigrad_kernels.compare import timing
 from minigrad_kernels.compare.machine import LINES, Limits, aligned, copy_kernel, limits
 from minigrad_kernels.compare.timing import Candidate, Case, Pace, Timing, time_case
@@ -191,12 +191,12 @@ def test_power_law_gives_the_slope_and_its_standard_error(rng: np.random.Generat
 def test_cost_counts_what_is_launched_with_write_allocate_and_without_repeats() -> None:
     x, y = np.ones((3, 4), np.float32), np.empty((3, 4), np.float32)
     row = np.broadcast_to(np.ones(4, np.float32), (3, 4))
-    before = door.kernels["add"]
+    before = dispatch.kernels["add"]
     flops, traffic = cost(lambda: (launch("add", x, row, y), launch("add", x, y, y)))
     assert flops == 24
     # x and four numbers read, y written and allocated; then x and y read, y written.
     assert traffic == (48 + 16 + 2 * 48) + 3 * 48
-    assert door.kernels["add"] is before  # the door is as it was
+    assert dispatch.kernels["add"] is before  # the door is as it was
 
 
 def test_the_needed_traffic_counts_what_is_written_twice() -> None:

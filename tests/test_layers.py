@@ -96,7 +96,7 @@ KERNELS_THAT_PRINT = {
     "minigrad_kernels.compare.command",
     "minigrad_kernels.compare.table",
 }
-# The one door to the kernels, and what looks at them from outside.
+# The one way to the kernels, and what looks at them from outside.
 DOORS = {"minigrad.engine.dispatch", "minigrad.compare"}
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.

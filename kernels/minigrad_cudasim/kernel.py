@@ -28,7 +28,7 @@ except ImportError:  # a Numba without its CUDA target, and no numba-cuda
 
 @dataclass(frozen=True)
 class Model:
-    """The Python twin of an intrinsic.
+    """The Python CUDA kernel of an intrinsic.
 
     collective: `rule` takes {lane: arguments} of a whole warp and returns {lane: result}.
     """

@@ -1,4 +1,4 @@
-"""All twins by the name of their kernel, and all checks."""
+"""All CUDA kernels by the name of their kernel, and all checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import ModuleType
 
 from minigrad_kernels.compare import gpu_limits
 from minigrad_kernels.conv import cuda_conv, cuda_pool
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.elementwise import cuda_activations, cuda_copy, cuda_rules
 from minigrad_kernels.indexing import cuda_index
 from minigrad_kernels.matmul import cuda_gemm
@@ -44,15 +44,15 @@ FAMILIES: tuple[ModuleType, ...] = (
 )
 
 
-def _merge() -> dict[str, Twin]:
-    table: dict[str, Twin] = {}
+def _merge() -> dict[str, CudaKernel]:
+    table: dict[str, CudaKernel] = {}
     for family in FAMILIES:
-        for name, twin in family.TWINS.items():
+        for name, cuda_kernel in family.CUDA_KERNELS.items():
             if name in table:
-                raise ValueError(f"the twin of {name!r} stands in two files: {family.__name__}")
-            table[name] = twin
+                raise ValueError(f"{name!r} has CUDA kernels in two files: {family.__name__}")
+            table[name] = cuda_kernel
     return table
 
 
-TWINS = _merge()
+CUDA_KERNELS = _merge()
 CHECKS: dict[str, Check] = {check.name: check for family in FAMILIES for check in family.CHECKS}

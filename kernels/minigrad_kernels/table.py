@@ -54,14 +54,14 @@ FAMILIES: tuple[ModuleType, ...] = (
 )
 
 
-class Twin:
-    """The CUDA column of a row: the twin of that name, imported when it is first called."""
+class CudaKernel:
+    """The CUDA column of a row: the CUDA kernel of that name, imported when it is first called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, *args: Any) -> None:
-        importlib.import_module("minigrad_kernels.cuda_table").TWINS[self.name](*args)
+        importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS[self.name](*args)
 
 
 def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
@@ -72,7 +72,7 @@ def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
                 raise ValueError(
                     f"kernel {name!r} stands in two files, the second is {family.__name__}"
                 )
-            table[name] = dataclasses.replace(kernel, cuda=Twin(name))
+            table[name] = dataclasses.replace(kernel, cuda=CudaKernel(name))
             if plain.ON:
                 table[name] = dataclasses.replace(kernel, cpu=kernel.reference, small=None)
     return table

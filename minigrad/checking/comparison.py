@@ -84,12 +84,12 @@ def beside(
 ) -> tuple[float, float]:
     """Return the slopes to the left and to the right, over a distance of eps."""
     shape = problem.checked[i].shape
-    here = float(problem.values[output].reshape(-1)[row])
+    to_current_device = float(problem.values[output].reshape(-1)[row])
     up, down = (
         float(problem.moved(i, unit(shape, column, s))[output].reshape(-1)[row])
         for s in (eps, -eps)
     )
-    return (here - down) / eps, (up - here) / eps
+    return (to_current_device - down) / eps, (up - to_current_device) / eps
 
 
 def look_at(problem: Problem, output: int, row: int, i: int, column: int, tol: Tolerance) -> Point:
@@ -97,12 +97,12 @@ def look_at(problem: Problem, output: int, row: int, i: int, column: int, tol: T
 
     Those of a curved function differ too, but a quarter of the distance leaves a quarter of it.
     """
-    here = abs(float(problem.values[output].reshape(-1)[row]))
+    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
     left, right = beside(problem, output, row, i, column, tol.eps)
     near_left, near_right = beside(problem, output, row, i, column, tol.eps / 4)
-    if not np.isfinite([here, left, right, near_left, near_right]).all():
+    if not np.isfinite([to_current_device, left, right, near_left, near_right]).all():
         return Point(left, right, kink=False)
-    noise = 4 * here * tol.noise / tol.eps
+    noise = 4 * to_current_device * tol.noise / tol.eps
     jump, near = abs(right - left), abs(near_right - near_left)
     kink = near > tol.allowed(max(abs(near_left), abs(near_right))) + noise and near > jump / 2
     step = max(abs(near_left), abs(near_right)) > 3 * max(abs(left), abs(right)) + tol.atol + noise
@@ -113,11 +113,11 @@ def closer(
     problem: Problem, output: int, row: int, i: int, column: int, a: float, tol: Tolerance
 ) -> bool:
     """Say whether smaller steps agree with the analytic derivative `a`."""
-    here = abs(float(problem.values[output].reshape(-1)[row]))
+    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
     for share in CLOSER:
         eps = share * tol.eps
         left, right = beside(problem, output, row, i, column, eps)
-        n, noise = (left + right) / 2, here * tol.noise / eps
+        n, noise = (left + right) / 2, to_current_device * tol.noise / eps
         if noise <= tol.allowed(n) and abs(a - n) <= tol.allowed(n) + noise:
             return True
     return False
@@ -128,5 +128,5 @@ def steady(problem: Problem, output: int, row: int, i: int, column: int, tol: To
     far, near = (
         sum(beside(problem, output, row, i, column, eps)) / 2 for eps in (tol.eps, tol.eps / 4)
     )
-    here = abs(float(problem.values[output].reshape(-1)[row]))
-    return abs(far - near) <= tol.allowed(near) + 4 * here * tol.noise / tol.eps
+    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
+    return abs(far - near) <= tol.allowed(near) + 4 * to_current_device * tol.noise / tol.eps

@@ -19,12 +19,12 @@ from minigrad.engine.dispatch import (
     PARALLEL,
     USED,
     device_of,
-    door,
+    dispatch,
     empty,
     host_copy,
     launch,
     moved,
-    placed,
+    on_device,
     target_of,
 )
 from minigrad.engine.grad_mode import mode
@@ -105,7 +105,9 @@ def add(entries: dict[int, list[Any]], key: int, edge: Any, g: Any) -> None:
         if USED:
             launch("add", held, g.array, held)
         else:
-            (door.small if held.size < PARALLEL else door.kernels)["add"](held, g.array, held)
+            (dispatch.small if held.size < PARALLEL else dispatch.kernels)["add"](
+                held, g.array, held
+            )
     else:
         entry[1] = entry[1] + g
         entry[2] = not mode.recording
@@ -197,7 +199,7 @@ def sweep(
 def parts_at(node: Op, grad: Any, create_graph: bool) -> tuple[Any, ...]:
     """Run a node's rule on the device of its gradient."""
     grads = grad if node.slots is not None else [grad]
-    with placed(target_of(g.array for g in grads if g is not None)):
+    with on_device(target_of(g.array for g in grads if g is not None)):
         if create_graph and node.composite is not None:
             return through_composite(node, grad)
         return node.backward(*grads)
@@ -363,7 +365,7 @@ def backward(
             while found:  # of leaves that share a gradient the last one may have it
                 _, (edge, g) = found.popitem()
                 if edge.kind == LEAF:
-                    deposit(edge, g, create_graph, given)
+                    accumulate_grad(edge, g, create_graph, given)
     finally:
         mode.recording = was
 
@@ -407,7 +409,7 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
     return gradient if gradient.array.dtype == data.dtype else Bridge.cast(gradient, data.dtype)
 
 
-def deposit(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
+def accumulate_grad(leaf: Any, g: Any, create_graph: bool, given: set[int]) -> None:
     """Add `g` to `leaf.grad`, in memory that no other gradient shares; under ADDING."""
     if USED and target_of((g.array,)) is not target_of((leaf.array,)):
         g = Bridge.new(moved(g.array, device_of(leaf.array)))  # of a number used on another device

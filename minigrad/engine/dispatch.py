@@ -1,4 +1,4 @@
-"""The one door: `launch` is the only way to a kernel, `empty` the only way to memory.
+"""The one way: `launch` is the only way to a kernel, `empty` the only way to memory.
 
 Where a kernel runs is read off its arrays.
 """
@@ -41,7 +41,7 @@ Table = Mapping[str, Callable[..., None]]
 CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
 
 
-class Door(threading.local):
+class Dispatch(threading.local):
     """This thread's tables of launches: name -> callable(inputs, scalars, outputs).
 
     kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL
@@ -98,7 +98,7 @@ def launches_checked() -> Table:
     return {name: held(name) for name in KERNELS}
 
 
-door = Door()
+dispatch = Dispatch()
 FINDING = threading.RLock()  # two threads that ask for a device get the same one
 hold_over_fork(POOL.lock)
 hold_over_fork(FINDING)
@@ -124,11 +124,11 @@ def launch(name: str, *args: Any) -> None:
             numbers = [
                 upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args
             ]
-            if door.checked:
+            if dispatch.checked:
                 checked.check_launch(name, KERNELS[name], numbers)
-            twins()[name](*numbers)
+            cuda_kernels()[name](*numbers)
             return
-    door.kernels[name](*args)
+    dispatch.kernels[name](*args)
 
 
 # ---------------------------------------------------------------- devices
@@ -140,21 +140,21 @@ def target_of(arrays: Iterable[Any]) -> Any:
     return None
 
 
-class placed:
+class on_device:
     """A context in which `empty` makes arrays on a device; None is the CPU."""
 
     def __init__(self, target: Any) -> None:
         self.target = target
 
     def __enter__(self) -> None:
-        self.was = door.target
-        door.target = self.target
+        self.was = dispatch.target
+        dispatch.target = self.target
 
     def __exit__(self, *error: Any) -> None:
-        door.target = self.was
+        dispatch.target = self.was
 
 
-def settled(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
     """Return the one device of an op's inputs (None: the CPU), and the inputs there.
 
     A single number may come from the CPU, as PyTorch has it.
@@ -178,8 +178,8 @@ def settled(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
     """Call `function` on arrays where they are; see `settled`."""
-    target, moved = settled(name, arrays)
-    with placed(target):
+    target, moved = same_device(name, arrays)
+    with on_device(target):
         return function(*moved)
 
 
@@ -193,9 +193,9 @@ def upload(target: Any, values: Any) -> Any:
     return targets().upload(target, values)
 
 
-def here(array: Any) -> Any:
+def to_current_device(array: Any) -> Any:
     """Return a host array where the running op computes."""
-    return array if door.target is None else upload(door.target, array)
+    return array if dispatch.target is None else upload(dispatch.target, array)
 
 
 def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
@@ -206,7 +206,7 @@ def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
 
 
 def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
-    target = door.target if like is None else getattr(like, "target", None)
+    target = dispatch.target if like is None else getattr(like, "target", None)
     return None if target is None else target.empty(shape, dtype)
 
 
@@ -217,10 +217,10 @@ def targets() -> Any:
 
 
 @functools.cache
-def twins() -> Table:
+def cuda_kernels() -> Table:
     """Return the CUDA column of the table."""
     table: dict[str, Callable[..., None]]
-    table = importlib.import_module("minigrad_kernels.cuda_table").TWINS
+    table = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
     return table
 
 
@@ -299,10 +299,10 @@ def device_of(array: Any) -> Device:
 
 def moved(array: Any, wanted: Device, wait: bool = True) -> Any:
     """Return an array on a device: itself where it is there.  wait: for the copy to end."""
-    target, here = wanted.target(), target_of((array,))
-    if target is here:
+    target, to_current_device = wanted.target(), target_of((array,))
+    if target is to_current_device:
         return array
-    host = array if here is None else array.read(wait or target is not None)
+    host = array if to_current_device is None else array.read(wait or target is not None)
     return host if target is None else targets().upload(target, host, wait)
 
 

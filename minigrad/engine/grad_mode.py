@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from minigrad.engine.dispatch import CHECKED, door
+from minigrad.engine.dispatch import CHECKED, dispatch
 
 PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
@@ -377,14 +377,14 @@ class check_launches(Bare):
     """
 
     def _turn(self) -> bool:
-        was = door.checked
+        was = dispatch.checked
         if not was:
-            door.check(True)
+            dispatch.check(True)
         return was
 
     def _restore(self, was: bool) -> None:
-        if door.checked != (was or CHECKED):
-            door.check(not door.checked)
+        if dispatch.checked != (was or CHECKED):
+            dispatch.check(not dispatch.checked)
 
 
 CHECKS = check_launches()

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import USED, door, placed, settled
+from minigrad.engine.dispatch import USED, dispatch, on_device, same_device
 from minigrad.engine.grad_mode import WATCHED, mode, user_line
 
 Array = np.ndarray[Any, Any]
@@ -61,7 +61,7 @@ class Op:
         `create_graph=True`.
     """
 
-    __slots__ = ("seq",)  # stays when a sweep has dropped all else
+    __slots__ = ("__dict__", "seq")  # `seq` stays when a sweep has dropped all else
     seq: int
 
     keeps = True
@@ -98,8 +98,8 @@ class Op:
         except AttributeError:
             raise no_tensor(cls.__name__, inputs) from None
         if USED:
-            target, arrays = settled(cls.__name__, arrays)
-            with placed(target if arrays else door.target):
+            target, arrays = same_device(cls.__name__, arrays)
+            with on_device(target if arrays else dispatch.target):
                 data = op.forward(*arrays, **meta)
         else:
             data = op.forward(*arrays, **meta)
@@ -283,7 +283,7 @@ def cell_of(t: Any) -> list[Any]:
     return cell
 
 
-def written(t: Any, where: str) -> None:
+def bump_version(t: Any, where: str) -> None:
     """Count an in-place write to `t`."""
     cell = cell_of(t)
     cell[0] += 1

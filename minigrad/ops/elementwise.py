@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import PARALLEL, USED, door, empty, filled, launch, run_at, settled
+from minigrad.engine.dispatch import (
+    PARALLEL,
+    USED,
+    dispatch,
+    empty,
+    filled,
+    launch,
+    run_at,
+    same_device,
+)
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.grad_mode import WATCHED, mode
 from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
@@ -50,7 +59,7 @@ class Binary(Op):
         elif x.dtype is z.dtype and x.shape == z.shape:
             if x.size < PARALLEL:
                 y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
-                door.small[cls.kernel](x, z, y)
+                dispatch.small[cls.kernel](x, z, y)
             else:
                 y = empty(x.shape, x.dtype)
                 launch(cls.kernel, x, z, y)
@@ -276,7 +285,7 @@ def unrecorded(kernel: str, a: Any, b: Any) -> Any:
     return Bridge.new(run_at(kernel, general, a.array, b.array))
 
 
-class Extreme(Binary):
+class BinaryExtremum(Binary):
     """The larger or smaller of a and b; among equals the gradient is split evenly.
 
     Each operand gets all where it does not lose, so both where one is NaN.
@@ -302,14 +311,14 @@ class Extreme(Binary):
 
 
 @op
-class Maximum(Extreme):
+class Maximum(BinaryExtremum):
     """y = max(a, b)"""
 
     kernel = "maximum"
 
 
 @op
-class Minimum(Extreme):
+class Minimum(BinaryExtremum):
     """y = min(a, b)"""
 
     kernel = "minimum"
@@ -368,7 +377,7 @@ def compare(kernel: str, a: Any, b: Any) -> Any:
     """Launch a comparison of two tensors; nothing is recorded."""
     x, y = a.array, b.array
     if USED:
-        _, (x, y) = settled(kernel, (x, y))
+        _, (x, y) = same_device(kernel, (x, y))
     if x.dtype != y.dtype:
         if x.dtype.kind in "iu" and y.dtype.kind in "iu":  # no number is cut off to be compared
             wide = promoted(x.dtype, y.dtype)
@@ -406,7 +415,9 @@ class Neg(Op):
 
 
 # ---------------------------------------------------------------- one operand and two numbers
-def bent(kernel: str, a: Array, first: float, second: float, *gradient: Array) -> Array:
+def unary_with_parameters(
+    kernel: str, a: Array, first: float, second: float, *gradient: Array
+) -> Array:
     """Launch a kernel of one operand and two numbers, or its backward with the gradient first."""
     a = only_floating(kernel, a)
     y = empty(a.shape, a.dtype, a)
@@ -422,7 +433,7 @@ def bounds(low: float | None, high: float | None) -> tuple[float, float]:
 def limited(a: Array, low: float, high: float) -> Array:
     """Return min(max(a, low), high); integers stay integers."""
     if a.dtype.kind == "f":
-        return bent("clamp", a, low, high)
+        return unary_with_parameters("clamp", a, low, high)
     if a.dtype == BOOL:
         raise TypeError("clamp: expected numbers, got bools; convert them with .long()")
     y = empty(a.shape, a.dtype)
@@ -445,7 +456,7 @@ class Clamp(Op):
         a, (low, high) = self.saved(0), bounds(**self.meta)
         if mode.recording:
             return (where((a >= low) & (a <= high), g, 0.0),)
-        return (Bridge.new(bent("clamp_backward", a.array, low, high, g.array)),)
+        return (Bridge.new(unary_with_parameters("clamp_backward", a.array, low, high, g.array)),)
 
 
 # ---------------------------------------------------------------- functions

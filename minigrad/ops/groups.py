@@ -196,7 +196,7 @@ class LogSumExp(OverGroups):
 
 
 @op
-class Extreme(Op):
+class ExtremumWithIndex(Op):
     """y = the largest of a along `axis`, or for sign -1 the smallest; `at` is filled with positions
 
     The gradient goes to the element at that position, the first among ties.

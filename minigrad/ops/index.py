@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, here, launch
+from minigrad.engine.dispatch import empty, launch, to_current_device
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.overwrite import apart, check_writable, overwrite
 from minigrad.engine.values import written_value
@@ -46,11 +46,11 @@ class Index(Op):
         if rows is not None and a.size:
             y = empty((rows.size, a.size // a.shape[0]), a.dtype)
             table = contiguous(a).reshape(a.shape[0], y.shape[1])
-            launch("take_rows", table, here(rows.reshape(-1)), y)
+            launch("take_rows", table, to_current_device(rows.reshape(-1)), y)
             return y.reshape(rows.shape + a.shape[1:])
         where = index.positions(a.shape)
         y = empty(where.shape, a.dtype)
-        places = here(np.ascontiguousarray(where).reshape(-1))
+        places = to_current_device(np.ascontiguousarray(where).reshape(-1))
         launch("take_flat", contiguous(a).reshape(-1), places, y.reshape(-1))
         return y
 
@@ -75,12 +75,14 @@ class IndexAdd(Op):
             launch(
                 "scatter_add_rows",
                 contiguous(g).reshape(rows.size, y.size // shape[0]),
-                here(rows.reshape(-1)),
+                to_current_device(rows.reshape(-1)),
                 y.reshape(shape[0], y.size // shape[0]),
             )
             return y
         where = np.ascontiguousarray(index.positions(shape)).reshape(-1)
-        launch("scatter_add_flat", contiguous(g).reshape(-1), here(where), y.reshape(-1))
+        launch(
+            "scatter_add_flat", contiguous(g).reshape(-1), to_current_device(where), y.reshape(-1)
+        )
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -127,7 +129,7 @@ def assign(y: Array, b: Array, index: tuple[Any, ...] | Chosen) -> None:
     check_fits(b.shape, where.shape)
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
     values = contiguous(apart(np.broadcast_to(source, where.shape), y)).reshape(-1)
-    places = here(np.ascontiguousarray(where).reshape(-1))
+    places = to_current_device(np.ascontiguousarray(where).reshape(-1))
     whole = contiguous(y)
     launch("scatter_flat", values, places, whole.reshape(-1))
     if whole is not y:

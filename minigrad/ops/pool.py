@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, here, launch
+from minigrad.engine.dispatch import empty, launch, to_current_device
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import Where
@@ -90,7 +90,7 @@ class MaxUnpool(Op):
         which = (np.arange(len(index))[:, None], np.maximum(places, 0).astype(np.int64))
         dy = picked(flat, *which)
         if (places < 0).any():  # windows without elements
-            dy = Where.apply(Bridge.new(here(places < 0)), Bridge.lift(0.0, dy), dy)
+            dy = Where.apply(Bridge.new(to_current_device(places < 0)), Bridge.lift(0.0, dy), dy)
         return (Reshape.apply(dy, shape=self.was),)
 
 

@@ -149,7 +149,7 @@ class Mean(Reduction):
         return (self.spread(g, float(self.count)),)
 
 
-class Amost(Reduction):
+class Extremum(Reduction):
     """The largest or smallest over `dim`; the gradient is split evenly among ties"""
 
     keeps = True
@@ -179,14 +179,14 @@ class Amost(Reduction):
 
 
 @op
-class Amax(Amost):
+class Amax(Extremum):
     """y = the largest of a over `dim`; ties share the gradient"""
 
     kernel = "max"
 
 
 @op
-class Amin(Amost):
+class Amin(Extremum):
     """y = the smallest of a over `dim`; ties share the gradient"""
 
     kernel = "min"

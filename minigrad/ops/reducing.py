@@ -11,7 +11,7 @@ from minigrad.engine.dispatch import empty, filled, launch
 from minigrad.engine.op import Bridge
 from minigrad.ops.common import axes_of, axis_of, only_floating
 from minigrad.ops.elementwise import where
-from minigrad.ops.groups import Deviation, Extreme, LogSumExp, Norm, Variance, scale_of
+from minigrad.ops.groups import Deviation, ExtremumWithIndex, LogSumExp, Norm, Variance, scale_of
 from minigrad.ops.index import gather
 from minigrad.ops.reduce import INT64, Amax, Amin, CumSum, Dim, Mean, Sum, dropped, kept
 from minigrad.ops.shape import Reshape
@@ -80,7 +80,10 @@ def _extreme(
     if input.array.dtype.kind == "f" and input.array.shape[axis]:
         at = empty(shape, INT64, input.array)
         sign = 1 if pairwise == "maximum" else -1
-        values, indices = Extreme.apply(input, axis=axis, sign=sign, at=at), Bridge.new(at)
+        values, indices = (
+            ExtremumWithIndex.apply(input, axis=axis, sign=sign, at=at),
+            Bridge.new(at),
+        )
         if keepdim:
             wide = kept(input.array.shape, (axis,))
             return Reshape.apply(values, shape=wide), Bridge.new(at.reshape(wide))

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import PARALLEL, USED, door, empty, launch, run_at
+from minigrad.engine.dispatch import PARALLEL, USED, dispatch, empty, launch, run_at
 from minigrad.engine.grad_mode import WATCHED, mode
 from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
-from minigrad.ops.elementwise import INFINITE, Pow, bent, limited, where
+from minigrad.ops.elementwise import INFINITE, Pow, limited, unary_with_parameters, where
 
 INT64 = np.dtype(np.int64)
 make = object.__new__
@@ -25,7 +25,7 @@ def fused_backward(name: str, g: Any, saved: Array) -> Any:
     """Launch a two-operand backward kernel and return the gradient as a tensor."""
     if saved.size < PARALLEL and not USED:
         y = np.empty(saved.shape, saved.dtype)
-        door.small[name](g.array, saved, y)
+        dispatch.small[name](g.array, saved, y)
     else:
         y = empty(saved.shape, saved.dtype, saved)
         launch(name, g.array, saved, y)
@@ -65,7 +65,7 @@ class Unary(Op):
             y = run_at(cls.__name__, cls.general, x)
         elif x.size < PARALLEL:
             y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
-            door.small[cls.kernel](x, y)
+            dispatch.small[cls.kernel](x, y)
         else:
             y = empty(x.shape, x.dtype)
             launch(cls.kernel, x, y)
@@ -379,11 +379,11 @@ class LeakyRelu(Op):
     """y = a where a > 0, else negative_slope a"""
 
     def forward(self, a: Array, negative_slope: float) -> Array:
-        return bent("leaky_relu", a, negative_slope, 0.0)
+        return unary_with_parameters("leaky_relu", a, negative_slope, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, slope = self.saved(0).array, self.meta["negative_slope"]
-        return (Bridge.new(bent("leaky_relu_backward", a, slope, 0.0, g.array)),)
+        return (Bridge.new(unary_with_parameters("leaky_relu_backward", a, slope, 0.0, g.array)),)
 
     @staticmethod
     def composite(a: Any, negative_slope: float) -> Any:
@@ -395,11 +395,11 @@ class Elu(Op):
     """y = alpha (e^a - 1) where a <= 0, else a"""
 
     def forward(self, a: Array, alpha: float) -> Array:
-        return bent("elu", a, alpha, 0.0)
+        return unary_with_parameters("elu", a, alpha, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, alpha = self.saved(0).array, self.meta["alpha"]
-        return (Bridge.new(bent("elu_backward", a, alpha, 0.0, g.array)),)
+        return (Bridge.new(unary_with_parameters("elu_backward", a, alpha, 0.0, g.array)),)
 
     @staticmethod
     def composite(a: Any, alpha: float) -> Any:
@@ -420,4 +420,6 @@ class Hardtanh(Op):
         a, low, high = self.saved(0), self.meta["low"], self.meta["high"]
         if mode.recording:
             return (where((a <= low) | (a >= high), 0.0, g),)
-        return (Bridge.new(bent("hardtanh_backward", a.array, low, high, g.array)),)
+        return (
+            Bridge.new(unary_with_parameters("hardtanh_backward", a.array, low, high, g.array)),
+        )

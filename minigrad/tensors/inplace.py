@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.engine.dtypes import fits_in_place
 from minigrad.engine.grad_mode import mode, user_line
 from minigrad.engine.hooks import hooks_at, replace_node
-from minigrad.engine.op import Bridge, Refused, written
+from minigrad.engine.op import Bridge, Refused, bump_version
 from minigrad.engine.overwrite import check_writable, copy_of, overwrite
 from minigrad.ops import elementwise, index
 from minigrad.ops.grammar import resolved
@@ -92,7 +92,7 @@ class InPlace:
     def _put(self: Any, result: Any) -> None:
         """Copy `result` into this memory and take over its node."""
         check_writable(self.array)
-        written(self, f"at {user_line()}")
+        bump_version(self, f"at {user_line()}")
         base = self.base
         if result.tracked and base is not None:
             chosen = resolved(places(self.array, base.array).reshape(-1), (base.array.size,))

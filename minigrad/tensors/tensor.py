@@ -12,7 +12,7 @@ from minigrad.engine.dispatch import ARRAYS, Device, device_of
 from minigrad.engine.dtypes import DTYPES, DType, numpy_dtype
 from minigrad.engine.grad_mode import mode, user_line
 from minigrad.engine.hooks import Handle, Hooks, hooks_of, retain
-from minigrad.engine.op import LEAF, Bridge, Refused, cell_of, written
+from minigrad.engine.op import LEAF, Bridge, Refused, bump_version, cell_of
 from minigrad.engine.overwrite import copy_of
 from minigrad.engine.values import (
     FLOAT32,
@@ -351,7 +351,7 @@ class Tensor(Methods, InPlace, Interop):
             self._write(index.IndexSet, value, index=where)
             return
         index.assign(self.array, value.array, where)
-        written(self, f"at {user_line()}")
+        bump_version(self, f"at {user_line()}")
 
     # ------------------------------------------------------------ operators
     def __add__(self, o: Any) -> Tensor:

@@ -1,4 +1,6 @@
-"""What needs a real GPU: every twin on it, the same bits in any grid, training as on the CPU."""
+"""What needs a real GPU: every CUDA kernel on it, the same bits in any grid, training as on the
+CPU.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from benchmarks.gpu import losses
 from benchmarks.gpu_launches import ROUTES, launch_routes
 from minigrad_kernels.compare.gpu_limits import peak
 from minigrad_kernels.cuda.targets import Interface, driver, gpu, upload
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.table import KERNELS
-from tests.cuda_simulated import twins
+from tests.cuda_simulated import cuda_kernels
 from tests.kernels import test_table
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -39,24 +41,24 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", CUDA_KERNELS)
 def test_twin_on_the_gpu(name: str, dtype: np.dtype[Any]) -> None:
     kernel, target = KERNELS[name], gpu()
-    for args in twins.samples(name, dtype, most=sys.maxsize):
+    for args in cuda_kernels.samples(name, dtype, most=sys.maxsize):
         message = f"{name}({test_table.shown(args)})"
         try:
             target.most = 1
-            one = twins.run(name, TWINS[name], kernel, args, target)
+            one = cuda_kernels.run(name, CUDA_KERNELS[name], kernel, args, target)
         finally:
             target.most = None
-        many = twins.run(name, TWINS[name], kernel, args, target)
+        many = cuda_kernels.run(name, CUDA_KERNELS[name], kernel, args, target)
         for a, b in zip(one, many, strict=True):
             assert a.tobytes() == b.tobytes(), f"{message}: other bits in another grid"
-        twins.agree(name, many, twins.expected(name, kernel, args), message, dtype)
+        cuda_kernels.agree(name, many, cuda_kernels.expected(name, kernel, args), message, dtype)
 
 
 def test_every_kernel_has_a_twin() -> None:
-    assert set(TWINS) == set(KERNELS)
+    assert set(CUDA_KERNELS) == set(KERNELS)
 
 
 def test_memory_goes_there_and_back() -> None:

@@ -20,9 +20,9 @@ import pytest
 
 import minigrad_cudasim as simulate
 from minigrad_kernels.cuda.targets import Simulator
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.table import KERNELS
-from tests.cuda_simulated import twins
+from tests.cuda_simulated import cuda_kernels
 from tests.cuda_simulated.mutants import changed, compiled
 
 DTYPES = ("float32", "float64")
@@ -32,16 +32,17 @@ FOLDER = Path(__file__).with_name("mutants_own")
 
 @dataclass(frozen=True)
 class Own:
-    """kernel: "softmax.cuda_softmax:forward_rows", a function of a module of minigrad_kernels, or of an
-        object there: "optim.cuda_adam:ADAM.single"; or a call that makes it or finds it made; behind " > "
-        the name of a function that this one closes over.
+    """kernel: "softmax.cuda_softmax:forward_rows", a function of a module of minigrad_kernels, or
+    of an
+        object there: "optim.cuda_adam:ADAM.single"; or a call that makes it or finds it made;
+        behind " > " the name of a function that this one closes over.
 
-    twin: whose samples must show the mistake.  old, new: source text; which: the occurrence of
-    `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.
+    cuda_kernel: whose samples must show the mistake.  old, new: source text; which: the occurrence
+    of `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.
     """
 
     kernel: str
-    twin: str
+    cuda_kernel: str
     title: str
     old: str
     new: str
@@ -95,23 +96,27 @@ def mutated(function: Any, mutant: Own) -> CodeType:
 
 
 @cache
-def cases(twin: str) -> list[tuple[str, tuple[Any, ...], list[Any]]]:
-    """Return dtype, arguments and expected results of a twin's samples, small ones first."""
+def cases(cuda_kernel: str) -> list[tuple[str, tuple[Any, ...], list[Any]]]:
+    """Return dtype, arguments and expected results of a CUDA kernel's samples, small ones first."""
     return [
-        (dtype, args, twins.expected(twin, KERNELS[twin], args))
+        (dtype, args, cuda_kernels.expected(cuda_kernel, KERNELS[cuda_kernel], args))
         for dtype in DTYPES
-        for args in sorted(twins.samples(twin, np.dtype(dtype)), key=twins.elements)
+        for args in sorted(
+            cuda_kernels.samples(cuda_kernel, np.dtype(dtype)), key=cuda_kernels.elements
+        )
     ]
 
 
-def finding(twin: str, seed: int) -> str:
-    """Return the kind of fault that a twin shows first under one seed, "nothing" if none."""
-    for dtype, args, want in cases(twin):
+def finding(cuda_kernel: str, seed: int) -> str:
+    """Return the kind of fault that a CUDA kernel shows first under one seed, "nothing" if none."""
+    for dtype, args, want in cases(cuda_kernel):
         for grid in GRIDS:
             target = Simulator(seed=1000 * seed, **grid)
             try:
-                got = twins.run(twin, TWINS[twin], KERNELS[twin], args, target)
-                twins.agree(twin, got, want, twin, np.dtype(dtype))
+                got = cuda_kernels.run(
+                    cuda_kernel, CUDA_KERNELS[cuda_kernel], KERNELS[cuda_kernel], args, target
+                )
+                cuda_kernels.agree(cuda_kernel, got, want, cuda_kernel, np.dtype(dtype))
             except simulate.Fault as fault:
                 return fault.kind
             except (AssertionError, pytest.fail.Exception):

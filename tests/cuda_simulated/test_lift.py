@@ -1,4 +1,4 @@
-"""Lifted twins beyond the battery: strided results, in place, other dtypes, index maths."""
+"""Lifted CUDA kernels beyond the battery: strided results, in place, other dtypes, index maths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import minigrad_cudasim as simulate
 from minigrad_kernels.cuda.targets import Simulator, upload
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.elementwise.cuda_copy import contiguous, copy_words, tilings, transpose
 from minigrad_kernels.elementwise.cuda_kernels import (
     at,
@@ -98,7 +98,7 @@ def test_a_strided_result_leaves_the_gaps_alone(
     a, b = rng.normal(size=(2, 4, 6)).astype(np.float32)
     held = upload(target, np.full((9, 13), -7, np.float32))
     y = held[1::2, ::-2][:, :6]
-    TWINS["add"](upload(target, a), upload(target, b), y)
+    CUDA_KERNELS["add"](upload(target, a), upload(target, b), y)
     want = np.full((9, 13), -7, np.float32)
     want[1::2, ::-2][:, :6] = a + b
     np.testing.assert_array_equal(target.read(held), want)
@@ -111,7 +111,7 @@ def test_a_result_may_overwrite_an_operand(
 ) -> None:
     a, b = rng.normal(size=(2, 6, 6)).astype(dtype)
     x, z = upload(target, a), upload(target, b)
-    TWINS["mul"](x.T if transposed else x, z, x.T if transposed else x)
+    CUDA_KERNELS["mul"](x.T if transposed else x, z, x.T if transposed else x)
     want = (a.T * b).T if transposed else a * b
     np.testing.assert_array_equal(target.read(x), want)
 
@@ -138,7 +138,7 @@ def test_a_transposed_copy_goes_through_tiles(target: Simulator) -> None:
     assert watched.read(y).tolist() == x.T.tolist()
     assert contiguous(y) is y
     whole = upload(watched, np.arange(8))
-    TWINS["abs"](whole, whole)
+    CUDA_KERNELS["abs"](whole, whole)
     called.clear()
     y = watched.empty(8, np.int64)
     KERNELS["copy"].cuda(whole, y)  # type: ignore[misc]
@@ -156,7 +156,7 @@ def test_a_copy_casts_as_numpy_does(
     a[0, :2] = 0, 1
     for few in (a, a.T):
         y = target.empty(few.shape, to)
-        TWINS["copy"](upload(target, few.copy().T.copy()).T, y)
+        CUDA_KERNELS["copy"](upload(target, few.copy().T.copy()).T, y)
         np.testing.assert_array_equal(target.read(y), few.astype(to))
 
 
@@ -172,7 +172,7 @@ def test_integers_are_computed_as_numpy_does(
     want, y = np.empty_like(a), target.empty(a.shape, dtype)
     with np.errstate(all="ignore"):
         KERNELS[name].cpu(*few, want)
-    TWINS[name](*[upload(target, x) for x in few], y)
+    CUDA_KERNELS[name](*[upload(target, x) for x in few], y)
     np.testing.assert_array_equal(target.read(y), want)
 
 
@@ -185,7 +185,7 @@ def test_integers_and_bools_are_compared_as_numpy_does(
     few = [x.astype(dtype) for x in ((a,) if name in TESTS else (a, b))]
     want, y = np.empty(a.shape, np.bool_), target.empty(a.shape, np.bool_)
     KERNELS[name].cpu(*few, want)
-    TWINS[name](*[upload(target, x) for x in few], y)
+    CUDA_KERNELS[name](*[upload(target, x) for x in few], y)
     np.testing.assert_array_equal(target.read(y), want)
 
 
@@ -194,14 +194,14 @@ def test_choice_of_integers(dtype: Any, target: Simulator, rng: np.random.Genera
     a, b = (abs(x).astype(dtype) for x in pair(rng, np.int64))
     c = rng.random((4, 1)) > 0.5
     y = target.empty((4, 6), dtype)
-    TWINS["where"](upload(target, c), upload(target, a), upload(target, b), y)
+    CUDA_KERNELS["where"](upload(target, c), upload(target, a), upload(target, b), y)
     np.testing.assert_array_equal(target.read(y), np.where(c, a, b))
 
 
 def test_whole_powers_beyond_what_float64_holds(target: Simulator) -> None:
     a, b = np.array([3, -7, 2, 0, 10]), np.array([39, 22, 63, 0, 1])
     y = target.empty(5, np.int64)
-    TWINS["pow"](upload(target, a), upload(target, b), y)
+    CUDA_KERNELS["pow"](upload(target, a), upload(target, b), y)
     assert target.read(y).tolist() == np.power(a, b).tolist()
 
 

@@ -15,7 +15,7 @@ from minigrad_kernels.cuda.targets import Simulator
 from minigrad_kernels.matmul import cuda_gemm as matmul
 from minigrad_kernels.matmul.cuda_gemm import Choice, choose
 from minigrad_kernels.table import KERNELS
-from tests.cuda_simulated import twins
+from tests.cuda_simulated import cuda_kernels
 from tests.cuda_simulated.extras import require_greenlet
 from tests.cuda_simulated.own import Own, planted
 from tests.kernels.samples.matmul import matrix
@@ -41,11 +41,12 @@ def launched(
 ) -> Any:
     """Return c, and sums of rows, of a product under the simulator by one of the steps."""
     target = Simulator(most=most, checks=checks)
-    a, b = (twins.strided(target, x) for x in arrays)
+    a, b = (cuda_kernels.strided(target, x) for x in arrays)
     c = target.empty((*arrays[0].shape[:-1], arrays[1].shape[-1]), arrays[0].dtype)
     sums = target.empty(c.shape[0], arrays[0].dtype) if c.ndim == 2 else None
     after = {
-        k: twins.strided(target, v) if isinstance(v, np.ndarray) else v for k, v in after.items()
+        k: cuda_kernels.strided(target, v) if isinstance(v, np.ndarray) else v
+        for k, v in after.items()
     }
     matmul.compute(a, b, c, **after, sums=sums, choice=choice)
     return target.read(c), None if sums is None else target.read(sums)
@@ -111,7 +112,7 @@ def test_what_follows_a_product(step: str, n: int, splits: int) -> None:
     choice = Choice(step, 64, splits, 16 if splits > 1 else k)
     product, _ = launched(choice, a, b)
     y, _ = launched(choice, a, b, kind="activation", name="tanh", bias=bias)
-    twins.agree("tanh", [y], [np.tanh((product + bias).astype(np.float64))], "tanh", SINGLE)
+    cuda_kernels.agree("tanh", [y], [np.tanh((product + bias).astype(np.float64))], "tanh", SINGLE)
     c, sums = launched(choice, a, b, kind="mask", name="relu", side=saved)
     assert c.tolist() == np.where(saved > 0, product, np.float32(0)).tolist()
     close(sums[:, None], a, np.ones((k, 1), np.float32), "tiled")
@@ -143,7 +144,8 @@ MUTANTS = (
         "here <= uint32(shared - stage)", kinds=("bounds",)),
     Own("matmul.cuda_tensor_cores:fetcher(64, False)", "", "a row too many", "i * 8) < left",
         "i * 8) <= left", kinds=("bounds", "race", "wrong")),
-    Own("matmul.cuda_tensor_cores:fetcher(64, True)", "", "k not ended", "if at < end", "if at <= end",
+    Own("matmul.cuda_tensor_cores:fetcher(64, True)", "", "k not ended",
+        "if at < end", "if at <= end",
         kinds=("bounds", "wrong")),
     Own("matmul.cuda_tensor_cores:right_tf32", "", "k exchanged in b alone",
         "ptx.to_tf32(v[0]), ptx.to_tf32(v[1])", "ptx.to_tf32(v[1]), ptx.to_tf32(v[0])",
@@ -198,7 +200,7 @@ def test_the_precision_is_asked_for(precision: str) -> None:
     matmul.set_precision(precision)
     assert matmul.get_precision() == precision
     args = (a, b, np.full((40, 36), np.nan, np.float32))
-    (c,) = twins.run("gemm", matmul.gemm, KERNELS["gemm"], args, Simulator())
+    (c,) = cuda_kernels.run("gemm", matmul.gemm, KERNELS["gemm"], args, Simulator())
     assert (c > 5).all() == (precision == "highest") and (c >= 5).all()
 
 

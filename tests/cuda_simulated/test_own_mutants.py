@@ -10,7 +10,7 @@ import importlib
 
 import pytest
 
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from tests.cuda_simulated.extras import require_greenlet
 from tests.cuda_simulated.own import Own, collected, finding, planted
 
@@ -34,7 +34,7 @@ def test_nothing_is_found_where_nothing_is_planted() -> None:
 def test_own_mutants_are_caught_under_every_seed(mutant: Own) -> None:
     seeds = SEEDS if ORDERED & set(mutant.kinds) else SEEDS[:1]
     with planted(mutant):
-        found = [finding(mutant.twin, seed) for seed in seeds]
+        found = [finding(mutant.cuda_kernel, seed) for seed in seeds]
     assert set(found) <= set(mutant.kinds), f"{mutant.name} shows {found}"
 
 
@@ -57,4 +57,4 @@ def test_a_mutant_of_no_such_text_is_refused() -> None:
 
 
 def test_every_mutant_names_a_twin() -> None:
-    assert {mutant.twin for mutant in MUTANTS} <= set(TWINS)
+    assert {mutant.cuda_kernel for mutant in MUTANTS} <= set(CUDA_KERNELS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigrad_kernels.cuda.targets import Simulator, upload
-from minigrad_kernels.elementwise.cuda_rules import TWINS
+from minigrad_kernels.elementwise.cuda_rules import CUDA_KERNELS
 from minigrad_kernels.math.cuda_trigonometry import TABLE, TWO_OVER_PI
 from tests.cuda_simulated.extras import require_greenlet
 
@@ -55,7 +55,7 @@ def test_float64_of_all_sizes(name: str, rng: np.random.Generator) -> None:
 def check(name: str, x: Any, ulps: float) -> None:
     target = Simulator()
     y = target.empty(x.shape, x.dtype)
-    TWINS[name](upload(target, x), y)
+    CUDA_KERNELS[name](upload(target, x), y)
     want = getattr(np, name)(x.astype(np.longdouble if x.dtype == np.float64 else np.float64))
     error = np.abs(target.read(y) - want) / np.spacing(np.abs(want).astype(x.dtype))
     k = int(error.argmax())
@@ -67,9 +67,9 @@ def test_what_is_no_angle(dtype: Any) -> None:
     target = Simulator()
     x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-40], dtype)
     y = target.empty(6, dtype)
-    TWINS["sin"](upload(target, x), y)
+    CUDA_KERNELS["sin"](upload(target, x), y)
     got = target.read(y)
     assert np.isnan(got[:3]).all() and got[3:].tobytes() == x[3:].tobytes()
-    TWINS["cos"](upload(target, x), y)
+    CUDA_KERNELS["cos"](upload(target, x), y)
     got = target.read(y)
     assert np.isnan(got[:3]).all() and got[3:].tolist() == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""What the twins refuse, and rows that begin where no 128-bit access may."""
+"""What the CUDA kernels refuse, and rows that begin where no 128-bit access may."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from minigrad_kernels.cuda.launch import MAX_ELEMENTS
 from minigrad_kernels.cuda.targets import Simulator, upload
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.address_table import SIZE, STATE
 from minigrad_kernels.table import KERNELS
-from tests.cuda_simulated import twins
+from tests.cuda_simulated import cuda_kernels
 from tests.cuda_simulated.extras import require_greenlet
 
 require_greenlet()
@@ -30,7 +30,7 @@ def test_tables_beyond_32_bits_are_refused(name: str) -> None:
         "grad_clamp": (table, 1.0, like),
     }
     with pytest.raises(ValueError, match=r"at most 2147483647 elements in all, these have 214748"):
-        TWINS[name](*args[name])
+        CUDA_KERNELS[name](*args[name])
     assert not steps.any()
 
 
@@ -44,6 +44,6 @@ def test_rows_at_odd_addresses(name: str, odd: str) -> None:
     x = upload(target, np.append(host[0, :first], host))[first:].reshape(host.shape)
     first = int(odd == "y")
     y = target.empty(out.size + first, out.dtype)[first:].reshape(out.shape)
-    TWINS[name](x, y)
-    want = twins.expected(name, KERNELS[name], (host, out))
-    twins.agree(name, [target.read(y)], want, name, host.dtype)
+    CUDA_KERNELS[name](x, y)
+    want = cuda_kernels.expected(name, KERNELS[name], (host, out))
+    cuda_kernels.agree(name, [target.read(y)], want, name, host.dtype)

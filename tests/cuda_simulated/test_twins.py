@@ -1,4 +1,4 @@
-"""Every CUDA twin under the simulator: right, the same bits in any grid and order, no fault."""
+"""Every CUDA kernel under the simulator: right, the same bits in any grid and order, no fault."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minigrad_kernels.cuda.targets import Simulator
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.table import KERNELS
-from tests.cuda_simulated import twins
+from tests.cuda_simulated import cuda_kernels
 from tests.cuda_simulated.extras import require_greenlet
 from tests.kernels import test_table
 
@@ -22,20 +22,21 @@ GRIDS: tuple[dict[str, Any], ...] = ({"seed": 1, "most": 1}, {"seed": 50, "proce
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", CUDA_KERNELS)
 def test_twin(name: str, dtype: np.dtype[Any]) -> None:
     kernel = KERNELS[name]
-    found = twins.samples(name, dtype)
+    found = cuda_kernels.samples(name, dtype)
     assert found, f"no sample of {name} is small enough: add some to tests/cuda_simulated/samples"
     for args in found:
         message = f"{name}({test_table.shown(args)})"
         first, *others = [
-            twins.run(name, TWINS[name], kernel, args, Simulator(**grid)) for grid in GRIDS
+            cuda_kernels.run(name, CUDA_KERNELS[name], kernel, args, Simulator(**grid))
+            for grid in GRIDS
         ]
         for other in others:
             for a, b in zip(first, other, strict=True):
                 assert a.tobytes() == b.tobytes(), f"{message}: other bits in another grid"
-        twins.agree(name, first, twins.expected(name, kernel, args), message, dtype)
+        cuda_kernels.agree(name, first, cuda_kernels.expected(name, kernel, args), message, dtype)
         if name in test_table.EXACT:
             mine, cpu = test_table.fresh(kernel, args, np.nan)
             test_table.run(kernel.cpu, mine, 1)

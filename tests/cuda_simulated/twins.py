@@ -1,4 +1,4 @@
-"""Running a twin on the samples of its kernel, under the simulator."""
+"""Running a CUDA kernel on the samples of its kernel, under the simulator."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ OWN_SAMPLES = {name: sample for module in MODULES for name, sample in module.SAM
 
 
 def samples(name: str, dtype: Any, most: int = ELEMENTS) -> list[tuple[Any, ...]]:
-    """Return the arguments on which a twin is held to its reference.
+    """Return the arguments on which a CUDA kernel is held to its reference.
 
-    The CPU's where they are small enough, and those that tests/cuda_simulated/samples adds for the GPU's
-    tiles and warps.
+    The CPU's where they are small enough, and those that tests/cuda_simulated/samples adds for the
+    GPU's tiles and warps.
     """
     rng = np.random.default_rng(0)
     found = [args for args in CPU_SAMPLES[name](rng, dtype) if elements(args) <= most]
@@ -80,8 +80,10 @@ def moved(target: Simulator, held: Tensors) -> list[list[DeviceArray]]:
     return rows
 
 
-def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any) -> list[Array]:
-    """Run a twin on device copies of `args` and return what it wrote."""
+def run(
+    name: str, cuda_kernel: Any, kernel: Kernel, args: tuple[Any, ...], target: Any
+) -> list[Array]:
+    """Run a CUDA kernel on device copies of `args` and return what it wrote."""
     which = positions(kernel, args)
     out = which[: len(kernel.out)]
     held = holder(args)
@@ -98,7 +100,7 @@ def run(name: str, twin: Any, kernel: Kernel, args: tuple[Any, ...], target: Any
             mine.append(target.empty(value.shape, value.dtype))
         else:
             mine.append(strided(target, value))
-    twin(*mine)
+    cuda_kernel(*mine)
     target.synchronize()
     tensors = [target.read(a) for row in rows for a in row]
     return tensors + [
@@ -115,6 +117,6 @@ def expected(name: str, kernel: Kernel, args: tuple[Any, ...]) -> list[Array]:
 
 
 def agree(name: str, got: list[Array], want: list[Array], message: str, dtype: Any) -> None:
-    """Hold what a twin wrote to what is expected, within the CPU's roundings."""
+    """Hold what a CUDA kernel wrote to what is expected, within the CPU's roundings."""
     for a, b in zip(got, want, strict=True):
         test_table.agree(name, a, b, message, dtype)

@@ -43,14 +43,14 @@ DOORS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_masked_elements_are_refused(door: str) -> None:
+def test_masked_elements_are_refused(dispatch: str) -> None:
     with pytest.raises(ValueError, match=r"1 of 3 elements .* masked.*filled\(value\)"):
-        DOORS[door](MASKED)
+        DOORS[dispatch](MASKED)
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_arrays_without_a_masked_element_are_arrays(door: str) -> None:
-    found = DOORS[door](WHOLE)
+def test_arrays_without_a_masked_element_are_arrays(dispatch: str) -> None:
+    found = DOORS[dispatch](WHOLE)
     assert found.tolist() == [1.0, 2.0, 3.0]
     assert type(found.array) is np.ndarray
     assert type((found * 1).array) is np.ndarray

@@ -43,12 +43,16 @@ class Tensors:
         alive.append(self)
 
     def copy(self) -> Tensors:
-        twin = object.__new__(Tensors)
-        twin.rows = [[a.copy() for a in row] for row in self.rows]
-        twin.like, twin.groups, twin.steps = self.like, self.groups, self.steps.copy()
-        twin.table = build_table([tuple(row) for row in twin.rows], self.groups)
-        alive.append(twin)
-        return twin
+        cuda_kernel = object.__new__(Tensors)
+        cuda_kernel.rows = [[a.copy() for a in row] for row in self.rows]
+        cuda_kernel.like, cuda_kernel.groups, cuda_kernel.steps = (
+            self.like,
+            self.groups,
+            self.steps.copy(),
+        )
+        cuda_kernel.table = build_table([tuple(row) for row in cuda_kernel.rows], self.groups)
+        alive.append(cuda_kernel)
+        return cuda_kernel
 
     def new_gradients(self, rng: np.random.Generator) -> list[Array]:
         return [rng.normal(size=row[1].size).astype(self.like.dtype) for row in self.rows]

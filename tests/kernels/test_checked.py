@@ -148,7 +148,7 @@ def test_the_samples_of_every_kernel_pass(rng: np.random.Generator) -> None:
 
 def small(x: mg.Tensor) -> None:
     with mg.no_grad():
-        backend.door.small["exp"](x.array[1:], x.array[:-1])
+        backend.dispatch.small["exp"](x.array[1:], x.array[:-1])
 
 
 DOORS: dict[str, Callable[[mg.Tensor], Any]] = {
@@ -160,7 +160,7 @@ DOORS: dict[str, Callable[[mg.Tensor], Any]] = {
 @pytest.mark.parametrize("way", DOORS)
 def test_the_switch(way: str) -> None:
     x = mg.zeros(8)
-    was = backend.door.checked
+    was = backend.dispatch.checked
     with mg.check_launches():
         with mg.check_launches():
             pass
@@ -168,27 +168,27 @@ def test_the_switch(way: str) -> None:
             DOORS[way](x)
         (x + 1).sum().item()
         seen: list[bool] = []
-        other = threading.Thread(target=lambda: seen.append(backend.door.checked))
+        other = threading.Thread(target=lambda: seen.append(backend.dispatch.checked))
         other.start()
         other.join()
         assert seen == [backend.CHECKED]
-    assert backend.door.checked == was
+    assert backend.dispatch.checked == was
     if not was:
         DOORS[way](x)
 
     @mg.check_launches()
     def within(depth: int) -> None:
-        assert backend.door.checked
+        assert backend.dispatch.checked
         if depth:
             within(depth - 1)
 
     within(3)
-    assert backend.door.checked == was
+    assert backend.dispatch.checked == was
 
 
 def test_anomaly_detection_checks_launches_too() -> None:
     x = mg.zeros(8)
-    was = backend.door.checked
+    was = backend.dispatch.checked
     with mg.detect_anomaly():
         with pytest.raises(RuntimeError, match="kernel exp: y, .* shares memory"):
             launch("exp", x.array[1:], x.array[:-1])
@@ -196,13 +196,13 @@ def test_anomaly_detection_checks_launches_too() -> None:
             pass
         with mg.detect_anomaly():
             pass
-        assert backend.door.checked
-    assert backend.door.checked == was
+        assert backend.dispatch.checked
+    assert backend.dispatch.checked == was
     with mg.check_launches():
         with mg.detect_anomaly():
             pass
-        assert backend.door.checked
-    assert backend.door.checked == was
+        assert backend.dispatch.checked
+    assert backend.dispatch.checked == was
 
 
 def test_the_simulated_device_is_checked() -> None:

@@ -28,7 +28,7 @@ from minigrad_kernels.compare.statistics import COUNTED, checks_of
 from minigrad_kernels.compare.table import STATISTICS
 from minigrad_kernels.compare.targets import TARGETS, Library
 from minigrad_kernels.cuda import targets
-from minigrad_kernels.cuda_table import TWINS
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.arguments import bind
 from minigrad_kernels.table import KERNELS
 
@@ -130,7 +130,7 @@ def test_an_own_kernel_is_compared(own: dict[str, Any]) -> None:
     mg.compare.add("twice", **own)
     report = mg.compare.run("twice", sizes=[1_000], targets=[*HOST, "cuda-sim"], quick=True)
     assert report.ok
-    assert [row.target for row in report.rows] == HOST, "no twin was given"
+    assert [row.target for row in report.rows] == HOST, "no CUDA kernel was given"
     assert [row.max_ulp for row in report.rows] == [0, 0]
 
 
@@ -172,10 +172,10 @@ def test_a_kernel_that_raises_is_reported(own: dict[str, Any]) -> None:
 
 @pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
 def test_an_own_twin_is_simulated(own: dict[str, Any]) -> None:
-    def twin(x: Any, y: Any) -> None:
-        TWINS["dropout"](x, 0.0, 2.0, 1, 2, np.array([3]), y)
+    def cuda_kernel(x: Any, y: Any) -> None:
+        CUDA_KERNELS["dropout"](x, 0.0, 2.0, 1, 2, np.array([3]), y)
 
-    compare.add("twice", **own, cuda=twin)
+    compare.add("twice", **own, cuda=cuda_kernel)
     report = report_of("twice", targets=["cuda-sim"])
     assert report.ok and len(report.rows) == 1
 

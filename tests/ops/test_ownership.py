@@ -36,14 +36,14 @@ def test_no_gradient_is_copied(
     y = OPS[name](x)
     g = mg.tensor(np.ones(tuple(y.shape), np.float32))
     copied: list[int] = []
-    copy = backend.door.kernels["copy"]
+    copy = backend.dispatch.kernels["copy"]
 
     def watched(a: Any, out: Any) -> None:
         if a.size == out.size == x.array.size and 0 not in a.strides:
             copied.append(out.size)
         copy(a, out)
 
-    monkeypatch.setitem(backend.door.kernels, "copy", watched)
+    monkeypatch.setitem(backend.dispatch.kernels, "copy", watched)
     y.backward(g)
     assert x.grad is not None
     assert copied == []

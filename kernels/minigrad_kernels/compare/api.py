@@ -171,7 +171,7 @@ def run(
         takes them (`EXAMPLES[name].shape`); under the simulator a tiny one instead.
     targets: of `TARGETS`; None for all that are here.  The report's notes name those that are not.
     quick: one small size, short blocks: the times mean little.
-    statistics: what the CUDA twins compile to, sm_90a; None: where there is no GPU.
+    statistics: what the CUDA kernels compile to, sm_90a; None: where there is no GPU.
     progress: called with a line before each case.
 
     Raises: ValueError for unknown names, with the nearest, and for sizes that are none;

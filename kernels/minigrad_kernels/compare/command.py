@@ -28,7 +28,7 @@ def options(command: argparse.ArgumentParser) -> None:
     add("--list", action="store_true", help="list the kernels and the shapes of their sizes")
     add("--json", type=Path, metavar="FILE", help="write all that was measured")
     add("--html", type=Path, metavar="FILE", help="write a page with plots (needs matplotlib)")
-    statistics = "what the CUDA twins compile to: always (without a GPU)"
+    statistics = "what the CUDA kernels compile to: always (without a GPU)"
     add("--statistics", action="store_true", default=None, help=statistics)
 
 

@@ -12,7 +12,7 @@ from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.cuda import ptx
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, run
 from minigrad_kernels.cuda.targets import Target
 
@@ -99,7 +99,7 @@ def limits(target: Target) -> Limits:
     return Limits(peaks, copies)
 
 
-TWINS: dict[str, Twin] = {}  # no kernel of the table
+CUDA_KERNELS: dict[str, CudaKernel] = {}  # no kernel of the table
 CHECKS: tuple[Check, ...] = (
     Check(
         "limits.multiply_adds/float32",

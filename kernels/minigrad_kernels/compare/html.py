@@ -67,7 +67,7 @@ def html_of(report: Report) -> str:
         parts += ["<h2>The GPU wins</h2>", table(("kernel", "dtype", "from"), found, 2)]
     if report.statistics:
         lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
-        title = f"<h2>What the CUDA twins compile to, {TARGET}</h2>"
+        title = f"<h2>What the CUDA kernels compile to, {TARGET}</h2>"
         parts += [title, table(tuple(STATISTICS), lines, 1)]
     head = f'<meta charset="utf-8"><title>minigrad compare</title><style>{STYLE}</style>'
     body = "\n".join(parts)

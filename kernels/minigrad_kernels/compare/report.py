@@ -72,7 +72,7 @@ class BreakEven:
 class Report:
     """All that was compared.  `print(report)` shows it; `ok` tells whether all of ours is right.
 
-    notes: what could not be compared, and why.  statistics: what the CUDA twins compile to.
+    notes: what could not be compared, and why.  statistics: what the CUDA kernels compile to.
     """
 
     rows: tuple[Row, ...]

@@ -1,4 +1,4 @@
-"""What the CUDA twins of some kernels compile to, for `compare` where there is no GPU."""
+"""What the CUDA kernels of some kernels compile to, for `compare` where there is no GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTED = {  # column -> opcodes
 
 
 def statistics_of(names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Compile the twins of these kernels; return one row a kernel and signature, and notes.
+    """Compile the CUDA kernels of these kernels; return one row a kernel and signature, and notes.
 
     The notes say what is missing where nothing can be compiled.
     """
@@ -31,13 +31,13 @@ def statistics_of(names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]
 
 
 def checks_of(names: Sequence[str]) -> list[Any]:
-    """Return the checks of the families in which these kernels have their twins.
+    """Return the checks of the families in which these kernels have their CUDA kernels.
 
     Of a family, those whose name begins with a kernel's, if there are any, else all.
     """
     found: list[Any] = []
     for family in importlib.import_module("minigrad_kernels.cuda_table").FAMILIES:
-        mine = [name for name in names if name in family.TWINS]
+        mine = [name for name in names if name in family.CUDA_KERNELS]
         named = [c for c in family.CHECKS if c.name.replace("/", ".").split(".")[0] in mine]
         found += (named or list(family.CHECKS)) if mine else []
     return found

@@ -50,7 +50,7 @@ def tables(report: Report) -> Iterator[Table]:
             table.add_row(found.kernel, found.dtype, from_size(found))
         yield table
     if report.statistics:
-        table = table_of(f"what the CUDA twins compile to, {TARGET}", tuple(STATISTICS), 1)
+        table = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
         for found_ in report.statistics:
             table.add_row(*(str(found_[name]) for name in STATISTICS.values()))
         yield table

@@ -125,8 +125,8 @@ class Device(Target):
         return device
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        twin = twin_of(entry)
-        if twin is None:
+        cuda_kernel = twin_of(entry)
+        if cuda_kernel is None:
             return None
         target = self.target(other)
         upload = gpu_targets().upload
@@ -134,7 +134,7 @@ class Device(Target):
 
         def run(times: int) -> None:
             for _ in range(times):
-                twin(*bound.args)
+                cuda_kernel(*bound.args)
             target.synchronize()
 
         def read() -> list[Array | None]:
@@ -151,12 +151,12 @@ def gpu_targets() -> Any:
 
 
 def twin_of(entry: Entry) -> Callable[..., None] | None:
-    """Return the CUDA twin of a kernel, None where there is none."""
+    """Return the CUDA kernel of a kernel, None where there is none."""
     found = getattr(entry.kernel.cuda, "name", None)
     if found is None:
         return entry.kernel.cuda
-    twins = importlib.import_module("minigrad_kernels.cuda_table").TWINS
-    return twins.get(found)  # type: ignore[no-any-return]
+    cuda_kernels = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
+    return cuda_kernels.get(found)  # type: ignore[no-any-return]
 
 
 class Library(Target):

@@ -1,4 +1,4 @@
-"""CUDA twins of convolution and its gradients, as conv/conv.py of the CPU says they are.
+"""CUDA kernels of convolution and its gradients, as conv/conv.py of the CPU says they are.
 
 All three slide taps over a source: forward over x, for dx over dy with the taps of each of the
 stride's phases, for dw with dy in the place of the weight.  A table holds for each tap its row and
@@ -35,7 +35,7 @@ from minigrad_kernels.conv.cuda_tiles import (
     weight_tiles,
 )
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run, scratch, vectors
 
 Pair = tuple[int, int]
@@ -91,7 +91,7 @@ def slide(
         run(correlate, blocks(groups * each * count, THREADS), THREADS, *args)
 
 
-# ---------------------------------------------------------------- twins
+# ---------------------------------------------------------------- CUDA kernels
 def conv(
     x: DeviceArray,
     weight: DeviceArray,
@@ -196,7 +196,7 @@ def conv_backward_weight(
         run(add_parts, blocks(db.size, THREADS), THREADS, parts, np.uint32(chunks), db)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "conv": conv,
     "conv_backward_input": conv_backward_input,
     "conv_backward_weight": conv_backward_weight,

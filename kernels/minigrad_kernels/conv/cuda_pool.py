@@ -1,4 +1,4 @@
-"""CUDA twins of pooling: a thread an output, or an input where windows give back to it.
+"""CUDA kernels of pooling: a thread an output, or an input where windows give back to it.
 
 Windows of 2 by 2 side by side, float32, are four to a thread: 128-bit accesses on both sides.  The
 gradient of avg_pool gathers: for each row and column the host says which windows reach it.  That of
@@ -25,7 +25,7 @@ from minigrad_kernels.conv.cuda_pool_windows import (
     mean_windows,
 )
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run, vectors
 
 
@@ -117,7 +117,7 @@ def avg_pool_backward(dy: DeviceArray, down: Array, across: Array, dx: DeviceArr
     run(mean_gather, work, THREADS, flat(dy), *size_of(dx), *tables, flat(dx))
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "max_pool": max_pool,
     "max_pool_backward": max_pool_backward,
     "avg_pool": avg_pool,

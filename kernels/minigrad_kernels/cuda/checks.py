@@ -1,4 +1,4 @@
-"""What a file of twins states beside them, for the checks that need no GPU."""
+"""What a file of CUDA kernels states beside them, for the checks that need no GPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Twin = Callable[..., None]
+CudaKernel = Callable[..., None]
 
 
 @dataclass(frozen=True)

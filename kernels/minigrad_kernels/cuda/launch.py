@@ -1,8 +1,8 @@
-"""What every twin stands on: launching, sizing grids, flattening operands.
+"""What every CUDA kernel stands on: launching, sizing grids, flattening operands.
 
-A twin is a plain function with its row's arguments: `DeviceArray`s, numbers, and small host arrays
-for what steers a step (hyperparameters, counts, the number of a random call), which it reads or
-hands on.  It launches kernels on the device of its arrays and returns without waiting.
+A CUDA kernel is a plain function with its row's arguments: `DeviceArray`s, numbers, and small host
+arrays for what steers a step (hyperparameters, counts, the number of a random call), which it reads
+or hands on.  It launches kernels on the device of its arrays and returns without waiting.
 
 Kernels take C-contiguous arrays, uint32 or int32 sizes and numbers in the arrays' dtype, walk their
 work in steps of the grid, so that any number of blocks computes the same, and give the same bits

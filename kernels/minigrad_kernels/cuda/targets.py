@@ -29,7 +29,7 @@ LAUNCHERS = 4_096  # kernels with their grids, blocks and queues that a device k
 
 
 class Target(Protocol):
-    """A device, as twins and the engine see it.
+    """A device, as CUDA kernels and the engine see it.
 
     name: "cuda-sim", "cuda:0".  processors: multiprocessors, what a grid is sized by.
     """

@@ -1,4 +1,5 @@
-"""CUDA twin of copy: any layout and any pair of dtypes; transposed copies by way of a shared tile.
+"""CUDA kernel of copy: any layout and any pair of dtypes; transposed copies by way of a shared
+tile.
 
 Shapes: a broadcasts against y: (...); both may be strided.
 """
@@ -12,7 +13,7 @@ import numpy as np
 from numba import boolean, cuda, float32, float64, int64, uint32
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run
 from minigrad_kernels.elementwise.cuda_kernels import (
     DIMS,
@@ -120,7 +121,7 @@ def contiguous(a: DeviceArray) -> DeviceArray:
     return y
 
 
-TWINS: dict[str, Twin] = {"copy": copy}
+CUDA_KERNELS: dict[str, CudaKernel] = {"copy": copy}
 MOVED = (STEPS, STEPS)
 CHECKS: tuple[Check, ...] = (
     *checks({"copy": copy_words}),

@@ -21,7 +21,7 @@ from numba import boolean, cuda, float32, float64, types, uint32, uint64
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, vectors
 from minigrad_kernels.elementwise.plan import Layout, broadcast_strides, collapse
 
@@ -205,7 +205,7 @@ FACTORIES = {1: unary, 2: binary, 3: ternary}
 
 
 class Lifted:
-    """The twin of a rule: called with operands, the rule's numbers and the result."""
+    """The CUDA kernel of a rule: called with operands, the rule's numbers and the result."""
 
     def __init__(self, name: str, rule: Any, count: int) -> None:
         self.name = name
@@ -234,28 +234,32 @@ STEPS = types.UniTuple(uint32, DIMS + 1)
 
 
 def checks(
-    twins: dict[str, Twin],
+    cuda_kernels: dict[str, CudaKernel],
     numbers: Collection[str] = (),
     truth: Collection[str] = (),
     registers: int = 40,
 ) -> tuple[Check, ...]:
-    """Return the checks of lifted twins.
+    """Return the checks of lifted CUDA kernels.
 
     numbers: those whose rules take two numbers more.  truth: those that give bool.
     """
     found = []
-    for name, twin in twins.items():
-        if not isinstance(twin, Lifted):
+    for name, cuda_kernel in cuda_kernels.items():
+        if not isinstance(cuda_kernel, Lifted):
             continue
         for kind in (float32, float64):
             two = types.UniTuple(kind, 2) if name in numbers else EMPTY
             y = boolean if name in truth else kind
-            flat = (*[kind[::1]] * twin.count, two, y[::1])
+            flat = (*[kind[::1]] * cuda_kernel.count, two, y[::1])
             wide = kind == float64
             if y == float32:
                 opcodes = ("LDG.E.128", "STG.E.128")
-                found.append(Check(f"{name}.vectors", twin.vectors, flat, opcodes, registers))
-            strided = (*flat, SHAPE, *[STEPS] * (twin.count + 1))
+                found.append(
+                    Check(f"{name}.vectors", cuda_kernel.vectors, flat, opcodes, registers)
+                )
+            strided = (*flat, SHAPE, *[STEPS] * (cuda_kernel.count + 1))
             label = f"{name}.strided/{kind}"
-            found.append(Check(label, twin.strided, strided, (), 2 * registers, float64=wide))
+            found.append(
+                Check(label, cuda_kernel.strided, strided, (), 2 * registers, float64=wide)
+            )
     return tuple(found)

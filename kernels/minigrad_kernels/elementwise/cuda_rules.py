@@ -1,4 +1,4 @@
-"""CUDA twins of elementwise/rules.py: its rules, lifted, and rules for what NumPy computes on the
+"""CUDA kernels of elementwise/rules.py: its rules, lifted, and rules for what NumPy computes on the
 CPU.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 from numba import cuda, int64
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.elementwise.cuda_copy import copy
 from minigrad_kernels.elementwise.cuda_kernels import EMPTY, SHAPE, STEPS, Lifted, checks
 from minigrad_kernels.elementwise.rules import RULES, where
@@ -159,9 +159,9 @@ def whole_power(a, b):
 
 
 class ByKind:
-    """A twin with another rule for integers and bools."""
+    """A CUDA kernel with another rule for integers and bools."""
 
-    def __init__(self, floats: Twin, others: Twin) -> None:
+    def __init__(self, floats: CudaKernel, others: CudaKernel) -> None:
         self.floats = floats
         self.others = others
 
@@ -182,8 +182,8 @@ lifted_divide = Lifted("floor_divide", floor_divide, 2)
 lifted_modulus = Lifted("remainder", modulus, 2)
 lifted_power = Lifted("pow", *RULES["pow"][:2])
 LIFTED_BITS = {name: Lifted(name, rule, 2) for name, rule in BITS.items()}
-ANGLES: dict[str, Twin] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
-TWINS: dict[str, Twin] = {
+ANGLES: dict[str, CudaKernel] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
+CUDA_KERNELS: dict[str, CudaKernel] = {
     **{name: Lifted(name, *row[:2]) for name, row in RULES.items() if name != "pow"},
     "pow": ByKind(lifted_power, Lifted("whole_power", whole_power, 2)),
     **ANGLES,
@@ -204,18 +204,22 @@ OWN = {
 }
 CHECKS: tuple[Check, ...] = (
     *checks(
-        {n: twin for n, twin in {**TWINS, **OWN}.items() if n not in ANGLES and n not in BITS},
+        {
+            n: cuda_kernel
+            for n, cuda_kernel in {**CUDA_KERNELS, **OWN}.items()
+            if n not in ANGLES and n not in BITS
+        },
         truth={*COMPARISONS, *LOGIC, *TESTS},
     ),
     *checks(ANGLES, registers=64),
     *(
         Check(
             f"{name}.strided/int64",
-            twin.strided,
+            cuda_kernel.strided,
             (int64[::1], int64[::1], EMPTY, int64[::1], SHAPE, *[STEPS] * 3),
             (),
             40,
         )
-        for name, twin in LIFTED_BITS.items()
+        for name, cuda_kernel in LIFTED_BITS.items()
     ),
 )

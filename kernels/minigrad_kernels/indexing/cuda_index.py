@@ -1,4 +1,4 @@
-"""CUDA twins of indexing/index.py: gather and scatter, sums in the order of the indices.
+"""CUDA kernels of indexing/index.py: gather and scatter, sums in the order of the indices.
 
 scatter_add sorts the indices, stably, and gives each run of equal ones to one thread a column,
 which adds the run up in order: 3 launches for every four bits of the number of rows, and time in
@@ -15,7 +15,7 @@ from numba import cuda, float32, float64, int32, int64, types, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run, scratch, vectors
 from minigrad_kernels.elementwise.cuda_kernels import divisor, quotient
 from minigrad_kernels.elementwise.rules import WORDS
@@ -160,7 +160,7 @@ def scatter_flat(src: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> Non
     run(put_last, blocks(src.size), THREADS, x, indices, last, out)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "take_rows": take_rows,
     "scatter_add_rows": scatter_add_rows,
     "take_flat": take_flat,

@@ -13,7 +13,7 @@ from minigrad_kernels.jit.address_table import build_table
 from minigrad_kernels.kernel import Kernel
 
 Array = np.ndarray[Any, Any]
-# What steers a step stays on the host, and a CUDA twin reads it there.
+# What steers a step stays on the host, and a CUDA kernel reads it there.
 CONTROL = frozenset({"call", "hyper", "steps", "table", "momentum", "down", "across"})
 
 

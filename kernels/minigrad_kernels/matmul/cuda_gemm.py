@@ -1,4 +1,4 @@
-"""CUDA twins of matmul: the choice of a kernel, by sizes and the precision asked for alone.
+"""CUDA kernels of matmul: the choice of a kernel, by sizes and the precision asked for alone.
 
     tiny                          matmul_naive      an element a thread
     float64, or narrow            matmul_tiled      16 x 16 tiles in shared memory
@@ -17,7 +17,7 @@ import numpy as np
 from numba import float32, float64
 
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Twin
+from minigrad_kernels.cuda.checks import CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, run, scratch
 from minigrad_kernels.cuda.precision import get_precision as get_precision
 from minigrad_kernels.cuda.precision import set_precision as set_precision
@@ -207,7 +207,7 @@ def row_sums(a: DeviceArray, sums: DeviceArray) -> None:
     compute(a, unused, scratch((len(sums), 1), a.dtype, a), sums=sums)
 
 
-# ---------------------------------------------------------------- twins
+# ---------------------------------------------------------------- CUDA kernels
 def gemm(a: DeviceArray, b: DeviceArray, c: DeviceArray) -> None:
     compute(a, b, c)
 
@@ -251,7 +251,7 @@ def bmm(a: DeviceArray, b: DeviceArray, c: DeviceArray) -> None:
     compute(a, b, c)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "gemm": gemm,
     "gemm_bias": gemm_bias,
     "gemm_accumulate": gemm_accumulate,

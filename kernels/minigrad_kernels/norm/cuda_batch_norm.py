@@ -1,4 +1,5 @@
-"""CUDA twins of batch normalisation: partial sums of chunks, their sum, one pass over the elements.
+"""CUDA kernels of batch normalisation: partial sums of chunks, their sum, one pass over the
+elements.
 
 The sums are those of channels.py: a block a chunk, then a block for 32 channels, in order.  The
 last pass takes four float32 at once where no four straddle a row or a plane.
@@ -13,7 +14,7 @@ import numpy as np
 from numba import float32, float64, uint32
 
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, number, run, scratch, vectors
 from minigrad_kernels.norm.cuda_batch_norm_passes import (
     FINISH_MOMENTS,
@@ -218,7 +219,7 @@ def batch_norm_eval_backward(
     backward(dy, x, math.inf, weight, running_mean, rstd, dx, dw, db)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "batch_norm_forward": batch_norm_forward,
     "batch_norm_running": batch_norm_running,
     "batch_norm_eval": batch_norm_eval,

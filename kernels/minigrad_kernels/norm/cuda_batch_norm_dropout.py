@@ -1,4 +1,4 @@
-"""CUDA twins of batch normalisation, an activation and dropout, as one pass after the statistics.
+"""CUDA kernels of batch normalisation, an activation and dropout, as one pass after the statistics.
 
 The mask is the CPU's bit by bit: element i takes word i % 4 of Philox block i // 4, so that a
 thread which reads four elements at once draws one block for them.  Where rows are no multiple of
@@ -14,7 +14,7 @@ from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, number, run, scratch
 from minigrad_kernels.math.philox import halves, philox4x32
 from minigrad_kernels.math.scalar import like
@@ -148,7 +148,7 @@ FORWARD = {1: forward, 4: forward_4}
 SUMS = {(float32, 4): sums_4, (float32, 1): sums_single, (float64, 1): sums_double}
 
 
-# ---------------------------------------------------------------- twins
+# ---------------------------------------------------------------- CUDA kernels
 def mask_of(
     relu: int, p: float, scale: float, seed: int, stream: int, call: Array, x: DeviceArray
 ) -> tuple[Any, ...]:
@@ -228,7 +228,7 @@ def batch_norm_dropout_backward(
         elements(GRADIENT[lanes], lanes, column, (dx, x), (mean, *made, flat(dx)))
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "batch_norm_dropout_forward": batch_norm_dropout_forward,
     "batch_norm_dropout_backward": batch_norm_dropout_backward,
 }

@@ -1,4 +1,4 @@
-"""Sums over all of x: (N, C, S) but its channels: what batch normalisation's twins stand on.
+"""Sums over all of x: (N, C, S) but its channels: what batch normalisation's CUDA kernels stand on.
 
 A channel has `total` = N S elements, cut into chunks of `each` by the sizes alone.  A block takes a
 chunk of some channels, so that bits never depend on the grid, and leaves two partial results:

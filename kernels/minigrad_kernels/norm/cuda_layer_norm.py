@@ -1,4 +1,4 @@
-"""CUDA twins of layer normalisation.
+"""CUDA kernels of layer normalisation.
 
 A row's moments take two passes over it, the second from the cache; the sums of dw and db go down
 columns, a thread each, over CHUNK rows at a time, and the chunks are added in order, compensated.
@@ -13,7 +13,7 @@ from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, scratch
 from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes
 
@@ -265,7 +265,7 @@ def layer_norm_backward(
         run(joined_parts, blocks(c), THREADS, parts, *sizes(chunks, c), dw, db)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "layer_norm_forward": layer_norm_forward,
     "layer_norm_backward": layer_norm_backward,
 }

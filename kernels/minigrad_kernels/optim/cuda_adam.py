@@ -1,4 +1,4 @@
-"""CUDA twins of Adam's steps: one launch over all tensors of a table."""
+"""CUDA kernels of Adam's steps: one launch over all tensors of a table."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from minigrad_kernels.optim.cuda_multi_tensor import Lifted, family
 ADAM = Lifted(adam_rule, adam_prepare, 2)
 AMSGRAD = Lifted(amsgrad_rule, adam_prepare, 3)
 
-TWINS, CHECKS = family({"adam_step": ADAM, "amsgrad_step": AMSGRAD})
+CUDA_KERNELS, CHECKS = family({"adam_step": ADAM, "amsgrad_step": AMSGRAD})

@@ -1,4 +1,4 @@
-"""CUDA twins of RMSprop's, Adagrad's, NAdam's and RAdam's steps: one launch over all tensors."""
+"""CUDA kernels of RMSprop's, Adagrad's, NAdam's and RAdam's steps: one launch over all tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from minigrad_kernels.simd.registers import address_array
 
 model(address_array)(reached)  # where NAdam's product lies
 
-TWINS, CHECKS = family(
+CUDA_KERNELS, CHECKS = family(
     {
         "rmsprop_step": Lifted(rmsprop_rule, rmsprop_prepare, 1),
         "rmsprop_momentum_step": Lifted(rmsprop_momentum_rule, rmsprop_prepare, 2),

@@ -1,4 +1,4 @@
-"""CUDA twins of clipping: the norm of all gradients of a table, scaling by it, clamping.
+"""CUDA kernels of clipping: the norm of all gradients of a table, scaling by it, clamping.
 
 The norm is a sum of float64 partials, one for each chunk of CHUNK elements whatever the grid, added
 up by one block in a fixed order.  It stays on the device, where scaling reads it.
@@ -14,7 +14,7 @@ from numba import cuda, float32, float64, int64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, run, scratch
 from minigrad_kernels.cuda.targets import upload
 from minigrad_kernels.jit.address_table import SIZE, START, G, row_at
@@ -225,7 +225,7 @@ def grad_clamp(table: Array, limit: float, like: DeviceArray) -> None:
     _scale(table, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "grad_norm": grad_norm,
     "grad_scale": grad_scale,
     "grad_clamp": grad_clamp,

@@ -18,7 +18,7 @@ from numba import cuda, float32, float64, int64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import MAX_ELEMENTS, blocks, run, scratch
 from minigrad_kernels.cuda.targets import upload
 from minigrad_kernels.jit.address_table import GROUP, INDEX, SIZE, START, STATE, G, P, row_at, total
@@ -213,7 +213,7 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
 
 
 class Lifted:
-    """The twin `f(table, hyper, like, steps)` of an optimizer's step, and what it launches."""
+    """The CUDA kernel `f(table, hyper, like, steps)` of an optimizer's step."""
 
     def __init__(self, rule: Any, prepare: Any, states: int) -> None:
         self.numbers = prepared(prepare)
@@ -262,7 +262,9 @@ class Lifted:
         )
 
 
-def family(lifted: dict[str, Lifted]) -> tuple[dict[str, Twin], tuple[Check, ...]]:
+def family(lifted: dict[str, Lifted]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
     """Return TWINS and CHECKS of a family of steps."""
-    twins: dict[str, Twin] = dict(lifted)
-    return twins, tuple(check for name, twin in lifted.items() for check in twin.checks(name))
+    cuda_kernels: dict[str, CudaKernel] = dict(lifted)
+    return cuda_kernels, tuple(
+        check for name, cuda_kernel in lifted.items() for check in cuda_kernel.checks(name)
+    )

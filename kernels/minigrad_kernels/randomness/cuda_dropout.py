@@ -1,4 +1,4 @@
-"""CUDA twin of dropout: a thread makes the four words of a Philox block and masks four elements."""
+"""CUDA kernel of dropout: a thread masks four elements with a Philox block's four words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numba import cuda, float32, float64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, vectors
 from minigrad_kernels.math.philox import halves, philox4x32
 
@@ -75,7 +75,7 @@ def dropout(
     run(kernel, work, THREADS, flat(x), np.uint32(least), number(scale, x), *words, flat(y))
 
 
-TWINS: dict[str, Twin] = {"dropout": dropout}
+CUDA_KERNELS: dict[str, CudaKernel] = {"dropout": dropout}
 
 WORDS = (uint32,) * 4
 CHECKS: tuple[Check, ...] = (

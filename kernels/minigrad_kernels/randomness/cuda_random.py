@@ -1,4 +1,4 @@
-"""CUDA twins of the random draws: a thread makes the four words of a Philox block and uses them.
+"""CUDA kernels of the random draws: a thread makes the four words of a Philox block and uses them.
 
 The words, and so raw bits and uniforms, are the CPU's bit by bit.  Normals are Box and Muller's by
 the CPU's logarithm, with sine and cosine of whole turns, which need no reduction of large angles.
@@ -14,7 +14,7 @@ from numba import cuda, float32, float64, int32, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run
 from minigrad_kernels.math.logarithm import vector_log
 from minigrad_kernels.math.philox import halves, philox4x32
@@ -145,7 +145,11 @@ def random_bits(seed: int, stream: int, call: Array, y: DeviceArray) -> None:
     drawn(draw_words, seed, stream, call, y)
 
 
-TWINS: dict[str, Twin] = {"uniform": uniform, "normal": normal, "random_bits": random_bits}
+CUDA_KERNELS: dict[str, CudaKernel] = {
+    "uniform": uniform,
+    "normal": normal,
+    "random_bits": random_bits,
+}
 
 CHECKS: tuple[Check, ...] = tuple(
     Check(name, kernel, (*(uint32,) * 5, kind[::1]), ("STG.E.128",), most, kind == float64)

@@ -1,4 +1,4 @@
-"""CUDA twins of centred.py: folds of a group and its number, and rules lifted over groups."""
+"""CUDA kernels of centred.py: folds of a group and its number, and rules lifted over groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numba import cuda, float32, float64, int32, types, uint32
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, scratch
 from minigrad_kernels.elementwise import cuda_kernels as lift
 from minigrad_kernels.elementwise.cuda_kernels import Lifted, divisor, quotient
@@ -80,7 +80,7 @@ def tie_count(x: DeviceArray, m: DeviceArray, y: DeviceArray) -> None:
 
 # ---------------------------------------------------------------- rules of (c, m, x)
 class Spread:
-    """The twin of a rule of each group's two numbers and each of its elements."""
+    """The CUDA kernel of a rule of each group's two numbers and each of its elements."""
 
     def __init__(self, name: str, rule: Any) -> None:
         self.lifted = Lifted(name, rule, 3)
@@ -143,7 +143,7 @@ SPREADS: dict[str, Any] = {
     "spread_ties": TIES,
     "spread_exp": Spread("spread_exp", groups.exponentiated),
 }
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "norm": norm,
     "variance": variance,
     "tie_count": tie_count,
@@ -153,21 +153,25 @@ TWINS: dict[str, Twin] = {
 KINDS = (float32, float64)
 
 
-def spread_check(name: str, twin: Spread, kind: Any) -> Check:
+def spread_check(name: str, cuda_kernel: Spread, kind: Any) -> Check:
     """Return the check of the walk by strides; all but ties compute in float64."""
-    few = kind if twin is TIES or twin is divide else float64
+    few = kind if cuda_kernel is TIES or cuda_kernel is divide else float64
     arrays = few[::1], few[::1], kind[::1], lift.EMPTY, kind[::1]
     signature = (*arrays, lift.SHAPE, *[lift.STEPS] * 4)
-    doubles = kind == float64 or twin is not TIES
-    return Check(f"{name}.strided/{kind}", twin.lifted.strided, signature, (), 80, float64=doubles)
+    doubles = kind == float64 or cuda_kernel is not TIES
+    return Check(
+        f"{name}.strided/{kind}", cuda_kernel.lifted.strided, signature, (), 80, float64=doubles
+    )
 
 
-def vector_check(name: str, twin: Spread) -> Check:
+def vector_check(name: str, cuda_kernel: Spread) -> Check:
     """Return the check of the walk by 128 bits, which takes operands that are all float32."""
     signature = (*[float32[::1]] * 3, lift.EMPTY, float32[::1])
     opcodes = "LDG.E.128", "STG.E.128"
-    doubles = twin is not TIES
-    return Check(f"{name}.vectors", twin.lifted.vectors, signature, opcodes, 40, float64=doubles)
+    doubles = cuda_kernel is not TIES
+    return Check(
+        f"{name}.vectors", cuda_kernel.lifted.vectors, signature, opcodes, 40, float64=doubles
+    )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -182,9 +186,16 @@ CHECKS: tuple[Check, ...] = (
         float64=True,
     ),
     *fold.checks("tie_count", tie_fold),
-    *(spread_check(name, twin, kind) for name, twin in SPREADS.items() for kind in KINDS),
+    *(
+        spread_check(name, cuda_kernel, kind)
+        for name, cuda_kernel in SPREADS.items()
+        for kind in KINDS
+    ),
     *(spread_check("divide", divide, kind) for kind in KINDS),
-    *(vector_check(name, twin) for name, twin in (("spread_ties", TIES), ("divide", divide))),
+    *(
+        vector_check(name, cuda_kernel)
+        for name, cuda_kernel in (("spread_ties", TIES), ("divide", divide))
+    ),
     *(
         Check(
             f"prod_backward/{kind}",

@@ -1,4 +1,5 @@
-"""CUDA twins of reduce/max_index.py: folds of pairs (element, place), the first of equal ones kept.
+"""CUDA kernels of reduce/max_index.py: folds of pairs (element, place), the first of equal ones
+kept.
 
 Where one is kept does not depend on the order of the fold, so that it is the CPU's place.
 """
@@ -9,7 +10,7 @@ import numpy as np
 from numba import cuda, float32, float64, int32, int64, types, uint32
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run
 from minigrad_kernels.cuda.warps import FULL
 from minigrad_kernels.elementwise.cuda_kernels import divisor, quotient
@@ -86,7 +87,7 @@ def extreme_backward(dy: DeviceArray, at: DeviceArray, dx: DeviceArray) -> None:
         run(place, blocks(dx.size), THREADS, flat(dy), flat(at), shape, flat(dx))
 
 
-TWINS: dict[str, Twin] = {"extreme": extreme, "extreme_backward": extreme_backward}
+CUDA_KERNELS: dict[str, CudaKernel] = {"extreme": extreme, "extreme_backward": extreme_backward}
 CHECKS: tuple[Check, ...] = (
     *fold.checks("extreme", extreme_fold, int64),
     *(

@@ -1,4 +1,4 @@
-"""CUDA twins of the reductions over any axes, running sums among them.
+"""CUDA kernels of the reductions over any axes, running sums among them.
 
 Sums, products and extremes are folds (reduce/kernels.py) of x seen as (outer, reduced, inner),
 copied first where no view is that.  A running sum takes three launches: each chunk's sum, the sums
@@ -14,7 +14,7 @@ import numpy as np
 from numba import cuda, float32, float64, int32, int64, uint32
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run, scratch
 from minigrad_kernels.cuda.rows import sizes
 from minigrad_kernels.elementwise.cuda_copy import contiguous
@@ -108,10 +108,10 @@ WHOLE = {
 }
 
 
-def folding(name: str) -> Twin:
-    """Return the twin of one reduction; integers and bools are folded as int64."""
+def folding(name: str) -> CudaKernel:
+    """Return the CUDA kernel of one reduction; integers and bools are folded as int64."""
 
-    def twin(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+    def cuda_kernel(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
         if not y.size:
             return
         whole = x.dtype.kind != "f"
@@ -121,7 +121,7 @@ def folding(name: str) -> Twin:
         if made is not y:
             y[...] = made
 
-    return twin
+    return cuda_kernel
 
 
 def mean(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
@@ -131,17 +131,17 @@ def mean(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
     finishing(FOLDS["sum"], line, none, tuple(shape), count, SUM, flat(y))
 
 
-def placing(sign: int) -> Twin:
-    """Return the twin of argmax or argmin; what is no float32 is compared in float64."""
+def placing(sign: int) -> CudaKernel:
+    """Return the CUDA kernel of argmax or argmin; what is no float32 is compared in float64."""
 
-    def twin(x: DeviceArray, axis: int, y: DeviceArray) -> None:
+    def cuda_kernel(x: DeviceArray, axis: int, y: DeviceArray) -> None:
         if not y.size:
             return
         line, *shape = grouped(x if x.dtype.kind == "f" else x.astype(np.float64), (axis,))
         held = scratch(y.size, line.dtype, y)
         extreme_fold((line,), tuple(shape), (held, flat(y)), sign)
 
-    return twin
+    return cuda_kernel
 
 
 # ---------------------------------------------------------------- running sums
@@ -228,7 +228,7 @@ def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
         y[...] = made
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     **{name: folding(name) for name in FOLDS},
     "mean": mean,
     "cumsum": cumsum,

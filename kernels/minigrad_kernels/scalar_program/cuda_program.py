@@ -1,8 +1,8 @@
-"""CUDA twins of the scalar tape: the CPU's loops, run by one thread.
+"""CUDA kernels of the scalar tape: the CPU's loops, run by one thread.
 
 A tape of numbers is one long chain: hardly two of its nodes can be computed at once, and a tape is
-rarely so wide that finding its levels would pay.  The twins are there for tapes that live on a
-device, not for speed.
+rarely so wide that finding its levels would pay.  The CUDA kernels are there for tapes that live on
+a device, not for speed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from numba import cuda, float64, int8, int32, uint8
 
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import run
 from minigrad_kernels.scalar_program.program import scalar_backward_cpu, scalar_forward_cpu
 
@@ -44,7 +44,10 @@ def scalar_backward(
     run(walk_backwards, 1, 1, codes, left, right, values, reached, grads)
 
 
-TWINS: dict[str, Twin] = {"scalar_forward": scalar_forward, "scalar_backward": scalar_backward}
+CUDA_KERNELS: dict[str, CudaKernel] = {
+    "scalar_forward": scalar_forward,
+    "scalar_backward": scalar_backward,
+}
 
 TAPE = (int8[::1], int32[::1], int32[::1], float64[::1])
 CHECKS: tuple[Check, ...] = (

@@ -1,4 +1,4 @@
-"""CUDA twins of cross-entropy: what divides the losses, a loss and a gradient a row, their sum.
+"""CUDA kernels of cross-entropy: what divides the losses, a loss and a gradient a row, their sum.
 
 The divisor and the sum are one block's, in a fixed order.  A row's maximum and sum of exponentials
 come from one pass over it, the gradient, where it is asked for, from a second one, out of the
@@ -16,7 +16,7 @@ from numba import cuda, float32, float64, int32, int64, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import flat, number, run, scratch
 from minigrad_kernels.cuda.rows import HELD, THREADS, WARPS, Rows, added, joining, places, sizes
 from minigrad_kernels.math.scalar import like
@@ -261,7 +261,7 @@ def cross_entropy_backward(
     BACKWARD(n, c, (x, dx), scale, flat(x), *few, flat(dx))
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "cross_entropy_forward": cross_entropy_forward,
     "cross_entropy_backward": cross_entropy_backward,
 }

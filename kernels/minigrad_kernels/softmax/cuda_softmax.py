@@ -1,4 +1,4 @@
-"""CUDA twins of softmax, log-softmax and logsumexp, and of their gradients.
+"""CUDA kernels of softmax, log-softmax and logsumexp, and of their gradients.
 
 A row is read once for its largest element and the sum of exponentials about it (each thread moves
 its sum when a larger one comes), and once more, from the cache, to be written.
@@ -14,7 +14,7 @@ from numba import cuda, int32, uint32
 
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
-from minigrad_kernels.cuda.checks import Check, Twin
+from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import flat
 from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes
 from minigrad_kernels.math.scalar import like
@@ -207,22 +207,22 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
 FORWARD, SUMMING, BACKWARD = Rows(forward), Rows(summing), Rows(backward)
 
 
-def going(log: int) -> Twin:
-    def twin(x: DeviceArray, y: DeviceArray) -> None:
+def going(log: int) -> CudaKernel:
+    def cuda_kernel(x: DeviceArray, y: DeviceArray) -> None:
         n, c = x.shape
         if x.size:
             FORWARD(n, c, (x, y), flat(x), np.int32(log), *sizes(n, c), flat(y))
 
-    return twin
+    return cuda_kernel
 
 
-def coming(log: int) -> Twin:
-    def twin(dy: DeviceArray, y: DeviceArray, dx: DeviceArray) -> None:
+def coming(log: int) -> CudaKernel:
+    def cuda_kernel(dy: DeviceArray, y: DeviceArray, dx: DeviceArray) -> None:
         n, c = dx.shape
         if dx.size:
             BACKWARD(n, c, (dy, y, dx), flat(dy), flat(y), np.int32(log), *sizes(n, c), flat(dx))
 
-    return twin
+    return cuda_kernel
 
 
 def logsumexp(x: DeviceArray, y: DeviceArray) -> None:
@@ -233,7 +233,7 @@ def logsumexp(x: DeviceArray, y: DeviceArray) -> None:
         y.target.write(y, -np.inf)
 
 
-TWINS: dict[str, Twin] = {
+CUDA_KERNELS: dict[str, CudaKernel] = {
     "softmax": going(0),
     "log_softmax": going(1),
     "logsumexp": logsumexp,

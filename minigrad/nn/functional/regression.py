@@ -174,9 +174,9 @@ def huber_loss(
     return reduced(_bent(Abs.apply(difference(input, target)), delta), weight, reduction)
 
 
-def _bent(gap: Tensor, knee: float) -> Tensor:
+def _bent(gap: Tensor, delta: float) -> Tensor:
     """Return gap^2 / 2 up to the knee, a line beyond: no square of a large gap can overflow."""
-    near = clamp(gap, max=float(knee))
+    near = clamp(gap, max=float(delta))
     return near * (gap - near * 0.5)
 
 

@@ -28,9 +28,9 @@ def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
     """Run the first of `modules`, or as many as one op does; return the result and their number."""
     first = modules[0]
     if type(first) is Linear and len(modules) > 1:
-        if type(modules[1]) is ReLU and unheard(modules[:2]):
+        if type(modules[1]) is ReLU and has_no_hooks(modules[:2]):
             return linear_activation(input, first.weight, first.bias, "relu"), 2
-    elif type(first) is BatchNorm1d and len(modules) == LONGEST and unheard(modules):
+    elif type(first) is BatchNorm1d and len(modules) == LONGEST and has_no_hooks(modules):
         drop = modules[2]
         if type(modules[1]) is ReLU and type(drop) is Dropout and dropping(drop, first, input):
             block = partial(
@@ -44,7 +44,7 @@ def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
     return first(input), 1
 
 
-def unheard(modules: Sequence[Module]) -> bool:
+def has_no_hooks(modules: Sequence[Module]) -> bool:
     """Return whether nobody listens to any of the modules."""
     return all(module._hooks is None for module in modules)
 

@@ -1,4 +1,6 @@
-"""Arguments for the twins of batch_norm: several chunks, tiles and lanes, of rows and of planes."""
+"""Arguments for the CUDA kernels of batch_norm: several chunks, tiles and lanes, of rows and of
+planes.
+"""
 
 from __future__ import annotations
 

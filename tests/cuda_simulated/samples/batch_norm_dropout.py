@@ -1,5 +1,5 @@
-"""Arguments for the twins of batch_norm_dropout: several chunks and tiles of rows, four lanes or
-one.
+"""Arguments for the CUDA kernels of batch_norm_dropout: several chunks and tiles of rows, four
+lanes or one.
 """
 
 from __future__ import annotations

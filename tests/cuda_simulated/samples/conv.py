@@ -1,4 +1,6 @@
-"""Arguments for the twins of convolution: two tiles of channels, of outputs and of taps, chunks."""
+"""Arguments for the CUDA kernels of convolution: two tiles of channels, of outputs and of taps,
+chunks.
+"""
 
 from __future__ import annotations
 

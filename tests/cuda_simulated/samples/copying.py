@@ -1,4 +1,4 @@
-"""Arguments for the twin of copy: tiles cut off, columns for rows, many dimensions."""
+"""Arguments for the CUDA kernel of copy: tiles cut off, columns for rows, many dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rows of all forms for the twins of cross-entropy, some ignored, with and without a gradient."""
+"""Rows of all forms for the CUDA kernels of cross-entropy, some ignored, with and without a
+gradient.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments for the twin of dropout: more vectors of four than a block has threads."""
+"""Arguments for the CUDA kernel of dropout: more vectors of four than a block has threads."""
 
 from __future__ import annotations
 

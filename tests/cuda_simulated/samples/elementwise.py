@@ -1,4 +1,6 @@
-"""Arguments for the twins of elementwise.py and activation.py: more than a block has threads."""
+"""Arguments for the CUDA kernels of elementwise.py and activation.py: more than a block has
+threads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments for the twins of groups.py and extreme.py: groups of more than one run."""
+"""Arguments for the CUDA kernels of groups.py and extreme.py: groups of more than one run."""
 
 from __future__ import annotations
 

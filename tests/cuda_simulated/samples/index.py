@@ -1,4 +1,6 @@
-"""Arguments for the twins of index.py: more keys than tiles, digits beyond the first, long runs."""
+"""Arguments for the CUDA kernels of index.py: more keys than tiles, digits beyond the first, long
+runs.
+"""
 
 from __future__ import annotations
 

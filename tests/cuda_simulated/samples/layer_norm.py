@@ -1,4 +1,4 @@
-"""Rows of all forms for the twins of layer normalisation, and enough of them for two chunks."""
+"""Rows of all forms for the CUDA kernels of layer norm, and enough of them for two chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Arguments for the twins of matmul that leave the naive kernel: tiles not full, k in two parts."""
+"""Arguments for the CUDA kernels of matmul that leave the naive kernel: tiles not full, k in two
+parts.
+"""
 
 from __future__ import annotations
 

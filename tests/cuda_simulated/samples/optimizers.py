@@ -1,4 +1,4 @@
-"""Tables of tensors for the twins of the optimizers' steps and of clipping."""
+"""Tables of tensors for the CUDA kernels of the optimizers' steps and of clipping."""
 
 from __future__ import annotations
 

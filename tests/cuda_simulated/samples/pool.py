@@ -1,4 +1,6 @@
-"""Arguments for the twins of pooling: pairs four to a thread, places that many outputs share."""
+"""Arguments for the CUDA kernels of pooling: pairs four to a thread, places that many outputs
+share.
+"""
 
 from __future__ import annotations
 

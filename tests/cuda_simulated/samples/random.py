@@ -1,4 +1,6 @@
-"""Arguments for the twins of the random draws: more blocks of words than a block has threads."""
+"""Arguments for the CUDA kernels of the random draws: more blocks of words than a block has
+threads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Reductions that cross the runs of the twins, over rows, columns and apart axes; whole numbers."""
+"""Reductions that cross the runs of the CUDA kernels, over rows, columns and apart axes; whole
+numbers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of all forms for the twins of softmax: of warps and blocks, vectors, infinities."""
+"""Rows of all forms for the CUDA kernels of softmax: of warps and blocks, vectors, infinities."""
 
 from __future__ import annotations
 
