@@ -28,8 +28,7 @@ from benchmarks.report import RESULTS
 from minigrad.nn import functional as F
 from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare.gpu_limits import LEAST, limits, seconds_of
-from minigrad_kernels.compare.report import machine_of
-from minigrad_kernels.compare.table import show
+from minigrad_kernels.compare.report import machine_of, show
 from minigrad_kernels.cuda.precision import PRECISIONS, set_precision
 from minigrad_kernels.cuda.targets import driver, gpu, upload
 from minigrad_kernels.table import KERNELS

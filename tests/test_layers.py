@@ -94,7 +94,7 @@ KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"} | sys.stdlib_module_names
 KERNELS_THAT_PRINT = {
     "minigrad_kernels.__main__",
     "minigrad_kernels.compare.command",
-    "minigrad_kernels.compare.table",
+    "minigrad_kernels.compare.report",
 }
 # The one way to the kernels, and what looks at them from outside.
 DOORS = {"minigrad.engine.dispatch", "minigrad.compare"}

@@ -10,18 +10,40 @@ Source: Flanagan and Freund, "FastTrack: efficient and precise dynamic race dete
 from __future__ import annotations
 
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from minigrad_cudasim.fault import Fault, Site, site_of
-
-if TYPE_CHECKING:
-    from minigrad_cudasim.machine import Machine
-    from minigrad_cudasim.memory import SimulatedArray
-    from minigrad_cudasim.thread import Thread
+from minigrad_cudasim.fault import Fault, Party, Site, site_of
 
 GRANULE = 4  # an element of more bytes is logged as several words, so that other views meet it
 READS = 1_000_000  # plain reads of one thread between two waits, from which it is called a spin
 ONES = {n: b"\1" * n for n in (1, 2, 4, 8, 16)}
+
+
+class Accessor(Protocol):
+    """What the log asks of a thread: a `thread.Thread`."""
+
+    number: int
+    reads: int
+    moment: Moment
+    block: Any
+    warp: int
+
+    def saw(self, moment: Moment) -> bool: ...
+    def party(self, action: str, site: Site | None = None) -> Party: ...
+    def spins(self, site: Site) -> Fault: ...
+
+
+class Running(Protocol):
+    """What the log asks of a machine: a `machine.Machine`."""
+
+    races: bool
+    thread: Any
+
+
+class Described(Protocol):
+    """What the log asks of an array: a `memory.SimulatedArray`."""
+
+    def describe(self, offset: int) -> str: ...
 
 
 class Moment:
@@ -29,7 +51,7 @@ class Moment:
 
     __slots__ = ("thread", "time")
 
-    def __init__(self, thread: Thread, time: int):
+    def __init__(self, thread: Accessor, time: int):
         self.thread = thread
         self.time = time
 
@@ -46,7 +68,7 @@ class Region:
 
     def __init__(
         self,
-        machine: Machine,
+        machine: Running,
         space: str,
         address: int,
         written: bytearray | None,
@@ -64,7 +86,7 @@ class Region:
         self.reads: dict[int, dict[int, Record]] = {}
         self.atomics: dict[int, dict[int, Record]] = {}
 
-    def read(self, offset: int, itemsize: int, frame: FrameType, array: SimulatedArray) -> None:
+    def read(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         thread = self.machine.thread
         thread.reads += 1
         if thread.reads > READS:
@@ -91,7 +113,7 @@ class Region:
                 return
             offset += GRANULE
 
-    def write(self, offset: int, itemsize: int, frame: FrameType, array: SimulatedArray) -> None:
+    def write(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         if self.written is not None:
             self.written[offset : offset + itemsize] = ONES[itemsize]
         if not self.logged:
@@ -114,7 +136,7 @@ class Region:
                 return
             offset += GRANULE
 
-    def update(self, offset: int, itemsize: int, frame: FrameType, array: SimulatedArray) -> None:
+    def update(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         """Log an atomic read-modify-write: it races with plain accesses, never with its like."""
         if self.written is not None and self.written.find(0, offset, offset + itemsize) >= 0:
             raise self._unwritten(offset, frame, array)
@@ -136,7 +158,7 @@ class Region:
         record: Record,
         earlier: str,
         offset: int,
-        array: SimulatedArray,
+        array: Described,
     ) -> None:
         thread = record[0].thread
         for other in log.get(offset, {}).values():
@@ -150,7 +172,7 @@ class Region:
         earlier: str,
         other: Record,
         offset: int,
-        array: SimulatedArray,
+        array: Described,
     ) -> Fault:
         mine = record[0].thread
         theirs = other[0].thread
@@ -172,7 +194,7 @@ class Region:
         )
         return Fault("race", f"{action} and {earlier} of {array.describe(offset)}", parties, order)
 
-    def _unwritten(self, offset: int, frame: FrameType, array: SimulatedArray) -> Fault:
+    def _unwritten(self, offset: int, frame: FrameType, array: Described) -> Fault:
         party = self.machine.thread.party("read", site_of(frame))
         summary = f"read of {array.describe(offset)}, which nothing has written"
         return Fault("uninitialised", summary, (party,))

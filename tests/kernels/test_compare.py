@@ -20,12 +20,11 @@ from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare import gpu_limits
 from minigrad_kernels.compare.api import BreakEven, Report, Row
 from minigrad_kernels.compare.examples import EXAMPLES
-from minigrad_kernels.compare.html import plots
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.compare.measure import checked, ulps
 from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH
+from minigrad_kernels.compare.report import STATISTICS, plots
 from minigrad_kernels.compare.statistics import COUNTED, checks_of
-from minigrad_kernels.compare.table import STATISTICS
 from minigrad_kernels.compare.targets import TARGETS, Library
 from minigrad_kernels.cuda import targets
 from minigrad_kernels.cuda_table import CUDA_KERNELS

@@ -23,9 +23,8 @@ import numpy as np
 from minigrad_kernels.compare import machine
 from minigrad_kernels.compare.examples import EXAMPLES
 from minigrad_kernels.compare.examples_base import SPREADS, Example
-from minigrad_kernels.compare.html import ON_GPU
 from minigrad_kernels.compare.measure import compared
-from minigrad_kernels.compare.report import BreakEven, Report, Row, machine_of
+from minigrad_kernels.compare.report import ON_GPU, BreakEven, Report, Row, machine_of
 from minigrad_kernels.compare.statistics import statistics_of
 from minigrad_kernels.compare.targets import TARGETS, Entry, Target, gpu_targets
 from minigrad_kernels.jit import plain

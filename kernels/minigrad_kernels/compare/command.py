@@ -11,7 +11,7 @@ from rich.console import Console
 
 from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare.examples import EXAMPLES
-from minigrad_kernels.compare.table import WIDTH, show
+from minigrad_kernels.compare.report import WIDTH, show
 from minigrad_kernels.compare.targets import TARGETS
 
 HELP = "compare kernels: reference, CPU, GPU, other libraries, the machine's limit"

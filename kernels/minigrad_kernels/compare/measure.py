@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.compare.html import ON_GPU
 from minigrad_kernels.compare.machine import Limits
-from minigrad_kernels.compare.report import Row
+from minigrad_kernels.compare.report import ON_GPU, Row
 from minigrad_kernels.compare.targets import Entry, Host, Prepared, Target
 from minigrad_kernels.compare.timing import QUICK, Candidate, Case, Pace, Timing, time_case
 from minigrad_kernels.jit.arguments import bind

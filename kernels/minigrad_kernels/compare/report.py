@@ -1,22 +1,29 @@
-"""What `compare` has measured: rows, the break-even sizes, and the report as JSON and as text."""
+"""What `compare` has measured: rows, break-even sizes, and the report as tables, HTML and JSON."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
+import importlib
+import io
 import json
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-from minigrad_kernels.compare.html import html_of
 from minigrad_kernels.compare.machine import cpu_model
-from minigrad_kernels.compare.table import text_of
+from minigrad_kernels.compare.statistics import TARGET
 from minigrad_kernels.compare.timing import cores
 from minigrad_kernels.jit.files import write_whole
 
@@ -205,3 +212,297 @@ def fit(work: Sequence[float], times: Sequence[float]) -> tuple[float, float]:
         if a >= 0:
             return float(a), float((uu * sv - uv * su) / determinant)
     return 0.0, float(sv / vv) if vv else 0.0
+
+
+# ---------------------------------------------------------------- in the terminal
+WIDTH = 120  # of a table that goes to no terminal
+COLUMNS = (
+    *("kernel", "dtype", "target", "time", "GFLOP/s", "GB/s", "limit", "overhead"),
+    *("max ulp", "rms ulp", "bits"),
+)
+WORDS = 3  # of them are words
+STATISTICS = {  # header -> what is counted
+    **{"kernel": "kernel", "regs": "registers", "stack": "stack", "shared": "shared"},
+    **{"spills": "spills", "f64": "doubles", "instr": "instructions", "load128": "loads_128"},
+    **{"store128": "stores_128", "async": "async_copies", "mma": "tensor_ops", "fma": "fma"},
+}
+
+
+def tables(report: Report) -> Iterator[Table]:
+    """Yield the tables of a report: what was compared, the break-even sizes, the statistics."""
+    table = table_of("kernels beside float64 and the machine's limit", COLUMNS, WORDS)
+    table.caption = "bits: they repeat, differ from run to run, or with the number of threads"
+    table.caption_justify = "left"
+    before: tuple[Any, ...] = ()
+    for row in report.rows:
+        group = row.kernel, row.dtype, row.size
+        new = group != before
+        table.add_row(
+            *(cells_of_group(row) if new else ("", "")),
+            *cells(row),
+            style="red" if row in report.wrong else None,
+        )
+        before = group
+    yield table
+    if report.break_even:
+        table = table_of("the GPU wins", ("kernel", "dtype", "from"), 2)
+        for found in report.break_even:
+            table.add_row(found.kernel, found.dtype, from_size(found))
+        yield table
+    if report.statistics:
+        table = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
+        for found_ in report.statistics:
+            table.add_row(*(str(found_[name]) for name in STATISTICS.values()))
+        yield table
+
+
+def table_of(title: str, columns: tuple[str, ...], words: int) -> Table:
+    """Return an empty table whose first columns are words, the others numbers."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
+    for i, name in enumerate(columns):
+        header = name.replace("_", " ")
+        table.add_column(header, justify="left" if i < words else "right", no_wrap=True)
+    return table
+
+
+def cells_of_group(row: Row) -> tuple[str, str]:
+    return f"{row.kernel} {'x'.join(map(str, row.size))}", row.dtype
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return what a row shows of its target."""
+    if row.failure is not None:
+        return (row.target, *[""] * (len(COLUMNS) - 4), "failed")
+    return (
+        row.target if row.threads is None else f"{row.target} x{row.threads}",
+        shown_time(row.seconds),
+        figure(row.gflops),
+        figure(row.gbps),
+        "" if row.share is None else f"{100 * row.share:.0f} %",
+        shown_time(row.overhead),
+        figure(row.max_ulp),
+        figure(row.rms_ulp),
+        bits(row),
+    )
+
+
+def bits(row: Row) -> str:
+    """Return in a word whether the same work gives the same bits."""
+    if row.repeats is None:
+        return ""
+    if not row.repeats:
+        return "differ"
+    return "threads" if row.any_threads is False else "repeat"
+
+
+def figure(value: float | None) -> str:
+    """Return a number in three digits.
+
+    >>> figure(0.0), figure(1234.5), figure(0.01234), figure(None)
+    ('0', '1,234', '0.0123', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 and value != float("inf") else f"{value:.3g}"
+
+
+def shown_time(seconds: float | None) -> str:
+    """Return a time in the unit that suits it.
+
+    >>> shown_time(1.5e-6), shown_time(0.0123), shown_time(None)
+    ('1.5 us', '12.3 ms', '')
+    """
+    if seconds is None:
+        return ""
+    unit, scale = ("us", 1e6) if seconds < 1e-3 else ("ms", 1e3) if seconds < 1 else ("s", 1.0)
+    return f"{seconds * scale:.3g} {unit}"
+
+
+def from_size(found: BreakEven) -> str:
+    """Return the break-even size in words."""
+    if found.elements is None:
+        return "no size on"
+    return f"{figure(found.elements)} elements on" if found.elements else "every size on"
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    for table in tables(report):
+        console.print(table)
+    for note in report.notes:
+        console.print(note, style="dim", markup=False)
+    for row in report.rows:
+        if row.failure is not None:
+            label = " ".join(cells_of_group(row))
+            console.print(f"{label} on {row.target}: {row.failure}", style="dim", markup=False)
+    for row in report.wrong:
+        console.print(f"WRONG: {' '.join(cells_of_group(row))} on {row.target}", style="red")
+
+
+def text_of(report: Report) -> str:
+    """Return a report as text."""
+    held = io.StringIO()
+    show(report, Console(file=held, width=WIDTH, highlight=False))
+    return held.getvalue()
+
+
+# ---------------------------------------------------------------- as HTML
+COLOURS = {
+    "cpu": "#c1440e",
+    "reference": "#999999",
+    "cpu-blas": "#666666",
+    "torch": "#4477aa",
+    "cuda": "#228833",
+    "torch-cuda": "#66ccee",
+    "cupy": "#aa3377",
+}
+ON_GPU = frozenset({"cuda", "torch-cuda", "cupy"})
+ACROSS = 4  # panels of sizes in a line
+STYLE = """
+body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .15rem .6rem; text-align: right; font-variant-numeric: tabular-nums }
+th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd }
+td.word, th.word { text-align: left } tr.wrong { color: #b00 }
+img { max-width: 100% } .scroll { overflow-x: auto } p.note { color: #666 }
+"""
+
+
+def html_of(report: Report) -> str:
+    """Return the whole page.
+
+    Raises: ModuleNotFoundError without matplotlib.
+    """
+    machine = report.machine
+    versions = ", ".join(f"{k} {v}" for k, v in machine.get("versions", {}).items())
+    rows = [(*cells_of_group(row), *cells(row)) for row in report.rows]
+    wrong = {i for i, row in enumerate(report.rows) if row in report.wrong}
+    parts = [
+        "<h1>minigrad compare</h1>",
+        f"<p>{escape(str(machine.get('cpu')))}, {machine.get('cores')} cores, "
+        f"{escape(str(machine.get('date')))}; {escape(versions)}</p>",
+        *(f'<p class="note">{escape(note)}</p>' for note in report.notes),
+        *(f"<h2>{title}</h2>{image}" for title, image in plots(report)),
+        "<h2>Kernels</h2>",
+        html_table(COLUMNS, rows, WORDS, wrong),
+    ]
+    if report.break_even:
+        found = [(b.kernel, b.dtype, from_size(b)) for b in report.break_even]
+        parts += ["<h2>The GPU wins</h2>", html_table(("kernel", "dtype", "from"), found, 2)]
+    if report.statistics:
+        lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
+        title = f"<h2>What the CUDA kernels compile to, {TARGET}</h2>"
+        parts += [title, html_table(tuple(STATISTICS), lines, 1)]
+    head = f'<meta charset="utf-8"><title>minigrad compare</title><style>{STYLE}</style>'
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def html_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: int,
+    wrong: set[int] | None = None,
+) -> str:
+    """Return an HTML table whose first columns are words."""
+
+    def cell(tag: str, i: int, text: str) -> str:
+        kind = ' class="word"' if i < words else ""
+        return f"<{tag}{kind}>{escape(text)}</{tag}>"
+
+    lines = ["".join(cell("th", i, name.replace("_", " ")) for i, name in enumerate(columns))]
+    lines += ["".join(cell("td", i, text) for i, text in enumerate(row)) for row in rows]
+    marked = {i + 1 for i in wrong or ()}
+    body = "\n".join(
+        f'<tr class="wrong">{line}</tr>' if i in marked else f"<tr>{line}</tr>"
+        for i, line in enumerate(lines)
+    )
+    return f'<div class="scroll"><table>\n{body}\n</table></div>'
+
+
+# ---------------------------------------------------------------- plots
+def plots(report: Report) -> list[tuple[str, str]]:
+    """Return titles and images: the roofline of each dtype, and time over size."""
+    timed = [row for row in report.rows if row.seconds]
+    found = []
+    for place, limits in (("CPU", report.limits), ("GPU", report.limits.get("gpu", {}))):
+        there = [row for row in timed if (row.target in ON_GPU) == (place == "GPU")]
+        for dtype, peak in limits.get("peak_gflops", {}).items():
+            mine = [row for row in there if row.dtype == dtype and row.flops and row.nbytes]
+            if mine:
+                speeds = [speed for _, speed in limits["copy_mb_gbps"]]
+                figure = roofline(mine, peak, (max(speeds), speeds[-1]))
+                found.append((f"Roofline of the {place}, {dtype}", image(figure)))
+    if timed:
+        found.append(("Time over size", image(sizes(timed))))
+    return found
+
+
+def figure_of(width: float, height: float) -> Any:
+    """Return an empty figure.
+
+    Raises: ModuleNotFoundError that says what to install.
+    """
+    try:
+        module = importlib.import_module("matplotlib.figure")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"the HTML report's plots need matplotlib ({error}): pip install minigrad[plot]"
+        ) from error
+    return module.Figure(figsize=(width, height), layout="constrained")
+
+
+def image(figure: Any) -> str:
+    """Return a figure as an image in the page itself."""
+    held = io.BytesIO()
+    figure.savefig(held, format="svg", metadata={"Date": None})
+    data = base64.b64encode(held.getvalue()).decode("ascii")
+    return f'<img alt="plot" src="data:image/svg+xml;base64,{data}">'
+
+
+def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> Any:
+    """Draw GFLOP/s over flops per byte, below the peak and the copies in cache and memory."""
+    figure = figure_of(8, 4.5)
+    axes = figure.add_subplot(xscale="log", yscale="log")
+    intensities = [row.flops / row.nbytes for row in rows]
+    low, high = min(intensities) / 2, max(max(intensities), peak / speeds[1]) * 2
+    for speed, label in zip(speeds, ("cache", "memory"), strict=True):
+        x = [low, peak / speed, high]
+        axes.plot(x, [low * speed, peak, peak], color="black", linewidth=1)
+        axes.text(low, low * speed, f"{label} {speed:,.0f} GB/s", va="bottom", fontsize=8)
+    for target in dict.fromkeys(row.target for row in rows):
+        mine = [row for row in rows if row.target == target]
+        axes.plot(
+            [row.flops / row.nbytes for row in mine],
+            [row.gflops for row in mine],
+            "o",
+            color=COLOURS.get(target, "black"),
+            markersize=4,
+            alpha=0.8,
+            label=target,
+        )
+    axes.set(xlabel="flops per byte, by the kernels' costs", ylabel="GFLOP/s")
+    axes.legend()
+    return figure
+
+
+def sizes(rows: Sequence[Row]) -> Any:
+    """Draw time over elements, one panel a kernel and dtype."""
+    groups = list(dict.fromkeys((row.kernel, row.dtype) for row in rows))
+    lines = math.ceil(len(groups) / ACROSS)
+    figure = figure_of(12, 2.8 * lines)
+    panels = figure.subplots(lines, ACROSS, squeeze=False).ravel()
+    for axes, (kernel, dtype) in zip(panels, groups, strict=False):
+        mine = [row for row in rows if (row.kernel, row.dtype) == (kernel, dtype)]
+        for target in dict.fromkeys(row.target for row in mine):
+            of_target = sorted((r.elements, r.seconds) for r in mine if r.target == target)
+            x, y = zip(*of_target, strict=True)
+            axes.loglog(x, y, "o-", markersize=3, color=COLOURS.get(target, "black"), label=target)
+        axes.set_title(f"{kernel}, {dtype}", fontsize=9)
+        axes.legend(fontsize=6)
+    for axes in panels[len(groups) :]:
+        axes.set_axis_off()
+    figure.supxlabel("elements")
+    figure.supylabel("seconds")
+    return figure

@@ -14,12 +14,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from minigrad_kernels.cuda.targets import Target
 
 Array = np.ndarray[Any, Any]
 
@@ -48,6 +45,44 @@ class Addressed:
             "shape": tuple(shape),
             "typestr": np.dtype(dtype).str,
         }
+
+
+class Target(Protocol):
+    """A device, as CUDA kernels and the engine see it.
+
+    name: "cuda-sim", "cuda:0".  processors: multiprocessors, what a grid is sized by.
+    """
+
+    name: str
+    processors: int
+
+    def empty(self, shape: Any, dtype: Any) -> DeviceArray:
+        """Return an array of undefined content."""
+
+    def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
+        """Copy host values, broadcast to its shape, into a contiguous array.
+
+        wait: False takes pinned memory as it is then, and it must not change until it is copied.
+        """
+
+    def read(self, array: DeviceArray, wait: bool = True) -> Array:
+        """Return a host copy of a contiguous array, when all before it has been computed.
+
+        wait: False returns pinned memory at once: it holds the copy when the queue has come there.
+        """
+
+    def run(
+        self,
+        kernel: Any,
+        grid: Any,
+        block: Any,
+        args: Sequence[Any],
+        shared: int = 0,
+    ) -> None:
+        """Launch a kernel; shared: bytes of dynamic shared memory."""
+
+    def synchronize(self) -> None:
+        """Wait until all that was launched has ended."""
 
 
 class DeviceArray:

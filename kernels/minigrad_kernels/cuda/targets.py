@@ -12,12 +12,12 @@ import math
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from minigrad_kernels.cuda import dlpack
-from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray
+from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
 from minigrad_kernels.cuda.memory import Block, Pool, held_by
 from minigrad_kernels.cuda.simulator import Simulator
 from minigrad_kernels.cuda.staging import PIECE, RING, Ring, is_pinned
@@ -26,44 +26,6 @@ from minigrad_kernels.math import simulated as simulate_scalar
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
 LAUNCHERS = 4_096  # kernels with their grids, blocks and queues that a device keeps configured
-
-
-class Target(Protocol):
-    """A device, as CUDA kernels and the engine see it.
-
-    name: "cuda-sim", "cuda:0".  processors: multiprocessors, what a grid is sized by.
-    """
-
-    name: str
-    processors: int
-
-    def empty(self, shape: Any, dtype: Any) -> DeviceArray:
-        """Return an array of undefined content."""
-
-    def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
-        """Copy host values, broadcast to its shape, into a contiguous array.
-
-        wait: False takes pinned memory as it is then, and it must not change until it is copied.
-        """
-
-    def read(self, array: DeviceArray, wait: bool = True) -> Array:
-        """Return a host copy of a contiguous array, when all before it has been computed.
-
-        wait: False returns pinned memory at once: it holds the copy when the queue has come there.
-        """
-
-    def run(
-        self,
-        kernel: Any,
-        grid: Any,
-        block: Any,
-        args: Sequence[Any],
-        shared: int = 0,
-    ) -> None:
-        """Launch a kernel; shared: bytes of dynamic shared memory."""
-
-    def synchronize(self) -> None:
-        """Wait until all that was launched has ended."""
 
 
 def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from minigrad.train.trainer import Trainer
+from minigrad.nn.module import Module
+from minigrad.optim.optimizer import Optimizer
 
 HOOKS = (
     "on_fit_begin",
@@ -16,6 +16,22 @@ HOOKS = (
     "on_fit_end",
 )
 PREFIXES = ("on_", "after_", "before_")
+
+
+class Fit(Protocol):
+    """What a callback may look at and ask for: a `Trainer` during a fit."""
+
+    model: Module
+    optimizer: Optimizer
+    epoch: int
+    epochs: int
+    step: int
+    steps_per_epoch: int | None
+    batch_loss: Any
+    history: Any
+
+    def stop(self, reason: str) -> None: ...
+    def require_metric(self, name: str, asker: str) -> None: ...
 
 
 class Callback:
@@ -51,22 +67,22 @@ class Callback:
                     f"A method that is none must not begin with {', '.join(PREFIXES)}"
                 )
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Before the first epoch; may refuse the fit by raising."""
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Any) -> None:
         """Before the first step of an epoch."""
 
-    def after_backward(self, trainer: Trainer) -> None:
+    def after_backward(self, trainer: Any) -> None:
         """Between backward() and the optimizer's step: gradients may be looked at and changed."""
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         """After the optimizer's step; the gradients are gone."""
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Any) -> None:
         """After the epoch's validation; `trainer.history.last` is its row."""
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         """Once, however the fit ended: all epochs done, stopped, interrupted, or by an error; for
         every callback whose `on_fit_begin` was called, even if that raised.
         """

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.overwrite import check_writable
-from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.callbacks.history import Best, counted
 from minigrad.train.direction import mode_for
-
-if TYPE_CHECKING:
-    from minigrad.train.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 ON_NAN = ("ignore", "stop", "raise")
@@ -84,14 +81,14 @@ class EarlyStopping(Callback):
         """Return the epoch of the best value."""
         return self._best.epoch
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Fit) -> None:
         trainer.require_metric(self.monitor, "EarlyStopping")
         if not self._resumed:
             self._best.value = self._best.epoch = self._kept = None
             self.wait = 0
         self._resumed = False
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Fit) -> None:
         value = trainer.history.last[self.monitor]
         best = replace(self._best)
         if best.update(value, trainer.epoch):
@@ -112,7 +109,7 @@ class EarlyStopping(Callback):
         elif self.wait >= self.patience:
             trainer.stop(f"{self.monitor} has not improved for {counted(self.wait, 'epoch')}")
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Fit) -> None:
         if self._kept is None:
             return
         epoch, arrays = self._kept

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigrad.engine.dispatch import host_copy
 from minigrad.optim.clip_grad import clip_grad_value_, clip_if_finite, total_norm
 from minigrad.tensors.tensor import new
-from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.checks import all_finite
-
-if TYPE_CHECKING:
-    from minigrad.train.trainer import Trainer
-
 
 ON_NONFINITE = ("raise", "skip")
 
@@ -65,10 +61,10 @@ class GradientClipping(Callback):
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Fit) -> None:
         self.skipped = 0
 
-    def after_backward(self, trainer: Trainer) -> None:
+    def after_backward(self, trainer: Fit) -> None:
         parameters = list(trainer.model.parameters())
         if self.max_norm is not None:
             if not clip_if_finite(parameters, self.max_norm):
@@ -78,7 +74,7 @@ class GradientClipping(Callback):
             if _first_bad_gradient(trainer.model):
                 self._refuse(trainer)
 
-    def _refuse(self, trainer: Trainer) -> None:
+    def _refuse(self, trainer: Fit) -> None:
         """Raise, or drop the step's gradients, as on_nonfinite says."""
         place = f"in epoch {trainer.epoch}, step {trainer.step}"
         what = f"the gradients cannot be clipped {place}{_first_bad_gradient(trainer.model)}"
@@ -116,7 +112,7 @@ class StopOnNonFinite(Callback):
 
     order = -10  # before clipping, which spreads one NaN over all gradients
 
-    def after_backward(self, trainer: Trainer) -> None:
+    def after_backward(self, trainer: Fit) -> None:
         loss = trainer.batch_loss
         place = f"in epoch {trainer.epoch}, step {trainer.step}"
         if loss.is_cuda and not any_not_finite(trainer.model, loss.array):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from minigrad.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
 from minigrad.optim.lr_scheduler import LRScheduler as Schedule
 from minigrad.optim.lr_scheduler.base import start_over
 from minigrad.optim.optimizer import Optimizer
-from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.direction import direction
-
-if TYPE_CHECKING:
-    from minigrad.train.trainer import Trainer
 
 Factory = Callable[[Optimizer, int], Schedule]
 PER_STEP = (OneCycleLR, CyclicLR)  # their numbers count batches
@@ -70,7 +66,7 @@ class LRScheduler(Callback):
                 "per='epoch'"
             )
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Fit) -> None:
         if self._factory is not None:
             self.scheduler = self._made(self._factory, trainer)
         if not isinstance(self.scheduler, Schedule):
@@ -89,7 +85,7 @@ class LRScheduler(Callback):
         elif self._factory is None:
             _warn_of_end(self.scheduler)
 
-    def _made(self, factory: Factory, trainer: Trainer) -> Schedule:
+    def _made(self, factory: Factory, trainer: Fit) -> Schedule:
         """Return a new schedule, made for the steps of this fit."""
         optimizer = trainer.optimizer
         before = self.scheduler
@@ -128,7 +124,7 @@ class LRScheduler(Callback):
             f"{'' if way else ' or ' + repr('min')}"
         )
 
-    def _total(self, trainer: Trainer) -> int:
+    def _total(self, trainer: Fit) -> int:
         """Return how often the scheduler will step in this fit."""
         if self.per == "epoch":
             return trainer.epochs
@@ -139,11 +135,11 @@ class LRScheduler(Callback):
             )
         return trainer.epochs * trainer.steps_per_epoch
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Fit) -> None:
         if self.per == "step" and self.scheduler is not None:
             self.scheduler.step()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Fit) -> None:
         if self.per == "step":
             return
         if isinstance(self.scheduler, ReduceLROnPlateau):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -12,11 +12,8 @@ from rich.text import Text
 
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import redirect_notices
-from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.callbacks.history import Row, counted
-
-if TYPE_CHECKING:
-    from minigrad.train.trainer import Trainer
 
 WIDTH = 10
 
@@ -43,7 +40,7 @@ class Progress(Callback):
         self._before: Any = None
         self._printed = 0  # the epoch of the last line
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Fit) -> None:
         if self._bar is not None:
             raise RuntimeError(
                 "Progress: it shows another fit, within which this one has begun; give the inner "
@@ -70,20 +67,20 @@ class Progress(Callback):
         assert self._bar is not None
         self._bar.update(self._task, description=text, refresh=True)
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Fit) -> None:
         if self._bar is not None:
             self._description = f"epoch {trainer.epoch}"
             self._bar.reset(self._task, description=self._description)
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Fit) -> None:
         if self._bar is not None:
             self._bar.advance(self._task)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Fit) -> None:
         if trainer.epoch % self.every == 0:
             self._show(trainer)
 
-    def _show(self, trainer: Trainer) -> None:
+    def _show(self, trainer: Fit) -> None:
         """Print the row of the last finished epoch."""
         history = trainer.history
         row = history.last
@@ -93,7 +90,7 @@ class Progress(Callback):
         self._console.print(Text(line(row, trainer.epochs, best), style="green" if best else ""))
         self._printed = int(row["epoch"])
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Fit) -> None:
         bar, self._bar = self._bar, None
         if bar is not None:
             try:
@@ -158,7 +155,7 @@ def duration(seconds: float) -> str:
     return f"{seconds // 60:.0f}m {seconds % 60:02.0f}s"
 
 
-def summary(trainer: Trainer) -> str:
+def summary(trainer: Fit) -> str:
     """Return the line below the table: why the fit ended, which epoch's weights came back."""
     history = trainer.history
     reason = history.stop_reason or "ended by an error"
