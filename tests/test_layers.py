@@ -62,9 +62,6 @@ LAYERS = (
     "minigrad.ops",
     "minigrad.tensors.copies",
     "minigrad.tensors.printing",
-    "minigrad.tensors.reshaping",
-    "minigrad.tensors.interop",
-    "minigrad.tensors.methods",
     "minigrad.tensors.inplace",
     "minigrad.tensors.tensor",
     "minigrad.tensors",
@@ -88,6 +85,8 @@ LAYERS = (
     "minigrad.__main__",
 )
 MAX_LINES = 700
+# A class is never cut: Tensor has all its methods in one file.
+LONGER = {"minigrad.tensors.tensor": 1_400}
 MAX_COLUMNS = 100
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"} | sys.stdlib_module_names
 # What is drawn in a terminal is drawn by rich.
@@ -188,9 +187,7 @@ def misdirected(name: str, found: list[Import]) -> list[str]:
     return [
         f"{name}:{item.line} imports {item.target}, which stands below it"
         for item in found
-        if item.target.split(".")[0] in SOURCES
-        and not item.typing_only
-        and layer(item.target) > layer(name)
+        if item.target.split(".")[0] in SOURCES and layer(item.target) > layer(name)
     ]
 
 
@@ -240,7 +237,7 @@ def test_kernels_know_only_numpy_and_numba(name: str) -> None:
 
 def test_no_import_cycles() -> None:
     graph = {
-        name: {i.target for i in imports(path) if i.target in MODULES and not i.typing_only}
+        name: {i.target for i in imports(path) if i.target in MODULES}
         for name, path in MODULES.items()
     }
     graph = {name: uses - {name} for name, uses in graph.items() if path_is_module(name)}
@@ -264,7 +261,8 @@ def test_imports_stand_at_the_top(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_files_stay_readable(name: str) -> None:
     lines = MODULES[name].read_text().splitlines()
-    assert len(lines) <= MAX_LINES, f"{name} has {len(lines)} lines, over {MAX_LINES}: split it"
+    most = LONGER.get(name, MAX_LINES)
+    assert len(lines) <= most, f"{name} has {len(lines)} lines, over {most}: split it"
     long = [i for i, line in enumerate(lines, 1) if len(line) > MAX_COLUMNS]
     assert long == [], f"{name} has lines of more than {MAX_COLUMNS} columns: {long}"
 
@@ -311,13 +309,14 @@ def test_a_planted_import_downwards_is_found(
     assert found.startswith(message)
 
 
-def test_what_a_type_checker_alone_sees_may_go_down(
+def test_what_a_type_checker_alone_sees_may_not_go_down_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = (
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import minigrad.tensors.tensor"
     )
-    assert misdirected("minigrad.engine.op", imports(planted(tmp_path, monkeypatch, source))) == []
+    (found,) = misdirected("minigrad.engine.op", imports(planted(tmp_path, monkeypatch, source)))
+    assert found.startswith("minigrad.engine.op:3 imports minigrad.tensors.tensor")
 
 
 def test_a_planted_import_in_mid_file_is_found(

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.engine.backward import backward
-from minigrad.engine.dispatch import ARRAYS, Device, device_of
-from minigrad.engine.dtypes import DTYPES, DType, numpy_dtype
+from minigrad.engine.dispatch import (
+    ARRAYS,
+    Device,
+    DeviceArray,
+    device_of,
+    is_pinned,
+    pinned,
+    targets,
+)
+from minigrad.engine.dtypes import (
+    DTYPES,
+    DType,
+    bool_,
+    fits_in_place,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    numpy_dtype,
+    uint8,
+)
 from minigrad.engine.grad_mode import mode, user_line
-from minigrad.engine.hooks import Handle, Hooks, hooks_of, retain
+from minigrad.engine.hooks import Handle, Hooks, hooks_at, hooks_of, replace_node, retain
 from minigrad.engine.op import LEAF, Bridge, Refused, bump_version, cell_of
-from minigrad.engine.overwrite import copy_of
+from minigrad.engine.overwrite import check_writable, copy_of, overwrite
 from minigrad.engine.values import (
     FLOAT32,
     INT64,
@@ -25,15 +46,15 @@ from minigrad.engine.values import (
     unmasked,
     written_value,
 )
-from minigrad.ops import elementwise, index, linalg, memory, reduce, unary
-from minigrad.ops.common import converted
+from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, reducing, shape, unary
+from minigrad.ops.common import converted, sizes_of
 from minigrad.ops.grammar import resolved
+from minigrad.ops.index import gather, index_select
 from minigrad.tensors import copies, printing
-from minigrad.tensors.inplace import InPlace
-from minigrad.tensors.interop import Interop
-from minigrad.tensors.methods import Methods
+from minigrad.tensors.inplace import before, follow, leave_base, places, seen_from
 
 Array = np.ndarray[Any, Any]
+Dim = int | Sequence[int] | None
 INFINITE = float("inf")
 
 add, sub, mul, div = (  # bound once: the hot path of small tensors
@@ -44,7 +65,7 @@ add, sub, mul, div = (  # bound once: the hot path of small tensors
 )
 
 
-class Tensor(Methods, InPlace, Interop):
+class Tensor:
     """An n-dimensional array on the tape.
 
     data: a NumPy array, kept without a copy.  requires_grad: floating arrays only.
@@ -461,6 +482,756 @@ class Tensor(Methods, InPlace, Interop):
 
     def __rrshift__(self, o: Any) -> Tensor:
         return elementwise.bitwise_right_shift(lift(o, self), self)
+
+    # ------------------------------------------------------------ other shapes
+    def reshape(self, *sizes: Any) -> Tensor:
+        """Return x in another shape; one size may be -1."""
+        return shape.Reshape.apply(self, shape=sizes_of(sizes))
+
+    def view(self: Any, *sizes: Any) -> Tensor:
+        """Return x in another shape without a copy; raises where memory does not allow it."""
+        seen = self.reshape(*sizes)
+        if seen.cell is None and self.array.size:
+            raise ValueError(
+                f"view: strides {self.array.strides} do not allow shape {sizes_of(sizes)}; use "
+                "reshape()"
+            )
+        return seen
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """Return x in the shape of `other`."""
+        return shape.Reshape.apply(self, shape=other.shape)
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Return x with its dimensions in another order, a view."""
+        return shape.permute(self, sizes_of(dims))
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Exchange two dimensions, a view."""
+        return shape.transpose(self, dim0, dim1)
+
+    def t(self: Any) -> Tensor:
+        """Return a matrix transposed; vectors and numbers are themselves."""
+        if self.ndim > 2:
+            raise ValueError(
+                f"t: expected at most two dimensions, got shape {self.shape}; use transpose or mT"
+            )
+        return self.T
+
+    def expand(self, *sizes: Any) -> Tensor:
+        """Repeat sizes of 1 without a copy; -1 keeps a size."""
+        return shape.expand(self, sizes_of(sizes))
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        """Repeat sizes of 1 to the shape of `other`, without a copy."""
+        return shape.expand(self, other.shape)
+
+    def squeeze(self, dim: Dim = None) -> Tensor:
+        """Drop dimensions of size 1."""
+        return shape.squeeze(self, dim)
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        """Insert a dimension of size 1."""
+        return shape.unsqueeze(self, dim)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """Merge neighbouring dimensions."""
+        return shape.flatten(self, start_dim, end_dim)
+
+    def flip(self, *dims: Any) -> Tensor:
+        """Return a copy reversed along `dims`."""
+        return shape.flip(self, sizes_of(dims))
+
+    def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+        """See `minigrad.split`."""
+        return shape.split(self, split_size, dim)
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+        """See `minigrad.chunk`."""
+        return shape.chunk(self, chunks, dim)
+
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
+        """See `minigrad.unbind`."""
+        return shape.unbind(self, dim)
+
+    def gather(self, dim: int, index: Tensor) -> Tensor:
+        """See `minigrad.gather`."""
+        return gather(self, dim, index)
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Pick whole slices along `dim` by a 1-D tensor of positions."""
+        return index_select(self, dim, index)
+
+    # ------------------------------------------------------------ one operand
+    def exp(self) -> Tensor:
+        """Return e^x, elementwise."""
+        return unary.Exp.apply(self)
+
+    def expm1(self) -> Tensor:
+        """Return e^x - 1, accurate near 0, elementwise."""
+        return unary.Expm1.apply(self)
+
+    def log(self) -> Tensor:
+        """Return log x; -inf at 0, NaN below, elementwise."""
+        return unary.Log.apply(self)
+
+    def log1p(self) -> Tensor:
+        """Return log(1 + x), accurate near 0, elementwise."""
+        return unary.Log1p.apply(self)
+
+    def sqrt(self) -> Tensor:
+        """Return sqrt(x), elementwise."""
+        return unary.Sqrt.apply(self)
+
+    def sin(self) -> Tensor:
+        """Return sin x, elementwise."""
+        return unary.Sin.apply(self)
+
+    def cos(self) -> Tensor:
+        """Return cos x, elementwise."""
+        return unary.Cos.apply(self)
+
+    def tanh(self) -> Tensor:
+        """Return tanh x, elementwise."""
+        return unary.Tanh.apply(self)
+
+    def sigmoid(self) -> Tensor:
+        """Return 1 / (1 + e^-x), elementwise."""
+        return unary.Sigmoid.apply(self)
+
+    def relu(self) -> Tensor:
+        """Return max(x, 0), elementwise."""
+        return unary.Relu.apply(self)
+
+    def erf(self) -> Tensor:
+        """Return the error function, elementwise."""
+        return unary.Erf.apply(self)
+
+    def abs(self) -> Tensor:
+        """Return |x|; its derivative at 0 is 0, elementwise."""
+        return unary.Abs.apply(self)
+
+    def neg(self) -> Tensor:
+        """Return -x."""
+        return elementwise.Neg.apply(self)
+
+    def rsqrt(self) -> Tensor:
+        """Return 1 / sqrt(x), elementwise."""
+        return 1.0 / unary.Sqrt.apply(self)
+
+    def reciprocal(self) -> Tensor:
+        """Return 1 / x, elementwise."""
+
+        return elementwise.Div.apply(elementwise.tensor_of(1.0, self), self)
+
+    def square(self) -> Tensor:
+        """Return x * x, elementwise."""
+        return unary.Square.apply(self)
+
+    def sign(self) -> Tensor:
+        """Return -1, 0 or 1, elementwise; its gradient is zero."""
+        return unary.sign(self)
+
+    def floor(self) -> Tensor:
+        """Return the largest integer not above x; its gradient is zero."""
+        return elementwise.round_to("floor", self)
+
+    def isnan(self) -> Tensor:
+        """Return where elements are NaN."""
+        return elementwise.test("isnan", self)
+
+    def isfinite(self) -> Tensor:
+        """Return where elements are neither infinite nor NaN."""
+        return elementwise.test("isfinite", self)
+
+    def logical_not(self) -> Tensor:
+        """Return where elements are zero."""
+        return elementwise.test("logical_not", self)
+
+    # ------------------------------------------------------------ two operands
+    def add(self: Any, other: Any, *, alpha: float = 1) -> Tensor:
+        """Return x + alpha * other, broadcast."""
+        return self + (other if alpha == 1 else other * alpha)
+
+    def sub(self: Any, other: Any, *, alpha: float = 1) -> Tensor:
+        """Return x - alpha * other, broadcast."""
+        return self - (other if alpha == 1 else other * alpha)
+
+    def mul(self: Any, other: Any) -> Tensor:
+        """Return x * other, broadcast."""
+        return self * other
+
+    def div(self: Any, other: Any) -> Tensor:
+        """Return x / other, broadcast."""
+        return self / other
+
+    def floor_divide(self: Any, other: Any) -> Tensor:
+        """See `minigrad.floor_divide`."""
+        return self // other
+
+    def remainder(self: Any, other: Any) -> Tensor:
+        """See `minigrad.remainder`."""
+        return self % other
+
+    def bitwise_and(self: Any, other: Any) -> Tensor:
+        """Return x & other."""
+        return self & other
+
+    def bitwise_or(self: Any, other: Any) -> Tensor:
+        """Return x | other."""
+        return self | other
+
+    def bitwise_xor(self: Any, other: Any) -> Tensor:
+        """Return x ^ other."""
+        return self ^ other
+
+    def bitwise_not(self: Any) -> Tensor:
+        """Return ~x."""
+        return ~self
+
+    def bitwise_left_shift(self: Any, other: Any) -> Tensor:
+        """Return x << other."""
+        return self << other
+
+    def bitwise_right_shift(self: Any, other: Any) -> Tensor:
+        """Return x >> other."""
+        return self >> other
+
+    def pow(self, exponent: Any) -> Tensor:
+        """Return x ** exponent."""
+        return unary.power(self, exponent)
+
+    def maximum(self, other: Tensor) -> Tensor:
+        """Return the larger of two, elementwise; among equals the gradient is split."""
+        return elementwise.Maximum.apply(self, other)
+
+    def minimum(self, other: Tensor) -> Tensor:
+        """Return the smaller of two, elementwise; among equals the gradient is split."""
+        return elementwise.Minimum.apply(self, other)
+
+    def eq(self: Any, other: Any) -> Tensor:
+        """Return x == other as bool, elementwise."""
+        return self == other
+
+    def ne(self: Any, other: Any) -> Tensor:
+        """Return x != other as bool, elementwise."""
+        return self != other
+
+    def lt(self: Any, other: Any) -> Tensor:
+        """Return x < other as bool, elementwise."""
+        return self < other
+
+    def le(self: Any, other: Any) -> Tensor:
+        """Return x <= other as bool, elementwise."""
+        return self <= other
+
+    def gt(self: Any, other: Any) -> Tensor:
+        """Return x > other as bool, elementwise."""
+        return self > other
+
+    def ge(self: Any, other: Any) -> Tensor:
+        """Return x >= other as bool, elementwise."""
+        return self >= other
+
+    def logical_and(self, other: Tensor) -> Tensor:
+        """Return where both are non-zero."""
+        return elementwise.logical("logical_and", self, other)
+
+    def logical_or(self, other: Tensor) -> Tensor:
+        """Return where either is non-zero."""
+        return elementwise.logical("logical_or", self, other)
+
+    def logical_xor(self, other: Tensor) -> Tensor:
+        """Return where just one is non-zero."""
+        return elementwise.logical("ne", self, other)
+
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """Limit elements to [min, max]; see `minigrad.clamp`."""
+        return elementwise.clamp(self, min, max)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Limit elements to [min, max]; see `minigrad.clamp`."""
+        return elementwise.clamp(self, min, max)
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """Keep x where `condition` holds, else take `other`."""
+        return elementwise.where(condition, self, other)
+
+    def masked_fill(self, mask: Tensor, value: float) -> Tensor:
+        """Return x with `value` where `mask` holds."""
+        return index.masked_fill(self, mask, value)
+
+    # ------------------------------------------------------------ reductions
+    def sum(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return the sum over `dim`; integers sum to int64."""
+        return reduce.Sum.apply(self, dim=dim, keepdim=keepdim)
+
+    def mean(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return the mean over `dim`; floating tensors only."""
+        return reduce.Mean.apply(self, dim=dim, keepdim=keepdim)
+
+    def amax(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return the largest over `dim`; ties share the gradient."""
+        return reduce.Amax.apply(self, dim=dim, keepdim=keepdim)
+
+    def amin(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return the smallest over `dim`; ties share the gradient."""
+        return reduce.Amin.apply(self, dim=dim, keepdim=keepdim)
+
+    def prod(self, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """Return the product over `dim`, of x in `dtype` if given; exact where factors are 0."""
+        x = self if dtype is None else self.to(dtype)
+        return reduce.Prod.apply(x, dim=dim, keepdim=keepdim)
+
+    def var(
+        self,
+        dim: Dim = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float = 1,
+    ) -> Tensor:
+        """See `minigrad.var`."""
+        return reducing.var(self, dim, unbiased, keepdim, correction=correction)
+
+    def std(
+        self,
+        dim: Dim = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float = 1,
+    ) -> Tensor:
+        """See `minigrad.std`."""
+        return reducing.std(self, dim, unbiased, keepdim, correction=correction)
+
+    def norm(self, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """See `minigrad.norm`."""
+        return reducing.norm(self, p, dim, keepdim)
+
+    def logsumexp(self, dim: Dim, keepdim: bool = False) -> Tensor:
+        """See `minigrad.logsumexp`."""
+        return reducing.logsumexp(self, dim, keepdim)
+
+    def cumsum(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return running sums along `dim`, of x in `dtype` if given."""
+        return reducing.cumsum(self, dim, dtype=dtype)
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """Return the position of the largest element, the first among ties."""
+        return reducing.argmax(self, dim, keepdim)
+
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """Return the position of the smallest element, the first among ties."""
+        return reducing.argmin(self, dim, keepdim)
+
+    def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return whether any element is non-zero."""
+        return reducing.any(self, dim, keepdim)
+
+    def all(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Return whether all elements are non-zero."""
+        return reducing.all(self, dim, keepdim)
+
+    def softmax(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return exp(x) / sum(exp(x)) along `dim`, of x in `dtype` if given."""
+        return norm.softmax(self, dim, dtype=dtype)
+
+    def log_softmax(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Return log(softmax(x)) along `dim`, of x in `dtype` if given."""
+        return norm.log_softmax(self, dim, dtype=dtype)
+
+    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """See `minigrad.max`."""
+        return reducing.max(self, dim, keepdim)
+
+    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """See `minigrad.min`."""
+        return reducing.min(self, dim, keepdim)
+
+    # ------------------------------------------------------------ matrices
+    def matmul(self, other: Tensor) -> Tensor:
+        """Return the matrix product; see `minigrad.matmul`."""
+        return linalg.matmul(self, other)
+
+    def mm(self, other: Tensor) -> Tensor:
+        """Return the matrix product; see `minigrad.matmul`."""
+        return linalg.matmul(self, other)
+
+    def bmm(self, other: Tensor) -> Tensor:
+        """Return the matrix product; see `minigrad.matmul`."""
+        return linalg.matmul(self, other)
+
+    def dot(self, other: Tensor) -> Tensor:
+        """Return the inner product of two vectors."""
+        return linalg.dot(self, other)
+
+    # ------------------------------------------------------------ types and memory
+    def to(
+        self: Any,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
+    ) -> Tensor:
+        """Return x in another dtype or on another device, itself where nothing changes.
+
+        Takes a dtype, a device ("cpu", "cuda", "cuda-sim"), or a tensor whose dtype and device are
+        taken.  Gradients flow back to where x is.
+
+        non_blocking: to a GPU, memory of `pin_memory` is not copied before this returns, so leave
+            it alone until its stream has come there (other memory may change at once).  From a GPU,
+            the result may be read after `mg.cuda.synchronize()` or an event.
+        """
+        for a in args:
+            if hasattr(a, "requires_grad"):
+                dtype, device = a.dtype, a.device
+            elif isinstance(a, Device) or (isinstance(a, str) and not _is_dtype(a)):
+                device = a
+            else:
+                dtype = a
+        y = self if dtype is None else memory.cast(self, dtype)
+        if device is not None:
+            y = memory.moved(y, Device(device), not non_blocking)
+        return y.clone() if copy and y is self else y
+
+    def cpu(self: Any) -> Tensor:
+        """Return x on the CPU, itself where it is there."""
+        return memory.moved(self, Device("cpu"))
+
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Return x on an NVIDIA GPU; device: its number.  non_blocking: see `to`."""
+        return memory.moved(self, Device("cuda", device), not non_blocking)
+
+    def pin_memory(self: Any) -> Tensor:
+        """Return a copy in memory of the host that a GPU reaches by itself, itself where it is so.
+
+        Raises: RuntimeError where there is no GPU.
+        """
+        return self if self.is_pinned() else Bridge.new(pinned(self.numpy()))
+
+    def is_pinned(self: Any) -> bool:
+        """Whether x lies in memory of `pin_memory`."""
+        return is_pinned(self.array)
+
+    def short(self) -> Tensor:
+        """Return x as int16."""
+        return memory.cast(self, int16)
+
+    def char(self) -> Tensor:
+        """Return x as int8."""
+        return memory.cast(self, int8)
+
+    def byte(self) -> Tensor:
+        """Return x as uint8."""
+        return memory.cast(self, uint8)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Return x in the dtype of `other`."""
+        return memory.cast(self, other.dtype)
+
+    def clone(self) -> Tensor:
+        """Return a copy in memory of its own; gradients flow through."""
+        return memory.Clone.apply(self)
+
+    def contiguous(self: Any) -> Tensor:
+        """Return x in C order, itself where it is."""
+        return self if self.array.flags.c_contiguous else self.clone()
+
+    @property
+    def is_cuda(self: Any) -> Any:
+        """Whether x lies on a GPU, or on the simulated one."""
+        return self.device.type != "cpu"
+
+    # ------------------------------------------------------------ in place
+    def _write(self: Any, op: Any, *others: Any, **meta: Any) -> Any:
+        """Replace the elements by `op(self, *others)`, recorded where a gradient flows."""
+        others = tuple([Bridge.lift(o, self) for o in others])
+        leave_base(self)
+        recorded = mode.recording and (self._moves_gradient() or any(o.tracked for o in others))
+        if recorded:
+            self._check_recorded(op.__name__)
+        source = self
+        hooked = self.base is not None and self.node is not None and hooks_at(self.node) is not None
+        if recorded and (op.keeps or hooked):  # its rule needs the elements as they were
+            source = before(self)
+            if hooked:  # hooks on a view are for what uses the view, not for what replaces it
+                source.node = seen_from(self.base, self).node
+            others = tuple([source if o is self else o for o in others])
+        result = op.apply(source, *others, **meta)
+        if result.array.shape != self.array.shape:
+            raise ValueError(
+                f"{op.__name__}: the result has shape {result.array.shape} and does not fit in "
+                f"place into {self.array.shape}"
+            )
+        return self._kept(op.__name__, result)
+
+    def _kept(self: Any, name: str, result: Any) -> Any:
+        """Write a result into this memory, unless its dtype is of a higher kind."""
+        if not fits_in_place(result.array.dtype, self.array.dtype):
+            raise TypeError(
+                f"{name}: the result is {result.array.dtype} and cannot be written into "
+                f"{self.array.dtype}"
+            )
+        self._put(result)
+        return self
+
+    def _moves_gradient(self: Any) -> bool:
+        """Say whether a gradient flows through this memory."""
+        return self.tracked or (self.base is not None and self.base.tracked)
+
+    def _check_recorded(self: Any, name: str) -> None:
+        """Refuse a write that the tape could not follow."""
+        owner = self if self.base is None else self.base
+        if owner.tracked and owner.node is None:
+            raise RuntimeError(
+                f"{name}: a leaf of shape {owner.shape} that requires grad is changed in place; do"
+                " it under no_grad(), or make a new tensor"
+            )
+        if self.apart:
+            raise RuntimeError(
+                f"{name}: a view made under no_grad(), shape {self.shape}, is changed in place"
+                " while recording, where a gradient flows; make both the view and the change under"
+                " no_grad(), or both outside"
+            )
+
+    def _unrecorded(self: Any, function: Any, other: Any) -> Any:
+        """Replace the elements by what a function without a gradient gives."""
+        if mode.recording and self._moves_gradient():
+            raise RuntimeError(
+                f"{function.__name__} in place: it has no gradient and the tensor requires one; "
+                "do it under no_grad(), or out of place"
+            )
+        result = function(self, Bridge.lift(other, self))
+        if result.array.shape != self.array.shape:
+            raise ValueError(
+                f"{function.__name__}: the result has shape {result.array.shape} and does not fit "
+                f"in place into {self.array.shape}"
+            )
+        return self._kept(function.__name__, result)
+
+    def _put(self: Any, result: Any) -> None:
+        """Copy `result` into this memory and take over its node."""
+        check_writable(self.array)
+        bump_version(self, f"at {user_line()}")
+        base = self.base
+        if result.tracked and base is not None:
+            chosen = resolved(places(self.array, base.array).reshape(-1), (base.array.size,))
+            replaced = index.IndexSet.apply(base.reshape(-1), result.reshape(-1), index=chosen)
+            replace_node(base, replaced.reshape(base.shape).node)
+        elif result.tracked:
+            replace_node(self, result.node)
+        if result.tracked:
+            follow(self if base is None else base)
+        overwrite(self.array, result.array)
+
+    def __iadd__(self, o: Any) -> Any:
+        return self._write(elementwise.Add, o)
+
+    def __isub__(self, o: Any) -> Any:
+        return self._write(elementwise.Sub, o)
+
+    def __imul__(self, o: Any) -> Any:
+        return self._write(elementwise.Mul, o)
+
+    def __itruediv__(self, o: Any) -> Any:
+        return self._write(elementwise.Div, o)
+
+    def __ipow__(self, o: Any) -> Any:
+        return self._write(elementwise.Pow, o)
+
+    def __ifloordiv__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.floor_divide, o)
+
+    def __imod__(self, o: Any) -> Any:
+        return self._write(elementwise.Remainder, o)
+
+    def __iand__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_and, o)
+
+    def __ior__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_or, o)
+
+    def __ixor__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_xor, o)
+
+    def __ilshift__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_left_shift, o)
+
+    def __irshift__(self, o: Any) -> Any:
+        return self._unrecorded(elementwise.bitwise_right_shift, o)
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Add `alpha * other` in place."""
+        return self._write(elementwise.Add, other if alpha == 1 else other * alpha)
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Subtract `alpha * other` in place."""
+        return self._write(elementwise.Sub, other if alpha == 1 else other * alpha)
+
+    def mul_(self, other: Any) -> Any:
+        """Multiply in place."""
+        return self._write(elementwise.Mul, other)
+
+    def div_(self, other: Any) -> Any:
+        """Divide in place."""
+        return self._write(elementwise.Div, other)
+
+    def pow_(self, exponent: Any) -> Any:
+        """Raise to a power in place."""
+        return self._write(elementwise.Pow, exponent)
+
+    def clamp_(self: Any, min: Any = None, max: Any = None) -> Any:
+        """Limit the elements to [min, max] in place."""
+        min, max = (v.item() if getattr(v, "ndim", None) == 0 else v for v in (min, max))
+        if self.array.dtype.kind != "f":
+            return self._kept("clamp_", elementwise.clamp(self, min, max))
+        return self._write(elementwise.Clamp, low=min, high=max)
+
+    def copy_(self: Any, other: Any) -> Any:
+        """Copy the elements of `other`, broadcast and converted, into this memory."""
+        self[...] = other
+        return self
+
+    def fill_(self: Any, value: float) -> Any:
+        """Set every element to `value`."""
+        self[...] = value
+        return self
+
+    def zero_(self: Any) -> Any:
+        """Set every element to 0."""
+        self[...] = 0
+        return self
+
+    # ------------------------------------------------------------ out of the framework
+    def item(self: Any) -> Any:
+        """Return the one element as a Python number."""
+        if self.array.size != 1:
+            raise ValueError(
+                f"item: expected one element, got shape {self.shape}; use tolist() or reduce it "
+                "first"
+            )
+        return self.array.item()
+
+    def tolist(self: Any) -> Any:
+        """Return nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def numpy(self: Any) -> Array:
+        """Return the memory itself as an array.  A write to it is not seen by the tape
+        (`detect_anomaly` catches it).
+        """
+        if self.requires_grad:
+            raise RuntimeError(
+                "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
+            )
+        if type(self.array) is DeviceArray:
+            raise TypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
+        return self.array
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        a = self.numpy()
+        if dtype is not None and np.dtype(dtype) != a.dtype:
+            if copy is False:
+                raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    @property
+    def __cuda_array_interface__(self: Any) -> dict[str, Any]:
+        """The memory of a tensor on a GPU, for PyTorch, CuPy and Numba to share without a copy."""
+        if self.device.type != "cuda":
+            raise AttributeError(f"a tensor on {self.device} has no memory of a GPU")
+        if self.requires_grad:
+            raise AttributeError("the tensor requires grad; share .detach()")
+        self.array.target.synchronize()
+        interface: dict[str, Any] = targets().Interface(self.array).__cuda_array_interface__
+        return interface
+
+    def __dlpack__(
+        self: Any,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Return a capsule over the memory, for other libraries' `from_dlpack`.
+
+        stream: on a GPU, the stream where the memory will be used; that stream waits for what has
+            been launched here.
+
+        Raises: BufferError where the memory cannot be shared as asked, or the tensor on a GPU
+            requires grad; RuntimeError for one on the CPU that does.
+        """
+        if type(self.array) is DeviceArray:
+            if self.requires_grad:
+                raise BufferError(
+                    "the tensor requires grad, and what other libraries do with its memory is not "
+                    "recorded: share .detach()"
+                )
+            return targets().exported(self.array, stream, dl_device, copy)
+        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        chosen = {name: value for name, value in asked.items() if value is not None}
+        return self.numpy().__dlpack__(stream=stream, **chosen)
+
+    def __dlpack_device__(self: Any) -> tuple[int, int]:
+        """Return DLPack's numbers for where the memory lies: (1, 0), or (2, the GPU's number)."""
+        if type(self.array) is DeviceArray and self.device.type == "cuda":
+            return (2, self.device.index or 0)
+        found: tuple[int, int] = self.numpy().__dlpack_device__() if self.is_cuda else (1, 0)
+        return found
+
+    def __bool__(self: Any) -> bool:
+        if self.array.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()"
+            )
+        return bool(self.array.item())
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError(f"only an integer tensor can be an index, got {self.array.dtype}")
+        return int(self.item())
+
+    def __contains__(self: Any, x: Any) -> bool:
+        found = self == x
+        if isinstance(found, bool):
+            raise TypeError(f"in: expected a number or a tensor, got {type(x).__name__}")
+        return bool(found.any())
+
+    # ------------------------------------------------------------ dtypes
+    # Last: in what follows in this class, their names are no types.
+    def float(self) -> Tensor:
+        """Return x as float32."""
+        return memory.cast(self, float32)
+
+    def double(self) -> Tensor:
+        """Return x as float64."""
+        return memory.cast(self, float64)
+
+    def int(self) -> Tensor:
+        """Return x as int32."""
+        return memory.cast(self, int32)
+
+    def long(self) -> Tensor:
+        """Return x as int64."""
+        return memory.cast(self, int64)
+
+    def bool(self) -> Tensor:
+        """Return x as bool."""
+        return memory.cast(self, bool_)
+
+
+def _is_dtype(name: str) -> bool:
+    return name in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
 def check_grad(tensor: Tensor, value: Any) -> None:
