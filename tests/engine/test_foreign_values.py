@@ -1,4 +1,4 @@
-"""What a tensor cannot mean, at every door that values come in by: masks, other objects."""
+"""What a tensor cannot mean, wherever values come in: masks, other objects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def assigned(values: Any) -> mg.Tensor:
     return x
 
 
-DOORS: dict[str, Callable[[Any], Any]] = {
+ENTRIES: dict[str, Callable[[Any], Any]] = {
     "tensor": mg.tensor,
     "tensor in a dtype": lambda a: mg.tensor(a, dtype=mg.float64),
     "tensor of a list": lambda a: mg.tensor([a])[0],
@@ -42,15 +42,15 @@ DOORS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_masked_elements_are_refused(dispatch: str) -> None:
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_masked_elements_are_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r"1 of 3 elements .* masked.*filled\(value\)"):
-        DOORS[dispatch](MASKED)
+        ENTRIES[entry](MASKED)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_arrays_without_a_masked_element_are_arrays(dispatch: str) -> None:
-    found = DOORS[dispatch](WHOLE)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_arrays_without_a_masked_element_are_arrays(entry: str) -> None:
+    found = ENTRIES[entry](WHOLE)
     assert found.tolist() == [1.0, 2.0, 3.0]
     assert type(found.array) is np.ndarray
     assert type((found * 1).array) is np.ndarray
