@@ -18,10 +18,12 @@ from minigrad.checking.gradcheck import GradcheckError as GradcheckError
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
 from minigrad.engine import random as random
-from minigrad.engine.dispatch import device as device
-from minigrad.engine.dispatch import get_float32_matmul_precision as get_float32_matmul_precision
+from minigrad.engine.anomaly import check_launches as check_launches
+from minigrad.engine.anomaly import detect_anomaly as detect_anomaly
+from minigrad.engine.device import device as device
+from minigrad.engine.device import get_float32_matmul_precision as get_float32_matmul_precision
+from minigrad.engine.device import set_float32_matmul_precision as set_float32_matmul_precision
 from minigrad.engine.dispatch import get_num_threads as get_num_threads
-from minigrad.engine.dispatch import set_float32_matmul_precision as set_float32_matmul_precision
 from minigrad.engine.dispatch import set_num_threads as set_num_threads
 from minigrad.engine.dtypes import DType as DType
 from minigrad.engine.dtypes import bool_ as bool
@@ -32,9 +34,6 @@ from minigrad.engine.dtypes import int16 as int16
 from minigrad.engine.dtypes import int32 as int32
 from minigrad.engine.dtypes import int64 as int64
 from minigrad.engine.dtypes import uint8 as uint8
-from minigrad.engine.grad_mode import Tape as Tape
-from minigrad.engine.grad_mode import check_launches as check_launches
-from minigrad.engine.grad_mode import detect_anomaly as detect_anomaly
 from minigrad.engine.grad_mode import enable_grad as enable_grad
 from minigrad.engine.grad_mode import is_grad_enabled as is_grad_enabled
 from minigrad.engine.grad_mode import no_grad as no_grad
@@ -42,6 +41,7 @@ from minigrad.engine.grad_mode import set_grad_enabled as set_grad_enabled
 from minigrad.engine.random import Generator as Generator
 from minigrad.engine.random import initial_seed as initial_seed
 from minigrad.engine.random import manual_seed as manual_seed
+from minigrad.engine.trace import Tape as Tape
 from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigrad.engine.dispatch import Device, targets
+from minigrad.engine.device import Device, targets
 
 __all__ = [
     "Event",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import DeviceArray
+from minigrad.engine.device import DeviceArray
 from minigrad.engine.dtypes import DTYPES
 from minigrad.tensors.tensor import Tensor
 

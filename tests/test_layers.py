@@ -49,11 +49,15 @@ LAYERS = (
     "minigrad.engine.dtypes",
     "minigrad.engine.values",
     "minigrad.engine.allocator",
+    "minigrad.engine.device",
     "minigrad.engine.dispatch",
     "minigrad.engine.overwrite",
     "minigrad.engine.random",
+    "minigrad.engine.decorators",
     "minigrad.engine.grad_mode",
     "minigrad.engine.op",
+    "minigrad.engine.trace",
+    "minigrad.engine.anomaly",
     "minigrad.engine.hooks",
     "minigrad.engine.backward",
     "minigrad.engine",
@@ -96,7 +100,7 @@ KERNELS_THAT_PRINT = {
     "minigrad_kernels.compare.report",
 }
 # The one way to the kernels, and what looks at them from outside.
-DOORS = {"minigrad.engine.dispatch", "minigrad.compare"}
+DOORS = {"minigrad.engine.device", "minigrad.engine.dispatch", "minigrad.compare"}
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
 ARGUMENT_LAYOUTS = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import Device
+from minigrad.engine.device import Device
 from minigrad.ops.conv import Sliding
 from minigrad.ops.grammar import resolved
 from minigrad.ops.pool import ONE, Windows

@@ -16,7 +16,7 @@ from minigrad.checking import command as checking_command
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
-from minigrad.engine.dispatch import Device
+from minigrad.engine.device import Device
 from minigrad.engine.random import manual_seed
 from minigrad.serialization import save
 from minigrad.train.callbacks.history import History, counted

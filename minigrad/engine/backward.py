@@ -12,21 +12,9 @@ from heapq import heappop, heappush
 from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from minigrad.engine.allocator import owns
-from minigrad.engine.dispatch import (
-    PARALLEL,
-    USED,
-    device_of,
-    dispatch,
-    empty,
-    host_copy,
-    launch,
-    moved,
-    on_device,
-    target_of,
-)
+from minigrad.engine.device import USED, device_of, moved, on_device, target_of
+from minigrad.engine.dispatch import PARALLEL, dispatch, empty, launch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import ADDING, hooks_at, retain
 from minigrad.engine.op import LEAF, OP, SLOT, Bridge, Op, Refused, cell_of, name_of
@@ -162,8 +150,8 @@ def sweep(
             raise RuntimeError(
                 f"{name_of(node)}: its rule gave {len(parts)} gradients for {len(edges)} inputs"
             )
-        if anomaly:
-            check_not_nan(node, parts)
+        if anomaly is not None:
+            anomaly.check_gradients(node, parts)
         for edge, g in zip(edges, parts):  # noqa: B905
             if edge is None or g is None:
                 continue
@@ -252,30 +240,6 @@ def through_composite(node: Op, grad: Any) -> tuple[Any, ...]:
     finally:
         mode.recording = was
     return tuple(found[id(t.node or t)][1] if id(t.node or t) in found else None for t in slots)
-
-
-def check_not_nan(node: Op, parts: Iterable[Any]) -> None:
-    """Name the op whose gradient has turned NaN."""
-    for i, g in enumerate(parts):
-        if g is None or not holds_nan(g.array):
-            continue
-        bad = int(np.isnan(host_copy(g.array)).sum())
-        raise RuntimeError(
-            f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.array.shape}"
-            f" ({bad} of {g.array.size} elements)"
-        )
-
-
-def holds_nan(a: Any) -> bool:
-    """Return whether an array holds a NaN: of one on a device one number is read."""
-    if isinstance(a, np.ndarray):
-        return bool(np.isnan(a).any())
-    if not a.size:
-        return False
-    found, held = empty((a.size,), np.bool_, a), empty((), np.bool_, a)
-    launch("isnan", a, found.reshape(a.shape))
-    launch("max", found, (0,), held)
-    return bool(held.item())
 
 
 def parents(edge: Any) -> list[Any]:

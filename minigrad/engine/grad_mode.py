@@ -1,26 +1,12 @@
-"""What is on in this thread: recording, anomaly detection, and a `Tape` that listens to what is
-recorded.
-"""
+"""What is switched on in this thread: recording, anomaly detection, a `Tape` that listens."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-import itertools
-import os
-import sys
 import threading
-import types
-import warnings
-from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from minigrad.engine.dispatch import CHECKED, dispatch
-
-PACKAGE = str(Path(__file__).parent.parent) + os.sep
-
+from minigrad.engine.decorators import within
 
 WATCHED = 2
 
@@ -30,11 +16,13 @@ class Mode(threading.local):
 
     recording: False, True, or WATCHED when a `Tape` or anomaly detection is on too; the hot path
         reads this alone.
+    anomaly: what looks for faults while `detect_anomaly` is on, see engine/anomaly.py.
+    tape: the `Tape` that is open, see engine/trace.py.
     """
 
     recording: int = True
-    anomaly = False
-    tape: Tape | None = None
+    anomaly: Any = None
+    tape: Any = None
 
     def __init__(self) -> None:
         # Contexts that this thread is inside of, with what each has to restore, the last last.
@@ -42,25 +30,13 @@ class Mode(threading.local):
 
     def level(self, record: bool) -> int:
         """Return what `recording` is to be."""
-        return WATCHED if record and (self.anomaly or self.tape is not None) else record
+        watched = self.anomaly is not None or self.tape is not None
+        return WATCHED if record and watched else record
 
 
 mode = Mode()
 
 
-def user_line() -> str:
-    """Return "file:line" of the innermost frame outside this package.
-
-    >>> user_line().rpartition(":")[2]
-    '1'
-    """
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-# ---------------------------------------------------------------- contexts and decorators
 F = TypeVar("F", bound=Callable[..., Any])
 NOT_HERE = object()
 
@@ -100,26 +76,7 @@ class Switch:
 
         Raises: TypeError for what cannot be called.
         """
-        if inspect.isclass(function):
-            warnings.warn(
-                f"{type(self).__name__} on a class gives a function that makes its instances: "
-                "decorate __init__, or the methods that are meant",
-                FutureWarning,
-                stacklevel=2,
-            )
-            return cast(F, call_within(self._again, lambda *a, **k: function(*a, **k)))
-        if not callable(function):
-            raise TypeError(
-                f"{type(self).__name__}: expected a function to decorate, got "
-                f"{type(function).__name__}: {function!r:.60}"
-            )
-        if inspect.isgeneratorfunction(function):
-            return cast(F, generate_within(self._again, function))
-        if inspect.iscoroutinefunction(function):
-            return cast(F, await_within(self._again, function))
-        if inspect.isasyncgenfunction(function):
-            return cast(F, generate_async_within(self._again, function))
-        return cast(F, call_within(self._again, function))
+        return cast(F, within(type(self).__name__, self._again, function))
 
 
 def leave(context: Any) -> Any:
@@ -132,94 +89,6 @@ def leave(context: Any) -> Any:
         if entered[i][0] is context:
             return entered.pop(i)[1]
     return NOT_HERE
-
-
-def call_within(make: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` with each call inside a new context."""
-
-    @functools.wraps(function)
-    def within(*args: Any, **kwargs: Any) -> Any:
-        with make():
-            return function(*args, **kwargs)
-
-    return within
-
-
-def resume(make: Callable[[], Any], step: Callable[..., Any], *args: Any) -> Any:
-    """Run a suspended body on to its next stop inside a new context."""
-    with make():
-        return step(*args)
-
-
-def drive(make: Callable[[], Any], body: Any) -> Generator[Any, Any, Any]:
-    """Yield what a generator or coroutine yields, with each stretch of it inside a context."""
-    step: Callable[..., Any] = body.send
-    args: tuple[Any, ...] = (None,)
-    while True:
-        try:
-            value = resume(make, step, *args)
-        except StopIteration as end:
-            return end.value
-        try:
-            step, args = body.send, ((yield value),)
-        except GeneratorExit:
-            resume(make, body.close)
-            raise
-        except BaseException as error:
-            step, args = body.throw, (error,)
-
-
-def generate_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
-    """Return a generator function whose body runs inside a context, its consumer not."""
-
-    @functools.wraps(function)
-    def within(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from drive(make, function(*args, **kwargs)))
-
-    return within
-
-
-def await_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
-    """Return a coroutine function whose body runs inside a context, other tasks not."""
-
-    @types.coroutine
-    def steps(body: Any) -> Generator[Any, Any, Any]:
-        return (yield from drive(make, body))
-
-    @functools.wraps(function)
-    async def within(*args: Any, **kwargs: Any) -> Any:
-        return await steps(function(*args, **kwargs))
-
-    return within
-
-
-def generate_async_within(make: Callable[[], Any], function: Callable[..., Any]) -> Any:
-    """Return an async generator function whose body runs inside a context, its consumer not."""
-
-    @types.coroutine
-    def steps(awaitable: Any) -> Generator[Any, Any, Any]:
-        return (yield from drive(make, awaitable.__await__()))
-
-    @functools.wraps(function)
-    async def within(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        body = function(*args, **kwargs)
-        step, sent = body.asend, None
-        try:
-            while True:
-                try:
-                    value = await steps(step(sent))
-                except StopAsyncIteration:
-                    return
-                try:
-                    step, sent = body.asend, (yield value)
-                except GeneratorExit:
-                    raise
-                except BaseException as error:
-                    step, sent = body.athrow, error
-        finally:
-            await steps(body.aclose())
-
-    return within
 
 
 class set_grad_enabled(Switch):
@@ -352,195 +221,3 @@ def is_grad_enabled() -> bool:
     True
     """
     return bool(mode.recording)
-
-
-class check_launches(Bare):
-    """Check each launch of a kernel in this thread: that its arrays are what it is compiled for.
-
-    What a kernel writes can be written, is aligned, repeats no element and shares no memory with
-    what it reads; indices lie inside their arrays.  minigrad sees to that by itself: this is for
-    those who write ops or kernels, or look for what changed memory behind their back.  The
-    environment variable `MINIGRAD_CHECKED=1` does so in all threads, from the import on.
-
-    Slow: 10 to 100 us a launch, and where indices lie on a GPU they are read to the host.
-    A context manager or decorator, see `no_grad`.
-    Raises: RuntimeError that names the kernel and the arguments.
-
-    >>> import numpy as np
-    >>> from minigrad.engine.dispatch import launch
-    >>> x = np.zeros(4)
-    >>> with check_launches():
-    ...     launch("exp", x[1:], x[:-1])
-    Traceback (most recent call last):
-    ...
-    RuntimeError: kernel exp: y, float64 (3,), shares memory with its argument a0, float64 (3,)
-    """
-
-    def _turn(self) -> bool:
-        was = dispatch.checked
-        if not was:
-            dispatch.check(True)
-        return was
-
-    def _restore(self, was: bool) -> None:
-        if dispatch.checked != (was or CHECKED):
-            dispatch.check(not dispatch.checked)
-
-
-CHECKS = check_launches()
-
-
-class detect_anomaly(Bare):
-    """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through
-    `numpy()`; check each launch of a kernel as `check_launches` does.
-
-    Slow: every saved array is hashed.  `where` masks its gradient, so a NaN that it brings is
-    0 * inf from the branch not taken: bring that branch's input into range first.
-
-    A context manager, and (**ours**) a decorator, with and without parentheses; of this thread
-    alone (PyTorch's is of the process).
-
-    >>> import minigrad as mg
-    >>> x = mg.zeros(1, requires_grad=True)
-    >>> with mg.detect_anomaly():
-    ...     (mg.where(x > 0, x.sqrt(), x)).sum().backward()
-    Traceback (most recent call last):
-    ...
-    RuntimeError: the gradient of Sqrt ... is NaN for its input 0, ...
-    """
-
-    def _turn(self) -> tuple[bool, bool]:
-        was = mode.anomaly, CHECKS._turn()
-        mode.anomaly = True
-        mode.recording = mode.level(bool(mode.recording))
-        return was
-
-    def _restore(self, was: tuple[bool, bool]) -> None:
-        mode.anomaly, checked = was
-        CHECKS._restore(checked)
-        mode.recording = mode.level(bool(mode.recording))
-
-
-# ---------------------------------------------------------------- looking at the tape
-@dataclass(frozen=True)
-class Entry:
-    """One op as a `Tape` saw it.  inputs, outputs: positions of values on that tape; nbytes: of its
-    outputs.
-    """
-
-    op: str
-    shapes: tuple[tuple[int, ...], ...]
-    shape: tuple[int, ...]
-    dtype: str
-    nbytes: int
-    where: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
-# Called when a Tape opens, for engines beside the tensors': each returns what adds its ops when
-# the tape closes.
-WATCHES: list[Callable[[], Callable[[Any], None]]] = []
-
-
-class Tape:
-    """Keep what is computed inside the context, to print or to draw.
-
-    >>> import minigrad as mg
-    >>> x = mg.ones(2, 3, requires_grad=True)
-    >>> with mg.Tape() as tape:
-    ...     y = (x * 2).sum()
-    >>> [entry.op for entry in tape]
-    ['Mul', 'Sum']
-    """
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self._numbers: dict[int, int] = {}
-        self._held: list[Any] = []
-        self._next = itertools.count()
-        self._open = 0  # how many `with` blocks it is inside of
-
-    def __enter__(self) -> Tape:
-        mode.entered.append((self, (mode.tape, [watch() for watch in WATCHES])))
-        mode.tape = self
-        mode.recording = mode.level(bool(mode.recording))
-        self._open += 1
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        was = leave(self)
-        if was is NOT_HERE:
-            return
-        mode.tape, watches = was
-        mode.recording = mode.level(bool(mode.recording))
-        for finish in watches:
-            finish(self)
-        self._open -= 1
-        if not self._open:
-            self._held.clear()  # ids are free to be used again from here
-            self._numbers.clear()
-
-    def _number(self, t: Any) -> int:
-        if id(t) not in self._numbers:
-            self._numbers[id(t)] = self.fresh()
-            self._held.append(t)
-        return self._numbers[id(t)]
-
-    def fresh(self) -> int:
-        """Return a number that no value on this tape has yet."""
-        return next(self._next)
-
-    def _add(self, op: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-        first = outputs[0].array
-        self.entries.append(
-            Entry(
-                type(op).__name__,
-                tuple(t.array.shape for t in inputs),
-                first.shape,
-                str(first.dtype),
-                sum(t.array.nbytes for t in outputs),
-                user_line(),
-                tuple(self._number(t) for t in inputs),
-                tuple(self._number(t) for t in outputs),
-            )
-        )
-
-    def __iter__(self) -> Any:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __str__(self) -> str:
-        lines = [f"{'#':>4}  {'op':<16} {'inputs -> output':<44} {'bytes':>10}  where"]
-        for i, e in enumerate(self.entries):
-            shapes = ", ".join(str(list(s)) for s in e.shapes) + f" -> {list(e.shape)} {e.dtype}"
-            lines.append(f"{i:>4}  {e.op:<16} {shapes:<44} {e.nbytes:>10,}  {e.where}")
-        total = sum(e.nbytes for e in self.entries)
-        lines.append(f"{len(self.entries)} ops, {total:,} bytes of outputs")
-        return "\n".join(lines)
-
-    def to_dot(self) -> str:
-        """Return the graph in Graphviz's language: boxes are ops, ellipses are the values that came
-        from outside.
-
-        >>> Tape().to_dot()
-        'digraph tape {\\n}'
-        """
-        lines = ["digraph tape {"]
-        made: dict[int, int] = {}
-        outside: set[int] = set()
-        for i, e in enumerate(self.entries):
-            lines.append(f'  op{i} [shape=box, label="{e.op}\\n{list(e.shape)}"];')
-            for shape, value in zip(e.shapes, e.inputs, strict=True):
-                if value in made:
-                    lines.append(f"  op{made[value]} -> op{i};")
-                    continue
-                if value not in outside:
-                    lines.append(f'  value{value} [label="{list(shape)}"];')
-                    outside.add(value)
-                lines.append(f"  value{value} -> op{i};")
-            for value in e.outputs:
-                made[value] = i
-        return "\n".join([*lines, "}"])

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import itertools
 import weakref
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import USED, dispatch, on_device, same_device
-from minigrad.engine.grad_mode import WATCHED, mode, user_line
+from minigrad.engine.device import USED, current, on_device, same_device
+from minigrad.engine.grad_mode import WATCHED, mode
 
 Array = np.ndarray[Any, Any]
 
@@ -74,9 +73,9 @@ class Op:
     slots: int | None = None  # how many outputs, of an op that has several
     inputs: tuple[Any, ...] = ()
     versions: tuple[int, ...] | None = None
-    checksums: list[int] | None = None
     hooks: dict[int, Any] | None = None  # by number of the output, see engine/hooks.py
-    where: str | None = None
+    where: str | None = None  # the line that recorded it, where anomaly mode has asked
+    check_saved: Callable[[int, Any], None] | None = None  # anomaly mode's look at a saved input
     cell: list[Any] | None = None  # the version of the output, once somebody counts it
     y: Any  # the output's array, where the gradient needs it
     shape: Any
@@ -99,7 +98,7 @@ class Op:
             raise no_tensor(cls.__name__, inputs) from None
         if USED:
             target, arrays = same_device(cls.__name__, arrays)
-            with on_device(target if arrays else dispatch.target):
+            with on_device(target if arrays else current.target):
                 data = op.forward(*arrays, **meta)
         else:
             data = op.forward(*arrays, **meta)
@@ -157,14 +156,13 @@ class Op:
         self.edges = edges
         if self.keeps:
             self.inputs = inputs
-        if mode.anomaly:
-            self.where = user_line()
-            self.checksums = [checksum(t.array) for t in inputs]
+        if mode.anomaly is not None:
+            mode.anomaly.recorded(self, inputs)
 
     def show(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
         """Let the open `Tape`, if there is one, write the op down."""
         if mode.tape is not None:
-            mode.tape._add(self, inputs, outputs)
+            mode.tape.add(self, inputs, outputs)
 
     def saved(self, i: int) -> Any:
         """Return input `i` as it was at record time; an input written to since raises."""
@@ -176,12 +174,8 @@ class Op:
                 "but it was changed in place"
                 f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
             )
-        if self.checksums is not None and self.checksums[i] != checksum(t.array):
-            raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
-                "but its memory was written"
-                " through numpy() or another alias since; copy the array before writing to it"
-            )
+        if self.check_saved is not None:
+            self.check_saved(i, t)
         return t
 
     def result(self) -> Any:
@@ -257,11 +251,6 @@ def refuse_others(name: str, inputs: tuple[Any, ...]) -> None:
 def name_of(op: Op) -> str:
     """Return the op's name, with the line of the user's code where that is known."""
     return type(op).__name__ + (f" (recorded at {op.where})" if op.where else "")
-
-
-def checksum(data: Array) -> int:
-    """Return a hash of the elements, to notice a write that the tape did not see."""
-    return zlib.crc32(data.tobytes())
 
 
 # ---------------------------------------------------------------- versions and views

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import PARALLEL, DeviceArray, empty, launch
+from minigrad.engine.device import DeviceArray
+from minigrad.engine.dispatch import PARALLEL, empty, launch
 
 WORK = 10_000  # steps of the exact search for a shared element before it counts as found
 

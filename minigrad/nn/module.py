@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minigrad.engine.dispatch import Device, DeviceArray, device_of, moved
+from minigrad.engine.device import Device, DeviceArray, device_of, moved
 from minigrad.engine.dtypes import DTYPES, float32, float64, numpy_dtype
 from minigrad.engine.overwrite import Spans, check_writable, copy_of, overwrite
 from minigrad.nn.parameter import Parameter

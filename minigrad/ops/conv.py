@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
 
-from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.device import filled
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes

@@ -8,16 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import (
-    PARALLEL,
-    USED,
-    dispatch,
-    empty,
-    filled,
-    launch,
-    run_at,
-    same_device,
-)
+from minigrad.engine.device import USED, filled, run_at, same_device
+from minigrad.engine.dispatch import PARALLEL, dispatch, empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.grad_mode import WATCHED, mode
 from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor

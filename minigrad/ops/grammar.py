@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import DeviceArray
+from minigrad.engine.device import DeviceArray
 
 Array = np.ndarray[Any, Any]
 INT64 = np.dtype(np.int64)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.device import filled
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axes_of, contiguous, converted, floating, op
 from minigrad.ops.elementwise import any_unread, where

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, launch, to_current_device
+from minigrad.engine.device import to_current_device
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.overwrite import apart, check_writable, overwrite
 from minigrad.engine.values import written_value

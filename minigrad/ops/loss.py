@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import DeviceArray, device_of, empty, host_copy, launch, moved
+from minigrad.engine.device import DeviceArray, device_of, host_copy, moved
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import clamp, where

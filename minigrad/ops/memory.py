@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.engine.dispatch import device_of, empty, launch, target_of
-from minigrad.engine.dispatch import moved as moved_array
+from minigrad.engine.device import device_of, target_of
+from minigrad.engine.device import moved as moved_array
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import numpy_dtype
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, converted, op

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, launch, to_current_device
+from minigrad.engine.device import to_current_device
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import Where

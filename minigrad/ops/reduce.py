@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import PARALLEL, empty, filled, launch, sizes_around
+from minigrad.engine.device import filled
+from minigrad.engine.dispatch import PARALLEL, empty, launch, sizes_around
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import LEAF, Bridge, Op
 from minigrad.ops.common import Array, axes_of, contiguous, op

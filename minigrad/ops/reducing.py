@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import empty, filled, launch
+from minigrad.engine.device import filled
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge
 from minigrad.ops.common import axes_of, axis_of, only_floating
 from minigrad.ops.elementwise import where

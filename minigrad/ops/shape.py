@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.dispatch import DeviceArray, empty, filled, launch
+from minigrad.engine.device import DeviceArray, filled
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axis_of, contiguous, op, sizes_of

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import PARALLEL, USED, dispatch, empty, launch, run_at
+from minigrad.engine.device import USED, run_at
+from minigrad.engine.dispatch import PARALLEL, dispatch, empty, launch
 from minigrad.engine.grad_mode import WATCHED, mode
 from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
 from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine import device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.overwrite import check_writable, turns
 from minigrad.optim.optimizer import contiguous
@@ -42,7 +43,7 @@ class _Work:
             array = contiguous(grad.array)
             if array is not grad.array:
                 self.copied.append((grad.array, array))
-            place = array.dtype, backend.target_of((array,)), turn
+            place = array.dtype, device.target_of((array,)), turn
             by_place.setdefault(place, []).append(array)
         self.held = by_place
         self.tables = [
@@ -139,7 +140,7 @@ def _norm(work: _Work, order: float) -> Array:
 
 def _scale(work: _Work, norm: Array, max_norm: float) -> None:
     for table, like in work.tables:
-        there = backend.moved(norm, backend.device_of(like))
+        there = device.moved(norm, device.device_of(like))
         backend.launch("grad_scale", table, there, max_norm, like)
     work.finish()
 

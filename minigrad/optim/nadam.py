@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine import dispatch as backend
+from minigrad.engine import device
 from minigrad.optim.optimizer import Array, Group, Optimizer
 from minigrad.tensors.tensor import Tensor
 
@@ -79,5 +79,5 @@ class NAdam(Optimizer):
         """Return a state array as it is before the first step."""
         if name != "mu_product":
             return super().fresh(name, param, group)
-        product: Array = backend.filled(1, 1, np.float64, param.array)
+        product: Array = device.filled(1, 1, np.float64, param.array)
         return product

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine import arguments
+from minigrad.engine import arguments, device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.grad_mode import enable_grad
 from minigrad.engine.overwrite import Spans, check_writable, turns
@@ -242,7 +242,7 @@ class Optimizer:
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        array: Array = backend.filled(param.array.shape, 0, param.array.dtype, param.array)
+        array: Array = device.filled(param.array.shape, 0, param.array.dtype, param.array)
         return array
 
     @property
@@ -385,7 +385,7 @@ class Optimizer:
             slot = self._slots[i]
             kernel, states = self._rules[slot.group]
             self._prepare(i, slot, states)
-            place = slot.param.array.dtype, backend.target_of((slot.param.array,))
+            place = slot.param.array.dtype, device.target_of((slot.param.array,))
             members.setdefault((turn, kernel, *place), []).append(i)
         self._launches = []
         for (_, kernel, *_), indices in sorted(members.items(), key=lambda item: item[0][0]):
@@ -416,7 +416,7 @@ class Optimizer:
                 slot.arrays[name] = self.fresh(name, slot.param, self.param_groups[slot.group])
             elif name not in self.scalars:
                 slot.arrays[name] = slot.arrays[name].astype(data.dtype, copy=False)
-            slot.arrays[name] = backend.moved(slot.arrays[name], backend.device_of(data))
+            slot.arrays[name] = device.moved(slot.arrays[name], device.device_of(data))
 
     # ------------------------------------------------------------ state
     def __getstate__(self) -> dict[str, Any]:
@@ -556,7 +556,7 @@ def _read_arrays(
             if name == "step":
                 continue
             data = value.array if isinstance(value, Tensor) else value
-            array = data.read() if type(data) is backend.DeviceArray else np.asarray(data)
+            array = data.read() if type(data) is device.DeviceArray else np.asarray(data)
             shape = (1,) if name in optimizer.scalars else slot.shape
             dtype = np.float64 if name in optimizer.scalars else slot.param.array.dtype
             if name not in optimizer.states:
@@ -564,7 +564,7 @@ def _read_arrays(
             elif array.shape != shape:
                 problems.append(f"{slot.name}: {name} has shape {array.shape}, expected {shape}")
             else:
-                home = backend.device_of(slot.param.array)
-                arrays[name] = backend.moved(np.array(array, dtype, order="C"), home)
+                home = device.device_of(slot.param.array)
+                arrays[name] = device.moved(np.array(array, dtype, order="C"), home)
         found.append(arrays)
     return found, problems

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.engine.dispatch import launch
-from minigrad.engine.grad_mode import WATCHES, Entry, Tape
+from minigrad.engine.trace import WATCHES, Entry, Tape
 from minigrad_kernels.scalar_program.opcodes import BINARY, LEAF, NAMES
 
 Array = np.ndarray[Any, Any]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import Device, DeviceArray, device_of, moved
+from minigrad.engine.device import Device, DeviceArray, device_of, moved
 
 Array = np.ndarray[Any, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments, random, values
-from minigrad.engine.dispatch import Device, moved, targets
+from minigrad.engine.device import Device, moved, targets
 from minigrad.engine.dtypes import bool_, float32, int64, numpy_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors.tensor import Tensor

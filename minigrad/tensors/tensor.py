@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.backward import backward
-from minigrad.engine.dispatch import (
+from minigrad.engine.device import (
     ARRAYS,
     Device,
     DeviceArray,
@@ -31,10 +31,11 @@ from minigrad.engine.dtypes import (
     numpy_dtype,
     uint8,
 )
-from minigrad.engine.grad_mode import mode, user_line
+from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import Handle, Hooks, hooks_at, hooks_of, replace_node, retain
 from minigrad.engine.op import LEAF, Bridge, Refused, bump_version, cell_of
 from minigrad.engine.overwrite import check_writable, copy_of, overwrite
+from minigrad.engine.trace import user_line
 from minigrad.engine.values import (
     FLOAT32,
     INT64,

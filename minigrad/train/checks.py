@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.data.dataset import Dataset
 from minigrad.data.loader import DataLoader
 from minigrad.engine import arguments
-from minigrad.engine.dispatch import Device, host_copy
+from minigrad.engine.device import Device, host_copy
 from minigrad.nn.layers.norm import BatchNorm1d
 from minigrad.nn.module import Module
 from minigrad.tensors.tensor import Tensor

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
-from minigrad.engine.grad_mode import Tape, enable_grad, no_grad
+from minigrad.engine.grad_mode import enable_grad, no_grad
+from minigrad.engine.trace import Tape
 from minigrad.nn.functional.means import Report, watched
 from minigrad.tensors.functions import cat
 from minigrad.tensors.tensor import Tensor

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from minigrad.engine.dispatch import Device
+from minigrad.engine.device import Device
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional import cross_entropy
 from minigrad.nn.module import Module

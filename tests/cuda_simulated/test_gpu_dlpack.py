@@ -25,7 +25,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr(targets, "driver", lambda: made)
     device = Gpu()
     monkeypatch.setattr(targets, "gpu", lambda number: device)
-    monkeypatch.setattr(mg.engine.dispatch, "USED", [])
+    monkeypatch.setattr(mg.engine.device, "USED", [])
     monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
     return made
 

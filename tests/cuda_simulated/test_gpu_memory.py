@@ -96,7 +96,7 @@ def test_memory_of_another_library_is_shared(
 ) -> None:
     device = Gpu()
     monkeypatch.setattr(targets, "gpu", lambda number: device)
-    monkeypatch.setattr(mg.engine.dispatch, "USED", [])
+    monkeypatch.setattr(mg.engine.device, "USED", [])
     monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
     source = array((3, 4))
     t = mg.as_tensor(source)
@@ -116,7 +116,7 @@ def test_shared_memory_finds_its_gpu_and_waits_for_its_stream(
 ) -> None:
     devices = [Gpu(0), Gpu(1)]
     monkeypatch.setattr(targets, "gpu", lambda number: devices[number])
-    monkeypatch.setattr(mg.engine.dispatch, "USED", [])
+    monkeypatch.setattr(mg.engine.device, "USED", [])
     monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
     theirs = devices[1].new_queue()
     source = array((2, 2))

@@ -13,7 +13,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
-from minigrad.engine.dispatch import targets
+from minigrad.engine.device import targets
 
 if find_spec("greenlet") is None:
     pytest.skip("needs greenlet (pip install minigrad[simulate])", allow_module_level=True)

@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 import minigrad as mg
-from minigrad.engine.grad_mode import user_line
+from minigrad.engine.trace import user_line
 from tests.engine.mode_programs import COUNT, outcome
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "modes.json"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.dispatch import device_of, host_copy, moved, target_of
+from minigrad.engine.device import device_of, host_copy, moved, target_of
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import refuse_others
 from minigrad.nn.functional import means

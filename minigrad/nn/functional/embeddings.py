@@ -7,7 +7,7 @@ from operator import index
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.dispatch import device_of, host_copy, moved
+from minigrad.engine.device import device_of, host_copy, moved
 from minigrad.engine.op import refuse_others
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad.engine import arguments, random
-from minigrad.engine.dispatch import filled
+from minigrad.engine.device import filled
 from minigrad.engine.op import refuse_others
 from minigrad.engine.overwrite import check_writable, overlap
 from minigrad.ops.common import Array, sizes_of

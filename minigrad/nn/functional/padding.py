@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dispatch import filled
+from minigrad.engine.device import filled
 from minigrad.ops.index import Index, IndexSet, picked
 from minigrad.tensors.tensor import Tensor, new
 

@@ -1,0 +1,258 @@
+"""Devices: where arrays lie, and on which device an op computes.
+
+Beside the heart: while no device but the CPU is in use, `USED` is empty and nothing here is asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine.allocator import ELSEWHERE, empty
+from minigrad_kernels.checked import check_launch
+from minigrad_kernels.cuda import precision as matmul_precision
+from minigrad_kernels.cuda.array import DeviceArray as DeviceArray
+from minigrad_kernels.cuda.staging import is_pinned as is_pinned
+from minigrad_kernels.jit import plain
+from minigrad_kernels.jit.parallel import hold_over_fork
+from minigrad_kernels.table import KERNELS
+
+Array = np.ndarray[Any, Any]
+
+ARRAYS: Any = (np.ndarray, DeviceArray)  # what may be a tensor's data
+FINDING = threading.RLock()  # two threads that ask for a device get the same one
+hold_over_fork(FINDING)
+USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
+
+
+class Current(threading.local):
+    """The device where this thread's running op computes; None is the CPU."""
+
+    target: Any = None
+
+
+current = Current()
+
+
+def target_of(arrays: Iterable[Any]) -> Any:
+    """Return the device of the first array that lies on one; None for the CPU."""
+    for a in arrays:
+        if type(a) is DeviceArray:
+            return a.target
+    return None
+
+
+class on_device:
+    """A context in which `empty` makes arrays on a device; None is the CPU."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def __enter__(self) -> None:
+        self.was = current.target
+        current.target = self.target
+
+    def __exit__(self, *error: Any) -> None:
+        current.target = self.was
+
+
+def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Return the one device of an op's inputs (None: the CPU), and the inputs there.
+
+    A single number may come from the CPU, as PyTorch has it.
+
+    Raises: RuntimeError where arrays lie on several devices.
+    """
+    found = {a.target.name: a.target for a in arrays if type(a) is DeviceArray}
+    if not found:
+        return None, list(arrays)
+    target = next(iter(found.values()))
+    if len(found) > 1 or any(isinstance(a, np.ndarray) and a.ndim and a.size for a in arrays):
+        shown = ", ".join(
+            f"{a.shape} on {a.target.name if type(a) is DeviceArray else 'cpu'}" for a in arrays
+        )
+        raise RuntimeError(
+            f"{name}: its inputs lie on several devices: {shown}; bring them to one with "
+            ".to(device)"
+        )
+    return target, [upload(target, a) if isinstance(a, np.ndarray) else a for a in arrays]
+
+
+def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call `function` on arrays where they are; see `same_device`."""
+    target, moved = same_device(name, arrays)
+    with on_device(target):
+        return function(*moved)
+
+
+def host_copy(array: Any) -> Any:
+    """Return an array on the host: itself, or what is read from a device, which waits for it."""
+    return array.read() if type(array) is DeviceArray else array
+
+
+def upload(target: Any, values: Any) -> Any:
+    """Return a copy of a host array on a device."""
+    return targets().upload(target, values)
+
+
+def to_current_device(array: Any) -> Any:
+    """Return a host array where the running op computes."""
+    return array if current.target is None else upload(current.target, array)
+
+
+def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
+    """Return an array full of one number, on the device of `like` or of the running op."""
+    y = empty(shape, dtype, like)
+    y.fill(value)
+    return y
+
+
+def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
+    target = current.target if like is None else getattr(like, "target", None)
+    return None if target is None else target.empty(shape, dtype)
+
+
+def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
+    """Run a kernel on the device where its arrays lie; return False where that is the CPU.
+
+    check: whether to look at the arguments first, see `check_launches`.
+    """
+    target = target_of(args)
+    if target is None:
+        return False
+    args = [upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args]
+    if check:
+        check_launch(name, KERNELS[name], args)
+    cuda_kernels()[name](*args)
+    return True
+
+
+@functools.cache
+def targets() -> Any:
+    """Return the module of the devices, which nothing imports before one is asked for."""
+    return importlib.import_module("minigrad_kernels.cuda.targets")
+
+
+@functools.cache
+def cuda_kernels() -> Mapping[str, Callable[..., None]]:
+    """Return the CUDA column of the table."""
+    table: Mapping[str, Callable[..., None]]
+    table = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
+    return table
+
+
+class Device:
+    """Where a tensor lives: "cpu"; "cuda" or "cuda:1", an NVIDIA GPU; "cuda-sim", the simulator.
+
+    The simulator runs the kernels of the GPU in this process, thread by thread, and checks every
+    access of memory: for tiny models.
+
+    Raises: ValueError for another name; RuntimeError where a tensor is to go to a GPU that is not
+        there, with what is missing.
+
+    >>> Device("cpu"), Device("cuda:1").index
+    (device(type='cpu'), 1)
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
+        name, _, number = str(type).partition(":")
+        if name not in ("cpu", "cuda", "cuda-sim") or (number and not number.isdigit()):
+            raise ValueError(
+                f"device: expected 'cpu', 'cuda', 'cuda:<number>' or 'cuda-sim', got {str(type)!r}"
+            )
+        if (number or index) and name != "cuda":
+            raise ValueError(f"device: {name!r} has no number, got {str(type)!r}")
+        self.type = name
+        self.index = int(number) if number else index if name == "cuda" else None
+
+    def target(self) -> Any:
+        """Return what the kernels' package computes on; None for the CPU.
+
+        Raises: RuntimeError in plain mode.
+        """
+        if self.type == "cpu":
+            return None
+        plain.refuse(f"device {str(self)!r}")
+        with FINDING:
+            module = targets()
+            found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
+            if not USED:
+                ELSEWHERE.append(_elsewhere)
+            if found not in USED:
+                USED.append(found)
+        return found
+
+    def __repr__(self) -> str:
+        number = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{number})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            try:
+                other = Device(other)
+            except ValueError:
+                return False
+        if not isinstance(other, Device):
+            return NotImplemented
+        return (self.type, self.index or 0) == (other.type, other.index or 0)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index or 0))
+
+
+device = Device
+CPU_DEVICE = Device()
+
+
+def device_of(array: Any) -> Device:
+    """Return where an array lies."""
+    return Device(array.target.name) if type(array) is DeviceArray else CPU_DEVICE
+
+
+def moved(array: Any, wanted: Device, wait: bool = True) -> Any:
+    """Return an array on a device: itself where it is there.  wait: for the copy to end."""
+    target, here = wanted.target(), target_of((array,))
+    if target is here:
+        return array
+    host = array if here is None else array.read(wait or target is not None)
+    return host if target is None else targets().upload(target, host, wait)
+
+
+def pinned(array: Array) -> Array:
+    """Return a copy of a host array in memory that a GPU reaches by itself.
+
+    Raises: RuntimeError that says what is missing where there is no GPU.
+    """
+    made: Array = Device("cuda").target().pinned(array.shape, array.dtype)
+    made[...] = array
+    return made
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Set how exactly a GPU multiplies float32 matrices; the CPU always does so in float32.
+
+    precision: "highest", float32, the default; "high", operands rounded to TF32's 10 bits of
+        mantissa, on tensor cores; "medium", to bfloat16's 7.  Sums are float32 in all three.
+
+    Raises: ValueError for any other word.
+    """
+    matmul_precision.set_precision(precision)
+
+
+def get_float32_matmul_precision() -> str:
+    """Return how exactly a GPU multiplies float32 matrices.
+
+    >>> get_float32_matmul_precision()
+    'highest'
+    """
+    return matmul_precision.get_precision()
