@@ -26,7 +26,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     device = Gpu()
     monkeypatch.setattr(targets, "gpu", lambda number: device)
     monkeypatch.setattr(mg.engine.device, "USED", [])
-    monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
+    monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
     return made
 
 

@@ -97,7 +97,7 @@ def test_memory_of_another_library_is_shared(
     device = Gpu()
     monkeypatch.setattr(targets, "gpu", lambda number: device)
     monkeypatch.setattr(mg.engine.device, "USED", [])
-    monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
+    monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
     source = array((3, 4))
     t = mg.as_tensor(source)
     assert t.device == "cuda:0" and t.shape == (3, 4) and driver.calls == 0
@@ -117,7 +117,7 @@ def test_shared_memory_finds_its_gpu_and_waits_for_its_stream(
     devices = [Gpu(0), Gpu(1)]
     monkeypatch.setattr(targets, "gpu", lambda number: devices[number])
     monkeypatch.setattr(mg.engine.device, "USED", [])
-    monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
+    monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
     theirs = devices[1].new_queue()
     source = array((2, 2))
     driver.owners[source.held.ctypes.data] = 1

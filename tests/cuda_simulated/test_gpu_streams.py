@@ -29,7 +29,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr(targets, "driver", lambda: made)
     monkeypatch.setattr(targets, "gpu", gpu)
     monkeypatch.setattr(mg.engine.device, "USED", [])
-    monkeypatch.setattr(mg.memory, "ELSEWHERE", [])
+    monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
     return made
 
 
