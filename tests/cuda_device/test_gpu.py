@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CUDA_KERNELS)
-def test_twin_on_the_gpu(name: str, dtype: np.dtype[Any]) -> None:
+def test_cuda_kernel_on_the_gpu(name: str, dtype: np.dtype[Any]) -> None:
     kernel, target = KERNELS[name], gpu()
     for args in cuda_kernels.samples(name, dtype, most=sys.maxsize):
         message = f"{name}({test_table.shown(args)})"
@@ -57,7 +57,7 @@ def test_twin_on_the_gpu(name: str, dtype: np.dtype[Any]) -> None:
         cuda_kernels.agree(name, many, cuda_kernels.expected(name, kernel, args), message, dtype)
 
 
-def test_every_kernel_has_a_twin() -> None:
+def test_every_kernel_has_a_cuda_kernel() -> None:
     assert set(CUDA_KERNELS) == set(KERNELS)
 
 

@@ -56,5 +56,5 @@ def test_a_mutant_of_no_such_text_is_refused() -> None:
         pass
 
 
-def test_every_mutant_names_a_twin() -> None:
+def test_every_mutant_names_a_kernel() -> None:
     assert {mutant.cuda_kernel for mutant in MUTANTS} <= set(CUDA_KERNELS)

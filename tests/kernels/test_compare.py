@@ -170,7 +170,7 @@ def test_a_kernel_that_raises_is_reported(own: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
-def test_an_own_twin_is_simulated(own: dict[str, Any]) -> None:
+def test_an_own_cuda_kernel_is_simulated(own: dict[str, Any]) -> None:
     def cuda_kernel(x: Any, y: Any) -> None:
         CUDA_KERNELS["dropout"](x, 0.0, 2.0, 1, 2, np.array([3]), y)
 

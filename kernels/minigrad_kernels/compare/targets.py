@@ -125,7 +125,7 @@ class Device(Target):
         return device
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        cuda_kernel = twin_of(entry)
+        cuda_kernel = cuda_kernel_of(entry)
         if cuda_kernel is None:
             return None
         target = self.target(other)
@@ -150,7 +150,7 @@ def gpu_targets() -> Any:
     return importlib.import_module("minigrad_kernels.cuda.targets")
 
 
-def twin_of(entry: Entry) -> Callable[..., None] | None:
+def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
     """Return the CUDA kernel of a kernel, None where there is none."""
     found = getattr(entry.kernel.cuda, "name", None)
     if found is None:

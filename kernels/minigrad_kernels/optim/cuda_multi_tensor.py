@@ -263,7 +263,7 @@ class Lifted:
 
 
 def family(lifted: dict[str, Lifted]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
-    """Return TWINS and CHECKS of a family of steps."""
+    """Return CUDA_KERNELS and CHECKS of a family of steps."""
     cuda_kernels: dict[str, CudaKernel] = dict(lifted)
     return cuda_kernels, tuple(
         check for name, cuda_kernel in lifted.items() for check in cuda_kernel.checks(name)

@@ -23,7 +23,7 @@ GRIDS: tuple[dict[str, Any], ...] = ({"seed": 1, "most": 1}, {"seed": 50, "proce
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CUDA_KERNELS)
-def test_twin(name: str, dtype: np.dtype[Any]) -> None:
+def test_cuda_kernel(name: str, dtype: np.dtype[Any]) -> None:
     kernel = KERNELS[name]
     found = cuda_kernels.samples(name, dtype)
     assert found, f"no sample of {name} is small enough: add some to tests/cuda_simulated/samples"
