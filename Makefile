@@ -8,11 +8,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types cuda-test wheel-test bench clean
+.PHONY: help demo test test-quick lint types cuda-test wheel-test bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
 	@echo "make test        run all tests but those of the CUDA kernels"
+	@echo "make test-quick  run a sample of them, the same every time: what to run at each change"
 	@echo "make lint        check the style with ruff"
 	@echo "make types       check the annotations with mypy"
 	@echo "make cuda-test   check the CUDA kernels without a GPU: simulate them, read what they compile to"
@@ -46,6 +47,9 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # tests/cuda_simulated is left to cuda-test, so that CI simulates no kernel twice.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
+
+test-quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --quick --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check . $(ARGS)

@@ -10,7 +10,8 @@ from benchmarks.report import RESULTS, digits
 from minigrad_kernels.compare.timing import OURS, installed
 
 Result = dict[str, Any]
-HEAD = """# Results
+KEPT = "<!-- `python -m benchmarks report` makes what follows and keeps what stands above. -->"
+HEAD = """## All measurements
 
 Made by `python -m benchmarks report` from the JSON files beside it; times are medians of blocks
 taken in turns.  In brackets is how many times as fast minigrad is: the candidate's time over
@@ -30,12 +31,18 @@ def report(folder: Path = RESULTS) -> list[Path]:
         written = draw(results, folder)
     page = folder / "README.md"
     figures = [p.name for p in sorted(folder.glob("*.svg"))]
-    page.write_text(markdown(results, figures))
+    page.write_text(f"{kept(page)}{KEPT}\n\n{markdown(results, figures)}")
     return [page, *written]
 
 
+def kept(page: Path) -> str:
+    """Return what people wrote at the top of the page, at least its title."""
+    above, mark, _ = page.read_text().partition(KEPT) if page.exists() else ("", "", "")
+    return above if mark else "# Results\n\n"
+
+
 def markdown(results: dict[str, Result], figures: list[str]) -> str:
-    """Return the page."""
+    """Return the part of the page that is made."""
     parts = [HEAD]
     parts += [f"![{name.removesuffix('.svg')}]({name})\n" for name in figures]
     for name, result in results.items():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+QUICK_CASES = 8  # of each parametrized test that --quick runs
 
 # Scripts that write golden files need torch or scikit-learn, and collecting doctests imports them.
 collect_ignore_glob = ["*/make_*.py"]
@@ -14,6 +18,36 @@ collect_ignore_glob = ["*/make_*.py"]
 # Examples are the same in every run, and a slow first call (a compilation) is no failure.
 settings.register_profile("minigrad", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("minigrad")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--quick`: what to run at each change, the same tests every time."""
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"leave out tests marked slow, and of each parametrized test all but {QUICK_CASES} "
+        "cases, evenly spread",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what `--quick` runs, in the order of the whole."""
+    if not config.getoption("--quick"):
+        return
+    tests: dict[Any, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            tests[item.parent, getattr(item, "originalname", item.name)].append(item)
+    kept = {item for cases in tests.values() for item in spread(cases, QUICK_CASES)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def spread(cases: list[Any], most: int) -> list[Any]:
+    """Return at most so many of the cases, the first, the last, and others evenly between."""
+    if len(cases) <= most:
+        return cases
+    return [cases[i * (len(cases) - 1) // (most - 1)] for i in range(most)]
 
 
 @pytest.fixture
