@@ -145,9 +145,9 @@ def launch(
         fault.launched = described(function.__name__, machine, seed)
         raise
     except Exception as error:
-        fault = raised(machine, error)
-        fault.launched = described(function.__name__, machine, seed)
-        raise fault from error
+        found = raised(machine, error)
+        found.launched = described(function.__name__, machine, seed)
+        raise found from error
 
 
 def simulated(kernel: Any, **options: Any) -> Any:

@@ -61,7 +61,7 @@ def model(
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
         name = getattr(intrinsic, "__name__", None) or getattr(intrinsic, "_name", repr(intrinsic))
-        MODELS[id(intrinsic)] = (intrinsic, Model(rule, collective, name))
+        MODELS[id(intrinsic)] = (intrinsic, Model(rule, collective, str(name)))
         return rule
 
     return register

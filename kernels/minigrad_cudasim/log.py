@@ -23,6 +23,7 @@ class Accessor(Protocol):
     """What the log asks of a thread: a `thread.Thread`."""
 
     number: int
+    rank: int
     reads: int
     moment: Moment
     block: Any
@@ -37,6 +38,7 @@ class Running(Protocol):
     """What the log asks of a machine: a `machine.Machine`."""
 
     races: bool
+    float64: bool
     thread: Any
 
 

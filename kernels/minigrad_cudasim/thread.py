@@ -111,8 +111,8 @@ class Thread:
                 merged = clock if held is None else later(held, clock)
                 self.foreign = {**self.foreign, block: merged}
 
-    def party(self, action: str, site: Site | None) -> Party:
-        return Party(action, tuple(self.block.index), tuple(self.index), site)
+    def party(self, action: str, site: Site | None = None) -> Party:
+        return Party(action, (*self.block.index,), (*self.index,), site)
 
     def spins(self, site: Site) -> Fault:
         return Fault(

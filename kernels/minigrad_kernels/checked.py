@@ -40,7 +40,7 @@ def check_launch(name: str, kernel: Kernel, args: Sequence[Any]) -> None:
     """
     labels = names(kernel, args)
     arrays = [
-        (label, getattr(a, "geometry", a))
+        (label, a if isinstance(a, np.ndarray) else a.geometry)
         for label, a in zip(labels, args, strict=True)
         if isinstance(a, (np.ndarray, DeviceArray))
     ]

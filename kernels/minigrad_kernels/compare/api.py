@@ -228,7 +228,7 @@ def checked_dtypes(dtypes: str | Iterable[str]) -> list[str]:
 def gpu_limits() -> machine.Limits:
     """Measure the limits of the GPU."""
     found = importlib.import_module("minigrad_kernels.compare.gpu_limits")
-    return found.limits(gpu_targets().gpu())  # type: ignore[no-any-return]
+    return found.limits(gpu_targets().gpu())
 
 
 def stated_limits(limits: machine.Limits | None) -> dict[str, Any]:

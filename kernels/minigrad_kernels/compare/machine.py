@@ -144,12 +144,12 @@ def limits(quick: bool = False) -> Limits:
     peak: dict[str, float] = {}
     copies: list[tuple[float, float]] = []
     for dtype in ("float32", "float64"):
-        peak[dtype] = best(pace, lambda t, d=dtype: peak_call(np.dtype(d), t), peak_flops(dtype))
+        peak[dtype] = best(pace, partial(peak_call, np.dtype(dtype)), peak_flops(dtype))
     for size in QUICK_COPIES if quick else COPIES:
         x, y = aligned(size), aligned(size)
         times = repeats(size)
         call = partial(copy_call, x, y, size, times)
-        copies.append((STREAMS * size, best(pace, call, lambda _, n=size * times: STREAMS * n)))
+        copies.append((STREAMS * size, best(pace, call, copied_bytes(size * times))))
     numba.set_num_threads(before)
     return Limits(peak, tuple(copies))
 
@@ -184,6 +184,11 @@ def peak_call(dtype: np.dtype[Any], threads: int) -> Callable[[], Array]:
         return out
 
     return call
+
+
+def copied_bytes(size: int) -> Callable[[int], float]:
+    """Return the traffic in bytes of a copy of `size` bytes, the same on any number of threads."""
+    return lambda threads: float(STREAMS * size)
 
 
 def copy_call(x: Array, y: Array, size: int, times: int, threads: int) -> Callable[[], Array]:

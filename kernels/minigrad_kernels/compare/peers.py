@@ -142,7 +142,7 @@ def layer_norm_backward(
 ) -> tuple[Any, ...]:
     """Return dx, dw and db."""
     few = mean[:, None], rstd[:, None]
-    return tuple(  # type: ignore[no-any-return]
+    return tuple(
         t.ops.aten.native_layer_norm_backward(
             dy, x, x.shape[1:], *few, weight, weight, [True, True, True]
         )
@@ -167,7 +167,7 @@ def batch_norm_backward(
 ) -> tuple[Any, ...]:
     """Return dx, dw and db."""
     wanted = [True, True, True]
-    return tuple(  # type: ignore[no-any-return]
+    return tuple(
         t.ops.aten.native_batch_norm_backward(
             dy, x, weight, None, None, mean, rstd, True, 1e-5, wanted
         )

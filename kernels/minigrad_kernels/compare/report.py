@@ -152,7 +152,7 @@ def is_wrong(row: Row) -> bool:
 
 def cleaned(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without what is unknown, floats to 6 digits; infinite ones as text."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, float):
             found[name] = float(f"{value:.6g}") if np.isfinite(value) else str(value)

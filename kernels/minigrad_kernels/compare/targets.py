@@ -156,7 +156,7 @@ def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
     if found is None:
         return entry.kernel.cuda
     cuda_kernels = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
-    return cuda_kernels.get(found)  # type: ignore[no-any-return]
+    return cuda_kernels.get(found)
 
 
 class Library(Target):

@@ -190,9 +190,9 @@ def conv_backward_weight(
         chunks, each = cut(total, blocks(db.size, 4))
         parts = scratch(chunks * db.size, db.dtype, db)
         plane = max(1, dy.shape[2] * dy.shape[3])
-        counts = tuple(map(np.uint32, (db.size, plane, total, each, chunks)))
+        channel = tuple(map(np.uint32, (db.size, plane, total, each, chunks)))
         sums = channel_sums_4 if vectors(dy) and not plane % 4 else channel_sums
-        run(sums, blocks(chunks * db.size, 4), THREADS, flat(dy), *counts, parts)
+        run(sums, blocks(chunks * db.size, 4), THREADS, flat(dy), *channel, parts)
         run(add_parts, blocks(db.size, THREADS), THREADS, parts, np.uint32(chunks), db)
 
 

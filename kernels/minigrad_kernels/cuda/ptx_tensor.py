@@ -82,6 +82,7 @@ def converter(
     def generate(context, builder, signature, args):
         return builder.asm(shape, text, constraints, args, side_effect=False)
 
+    typed: Callable[..., tuple[Any, Any]]
     if len(arguments) == 1:
 
         def typed(typing, x):

@@ -196,7 +196,7 @@ CUDA_KERNELS: dict[str, CudaKernel] = {
     "floor_divide": ByKind(lifted_divide, Lifted("whole_divide", whole_divide, 2)),
     "remainder": ByKind(lifted_modulus, Lifted("whole_modulus", whole_modulus, 2)),
 }
-OWN = {
+OWN: dict[str, CudaKernel] = {
     "floor": lifted_floor,
     "floor_divide": lifted_divide,
     "remainder": lifted_modulus,

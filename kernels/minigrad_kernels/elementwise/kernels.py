@@ -152,6 +152,7 @@ def without_ufunc(lifted: Lifted) -> Callable[..., None]:
     Written out by number of operands: a call through `*args` costs as much as 16 elements.
     """
     loop, irregular, large = lifted.loop, lifted.irregular, lifted.large
+    cpu: Callable[..., None]
     if lifted.numbers and lifted.count == 1:
 
         def cpu(a: Array, first: float, second: float, y: Array) -> None:
@@ -208,6 +209,7 @@ def by_size(lifted: Lifted, ufunc: Callable[..., Any]) -> Callable[..., None]:
     The ufunc alone takes integers and bools.
     """
     large = lifted.large
+    cpu: Callable[..., None]
     if lifted.count == 1:
 
         def cpu(a: Array, y: Array) -> None:

@@ -109,7 +109,7 @@ def _read_address(array: Array) -> int:
 
 
 def _choose_address() -> Callable[[Array], int]:
-    probes = [np.zeros(2), np.zeros((3, 4), np.float32)[1:]]
+    probes: list[Array] = [np.zeros(2), np.zeros((3, 4), np.float32)[1:]]
     same = all(_read_address(probe) == _stated_address(probe) for probe in probes)
     return _read_address if same else _stated_address
 

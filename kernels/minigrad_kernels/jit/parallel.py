@@ -57,7 +57,7 @@ class Switch:
 
     def install(self) -> None:
         """Put the switch before Numba's loop for all code that is linked from here on."""
-        if self.engine is not None or not hasattr(os, "fork"):
+        if not hasattr(os, "fork"):
             return
         with global_compiler_lock:
             if self.engine is not None:

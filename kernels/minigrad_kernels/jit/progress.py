@@ -25,9 +25,10 @@ NO_WRAP, WRAP = "\x1b[?7l", "\x1b[?7h"
 def terminal(kernel: str | None) -> None:
     """Show which kernel is being compiled, or take the line away."""
     stream = sys.stderr
+    captured = stream is not sys.__stderr__  # then the line could not be taken away
     if (
         stream is None
-        or stream is not sys.__stderr__  # captured: the line could not be taken away
+        or captured
         or not stream.isatty()
         or os.environ.get("TERM") == "dumb"
         or os.environ.get("MINIGRAD_QUIET", "0") not in ("", "0")

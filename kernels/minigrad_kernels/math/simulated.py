@@ -16,7 +16,7 @@ from minigrad_cudasim.numbers import fma
 from minigrad_kernels.math import exponential, scalar
 from minigrad_kernels.math.scalar import FRACTION, HALF_ROOT, LIFT
 
-UNSIGNED = {32: np.uint32, 64: np.uint64}
+UNSIGNED: dict[int, Any] = {32: np.uint32, 64: np.uint64}
 
 
 def width(x: Any) -> int:

@@ -42,7 +42,7 @@ BETA1, BETA2, MOMENTUM_DECAY = FIRST, SECOND, THIRD  # nadam, radam
 
 
 # ---------------------------------------------------------------- references
-def decayed_reference(p: Array, g: Array, h: Array) -> tuple[Array, Array]:
+def decayed_reference(p: Array, g: Array, h: Array) -> tuple[Any, Any]:
     """Return weight and gradient in float64 after sign and decay."""
     weight, grad = np.float64(p), np.float64(g)
     grad = -grad if h[MAXIMIZE] else grad
@@ -51,7 +51,7 @@ def decayed_reference(p: Array, g: Array, h: Array) -> tuple[Array, Array]:
     return weight, grad + h[WEIGHT_DECAY] * weight if h[WEIGHT_DECAY] else grad
 
 
-def moments_reference(m: Array, v: Array, grad: Array, h: Array) -> tuple[Array, Array]:
+def moments_reference(m: Array, v: Array, grad: Array, h: Array) -> tuple[Any, Any]:
     first = h[BETA1] * np.float64(m) + (1 - h[BETA1]) * grad
     second = h[BETA2] * np.float64(v) + (1 - h[BETA2]) * grad**2
     m[...] = first

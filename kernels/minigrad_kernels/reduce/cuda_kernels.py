@@ -167,7 +167,7 @@ class Fold:
     def __call__(
         self,
         ins: tuple[DeviceArray, ...],
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         outs: tuple[DeviceArray, ...],
         n: float = 0,
     ) -> None:
@@ -234,7 +234,7 @@ def finishing(
     fold: Fold,
     x: DeviceArray,
     m: DeviceArray,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     share: float,
     form: int,
     y: DeviceArray,

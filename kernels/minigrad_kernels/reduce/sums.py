@@ -382,7 +382,7 @@ def sizes_around(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | N
     return math.prod(sizes[0]), math.prod(sizes[1]), math.prod(sizes[2])
 
 
-def merged(x: Array, axes: Axes) -> tuple[Array, tuple[int, int, int]] | None:
+def merged(x: Any, axes: Axes) -> tuple[Any, tuple[int, int, int]] | None:
     """Return x flat and its sizes around the axes; None where it must be strided.
 
     The transpose of a contiguous array is as good where at most one axis is kept.
@@ -482,10 +482,11 @@ def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
             x, y = np.flip(x, axis), np.flip(y, axis)
         np.add.accumulate(x, axis=axis, out=y)
         return
-    sizes = sizes_around(x.shape, (axis,))
+    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
     if x.size:
         run = cumsum_small if x.size < PARALLEL else cumsum_large
-        run(np.ascontiguousarray(x).reshape(-1), *sizes, backwards, y.reshape(-1))
+        line = np.ascontiguousarray(x).reshape(-1)
+        run(line, outer, x.shape[axis], inner, backwards, y.reshape(-1))
 
 
 def cost(x: Array, axes: Any, y: Array) -> tuple[int, int]:

@@ -15,6 +15,7 @@ Shapes: codes: (n,) int8; left, right: (n,) int32; values, grads: (n,) float64; 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ Array = np.ndarray[Any, Any]
 
 # ---------------------------------------------------------------- references
 def scalar_forward_reference(codes: Array, left: Array, right: Array, values: Array) -> None:
-    functions = {
+    functions: dict[int, Callable[..., Any]] = {
         ADD: np.add,
         SUB: np.subtract,
         MUL: np.multiply,

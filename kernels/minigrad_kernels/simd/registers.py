@@ -239,9 +239,9 @@ def copy_lanes(typingctx, dtype, source, target, count):
 
 def _alternate(v: Vector, a: Any, b: Any, group: int, block: int) -> tuple[Any, Any]:
     """Return the even groups of a then those of b, and the odd ones, inside each block of lanes."""
-    pair = []
+    pair: list[Any] = []
     for odd in (0, 1):
-        lanes = []
+        lanes: list[int] = []
         for start in range(0, v.width, block):
             for source in (0, v.width):
                 for first in range(start + odd * group, start + block, 2 * group):
@@ -252,9 +252,9 @@ def _alternate(v: Vector, a: Any, b: Any, group: int, block: int) -> tuple[Any, 
 
 def _interleave(v: Vector, a: Any, b: Any, group: int, block: int) -> tuple[Any, Any]:
     """Return the low halves of all blocks of a and b, groups in turn, and the high halves."""
-    pair = []
+    pair: list[Any] = []
     for high in (0, block // 2):
-        lanes = []
+        lanes: list[int] = []
         for start in range(high, v.width, block):
             for first in range(start, start + block // 2, group):
                 for source in (0, v.width):
@@ -270,10 +270,11 @@ def _transpose(v: Vector, rows: list[Any]) -> list[Any]:
     for i in range(0, v.width, lane):
         part = rows[i : i + lane]
         if lane == 4:
-            low, high = zip(*(_interleave(v, part[r], part[r + 1], 1, 4) for r in (0, 2)))
-            part = [*_interleave(v, *low, 2, 4), *_interleave(v, *high, 2, 4)]
+            low0, high0 = _interleave(v, part[0], part[1], 1, 4)
+            low1, high1 = _interleave(v, part[2], part[3], 1, 4)
+            part = [*_interleave(v, low0, low1, 2, 4), *_interleave(v, high0, high1, 2, 4)]
         else:
-            part = list(_interleave(v, *part, 1, 2))
+            part = list(_interleave(v, part[0], part[1], 1, 2))
         for column, value in zip(columns, part):
             column.append(value)
     dealt = [_deal_lanes(v, column, lane) for column in columns]
