@@ -98,7 +98,7 @@ def memory_summary(device: Any = None) -> str:
 
 # ---------------------------------------------------------------- streams
 class Stream:
-    """A queue of a device's work: kernels and copies in the order they came, beside other streams.
+    """A sequence of a device's work, run in the order it came and beside other streams.
 
     device: "cuda:1", a number, "cuda-sim"; the first GPU by default.
 
@@ -116,7 +116,7 @@ class Stream:
 
     def __init__(self, device: Any = None) -> None:
         self._target = _target(device)
-        self._queue = self._target.new_queue()
+        self._stream = self._target.new_stream()
 
     @property
     def device(self) -> Device:
@@ -126,15 +126,15 @@ class Stream:
     @property
     def cuda_stream(self) -> int:
         """The driver's number of it, for other libraries; 0 is the default one."""
-        return int(self._target.stream_number(self._queue))
+        return int(self._target.stream_number(self._stream))
 
     def synchronize(self) -> None:
         """Wait until all of its work has ended."""
-        self._target.wait_for(self._queue)
+        self._target.wait_for(self._stream)
 
     def query(self) -> bool:
         """Return whether all of its work has ended."""
-        return bool(self._target.ended(self._queue))
+        return bool(self._target.ended(self._stream))
 
     def record_event(self, event: Event | None = None) -> Event:
         """Set an event, a new one by default, at the end of its work; return it."""
@@ -151,13 +151,13 @@ class Stream:
         self.wait_event(stream.record_event())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stream) and self._queue is other._queue
+        return isinstance(other, Stream) and self._stream is other._stream
 
     def __hash__(self) -> int:
-        return hash(self._queue)
+        return hash(self._stream)
 
     def __repr__(self) -> str:
-        kind = "default stream" if self._queue is self._target.default else "stream"
+        kind = "default stream" if self._stream is self._target.default else "stream"
         return f"<{kind} of {self._target.name}>"
 
 
@@ -171,7 +171,7 @@ class ExternalStream(Stream):
 
     def __init__(self, number: int, device: Any = None) -> None:
         self._target = _target(device)
-        self._queue = self._target.external(number or None)
+        self._stream = self._target.external(number or None)
 
 
 class Event:
@@ -189,7 +189,7 @@ class Event:
     def __init__(self, enable_timing: bool = False) -> None:
         self.enable_timing = enable_timing
         self._target: Any = None
-        self._mark: Any = None
+        self._event: Any = None
 
     def record(self, stream: Stream | None = None) -> None:
         """Set it at the end of a stream's work; the current one's of the first GPU by default.
@@ -197,29 +197,29 @@ class Event:
         Raises: RuntimeError where it was set on another device before.
         """
         stream = stream or current_stream()
-        if self._mark is None:
+        if self._event is None:
             self._target = stream._target
-            self._mark = self._target.new_mark(self.enable_timing)
+            self._event = self._target.new_event(self.enable_timing)
         elif self._target is not stream._target:
             raise RuntimeError(
                 f"record: the event belongs to {self._target.name}, the stream to "
                 f"{stream._target.name}: use an event for each device"
             )
-        self._mark.record(stream._queue)
+        self._event.record(stream._stream)
 
     def wait(self, stream: Stream | None = None) -> None:
         """Let what a stream is given from now on wait for it; at once where it was never set."""
-        if self._mark is not None:
-            self._mark.wait((stream or current_stream(self._target.name))._queue)
+        if self._event is not None:
+            self._event.wait((stream or current_stream(self._target.name))._stream)
 
     def query(self) -> bool:
         """Return whether all before it has ended, True where it was never set."""
-        return self._mark is None or bool(self._mark.query())
+        return self._event is None or bool(self._event.query())
 
     def synchronize(self) -> None:
         """Wait until all before it has ended."""
-        if self._mark is not None:
-            self._mark.synchronize()
+        if self._event is not None:
+            self._event.synchronize()
 
     def elapsed_time(self, end_event: Event) -> float:
         """Return the milliseconds from it to another event that was set.
@@ -227,18 +227,18 @@ class Event:
         Raises: RuntimeError where one was not set, or not with `enable_timing`.
         """
         for name, event in (("the start", self), ("the end", end_event)):
-            if event._mark is None or not event.enable_timing:
+            if event._event is None or not event.enable_timing:
                 raise RuntimeError(
                     f"elapsed_time: {name} must be an Event(enable_timing=True) that was recorded"
                 )
         end_event.synchronize()
-        return float(self._mark.elapsed_time(end_event._mark))
+        return float(self._event.elapsed_time(end_event._event))
 
 
 def current_stream(device: Any = None) -> Stream:
     """Return the stream that this thread's work on a device goes to."""
     target = _target(device)
-    return _stream_of(target, target.queue)
+    return _stream_of(target, target.stream)
 
 
 def default_stream(device: Any = None) -> Stream:
@@ -253,13 +253,14 @@ def stream(stream: Stream | None) -> Iterator[None]:
     if stream is None:
         yield
         return
-    with stream._target.using(stream._queue):
+    with stream._target.using(stream._stream):
         yield
 
 
-def _stream_of(target: Any, queue: Any) -> Stream:
+def _stream_of(target: Any, stream: Any) -> Stream:
+    """Return the public object of a device's stream."""
     made = Stream.__new__(Stream)
-    made._target, made._queue = target, queue
+    made._target, made._stream = target, stream
     return made
 
 

@@ -32,7 +32,7 @@ class Memory:
 
 
 class Stream:
-    """A queue of calls: what was asked for on it, done when it is waited for."""
+    """A stream of calls: what was asked for on it, done when it is waited for."""
 
     def __init__(self, driver: Driver, number: int) -> None:
         self.driver = driver

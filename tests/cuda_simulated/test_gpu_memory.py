@@ -118,7 +118,7 @@ def test_shared_memory_finds_its_gpu_and_waits_for_its_stream(
     monkeypatch.setattr(targets, "gpu", lambda number: devices[number])
     monkeypatch.setattr(mg.engine.device, "USED", [])
     monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
-    theirs = devices[1].new_queue()
+    theirs = devices[1].new_stream()
     source = array((2, 2))
     driver.owners[source.held.ctypes.data] = 1
     source.__cuda_array_interface__["stream"] = int(theirs)

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad_kernels.cuda import staging, targets
 from minigrad_kernels.cuda.staging import Ring
-from minigrad_kernels.cuda.streams import STREAMS, Mark
+from minigrad_kernels.cuda.streams import STREAMS, Event
 from minigrad_kernels.cuda.targets import Gpu, upload
 from tests.cuda_simulated.fake_driver import Driver, Kernel, Stream
 
@@ -37,7 +37,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 def test_launches_and_copies_go_to_the_current_stream(driver: Driver) -> None:
     device = Gpu()
     x = device.empty(4, np.float32)
-    side = device.new_queue()
+    side = device.new_stream()
     kernel = Kernel(driver)
     device.run(kernel, 1, 32, [x])
     with device.using(side):
@@ -50,17 +50,17 @@ def test_launches_and_copies_go_to_the_current_stream(driver: Driver) -> None:
 
 def test_threads_and_errors_leave_the_current_stream_alone(driver: Driver) -> None:
     device = Gpu()
-    side = device.new_queue()
+    side = device.new_stream()
     with pytest.raises(KeyError), device.using(side):
-        assert device.queue is side
+        assert device.stream is side
         raise KeyError
-    assert device.queue is device.default
+    assert device.stream is device.default
 
 
 def test_a_read_waits_for_its_own_stream_alone(driver: Driver) -> None:
     device = Gpu()
     x = upload(device, np.arange(3.0))
-    side = device.new_queue()
+    side = device.new_stream()
     with device.using(side):
         y = upload(device, np.arange(5.0))
     driver.log.clear()
@@ -72,7 +72,7 @@ def test_a_read_waits_for_its_own_stream_alone(driver: Driver) -> None:
 
 def test_memory_is_handed_on_within_its_stream_alone(driver: Driver) -> None:
     device = Gpu()
-    side = device.new_queue()
+    side = device.new_stream()
     x = device.empty(100, np.float32)
     where = x.address
     del x
@@ -84,7 +84,7 @@ def test_memory_is_handed_on_within_its_stream_alone(driver: Driver) -> None:
 
 def test_memory_that_another_stream_used_waits_for_it(driver: Driver) -> None:
     device = Gpu()
-    side = device.new_queue()
+    side = device.new_stream()
     x = device.empty(100, np.float32)
     where = x.address
     with device.using(side):
@@ -103,16 +103,16 @@ def test_memory_that_another_stream_used_waits_for_it(driver: Driver) -> None:
 
 def test_streams_are_made_once(driver: Driver) -> None:
     device = Gpu()
-    made = [device.new_queue() for _ in range(STREAMS + 1)]
-    assert made[0] is made[-1] and len({id(queue) for queue in made}) == STREAMS
-    assert all(device.external(int(queue)) is queue for queue in made)
+    made = [device.new_stream() for _ in range(STREAMS + 1)]
+    assert made[0] is made[-1] and len({id(stream) for stream in made}) == STREAMS
+    assert all(device.external(int(stream)) is stream for stream in made)
     assert device.external(1) is device.default is not made[0]
 
 
 def test_a_launch_is_configured_once(driver: Driver) -> None:
     device = Gpu()
     kernel = Kernel(driver)
-    side = device.new_queue()
+    side = device.new_stream()
     x = device.empty(4, np.float32)
     for _ in range(3):
         device.run(kernel, (2, 1), 64, [x], 16)
@@ -152,7 +152,7 @@ def test_large_copies_go_in_pieces(driver: Driver, monkeypatch: pytest.MonkeyPat
 def test_the_ring_waits_for_what_it_takes_again() -> None:
     driver = Driver()
     stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1024, np.uint8), lambda: Mark(driver.gpus[0], driver.event(False)))
+    ring = Ring(np.zeros(1024, np.uint8), lambda: Event(driver.gpus[0], driver.event(False)))
     copied = []
     for number in range(50):
         piece = ring.take(300 if number % 3 else 700)
@@ -166,10 +166,10 @@ def test_the_ring_waits_for_what_it_takes_again() -> None:
 
 
 def test_few_copies_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "MARKS", 4)
+    monkeypatch.setattr(staging, "EVENTS", 4)
     driver = Driver()
     stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: Mark(driver.gpus[0], driver.event(False)))
+    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: Event(driver.gpus[0], driver.event(False)))
     for _ in range(20):
         ring.take(1)
         ring.copied(stream)

@@ -68,7 +68,8 @@ class Target(Protocol):
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
         """Return a host copy of a contiguous array, when all before it has been computed.
 
-        wait: False returns pinned memory at once: it holds the copy when the queue has come there.
+        wait: False returns pinned memory at once: the copy is in it once the work of the
+            stream so far has ended.
         """
 
     def run(

@@ -1,9 +1,9 @@
 """A caching pool of device memory: what arrays give back is kept for the next of its size.
 
 An allocation of the driver's waits for the device; one from here does not.  Memory is handed on
-while kernels that use it are still under way, to arrays of the same queue alone, whose kernels come
-after those.  Queues that used an array of another are waited for by that one before its memory is
-handed on.
+while kernels that use it are still under way, to arrays of the same stream alone, whose kernels
+come after those.  A stream waits for the others that used an array of its own before the array's
+memory is handed on.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ LISTED = 8  # kinds of arrays that a summary names
 class Block:
     """Memory that one array, and its views, hold.
 
-    queue: the one it was asked for on.  others: further queues whose kernels or copies used it.
+    stream: the one it was asked for on.  others: further streams whose kernels or copies used it.
     label: shape and dtype.
     """
 
-    __slots__ = ("__weakref__", "address", "label", "memory", "others", "pool", "queue", "size")
+    __slots__ = ("__weakref__", "address", "label", "memory", "others", "pool", "size", "stream")
 
     def __init__(
-        self, pool: Pool, memory: Any, address: int, size: int, queue: Any, label: Any
+        self, pool: Pool, memory: Any, address: int, size: int, stream: Any, label: Any
     ) -> None:
         self.pool = pool
         self.memory = memory
         self.address = address
         self.size = size
-        self.queue = queue
+        self.stream = stream
         self.others: set[Any] = set()
         self.label = label
 
     def __del__(self) -> None:
-        back = (self.size, self.memory, self.address, self.queue, self.others)
+        back = (self.size, self.memory, self.address, self.stream, self.others)
         self.pool.returned.append(back)
 
 
@@ -47,7 +47,7 @@ class Pool:
     """Blocks of one device, by size.
 
     name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; what it returns is
-        freed when it is let go of.  after: lets a queue wait for others.
+        freed when it is let go of.  after: lets a stream wait for others.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class Pool:
         self.living: weakref.WeakSet[Block] = weakref.WeakSet()
         self.allocated = self.reserved = self.peak = 0  # bytes: of arrays, of all, most of arrays
 
-    def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any, queue: Any = None) -> Block:
-        """Return a block for an array of a queue.
+    def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any, stream: Any = None) -> Block:
+        """Return a block for an array of a stream.
 
         Raises: MemoryError that says what holds the device's memory.
         """
         size = rounded(nbytes)
         with self.lock:
             self.settle()
-            free = self.free.get((size, queue))
+            free = self.free.get((size, stream))
             memory, address = free.pop() if free else self.fresh(size, shape, dtype)
             self.allocated += size
             self.peak = max(self.peak, self.allocated)
-            block = Block(self, memory, address, size, queue, (shape, str(dtype)))
+            block = Block(self, memory, address, size, stream, (shape, str(dtype)))
             self.living.add(block)
         return block
 
@@ -101,10 +101,10 @@ class Pool:
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
         while self.returned:
-            size, memory, address, queue, others = self.returned.popleft()
+            size, memory, address, stream, others = self.returned.popleft()
             if others:
-                self.after(queue, others)
-            self.free.setdefault((size, queue), []).append((memory, address))
+                self.after(stream, others)
+            self.free.setdefault((size, stream), []).append((memory, address))
             self.allocated -= size
 
     def drop(self) -> None:

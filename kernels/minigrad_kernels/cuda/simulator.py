@@ -1,4 +1,4 @@
-"""The simulated device: memory in the host's, kernels run and checked by `simulate`."""
+"""The simulated device, whose memory is the host's and whose kernels minigrad_cudasim runs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-import minigrad_cudasim as simulate
+import minigrad_cudasim
 from minigrad_cudasim.memory import address_of
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.memory import held_by
-from minigrad_kernels.cuda.streams import Immediate, Instant, Queues
+from minigrad_kernels.cuda.streams import ImmediateEvent, ImmediateStream, Streams
 
 
-class Simulator(Queues):
-    """Device memory in the host's, kernels run by `simulate`, every access checked.
+class Simulator(Streams):
+    """A device whose memory is the host's; it runs kernels one thread at a time, accesses checked.
 
     seed: of the order of threads, another one for each launch.  most: blocks of a grid at most
         (`processors` stands for what a grid-stride launch would take).
@@ -26,7 +26,7 @@ class Simulator(Queues):
     def __init__(
         self, seed: int = 0, processors: int = 2, most: int | None = None, checks: bool = True
     ) -> None:
-        super().__init__(Immediate())
+        super().__init__(ImmediateStream())
         self.name = "cuda-sim"
         self.device_name = "simulated"
         self.seed = seed
@@ -37,33 +37,42 @@ class Simulator(Queues):
         self.peak = 0
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
-        made = simulate.empty(shape, dtype)
+        """Return an array of a shape and dtype whose elements count as unwritten."""
+        made = minigrad_cudasim.empty(shape, dtype)
         self.live[address_of(made)] = made
         self.peak = max(self.peak, self.allocated)
         return DeviceArray(made, self, True)
 
-    def new_queue(self) -> Any:
-        return Immediate()
+    def new_stream(self) -> Any:
+        """Return a stream, whose work ends within each call."""
+        return ImmediateStream()
 
     def external(self, number: int | None) -> Any:
-        """Return the default queue, which is its only one that other libraries could know."""
+        """Return the default stream, the only one that another library can name.
+
+        Raises: ValueError for any number.
+        """
         if number is not None:
             raise ValueError(f"{self.name} has no stream of another library, got {number}")
         return self.default
 
-    def new_mark(self, timing: bool = False) -> Any:
-        return Instant()
+    def new_event(self, timing: bool = False) -> Any:
+        """Return an event, which always tells the time."""
+        return ImmediateEvent()
 
-    def stream_number(self, queue: Any) -> int:
+    def stream_number(self, stream: Any) -> int:
+        """Return 0: its streams have no number of a driver."""
         return 0
 
-    def ended(self, queue: Any) -> bool:
+    def ended(self, stream: Any) -> bool:
+        """Return True: the work of a stream ends within each call."""
         return True
 
-    def wait_for(self, queue: Any) -> None:
-        pass
+    def wait_for(self, stream: Any) -> None:
+        """Do nothing: the work of a stream ends within each call."""
 
     def pinned(self, shape: Any, dtype: Any) -> Array:
+        """Raise a RuntimeError: pinned memory is a GPU's."""
         raise RuntimeError("pinned memory is a GPU's: the simulator has none")
 
     def reach(self, address: int) -> Array | None:
@@ -81,26 +90,30 @@ class Simulator(Queues):
 
     @property
     def allocated(self) -> int:
-        """The bytes that living arrays hold; nothing is held beyond them."""
+        """The bytes that living arrays hold."""
         return sum(array.nbytes for array in self.living())
 
     reserved = allocated
 
     def reset_peak(self) -> None:
+        """Begin a new peak of `allocated`, at what it is now."""
         self.peak = self.allocated
 
     def empty_cache(self) -> None:
-        pass
+        """Do nothing: no memory is kept."""
 
     def summary(self) -> str:
+        """Return a table of what its memory is held by, the most first."""
         labels = [((a.shape, str(a.dtype)), a.nbytes) for a in self.living()]
         return f"{self.name}: {held_by(labels)}"
 
     def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
+        """Copy values of the array's shape and dtype into an array."""
         np.copyto(array.geometry, values, casting="no")
         mark_written(array.geometry)
 
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
+        """Return a copy of an array as NumPy's."""
         return np.array(array.geometry, subok=False)
 
     def run(
@@ -111,9 +124,15 @@ class Simulator(Queues):
         args: Sequence[Any],
         shared: int = 0,
     ) -> None:
+        """Launch a kernel over a grid of blocks, and check each access of its threads.
+
+        args: device arrays, numbers, tuples of them.  shared: bytes of dynamic shared memory.
+
+        Raises: minigrad_cudasim.Fault, at the first rule that is broken.
+        """
         held = [a.geometry if isinstance(a, DeviceArray) else a for a in args]
         self.seed += 1
-        simulate.launch(
+        minigrad_cudasim.launch(
             kernel,
             grid,
             block,
@@ -127,11 +146,11 @@ class Simulator(Queues):
         )
 
     def synchronize(self) -> None:
-        pass
+        """Do nothing: launches end before they return."""
 
 
 def mark_written(view: Array) -> None:
-    """Count the elements of a simulated array, which lie without gaps, as written."""
+    """Count all elements of a contiguous simulated array as written."""
     owner: Any = view
     while getattr(owner, "written", None) is None and isinstance(owner.base, np.ndarray):
         owner = owner.base

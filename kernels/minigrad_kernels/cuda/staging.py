@@ -2,7 +2,7 @@
 
 A device reads pinned memory by itself, while the program goes on; of other memory its driver makes
 a copy first, and waits.  What is written is copied into a ring of pinned memory, from where the
-device takes it in the order of its queue: so the source may change as soon as the call returns.
+device takes it in the order of its stream: so the source may change as soon as the call returns.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ Array = np.ndarray[Any, Any]
 RING = 1 << 24  # bytes
 PIECE = 1 << 22  # bytes that one copy takes at most, so that filling and copying overlap
 ALIGNED = 256  # bytes
-MARKS = 4_096  # copies under way at most
+EVENTS = 4_096  # copies under way at most
 
 
 class Ring:
     """Pinned bytes, handed out round and round; what is still being copied is waited for.
 
-    memory: (size,) uint8.  mark: makes a mark to set in a queue.
+    memory: (size,) uint8.  new_event: makes an event to record in a stream.
     """
 
-    def __init__(self, memory: Array, mark: Callable[[], Any]) -> None:
+    def __init__(self, memory: Array, new_event: Callable[[], Any]) -> None:
         self.memory = memory
-        self.mark = mark
+        self.new_event = new_event
         self.next = 0  # bytes handed out since the beginning, those left out at an end included
-        self.held: collections.deque[tuple[int, Any]] = collections.deque()  # first byte, mark
+        self.held: collections.deque[tuple[int, Any]] = collections.deque()  # first byte, event
         self.spare: list[Any] = []
         self.start = 0
 
@@ -42,18 +42,18 @@ class Ring:
         if self.next % size + room > size:
             self.next += size - self.next % size
         start, self.next = self.next, self.next + room
-        while self.held and (self.held[0][0] < self.next - size or len(self.held) >= MARKS):
-            _, mark = self.held.popleft()
-            mark.synchronize()
-            self.spare.append(mark)
+        while self.held and (self.held[0][0] < self.next - size or len(self.held) >= EVENTS):
+            _, event = self.held.popleft()
+            event.synchronize()
+            self.spare.append(event)
         self.start = start
         return self.memory[start % size : start % size + nbytes]
 
-    def copied(self, queue: Any) -> None:
-        """Note that the copy of what was last taken is in a queue."""
-        mark = self.spare.pop() if self.spare else self.mark()
-        mark.record(queue)
-        self.held.append((self.start, mark))
+    def copied(self, stream: Any) -> None:
+        """Note that the copy of what was last taken is in a stream."""
+        event = self.spare.pop() if self.spare else self.new_event()
+        event.record(stream)
+        self.held.append((self.start, event))
 
 
 def is_pinned(host: Array) -> bool:

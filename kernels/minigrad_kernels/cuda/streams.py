@@ -1,8 +1,9 @@
-"""Which queue of a device a thread works on, and what stands for queues and marks in the simulator.
+"""Choose the stream that a thread works on, on a GPU and in the simulator.
 
-A queue runs kernels and copies in the order they came, beside those of other queues; a mark is a
-place in one, for another queue or the host to wait for.  A GPU's are numba.cuda's streams and
-events.  The public names are `minigrad.cuda.Stream` and `Event`.
+A stream runs kernels and copies in the order they came, beside those of other streams; an event
+is a point in one, for another stream or the host to wait for.  A GPU's are numba.cuda's streams
+and events; the simulator runs everything at once.  The public names are
+`minigrad.cuda.Stream` and `Event`.
 """
 
 from __future__ import annotations
@@ -15,64 +16,70 @@ from typing import Any
 
 from minigrad_kernels.cuda import dlpack
 
-STREAMS = 32  # queues of a device beside the default one
+STREAMS = 32  # streams of a device beside the default one
 
 
-class Queues:
-    """The queues of a device; `default` is the one that is always there."""
+class Streams:
+    """The current stream of each thread on a device; `default` is the one that always exists."""
 
     def __init__(self, default: Any) -> None:
         self.default = default
         self.local = threading.local()
 
     @property
-    def queue(self) -> Any:
-        """The queue that this thread's launches and copies go to."""
-        return getattr(self.local, "queue", self.default)
+    def stream(self) -> Any:
+        """The stream that this thread's launches and copies go to."""
+        return getattr(self.local, "stream", self.default)
 
     @contextmanager
-    def using(self, queue: Any) -> Iterator[None]:
-        """Let this thread's launches and copies go to a queue."""
-        before = self.queue
-        self.local.queue = queue
+    def using(self, stream: Any) -> Iterator[None]:
+        """Let this thread's launches and copies go to a stream."""
+        before = self.stream
+        self.local.stream = stream
         try:
             yield
         finally:
-            self.local.queue = before
+            self.local.stream = before
 
 
-class Mark:
-    """An event of numba.cuda's; the driver is asked in the context of its GPU."""
+class Event:
+    """An event of numba.cuda; each call to the driver runs in the context of its GPU."""
 
     def __init__(self, context: Any, event: Any) -> None:
         self.context = context
         self.event = event
 
-    def record(self, queue: Any) -> None:
+    def record(self, stream: Any) -> None:
+        """Set the event behind the work that a stream has been given so far."""
         with self.context:
-            self.event.record(queue)
+            self.event.record(stream)
 
     def query(self) -> bool:
+        """Return whether all work before the event has ended."""
         with self.context:
             return bool(self.event.query())
 
-    def wait(self, queue: Any) -> None:
+    def wait(self, stream: Any) -> None:
+        """Let a stream run nothing more until the event has been reached."""
         with self.context:
-            self.event.wait(queue)
+            self.event.wait(stream)
 
     def synchronize(self) -> None:
+        """Wait on the host until the event has been reached."""
         with self.context:
             self.event.synchronize()
 
-    def elapsed_time(self, end: Mark) -> float:
+    def elapsed_time(self, end: Event) -> float:
+        """Return the milliseconds from this event to a later one."""
         with self.context:
             return float(self.event.elapsed_time(end.event))
 
 
-class Streams(Queues):
-    """The queues of a GPU: numba.cuda's streams.
+class GpuStreams(Streams):
+    """The streams of a GPU, which are numba.cuda's.
 
-    queues: by the driver's number, one object each, for memory is kept by queue; none is destroyed.
+    streams: number of the driver -> stream, one object each, for free memory is kept by stream;
+        none is destroyed.
     """
 
     def __init__(self, cuda: Any, context: Any) -> None:
@@ -80,13 +87,13 @@ class Streams(Queues):
         self.context = context
         with context:
             super().__init__(cuda.default_stream())
-        self.queues: dict[int, Any] = {0: self.default}
-        self.own: list[Any] = []  # queues that were made here
+        self.streams: dict[int, Any] = {0: self.default}
+        self.own: list[Any] = []  # streams that were made here
         self.handed = 0  # how often one was asked for
         self.making = threading.Lock()
 
-    def new_queue(self) -> Any:
-        """Return a queue that does not wait for the default one; after STREAMS, one again."""
+    def new_stream(self) -> Any:
+        """Return a stream that does not wait for the default one; at most STREAMS are made."""
         with self.context, self.making:
             place = self.handed % STREAMS
             self.handed += 1
@@ -94,76 +101,82 @@ class Streams(Queues):
                 low = self.cuda.cudadrv.driver  # numba.cuda's streams wait for the default one
                 apart = int(low.binding.CUstream_flags.CU_STREAM_NON_BLOCKING)
                 number = int(low.driver.cuStreamCreate(apart))
-                self.queues[number] = self.cuda.external_stream(number)
-                self.own.append(self.queues[number])
+                self.streams[number] = self.cuda.external_stream(number)
+                self.own.append(self.streams[number])
             return self.own[place]
 
-    def new_mark(self, timing: bool = False) -> Mark:
-        """Return a mark to set in a queue; timing: whether it tells the time."""
+    def new_event(self, timing: bool = False) -> Event:
+        """Return an event to record in a stream; timing: whether `elapsed_time` may be asked."""
         with self.context:
-            return Mark(self.context, self.cuda.event(timing))
+            return Event(self.context, self.cuda.event(timing))
 
-    def wait_for(self, queue: Any) -> None:
-        """Wait until all work of a queue has ended."""
+    def wait_for(self, stream: Any) -> None:
+        """Wait until all work of a stream has ended."""
         with self.context:
-            queue.synchronize()
+            stream.synchronize()
 
-    def stream_number(self, queue: Any) -> int:
-        """Return the driver's number of a queue, 0 for the default one."""
-        return 0 if queue is self.default else int(queue)
+    def stream_number(self, stream: Any) -> int:
+        """Return the driver's number of a stream, 0 for the default one."""
+        return 0 if stream is self.default else int(stream)
 
-    def ended(self, queue: Any) -> bool:
-        """Return whether all work of a queue has ended."""
+    def ended(self, stream: Any) -> bool:
+        """Return whether all work of a stream has ended."""
         module = self.cuda.cudadrv.driver
         with self.context:
             try:
-                module.driver.cuStreamQuery(self.stream_number(queue))
+                module.driver.cuStreamQuery(self.stream_number(stream))
             except module.CudaAPIError as error:
                 if "NOT_READY" not in str(error):
                     raise
                 return False
         return True
 
-    def after(self, queue: Any, others: Iterable[Any]) -> None:
-        """Let a queue go on when others have come to where they are now."""
+    def after(self, stream: Any, others: Iterable[Any]) -> None:
+        """Let a stream wait for the work that other streams have been given so far."""
         for other in others:
-            mark = self.new_mark()
-            mark.record(other)
-            mark.wait(queue)
+            event = self.new_event()
+            event.record(other)
+            event.wait(stream)
 
     def external(self, number: int | None) -> Any:
-        """Return the queue of a stream by its number in DLPack: 1 or None is the default one."""
+        """Return the stream of a DLPack number, of which 1 and None are the default one.
+
+        Raises: ValueError for 0, which DLPack leaves open.
+        """
         if number == 0:
             raise ValueError("stream 0 does not say which default stream is meant: use 1 or 2")
         if number is None or number == dlpack.LEGACY:
             return self.default
         with self.context, self.making:
-            if number not in self.queues:
-                self.queues[number] = self.cuda.external_stream(number)
-            return self.queues[number]
+            if number not in self.streams:
+                self.streams[number] = self.cuda.external_stream(number)
+            return self.streams[number]
 
 
-class Immediate:
-    """A queue whose work has ended when the call that asks for it returns."""
+class ImmediateStream:
+    """A stream whose work has ended when the call that asks for it returns."""
 
 
-class Instant:
-    """A mark in such a queue: the moment when it was set."""
+class ImmediateEvent:
+    """An event of such a stream: the time at which it was recorded."""
 
     def __init__(self) -> None:
-        self.at = 0.0
+        self.time = 0.0
 
-    def record(self, queue: Any) -> None:
-        self.at = time.perf_counter()
+    def record(self, stream: Any) -> None:
+        """Store the time."""
+        self.time = time.perf_counter()
 
     def query(self) -> bool:
+        """Return True: the work before it has ended."""
         return True
 
-    def wait(self, queue: Any) -> None:
-        pass
+    def wait(self, stream: Any) -> None:
+        """Do nothing: there is no work to wait for."""
 
     def synchronize(self) -> None:
-        pass
+        """Do nothing: there is no work to wait for."""
 
-    def elapsed_time(self, end: Instant) -> float:
-        return 1e3 * (end.at - self.at)
+    def elapsed_time(self, end: ImmediateEvent) -> float:
+        """Return the milliseconds from this event to a later one."""
+        return 1e3 * (end.time - self.time)

@@ -1,6 +1,6 @@
 """What CUDA kernels run on: the simulator, in this process, or a GPU.
 
-Both give memory, copy to and from it, and run kernels, in the order of the calls on a queue.
+Both give memory, copy to and from it, and run kernels, in the order of the calls on a stream.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
 from minigrad_kernels.cuda.memory import Block, Pool, held_by
 from minigrad_kernels.cuda.simulator import Simulator
 from minigrad_kernels.cuda.staging import PIECE, RING, Ring, is_pinned
-from minigrad_kernels.cuda.streams import Streams
+from minigrad_kernels.cuda.streams import GpuStreams
 from minigrad_kernels.math import simulated as simulate_scalar
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
-LAUNCHERS = 4_096  # kernels with their grids, blocks and queues that a device keeps configured
+LAUNCHERS = 4_096  # kernels with their grids, blocks and streams that a device keeps configured
 
 
 def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
@@ -36,7 +36,7 @@ def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
     return made
 
 
-class Gpu(Streams):
+class Gpu(GpuStreams):
     """A CUDA device, through numba.cuda."""
 
     def __init__(self, number: int = 0) -> None:
@@ -74,7 +74,7 @@ class Gpu(Streams):
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         nbytes = math.prod(sizes) * np.dtype(dtype).itemsize
-        block = self.pool.take(nbytes, sizes, np.dtype(dtype), self.queue)
+        block = self.pool.take(nbytes, sizes, np.dtype(dtype), self.stream)
         return DeviceArray(np.asarray(Addressed(block.address, sizes, dtype, block)), self, True)
 
     @property
@@ -104,14 +104,14 @@ class Gpu(Streams):
         return f"{self.name}: {self.reserved:,} bytes held; {held_by(self.pool.labels())}"
 
     def used(self, *arrays: DeviceArray) -> Any:
-        """Return this thread's queue, and note that it uses arrays."""
-        queue = self.queue
-        if len(self.queues) > 1:
+        """Return this thread's stream, and note that it uses arrays."""
+        stream = self.stream
+        if len(self.streams) > 1:
             for array in arrays:
                 owner = owner_of(array.geometry)
-                if isinstance(owner, Block) and owner.queue is not queue:
-                    owner.others.add(queue)
-        return queue
+                if isinstance(owner, Block) and owner.stream is not stream:
+                    owner.others.add(stream)
+        return stream
 
     # ------------------------------------------------------------ copies
     def pinned(self, shape: Any, dtype: Any) -> Array:
@@ -123,52 +123,52 @@ class Gpu(Streams):
     def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
         if not array.size:
             return
-        queue = self.used(array)
+        stream = self.used(array)
         host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
         if not wait and is_pinned(host):
             with self.context:
-                self.handle(array).copy_to_device(host.reshape(array.shape), queue)
-            self.keep(host, queue)
+                self.handle(array).copy_to_device(host.reshape(array.shape), stream)
+            self.keep(host, stream)
         else:
-            self.staged(array, host.reshape(-1).view(np.uint8), queue)
+            self.staged(array, host.reshape(-1).view(np.uint8), stream)
 
-    def staged(self, array: DeviceArray, source: Array, queue: Any) -> None:
+    def staged(self, array: DeviceArray, source: Array, stream: Any) -> None:
         """Copy bytes through the ring."""
         with self.staging, self.context:
             if self.ring is None:
-                self.ring = Ring(self.cuda.pinned_array(RING, np.uint8), self.new_mark)
+                self.ring = Ring(self.cuda.pinned_array(RING, np.uint8), self.new_event)
             for start in range(0, source.size, PIECE):
                 piece = source[start : start + PIECE]
                 held = self.ring.take(piece.size)
                 held[:] = piece
                 if piece.size == source.size:
                     whole = held.view(array.dtype).reshape(array.shape)
-                    self.handle(array).copy_to_device(whole, queue)
+                    self.handle(array).copy_to_device(whole, stream)
                 else:
                     at = Addressed(array.address + start, piece.shape, np.uint8, array.geometry)
                     part = DeviceArray(np.asarray(at), self)
-                    self.handle(part).copy_to_device(held, queue)
-                self.ring.copied(queue)
+                    self.handle(part).copy_to_device(held, stream)
+                self.ring.copied(stream)
 
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
         host = np.empty(array.shape, array.dtype) if wait else self.pinned(array.shape, array.dtype)
         if array.size:
-            queue = self.used(array)
+            stream = self.used(array)
             with self.context:
-                self.handle(array).copy_to_host(host, queue)
+                self.handle(array).copy_to_host(host, stream)
                 if wait:
-                    queue.synchronize()
+                    stream.synchronize()
             if not wait:
-                self.keep(host, queue)
+                self.keep(host, stream)
         return host
 
-    def keep(self, host: Array, queue: Any) -> None:
-        """Hold pinned memory until its copy, the last work of a queue, has been made."""
+    def keep(self, host: Array, stream: Any) -> None:
+        """Hold pinned memory until its copy, the last work of a stream, has been made."""
         while self.under_way and self.under_way[0][0].query():
             self.under_way.popleft()
-        mark = self.new_mark()
-        mark.record(queue)
-        self.under_way.append((mark, host))
+        event = self.new_event()
+        event.record(stream)
+        self.under_way.append((event, host))
 
     def handle(self, array: DeviceArray) -> Any:
         """Return what numba.cuda takes for an array."""
@@ -184,24 +184,24 @@ class Gpu(Streams):
         args: Sequence[Any],
         shared: int = 0,
     ) -> None:
-        queue = self.used(*[a for a in args if isinstance(a, DeviceArray)])
+        stream = self.used(*[a for a in args if isinstance(a, DeviceArray)])
         with self.context:
             held = [self.handle(a) if isinstance(a, DeviceArray) else a for a in args]
-            self.launcher(kernel, grid, block, queue, shared)(*held)
+            self.launcher(kernel, grid, block, stream, shared)(*held)
 
     def synchronize(self) -> None:
         with self.context:
             self.cuda.synchronize()
 
 
-def configured(kernel: Any, grid: Any, block: Any, queue: Any, shared: int) -> Any:
+def configured(kernel: Any, grid: Any, block: Any, stream: Any, shared: int) -> Any:
     """Return a kernel of numba.cuda's as it is launched.
 
     numba.cuda warns of small grids; those of small tensors are small.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Grid size")
-        return kernel[grid, block, queue, shared]
+        return kernel[grid, block, stream, shared]
 
 
 def owner_of(geometry: Any) -> Any:
@@ -229,7 +229,7 @@ class Interface:
 def shared(interface: dict[str, Any], owner: Any) -> DeviceArray:
     """Return an array over memory that another library owns, which lives as long as the array.
 
-    interface: `__cuda_array_interface__`; this thread's queue waits for the stream it names.
+    interface: `__cuda_array_interface__`; this thread's stream waits for the stream it names.
 
     Raises: ValueError for memory that must not be written to.
     """
@@ -241,8 +241,8 @@ def shared(interface: dict[str, Any], owner: Any) -> DeviceArray:
     at.__array_interface__["strides"] = interface.get("strides")
     if interface.get("stream") is not None:
         theirs = target.external(interface["stream"])
-        if theirs is not target.queue:
-            target.after(target.queue, [theirs])
+        if theirs is not target.stream:
+            target.after(target.stream, [theirs])
     return DeviceArray(np.asarray(at), target)
 
 
@@ -276,22 +276,22 @@ def exported(array: DeviceArray, stream: int | None, wanted: Any, copy: bool | N
             f"and was asked for on {tuple(wanted)}: bring it there first, .cpu() or .to(device)"
         )
     held = array.copy() if copy else array
-    queue = target.used(held)
+    ours = target.used(held)
     if stream != dlpack.UNORDERED:
         theirs = target.external(stream)
-        if theirs is not queue:
-            target.after(theirs, [queue])
+        if theirs is not ours:
+            target.after(theirs, [ours])
     return dlpack.exported(held, target.number)
 
 
 def imported(source: Any, number: int) -> DeviceArray:
     """Return an array over the memory of GPU `number` that a DLPack producer holds."""
     target = gpu(number)
-    stream = target.stream_number(target.queue) or dlpack.LEGACY
+    ours = target.stream_number(target.stream) or dlpack.LEGACY
     try:
-        capsule = source.__dlpack__(stream=stream, max_version=dlpack.NEWEST)
+        capsule = source.__dlpack__(stream=ours, max_version=dlpack.NEWEST)
     except TypeError:  # a producer from before DLPack 1.0
-        capsule = source.__dlpack__(stream=stream)
+        capsule = source.__dlpack__(stream=ours)
     return dlpack.imported(capsule, target)
 
 
