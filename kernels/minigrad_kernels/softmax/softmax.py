@@ -55,6 +55,7 @@ def softmax_reference(x: Array, y: Array) -> None:
 def log_softmax_reference(x: Array, y: Array) -> None:
     centred, total, _ = shifted(x)
     y[...] = centred - np.log1p(total)
+    y += 0  # what is too small for y's type is 0, not -0, as the kernel has it
 
 
 def softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
@@ -73,7 +74,8 @@ def log_softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
 
 
 def logsumexp_reference(x: Array, y: Array) -> None:
-    y[...] = np.logaddexp.reduce(x.astype(np.float64), axis=1, initial=-np.inf)
+    _, total, top = shifted(x)
+    y[...] = np.where(np.isinf(top), top, top + np.log1p(total))[:, 0]
 
 
 # ---------------------------------------------------------------- one row
