@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +129,15 @@ def reached(module: str) -> frozenset[str]:
 
 
 @functools.cache
+def file_digest(module: str) -> bytes:
+    """Return a digest of a module's name and source."""
+    return hashlib.sha256(module.encode() + b"\n" + SOURCES[module]).digest()
+
+
+@functools.cache
 def source_digest(module: str) -> str:
     """Return a digest of the sources of a module and of all that it imports."""
-    digest = hashlib.sha256()
-    for name in sorted(reached(module)):
-        digest.update(name.encode())
-        digest.update(SOURCES[name])
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(map(file_digest, sorted(reached(module))))).hexdigest()
 
 
 def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
@@ -164,8 +166,13 @@ def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
 
 def fingerprint(function: Callable[..., Any], options: dict[str, Any]) -> str:
     """Return the digest of all that a function's machine code depends on but its signature."""
+    return digest_of_parts(ingredients(function), options)
+
+
+def digest_of_parts(parts: Iterable[tuple[str, str]], options: dict[str, Any]) -> str:
+    """Return the digest of what `ingredients` yields and of a kernel's options."""
     digest = hashlib.sha256()
-    for kind, text in ingredients(function):
+    for kind, text in parts:
         digest.update((source_digest(text) if kind == "module" else text).encode())
     for option, value in sorted(options.items()):
         shown = sorted(value) if isinstance(value, set) else value
@@ -317,8 +324,14 @@ class KernelCache(FunctionCache):
         self.name = name
         self._py_func = function
         self._impl = _Impl()
-        self._cache_file = Files(name, fingerprint(function, options))
+        self._parts = list(ingredients(function))
+        self._options = options
         self.enable()
+
+    @functools.cached_property
+    def _cache_file(self) -> Files:
+        """The kernel's files: sources are read into a digest at its first call, not at import."""
+        return Files(self.name, digest_of_parts(self._parts, self._options))
 
     @property
     def cache_path(self) -> str:
