@@ -7,7 +7,8 @@
 tensor([2., 4., 6.])
 """
 
-from minigrad import compare as compare
+import typing as _typing
+
 from minigrad import cuda as cuda
 from minigrad import data as data
 from minigrad import nn as nn
@@ -42,6 +43,7 @@ from minigrad.engine.random import Generator as Generator
 from minigrad.engine.random import initial_seed as initial_seed
 from minigrad.engine.random import manual_seed as manual_seed
 from minigrad.engine.trace import Tape as Tape
+from minigrad.lazy import lazy as _lazy
 from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save
@@ -70,5 +72,10 @@ from minigrad.tensors.tensor import Tensor as Tensor
 from minigrad.tensors.transforms import grad as grad
 from minigrad.train.recipe import recipe as recipe
 from minigrad.train.trainer import Trainer as Trainer
+
+if _typing.TYPE_CHECKING:
+    from minigrad import compare as compare
+else:
+    compare = _lazy("minigrad.compare")
 
 __version__ = "0.1.0"

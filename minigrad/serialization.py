@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse
-from safetensors.numpy import save as serialise
 
 from minigrad import trees
 from minigrad.engine.dispatch import write_whole
 from minigrad.engine.dtypes import DTYPES
+from minigrad.lazy import lazy
 from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.tensors.tensor import Tensor
 
+safetensors = lazy("safetensors")
+safetensors_numpy = lazy("safetensors.numpy")
 Array = np.ndarray[Any, Any]
 CHECKSUM = "minigrad.sha256"
 TREE = "minigrad.tree"
@@ -66,7 +66,7 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
     if tree:
         metadata[TREE] = tree
     path = Path(path)
-    write_whole(path, serialise(arrays, metadata))
+    write_whole(path, safetensors_numpy.save(arrays, metadata))
     return path
 
 
@@ -80,8 +80,8 @@ def load(path: str | PathLike[str]) -> dict[Any, Any]:
     path = Path(path)
     data = path.read_bytes()
     try:
-        arrays = parse(data)
-    except (SafetensorError, KeyError, ValueError) as error:
+        arrays = safetensors_numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(
             f"load: {path} is damaged or no safetensors file ({len(data):,} bytes): {error}"
         ) from error

@@ -45,6 +45,7 @@ LAYERS = (
     "minigrad_kernels.warmup",
     "minigrad_kernels",
     "minigrad_kernels.__main__",
+    "minigrad.lazy",
     "minigrad.engine.arguments",
     "minigrad.engine.dtypes",
     "minigrad.engine.values",
@@ -141,6 +142,7 @@ def is_typing_block(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in (
         "TYPE_CHECKING",
         "typing.TYPE_CHECKING",
+        "_typing.TYPE_CHECKING",
     )
 
 
@@ -159,16 +161,29 @@ def targets(node: ast.Import | ast.ImportFrom, name: str, is_package: bool) -> I
         yield inner if inner in MODULES else base
 
 
+def lazy_target(node: ast.AST) -> str | None:
+    """Return the module of a call `lazy("module")`, which is an import at its first use."""
+    match node:
+        case ast.Call(func=ast.Name("lazy" | "_lazy"), args=[ast.Constant(str(module))]):
+            return module
+    return None
+
+
 def imports(path: Path) -> list[Import]:
-    """Return all imports of a file, those inside functions too."""
+    """Return all imports of a file, those inside functions and those at first use too."""
     tree = ast.parse(path.read_text())
     hidden = {child for node in ast.walk(tree) if is_typing_block(node) for child in ast.walk(node)}
     name = module_name(path)
-    return [
+    stated = [
         Import(target, node.lineno, node in hidden)
         for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for target in targets(node, name, path.name == "__init__.py")
+    ]
+    return stated + [
+        Import(target, node.lineno, False)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and (target := lazy_target(node))
     ]
 
 
@@ -303,6 +318,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> Pat
             "def f():\n    from minigrad.optim import SGD",
             "minigrad.engine.op:2 imports minigrad.optim",
         ),
+        ('nn = lazy("minigrad.nn")', "minigrad.engine.op:1 imports minigrad.nn"),
     ],
 )
 def test_a_planted_import_downwards_is_found(

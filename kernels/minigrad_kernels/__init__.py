@@ -11,4 +11,4 @@
 from minigrad_kernels.jit import plain
 
 if plain.ON:
-    plain.import_kernels("minigrad_kernels.table", "minigrad_kernels.compare.command")
+    plain.import_kernels("minigrad_kernels.table")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from typing import IO, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
-from rich.text import Text
-
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import redirect_notices
+from minigrad.lazy import lazy
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.callbacks.history import Row, counted
 
 WIDTH = 10
+rich_console = lazy("rich.console")
+rich_progress = lazy("rich.progress")
+rich_text = lazy("rich.text")
 
 
 class Progress(Callback):
@@ -36,7 +35,7 @@ class Progress(Callback):
     def __init__(self, file: IO[str] | None = None, every: int = 1) -> None:
         self.file = file
         self.every = arguments.whole("Progress", "every", every, 1)
-        self._bar: Bar | None = None
+        self._bar: Any = None
         self._before: Any = None
         self._printed = 0  # the epoch of the last line
 
@@ -46,14 +45,16 @@ class Progress(Callback):
                 "Progress: it shows another fit, within which this one has begun; give the inner "
                 "trainer a Progress of its own"
             )
-        self._console = Console(file=self.file or sys.stdout, highlight=False, soft_wrap=True)
+        self._console = rich_console.Console(
+            file=self.file or sys.stdout, highlight=False, soft_wrap=True
+        )
         self._printed = 0
         self._description = ""
         if self._console.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                MofNCompleteColumn(),
+            self._bar = rich_progress.Progress(
+                rich_progress.TextColumn("{task.description}"),
+                rich_progress.BarColumn(bar_width=30),
+                rich_progress.MofNCompleteColumn(),
                 console=self._console,
                 transient=True,
             )
@@ -85,9 +86,11 @@ class Progress(Callback):
         history = trainer.history
         row = history.last
         if not self._printed:
-            self._console.print(Text(header(list(row)), style="bold"))
+            self._console.print(rich_text.Text(header(list(row)), style="bold"))
         best = history.best_epoch == row["epoch"]
-        self._console.print(Text(line(row, trainer.epochs, best), style="green" if best else ""))
+        self._console.print(
+            rich_text.Text(line(row, trainer.epochs, best), style="green" if best else "")
+        )
         self._printed = int(row["epoch"])
 
     def on_fit_end(self, trainer: Fit) -> None:
@@ -100,7 +103,7 @@ class Progress(Callback):
         history = trainer.history
         if history.rows and self._printed != history.last["epoch"]:
             self._show(trainer)
-        self._console.print(Text(summary(trainer)))
+        self._console.print(rich_text.Text(summary(trainer)))
 
 
 def header(names: list[str]) -> str:
