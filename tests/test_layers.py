@@ -22,6 +22,7 @@ SOURCES = {
 # "cuda_*" are the CUDA kernels that stand in their families' rooms.
 LAYERS = (
     "minigrad_cudasim",
+    "minigrad_kernels.example",
     "minigrad_kernels.kernel",
     "minigrad_kernels.jit",
     "minigrad_kernels.scalar_program",

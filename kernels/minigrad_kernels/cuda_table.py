@@ -1,58 +1,63 @@
-"""All CUDA kernels by the name of their kernel, and all checks."""
+"""All CUDA kernels by the name of their kernel, and all checks: those of the rooms' `cuda_*` files,
+and of families that are added to the table.
+"""
 
 from __future__ import annotations
 
-from types import ModuleType
+import importlib
+import importlib.util
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
+from minigrad_kernels import table
 from minigrad_kernels.compare import gpu_limits
-from minigrad_kernels.conv import cuda_conv, cuda_pool
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.elementwise import cuda_activations, cuda_copy, cuda_rules
-from minigrad_kernels.indexing import cuda_index
-from minigrad_kernels.matmul import cuda_gemm
-from minigrad_kernels.norm import cuda_batch_norm, cuda_batch_norm_dropout, cuda_layer_norm
-from minigrad_kernels.optim import cuda_adam, cuda_adaptive, cuda_clip, cuda_sgd
-from minigrad_kernels.randomness import cuda_dropout, cuda_random
-from minigrad_kernels.reduce import cuda_centred, cuda_max_index, cuda_sums
-from minigrad_kernels.scalar_program import cuda_program
-from minigrad_kernels.softmax import cuda_cross_entropy, cuda_softmax
+from minigrad_kernels.elementwise.cuda_kernels import lift
 
-FAMILIES: tuple[ModuleType, ...] = (
-    gpu_limits,
-    cuda_conv,
-    cuda_pool,
-    cuda_activations,
-    cuda_copy,
-    cuda_rules,
-    cuda_index,
-    cuda_gemm,
-    cuda_batch_norm,
-    cuda_batch_norm_dropout,
-    cuda_layer_norm,
-    cuda_adam,
-    cuda_adaptive,
-    cuda_clip,
-    cuda_sgd,
-    cuda_dropout,
-    cuda_random,
-    cuda_centred,
-    cuda_max_index,
-    cuda_sums,
-    cuda_program,
-    cuda_cross_entropy,
-    cuda_softmax,
-)
+FAMILIES: list[Any] = []  # modules, or what was derived for one that states no CUDA kernels
+CUDA_KERNELS: dict[str, CudaKernel] = {}
+CHECKS: dict[str, Check] = {}
 
 
-def _merge() -> dict[str, CudaKernel]:
-    table: dict[str, CudaKernel] = {}
-    for family in FAMILIES:
-        for name, cuda_kernel in family.CUDA_KERNELS.items():
-            if name in table:
-                raise ValueError(f"{name!r} has CUDA kernels in two files: {family.__name__}")
-            table[name] = cuda_kernel
-    return table
+def add(family: Any) -> None:
+    """Enter what a module states as CUDA_KERNELS and CHECKS.
+
+    Raises: ValueError where a kernel has CUDA kernels already.
+    """
+    for name in family.CUDA_KERNELS:
+        if name in CUDA_KERNELS:
+            raise ValueError(f"{name!r} has CUDA kernels in two files: {family.__name__}")
+    FAMILIES.append(family)
+    CUDA_KERNELS.update(family.CUDA_KERNELS)
+    CHECKS.update({check.name: check for check in family.CHECKS})
 
 
-CUDA_KERNELS = _merge()
-CHECKS: dict[str, Check] = {check.name: check for family in FAMILIES for check in family.CHECKS}
+def add_of(family: ModuleType) -> None:
+    """Enter the CUDA kernels of a family of the table: stated, beside it, or lifted rules."""
+    if hasattr(family, "CUDA_KERNELS"):
+        add(family)
+    package, _, stem = family.__name__.rpartition(".")
+    beside = f"{package}.cuda_{stem}" if package else f"cuda_{stem}"
+    if importlib.util.find_spec(beside) is not None:
+        add(importlib.import_module(beside))
+    add_lifted(family)
+
+
+def add_lifted(family: ModuleType) -> None:
+    """Lift the rules of a family for which nobody states CUDA kernels."""
+    rules = {
+        name: row.rule
+        for name, row in family.KERNELS.items()
+        if row.rule is not None and row.rule.function is not None and name not in CUDA_KERNELS
+    }
+    if rules:
+        cuda_kernels, checks = lift(rules)
+        add(SimpleNamespace(__name__=family.__name__, CUDA_KERNELS=cuda_kernels, CHECKS=checks))
+
+
+for _module in (gpu_limits, *(m for room in table.ROOMS for m in table.modules_of(room, True))):
+    if hasattr(_module, "CUDA_KERNELS"):
+        add(_module)
+for _family in table.FAMILIES:
+    add_lifted(_family)
+table.LISTENERS.append(add_of)

@@ -1,5 +1,8 @@
 """The table of kernels: one name, one row.  Whoever computes anything goes through it.
 
+The rows stand in the rooms of `ROOMS`, as KERNELS of their families' files; `add` enters those of a
+file from elsewhere.
+
 >>> from minigrad_kernels.table import KERNELS
 >>> sorted(KERNELS["gemm"].out)
 ['c']
@@ -9,49 +12,22 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from minigrad_kernels.conv import conv, pool
-from minigrad_kernels.elementwise import activations as activation
-from minigrad_kernels.elementwise import rules as elementwise
-from minigrad_kernels.indexing import index
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit import progress as notice
 from minigrad_kernels.kernel import Kernel
-from minigrad_kernels.matmul import gemm as matmul
-from minigrad_kernels.norm import batch_norm, batch_norm_dropout, layer_norm
-from minigrad_kernels.optim import adam, adaptive, clip, sgd
-from minigrad_kernels.randomness import dropout, random
-from minigrad_kernels.reduce import centred as groups
-from minigrad_kernels.reduce import max_index as extreme
-from minigrad_kernels.reduce import sums as reduce
-from minigrad_kernels.scalar_program import program as scalar_tape
-from minigrad_kernels.softmax import cross_entropy, softmax
 
-FAMILIES: tuple[ModuleType, ...] = (
-    activation,
-    adam,
-    adaptive,
-    batch_norm,
-    batch_norm_dropout,
-    clip,
-    conv,
-    cross_entropy,
-    dropout,
-    elementwise,
-    extreme,
-    groups,
-    index,
-    layer_norm,
-    matmul,
-    pool,
-    random,
-    reduce,
-    scalar_tape,
-    sgd,
-    softmax,
+ROOMS = (
+    *("elementwise", "matmul", "conv", "reduce", "softmax", "indexing", "optim", "randomness"),
+    *("norm", "scalar_program"),
 )
+FAMILIES: list[ModuleType] = []
+KERNELS: dict[str, Kernel] = {}
+LISTENERS: list[Callable[[ModuleType], None]] = []  # told of every family that is added
 
 
 class CudaKernel:
@@ -64,20 +40,41 @@ class CudaKernel:
         importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS[self.name](*args)
 
 
-def _merge(families: tuple[ModuleType, ...]) -> dict[str, Kernel]:
-    table: dict[str, Kernel] = {}
-    for family in families:
-        for name, kernel in family.KERNELS.items():
-            if name in table:
-                raise ValueError(
-                    f"kernel {name!r} stands in two files, the second is {family.__name__}"
-                )
-            table[name] = dataclasses.replace(kernel, cuda=CudaKernel(name))
-            if plain.ON:
-                table[name] = dataclasses.replace(kernel, cpu=kernel.reference, small=None)
-    return table
+def add(family: ModuleType) -> None:
+    """Enter a family: a module that states KERNELS, rows by name.
+
+    Its CUDA kernels are what it states as CUDA_KERNELS and CHECKS, itself or in the file beside it
+    that has its name behind "cuda_"; rules that it lifts have theirs without.  `minigrad` launches
+    its kernels by name, `compare` compares them.
+
+    Raises: ValueError where a name is taken.
+    """
+    for name in family.KERNELS:
+        if name in KERNELS:
+            raise ValueError(
+                f"kernel {name!r} stands in two files, the second is {family.__name__}"
+            )
+    FAMILIES.append(family)
+    for name, kernel in family.KERNELS.items():
+        row = dataclasses.replace(kernel, cuda=CudaKernel(name))
+        KERNELS[name] = (
+            dataclasses.replace(row, cpu=kernel.reference, small=None) if plain.ON else row
+        )
+    for listener in LISTENERS:
+        listener(family)
 
 
-KERNELS = _merge(FAMILIES)
+def modules_of(room: str, cuda: bool) -> Iterator[ModuleType]:
+    """Import the files of a room, those of CUDA kernels or all others."""
+    package = importlib.import_module(f"minigrad_kernels.{room}")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("cuda_") == cuda and module.name != "examples":
+            yield importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+for _room in ROOMS:
+    for _module in modules_of(_room, cuda=False):
+        if hasattr(_module, "KERNELS"):
+            add(_module)
 if not plain.ON:
     notice.listen()

@@ -113,6 +113,19 @@ def test_an_edited_callee_in_a_nested_package_recompiles_its_callers(package: Pa
     assert outcome(package) == ([14.0, 7.0, -1.0], [0, 0, 1])
 
 
+def test_an_edited_callee_in_a_package_of_the_users_recompiles_its_callers(package: Path) -> None:
+    theirs = package.parent / "theirs"
+    theirs.mkdir()
+    (theirs / "__init__.py").write_text("")
+    (package / "rules_probe.py").rename(theirs / "rules_probe.py")
+    user = USER.replace("minigrad_kernels.rules_probe", "theirs.rules_probe")
+    (package / "user_probe.py").write_text(user.replace("scale(x) + scale(x)", "2 * x"))
+    assert outcome(package) == ([2.0, 2.0, -1.0], [0, 0, 0])
+    assert outcome(package) == ([2.0, 2.0, -1.0], [1, 1, 1])
+    (theirs / "rules_probe.py").write_text(RULES.format(factor=5.0))
+    assert outcome(package) == ([2.0, 5.0, -1.0], [1, 0, 1])
+
+
 def test_only_the_newest_versions_of_a_kernel_are_kept(package: Path) -> None:
     for factor in range(cache.KEPT + 3):
         (package / "rules_probe.py").write_text(RULES.format(factor=float(factor)))

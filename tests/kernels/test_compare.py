@@ -19,17 +19,17 @@ from minigrad_kernels.__main__ import main
 from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare import gpu_limits
 from minigrad_kernels.compare.api import BreakEven, Report, Row
-from minigrad_kernels.compare.examples import EXAMPLES
+from minigrad_kernels.compare.examples import example_of
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.compare.measure import checked, ulps
-from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH
+from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH, array_peer, torch_peer
 from minigrad_kernels.compare.report import STATISTICS, plots
 from minigrad_kernels.compare.statistics import COUNTED, checks_of
 from minigrad_kernels.compare.targets import TARGETS, Library
 from minigrad_kernels.cuda import targets
 from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.arguments import bind
-from minigrad_kernels.table import KERNELS
+from minigrad_kernels.table import FAMILIES, KERNELS, ROOMS
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
@@ -39,8 +39,20 @@ BIT_SUMS = 64.0  # ULP allowed to libraries that sum in another order
 
 
 # ---------------------------------------------------------------- examples
-def test_every_kernel_has_an_example() -> None:
-    assert set(EXAMPLES) == set(KERNELS), "add it to minigrad_kernels/examples.py"
+def test_a_kernel_without_an_example_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KERNELS, "relu", replace(KERNELS["relu"], example=None))
+    with pytest.raises(LookupError, match="kernel relu has no example: state one in its row"):
+        example_of("relu")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_have_no_examples_of_other_kernels(room: str) -> None:
+    found = importlib.util.find_spec(f"minigrad_kernels.{room}.examples")
+    if found is None:
+        return
+    examples = importlib.import_module(found.name).EXAMPLES
+    mine = {n for f in FAMILIES if f.__name__.split(".")[1] == room for n in f.KERNELS}
+    assert set(examples) == {name for name in mine if KERNELS[name].example is None}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -280,15 +292,28 @@ def right(target: Library, name: str) -> None:
         assert found.max_ulp is None or found.max_ulp < BIT_SUMS, found
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", [n for n in KERNELS if array_peer(np, n, KERNELS[n])])
 def test_numpy_and_so_cupy_compute_the_same(name: str) -> None:
-    right(Library("arrays", "numpy", ARRAYS), name)
+    right(Library("arrays", "numpy", array_peer), name)
 
 
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("name", KERNELS)
 def test_torch_computes_the_same(name: str) -> None:
-    pytest.importorskip("torch")
-    right(Library("torch", "torch", TORCH), name)
+    torch = pytest.importorskip("torch")
+    if torch_peer(torch, name, KERNELS[name]) is None:
+        pytest.skip("torch has none")
+    right(Library("torch", "torch", torch_peer), name)
+
+
+def test_peers_are_found_by_name() -> None:
+    found = {name for name in KERNELS if array_peer(np, name, KERNELS[name])}
+    assert {"neg", "sub", "gt", "expm1", "maximum", "left_shift", "where", "relu"} <= found
+    assert not {"erf", "silu", "softmax", "bce_logits", "larger_share"} & found
+
+
+def test_a_row_states_its_own_peers() -> None:
+    row = replace(KERNELS["exp"], peers={"numpy": None})
+    assert array_peer(np, "exp", row) is None
 
 
 def test_libraries_get_their_threads_back() -> None:

@@ -1,7 +1,8 @@
-"""Every kernel of the table, on the samples its family registers: right, repeatable, and only where
-it may write.
+"""Every kernel of the table: right, repeatable, and writing only where it may.
 
-A kernel without samples fails, so a new row is tested as soon as it stands in the table.
+Samples stand in samples/<family>.py; an elementwise kernel's are derived from its rule, and one
+without is run on its example, so a new row is tested as soon as it stands in the table.  How far it
+may be from its reference, its row says.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 
 from minigrad_kernels import table
+from minigrad_kernels.compare.examples import example_of
 from minigrad_kernels.jit.arguments import positions
-from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.kernel import PARALLEL, Kernel
 from minigrad_kernels.table import KERNELS
 from tests.kernels import tables
 
@@ -27,40 +29,19 @@ FOLDER = Path(__file__).with_name("samples")
 MODULES = [importlib.import_module(f"tests.kernels.samples.{p.stem}") for p in FOLDER.glob("*.py")]
 SAMPLES = {name: sample for module in MODULES for name, sample in module.SAMPLES.items()}
 
-# |got - want| <= ulps * eps * (|want| + floor).  Elementwise rules have floor 0: these are true
-# ULPs. Where numbers of size 1 cancel (sums, normalisations and their gradients) the floor is that
-# size.
-EXACT = {
-    *("neg", "abs", "sign", "square", "relu", "maximum", "minimum", "where", "copy", "floor"),
-    *("add", "sub", "mul", "div", "sqrt", "reciprocal", "relu_backward", "max", "min"),
-    *("leaky_relu", "leaky_relu_backward", "clamp", "clamp_backward", "hardtanh_backward"),
-    *("larger_share", "square_backward"),
-    *("argmax", "argmin", "take_rows", "take_flat", "scatter_flat", "random_bits", "uniform"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"),
-    *("isfinite", "isnan", "floor_divide", "remainder"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
-}
-ROUNDINGS = {  # name: (ulps, floor)
-    **dict.fromkeys(EXACT, (0.51, 0.0)),
-    **dict.fromkeys(("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf"), (4.0, 0.0)),
-    **dict.fromkeys(("sigmoid", "pow", "softplus", "logsigmoid", "elu"), (5.0, 0.0)),
-    **dict.fromkeys(("gelu", "gelu_tanh", "silu"), (6.0, 1.0)),
-    **dict.fromkeys(("elu_backward", "logsigmoid_backward"), (6.0, 0.0)),
-    **dict.fromkeys(("tanh_backward", "sigmoid_backward", "softplus_backward"), (6.0, 1.0)),
-    **dict.fromkeys(("silu_backward", "gelu_backward", "gelu_tanh_backward"), (10.0, 1.0)),
-    **dict.fromkeys(("bce_logits", "bce_logits_weighted"), (6.0, 0.0)),
-    **dict.fromkeys(("bce_logits_backward", "bce_logits_slope"), (8.0, 1.0)),
-    # Float64 sums, rounded once.  In float64 the additions have roundings of their own, here
-    # some 20 eps; in float32 they are nothing, and ops/test_extreme_sums.py holds it to 1 ulp.
-    **dict.fromkeys(("sum", "mean", "norm", "variance"), (40.0, 0.0)),
-    "prod": (400.0, 0.0),
-    "cumsum": (40.0, 0.0),
-    "dropout": (1.0, 0.0),
-    **dict.fromkeys(("gemm", "gemm_bias", "gemm_accumulate", "bmm"), (40.0, 20.0)),
-    **dict.fromkeys(("gemm_activation", "gemm_activation_saved"), (40.0, 20.0)),
-    **dict.fromkeys(("gemm_masked", "gemm_sums"), (40.0, 20.0)),
-}
-DEFAULT = (40.0, 8.0)
+
+def of_example(name: str) -> Any:
+    """Return the samples of a kernel that states none: its example in small, odd and large."""
+
+    def sample(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+        example = example_of(name)
+        return [example.make(rng, dtype, *example.sizes((n,))) for n in EXAMPLE_SIZES]
+
+    return sample
+
+
+EXAMPLE_SIZES = (1, 37, 300, PARALLEL + 37)
+SAMPLES |= {name: of_example(name) for name in KERNELS if name not in SAMPLES}
 # Another dtype is another number here: float64 takes twice the random bits.
 OWN_DTYPE = {"uniform", "normal"}
 
@@ -125,7 +106,7 @@ def agree(name: str, got: Array, want: Array, message: str, dtype: Any) -> None:
         if same.all():
             return
         assert got.dtype.kind == "f", f"{message}: {got[~same][:5]}, expected {want[~same][:5]}"
-        ulps, floor = ROUNDINGS.get(name, DEFAULT)
+        ulps, floor = KERNELS[name].rounding
         info = np.finfo(dtype)
         unit = float(info.eps) * (np.abs(want) + floor) + float(info.smallest_subnormal)
         error = np.abs(got.astype(np.float64) - want) / unit
@@ -140,15 +121,14 @@ def agree(name: str, got: Array, want: Array, message: str, dtype: Any) -> None:
         )
 
 
-def test_every_kernel_has_samples() -> None:
-    missing = sorted(set(KERNELS) - set(SAMPLES))
-    assert missing == [], f"no samples for {missing}: add them to tests/kernels/samples/<family>.py"
+def test_samples_are_of_kernels_that_exist() -> None:
     unknown = sorted(set(SAMPLES) - set(KERNELS))
     assert unknown == [], f"samples for {unknown}, which the table does not have"
 
 
 def test_no_kernel_has_samples_twice() -> None:
-    assert sum(len(module.SAMPLES) for module in MODULES) == len(SAMPLES)
+    names = [name for module in MODULES for name in module.SAMPLES]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -182,10 +162,11 @@ def test_kernel(name: str, dtype: np.dtype[Any], rng: np.random.Generator) -> No
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
-    one, two = ModuleType("one"), ModuleType("two")
-    one.KERNELS = two.KERNELS = {"add": KERNELS["add"]}  # type: ignore[attr-defined]
+    two = ModuleType("two")
+    two.KERNELS = {"add_2": KERNELS["add"], "add": KERNELS["add"]}  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="kernel 'add' stands in two files, the second is two"):
-        table._merge((one, two))
+        table.add(two)
+    assert "add_2" not in KERNELS and two not in table.FAMILIES
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ import numba
 import numpy as np
 
 from minigrad_kernels.compare import machine
-from minigrad_kernels.compare.examples import EXAMPLES
-from minigrad_kernels.compare.examples_base import SPREADS, Example
+from minigrad_kernels.compare.examples import example_of
 from minigrad_kernels.compare.measure import compared
 from minigrad_kernels.compare.report import ON_GPU, BreakEven, Report, Row, machine_of
 from minigrad_kernels.compare.statistics import statistics_of
 from minigrad_kernels.compare.targets import TARGETS, Entry, Target, gpu_targets
+from minigrad_kernels.example import SPREADS, Example
 from minigrad_kernels.jit import plain
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.table import KERNELS
@@ -89,8 +89,9 @@ def add(
     if shape not in SPREADS:
         known = ", ".join(SPREADS)
         raise ValueError(f"compare.add: no shape {shape!r}; expected one of {known}")
-    kernel = Kernel(reference, cpu, cost, out, inout, cuda)
-    ADDED[name] = Entry(name, kernel, Example(example, shape, cancels))
+    made = Example(example, shape, cancels)
+    kernel = Kernel(reference, cpu, cost, out, inout, cuda, example=made)
+    ADDED[name] = Entry(name, kernel, made)
 
 
 def remove(name: str) -> None:
@@ -106,7 +107,7 @@ def entries(kernels: str | Iterable[str] | None) -> list[Entry]:
     names = every if names == ["all"] else names
     check_known("kernel", names, every)
     return [
-        ADDED[name] if name in ADDED else Entry(name, KERNELS[name], EXAMPLES[name])
+        ADDED[name] if name in ADDED else Entry(name, KERNELS[name], example_of(name))
         for name in names
     ]
 
@@ -167,7 +168,7 @@ def run(
 
     kernels: names of the table or of `add`, "all", or None for a dozen common ones.
     sizes: elements of the largest array, or shapes such as "512x512x512", as the kernel's example
-        takes them (`EXAMPLES[name].shape`); under the simulator a tiny one instead.
+        takes them (`minigrad compare --list` shows its shape); under the simulator a tiny one.
     targets: of `TARGETS`; None for all that are here.  The report's notes name those that are not.
     quick: one small size, short blocks: the times mean little.
     statistics: what the CUDA kernels compile to, sm_90a; None: where there is no GPU.

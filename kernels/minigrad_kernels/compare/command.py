@@ -10,9 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from minigrad_kernels.compare import api as compare
-from minigrad_kernels.compare.examples import EXAMPLES
+from minigrad_kernels.compare.examples import example_of
 from minigrad_kernels.compare.report import WIDTH, show
 from minigrad_kernels.compare.targets import TARGETS
+from minigrad_kernels.table import KERNELS
 
 HELP = "compare kernels: reference, CPU, GPU, other libraries, the machine's limit"
 
@@ -39,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     if arguments.list:
-        for name, example in sorted(EXAMPLES.items()):
-            console.print(f"{name:32}{example.shape}")
+        for name in sorted(KERNELS):
+            console.print(f"{name:32}{example_of(name).shape}")
         return 0
     with console.status("") as status:
         progress: Callable[[str], None] | None = status.update if console.is_terminal else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigrad_kernels.compare.examples_layers import DRAW
+from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.randomness.examples import DRAW
 
 Call = Callable[[], Sequence[Any]]
 Peer = Callable[..., Call]
@@ -28,25 +29,21 @@ def plain(f: Callable[..., Any]) -> Peer:
     return peer
 
 
-def writing(name: str) -> Peer:
-    """Return the peer of a function that takes its operands and `out`."""
-    return plain(lambda library, *args: getattr(library, name)(*args[:-1], out=args[-1]))
+def called(function: Callable[..., Any]) -> Peer:
+    """Return the peer of a function that takes the operands, and `out` where it can."""
+
+    def peer(library: Any, *args: Any) -> Call:
+        *operands, out = args
+        try:
+            function(*operands, out=out)
+        except TypeError:
+            return lambda: (function(*operands),)
+        return lambda: (function(*operands, out=out),)
+
+    return peer
 
 
 # ---------------------------------------------------------------- arrays: NumPy, CuPy
-UFUNCS = {
-    **{"neg": "negative", "abs": "absolute", "sub": "subtract", "mul": "multiply"},
-    **{"add": "add", "div": "divide", "pow": "power", "eq": "equal", "ne": "not_equal"},
-    **{"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"},
-    **{name: name for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh")},
-    **{name: name for name in ("square", "reciprocal", "sign", "floor", "isnan", "isfinite")},
-    **{name: name for name in ("maximum", "minimum", "floor_divide", "remainder")},
-    **{name: name for name in ("logical_and", "logical_or", "logical_not")},
-    **{f"bitwise_{name}": f"bitwise_{name}" for name in ("and", "or", "xor")},
-    **{name: name for name in ("left_shift", "right_shift")},
-}
-
-
 def multiplied(finish: Callable[..., Any]) -> Peer:
     """Return the peer of a matrix product whose result `finish(library, c, *rest)` completes."""
 
@@ -82,7 +79,6 @@ BLAS: dict[str, Peer] = {
     "gemm_accumulate": plain(lambda xp, a, b, c: c + xp.matmul(a, b)),
 }
 ARRAYS: dict[str, Peer] = {
-    **{name: writing(ufunc) for name, ufunc in UFUNCS.items()},
     **BLAS,
     "relu": plain(lambda xp, x, y: xp.maximum(x, 0, out=y)),
     "sum": plain(lambda xp, x, axes, y: xp.sum(x, axis=axes, out=y)),
@@ -99,15 +95,6 @@ ARRAYS: dict[str, Peer] = {
 
 
 # ---------------------------------------------------------------- PyTorch
-SAME = (
-    *("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "tanh"),
-    *("sigmoid", "reciprocal", "square", "floor", "add", "sub", "mul", "div", "pow", "maximum"),
-    *("minimum", "floor_divide", "remainder", "eq", "ne", "lt", "le", "gt", "ge", "bmm", "where"),
-    *("logical_and", "logical_or", "logical_not", "clamp"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor"),
-)
-
-
 def functional(name: str, **options: Any) -> Peer:
     """Return the peer of a function of `torch.nn.functional`, which allocates its result."""
     return plain(lambda t, *args: getattr(t.nn.functional, name)(*args[:-1], **options))
@@ -224,8 +211,6 @@ def adamw(t: Any, rows: Any, hyper: Any, like: Any, steps: Any) -> Call:
 
 
 TORCH: dict[str, Peer] = {
-    **{name: writing(name) for name in SAME},
-    **{name: functional(name) for name in ("relu", "softplus", "logsigmoid", "silu", "gelu")},
     "gelu_tanh": functional("gelu", approximate="tanh"),
     "leaky_relu": plain(lambda t, x, slope, _, y: t.nn.functional.leaky_relu(x, slope)),
     "elu": plain(lambda t, x, alpha, _, y: t.nn.functional.elu(x, alpha)),
@@ -277,3 +262,40 @@ TORCH: dict[str, Peer] = {
     "scatter_add_flat": plain(lambda t, dy, indices, dx: dx.zero_().index_add_(0, indices, dy)),
     "adam_step": adamw,
 }
+
+
+# ---------------------------------------------------------------- which one
+def blas_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
+    """Return the peer of a matrix product."""
+    return BLAS.get(name)
+
+
+def array_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
+    """Return a kernel's peer in NumPy or CuPy, None where it has none.
+
+    It is the one of the kernel's row ("numpy"), else the one of `ARRAYS`, else, of an elementwise
+    kernel, the function of the same name or the one that is the row's reference.
+    """
+    return found("numpy", ARRAYS, (module,), name, kernel)
+
+
+def torch_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
+    """Return a kernel's peer in PyTorch, None where it has none: of the row ("torch"), of `TORCH`,
+    or of the same name in torch or torch.nn.functional.
+    """
+    return found("torch", TORCH, (module, module.nn.functional), name, kernel)
+
+
+def found(
+    library: str, stated: dict[str, Peer], places: Sequence[Any], name: str, kernel: Kernel
+) -> Peer | None:
+    if library in kernel.peers:
+        return kernel.peers[library]
+    if name in stated or kernel.rule is None:
+        return stated.get(name)
+    for label in (name, getattr(kernel.rule.reference, "__name__", name)):
+        for place in places:
+            function = getattr(place, label, None)
+            if callable(function):
+                return called(function)
+    return None

@@ -11,9 +11,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad_kernels.compare.examples_base import Example
-from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH, Peer
+from minigrad_kernels.compare.peers import Peer, array_peer, blas_peer, torch_peer
 from minigrad_kernels.compare.timing import installed, thread_counts
+from minigrad_kernels.example import Example
 from minigrad_kernels.jit.arguments import Bound, bind
 from minigrad_kernels.kernel import Kernel
 
@@ -162,10 +162,10 @@ def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
 class Library(Target):
     """Another library that computes some of the kernels: NumPy's BLAS, CuPy, PyTorch."""
 
-    def __init__(self, name: str, module: str, peers: dict[str, Peer]) -> None:
+    def __init__(self, name: str, module: str, peer_of: Callable[..., Peer | None]) -> None:
         super().__init__(name)
         self.module = module
-        self.peers = peers
+        self.peer_of = peer_of
         self.on_gpu = name in ("torch-cuda", "cupy")
         self.undo: Callable[[], Any] | None = None  # gives the library its threads back
         self.parts = TOGETHER if self.on_gpu else 1
@@ -187,7 +187,7 @@ class Library(Target):
         return importlib.import_module(self.module)
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        peer = self.peers.get(entry.name)
+        peer = self.peer_of(self.library(), entry.name, entry.kernel)
         if peer is None:
             return None
         bound = bind(entry.kernel, args, np.copy)
@@ -262,11 +262,11 @@ TARGETS: dict[str, Target] = {
     for target in (
         Host("reference"),
         Host("cpu"),
-        Library("cpu-blas", "numpy", BLAS),
-        Library("torch", "torch", TORCH),
+        Library("cpu-blas", "numpy", blas_peer),
+        Library("torch", "torch", torch_peer),
         Device("cuda"),
         Device("cuda-sim"),
-        Library("torch-cuda", "torch", TORCH),
-        Library("cupy", "cupy", ARRAYS),
+        Library("torch-cuda", "torch", torch_peer),
+        Library("cupy", "cupy", array_peer),
     )
 }

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.elementwise.kernels import lift
+from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
 from minigrad_kernels.math.error_function import normal
 from minigrad_kernels.math.exponential import exp_of_negative, hyperbolic_tangent, vector_expm1
 from minigrad_kernels.math.logarithm import log1p_unit
@@ -29,6 +30,9 @@ LINEAR = 20  # PyTorch's threshold of softplus: linear above
 SLOPE = math.sqrt(8 / math.pi)
 CUBE = 0.044715
 FLAT = 30
+SLOPES, ALPHA, BOUNDS = (0.25, 0.0), (1.5, 0.0), (-1.0, 0.5)  # numbers of samples and examples
+LOSS: Rounding = (6.0, 0.0)
+SLOPE_NEAR_ONE: Rounding = (10.0, 1.0)
 
 
 # ---------------------------------------------------------------- the rules
@@ -271,40 +275,77 @@ def np_bce_logits_backward(g: Array, a: Array, t: Array) -> Array:
     return g * np_bce_logits_slope(a, t)
 
 
-# name: rule, operands, NumPy's expression, is it a ufunc, flops an element, two numbers?
-RULES: dict[str, tuple[Any, ...]] = {
-    "tanh": (tanh, 1, np.tanh, True, 10),
-    "tanh_backward": (tanh_backward, 2, lambda g, y: g * (1 - y * y), False, 3),
-    "sigmoid": (sigmoid, 1, np_sigmoid, False, 12),
-    "sigmoid_backward": (sigmoid_backward, 2, lambda g, y: g * y * (1 - y), False, 3),
-    "relu": (relu, 1, lambda a: np.maximum(a, 0), False, 1),
-    "relu_backward": (relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), False, 1),
-    "leaky_relu": (leaky_relu, 1, np_leaky_relu, False, 1, True),
-    "leaky_relu_backward": (leaky_relu_backward, 2, np_leaky_relu_backward, False, 1, True),
-    "elu": (elu, 1, np_elu, False, 12, True),
-    "elu_backward": (elu_backward, 2, np_elu_backward, False, 12, True),
-    "clamp": (clamp, 1, np_clamp, False, 2, True),
-    "clamp_backward": (clamp_backward, 2, np_clamp_backward, False, 2, True),
-    "hardtanh_backward": (hardtanh_backward, 2, np_hardtanh_backward, False, 2, True),
-    "softplus": (softplus, 1, np_softplus, False, 20),
-    "softplus_backward": (softplus_backward, 2, np_softplus_backward, False, 13),
-    "logsigmoid": (logsigmoid, 1, lambda a: -np.logaddexp(0, -a), False, 20),
-    "logsigmoid_backward": (
-        logsigmoid_backward,
-        2,
-        lambda g, a: g * np_sigmoid(-a),
-        False,
-        13,
+TARGET = ("normal", "unit")
+RULES = {
+    "tanh": Rule(tanh, 1, np.tanh, ufunc=True, flops=10, rounding=(4.0, 0.0)),
+    "tanh_backward": Rule(
+        tanh_backward, 2, lambda g, y: g * (1 - y * y), flops=3, rounding=(6.0, 1.0)
     ),
-    "silu": (silu, 1, lambda a: a * np_sigmoid(a), False, 13),
-    "silu_backward": (silu_backward, 2, np_silu_backward, False, 17),
-    "gelu": (gelu, 1, lambda a: a * np_cdf(a), False, 40),
-    "gelu_backward": (gelu_backward, 2, np_gelu_backward, False, 43),
-    "gelu_tanh": (gelu_tanh, 1, lambda a: a * np_sigmoid(np_inner(a)), False, 17),
-    "gelu_tanh_backward": (gelu_tanh_backward, 2, np_gelu_tanh_backward, False, 23),
-    "bce_logits": (bce_logits, 2, np_bce_logits, False, 23),
-    "bce_logits_backward": (bce_logits_backward, 3, np_bce_logits_backward, False, 19),
-    "bce_logits_weighted": (bce_logits_weighted, 3, np_bce_logits_weighted, False, 26),
-    "bce_logits_slope": (bce_logits_slope, 3, np_bce_logits_slope, False, 19),
+    "sigmoid": Rule(sigmoid, 1, np_sigmoid, flops=12, rounding=(5.0, 0.0)),
+    "sigmoid_backward": Rule(
+        sigmoid_backward, 2, lambda g, y: g * y * (1 - y), flops=3, rounding=(6.0, 1.0)
+    ),
+    "relu": Rule(relu, 1, lambda a: np.maximum(a, 0), rounding=EXACT),
+    "relu_backward": Rule(relu_backward, 2, lambda g, y: np.where(y <= 0, 0, g), rounding=EXACT),
+    "leaky_relu": Rule(leaky_relu, 1, np_leaky_relu, numbers=SLOPES, rounding=EXACT),
+    "leaky_relu_backward": Rule(
+        leaky_relu_backward, 2, np_leaky_relu_backward, numbers=SLOPES, rounding=EXACT
+    ),
+    "elu": Rule(elu, 1, np_elu, flops=12, numbers=ALPHA, rounding=(5.0, 0.0)),
+    "elu_backward": Rule(
+        elu_backward, 2, np_elu_backward, flops=12, numbers=ALPHA, rounding=(6.0, 0.0)
+    ),
+    "clamp": Rule(clamp, 1, np_clamp, flops=2, numbers=BOUNDS, rounding=EXACT),
+    "clamp_backward": Rule(
+        clamp_backward, 2, np_clamp_backward, flops=2, numbers=BOUNDS, rounding=EXACT
+    ),
+    "hardtanh_backward": Rule(
+        hardtanh_backward, 2, np_hardtanh_backward, flops=2, numbers=BOUNDS, rounding=EXACT
+    ),
+    "softplus": Rule(softplus, 1, np_softplus, flops=20, rounding=(5.0, 0.0)),
+    "softplus_backward": Rule(
+        softplus_backward, 2, np_softplus_backward, flops=13, rounding=(6.0, 1.0)
+    ),
+    "logsigmoid": Rule(
+        logsigmoid, 1, lambda a: -np.logaddexp(0, -a), flops=20, rounding=(5.0, 0.0)
+    ),
+    "logsigmoid_backward": Rule(
+        logsigmoid_backward, 2, lambda g, a: g * np_sigmoid(-a), flops=13, rounding=(6.0, 0.0)
+    ),
+    "silu": Rule(silu, 1, lambda a: a * np_sigmoid(a), flops=13, rounding=(6.0, 1.0)),
+    "silu_backward": Rule(silu_backward, 2, np_silu_backward, flops=17, rounding=SLOPE_NEAR_ONE),
+    "gelu": Rule(gelu, 1, lambda a: a * np_cdf(a), flops=40, rounding=(6.0, 1.0)),
+    "gelu_backward": Rule(gelu_backward, 2, np_gelu_backward, flops=43, rounding=SLOPE_NEAR_ONE),
+    "gelu_tanh": Rule(
+        gelu_tanh, 1, lambda a: a * np_sigmoid(np_inner(a)), flops=17, rounding=(6.0, 1.0)
+    ),
+    "gelu_tanh_backward": Rule(
+        gelu_tanh_backward, 2, np_gelu_tanh_backward, flops=23, rounding=SLOPE_NEAR_ONE
+    ),
+    "bce_logits": Rule(bce_logits, 2, np_bce_logits, flops=23, draws=TARGET, rounding=LOSS),
+    "bce_logits_backward": Rule(
+        bce_logits_backward,
+        3,
+        np_bce_logits_backward,
+        flops=19,
+        draws=("normal", *TARGET),
+        rounding=NEAR_ONE,
+    ),
+    "bce_logits_weighted": Rule(
+        bce_logits_weighted,
+        3,
+        np_bce_logits_weighted,
+        flops=26,
+        draws=(*TARGET, "unit"),
+        rounding=LOSS,
+    ),
+    "bce_logits_slope": Rule(
+        bce_logits_slope,
+        3,
+        np_bce_logits_slope,
+        flops=19,
+        draws=(*TARGET, "unit"),
+        rounding=NEAR_ONE,
+    ),
 }
-KERNELS = {name: lift(name, *row) for name, row in RULES.items()}
+KERNELS = {name: lift(name, rule) for name, rule in RULES.items()}

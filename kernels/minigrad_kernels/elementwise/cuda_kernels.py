@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, vectors
 from minigrad_kernels.elementwise.plan import Layout, broadcast_strides, collapse
+from minigrad_kernels.kernel import Rule
 
 DIMS = 4  # that one launch of `strided` walks
 WORD = 2**32
@@ -263,3 +264,13 @@ def checks(
                 Check(label, cuda_kernel.strided, strided, (), 2 * registers, float64=wide)
             )
     return tuple(found)
+
+
+def lift(rules: Mapping[str, Rule]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
+    """Return the CUDA kernels of rules, and their checks."""
+    lifted: dict[str, CudaKernel] = {
+        name: Lifted(name, rule.function, rule.operands) for name, rule in rules.items()
+    }
+    numbers = [name for name, rule in rules.items() if rule.numbers]
+    truth = [name for name, rule in rules.items() if rule.truth]
+    return lifted, checks(lifted, numbers, truth)

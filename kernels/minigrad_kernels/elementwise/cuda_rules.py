@@ -180,11 +180,15 @@ TESTS: dict[str, Any] = {"logical_not": logical_not, "isfinite": isfinite, "isna
 lifted_floor = Lifted("floor", floor, 1)
 lifted_divide = Lifted("floor_divide", floor_divide, 2)
 lifted_modulus = Lifted("remainder", modulus, 2)
-lifted_power = Lifted("pow", *RULES["pow"][:2])
+lifted_power = Lifted("pow", RULES["pow"].function, 2)
 LIFTED_BITS = {name: Lifted(name, rule, 2) for name, rule in BITS.items()}
 ANGLES: dict[str, CudaKernel] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
 CUDA_KERNELS: dict[str, CudaKernel] = {
-    **{name: Lifted(name, *row[:2]) for name, row in RULES.items() if name != "pow"},
+    **{
+        name: Lifted(name, rule.function, rule.operands)
+        for name, rule in RULES.items()
+        if name != "pow"
+    },
     "pow": ByKind(lifted_power, Lifted("whole_power", whole_power, 2)),
     **ANGLES,
     "sign": Lifted("sign", sign, 1),

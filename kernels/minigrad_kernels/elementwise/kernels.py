@@ -18,13 +18,14 @@ import numpy as np
 from numba.core import types
 from numba.np.numpy_support import from_dtype
 
+from minigrad_kernels import example
 from minigrad_kernels.elementwise.plan import Plan, plans
 from minigrad_kernels.elementwise.walk import walk
 from minigrad_kernels.jit.address_table import address as address_of
 from minigrad_kernels.jit.address_table import load_at, store_at
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.jit.function_pointers import code_address
-from minigrad_kernels.kernel import PARALLEL, Kernel
+from minigrad_kernels.kernel import PARALLEL, Kernel, Rule
 from minigrad_kernels.simd.registers import address
 
 Array = np.ndarray[Any, Any]
@@ -237,20 +238,8 @@ def by_size(lifted: Lifted, ufunc: Callable[..., Any]) -> Callable[..., None]:
     return cpu
 
 
-def lift(
-    name: str,
-    rule: Any,
-    count: int,
-    reference: Callable[..., Any],
-    small: bool,
-    flops: int,
-    numbers: bool = False,
-) -> Kernel:
-    """Build the row of a rule.
-
-    reference: NumPy's expression.  small: whether that is a ufunc, and so how a small array is
-        computed.  numbers: whether two numbers follow the operands.
-    """
+def lift(name: str, rule: Rule) -> Kernel:
+    """Build the row of a rule: its reference, its CPU column, its cost, and what is derived."""
 
     def wide(*args: Any) -> None:
         inputs = [
@@ -258,11 +247,33 @@ def lift(
             for a in args[:-1]
         ]
         with np.errstate(all="ignore"):
-            args[-1][...] = reference(*inputs)
+            args[-1][...] = rule.reference(*inputs)
 
     def cost(*args: Any) -> tuple[int, int]:
-        return flops * args[-1].size, sum(a.nbytes for a in args if isinstance(a, np.ndarray))
+        return rule.flops * args[-1].size, sum(a.nbytes for a in args if isinstance(a, np.ndarray))
 
-    lifted = Lifted(name, rule, count, numbers)
-    cpu = by_size(lifted, reference) if small else without_ufunc(lifted)
-    return Kernel(wide, cpu, cost, small=reference if small else None)
+    lifted = Lifted(name, rule.function, rule.operands, bool(rule.numbers))
+    cpu = by_size(lifted, rule.reference) if rule.ufunc else without_ufunc(lifted)
+    return row_of(rule, wide, cpu, cost, small=rule.reference if rule.ufunc else None)
+
+
+def row_of(
+    rule: Rule,
+    reference: Callable[..., None],
+    cpu: Callable[..., None],
+    cost: Callable[..., tuple[int, int]],
+    small: Callable[..., None] | None = None,
+) -> Kernel:
+    """Return the row of an elementwise kernel, with its example and its rounding from the rule."""
+    made = example.elementwise(
+        rule.drawn(), rule.numbers, truth=rule.truth, cancels=rule.rounding[1] > 0
+    )
+    return Kernel(
+        reference,
+        cpu,
+        cost,
+        small=small,
+        example=made,
+        rounding=rule.rounding,
+        rule=rule,
+    )

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.elementwise.broadcast_copy import repeat, repeated
-from minigrad_kernels.elementwise.kernels import Lifted, lift
-from minigrad_kernels.kernel import PARALLEL, Kernel
+from minigrad_kernels.elementwise.kernels import Lifted, lift, row_of
+from minigrad_kernels.kernel import EXACT, PARALLEL, Kernel, Rounding, Rule
 from minigrad_kernels.math.error_function import vector_erf
 from minigrad_kernels.math.exponential import exponential, vector_expm1
 from minigrad_kernels.math.logarithm import vector_log, vector_log1p
 from minigrad_kernels.math.scalar import like, rule
 
 Array = np.ndarray[Any, Any]
+CLOSE: Rounding = (4.0, 0.0)
 
 
 # ---------------------------------------------------------------- the rules
@@ -156,7 +157,7 @@ def np_share(g: Array, a: Array, b: Array) -> Array:
     return g * np.where(a < b, 0, np.where(a == b, 0.5, 1))
 
 
-def plain(ufunc: np.ufunc) -> Kernel:
+def plain(ufunc: np.ufunc, draws: str = "normal", truth: bool = False) -> Kernel:
     """Return a row whose two columns are NumPy's own loop: comparisons and logic, already at vector
     speed.
     """
@@ -164,7 +165,8 @@ def plain(ufunc: np.ufunc) -> Kernel:
     def cost(*args: Array) -> tuple[int, int]:
         return args[-1].size, sum(a.nbytes for a in args)
 
-    return Kernel(ufunc, ufunc, cost)
+    rule = Rule(None, ufunc.nin, ufunc, True, draws=draws, truth=truth, rounding=EXACT)
+    return row_of(rule, ufunc, ufunc, cost)
 
 
 def function(ufunc: np.ufunc) -> Kernel:
@@ -176,7 +178,8 @@ def function(ufunc: np.ufunc) -> Kernel:
     def cost(a: Array, y: Array) -> tuple[int, int]:
         return 10 * y.size, a.nbytes + y.nbytes
 
-    return Kernel(reference, ufunc, cost, small=ufunc)
+    rule = Rule(None, 1, ufunc, True, 10, rounding=CLOSE)
+    return row_of(rule, reference, ufunc, cost, small=ufunc)
 
 
 def sign_reference(a: Array, y: Array) -> None:
@@ -226,52 +229,54 @@ def copy(a: Array, y: Array) -> None:
         lifted_copy.large(a, y)
 
 
-# name: rule, operands, NumPy's expression, is it a ufunc with an out argument, flops an element
-RULES: dict[str, tuple[Any, ...]] = {
-    "neg": (neg, 1, np.negative, True, 1),
-    "abs": (absolute, 1, np.absolute, True, 1),
-    "exp": (exp, 1, np.exp, True, 10),
-    "expm1": (expm1, 1, np.expm1, True, 10),
-    "log": (log, 1, np.log, True, 10),
-    "log1p": (log1p, 1, np.log1p, True, 10),
-    "sqrt": (sqrt, 1, np.sqrt, True, 1),
-    "erf": (erf, 1, _erf, False, 30),
-    "reciprocal": (reciprocal, 1, np.reciprocal, True, 1),
-    "square": (square, 1, np.square, True, 1),
-    "square_backward": (square_backward, 2, lambda g, a: 2 * g * a, False, 2),
-    "add": (add, 2, np.add, True, 1),
-    "sub": (sub, 2, np.subtract, True, 1),
-    "mul": (mul, 2, np.multiply, True, 1),
-    "div": (div, 2, np.divide, True, 1),
-    "pow": (power, 2, np.power, True, 20),
-    "maximum": (maximum, 2, np_maximum, True, 1),
-    "minimum": (minimum, 2, np_minimum, True, 1),
-    "larger_share": (larger_share, 3, np_share, False, 2),
+RULES = {
+    "neg": Rule(neg, 1, np.negative, ufunc=True, rounding=EXACT),
+    "abs": Rule(absolute, 1, np.absolute, ufunc=True, rounding=EXACT),
+    "exp": Rule(exp, 1, np.exp, ufunc=True, flops=10, rounding=CLOSE),
+    "expm1": Rule(expm1, 1, np.expm1, ufunc=True, flops=10, rounding=CLOSE),
+    "log": Rule(log, 1, np.log, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
+    "log1p": Rule(log1p, 1, np.log1p, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
+    "sqrt": Rule(sqrt, 1, np.sqrt, ufunc=True, draws="positive", rounding=EXACT),
+    "erf": Rule(erf, 1, _erf, flops=30, rounding=CLOSE),
+    "reciprocal": Rule(reciprocal, 1, np.reciprocal, ufunc=True, rounding=EXACT),
+    "square": Rule(square, 1, np.square, ufunc=True, rounding=EXACT),
+    "square_backward": Rule(square_backward, 2, lambda g, a: 2 * g * a, flops=2, rounding=EXACT),
+    "add": Rule(add, 2, np.add, ufunc=True, rounding=EXACT),
+    "sub": Rule(sub, 2, np.subtract, ufunc=True, rounding=EXACT),
+    "mul": Rule(mul, 2, np.multiply, ufunc=True, rounding=EXACT),
+    "div": Rule(div, 2, np.divide, ufunc=True, rounding=EXACT),
+    "pow": Rule(power, 2, np.power, ufunc=True, flops=20, draws="positive", rounding=(5.0, 0.0)),
+    "maximum": Rule(maximum, 2, np_maximum, ufunc=True, rounding=EXACT),
+    "minimum": Rule(minimum, 2, np_minimum, ufunc=True, rounding=EXACT),
+    "larger_share": Rule(larger_share, 3, np_share, flops=2, rounding=EXACT),
 }
+WHERE = Rule(where, 3, np_where, draws=("truth", "normal", "normal"), rounding=EXACT)
+COPY = Rule(copied, 1, np.positive, rounding=EXACT)
+SIGN = Rule(None, 1, np.sign, rounding=EXACT)
 KERNELS = {
-    **{name: lift(name, *row) for name, row in RULES.items()},
-    "where": Kernel(np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
+    **{name: lift(name, rule) for name, rule in RULES.items()},
+    "where": row_of(WHERE, np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
     "sin": function(np.sin),
     "cos": function(np.cos),
-    "copy": Kernel(copy_reference, copy, copy_cost),
-    "sign": Kernel(sign_reference, sign, copy_cost),
-    "eq": plain(np.equal),
-    "ne": plain(np.not_equal),
-    "lt": plain(np.less),
-    "le": plain(np.less_equal),
-    "gt": plain(np.greater),
-    "ge": plain(np.greater_equal),
-    "logical_and": plain(np.logical_and),
-    "logical_or": plain(np.logical_or),
-    "logical_not": plain(np.logical_not),
-    "isfinite": plain(np.isfinite),
-    "isnan": plain(np.isnan),
+    "copy": row_of(COPY, copy_reference, copy, copy_cost),
+    "sign": row_of(SIGN, sign_reference, sign, copy_cost),
+    "eq": plain(np.equal, truth=True),
+    "ne": plain(np.not_equal, truth=True),
+    "lt": plain(np.less, truth=True),
+    "le": plain(np.less_equal, truth=True),
+    "gt": plain(np.greater, truth=True),
+    "ge": plain(np.greater_equal, truth=True),
+    "logical_and": plain(np.logical_and, truth=True),
+    "logical_or": plain(np.logical_or, truth=True),
+    "logical_not": plain(np.logical_not, truth=True),
+    "isfinite": plain(np.isfinite, truth=True),
+    "isnan": plain(np.isnan, truth=True),
     "floor": plain(np.floor),
-    "floor_divide": plain(np.floor_divide),
-    "remainder": plain(np.remainder),
-    "bitwise_and": plain(np.bitwise_and),
-    "bitwise_or": plain(np.bitwise_or),
-    "bitwise_xor": plain(np.bitwise_xor),
-    "left_shift": plain(np.left_shift),
-    "right_shift": plain(np.right_shift),
+    "floor_divide": plain(np.floor_divide, "positive"),
+    "remainder": plain(np.remainder, "positive"),
+    "bitwise_and": plain(np.bitwise_and, "bits"),
+    "bitwise_or": plain(np.bitwise_or, "bits"),
+    "bitwise_xor": plain(np.bitwise_xor, "bits"),
+    "left_shift": plain(np.left_shift, "bits"),
+    "right_shift": plain(np.right_shift, "bits"),
 }

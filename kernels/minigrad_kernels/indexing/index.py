@@ -19,7 +19,7 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.jit.compile import jit
-from minigrad_kernels.kernel import PARALLEL, Kernel
+from minigrad_kernels.kernel import EXACT, PARALLEL, Kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -150,15 +150,20 @@ def scatter_cost(src: Array, indices: Array, dx: Array) -> tuple[int, int]:
 
 
 KERNELS = {
-    "take_rows": Kernel(take_rows_reference, take_rows_cpu, take_cost),
+    "take_rows": Kernel(take_rows_reference, take_rows_cpu, take_cost, rounding=EXACT),
     "scatter_add_rows": Kernel(
         scatter_add_rows_reference, scatter_add_rows_cpu, scatter_add_cost, out=("dw",)
     ),
-    "take_flat": Kernel(take_flat_reference, take_flat_cpu, take_cost),
+    "take_flat": Kernel(take_flat_reference, take_flat_cpu, take_cost, rounding=EXACT),
     "scatter_add_flat": Kernel(
         scatter_add_flat_reference, scatter_add_flat_cpu, scatter_add_cost, out=("dx",)
     ),
     "scatter_flat": Kernel(
-        scatter_flat_reference, scatter_flat_cpu, scatter_cost, out=(), inout=("dx",)
+        scatter_flat_reference,
+        scatter_flat_cpu,
+        scatter_cost,
+        out=(),
+        inout=("dx",),
+        rounding=EXACT,
     ),
 }

@@ -128,6 +128,20 @@ def reached(module: str) -> frozenset[str]:
     return frozenset(seen)
 
 
+def sources_elsewhere(module: str) -> list[bytes]:
+    """Return the sources of the imported modules of the package, not this one, that a module is of.
+
+    A rule that a user's package states is merged into the loops of this one.
+    """
+    top = module.partition(".")[0]
+    files = {
+        getattr(held, "__file__", None)
+        for name, held in sys.modules.items()
+        if name.partition(".")[0] == top
+    }
+    return [Path(file).read_bytes() for file in sorted(filter(None, files)) if file.endswith(".py")]
+
+
 @functools.cache
 def file_digest(module: str) -> bytes:
     """Return a digest of a module's name and source."""
@@ -137,7 +151,12 @@ def file_digest(module: str) -> bytes:
 @functools.cache
 def source_digest(module: str) -> str:
     """Return a digest of the sources of a module and of all that it imports."""
-    return hashlib.sha256(b"".join(map(file_digest, sorted(reached(module))))).hexdigest()
+    names = reached(module)
+    parts = [] if names else sources_elsewhere(module)
+    for source in parts:
+        names = names.union(*map(reached, imports(source.decode())))
+    parts += map(file_digest, sorted(names))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ Functionality", 2015, for packing and blocking.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -333,20 +334,30 @@ def gemm_sums_cost(a: Array, b: Array, c: Array, sums: Array) -> tuple[int, int]
     return flops + a.size, traffic + sums.nbytes
 
 
+def row(
+    reference: Callable[..., None],
+    cpu: Callable[..., None],
+    cost: Callable[..., tuple[int, int]],
+    out: tuple[str, ...] = ("y",),
+    inout: tuple[str, ...] = (),
+) -> Kernel:
+    return Kernel(reference, cpu, cost, out, inout, rounding=(40.0, 20.0))
+
+
 KERNELS = {
-    "gemm": Kernel(gemm_reference, gemm_cpu, gemm_cost, out=("c",)),
-    "gemm_bias": Kernel(gemm_bias_reference, gemm_bias_cpu, gemm_bias_cost, out=("c",)),
-    "gemm_accumulate": Kernel(
+    "gemm": row(gemm_reference, gemm_cpu, gemm_cost, out=("c",)),
+    "gemm_bias": row(gemm_bias_reference, gemm_bias_cpu, gemm_bias_cost, out=("c",)),
+    "gemm_accumulate": row(
         gemm_accumulate_reference, gemm_accumulate_cpu, gemm_accumulate_cost, out=(), inout=("c",)
     ),
-    "gemm_activation": Kernel(gemm_activation_reference, gemm_activation_cpu, gemm_activation_cost),
-    "gemm_activation_saved": Kernel(
+    "gemm_activation": row(gemm_activation_reference, gemm_activation_cpu, gemm_activation_cost),
+    "gemm_activation_saved": row(
         gemm_activation_saved_reference,
         gemm_activation_saved_cpu,
         gemm_activation_saved_cost,
         out=("z", "y"),
     ),
-    "gemm_masked": Kernel(gemm_masked_reference, gemm_masked_cpu, gemm_masked_cost, out=("c",)),
-    "gemm_sums": Kernel(gemm_sums_reference, gemm_sums_cpu, gemm_sums_cost, out=("c", "sums")),
-    "bmm": Kernel(bmm_reference, bmm_cpu, gemm_cost, out=("c",)),
+    "gemm_masked": row(gemm_masked_reference, gemm_masked_cpu, gemm_masked_cost, out=("c",)),
+    "gemm_sums": row(gemm_sums_reference, gemm_sums_cpu, gemm_sums_cost, out=("c", "sums")),
+    "bmm": row(bmm_reference, bmm_cpu, gemm_cost, out=("c",)),
 }

@@ -20,7 +20,7 @@ from numba.core import types
 from numba.extending import overload
 
 from minigrad_kernels.jit.compile import jit
-from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.kernel import EXACT, Kernel
 from minigrad_kernels.math.philox import SEGMENT, fill_words, halves, words_reference
 
 Array = np.ndarray[Any, Any]
@@ -154,7 +154,11 @@ def cost(flops: int) -> Any:
 
 
 KERNELS = {
-    "uniform": Kernel(uniform_reference, by_size(uniform_draw, PARALLEL_BITS), cost(21)),
+    "uniform": Kernel(
+        uniform_reference, by_size(uniform_draw, PARALLEL_BITS), cost(21), rounding=EXACT
+    ),
     "normal": Kernel(normal_reference, by_size(normal_draw, PARALLEL_NORMAL), cost(50)),
-    "random_bits": Kernel(random_bits_reference, by_size(bits_draw, PARALLEL_BITS), cost(20)),
+    "random_bits": Kernel(
+        random_bits_reference, by_size(bits_draw, PARALLEL_BITS), cost(20), rounding=EXACT
+    ),
 }

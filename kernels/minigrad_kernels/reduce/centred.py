@@ -27,7 +27,7 @@ from minigrad_kernels.jit.compile import jit, like
 from minigrad_kernels.kernel import PARALLEL, Kernel
 from minigrad_kernels.math.exponential import exponential
 from minigrad_kernels.reduce.kernels import ROOT, SQUARES, fold, spread
-from minigrad_kernels.reduce.sums import NOTHING, fold_sum
+from minigrad_kernels.reduce.sums import NOTHING, ROUNDED, fold_sum
 
 Array = np.ndarray[Any, Any]
 HUGE, TINY = 2.0**600, 2.0**-600
@@ -236,8 +236,10 @@ def backward(reference: Callable[..., None], cpu: Callable[..., None], flops: in
 
 
 KERNELS = {
-    "norm": Kernel(norm_reference, norm, cost(2)),
-    "variance": Kernel(variance_reference, variance, variance_cost, out=("mean", "y")),
+    "norm": Kernel(norm_reference, norm, cost(2), rounding=ROUNDED),
+    "variance": Kernel(
+        variance_reference, variance, variance_cost, out=("mean", "y"), rounding=ROUNDED
+    ),
     "tie_count": Kernel(tie_count_reference, folding(tie_count), cost(2)),
     "spread_centred": backward(spread_centred_reference, spreading("centred", centred), 2),
     "spread_unit": backward(spread_unit_reference, spreading("unit", unit), 1),

@@ -1,5 +1,5 @@
-"""Arguments for the kernels of elementwise.py: every layout, every special value, both sides of
-PARALLEL.
+"""Arguments for every elementwise kernel, derived from its rule: every layout, every special value,
+both sides of PARALLEL.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.compare.examples import BITWISE, COMPARISONS, POSITIVE, TESTS, UNARY
-from minigrad_kernels.elementwise.rules import KERNELS
-from minigrad_kernels.kernel import PARALLEL
+from minigrad_kernels.kernel import PARALLEL, Rule
+from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
 Arguments = list[tuple[Any, ...]]
@@ -67,24 +66,24 @@ def special(count: int) -> list[tuple[Array, ...]]:
     return [few, tuple(np.tile(v, repeats) for v in many)]
 
 
-def sampler(name: str, count: int) -> Callable[[np.random.Generator, np.dtype[Any]], Arguments]:
-    """Return the sampler of one kernel: inputs, then an output full of garbage."""
+def sampler(rule: Rule) -> Callable[[np.random.Generator, np.dtype[Any]], Arguments]:
+    """Return the sampler of one kernel: inputs, its numbers, then an output full of garbage."""
 
     def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
-        operands = small(count, rng) + large(count, rng) + special(count)
-        if name in POSITIVE:
-            operands = [tuple(abs(x) for x in some) for some in operands]
+        count = rule.operands
         found = []
-        for some in operands:
+        for some in small(count, rng) + large(count, rng) + special(count):
+            if count == 1 and rule.draws == "positive":  # half of the results would be NaN
+                some = tuple(abs(x) for x in some)
             inputs = [layout_kept(x, dtype) for x in some]
-            if name == "where":
-                inputs.insert(0, inputs[0] > 0)
-            if name == "larger_share":
-                inputs.insert(0, inputs[1])
+            for k, draw in enumerate(rule.drawn()):
+                if draw == "truth":
+                    inputs[k] = inputs[k] > 0
+                elif draw == "unit":
+                    inputs[k] = np.clip(inputs[k], 0, 1)
             shape = np.broadcast_shapes(*(x.shape for x in inputs))
-            truth = name in TESTS or name in COMPARISONS
-            y = np.full(shape, True) if truth else np.full(shape, np.nan, dtype)
-            found.append((*inputs, y))
+            y = np.full(shape, True) if rule.truth else np.full(shape, np.nan, dtype)
+            found.append((*inputs, *rule.numbers, y))
         return found
 
     return sample
@@ -111,5 +110,5 @@ def whole(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return [(p, q, np.full(p.shape, 1, p.dtype)) for p, q in pairs]
 
 
-SAMPLES = {name: sampler(name, 1 if name in UNARY else 2) for name in KERNELS}
-SAMPLES |= dict.fromkeys(BITWISE, whole)
+RULES = {name: row.rule for name, row in KERNELS.items() if row.rule is not None}
+SAMPLES = {name: whole if "bits" in rule.drawn() else sampler(rule) for name, rule in RULES.items()}

@@ -1,4 +1,10 @@
-"""How arguments of a wanted size are made: what a size is, and the numbers in it."""
+"""How arguments of a wanted size are made: what a size is, and the numbers in it.
+
+>>> example = elementwise(("normal", "positive"))
+>>> a, b, y = example.make(np.random.default_rng(0), np.dtype(np.float32), *example.sizes((5,)))
+>>> a.shape, b.dtype, bool(b.min() > 0.5), bool(np.isnan(y).all())
+((5,), dtype('float32'), True, True)
+"""
 
 from __future__ import annotations
 
@@ -82,3 +88,28 @@ def unwritten(dtype: Any, *shape: int) -> Array:
     """Return an output: full of NaN, of True or of -1."""
     kind = np.dtype(dtype).kind
     return np.full(shape, {"f": np.nan, "b": True, "u": 1}.get(kind, -1), dtype)
+
+
+DRAWS: dict[str, Callable[..., Array]] = {
+    "normal": normal,
+    "positive": positive,
+    "unit": lambda rng, dtype, *shape: rng.random(shape).astype(dtype),
+    "bits": lambda rng, dtype, *shape: rng.integers(0, 64, shape),
+    "truth": lambda rng, dtype, *shape: rng.random(shape) < 0.5,
+}
+
+
+def elementwise(
+    draws: Sequence[str], numbers: Sequence[float] = (), truth: bool = False, cancels: bool = False
+) -> Example:
+    """Return the example of an elementwise kernel: N elements an operand, numbers, and y.
+
+    draws: what each operand is drawn from, a key of `DRAWS`.  truth: y is bool.
+    """
+
+    def make(rng: Rng, dtype: Any, n: int) -> tuple[Any, ...]:
+        inputs = [DRAWS[name](rng, dtype, n) for name in draws]
+        kind = bool if truth else inputs[0].dtype if "bits" in draws else dtype
+        return (*inputs, *numbers, unwritten(kind, n))
+
+    return Example(make, cancels=cancels)
