@@ -47,6 +47,7 @@ from minigrad.lazy import lazy as _lazy
 from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save
+from minigrad.tensors import registry as _registry
 from minigrad.tensors.creation import arange as arange
 from minigrad.tensors.creation import as_tensor as as_tensor
 from minigrad.tensors.creation import empty as empty
@@ -78,4 +79,5 @@ if _typing.TYPE_CHECKING:
 else:
     compare = _lazy("minigrad.compare")
 
+_registry.share(globals(), "tensor")
 __version__ = "0.1.0"

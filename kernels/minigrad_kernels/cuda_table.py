@@ -59,5 +59,5 @@ for _module in (gpu_limits, *(m for room in table.ROOMS for m in table.modules_o
     if hasattr(_module, "CUDA_KERNELS"):
         add(_module)
 for _family in table.FAMILIES:
-    add_lifted(_family)
+    (add_lifted if _family.__name__.startswith("minigrad_kernels.") else add_of)(_family)
 table.LISTENERS.append(add_of)

@@ -99,6 +99,10 @@ def check_op(name: str, tol: Tolerance = TOLERANCE) -> Checked:
 def points_of(name: str) -> Iterator[tuple[Callable[..., Any], list[Tensor]]]:
     """Yield an op with its options, and the inputs of a sample, in their layout."""
     op = OPS[name]
+    if name not in OP_SAMPLES:
+        raise ValueError(
+            f"op {name} has no samples: state `samples` in its class, see checking/samples.py"
+        )
     for arrays, options in OP_SAMPLES[name]:
 
         def fn(*inputs: Tensor, options: dict[str, Any] = options) -> Any:

@@ -26,12 +26,12 @@ from minigrad_kernels.jit.parallel import hold_over_fork as hold_over_fork
 from minigrad_kernels.jit.progress import redirect_notices as redirect_notices
 from minigrad_kernels.kernel import PARALLEL as PARALLEL
 from minigrad_kernels.reduce.sums import sizes_around as sizes_around
-from minigrad_kernels.table import KERNELS
+from minigrad_kernels.table import KERNELS, LISTENERS
 
 # Whether all launches of the process are checked, see engine/anomaly.py.
 CHECKED = os.environ.get("MINIGRAD_CHECKED", "0") not in ("", "0")
 Table = Mapping[str, Callable[..., None]]
-CPU: Table = {name: kernel.cpu for name, kernel in KERNELS.items()}
+CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERNELS.items()}
 
 
 class Dispatch(threading.local):
@@ -109,6 +109,18 @@ def launch(name: str, *args: Any) -> None:
     if USED and launch_on_device(name, args, dispatch.checked):
         return
     dispatch.kernels[name](*args)
+
+
+def add_launches(family: Any) -> None:
+    """Let this thread, and threads that begin later, launch the kernels of a family that is added
+    to the table.
+    """
+    CPU.update({name: KERNELS[name].cpu for name in family.KERNELS})
+    launches_checked.cache_clear()
+    dispatch.check(dispatch.checked)
+
+
+LISTENERS.append(add_launches)
 
 
 def set_num_threads(n: int) -> None:

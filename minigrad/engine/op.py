@@ -58,6 +58,9 @@ class Op:
     several: `forward` returns a tuple of arrays and `backward` gets one gradient or None for each.
     composite: the same mathematics in plain ops; what a fused op is differentiated through under
         `create_graph=True`.
+    public: "tensor" for a method of Tensor and a function of minigrad, "functional" for a function
+        of nn.functional, each under the op's name; "" where others are built on it.
+    samples: `samples(draw)` returns the points at which checks try the op, see checking/samples.py.
     """
 
     __slots__ = ("__dict__", "seq")  # `seq` stays when a sweep has dropped all else
@@ -67,6 +70,8 @@ class Op:
     view = False
     several = False
     composite: Any = None
+    public: str = ""
+    samples: Any = None
 
     kind = OP
     edges: list[Any] | None = None

@@ -4,7 +4,8 @@ passed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
 
@@ -150,11 +151,35 @@ def sizes_of(sizes: Sequence[Any]) -> tuple[int, ...]:
 
 
 OPS: dict[str, type[Op]] = {}
+LISTENERS: list[Callable[[type[Op]], None]] = []
 
 
 def op(cls: type[Op]) -> type[Op]:
-    """Enter an op class into the registry that the batteries walk."""
+    """Enter an op class into the registry, from which its function, its method and its samples are
+    derived.
+
+    Raises: ValueError where an op has that name.
+    """
     if cls.__name__ in OPS:
         raise ValueError(f"op {cls.__name__} is defined twice")
     OPS[cls.__name__] = cls
+    for listener in LISTENERS:
+        listener(cls)
     return cls
+
+
+def for_each_op(listener: Callable[[type[Op]], None]) -> None:
+    """Call a function with every op of the registry, and with each that will be entered."""
+    for cls in list(OPS.values()):
+        listener(cls)
+    LISTENERS.append(listener)
+
+
+def function_name(cls: type[Op]) -> str:
+    """Return the name of an op as a function: its kernel's, else the class's in snake case.
+
+    >>> function_name(OPS["Expm1"]), function_name(OPS["LeakyRelu"])
+    ('expm1', 'leaky_relu')
+    """
+    kernel: str = getattr(cls, "kernel", "")
+    return kernel or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()

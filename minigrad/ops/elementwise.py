@@ -33,9 +33,14 @@ make = object.__new__
 
 # ---------------------------------------------------------------- two operands
 class Binary(Op):
-    """y = f(a, b), operands broadcast and promoted."""
+    """y = f(a, b), operands broadcast and promoted.
+
+    kernel: its name, and the function's.  domains: what the operands are drawn from, see `Unary`.
+    """
 
     kernel = ""
+    domains = ("reals", "reals")
+    public = "tensor"
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
@@ -144,6 +149,7 @@ class Div(Binary):
     """y = a / b; integers divide to float32"""
 
     kernel = "div"
+    domains = ("reals", "positive")
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
@@ -168,6 +174,7 @@ class Pow(Binary):
     """
 
     kernel = "pow"
+    domains = ("positive", "reals")
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
@@ -220,6 +227,7 @@ class Remainder(Binary):
     """y = a - b floor(a / b), in the sign of b as in Python; integers stay integers"""
 
     kernel = "remainder"
+    domains = ("reals", "positive")
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:

@@ -34,9 +34,15 @@ def fused_backward(name: str, g: Any, saved: Array) -> Any:
 
 
 class Unary(Op):
-    """y = f(a), integers first made float32"""
+    """y = f(a), integers first made float32
+
+    kernel: its name, and the function's.  domain: what it is checked on, "reals", "positive", or
+    "kinked" where it is not smooth: away from 0.
+    """
 
     kernel = ""
+    domain = "reals"
+    public = "tensor"
     keeps_output = False
 
     @classmethod
@@ -116,6 +122,7 @@ class Abs(Unary):
     """y = |a|; the derivative at 0 is 0"""
 
     kernel = "abs"
+    domain = "kinked"
 
     @classmethod
     def of_integers(cls, a: Any) -> Any:
@@ -197,6 +204,7 @@ class Log(Unary):
     """y = log a; -inf at 0"""
 
     kernel = "log"
+    domain = "positive"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g / self.saved(0),)
@@ -207,6 +215,7 @@ class Log1p(Unary):
     """y = log(1 + a), accurate near 0"""
 
     kernel = "log1p"
+    domain = "positive"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g / (self.saved(0) + 1.0),)
@@ -217,6 +226,7 @@ class Sqrt(FromOutput):
     """y = sqrt(a); the derivative at 0 is inf"""
 
     kernel = "sqrt"
+    domain = "positive"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g / (self.output() * 2.0),)
@@ -292,6 +302,7 @@ class Relu(FromOutput):
     """y = max(a, 0); the derivative at 0 is 0"""
 
     kernel = "relu"
+    domain = "kinked"
 
     @classmethod
     def of_integers(cls, a: Any) -> Any:
@@ -307,6 +318,8 @@ class Smooth(Unary):
     """An activation with a kernel for its derivative in its input, and a composite for any
     order.  Floating tensors only.
     """
+
+    public = "functional"
 
     @classmethod
     def of_integers(cls, a: Any) -> Any:
@@ -367,6 +380,7 @@ class GeluTanh(Smooth):
     """y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))"""
 
     kernel = "gelu_tanh"
+    public = ""  # gelu(x, approximate="tanh")
 
     @staticmethod
     def composite(a: Any) -> Any:
@@ -379,12 +393,18 @@ class GeluTanh(Smooth):
 class LeakyRelu(Op):
     """y = a where a > 0, else negative_slope a"""
 
+    public = "functional"
+
     def forward(self, a: Array, negative_slope: float) -> Array:
         return unary_with_parameters("leaky_relu", a, negative_slope, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, slope = self.saved(0).array, self.meta["negative_slope"]
         return (Bridge.new(unary_with_parameters("leaky_relu_backward", a, slope, 0.0, g.array)),)
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        return draw.layouts(draw.apart, negative_slope=0.1)
 
     @staticmethod
     def composite(a: Any, negative_slope: float) -> Any:
@@ -395,12 +415,18 @@ class LeakyRelu(Op):
 class Elu(Op):
     """y = alpha (e^a - 1) where a <= 0, else a"""
 
+    public = "functional"
+
     def forward(self, a: Array, alpha: float) -> Array:
         return unary_with_parameters("elu", a, alpha, 0.0)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, alpha = self.saved(0).array, self.meta["alpha"]
         return (Bridge.new(unary_with_parameters("elu_backward", a, alpha, 0.0, g.array)),)
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        return draw.layouts(draw.apart, alpha=1.3)
 
     @staticmethod
     def composite(a: Any, alpha: float) -> Any:
@@ -413,6 +439,12 @@ class Hardtanh(Op):
     """y = min(max(a, low), high); the derivative is 1 inside and, unlike clamp's, 0 at the
     bounds
     """
+
+    public = "functional"
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        return draw.layouts(draw.apart, low=-0.5, high=0.7)
 
     def forward(self, a: Array, low: float, high: float) -> Array:
         return limited(a, low, high)

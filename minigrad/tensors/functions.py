@@ -1,4 +1,8 @@
-"""The ops as functions: `mg.exp(x)` is `x.exp()`."""
+"""The ops as functions: `mg.exp(x)` is `x.exp()`.
+
+These are typed and documented where they are written out.  An op that is not has its function, and
+its method, from `tensors/registry.py`.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,7 @@ from minigrad.ops.shape import (
     unbind,
     unsqueeze,
 )
+from minigrad.tensors import registry
 from minigrad.tensors.tensor import Tensor
 
 exp, expm1, log, log1p = Tensor.exp, Tensor.expm1, Tensor.log, Tensor.log1p
@@ -149,3 +154,4 @@ __all__ = [
     "var",
     "where",
 ]
+registry.share(globals(), "tensor")

@@ -47,6 +47,7 @@ from minigrad.nn.functional.regression import (
     mse_loss,
     smooth_l1_loss,
 )
+from minigrad.tensors import registry as _registry
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -91,3 +92,4 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+_registry.share(globals(), "functional")
