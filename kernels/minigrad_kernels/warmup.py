@@ -7,6 +7,7 @@ them has begins with its name):
     adam_step
       adam.sequential(int64[:, ::1], float64[:, ::1], T[::1], int64[::1])
 
+What a lifted rule compiles follows from its operands, and does not stand there.
 `python -m tests.golden.make_signatures` writes it from the samples of the kernels' tests.
 """
 
@@ -23,10 +24,16 @@ from pathlib import Path
 from numba.core.sigutils import normalize_signature
 
 from minigrad_kernels.jit.compile import JITTED
+from minigrad_kernels.kernel import Rule
 from minigrad_kernels.table import KERNELS
 
 SIGNATURES = Path(__file__).with_name("signatures.txt")
 DTYPES = ("float32", "float64")
+WALK = (  # over large arrays, of every lifted rule
+    "elementwise.walk.walk(int64[::1], int64, int64, int64, int64, int64)",
+    *(f"float32: tiles.{way}4({', '.join(['int64'] * 7)})" for way in ("pick", "turn")),
+    *(f"float64: tiles.{way}8({', '.join(['int64'] * 7)})" for way in ("pick", "turn")),
+)
 
 
 def read_signatures(path: Path = SIGNATURES) -> dict[str, list[str]]:
@@ -39,7 +46,18 @@ def read_signatures(path: Path = SIGNATURES) -> dict[str, list[str]]:
         elif line:
             name = line
             found[name] = []
-    return found
+    rules = {name: row.rule for name, row in KERNELS.items() if row.rule is not None}
+    return {name: lifted(name, rule) for name, rule in rules.items() if rule.function} | found
+
+
+def lifted(name: str, rule: Rule) -> list[str]:
+    """Return the lines of a lifted rule.
+
+    >>> lifted("silu", KERNELS["silu"].rule)[0]
+    'silu.loop(T[::1], T[::1])'
+    """
+    arrays = ["T[::1]"] * (rule.operands + bool(rule.numbers) + 1)
+    return [f"{name}.loop({', '.join(arrays)})", *WALK]
 
 
 def of_dtype(line: str, dtype: str) -> str | None:

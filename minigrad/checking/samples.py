@@ -23,6 +23,7 @@ from minigrad.ops.common import for_each_op
 from minigrad.ops.conv import Sliding
 from minigrad.ops.elementwise import Binary
 from minigrad.ops.grammar import resolved
+from minigrad.ops.linalg import ACTIVATIONS
 from minigrad.ops.pool import ONE, Windows
 from minigrad.ops.unary import Unary
 
@@ -314,10 +315,7 @@ OP_SAMPLES: dict[str, Samples] = {
         ((normal(0, 3), normal(2, 3), normal(2)), {}),
     ],
     "LinearActivation": [
-        *(
-            ((normal(4, 3), normal(2, 3), normal(2)), {"activation": name})
-            for name in ("relu", "tanh", "sigmoid", "gelu", "silu", "softplus")
-        ),
+        *(((normal(4, 3), normal(2, 3), normal(2)), {"activation": name}) for name in ACTIVATIONS),
         ((normal(4, 3), normal(2, 3), ABSENT), {"activation": "gelu"}),
         ((normal(2, 2, 3), normal(2, 3), normal(2)), {"activation": "tanh"}),
         ((normal(3, 4).T, normal(3, 2).T, normal(4)[::2]), {"activation": "silu"}),

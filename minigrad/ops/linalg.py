@@ -183,14 +183,8 @@ class Linear(LinearLike):
         return y + bias if bias.array.size else y
 
 
-ACTIVATIONS: dict[str, type[Unary]] = {
-    "relu": Relu,
-    "tanh": Tanh,
-    "sigmoid": Sigmoid,
-    "gelu": Gelu,
-    "silu": Silu,
-    "softplus": Softplus,
-}
+FUSED: tuple[type[Unary], ...] = (Relu, Tanh, Sigmoid, Gelu, Silu, Softplus)
+ACTIVATIONS = {activation.kernel: activation for activation in FUSED}
 
 
 @op

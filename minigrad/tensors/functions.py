@@ -21,7 +21,7 @@ from minigrad.ops.elementwise import (
 from minigrad.ops.index import gather, index_select, masked_fill
 from minigrad.ops.linalg import dot, matmul, outer
 from minigrad.ops.norm import log_softmax, softmax
-from minigrad.ops.reducing import cumsum, logsumexp, max, min, norm, std, var
+from minigrad.ops.reduce import cumsum, logsumexp, max, min, norm, std, var
 from minigrad.ops.shape import (
     broadcast_to,
     cat,

@@ -47,7 +47,7 @@ from minigrad.engine.values import (
     unmasked,
     written_value,
 )
-from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, reducing, shape, unary
+from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, shape, unary
 from minigrad.ops.common import converted, sizes_of
 from minigrad.ops.grammar import resolved
 from minigrad.ops.index import gather, index_select
@@ -793,7 +793,7 @@ class Tensor:
         correction: float = 1,
     ) -> Tensor:
         """See `minigrad.var`."""
-        return reducing.var(self, dim, unbiased, keepdim, correction=correction)
+        return reduce.var(self, dim, unbiased, keepdim, correction=correction)
 
     def std(
         self,
@@ -804,35 +804,35 @@ class Tensor:
         correction: float = 1,
     ) -> Tensor:
         """See `minigrad.std`."""
-        return reducing.std(self, dim, unbiased, keepdim, correction=correction)
+        return reduce.std(self, dim, unbiased, keepdim, correction=correction)
 
     def norm(self, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """See `minigrad.norm`."""
-        return reducing.norm(self, p, dim, keepdim)
+        return reduce.norm(self, p, dim, keepdim)
 
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> Tensor:
         """See `minigrad.logsumexp`."""
-        return reducing.logsumexp(self, dim, keepdim)
+        return reduce.logsumexp(self, dim, keepdim)
 
     def cumsum(self, dim: int, *, dtype: Any = None) -> Tensor:
         """Return running sums along `dim`, of x in `dtype` if given."""
-        return reducing.cumsum(self, dim, dtype=dtype)
+        return reduce.cumsum(self, dim, dtype=dtype)
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Return the position of the largest element, the first among ties."""
-        return reducing.argmax(self, dim, keepdim)
+        return reduce.argmax(self, dim, keepdim)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Return the position of the smallest element, the first among ties."""
-        return reducing.argmin(self, dim, keepdim)
+        return reduce.argmin(self, dim, keepdim)
 
     def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return whether any element is non-zero."""
-        return reducing.any(self, dim, keepdim)
+        return reduce.any(self, dim, keepdim)
 
     def all(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return whether all elements are non-zero."""
-        return reducing.all(self, dim, keepdim)
+        return reduce.all(self, dim, keepdim)
 
     def softmax(self, dim: int, *, dtype: Any = None) -> Tensor:
         """Return exp(x) / sum(exp(x)) along `dim`, of x in `dtype` if given."""
@@ -844,11 +844,11 @@ class Tensor:
 
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """See `minigrad.max`."""
-        return reducing.max(self, dim, keepdim)
+        return reduce.max(self, dim, keepdim)
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """See `minigrad.min`."""
-        return reducing.min(self, dim, keepdim)
+        return reduce.min(self, dim, keepdim)
 
     # ------------------------------------------------------------ matrices
     def matmul(self, other: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
-
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu", "softplus")
+from minigrad.ops.linalg import ACTIVATIONS
 
 
 def operands(
