@@ -13,6 +13,7 @@ from minigrad_kernels import table
 from minigrad_kernels.compare import gpu_limits
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.elementwise.cuda_kernels import lift
+from minigrad_kernels.optim import cuda_multi_tensor, multi_tensor
 
 FAMILIES: list[Any] = []  # modules, or what was derived for one that states no CUDA kernels
 CUDA_KERNELS: dict[str, CudaKernel] = {}
@@ -44,15 +45,17 @@ def add_of(family: ModuleType) -> None:
 
 
 def add_lifted(family: ModuleType) -> None:
-    """Lift the rules of a family for which nobody states CUDA kernels."""
+    """Lift the rules and the optimizers' steps of a family that states no CUDA kernels for them."""
+    rows = {name: row for name, row in family.KERNELS.items() if name not in CUDA_KERNELS}
     rules = {
         name: row.rule
-        for name, row in family.KERNELS.items()
-        if row.rule is not None and row.rule.function is not None and name not in CUDA_KERNELS
+        for name, row in rows.items()
+        if row.rule is not None and row.rule.function is not None
     }
-    if rules:
-        cuda_kernels, checks = lift(rules)
-        add(SimpleNamespace(__name__=family.__name__, CUDA_KERNELS=cuda_kernels, CHECKS=checks))
+    steps = {name: row for name, row in rows.items() if isinstance(row, multi_tensor.Step)}
+    for cuda_kernels, checks in (lift(rules), cuda_multi_tensor.lift(steps)):
+        if cuda_kernels:
+            add(SimpleNamespace(__name__=family.__name__, CUDA_KERNELS=cuda_kernels, CHECKS=checks))
 
 
 for _module in (gpu_limits, *(m for room in table.ROOMS for m in table.modules_of(room, True))):

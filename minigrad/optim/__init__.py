@@ -1,37 +1,49 @@
 """Optimizers, parameter groups, gradient clipping and learning rate schedulers.
 
-Names, defaults and results are PyTorch's; `OPTIMIZERS` lists the optimizers by name.
+Names, defaults and results are PyTorch's; `OPTIMIZERS` lists the optimizers by name.  Every class
+of an optimizer in a file of this folder is found and is a public name.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from minigrad.optim import lr_scheduler
-from minigrad.optim.adagrad import Adagrad
-from minigrad.optim.adam import Adam, AdamW
+from minigrad.optim.adagrad import Adagrad as Adagrad
+from minigrad.optim.adam import Adam as Adam
+from minigrad.optim.adam import AdamW as AdamW
 from minigrad.optim.clip_grad import clip_grad_norm_, clip_grad_value_
-from minigrad.optim.nadam import NAdam
+from minigrad.optim.nadam import NAdam as NAdam
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.param_groups import decay_groups
-from minigrad.optim.radam import RAdam
-from minigrad.optim.rmsprop import RMSprop
-from minigrad.optim.sgd import SGD
+from minigrad.optim.radam import RAdam as RAdam
+from minigrad.optim.rmsprop import RMSprop as RMSprop
+from minigrad.optim.sgd import SGD as SGD
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad, NAdam, RAdam)
-}
+
+def _found() -> dict[str, type[Optimizer]]:
+    """Return the optimizers of this folder's files by name."""
+    files = [
+        importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
+    ]
+    kinds = [kind for file in files for kind in vars(file).values() if isinstance(kind, type)]
+    return {
+        kind.__name__: kind
+        for kind in kinds
+        if issubclass(kind, Optimizer) and kind is not Optimizer
+    }
+
+
+OPTIMIZERS = _found()
+globals().update(OPTIMIZERS)
 
 __all__ = [
     "OPTIMIZERS",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "NAdam",
     "Optimizer",
-    "RAdam",
-    "RMSprop",
     "clip_grad_norm_",
     "clip_grad_value_",
     "decay_groups",
     "lr_scheduler",
 ]
+__all__ += sorted(OPTIMIZERS)

@@ -29,7 +29,8 @@ class Adagrad(Optimizer):
     [0.75]
     """
 
-    states = ("sum",)
+    steps = ("adagrad_step",)
+    other_options = ("initial_accumulator_value",)
 
     def __init__(
         self,
@@ -51,23 +52,6 @@ class Adagrad(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        return (
-            group["lr"],
-            group["weight_decay"],
-            0.0,
-            group["maximize"],
-            group["eps"],
-            group["lr_decay"],
-            0.0,
-            0.0,
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        return "adagrad_step", self.states
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""

@@ -32,7 +32,8 @@ class Adam(Optimizer):
     [0.75]
     """
 
-    states = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    steps = ("adam_step", "amsgrad_step")
+    other_options = ("amsgrad",)
 
     def __init__(
         self,
@@ -57,22 +58,9 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        beta1, beta2 = group["betas"]
-        return (
-            group["lr"],
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["maximize"],
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        return ("amsgrad_step", self.states) if group["amsgrad"] else ("adam_step", self.states[:2])
+    def rule(self, group: Group) -> str:
+        """Return the kernel that steps the group."""
+        return "amsgrad_step" if group["amsgrad"] else "adam_step"
 
 
 class AdamW(Adam):

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from minigrad.engine import device
-from minigrad.optim.optimizer import Array, Group, Optimizer
-from minigrad.tensors.tensor import Tensor
+from minigrad.optim.optimizer import Optimizer
 
 
 class NAdam(Optimizer):
@@ -33,8 +29,7 @@ class NAdam(Optimizer):
     True
     """
 
-    states = ("exp_avg", "exp_avg_sq", "mu_product")
-    scalars = ("mu_product",)
+    steps = ("nadam_step",)
 
     def __init__(
         self,
@@ -58,26 +53,3 @@ class NAdam(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        return (
-            group["lr"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["maximize"],
-            group["eps"],
-            *group["betas"],
-            group["momentum_decay"],
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        return "nadam_step", self.states
-
-    def fresh(self, name: str, param: Tensor, group: Group) -> Array:
-        """Return a state array as it is before the first step."""
-        if name != "mu_product":
-            return super().fresh(name, param, group)
-        product: Array = device.filled(1, 1, np.float64, param.array)
-        return product

@@ -1,14 +1,17 @@
 """The base of all optimizers: parameter groups, state by name, one launch for all parameters.
 
-A subclass says three things: which hyperparameters a group has (`options`), which kernel steps it
-and what that keeps for each parameter (`rule`), and what it refuses (`check`).
+A subclass says which options a group has (the signature of `__init__`), which kernels step it
+(`steps`; `rule` chooses among several) and what it refuses (`check`).  The rows of the kernels say
+the rest: which numbers they read, by the options' names, and what is kept for a parameter.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +30,7 @@ NON_NEGATIVE = {
     *("momentum", "momentum_decay", "weight_decay"),
 }
 SWITCHES = {"amsgrad", "centered", "decoupled_weight_decay", "maximize", "nesterov"}
+PAIRS = {"betas": ("beta1", "beta2")}  # options of two numbers, and how a kernel calls these
 
 
 # ---------------------------------------------------------------- parameters
@@ -163,6 +167,25 @@ class Launch:
 
 
 # ---------------------------------------------------------------- the optimizer
+def options_of(kind: type) -> list[str]:
+    """Return the options of an optimizer: what it and its bases take beside the parameters."""
+    bases = [base for base in kind.__mro__ if issubclass(base, Optimizer) and base is not Optimizer]
+    makers = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)]
+    given = [p for init in makers for p in list(inspect.signature(init).parameters.values())[2:]]
+    names = [p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return list(dict.fromkeys(names))
+
+
+def kept_by(kernel: str) -> tuple[str, ...]:
+    """Return the names of what a kernel keeps for a parameter, in the order of its table.
+
+    >>> kept_by("nadam_step")
+    ('exp_avg', 'exp_avg_sq', 'mu_product')
+    """
+    row: Any = backend.KERNELS[kernel]
+    return (*row.states, *row.scalars)
+
+
 class Optimizer:
     """What every optimizer is; use one of its subclasses.
 
@@ -174,8 +197,39 @@ class Optimizer:
         a name given twice, and for options out of range.
     """
 
-    states: tuple[str, ...] = ()  # all state that any rule of this class keeps
-    scalars: tuple[str, ...] = ()  # those that are one float64 a parameter, not an array
+    steps: tuple[str, ...] = ()  # the kernels that may step a group
+    other_options: tuple[str, ...] = ()  # options that are no number of the step
+    # Read off the rows of the kernels:
+    numbers: tuple[str, ...] = ()  # what a kernel takes of a group, in its order
+    states: tuple[str, ...] = ()  # all state that any of the kernels keeps
+    scalars: ClassVar[dict[str, float]] = {}  # of it, what is one float64: its first value
+    _values: Callable[[Group], Any] = staticmethod(len)  # a group's options that are such numbers
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Hold the options of a class to the numbers that its kernels read, by their names.
+
+        Raises: TypeError where a kernel reads what is no option, or none reads an option.
+        """
+        super().__init_subclass__(**keywords)
+        if "steps" not in vars(cls):
+            return  # what it inherits is held already
+        rows: list[Any] = [backend.KERNELS[name] for name in cls.steps]
+        options = options_of(cls)
+        numbers = {name for option in options for name in PAIRS.get(option, (option,))}
+        for name, row in zip(cls.steps, rows, strict=True):
+            unknown = sorted(set(row.numbers) - numbers)
+            unread = sorted(numbers - set(row.numbers) - set(cls.other_options))
+            if unknown or unread or row.numbers != rows[0].numbers:
+                raise TypeError(
+                    f"{cls.__name__}: its options do not fit the numbers {row.numbers} that"
+                    f" {name} reads: no option {unknown}, not read {unread}; all kernels of a class"
+                    " read the same, and an option that is no number stands in `other_options`"
+                )
+        cls.numbers = rows[0].numbers
+        cls.states = tuple(dict.fromkeys(state for row in rows for state in row.states))
+        cls.scalars = {name: first for row in rows for name, first in row.scalars.items()}
+        read = [option for option in options if option not in cls.other_options]
+        cls._values = staticmethod(itemgetter(*read))
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self.defaults = defaults
@@ -200,13 +254,11 @@ class Optimizer:
             self.add_param_group(group)
 
     # ------------------------------------------------------------ what a subclass says
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        raise NotImplementedError(f"{self._kind} has no options")
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        raise NotImplementedError(f"{self._kind} has no rule")
+    def rule(self, group: Group) -> str:
+        """Return the kernel that steps the group, by default the first of `steps`."""
+        if not self.steps:
+            raise NotImplementedError(f"{self._kind} names no kernel in `steps`")
+        return self.steps[0]
 
     def check(self, group: Group) -> None:
         """Raise a ValueError for options out of range, a TypeError for what is no number."""
@@ -242,7 +294,11 @@ class Optimizer:
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        array: Array = device.filled(param.array.shape, 0, param.array.dtype, param.array)
+        array: Array
+        if name in self.scalars:
+            array = device.filled(1, self.scalars[name], np.float64, param.array)
+            return array
+        array = device.filled(param.array.shape, 0, param.array.dtype, param.array)
         return array
 
     @property
@@ -346,8 +402,8 @@ class Optimizer:
 
     def _forget(self) -> None:
         """Drop what was prepared for launches; the next step prepares it anew."""
-        self._rows: list[tuple[float, ...]] = []
-        self._rules: list[tuple[str, tuple[str, ...]]] = []
+        self._rows: list[Any] = []
+        self._rules: list[str] = []
         self._active: list[int] | None = None
         self._launches: list[Launch] = []
 
@@ -357,7 +413,7 @@ class Optimizer:
 
     def _read_options(self) -> None:
         """Take over the groups' options, which anyone may have edited since the last step."""
-        rows = [self.options(group) for group in self.param_groups]
+        rows = [*map(self._values, self.param_groups)]
         if rows == self._rows:
             return
         for group in self.param_groups:
@@ -366,10 +422,19 @@ class Optimizer:
         if rules != self._rules:
             self._forget()
             self._rules = rules
-            self._hyper = np.array(rows, np.float64)
-        else:
-            self._hyper[...] = rows
-        self._rows = rows
+            self._hyper = np.empty((len(rows), len(self.numbers)))
+        self._hyper[...] = [self._numbers(group) for group in self.param_groups]
+        # A pair that is no tuple may be edited in place: it is read anew at each step.
+        pairs = [group[pair] for group in self.param_groups for pair in PAIRS.keys() & group.keys()]
+        self._rows = rows if all(type(pair) is tuple for pair in pairs) else []
+
+    def _numbers(self, group: Group) -> list[float]:
+        """Return a group's numbers in the order of the kernel's columns."""
+        values = dict(group)
+        for pair, names in PAIRS.items():
+            if pair in group:
+                values.update(zip(names, group[pair], strict=True))
+        return [values[name] for name in self.numbers]
 
     def _plan(self, active: list[int]) -> None:
         """Sort the parameters with a gradient into launches: one a kernel, dtype and device.
@@ -383,14 +448,14 @@ class Optimizer:
         members: dict[tuple[int, str, Any, Any], list[int]] = {}
         for i, turn in zip(active, turns(arrays), strict=True):
             slot = self._slots[i]
-            kernel, states = self._rules[slot.group]
-            self._prepare(i, slot, states)
+            kernel = self._rules[slot.group]
+            self._prepare(i, slot, kept_by(kernel))
             place = slot.param.array.dtype, device.target_of((slot.param.array,))
             members.setdefault((turn, kernel, *place), []).append(i)
         self._launches = []
         for (_, kernel, *_), indices in sorted(members.items(), key=lambda item: item[0][0]):
             slots = [self._slots[i] for i in indices]
-            _, states = self._rules[slots[0].group]
+            states = kept_by(kernel)
             buffers = [contiguous(slot.param.array) for slot in slots]
             rows = [
                 (buffer, buffer, *(slot.arrays[name] for name in states))
@@ -546,7 +611,7 @@ def _read_arrays(
     for slot in optimizer._slots:
         entry = saved["state"][slot.name]
         arrays = {}
-        _, expected = optimizer.rule(saved["param_groups"][slot.group])
+        expected = kept_by(optimizer.rule(saved["param_groups"][slot.group]))
         if "step" not in entry:
             problems.append(f"{slot.name}: there is no step count")
         elif entry["step"] > 0:
@@ -559,7 +624,7 @@ def _read_arrays(
             array = data.read() if type(data) is device.DeviceArray else np.asarray(data)
             shape = (1,) if name in optimizer.scalars else slot.shape
             dtype = np.float64 if name in optimizer.scalars else slot.param.array.dtype
-            if name not in optimizer.states:
+            if name not in optimizer.states and name not in optimizer.scalars:
                 problems.append(f"{slot.name}: it has a {name}, which this optimizer does not keep")
             elif array.shape != shape:
                 problems.append(f"{slot.name}: {name} has shape {array.shape}, expected {shape}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minigrad.optim.optimizer import Group, Optimizer
+from minigrad.optim.optimizer import Optimizer
 
 
 class RAdam(Optimizer):
@@ -29,7 +29,7 @@ class RAdam(Optimizer):
     [0.5]
     """
 
-    states = ("exp_avg", "exp_avg_sq")
+    steps = ("radam_step",)
 
     def __init__(
         self,
@@ -51,19 +51,3 @@ class RAdam(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        return (
-            group["lr"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["maximize"],
-            group["eps"],
-            *group["betas"],
-            0.0,
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        return "radam_step", self.states

@@ -30,7 +30,10 @@ class RMSprop(Optimizer):
     [0.5]
     """
 
-    states = ("square_avg", "grad_avg", "momentum_buffer")
+    steps = (
+        *("rmsprop_step", "rmsprop_centered_step"),
+        *("rmsprop_momentum_step", "rmsprop_centered_momentum_step"),
+    )
 
     def __init__(
         self,
@@ -55,26 +58,8 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        return (
-            group["lr"],
-            group["weight_decay"],
-            0.0,
-            group["maximize"],
-            group["eps"],
-            group["alpha"],
-            group["momentum"],
-            group["centered"],
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        square, mean, velocity = self.states
-        if group["centered"]:
-            if group["momentum"]:
-                return "rmsprop_centered_momentum_step", self.states
-            return "rmsprop_centered_step", (square, mean)
-        if group["momentum"]:
-            return "rmsprop_momentum_step", (square, velocity)
-        return "rmsprop_step", (square,)
+    def rule(self, group: Group) -> str:
+        """Return the kernel that steps the group."""
+        centered = "_centered" if group["centered"] else ""
+        momentum = "_momentum" if group["momentum"] else ""
+        return f"rmsprop{centered}{momentum}_step"

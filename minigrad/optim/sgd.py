@@ -31,7 +31,7 @@ class SGD(Optimizer):
     [0.5]
     """
 
-    states = ("momentum_buffer",)
+    steps = ("sgd_step", "sgd_momentum_step")
 
     def __init__(
         self,
@@ -63,17 +63,6 @@ class SGD(Optimizer):
                 f" momentum {group['momentum']!r} and dampening {group['dampening']!r}"
             )
 
-    def options(self, group: Group) -> tuple[float, ...]:
-        """Return the group's hyperparameters in the order of the kernel's columns."""
-        return (
-            group["lr"],
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-        )
-
-    def rule(self, group: Group) -> tuple[str, tuple[str, ...]]:
-        """Return the kernel that steps the group, and the names of its state arrays."""
-        return ("sgd_momentum_step", self.states) if group["momentum"] else ("sgd_step", ())
+    def rule(self, group: Group) -> str:
+        """Return the kernel that steps the group."""
+        return "sgd_momentum_step" if group["momentum"] else "sgd_step"

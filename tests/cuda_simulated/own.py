@@ -33,9 +33,8 @@ FOLDER = Path(__file__).with_name("mutants_own")
 @dataclass(frozen=True)
 class Own:
     """kernel: "softmax.cuda_softmax:forward_rows", a function of a module of minigrad_kernels, or
-    of an
-        object there: "optim.cuda_adam:ADAM.single"; or a call that makes it or finds it made;
-        behind " > " the name of a function that this one closes over.
+        of an object there, "cuda_table:CUDA_KERNELS['adam_step'].single", or a call that
+        makes it or finds it made; behind " > " the name of a function that this one closes over.
 
     cuda_kernel: whose samples must show the mistake.  old, new: source text; which: the occurrence
     of `old` that is changed.  kinds: the faults that may report it; "wrong" for a wrong result.

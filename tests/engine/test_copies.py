@@ -134,7 +134,6 @@ def test_a_copy_over_shared_memory_shares_the_version() -> None:
 
 
 # ---------------------------------------------------------------- with what belongs to them
-OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam")
 SCHEDULERS: dict[str, Any] = {
     "step": lambda o: lr_scheduler.StepLR(o, 2),
     "one cycle": lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=20),
@@ -170,7 +169,7 @@ def train(parts: Any, steps: int, device: str = "cpu") -> Any:
 
 
 @pytest.mark.parametrize("copier", [copy.deepcopy, DEEP["pickle"]], ids=["deepcopy", "pickle"])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", mg.optim.OPTIMIZERS)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_copied_training_goes_on_by_itself(copier: Any, name: str, scheduler: str) -> None:
     if scheduler != "step" and name not in ("SGD", "AdamW"):

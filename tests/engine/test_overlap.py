@@ -7,6 +7,7 @@ kernel changes its way; NumPy with a copy first is the oracle.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -201,12 +202,8 @@ def test_a_state_of_the_models_own_memory(side: int) -> None:
 
 # ---------------------------------------------------------------- optimizers
 STEPS: dict[str, Callable[[Any], Any]] = {
-    "SGD": lambda p: mg.optim.SGD(p, lr=0.1, weight_decay=0.1),
-    "momentum": lambda p: mg.optim.SGD(p, lr=0.1, momentum=0.9),
-    "Adam": lambda p: mg.optim.Adam(p, lr=0.1, weight_decay=0.1),
-    "AdamW": lambda p: mg.optim.AdamW(p, lr=0.1),
-    "RMSprop": lambda p: mg.optim.RMSprop(p, lr=0.1),
-    "Adagrad": lambda p: mg.optim.Adagrad(p, lr=0.1),
+    **{name: partial(kind, lr=0.1, weight_decay=0.1) for name, kind in mg.optim.OPTIMIZERS.items()},
+    "momentum": partial(mg.optim.SGD, lr=0.1, momentum=0.9),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,14 +217,8 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "xavier": lambda t: init.xavier_uniform_(t.reshape(2, -1)),
     "orthogonal_": lambda t: init.orthogonal_(t.reshape(-1, 2)),
     "eye_": lambda t: init.eye_(t[:4].reshape(2, 2)),
-    "SGD": step(lambda p: mg.optim.SGD(p, lr=0.1)),
-    "momentum": step(lambda p: mg.optim.SGD(p, lr=0.1, momentum=0.9)),
-    "Adam": step(mg.optim.Adam),
-    "AdamW": step(mg.optim.AdamW),
-    "NAdam": step(mg.optim.NAdam),
-    "RAdam": step(mg.optim.RAdam),
-    "RMSprop": step(mg.optim.RMSprop),
-    "Adagrad": step(mg.optim.Adagrad),
+    **{name: step(partial(kind, lr=0.1)) for name, kind in mg.optim.OPTIMIZERS.items()},
+    "momentum": step(partial(mg.optim.SGD, lr=0.1, momentum=0.9)),
     "frozen between steps": frozen_between_steps,
     "accumulate": accumulate,
     "clip_grad_norm_": with_grad(lambda p: mg.optim.clip_grad_norm_(p, 1.0)),

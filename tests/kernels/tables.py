@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numba
 import numpy as np
 
 from minigrad_kernels.jit.address_table import build_table
-from minigrad_kernels.kernel import Kernel
-from minigrad_kernels.optim.multi_tensor import MANY
+from minigrad_kernels.optim.multi_tensor import MANY, Step
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +20,7 @@ alive: list[Any] = []  # what the tables of samples point to; those die with the
 
 
 class Tensors:
-    """Arrays p, g and state of several sizes, and their table; `scalar` adds NAdam's product."""
+    """Arrays p, g and state of several sizes, and their table; scalars: single numbers behind."""
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class Tensors:
         sizes: list[int],
         states: int,
         groups: int = 1,
-        scalar: bool = False,
+        scalars: Iterable[float] = (),
     ) -> None:
         self.rows: list[list[Array]] = []
         for n in sizes:
             p, g = rng.normal(size=(2, n)).astype(dtype)
             state = [np.zeros(n, dtype) for _ in range(states)]
-            self.rows.append([p, g, *state, *([np.ones(1)] if scalar else [])])
+            self.rows.append([p, g, *state, *(np.array([x]) for x in scalars)])
         self.like = np.empty(0, dtype)
         self.groups = [k % groups for k in range(len(sizes))]
         self.steps = np.zeros(len(sizes), np.int64)
@@ -62,33 +62,32 @@ class Tensors:
             row[1][...] = g
 
 
-def samples(
-    hyper: list[list[float]],
-    states: int,
-    scalar: bool = False,
-    tables: tuple[list[int], ...] = SIZES,
-) -> Any:
-    """Return the sampler of an optimizer kernel: argument tuples of all tables' sizes."""
+def tensors_of(step: Step, rng: np.random.Generator, dtype: Any, sizes: list[int]) -> Tensors:
+    """Return tensors as a step takes them, its cases for their groups in turn."""
+    return Tensors(
+        rng, dtype, sizes, len(step.states), len(step.cases), tuple(step.scalars.values())
+    )
+
+
+def samples(step: Step, tables: tuple[list[int], ...] = SIZES) -> Any:
+    """Return the sampler of an optimizer's step: argument tuples of all tables' sizes."""
 
     def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> list[tuple[Any, ...]]:
-        options = np.array(hyper)
         found = []
         for sizes in tables:
-            t = Tensors(rng, dtype, sizes, states, len(hyper), scalar)
-            found.append((t.table, options, t.like, t.steps))
+            t = tensors_of(step, rng, dtype, sizes)
+            found.append((t.table, step.hyper(), t.like, t.steps))
         return found
 
     return sample
 
 
-def check_steps(
-    kernel: Kernel, hyper: list[list[float]], states: int, dtype: Any, scalar: bool = False
-) -> None:
+def check_steps(kernel: Step, dtype: Any) -> None:
     """Hold five steps to the reference, and to the same bits on one thread and on two."""
-    options = np.array(hyper)
+    options = kernel.hyper()
     for sizes in SIZES:
         rng = np.random.default_rng(1)
-        mine = Tensors(rng, dtype, sizes, states, len(hyper), scalar)
+        mine = tensors_of(kernel, rng, dtype, sizes)
         plain, single = mine.copy(), mine.copy()
         for _ in range(5):
             grads = mine.new_gradients(rng)

@@ -1,1 +1,1 @@
-"""Optimizer steps and gradient clipping over many arrays at once."""
+"""Steps of optimizers, one file each, and gradient clipping, over many arrays at once."""

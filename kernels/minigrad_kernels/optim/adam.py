@@ -5,7 +5,6 @@
     p = p - lr / (1 - beta1^t)  m / (sqrt(x) / sqrt(1 - beta2^t) + eps)
 
 Shapes: a row of the table is p, g, m, v (amsgrad: and x), each (n,).
-hyper: (groups, 7), the columns LR to MAXIMIZE.
 Source: Kingma and Ba 2015, Algorithm 1; Loshchilov and Hutter 2019, Algorithm 2; Reddi et al. 2018
 (amsgrad, with PyTorch's bias correction of the maximum).
 """
@@ -18,43 +17,44 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.jit.address_table import callee, stepped
-from minigrad_kernels.optim.multi_tensor import decayed, lift, prepare_decay, row_of
+from minigrad_kernels.optim.multi_tensor import (
+    case,
+    decayed,
+    decayed_reference,
+    moments_reference,
+    numbers,
+    prepare_decay,
+    prepare_moments,
+    step,
+)
 
 Array = np.ndarray[Any, Any]
 
-LR, BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED, MAXIMIZE = range(7)
+H = numbers("lr", "beta1", "beta2", "eps", "weight_decay", "decoupled_weight_decay", "maximize")
 
 
 def adam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
     """Step every parameter in float64."""
     for (p, g, m, v, *largest), h, t in stepped(table, hyper, like, steps):
-        weight, grad = np.float64(p), np.float64(g)
-        grad = -grad if h[MAXIMIZE] else grad
-        if h[DECOUPLED]:
-            weight = weight * (1 - h[LR] * h[WEIGHT_DECAY])
-        elif h[WEIGHT_DECAY]:
-            grad = grad + h[WEIGHT_DECAY] * weight
-        first = h[BETA1] * np.float64(m) + (1 - h[BETA1]) * grad
-        second = h[BETA2] * np.float64(v) + (1 - h[BETA2]) * grad**2
-        m[...] = first
-        v[...] = second
+        weight, grad = decayed_reference(
+            p, g, h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize]
+        )
+        first, second = moments_reference(m, v, grad, h[H.beta1], h[H.beta2])
         if largest:
             second = np.maximum(np.float64(largest[0]), second)
             largest[0][...] = second
-        first = first / (1 - h[BETA1] ** t)
-        second = second / (1 - h[BETA2] ** t)
-        p[...] = weight - h[LR] * first / (np.sqrt(second) + h[EPS])
+        first = first / (1 - h[H.beta1] ** t)
+        second = second / (1 - h[H.beta2] ** t)
+        p[...] = weight - h[H.lr] * first / (np.sqrt(second) + h[H.eps])
 
 
 @callee()
 def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
-    prepare_decay(h[LR], h[WEIGHT_DECAY], h[DECOUPLED], h[MAXIMIZE], c)
-    c[3] = 1.0 - h[BETA1]
-    c[4] = h[BETA2]
-    c[5] = 1.0 - h[BETA2]
-    c[6] = h[LR] / (1.0 - h[BETA1] ** np.float64(t))
-    c[7] = 1.0 / math.sqrt(1.0 - h[BETA2] ** np.float64(t))
-    c[8] = h[EPS]
+    prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
+    prepare_moments(h[H.beta1], h[H.beta2], c)
+    c[6] = h[H.lr] / (1.0 - h[H.beta1] ** np.float64(t))
+    c[7] = 1.0 / math.sqrt(1.0 - h[H.beta2] ** np.float64(t))
+    c[8] = h[H.eps]
 
 
 @callee()
@@ -76,7 +76,17 @@ def amsgrad_rule(
     return p - c[6] * m / (math.sqrt(x) * c[7] + c[8]), m, v, x
 
 
+CASES = (
+    case(lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, decoupled_weight_decay=1.0),
+    case(lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
+    case(lr=1e-2, beta1=0.8, beta2=0.99, eps=1e-6, weight_decay=0.1, maximize=1.0),
+    case(lr=3e-2, beta1=0.95, beta2=0.9, eps=1e-3, weight_decay=0.05, decoupled_weight_decay=1.0),
+)
+STATES = ("exp_avg", "exp_avg_sq")
+LARGEST = (*STATES, "max_exp_avg_sq")
 KERNELS = {
-    "adam_step": row_of(adam_reference, lift(adam_rule, adam_prepare, 2, "adam"), 14, 2),
-    "amsgrad_step": row_of(adam_reference, lift(amsgrad_rule, adam_prepare, 3, "amsgrad"), 15, 3),
+    "adam_step": step("adam", adam_reference, adam_prepare, adam_rule, H, CASES, STATES, flops=14),
+    "amsgrad_step": step(
+        "amsgrad", adam_reference, adam_prepare, amsgrad_rule, H, CASES, LARGEST, flops=15
+    ),
 }

@@ -1,4 +1,4 @@
-"""A scalar rule lifted to one launch over all tensors of an address table, on a device.
+"""Every optimizer's step lifted to one launch over all tensors of an address table, on a device.
 
 Rule and `prepare` are the CPU's (optim/multi_tensor.py).  A first kernel works out each tensor's
 numbers, one thread a tensor; the second walks the tensors' elements laid end to end in chunks of
@@ -11,18 +11,24 @@ dtype and device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numba import cuda, float32, float64, int64, uint32
 
+from minigrad_cudasim.kernel import model
+from minigrad_cudasim.machine import reached
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import MAX_ELEMENTS, blocks, run, scratch
 from minigrad_kernels.cuda.targets import upload
 from minigrad_kernels.jit.address_table import GROUP, INDEX, SIZE, START, STATE, G, P, row_at, total
-from minigrad_kernels.optim.multi_tensor import WIDTH
+from minigrad_kernels.optim.multi_tensor import WIDTH, Step
+from minigrad_kernels.simd.registers import address_array
+
+model(address_array)(reached)  # where NAdam's product lies
 
 THREADS = 128
 CHUNK = 1_024  # elements of a block's turn: two vectors a thread
@@ -215,10 +221,10 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
 class Lifted:
     """The CUDA kernel `f(table, hyper, like, steps)` of an optimizer's step."""
 
-    def __init__(self, rule: Any, prepare: Any, states: int) -> None:
-        self.numbers = prepared(prepare)
-        self.single = stepping(rule, states, True)
-        self.double = stepping(rule, states, False)
+    def __init__(self, row: Step) -> None:
+        self.numbers = prepared(row.prepare)
+        self.single = stepping(row.update, len(row.states), True)
+        self.double = stepping(row.update, len(row.states), False)
 
     def __call__(self, table: Array, hyper: Array, like: DeviceArray, steps: Array) -> None:
         if not len(table):
@@ -262,9 +268,8 @@ class Lifted:
         )
 
 
-def family(lifted: dict[str, Lifted]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
-    """Return CUDA_KERNELS and CHECKS of a family of steps."""
-    cuda_kernels: dict[str, CudaKernel] = dict(lifted)
-    return cuda_kernels, tuple(
-        check for name, cuda_kernel in lifted.items() for check in cuda_kernel.checks(name)
-    )
+def lift(steps: Mapping[str, Step]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
+    """Return CUDA_KERNELS and CHECKS of the steps of a family."""
+    lifted = {name: Lifted(row) for name, row in steps.items()}
+    checks = tuple(check for name, kernel in lifted.items() for check in kernel.checks(name))
+    return dict(lifted), checks

@@ -6,12 +6,20 @@ of threads.
 
 A rule is one function `rule(c, p, g, *state) -> (p, *state)` of one element; `c` is a tuple of
 WIDTH numbers of the tensor's dtype, which `prepare(row, h, t, c)` works out once a tensor in
-float64 from its row of the table, its hyperparameters `h` and its step count `t`.
+float64 from its row of the table, the numbers of its step `h` (lr, weight_decay, ...) and its step
+count `t`.
+
+The file of an optimizer names these numbers once, `H = numbers("lr", ...)`, reads them by name,
+`h[H.lr]`, and states what else there is to know in one `step` for each rule.  From that are made
+the kernel for the CPU, the one for CUDA (optim/cuda_multi_tensor.py), the samples of the tests and
+of `compare`, and what the optimizer's class needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +41,7 @@ from minigrad_kernels.jit.address_table import (
 )
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.optim.examples import stepped
 
 Array = np.ndarray[Any, Any]
 
@@ -59,6 +68,37 @@ def decayed(c: Any, p: float, g: float) -> tuple[float, float]:
     if c[1] != 0:
         g = g + c[1] * p
     return c[2] * p, g
+
+
+@callee()
+def prepare_moments(beta1: float, beta2: float, c: Array) -> None:
+    """Set c[3] to c[5] to what the two moments of Adam need."""
+    c[3] = 1.0 - beta1
+    c[4] = beta2
+    c[5] = 1.0 - beta2
+
+
+# ---------------------------------------------------------------- what references share
+def decayed_reference(
+    p: Array, g: Array, lr: float, weight_decay: float, decoupled: float, maximize: float
+) -> tuple[Any, Any]:
+    """Return weight and gradient in float64 after sign and weight decay."""
+    weight, grad = np.float64(p), np.float64(g)
+    grad = -grad if maximize else grad
+    if decoupled:
+        return weight * (1 - lr * weight_decay), grad
+    return weight, grad + weight_decay * weight if weight_decay else grad
+
+
+def moments_reference(
+    m: Array, v: Array, grad: Array, beta1: float, beta2: float
+) -> tuple[Any, Any]:
+    """Update the two moments of Adam; return them in float64."""
+    first = beta1 * np.float64(m) + (1 - beta1) * grad
+    second = beta2 * np.float64(v) + (1 - beta2) * grad**2
+    m[...] = first
+    v[...] = second
+    return first, second
 
 
 # ---------------------------------------------------------------- a rule over a slice of one tensor
@@ -121,7 +161,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
     """Return the kernel `f(table, hyper, like, steps)` that runs `rule` over a whole table.
 
     rule, prepare: jitted, as the head of this file says.  states: arrays kept a parameter, 0 to 3.
-    hyper: float64 (groups, options), read at each launch.  steps: int64, counted up here.
+    hyper: float64 (groups, numbers), read at each launch.  steps: int64, counted up here.
     """
     slice_of = SLICES[states](rule, name)
 
@@ -169,18 +209,86 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
     return cpu
 
 
-def step_cost(flops: int, states: int) -> Callable[..., tuple[int, int]]:
-    """Return the cost of an optimizer step: p and the state are read and written, g is read."""
+# ---------------------------------------------------------------- a row of the table
+def numbers(*names: str) -> Any:
+    """Return the columns of a step's numbers by their names.
+
+    >>> H = numbers("lr", "eps")
+    >>> H.lr, H.eps, H._fields
+    (0, 1, ('lr', 'eps'))
+    """
+    return namedtuple("Numbers", names)(*range(len(names)))
+
+
+def case(**values: float) -> dict[str, float]:
+    """Return values of a step's numbers to test with; what is left out is 0."""
+    return values
+
+
+@dataclass(frozen=True)
+class Step(Kernel):
+    """The row of an optimizer's step, and all that its two sides and their tests are made from.
+
+    update, prepare: the rule, and what works out its numbers, as the head of this file says.
+    numbers: the names of the columns of `hyper`.
+    states: the names of the arrays that are kept for a parameter, in the order of the rule.
+    scalars: what is kept as one float64 a parameter, behind the arrays: its name and first value.
+    cases: see `case`; the first is what `compare` runs.
+    """
+
+    update: Any = None
+    prepare: Any = None
+    numbers: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    cases: tuple[Mapping[str, float], ...] = ()
+
+    def hyper(self) -> Array:
+        """Return the cases as the kernel takes them: (cases, numbers)."""
+        return np.array([row_of(case, self.numbers) for case in self.cases])
+
+
+def row_of(case: Mapping[str, float], numbers: tuple[str, ...]) -> list[float]:
+    """Return a case's values in the order of a kernel's columns."""
+    return [case.get(name, 0.0) for name in numbers]
+
+
+def step(
+    name: str,
+    reference: Callable[..., None],
+    prepare: Any,
+    rule: Any,
+    h: Any,
+    cases: tuple[Mapping[str, float], ...],
+    states: tuple[str, ...] = (),
+    scalars: Mapping[str, float] | None = None,
+    *,
+    flops: int,
+) -> Step:
+    """Return the row of an optimizer's step; what it writes stands in its table of addresses.
+
+    name: of the jitted functions.  h: what `numbers` returned.  flops: of one element.
+    Raises: ValueError for a case with a number that `h` does not name.
+    """
+    unknown = sorted({key for case in cases for key in case} - set(h._fields))
+    if unknown:
+        raise ValueError(f"{name}: cases of {unknown}, expected numbers of {h._fields}")
 
     def cost(table: Array, hyper: Array, like: Array, steps: Array) -> tuple[int, int]:
-        n = total(table)
-        return flops * n, (2 * states + 3) * n * like.dtype.itemsize
+        n = total(table)  # p and the state are read and written, g is read
+        return flops * n, (2 * len(states) + 3) * n * like.dtype.itemsize
 
-    return cost
-
-
-def row_of(
-    reference: Callable[..., None], cpu: Callable[..., None], flops: int, states: int
-) -> Kernel:
-    """Return the row of an optimizer step; the tensors it writes stand in the address table."""
-    return Kernel(reference, cpu, step_cost(flops, states), out=(), inout=("steps",))
+    return Step(
+        reference,
+        lift(rule, prepare, len(states), name),
+        cost,
+        out=(),
+        inout=("steps",),
+        example=stepped(row_of(cases[0], h._fields), len(states), [*(scalars or {}).values()]),
+        update=rule,
+        prepare=prepare,
+        numbers=h._fields,
+        states=states,
+        scalars=scalars or {},
+        cases=cases,
+    )

@@ -5,7 +5,6 @@
     p = p - lr b, with nesterov  p - lr (g + momentum b), without momentum  p - lr g
 
 Shapes: a row of the table is p, g (sgd_momentum: and b), each (n,).
-hyper: (groups, 6), the columns LR to MAXIMIZE.
 Source: Sutskever et al. 2013, section 2, in PyTorch's form (lr outside of the velocity, the first
 velocity undamped).
 """
@@ -17,36 +16,40 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.jit.address_table import callee, stepped
-from minigrad_kernels.optim.multi_tensor import decayed, lift, prepare_decay, row_of
+from minigrad_kernels.optim.multi_tensor import (
+    case,
+    decayed,
+    decayed_reference,
+    numbers,
+    prepare_decay,
+    step,
+)
 
 Array = np.ndarray[Any, Any]
 
-LR, MOMENTUM, DAMPENING, WEIGHT_DECAY, NESTEROV, MAXIMIZE = range(6)
+H = numbers("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
 
 
 def sgd_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
     """Step every parameter in float64."""
     for (p, g, *velocity), h, t in stepped(table, hyper, like, steps):
-        weight, grad = np.float64(p), np.float64(g)
-        grad = -grad if h[MAXIMIZE] else grad
-        if h[WEIGHT_DECAY]:
-            grad = grad + h[WEIGHT_DECAY] * weight
+        weight, grad = decayed_reference(p, g, h[H.lr], h[H.weight_decay], 0.0, h[H.maximize])
         for b in velocity:
-            new = grad if t == 1 else h[MOMENTUM] * np.float64(b) + (1 - h[DAMPENING]) * grad
+            new = grad if t == 1 else h[H.momentum] * np.float64(b) + (1 - h[H.dampening]) * grad
             b[...] = new
-            grad = grad + h[MOMENTUM] * new if h[NESTEROV] else new
-        p[...] = weight - h[LR] * grad
+            grad = grad + h[H.momentum] * new if h[H.nesterov] else new
+        p[...] = weight - h[H.lr] * grad
 
 
 @callee()
 def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
-    prepare_decay(h[LR], h[WEIGHT_DECAY], 0.0, h[MAXIMIZE], c)
-    c[3] = h[LR]
-    c[4] = h[MOMENTUM] if t > 1 else 0.0
-    c[5] = 1.0 - h[DAMPENING] if t > 1 else 1.0
+    prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
+    c[3] = h[H.lr]
+    c[4] = h[H.momentum] if t > 1 else 0.0
+    c[5] = 1.0 - h[H.dampening] if t > 1 else 1.0
     # The update is  c6 g + c7 b:  b alone, or with nesterov  g + momentum b.
-    c[6] = 1.0 if h[NESTEROV] != 0.0 else 0.0
-    c[7] = h[MOMENTUM] if h[NESTEROV] != 0.0 else 1.0
+    c[6] = 1.0 if h[H.nesterov] != 0.0 else 0.0
+    c[7] = h[H.momentum] if h[H.nesterov] != 0.0 else 1.0
 
 
 @callee()
@@ -65,9 +68,16 @@ def sgd_momentum_rule(c: Any, p: float, g: float, b: float) -> tuple[float, floa
     return p - c[3] * update, b
 
 
+CASES = (
+    case(lr=1e-2, momentum=0.9),
+    case(lr=1e-1, momentum=0.5, dampening=0.3, weight_decay=0.1, maximize=1.0),
+    case(lr=3e-2, momentum=0.8, weight_decay=0.05, nesterov=1.0),
+)
+PLAIN = (case(lr=1e-2), case(lr=1e-1, weight_decay=0.1, maximize=1.0))
+STATES = ("momentum_buffer",)
 KERNELS = {
-    "sgd_step": row_of(sgd_reference, lift(sgd_rule, sgd_prepare, 0, "sgd"), 3, 0),
-    "sgd_momentum_step": row_of(
-        sgd_reference, lift(sgd_momentum_rule, sgd_prepare, 1, "sgd_momentum"), 7, 1
+    "sgd_step": step("sgd", sgd_reference, sgd_prepare, sgd_rule, H, PLAIN, flops=3),
+    "sgd_momentum_step": step(
+        "sgd_momentum", sgd_reference, sgd_prepare, sgd_momentum_rule, H, CASES, STATES, flops=7
     ),
 }

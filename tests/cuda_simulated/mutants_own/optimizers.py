@@ -1,12 +1,12 @@
-"""Mutants of gpu/multi_tensor.py, as Adam's kernels, and of gpu/clip.py."""
+"""Mutants of optim/cuda_multi_tensor.py, as Adam's kernels, and of optim/cuda_clip.py."""
 
 from __future__ import annotations
 
 from tests.cuda_simulated.own import Own
 
-STEP = "optim.cuda_adam:ADAM.single"
-PLAIN = "optim.cuda_adam:ADAM.double"
-NUMBERS = "optim.cuda_adam:ADAM.numbers"
+STEP = "cuda_table:CUDA_KERNELS['adam_step'].single"
+PLAIN = "cuda_table:CUDA_KERNELS['adam_step'].double"
+NUMBERS = "cuda_table:CUDA_KERNELS['adam_step'].numbers"
 NORMS = "optim.cuda_clip:norms_single"
 JOIN = "optim.cuda_clip:block_joined"
 FINISH = "optim.cuda_clip:finish_norm"

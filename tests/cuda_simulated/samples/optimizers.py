@@ -8,18 +8,11 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.optim.cuda_multi_tensor import CHUNK
-from tests.kernels.samples import adam, adaptive, sgd
+from tests.kernels.samples.steps import STEPS
 from tests.kernels.tables import Tensors, samples
 
 # Tensors that end inside a chunk and cross one, empty and tiny ones between them; one number.
 TABLES = ([0, 7, CHUNK + 6, 0, 33, 2, 0], [1])
-STEPS = {
-    "adam_step": (adam.HYPER, 2, False),
-    "amsgrad_step": (adam.HYPER, 3, False),
-    "sgd_step": (sgd.HYPER, 0, False),
-    "sgd_momentum_step": (sgd.HYPER, 1, False),
-    **adaptive.CASES,
-}
 
 
 def norms(rng: np.random.Generator, dtype: np.dtype[Any]) -> list[tuple[Any, ...]]:
@@ -39,7 +32,7 @@ def clamps(rng: np.random.Generator, dtype: np.dtype[Any]) -> list[tuple[Any, ..
 
 
 SAMPLES = {
-    **{name: samples(*case, tables=TABLES) for name, case in STEPS.items()},
+    **{name: samples(row, TABLES) for name, row in STEPS.items()},
     "grad_norm": norms,
     "grad_scale": scales,
     "grad_clamp": clamps,
