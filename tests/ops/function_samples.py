@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.samples import apart, normal, positive
+from minigrad.checking.samples import DOMAINS, SECOND, apart, normal, positive
+from minigrad.engine.op import Op
+from minigrad.ops.common import OPS, function_name
+from minigrad.ops.elementwise import Binary
+from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
 Calls = list[tuple[tuple[Any, ...], dict[str, Any], Callable[..., Any]]]
@@ -89,20 +93,11 @@ def np_prod(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
 ERF = np.vectorize(math.erf, otypes=[np.float64])
 INDEX = np.array([[0, 1], [2, 0]])
 
+# What is no op of one or two operands by itself, or has an answer of another spelling.
 FUNCTION_SAMPLES: dict[str, Calls] = {
-    "abs": unary(np.abs, apart),
     "neg": unary(np.negative),
-    "exp": unary(np.exp),
-    "expm1": unary(np.expm1),
-    "log": unary(np.log, positive),
-    "log1p": unary(np.log1p, positive),
-    "sqrt": unary(np.sqrt, positive),
     "rsqrt": unary(lambda x: 1 / np.sqrt(x), positive),
-    "square": unary(np.square),
     "reciprocal": unary(lambda x: 1 / x, positive),
-    "sin": unary(np.sin),
-    "cos": unary(np.cos),
-    "tanh": unary(np.tanh),
     "sigmoid": unary(lambda x: 1 / (1 + np.exp(-x))),
     "relu": unary(lambda x: np.maximum(x, 0), apart),
     "erf": unary(ERF),
@@ -292,3 +287,18 @@ FUNCTION_SAMPLES: dict[str, Calls] = {
         ((normal(2, 3), 1, np.array([2, 0, 2])), {}, lambda x, d, i: np.take(x, i, d)),
     ],
 }
+
+
+def of_op(op: type[Op]) -> Calls:
+    """Return the calls of a function of the registry, with the reference of its kernel's rule."""
+    rule = KERNELS[function_name(op)].rule
+    assert rule is not None, f"state calls of {function_name(op)} above: its kernel is no rule's"
+    if issubclass(op, Binary):
+        first, second = op.domains
+        return binary(rule.reference, DOMAINS[first], SECOND[second])
+    return unary(rule.reference, DOMAINS[op.domain])
+
+
+for _op in OPS.values():
+    if _op.public == "tensor" and function_name(_op) not in FUNCTION_SAMPLES:
+        FUNCTION_SAMPLES[function_name(_op)] = of_op(_op)

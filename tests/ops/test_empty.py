@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests.ops.empty_cases import FUNCTIONS, SHAPES, evaluate
+from tests.ops.empty_cases import FUNCTIONS, GOLDEN, SHAPES, evaluate
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "empty.npz"
 # Refused here: a dim that an empty vector lacks; PyTorch drops all empty vectors before it looks.
 STRICTER = {
     *((f"cat, empty {where} ({dim})", (0,)) for where in ("first", "behind") for dim in (1, 2, -2)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests.ops.golden_cases import CASES, evaluate
-
-GOLDEN = Path(__file__).parent.parent / "golden" / "ops.npz"
+from tests.ops.golden_cases import CASES, GOLDEN, evaluate
 
 # float32 values whose exact answer float64 does not share: they overflow, or the sum of squares
 # does.

@@ -162,6 +162,10 @@ def source_digest(module: str) -> str:
 def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
     """Yield ("module", name) and ("value", text) for all that a function's code can depend on."""
     yield "module", below(function.__module__)
+    if below(function.__module__) not in SOURCES:  # typed at a prompt, perhaps: no file has it
+        code = function.__code__
+        constants = [c for c in code.co_consts if isinstance(c, CONSTANTS)]
+        yield "value", repr((code.co_code, code.co_names, constants))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             held = cell.cell_contents
