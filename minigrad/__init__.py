@@ -18,6 +18,7 @@ from minigrad import train as train
 from minigrad.checking.gradcheck import GradcheckError as GradcheckError
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
+from minigrad.engine import fast as _fast
 from minigrad.engine import random as random
 from minigrad.engine.anomaly import check_launches as check_launches
 from minigrad.engine.anomaly import detect_anomaly as detect_anomaly

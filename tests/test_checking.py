@@ -12,8 +12,8 @@ import minigrad as mg
 from minigrad.checking.problem import private
 from minigrad.engine import random
 from minigrad.engine.op import Op
+from minigrad.ops.arithmetic import Mul
 from minigrad.ops.dropout import dropped
-from minigrad.ops.elementwise import Mul
 
 
 def leaf(*values: float) -> mg.Tensor:

@@ -61,6 +61,7 @@ LAYERS = (
     "minigrad.engine.trace",
     "minigrad.engine.anomaly",
     "minigrad.engine.hooks",
+    "minigrad.engine.routes",
     "minigrad.engine.backward",
     "minigrad.engine",
     "minigrad.cuda",
@@ -70,6 +71,7 @@ LAYERS = (
     "minigrad.tensors.printing",
     "minigrad.tensors.inplace",
     "minigrad.tensors.tensor",
+    "minigrad.engine.fast",
     "minigrad.tensors",
     "minigrad.scalar",
     "minigrad.checking",
@@ -102,7 +104,12 @@ KERNELS_THAT_PRINT = {
     "minigrad_kernels.compare.report",
 }
 # The one way to the kernels, and what looks at them from outside.
-DOORS = {"minigrad.engine.device", "minigrad.engine.dispatch", "minigrad.compare"}
+DOORS = {
+    "minigrad.engine.device",
+    "minigrad.engine.dispatch",
+    "minigrad.engine.fast",
+    "minigrad.compare",
+}
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
 ARGUMENT_LAYOUTS = {

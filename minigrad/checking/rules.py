@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.checking.report import GradcheckError
-from minigrad.engine.backward import parents
 from minigrad.engine.op import LEAF, SLOT, Op, name_of
+from minigrad.engine.routes import parents
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]

@@ -85,6 +85,8 @@ def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
     """Call `function` on arrays where they are; see `same_device`."""
+    if not USED or not arrays:
+        return function(*arrays)
     target, moved = same_device(name, arrays)
     with on_device(target):
         return function(*moved)

@@ -19,12 +19,13 @@ from minigrad.engine import arguments
 from minigrad.engine.allocator import POOL
 from minigrad.engine.allocator import empty as empty
 from minigrad.engine.device import USED, launch_on_device
-from minigrad_kernels import checked
+from minigrad_kernels.checked import check_launch
 from minigrad_kernels.jit import compile as launching
 from minigrad_kernels.jit.files import write_whole as write_whole
 from minigrad_kernels.jit.parallel import hold_over_fork as hold_over_fork
 from minigrad_kernels.jit.progress import redirect_notices as redirect_notices
 from minigrad_kernels.kernel import PARALLEL as PARALLEL
+from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.reduce.sums import sizes_around as sizes_around
 from minigrad_kernels.table import KERNELS, LISTENERS
 
@@ -35,58 +36,41 @@ CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERN
 
 
 class Dispatch(threading.local):
-    """This thread's tables of launches: name -> callable(inputs, scalars, outputs).
-
-    kernels: every row.  small: the elementwise rows that are one NumPy ufunc below PARALLEL
-    elements, as that ufunc, with no Python frame before it (0.2 us where `launch` takes 0.4): for
-    the hot path of small tensors alone.
+    """This thread's table of launches: name -> callable(inputs, scalars, outputs).
 
     Each call runs in a context in which NumPy's floating-point warnings are off, for log(0) is -inf
     here as everywhere in this field: entering a prepared context costs 0.03 us, `np.errstate` 0.9,
     and the user's own setting stays.
+
+    checked: whether every launch looks at its arguments first.
     """
 
     def __init__(self) -> None:
-        context = contextvars.copy_context()
-        context.run(np.seterr, all="ignore")
-        self.kernels: Table = {name: partial(context.run, cpu) for name, cpu in CPU.items()}
-        self.small: Table = {
-            name: partial(context.run, row.small or row.cpu) for name, row in KERNELS.items()
-        }
-        self.checked = False
-        self._context = context
-        if CHECKED:
-            self.check(True)
+        self.context = contextvars.copy_context()
+        self.context.run(np.seterr, all="ignore")
+        self.check(CHECKED)
 
     def check(self, on: bool) -> None:
         """Check every launch of this thread from here on, or none."""
-        run = self._context.run
-        checked = launches_checked() if on else None
         self.checked = on
-        self.kernels = {
-            name: partial(run, checked[name] if checked else cpu) for name, cpu in CPU.items()
-        }
-        self.small = {
-            name: partial(run, checked[name] if checked else row.small or row.cpu)
-            for name, row in KERNELS.items()
+        table = launches_checked() if on else CPU
+        self.kernels: Table = {
+            name: partial(self.context.run, kernel) for name, kernel in table.items()
         }
 
 
 @functools.cache
 def launches_checked() -> Table:
     """Return the table of kernels that look at their arguments first."""
-    check_launch = checked.check_launch
 
-    def held(name: str) -> Callable[..., None]:
-        row = KERNELS[name]
-
+    def checking(name: str, row: Kernel) -> Callable[..., None]:
         def run(*args: Any) -> None:
             check_launch(name, row, args)
             row.cpu(*args)
 
         return run
 
-    return {name: held(name) for name in KERNELS}
+    return {name: checking(name, row) for name, row in KERNELS.items()}
 
 
 dispatch = Dispatch()

@@ -153,19 +153,6 @@ class Recording(Bare):
 
     record: bool
 
-    # Every evaluation and every decorated call comes through these two: nothing is called twice.
-    def __enter__(self) -> None:
-        now = mode.recording
-        mode.entered.append((self, bool(now)))
-        if now is not self.record:
-            mode.recording = self.record and mode.level(True)
-
-    def __exit__(self, *_: Any) -> None:
-        entered = mode.entered
-        was = entered.pop()[1] if entered and entered[-1][0] is self else leave(self)
-        if was is not NOT_HERE and mode.recording is not was:
-            mode.recording = was and mode.level(True)
-
     def _turn(self) -> bool:
         was = bool(mode.recording)
         mode.recording = self.record and mode.level(True)

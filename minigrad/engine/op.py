@@ -5,7 +5,7 @@ An op is one class with `forward(self, *arrays, **meta)`, which launches kernels
 recorded op *is* the node of the graph: it carries a rising number `seq` and one edge an input.
 Nodes are owned by the tensors that need them, so an abandoned graph is freed by reference counting.
 
-Neither this file nor the ops import Tensor: `tensors/tensor.py` sets `new` and `lift` when it is
+Neither this file nor the ops import Tensor: `tensors/tensor.py` fills in `Bridge` when it is
 imported.
 """
 
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import USED, current, on_device, same_device
-from minigrad.engine.grad_mode import WATCHED, mode
+from minigrad.engine.device import run_at
+from minigrad.engine.grad_mode import mode
 
 Array = np.ndarray[Any, Any]
 
@@ -63,8 +64,15 @@ class Op:
     samples: `samples(draw)` returns the points at which checks try the op, see checking/samples.py.
     """
 
-    __slots__ = ("__dict__", "seq")  # `seq` stays when a sweep has dropped all else
+    __slots__ = (
+        "__dict__",
+        "dtype",
+        "seq",
+        "shape",
+    )  # what stays when a sweep has dropped all else
     seq: int
+    shape: Any
+    dtype: Any
 
     keeps = True
     view = False
@@ -83,8 +91,6 @@ class Op:
     check_saved: Callable[[int, Any], None] | None = None  # anomaly mode's look at a saved input
     cell: list[Any] | None = None  # the version of the output, once somebody counts it
     y: Any  # the output's array, where the gradient needs it
-    shape: Any
-    dtype: Any
     meta: dict[str, Any] = NO_OPTIONS
 
     def forward(self, *arrays: Any, **meta: Any) -> Any:
@@ -96,102 +102,54 @@ class Op:
     @classmethod
     def apply(cls, *inputs: Any, **meta: Any) -> Any:
         """Run the op on tensors and record it where a gradient may be asked for."""
+        refuse_others(cls.__name__, inputs)
         op = cls()
-        try:
-            arrays = [t.array for t in inputs]
-        except AttributeError:
-            raise no_tensor(cls.__name__, inputs) from None
-        if USED:
-            target, arrays = same_device(cls.__name__, arrays)
-            with on_device(target if arrays else current.target):
-                data = op.forward(*arrays, **meta)
-        else:
-            data = op.forward(*arrays, **meta)
-        if cls.several:
-            return op._several(inputs, meta, data)
-        out = Bridge.new(data)
+        arrays = [t.array for t in inputs]
+        results = run_at(cls.__name__, partial(op.forward, **meta), *arrays)
+        outputs = tuple([Bridge.new(y) for y in (results if cls.several else (results,))])
         if cls.view:
-            share(inputs[0], out)
-        if mode.recording:
-            for t in inputs:
-                if t.tracked:
-                    op.record(inputs, meta, data)
-                    out.tracked = True
-                    out.node = op
-                    break
-            if mode.recording == WATCHED:
-                op.show(inputs, (out,))
-        return out
-
-    def _several(
-        self, inputs: tuple[Any, ...], meta: dict[str, Any], data: tuple[Array, ...]
-    ) -> tuple[Any, ...]:
-        outs = tuple(Bridge.new(d) for d in data)
-        if self.view:
-            for out in outs:
+            for out in outputs:
                 share(inputs[0], out)
-        if mode.recording:
-            if any(t.tracked for t in inputs):
-                self.record(inputs, meta, data[0])
-                self.slots = len(outs)
-                for i, out in enumerate(outs):
-                    if out.array.dtype.kind == "f":
-                        out.tracked = True
-                        out.node = Slot(self, i, out.array)
-            if mode.recording == WATCHED:
-                self.show(inputs, outs)
-        return outs
+        if mode.recording and any(t.tracked for t in inputs):
+            op.record(inputs, meta, outputs)
+        if mode.recording and mode.tape is not None:
+            mode.tape.add(op, inputs, outputs)
+        return outputs if cls.several else outputs[0]
 
-    def record(self, inputs: tuple[Any, ...], meta: dict[str, Any], data: Array) -> None:
-        """Become a node: take a number, and an edge to whatever each input is a function of
-        *now*.
+    def record(self, inputs: Sequence[Any], meta: dict[str, Any], outputs: Sequence[Any]) -> None:
+        """Become a node: take a number, and an edge to whatever each input is a function of *now*;
+        the outputs are functions of this node from here on.
         """
         self.seq = next_seq()
-        self.shape = data.shape
-        self.dtype = data.dtype
+        self.shape, self.dtype = outputs[0].array.shape, outputs[0].array.dtype
         self.meta = meta
-        edges: list[Any] = []
-        for t in inputs:
-            if t.tracked:
-                edges.append(t.node or t)
-            else:
-                edges.append(None)
-            if t.cell is not None and self.versions is None:
-                self.versions = tuple([0 if u.cell is None else u.cell[0] for u in inputs])
-        self.edges = edges
+        self.edges = [(t.node or t) if t.tracked else None for t in inputs]
+        if any(t.cell is not None for t in inputs):
+            self.versions = tuple([0 if t.cell is None else t.cell[0] for t in inputs])
         if self.keeps:
-            self.inputs = inputs
+            self.inputs = tuple(inputs)
         if mode.anomaly is not None:
             mode.anomaly.recorded(self, inputs)
-
-    def show(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-        """Let the open `Tape`, if there is one, write the op down."""
-        if mode.tape is not None:
-            mode.tape.add(self, inputs, outputs)
+        if self.several:
+            self.slots = len(outputs)
+        for i, out in enumerate(outputs):
+            if not self.several or out.array.dtype.kind == "f":
+                out.tracked = True
+                out.node = Slot(self, i, out.array) if self.several else self
 
     def saved(self, i: int) -> Any:
         """Return input `i` as it was at record time; an input written to since raises."""
         t = self.inputs[i]
-        cell = t.cell
-        if cell is not None and cell[0] != (self.versions[i] if self.versions is not None else 0):
-            raise RuntimeError(
-                f"{name_of(self)} needs its input {i}, shape {t.array.shape}, for its gradient, "
-                "but it was changed in place"
-                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
-            )
+        if t.cell is not None and t.cell[0] != (0 if self.versions is None else self.versions[i]):
+            raise changed_in_place(self, f"its input {i}", t.array.shape, t.cell)
         if self.check_saved is not None:
             self.check_saved(i, t)
         return t
 
     def result(self) -> Any:
         """Return the saved output array `y`; an output written to since raises."""
-        cell = self.cell
-        if cell is not None and cell[0]:
-            raise RuntimeError(
-                f"{name_of(self)} needs its output, shape {self.shape}, for its gradient, but it "
-                "was changed in place"
-                f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
-            )
+        if self.cell is not None and self.cell[0]:
+            raise changed_in_place(self, "its output", self.shape, self.cell)
         return self.y
 
     def output(self) -> Any:
@@ -244,6 +202,14 @@ def no_tensor(name: str, inputs: tuple[Any, ...]) -> TypeError:
     return TypeError(
         f"{name}: expected a tensor for input {i}, got {type(x).__module__}.{type(x).__name__}: "
         f"{x!r:.60}; make one with minigrad.tensor(...) or minigrad.from_numpy(...)"
+    )
+
+
+def changed_in_place(op: Op, what: str, shape: Any, cell: list[Any]) -> RuntimeError:
+    """Return the error about a saved array that was written to since it was recorded."""
+    return RuntimeError(
+        f"{name_of(op)} needs {what}, shape {shape}, for its gradient, but it was changed in place"
+        f" {cell[1] or 'since'}; make the change out of place, or on a clone()"
     )
 
 

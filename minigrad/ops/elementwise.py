@@ -1,6 +1,4 @@
-"""Arithmetic, comparisons and choice.  Every rule is written for operands of one shape; the engine
-unbroadcasts.
-"""
+"""Powers, remainders, comparisons, choice and bits."""
 
 from __future__ import annotations
 
@@ -9,161 +7,24 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import USED, filled, run_at, same_device
-from minigrad.engine.dispatch import PARALLEL, dispatch, empty, launch
+from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
-from minigrad.engine.grad_mode import WATCHED, mode
-from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.op import Bridge, Op
 from minigrad.engine.values import dtype_beside, plain_number, stored
+from minigrad.ops.arithmetic import BOOL, Binary, Mul, Neg
 from minigrad.ops.common import (
     Array,
     any_true,
     broadcast_shape,
     converted,
-    floating,
     match,
     only_floating,
     op,
     tensor_of,
 )
 
-BOOL = np.dtype(np.bool_)
 INFINITE = float("inf")
-make = object.__new__
-
-
-# ---------------------------------------------------------------- two operands
-class Binary(Op):
-    """y = f(a, b), operands broadcast and promoted.
-
-    kernel: its name, and the function's.  domains: what the operands are drawn from, see `Unary`.
-    """
-
-    kernel = ""
-    domains = ("reals", "reals")
-    public = "tensor"
-
-    @classmethod
-    def apply(cls, a: Any, b: Any) -> Any:
-        """Do what `Op.apply` does, for two inputs, no options and one output: the hot path of small
-        tensors.
-        """
-        try:
-            x, z = a.array, b.array
-        except AttributeError:
-            raise no_tensor(cls.__name__, (a, b)) from None
-        if USED:
-            y = run_at(cls.__name__, cls.general, x, z)
-        elif x.dtype is z.dtype and x.shape == z.shape:
-            if x.size < PARALLEL:
-                y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
-                dispatch.small[cls.kernel](x, z, y)
-            else:
-                y = empty(x.shape, x.dtype)
-                launch(cls.kernel, x, z, y)
-        else:
-            y = cls.general(x, z)
-        out = make(Bridge.tensor)
-        out.array = y
-        recording = mode.recording
-        if recording:
-            needed = a.tracked, b.tracked
-            if True in needed:
-                out.tracked = True
-                out.node = op = cls()
-                if recording is not True or a.cell is not None or b.cell is not None:
-                    op.record((a, b), NO_OPTIONS, y)
-                else:
-                    op.seq = next_seq()
-                    op.shape = y.shape
-                    op.dtype = y.dtype
-                    op.edges = [
-                        (a.node or a) if needed[0] else None,
-                        (b.node or b) if needed[1] else None,
-                    ]
-                    if cls.keeps:
-                        op.inputs = (a, b)
-            if recording == WATCHED:
-                (out.node or cls()).show((a, b), (out,))
-        return out
-
-    @classmethod
-    def general(cls, a: Array, b: Array) -> Array:
-        """Compute with operands of different shapes or dtypes."""
-        a, b, shape, dtype = match(cls.kernel, a, b)
-        y = empty(shape, dtype)
-        launch(cls.kernel, a, b, y)
-        return y
-
-    def release(self) -> None:
-        self.edges = None
-        self.inputs = ()
-
-
-@op
-class Add(Binary):
-    """y = a + b"""
-
-    keeps = False
-    kernel = "add"
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return g, g
-
-
-@op
-class Sub(Binary):
-    """y = a - b"""
-
-    keeps = False
-    kernel = "sub"
-
-    @classmethod
-    def general(cls, a: Array, b: Array) -> Array:
-        if a.dtype == BOOL or b.dtype == BOOL:  # of two bools on the CPU NumPy says so
-            raise TypeError(
-                "sub: a bool is not subtracted: ~mask inverts one, a ^ b tells where two differ, "
-                ".long() makes numbers of it"
-            )
-        return super().general(a, b)
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return g, (Neg.apply(g) if self.needs(1) else None)
-
-
-@op
-class Mul(Binary):
-    """y = a * b"""
-
-    kernel = "mul"
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        first, second = self.edges  # type: ignore[misc]
-        return (
-            None if first is None else Mul.apply(g, self.saved(1)),
-            None if second is None else Mul.apply(g, self.saved(0)),
-        )
-
-
-@op
-class Div(Binary):
-    """y = a / b; integers divide to float32"""
-
-    kernel = "div"
-    domains = ("reals", "positive")
-
-    @classmethod
-    def apply(cls, a: Any, b: Any) -> Any:
-        if a.array.dtype.kind != "f" and b.array.dtype.kind != "f":
-            a, b = Bridge.new(floating(a.array)), Bridge.new(floating(b.array))
-        return super().apply(a, b)
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        b = self.saved(1)
-        return (
-            g / b if self.needs(0) else None,
-            # Not over b * b, which overflows or vanishes long before b does.
-            -(g * ((self.saved(0) / b) / b)) if self.needs(1) else None,
-        )
 
 
 @op
@@ -395,23 +256,6 @@ def test(kernel: str, a: Any) -> Any:
     out = empty(a.array.shape, BOOL, a.array)
     launch(kernel, a.array, out)
     return Bridge.new(out)
-
-
-@op
-class Neg(Op):
-    """y = -a"""
-
-    keeps = False
-
-    def forward(self, a: Array) -> Array:
-        if a.dtype is BOOL:
-            raise TypeError("neg: a bool has no sign: ~mask inverts one")
-        y = empty(a.shape, a.dtype)
-        launch("neg", a, y)
-        return y
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return (Neg.apply(g),)
 
 
 # ---------------------------------------------------------------- one operand and two numbers

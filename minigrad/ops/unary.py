@@ -11,25 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import USED, run_at
-from minigrad.engine.dispatch import PARALLEL, dispatch, empty, launch
-from minigrad.engine.grad_mode import WATCHED, mode
-from minigrad.engine.op import NO_OPTIONS, Bridge, Op, next_seq, no_tensor
+from minigrad.engine.device import run_at
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
 from minigrad.ops.elementwise import INFINITE, Pow, limited, unary_with_parameters, where
 
 INT64 = np.dtype(np.int64)
-make = object.__new__
 
 
 def fused_backward(name: str, g: Any, saved: Array) -> Any:
     """Launch a two-operand backward kernel and return the gradient as a tensor."""
-    if saved.size < PARALLEL and not USED:
-        y = np.empty(saved.shape, saved.dtype)
-        dispatch.small[name](g.array, saved, y)
-    else:
-        y = empty(saved.shape, saved.dtype, saved)
-        launch(name, g.array, saved, y)
+    y = empty(saved.shape, saved.dtype, saved)
+    launch(name, g.array, saved, y)
     return Bridge.new(y)
 
 
@@ -46,61 +41,21 @@ class Unary(Op):
     keeps_output = False
 
     @classmethod
+    def apply(cls, a: Any) -> Any:
+        refuse_others(cls.__name__, (a,))
+        return super().apply(a) if a.array.dtype.kind == "f" else cls.of_integers(a)
+
+    @classmethod
     def of_integers(cls, a: Any) -> Any:
         """Return f of a tensor of integers or bools, which has no gradient."""
         return cls.apply(Bridge.new(converted(a.array, FLOAT32)))
 
-    @classmethod
-    def general(cls, x: Array) -> Array:
-        """Compute on whatever device."""
-        y = empty(x.shape, x.dtype)
-        launch(cls.kernel, x, y)
+    def forward(self, a: Array) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch(self.kernel, a, y)
+        if self.keeps_output:
+            self.y = y
         return y
-
-    @classmethod
-    def apply(cls, a: Any) -> Any:
-        """Do what `Op.apply` does, for one input, no options and one output: the hot path of small
-        tensors.
-        """
-        try:
-            x = a.array
-        except AttributeError:
-            raise no_tensor(cls.__name__, (a,)) from None
-        if x.dtype.kind != "f":
-            return cls.of_integers(a)
-        if USED:
-            y = run_at(cls.__name__, cls.general, x)
-        elif x.size < PARALLEL:
-            y = np.empty(x.shape, x.dtype)  # too small for the pool: 0.1 us less
-            dispatch.small[cls.kernel](x, y)
-        else:
-            y = empty(x.shape, x.dtype)
-            launch(cls.kernel, x, y)
-        out = make(Bridge.tensor)
-        out.array = y
-        recording = mode.recording
-        if recording:
-            if a.tracked:
-                out.tracked = True
-                out.node = op = cls()
-                if recording is not True or a.cell is not None:
-                    op.record((a,), NO_OPTIONS, y)
-                else:
-                    op.seq = next_seq()
-                    op.shape = y.shape
-                    op.dtype = y.dtype
-                    op.edges = [a.node or a]
-                    if cls.keeps:
-                        op.inputs = (a,)
-                if cls.keeps_output:
-                    op.y = y
-            if recording == WATCHED:
-                (out.node or cls()).show((a,), (out,))
-        return out
-
-    def release(self) -> None:
-        self.edges = self.y = None
-        self.inputs = ()
 
 
 def no_bools(name: str, x: Array) -> Array:
@@ -126,7 +81,7 @@ class Abs(Unary):
 
     @classmethod
     def of_integers(cls, a: Any) -> Any:
-        return Bridge.new(run_at("abs", cls.general, no_bools("abs", a.array)))
+        return Bridge.new(run_at("abs", cls().forward, no_bools("abs", a.array)))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (g * sign(self.saved(0)),)
@@ -153,7 +108,7 @@ class Square(Unary):
     @classmethod
     def of_integers(cls, a: Any) -> Any:
         x = a.array if a.array.dtype.kind in "iu" else converted(a.array, INT64)
-        return Bridge.new(run_at("square", cls.general, x))
+        return Bridge.new(run_at("square", cls().forward, x))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a = self.saved(0)

@@ -47,7 +47,7 @@ from minigrad.engine.values import (
     unmasked,
     written_value,
 )
-from minigrad.ops import elementwise, index, linalg, memory, norm, reduce, shape, unary
+from minigrad.ops import arithmetic, elementwise, index, linalg, memory, norm, reduce, shape, unary
 from minigrad.ops.common import converted, sizes_of
 from minigrad.ops.grammar import resolved
 from minigrad.ops.index import gather, index_select
@@ -57,13 +57,6 @@ from minigrad.tensors.inplace import before, follow, leave_base, places, seen_fr
 Array = np.ndarray[Any, Any]
 Dim = int | Sequence[int] | None
 INFINITE = float("inf")
-
-add, sub, mul, div = (  # bound once: the hot path of small tensors
-    elementwise.Add.apply,
-    elementwise.Sub.apply,
-    elementwise.Mul.apply,
-    elementwise.Div.apply,
-)
 
 
 class Tensor:
@@ -377,34 +370,29 @@ class Tensor:
 
     # ------------------------------------------------------------ operators
     def __add__(self, o: Any) -> Tensor:
-
-        return add(self, o if isinstance(o, Tensor) else lift(o, self))
+        return arithmetic.Add.apply(self, lift(o, self))
 
     def __sub__(self, o: Any) -> Tensor:
-
-        return sub(self, o if isinstance(o, Tensor) else lift(o, self))
+        return arithmetic.Sub.apply(self, lift(o, self))
 
     def __mul__(self, o: Any) -> Tensor:
-
-        return mul(self, o if isinstance(o, Tensor) else lift(o, self))
+        return arithmetic.Mul.apply(self, lift(o, self))
 
     def __truediv__(self, o: Any) -> Tensor:
-
         try:
-            other = o if isinstance(o, Tensor) else lift(o, self)
+            other = lift(o, self)
         except OverflowError:  # of an int beyond integers: the quotient is a float
             other = lift(float(o), self)
-        return div(self, other)
+        return arithmetic.Div.apply(self, other)
 
     def __pow__(self, o: Any) -> Tensor:
         return unary.power(self, o)
 
     def __matmul__(self, o: Any) -> Tensor:
-
         return linalg.matmul(self, o if isinstance(o, Tensor) else lift(o, self))
 
     def __neg__(self) -> Tensor:
-        return elementwise.Neg.apply(self)
+        return arithmetic.Neg.apply(self)
 
     def __abs__(self) -> Tensor:
         return self.abs()
@@ -413,14 +401,14 @@ class Tensor:
     __rmul__ = __mul__
 
     def __rsub__(self, o: Any) -> Tensor:
-        return elementwise.Sub.apply(lift(o, self), self)
+        return arithmetic.Sub.apply(lift(o, self), self)
 
     def __rtruediv__(self, o: Any) -> Tensor:
         try:
             other = lift(o, self)
         except OverflowError:
             other = lift(float(o), self)
-        return div(other, self)
+        return arithmetic.Div.apply(other, self)
 
     def __rpow__(self, o: Any) -> Tensor:
         return elementwise.Pow.apply(lift(o, self), self)
@@ -614,7 +602,7 @@ class Tensor:
 
     def neg(self) -> Tensor:
         """Return -x."""
-        return elementwise.Neg.apply(self)
+        return arithmetic.Neg.apply(self)
 
     def rsqrt(self) -> Tensor:
         """Return 1 / sqrt(x), elementwise."""
@@ -622,8 +610,7 @@ class Tensor:
 
     def reciprocal(self) -> Tensor:
         """Return 1 / x, elementwise."""
-
-        return elementwise.Div.apply(elementwise.tensor_of(1.0, self), self)
+        return arithmetic.Div.apply(elementwise.tensor_of(1.0, self), self)
 
     def square(self) -> Tensor:
         """Return x * x, elementwise."""
@@ -1028,16 +1015,16 @@ class Tensor:
         overwrite(self.array, result.array)
 
     def __iadd__(self, o: Any) -> Any:
-        return self._write(elementwise.Add, o)
+        return self._write(arithmetic.Add, o)
 
     def __isub__(self, o: Any) -> Any:
-        return self._write(elementwise.Sub, o)
+        return self._write(arithmetic.Sub, o)
 
     def __imul__(self, o: Any) -> Any:
-        return self._write(elementwise.Mul, o)
+        return self._write(arithmetic.Mul, o)
 
     def __itruediv__(self, o: Any) -> Any:
-        return self._write(elementwise.Div, o)
+        return self._write(arithmetic.Div, o)
 
     def __ipow__(self, o: Any) -> Any:
         return self._write(elementwise.Pow, o)
@@ -1065,19 +1052,19 @@ class Tensor:
 
     def add_(self, other: Any, *, alpha: float = 1) -> Any:
         """Add `alpha * other` in place."""
-        return self._write(elementwise.Add, other if alpha == 1 else other * alpha)
+        return self._write(arithmetic.Add, other if alpha == 1 else other * alpha)
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Any:
         """Subtract `alpha * other` in place."""
-        return self._write(elementwise.Sub, other if alpha == 1 else other * alpha)
+        return self._write(arithmetic.Sub, other if alpha == 1 else other * alpha)
 
     def mul_(self, other: Any) -> Any:
         """Multiply in place."""
-        return self._write(elementwise.Mul, other)
+        return self._write(arithmetic.Mul, other)
 
     def div_(self, other: Any) -> Any:
         """Divide in place."""
-        return self._write(elementwise.Div, other)
+        return self._write(arithmetic.Div, other)
 
     def pow_(self, exponent: Any) -> Any:
         """Raise to a power in place."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigrad.engine.allocator import owns
-from minigrad.engine.backward import edges_of, first_seed, sweep
+from minigrad.engine.backward import first_seed, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.overwrite import turns
+from minigrad.engine.routes import edges_of
 from minigrad.tensors.tensor import Tensor
 
 
