@@ -25,8 +25,6 @@ from minigrad.engine.anomaly import detect_anomaly as detect_anomaly
 from minigrad.engine.device import device as device
 from minigrad.engine.device import get_float32_matmul_precision as get_float32_matmul_precision
 from minigrad.engine.device import set_float32_matmul_precision as set_float32_matmul_precision
-from minigrad.engine.dispatch import get_num_threads as get_num_threads
-from minigrad.engine.dispatch import set_num_threads as set_num_threads
 from minigrad.engine.dtypes import DType as DType
 from minigrad.engine.dtypes import bool_ as bool
 from minigrad.engine.dtypes import float32 as float32
@@ -43,6 +41,8 @@ from minigrad.engine.grad_mode import set_grad_enabled as set_grad_enabled
 from minigrad.engine.random import Generator as Generator
 from minigrad.engine.random import initial_seed as initial_seed
 from minigrad.engine.random import manual_seed as manual_seed
+from minigrad.engine.threads import get_num_threads as get_num_threads
+from minigrad.engine.threads import set_num_threads as set_num_threads
 from minigrad.engine.trace import Tape as Tape
 from minigrad.lazy import lazy as _lazy
 from minigrad.scalar import Value as Value

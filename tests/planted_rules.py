@@ -15,7 +15,7 @@ import numpy as np
 import minigrad as mg
 from minigrad.checking.samples import OP_SAMPLES, Constant
 from minigrad.engine.op import Op
-from minigrad.ops.common import OPS
+from minigrad.ops.registry import OPS
 
 Array = np.ndarray[Any, Any]
 Sample = tuple[tuple[Array, ...], dict[str, Any]]

@@ -15,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad.engine.op import Op
 from minigrad.nn import functional as F
-from minigrad.ops.common import OPS, function_name
+from minigrad.ops.registry import OPS, function_name
 from minigrad.tensors import functions, registry
 from minigrad_kernels.jit import plain
 

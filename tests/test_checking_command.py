@@ -13,7 +13,7 @@ import minigrad as mg
 from minigrad.checking.command import Checked, check_function, check_op, checked, known_name
 from minigrad.cli.main import main
 from minigrad.engine.op import Op
-from minigrad.ops.common import OPS
+from minigrad.ops.registry import OPS
 
 PLAIN = ["check", "Mul", "gelu", "batch_norm"]
 

@@ -52,6 +52,7 @@ LAYERS = (
     "minigrad.engine.values",
     "minigrad.engine.allocator",
     "minigrad.engine.device",
+    "minigrad.engine.threads",
     "minigrad.engine.dispatch",
     "minigrad.engine.overwrite",
     "minigrad.engine.random",
@@ -108,6 +109,7 @@ DOORS = {
     "minigrad.engine.device",
     "minigrad.engine.dispatch",
     "minigrad.engine.fast",
+    "minigrad.engine.threads",
     "minigrad.compare",
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad.checking.command import leaves
 from minigrad.engine.op import Op
-from minigrad.ops.common import OPS
+from minigrad.ops.registry import OPS
 from tests.planted_rules import MISTAKES, names, sample_of
 
 FEW = {"gradient_for_integers": 2, "all_inputs_only": 15, "different_inputs_only": 3}

@@ -24,7 +24,7 @@ from minigrad.checking.gradcheck import check, check_second
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.samples import OP_SAMPLES, Constant
 from minigrad.engine.dispatch import write_whole
-from minigrad.ops.common import OPS
+from minigrad.ops.registry import OPS
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]

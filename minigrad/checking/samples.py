@@ -19,12 +19,12 @@ import numpy as np
 
 from minigrad.engine.device import Device
 from minigrad.engine.op import Op
-from minigrad.ops.common import for_each_op
+from minigrad.ops.arithmetic import Binary
 from minigrad.ops.conv import Sliding
-from minigrad.ops.elementwise import Binary
 from minigrad.ops.grammar import resolved
 from minigrad.ops.linalg import ACTIVATIONS
 from minigrad.ops.pool import ONE, Windows
+from minigrad.ops.registry import for_each_op
 from minigrad.ops.unary import Unary
 
 Array = np.ndarray[Any, Any]

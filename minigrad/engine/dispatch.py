@@ -15,12 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine import arguments
 from minigrad.engine.allocator import POOL
 from minigrad.engine.allocator import empty as empty
 from minigrad.engine.device import USED, launch_on_device
 from minigrad_kernels.checked import check_launch
-from minigrad_kernels.jit import compile as launching
 from minigrad_kernels.jit.files import write_whole as write_whole
 from minigrad_kernels.jit.parallel import hold_over_fork as hold_over_fork
 from minigrad_kernels.jit.progress import redirect_notices as redirect_notices
@@ -105,25 +103,3 @@ def add_launches(family: Any) -> None:
 
 
 LISTENERS.append(add_launches)
-
-
-def set_num_threads(n: int) -> None:
-    """Set how many threads the jitted kernels use; results do not depend on it.
-
-    Kernels may be launched from any Python thread; one that uses several threads waits for another
-    that does.  A child made by `os.fork` (a `multiprocessing` pool of the "fork" context too)
-    computes on one thread if its parent has used several before; "spawn" and "forkserver" give
-    children that use all.
-
-    n: 1 to the number of cores.  Raises: ValueError outside that range.
-    """
-    launching.set_num_threads(arguments.whole("set_num_threads", "n", n))
-
-
-def get_num_threads() -> int:
-    """Return how many threads the jitted kernels use.
-
-    >>> get_num_threads() >= 1
-    True
-    """
-    return launching.get_num_threads()

@@ -188,14 +188,6 @@ class Slot:
         return self.op.seq
 
 
-class Refused(Op):
-    """The place on the tape of a view that may not be used: a sweep that comes here raises."""
-
-    def __init__(self, reason: str, data: Array) -> None:
-        self.reason, self.shape, self.dtype = reason, data.shape, data.dtype
-        self.seq = next_seq()
-
-
 def no_tensor(name: str, inputs: tuple[Any, ...]) -> TypeError:
     """Return the error about an input that is not a tensor."""
     i, x = next((i, x) for i, x in enumerate(inputs) if not isinstance(x, Bridge.tensor))

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from minigrad.engine.op import LEAF, SLOT, Op, Refused
+from minigrad.engine.op import LEAF, SLOT, Array, Op, next_seq
+
+
+class Refused(Op):
+    """The place on the tape of a view that may not be used: a sweep that comes here raises."""
+
+    def __init__(self, reason: str, data: Array) -> None:
+        self.reason, self.shape, self.dtype = reason, data.shape, data.dtype
+        self.seq = next_seq()
 
 
 def refuse(op: Op) -> None:

@@ -59,17 +59,6 @@ class Module:
     def __init__(self) -> None:
         self.__dict__.update(_kinds={}, _transient=set(), training=True)
 
-    def __copy__(self: M) -> M:
-        """Return a module that shares the members; what is registered with either later is its
-        own.
-        """
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        for name in ("_kinds", "_transient", "_hooks"):
-            if self.__dict__.get(name) is not None:
-                twin.__dict__[name] = self.__dict__[name].copy()
-        return twin
-
     # ------------------------------------------------------------ registration
     def __setattr__(self, name: str, value: Any) -> None:
         kinds = self.__dict__.get("_kinds")
@@ -107,6 +96,66 @@ class Module:
             self._transient.discard(name)
             self._kinds[name] = kind
 
+    # ------------------------------------------------------------ finding
+    def _own(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """Yield the names and values of one kind that this module itself holds."""
+        own = self.__dict__
+        for name, k in tuple(self._kinds.items()):
+            if k == kind and own[name] is not None:
+                yield name, own[name]
+
+    def named_modules(
+        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Yield this module and all below it with dotted names, each once or at every place."""
+        memo = set() if memo is None else memo
+        if id(self) in memo:
+            return
+        if remove_duplicate:
+            memo.add(id(self))
+        yield prefix, self
+        for name, child in self._own(MODULE):
+            path = f"{prefix}.{name}" if prefix else name
+            yield from child.named_modules(memo, path, remove_duplicate)
+
+    def _named(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        modules: Iterable[tuple[str, Module]] = [(prefix, self)]
+        if recurse:
+            modules = self.named_modules(None, prefix, remove_duplicate)
+        seen: set[int] = set()
+        for path, module in modules:
+            for name, value in module._own(kind):
+                if remove_duplicate and id(value) in seen:
+                    continue
+                seen.add(id(value))
+                yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield (dotted name, parameter); one that is shared appears once, under its first name."""
+        return self._named(PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield the parameters, each once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    # ------------------------------------------------------------ computing
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; every module has its own."""
+        raise NotImplementedError(
+            f"Module {type(self).__name__} has no forward(); define what it computes"
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._call_with_hooks(args, kwargs)
+
+    # ------------------------------------------------------------ the parameters end here
+    # ------------------------------------------------------------ by name
     def _check_new(self, name: str, kind: str) -> None:
         if "_kinds" not in self.__dict__:
             raise AttributeError(self._too_early(f"register {kind} {name!r}"))
@@ -114,11 +163,6 @@ class Module:
             raise KeyError(f"{kind} name {name!r}: expected a non-empty string without a dot")
         if hasattr(self, name) and self._kinds.get(name) != kind:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        object.__delattr__(self, name)
-        self._kinds.pop(name, None)
-        self._transient.discard(name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter under `name`; None keeps the name free for one."""
@@ -157,14 +201,23 @@ class Module:
 
     register_module = add_module
 
-    # ------------------------------------------------------------ finding
-    def _own(self, kind: str) -> Iterator[tuple[str, Any]]:
-        """Yield the names and values of one kind that this module itself holds."""
-        own = self.__dict__
-        for name, k in tuple(self._kinds.items()):
-            if k == kind and own[name] is not None:
-                yield name, own[name]
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._kinds.pop(name, None)
+        self._transient.discard(name)
 
+    def __copy__(self: M) -> M:
+        """Return a module that shares the members; what is registered with either later is its
+        own.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in ("_kinds", "_transient", "_hooks"):
+            if self.__dict__.get(name) is not None:
+                twin.__dict__[name] = self.__dict__[name].copy()
+        return twin
+
+    # ------------------------------------------------------------ finding more
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the modules assigned to this one, each once."""
         seen: set[int] = set()
@@ -177,47 +230,9 @@ class Module:
         """Yield the modules assigned to this one, each once."""
         return (child for _, child in self.named_children())
 
-    def named_modules(
-        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
-        """Yield this module and all below it with dotted names, each once or at every place."""
-        memo = set() if memo is None else memo
-        if id(self) in memo:
-            return
-        if remove_duplicate:
-            memo.add(id(self))
-        yield prefix, self
-        for name, child in self._own(MODULE):
-            path = f"{prefix}.{name}" if prefix else name
-            yield from child.named_modules(memo, path, remove_duplicate)
-
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it, each once."""
         return (module for _, module in self.named_modules())
-
-    def _named(
-        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
-    ) -> Iterator[tuple[str, Any]]:
-        modules: Iterable[tuple[str, Module]] = [(prefix, self)]
-        if recurse:
-            modules = self.named_modules(None, prefix, remove_duplicate)
-        seen: set[int] = set()
-        for path, module in modules:
-            for name, value in module._own(kind):
-                if remove_duplicate and id(value) in seen:
-                    continue
-                seen.add(id(value))
-                yield (f"{path}.{name}" if path else name), value
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Yield (dotted name, parameter); one that is shared appears once, under its first name."""
-        return self._named(PARAMETER, prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Yield the parameters, each once."""
-        return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -241,18 +256,7 @@ class Module:
             module = module.__dict__[name]
         return module
 
-    # ------------------------------------------------------------ computing
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; every module has its own."""
-        raise NotImplementedError(
-            f"Module {type(self).__name__} has no forward(); define what it computes"
-        )
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
-
+    # ------------------------------------------------------------ hooks
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hooks = tuple((self._hooks or {}).values())
         for when, hook in hooks:

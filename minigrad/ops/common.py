@@ -4,8 +4,7 @@ passed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import index
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import result_dtype
-from minigrad.engine.op import Bridge, Op
+from minigrad.engine.op import Bridge
+from minigrad.ops.registry import op as op
 
 Array = np.ndarray[Any, Any]
 FLOAT32 = np.dtype(np.float32)
@@ -26,7 +26,7 @@ def tensor_of(x: Any, like: Any = None) -> Any:
 
 
 def converted(a: Array, dtype: np.dtype[Any]) -> Array:
-    """Return `a` in `dtype`, through the door; itself where it has it already."""
+    """Return `a` in `dtype`, by a kernel; itself where it has it already."""
     if a.dtype == dtype:
         return a
     y = empty(a.shape, dtype, a)
@@ -148,38 +148,3 @@ def sizes_of(sizes: Sequence[Any]) -> tuple[int, ...]:
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         return tuple(index(n) for n in sizes[0])
     return tuple(index(n) for n in sizes)
-
-
-OPS: dict[str, type[Op]] = {}
-LISTENERS: list[Callable[[type[Op]], None]] = []
-
-
-def op(cls: type[Op]) -> type[Op]:
-    """Enter an op class into the registry, from which its function, its method and its samples are
-    derived.
-
-    Raises: ValueError where an op has that name.
-    """
-    if cls.__name__ in OPS:
-        raise ValueError(f"op {cls.__name__} is defined twice")
-    OPS[cls.__name__] = cls
-    for listener in LISTENERS:
-        listener(cls)
-    return cls
-
-
-def for_each_op(listener: Callable[[type[Op]], None]) -> None:
-    """Call a function with every op of the registry, and with each that will be entered."""
-    for cls in list(OPS.values()):
-        listener(cls)
-    LISTENERS.append(listener)
-
-
-def function_name(cls: type[Op]) -> str:
-    """Return the name of an op as a function: its kernel's, else the class's in snake case.
-
-    >>> function_name(OPS["Expm1"]), function_name(OPS["LeakyRelu"])
-    ('expm1', 'leaky_relu')
-    """
-    kernel: str = getattr(cls, "kernel", "")
-    return kernel or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()

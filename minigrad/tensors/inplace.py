@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.hooks import replace_node
-from minigrad.engine.op import Bridge, Refused
+from minigrad.engine.op import Bridge
 from minigrad.engine.overwrite import copy_of
+from minigrad.engine.routes import Refused
 
 
 def leave_base(t: Any) -> None:

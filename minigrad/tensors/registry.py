@@ -4,7 +4,7 @@
 "functional" a function of minigrad.nn.functional.  A name that stands there already stays as it is.
 
 >>> import minigrad as mg
->>> from minigrad.ops.common import OPS
+>>> from minigrad.ops.registry import OPS
 >>> made(OPS["LeakyRelu"])(mg.tensor([-2.0, 1.0]), 0.5)
 tensor([-1.,  1.])
 """
@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minigrad.engine.op import Op
-from minigrad.ops.common import for_each_op, function_name, tensor_of
-from minigrad.ops.elementwise import Binary
+from minigrad.ops.arithmetic import Binary
+from minigrad.ops.common import tensor_of
+from minigrad.ops.registry import for_each_op, function_name
 from minigrad.ops.unary import Unary
 from minigrad.tensors.tensor import Tensor
 

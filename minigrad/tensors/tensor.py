@@ -1,4 +1,7 @@
-"""Tensor: an array that remembers how it was computed.  Every operator is one line over an op."""
+"""Tensor: an array that remembers how it was computed.  Every operator is one line over an op.
+
+The state comes first: what a tensor holds, and its gradient.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,9 @@ from minigrad.engine.dtypes import (
 )
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import Handle, Hooks, hooks_at, hooks_of, replace_node, retain
-from minigrad.engine.op import LEAF, Bridge, Refused, bump_version, cell_of
+from minigrad.engine.op import LEAF, Bridge, bump_version, cell_of
 from minigrad.engine.overwrite import check_writable, copy_of, overwrite
+from minigrad.engine.routes import Refused
 from minigrad.engine.trace import user_line
 from minigrad.engine.values import (
     FLOAT32,
@@ -76,7 +80,7 @@ class Tensor:
     array: Array  # the elements: a NumPy array, or one on a device
     _grad: Tensor | None = None
     tracked: bool = False  # `requires_grad`, as the hot paths read it
-    node: Any = None
+    node: Any = None  # the op that made it, or one of that op's outputs; None for a leaf
     # [version, where it was last changed], shared by all views of one memory
     cell: list[Any] | None = None
     base: Tensor | None = None
@@ -123,39 +127,6 @@ class Tensor:
         return device_of(self.array)
 
     @property
-    def data(self) -> Tensor:
-        """The same memory as a tensor off the tape, as PyTorch has it.
-
-        Writing to it (`p.data -= lr * p.grad`) changes this tensor, and the tape does not see it;
-        `detect_anomaly` does.  Assigning a tensor (`p.data = y`) gives this one the memory of `y`,
-        of any shape, dtype and device.  The elements as a NumPy array: `numpy()`, or `array`.
-
-        Raises: TypeError where anything but a tensor is assigned, or one of integers to a tensor
-            that requires grad.
-
-        >>> import minigrad as mg
-        >>> p = mg.ones(2, requires_grad=True)
-        >>> p.data -= mg.tensor([0.5, 1.0])
-        >>> p
-        tensor([0.5000, 0.0000], requires_grad=True)
-        """
-        return new(self.array)
-
-    @data.setter
-    def data(self, value: Tensor) -> None:
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"data: expected a tensor, got {type(value).__name__}; wrap it with "
-                "minigrad.tensor(...), or assign a NumPy array to .array"
-            )
-        if self.requires_grad and value.array.dtype.kind != "f":
-            raise TypeError(
-                f"data: this tensor requires grad and cannot hold {value.array.dtype}; convert "
-                "the value with .float(), or call requires_grad_(False) first"
-            )
-        self.array = value.array
-
-    @property
     def is_leaf(self) -> bool:
         return self.node is None
 
@@ -163,86 +134,6 @@ class Tensor:
     def grad_fn(self) -> Any:
         """The op that made this tensor, or None for a leaf."""
         return getattr(self.node, "op", self.node)
-
-    @property
-    def _version(self) -> int:
-        return 0 if self.cell is None else self.cell[0]
-
-    @property
-    def T(self) -> Tensor:
-        return self.permute(*range(self.array.ndim - 1, -1, -1))
-
-    @property
-    def mT(self) -> Tensor:
-        return linalg.swapped(self)
-
-    def size(self, dim: int | None = None) -> Any:
-        """Return the shape, or one size of it."""
-        return self.array.shape if dim is None else self.array.shape[dim]
-
-    def dim(self) -> int:
-        """Return the number of dimensions."""
-        return self.array.ndim
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        return self.array.size
-
-    def is_contiguous(self) -> bool:
-        """Return whether the elements lie in C order without gaps."""
-        return bool(self.array.flags.c_contiguous)
-
-    def is_floating_point(self) -> bool:
-        """Return whether the dtype is a float."""
-        return self.array.dtype.kind == "f"
-
-    def __len__(self) -> int:
-        if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.array.ndim == 0:
-            raise TypeError("a 0-d tensor cannot be iterated over; .item() gives its number")
-        return (self[i] for i in range(len(self.array)))
-
-    def __repr__(self) -> str:
-        return printing.describe(self)
-
-    def __format__(self, spec: str) -> str:
-        return (
-            format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
-        )
-
-    __hash__ = object.__hash__
-
-    # ------------------------------------------------------------ copies
-    def __copy__(self) -> Tensor:
-        """Return another leaf over the same memory, with the same attributes, without `.grad`."""
-        made: Tensor = copies.shallow(self)
-        made.cell = cell_of(self)
-        return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        """Return a leaf's copy, with its `.grad` and attributes and without its hooks.
-
-        Tensors that share memory share it in one `deepcopy`, and in one pickle, too.
-
-        Raises: RuntimeError for a computed tensor, as `copy` and `pickle` do.
-        """
-        made: Tensor = copies.deep(self, memo, gradient=True)
-        return made
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return copies.reduced(self)
-
-    def __getstate__(self) -> Any:
-        """Return what a copy takes over beside memory and `requires_grad`: the attributes."""
-        return copies.attributes(self)
-
-    def __setstate__(self, state: Any) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------ gradients
     @property
@@ -308,6 +199,93 @@ class Tensor:
         t.cell = cell_of(self)
         return t
 
+    # ------------------------------------------------------------ the state ends here
+    @property
+    def data(self) -> Tensor:
+        """The same memory as a tensor off the tape, as PyTorch has it.
+
+        Writing to it (`p.data -= lr * p.grad`) changes this tensor, and the tape does not see it;
+        `detect_anomaly` does.  Assigning a tensor (`p.data = y`) gives this one the memory of `y`,
+        of any shape, dtype and device.  The elements as a NumPy array: `numpy()`, or `array`.
+
+        Raises: TypeError where anything but a tensor is assigned, or one of integers to a tensor
+            that requires grad.
+
+        >>> import minigrad as mg
+        >>> p = mg.ones(2, requires_grad=True)
+        >>> p.data -= mg.tensor([0.5, 1.0])
+        >>> p
+        tensor([0.5000, 0.0000], requires_grad=True)
+        """
+        return new(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"data: expected a tensor, got {type(value).__name__}; wrap it with "
+                "minigrad.tensor(...), or assign a NumPy array to .array"
+            )
+        if self.requires_grad and value.array.dtype.kind != "f":
+            raise TypeError(
+                f"data: this tensor requires grad and cannot hold {value.array.dtype}; convert "
+                "the value with .float(), or call requires_grad_(False) first"
+            )
+        self.array = value.array
+
+    @property
+    def _version(self) -> int:
+        return 0 if self.cell is None else self.cell[0]
+
+    @property
+    def T(self) -> Tensor:
+        return self.permute(*range(self.array.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Tensor:
+        return linalg.swapped(self)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or one size of it."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.array.size
+
+    def is_contiguous(self) -> bool:
+        """Return whether the elements lie in C order without gaps."""
+        return bool(self.array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Return whether the dtype is a float."""
+        return self.array.dtype.kind == "f"
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("a 0-d tensor cannot be iterated over; .item() gives its number")
+        return (self[i] for i in range(len(self.array)))
+
+    def __repr__(self) -> str:
+        return printing.describe(self)
+
+    def __format__(self, spec: str) -> str:
+        return (
+            format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
+        )
+
+    __hash__ = object.__hash__
+
+    # ------------------------------------------------------------ hooks
     def retain_grad(self) -> None:
         """Keep `.grad` of this computed tensor in the next sweeps, as the hooks leave it.
 
@@ -353,6 +331,34 @@ class Tensor:
             cell = cell_of(self)
         cell[0] += 1
         cell[1] = where
+
+    # ------------------------------------------------------------ copies
+    def __copy__(self) -> Tensor:
+        """Return another leaf over the same memory, with the same attributes, without `.grad`."""
+        made: Tensor = copies.shallow(self)
+        made.cell = cell_of(self)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """Return a leaf's copy, with its `.grad` and attributes and without its hooks.
+
+        Tensors that share memory share it in one `deepcopy`, and in one pickle, too.
+
+        Raises: RuntimeError for a computed tensor, as `copy` and `pickle` do.
+        """
+        made: Tensor = copies.deep(self, memo, gradient=True)
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copies.reduced(self)
+
+    def __getstate__(self) -> Any:
+        """Return what a copy takes over beside memory and `requires_grad`: the attributes."""
+        return copies.attributes(self)
+
+    def __setstate__(self, state: Any) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:

@@ -14,7 +14,7 @@ import minigrad as mg
 from minigrad.checking.command import leaves as tensors
 from minigrad.checking.samples import OP_SAMPLES
 from minigrad.engine.op import Op
-from minigrad.ops.common import OPS
+from minigrad.ops.registry import OPS
 
 Array = np.ndarray[Any, Any]
 CASES = [
