@@ -160,7 +160,7 @@ def windows_inside(label: str) -> Callable[[str, dict[str, Any]], None]:
     """Return the check that windows lie in the planes of an argument; one may have no elements."""
 
     def check(name: str, args: dict[str, Any]) -> None:
-        for way, size in zip(("down", "across"), args[label].shape[1:], strict=True):
+        for way, size in zip(("row_windows", "column_windows"), args[label].shape[1:], strict=True):
             first, last = host(args[way])[:, 0], host(args[way])[:, 1]
             held = first < last
             check_inside(name, way, first[held], 0, size)

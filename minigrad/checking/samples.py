@@ -375,7 +375,7 @@ OP_SAMPLES: dict[str, Samples] = {
     "MaxPool": [
         ((apart(2, 4, 3),), {"windows": PEAKS, "dims": 2}),
         ((apart(3, 4, 2).T,), {"windows": PEAKS, "dims": 2}),
-        ((apart(2, 3),), {"windows": Windows(ONE, PEAKS.across), "dims": 1}),
+        ((apart(2, 3),), {"windows": Windows(ONE, PEAKS.column_windows), "dims": 1}),
     ],
     "MaxUnpool": [
         ((normal(2, 2, 2),), {"index": PLACES, "shape": (2, 4, 3), "dims": 2}),
@@ -384,7 +384,7 @@ OP_SAMPLES: dict[str, Samples] = {
     "AvgPool": [
         ((normal(2, 4, 3),), {"windows": SUMS, "dims": 2}),
         ((normal(3, 4, 2).T,), {"windows": SUMS, "dims": 2}),
-        ((normal(2, 3),), {"windows": Windows(ONE, SUMS.across), "dims": 1}),
+        ((normal(2, 3),), {"windows": Windows(ONE, SUMS.column_windows), "dims": 1}),
     ],
     "AvgUnpool": [
         ((normal(2, 2, 3),), {"windows": SUMS, "dims": 2, "shape": (2, 4, 3)}),

@@ -27,12 +27,12 @@ ONE = np.array([[0, 1, 1]])  # the one row of a signal of one dimension
 class Windows:
     """The tables of an image: where each output's window lies, and what it is divided by."""
 
-    __slots__ = ("across", "down", "shape")
+    __slots__ = ("column_windows", "row_windows", "shape")
 
-    def __init__(self, down: Array, across: Array) -> None:
-        self.down = down
-        self.across = across
-        self.shape = len(down), len(across)
+    def __init__(self, row_windows: Array, column_windows: Array) -> None:
+        self.row_windows = row_windows
+        self.column_windows = column_windows
+        self.shape = len(row_windows), len(column_windows)
 
 
 def planes(a: Array, dims: int) -> Array:
@@ -63,7 +63,7 @@ class MaxPool(Op):
         self.was = x.shape
         y = empty((len(seen), *windows.shape), x.dtype)
         self.index = empty(y.shape, INT32)
-        launch("max_pool", seen, windows.down, windows.across, y, self.index)
+        launch("max_pool", seen, windows.row_windows, windows.column_windows, y, self.index)
         shape = pooled_shape(x.shape, windows.shape, dims)
         return y.reshape(shape), self.index.reshape(shape)
 
@@ -107,7 +107,7 @@ class AvgPool(Op):
         seen = planes(x, dims)
         self.was = x.shape
         y = empty((len(seen), *windows.shape), x.dtype)
-        launch("avg_pool", seen, windows.down, windows.across, y)
+        launch("avg_pool", seen, windows.row_windows, windows.column_windows, y)
         return y.reshape(pooled_shape(x.shape, windows.shape, dims))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -123,7 +123,11 @@ class AvgUnpool(Op):
     def forward(self, dy: Array, windows: Windows, dims: int, shape: tuple[int, ...]) -> Array:
         dx = empty(shape, dy.dtype)
         launch(
-            "avg_pool_backward", planes(dy, dims), windows.down, windows.across, planes(dx, dims)
+            "avg_pool_backward",
+            planes(dy, dims),
+            windows.row_windows,
+            windows.column_windows,
+            planes(dx, dims),
         )
         return dx
 

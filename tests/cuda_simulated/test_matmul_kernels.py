@@ -212,11 +212,11 @@ def test_an_unknown_precision_is_refused() -> None:
 def test_an_operand_lies_where_it_lay() -> None:
     target = Simulator()
     whole = target.empty((6, 8), np.float32)
-    line, place = matmul.placed(whole[1:4, 7:0:-2])
+    line, place = matmul.operand_of(whole[1:4, 7:0:-2])
     assert line.address == whole.address + 4 * (8 + 1) and line.size == 2 * 8 + 6 + 1
     assert place == (6, 8, 2**32 - 2, 0)
-    line, place = matmul.placed(whole.T)
+    line, place = matmul.operand_of(whole.T)
     assert (line.address, line.size) == (whole.address, 48) and place == (0, 1, 8, 0)
     spread = np.lib.stride_tricks.as_strided(whole.geometry, (5, 2, 8), (0, 32, 4))
-    line, place = matmul.placed(whole.like(spread))
+    line, place = matmul.operand_of(whole.like(spread))
     assert (line.address, line.size) == (whole.address, 16) and place == (0, 8, 1, 0)

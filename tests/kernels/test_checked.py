@@ -101,7 +101,7 @@ BROKEN: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "window": (
         "avg_pool",
         (IMAGE, BEYOND, WINDOWS, HALF),
-        "down goes from 2 to 5, outside 1 to 4",
+        "row_windows goes from 2 to 5, outside 1 to 4",
     ),
     "place": (
         "max_pool_backward",

@@ -83,8 +83,8 @@ def layouts(shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> lis
         for keeps in kept
     ]
     every_other = wide[tuple(slice(None, None, 2) for _ in shape)]
-    turned = rng.normal(size=shape[::-1]).astype(dtype).T
-    return [dense, dense[..., ::-1], every_other, turned, *[r.astype(dtype) for r in repeated]]
+    transposed = rng.normal(size=shape[::-1]).astype(dtype).T
+    return [dense, dense[..., ::-1], every_other, transposed, *[r.astype(dtype) for r in repeated]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

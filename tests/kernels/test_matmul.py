@@ -65,9 +65,9 @@ def test_every_grid_of_tasks_covers_c(dtype: np.dtype, rng: np.random.Generator)
     want = np.empty((61, 150), dtype)
     known = (task_address(dtype), arenas(), a, False, b, False)
     matmul.gemm_one(*known, want, PLAIN, want, NOTHING, want)
-    for down, across in ((1, 1), (1, 7), (9, 1), (3, 4), (40, 40)):
+    for row_blocks, column_blocks in ((1, 1), (1, 7), (9, 1), (3, 4), (40, 40)):
         c = np.full((61, 150), np.nan, dtype)
-        matmul.gemm_all(*known, c, PLAIN, c, NOTHING, c, down, across)
+        matmul.gemm_all(*known, c, PLAIN, c, NOTHING, c, row_blocks, column_blocks)
         np.testing.assert_array_equal(c, want)
 
 

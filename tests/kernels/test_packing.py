@@ -20,35 +20,37 @@ ODD = (1, 2, 7, 16, 33)
 
 
 @jit()
-def strips_of(b, turned, kc, columns, target):
+def strips_of(b, transposed, kc, columns, target):
     ld = b.shape[1] * b.itemsize
-    pack_strips(b.dtype, b.itemsize, address(b), ld, turned, kc, columns, address(target))
+    pack_strips(b.dtype, b.itemsize, address(b), ld, transposed, kc, columns, address(target))
 
 
 @jit()
-def panels_of(a, turned, kc, rows, target):
+def panels_of(a, transposed, kc, rows, target):
     ld = a.shape[1] * a.itemsize
-    pack_panels(a.dtype, a.itemsize, address(a), ld, turned, kc, rows, address(target))
+    pack_panels(a.dtype, a.itemsize, address(a), ld, transposed, kc, rows, address(target))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("turned", [False, True])
-def test_strips_hold_b(turned: bool, dtype: type, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("transposed", [False, True])
+def test_strips_hold_b(transposed: bool, dtype: type, rng: np.random.Generator) -> None:
     width = STRIP_BYTES // np.dtype(dtype).itemsize
     for kc in ODD:
         for columns in (*ODD, 5 * width + 1):
             b = rng.standard_normal((kc, columns)).astype(dtype)
             strips = -(-columns // width)
             target = np.full(strips * kc * width + 1, -7, dtype)
-            strips_of(np.ascontiguousarray(b.T) if turned else b, turned, kc, columns, target)
+            strips_of(
+                np.ascontiguousarray(b.T) if transposed else b, transposed, kc, columns, target
+            )
             got = target[:-1].reshape(strips, kc, width).swapaxes(0, 1).reshape(kc, -1)
             np.testing.assert_array_equal(got[:, :columns], b)
             assert target[-1] == -7
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("turned", [False, True])
-def test_panels_hold_a(turned: bool, dtype: type, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("transposed", [False, True])
+def test_panels_hold_a(transposed: bool, dtype: type, rng: np.random.Generator) -> None:
     size = np.dtype(dtype).itemsize
     for kc in ODD:
         step = panel_bytes(kc, size) // size
@@ -56,7 +58,7 @@ def test_panels_hold_a(turned: bool, dtype: type, rng: np.random.Generator) -> N
             a = rng.standard_normal((rows, kc)).astype(dtype)
             panels = -(-rows // HEIGHT)
             target = np.full(panels * step + 1, -7, dtype)
-            panels_of(np.ascontiguousarray(a.T) if turned else a, turned, kc, rows, target)
+            panels_of(np.ascontiguousarray(a.T) if transposed else a, transposed, kc, rows, target)
             lines = target[:-1].reshape(panels, step)[:, : kc * HEIGHT].reshape(panels, kc, HEIGHT)
             got = lines.swapaxes(1, 2).reshape(-1, kc)
             np.testing.assert_array_equal(got[:rows], a)

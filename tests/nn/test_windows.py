@@ -70,9 +70,9 @@ def test_two_dimensions_are_the_product_of_one() -> None:
         memory, around = framed((2, 2, n, m))
         x = mg.Tensor(memory, requires_grad=True)
         y = max_pool2d(x, (k, l), (s, t), (p, q), (d, e), ceil)
-        down, across = windows(n, k, s, p, d, ceil), windows(m, l, t, q, e, ceil)
-        assert y.shape == (2, 2, len(down), len(across))
-        for (i, rows), (j, columns) in product(enumerate(down), enumerate(across)):
+        row_windows, column_windows = windows(n, k, s, p, d, ceil), windows(m, l, t, q, e, ceil)
+        assert y.shape == (2, 2, len(row_windows), len(column_windows))
+        for (i, rows), (j, columns) in product(enumerate(row_windows), enumerate(column_windows)):
             seen = memory[:, :, rows][..., columns]
             np.testing.assert_array_equal(y.array[..., i, j], seen.max((2, 3), initial=-np.inf))
         y.sum().backward()

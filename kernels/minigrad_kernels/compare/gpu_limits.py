@@ -27,15 +27,15 @@ LEAST = 0.02  # seconds of launches that one measurement waits for
 
 
 @cuda.jit
-def multiply_adds(turns, a, b, y):
-    """Compute CHAINS sums s = s a + b a thread, `turns` UNROLLED times over; add them into y."""
+def multiply_adds(iterations, a, b, y):
+    """Compute CHAINS sums s = s a + b a thread, `iterations` * UNROLLED times; add them into y."""
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     step = uint32(cuda.gridDim.x * cuda.blockDim.x)
     zero = y.dtype.type(0)
     while i < uint32(y.size):
         c, d, e, f, g, h, p, q = zero, zero, zero, zero, zero, zero, zero, zero
         k = uint32(0)
-        while k < turns:
+        while k < iterations:
             for _ in range(UNROLLED):
                 c, d, e, f = c * a + b, d * a + b, e * a + b, f * a + b
                 g, h, p, q = g * a + b, h * a + b, p * a + b, q * a + b
@@ -72,14 +72,14 @@ def seconds_of(call: Callable[[], Any], target: Target, least: float = LEAST) ->
         count *= 2
 
 
-def peak(target: Target, dtype: Any, turns: int = TURNS, least: float = LEAST) -> float:
+def peak(target: Target, dtype: Any, iterations: int = TURNS, least: float = LEAST) -> float:
     """Return GFLOP/s of multiply-adds from registers."""
     y = target.empty(THREADS * BLOCKS * target.processors, dtype)
     kind = y.dtype.type
-    args = np.uint32(turns), kind(0.5), kind(1), y
+    args = np.uint32(iterations), kind(0.5), kind(1), y
     work = blocks(y.size, THREADS)
     spent = seconds_of(lambda: run(multiply_adds, work, THREADS, *args), target, least)
-    return 2e-9 * turns * UNROLLED * CHAINS * y.size / spent
+    return 2e-9 * iterations * UNROLLED * CHAINS * y.size / spent
 
 
 def bandwidth(target: Target, nbytes: int, least: float = LEAST) -> float:

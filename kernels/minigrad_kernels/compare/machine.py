@@ -45,32 +45,32 @@ LOOK = Pace(rounds=1, block=0.05, warmups=2, pause=0.0)
 
 
 @intrinsic
-def multiply_adds(typingctx, turns, a, b):
+def multiply_adds(typingctx, iterations, a, b):
     """Return the sum of CHAINS x lanes sums s, each made by s = s a + b in every turn, from 0."""
     if a not in (types.float32, types.float64) or a != b:
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         v = vector_of(context, builder, signature.args[1])
-        turns = context.cast(builder, args[0], signature.args[0], types.int64)
+        iterations = context.cast(builder, args[0], signature.args[0], types.int64)
         factor, term = v.splat(args[1]), v.splat(args[2])
         before = builder.block
         loop, done = (builder.append_basic_block(name) for name in ("turn", "turned"))
         builder.branch(loop)
         builder.position_at_end(loop)
-        turn = v.phi(number(0), before)
+        iteration = v.phi(number(0), before)
         sums = [v.phi(v.zero, before) for _ in range(CHAINS)]
         after = [v.multiply_add(s, factor, term) for s in sums]
         for s, following in zip(sums, after, strict=True):
             s.add_incoming(following, loop)
-        turn.add_incoming(builder.add(turn, number(1)), loop)
-        builder.cbranch(builder.icmp_signed("<", turn, turns), loop, done)
+        iteration.add_incoming(builder.add(iteration, number(1)), loop)
+        builder.cbranch(builder.icmp_signed("<", iteration, iterations), loop, done)
         builder.position_at_end(done)
         total = functools.reduce(builder.fadd, after)
         lanes = [builder.extract_element(total, ir.IntType(32)(i)) for i in range(v.width)]
         return functools.reduce(builder.fadd, lanes)
 
-    return a(turns, a, b), codegen
+    return a(iterations, a, b), codegen
 
 
 @intrinsic
@@ -90,10 +90,10 @@ def copy_lines(typingctx, dtype, source, target):
 
 
 @jit(parallel=True)
-def peak_kernel(turns, a, b, out):
+def peak_kernel(iterations, a, b, out):
     """Run the multiply-adds on every thread."""
     for i in numba.prange(out.size):
-        out[i] = multiply_adds(turns, a, b)
+        out[i] = multiply_adds(iterations, a, b)
 
 
 @jit(parallel=True)

@@ -181,7 +181,7 @@ def conv_backward_weight(t: Any, dy: Any, x: Any, *rest: Any) -> tuple[Any, ...]
     return tuple(conv_gradient(t, dy, x, dw, how, [False, True, True])[1:])
 
 
-def max_pool(t: Any, x: Any, down: Any, across: Any, *out: Any) -> tuple[Any, ...]:
+def max_pool(t: Any, x: Any, row_windows: Any, column_windows: Any, *out: Any) -> tuple[Any, ...]:
     """Return y and index of windows of 2 that step by 2."""
     y, index = t.nn.functional.max_pool2d(x[None], 2, 2, return_indices=True)
     return y[0], index[0]

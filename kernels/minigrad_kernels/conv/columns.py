@@ -133,22 +133,22 @@ def find_runs(plan, p, count, size, source, target):
     A vector that is longer than its run is overwritten by the next one: they rise in `target`.
     """
     lanes = VECTOR_BYTES // size
-    down = plan.step * plan.phases * plan.pitch
-    wide = plan.columns
-    if down == wide:  # rows follow one another without a gap
-        wide = max(1, plan.rows * plan.columns)
+    row_step = plan.step * plan.phases * plan.pitch
+    length = plan.columns
+    if row_step == length:  # rows follow one another without a gap
+        length = max(1, plan.rows * plan.columns)
     found = 0
     done = 0
-    row = p // wide * down
-    q = p % wide
+    row = p // length * row_step
+    q = p % length
     while done < count:
-        run = min(wide - q, count - done)
+        run = min(length - q, count - done)
         for i in range(0, run, lanes):
             source[found] = (row + q + i) * size
             target[found] = (done + i) * size
             found += 1
         done += run
-        row += down
+        row += row_step
         q = 0
     return found
 
@@ -168,15 +168,16 @@ def copy_runs(scratch, offsets, k, taps, source, target, runs, panel, ld):
 
 
 @jit()
-def vectors_in_place(high, image_bytes):
+def vectors_in_place(filters, image_bytes):
     """Return how many vectors of outputs stand side by side, patches read in place; 0: packed."""
-    if high > MANY or image_bytes > IN_PLACE:
+    if filters > MANY or image_bytes > IN_PLACE:
         return 0
-    return WIDEST if high < FEW else 2
+    return WIDEST if filters < FEW else 2
 
 
 @jit()
 def scratch_size(plan, lanes):
+    """Return the elements of one task's scratch, with room for the last vector to overrun."""
     return plan.channels * plan.deep * plan.phases * plan.pitch + 4 * lanes
 
 
@@ -187,19 +188,19 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
     plan = unpack(geometry)
     size = y.itemsize
     lanes = VECTOR_BYTES // size
-    wide = STRIP_BYTES // size
-    high = y.shape[1] // plan.groups
+    strip_columns = STRIP_BYTES // size
+    filters = y.shape[1] // plan.groups
     k_all = weight.shape[1]
     depth = min(depth_of(k_all), k_all)
     plane = plan.rows * plan.columns
     scratch = np.empty(scratch_size(plan, lanes), y.dtype)
-    panel = np.empty(depth * wide + 2 * lanes, y.dtype)
-    start = np.zeros((high if bias.size else 1, wide), y.dtype)
+    panel = np.empty(depth * strip_columns + 2 * lanes, y.dtype)
+    start = np.zeros((filters if bias.size else 1, strip_columns), y.dtype)
     start_ld = STRIP_BYTES if bias.size else 0
-    run_source = np.empty(wide, np.int64)
-    run_target = np.empty(wide, np.int64)
+    run_source = np.empty(strip_columns, np.int64)
+    run_target = np.empty(strip_columns, np.int64)
     pieces = np.zeros((WIDEST, FIELDS), np.int64)
-    vectors = vectors_in_place(high, scratch.size * size)
+    vectors = vectors_in_place(filters, scratch.size * size)
     aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
     biased = -1
     for task in range(first, last):
@@ -211,11 +212,11 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
         fill(source, image, group * plan.channels, top * plan.step - plan.top, plan, rows, scratch)
         if bias.size and group != biased:
             biased = group
-            for r in range(high):
-                for j in range(wide):
-                    start[r, j] = bias[group * high + r]
+            for r in range(filters):
+                for j in range(strip_columns):
+                    start[r, j] = bias[group * filters + r]
         count = (bottom - top) * plan.columns
-        to_group = address(y) + ((image * plan.groups + group) * high * plane) * size
+        to_group = address(y) + ((image * plan.groups + group) * filters * plane) * size
         to = to_group + top * plan.columns * size
         done = 0
         while vectors > 0 and done < count:
@@ -224,8 +225,8 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
                 lay_pieces(
                     y.dtype,
                     vectors,
-                    high,
-                    address(weight) + (group * high * k_all + k) * size,
+                    filters,
+                    address(weight) + (group * filters * k_all + k) * size,
                     k_all * size,
                     address(scratch),
                     address(offsets) + k * offsets.itemsize,
@@ -237,8 +238,8 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
                     plane * size,
                     address(pieces),
                 )
-        for j in range(done, count, wide):
-            columns = min(wide, count - j)
+        for j in range(done, count, strip_columns):
+            columns = min(strip_columns, count - j)
             runs = find_runs(plan, j, columns, size, run_source, run_target)
             to = to_group + (top * plan.columns + j) * size
             for k in range(0, k_all, depth):
@@ -249,8 +250,8 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
                 strip(
                     y.dtype,
                     False,
-                    high,
-                    address(weight) + (group * high * k_all + k) * size,
+                    filters,
+                    address(weight) + (group * filters * k_all + k) * size,
                     k_all * size,
                     aligned,
                     STRIP_BYTES,
@@ -265,6 +266,7 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
 
 @jit(parallel=True)
 def correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks):
+    """Compute all tasks in `chunks` parallel chunks."""
     for i in prange(chunks):
         first = tasks * i // chunks
         last = tasks * (i + 1) // chunks
@@ -274,6 +276,7 @@ def correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks):
 # ---------------------------------------------------------------- dw = dy @ patches^T
 @jit(fastmath={"reassoc", "nsz"})
 def sum_of(row):
+    """Return the sum of a row, in any order."""
     total = like(row[0], 0.0)
     for i in range(row.size):
         total += row[i]
@@ -287,7 +290,7 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
     size = dy.itemsize
     lanes = VECTOR_BYTES // size
     wide = STRIP_BYTES // size
-    parts, high = partial.shape[0], partial.shape[1] // plan.groups
+    parts, filters = partial.shape[0], partial.shape[1] // plan.groups
     k_all = offsets.size
     plane = plan.rows * plan.columns
     most = (min(DEPTH, plan.band * plan.columns) + lanes - 1) // lanes * lanes
@@ -298,10 +301,10 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
     run_source = np.empty(most, np.int64)
     run_target = np.empty(most, np.int64)
     aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
-    mine = partial[part, group * high : (group + 1) * high]
+    mine = partial[part, group * filters : (group + 1) * filters]
     mine[...] = 0
     if sums.size:
-        sums[part, group * high : (group + 1) * high] = 0
+        sums[part, group * filters : (group + 1) * filters] = 0
     units = dy.shape[0] * plan.bands
     for unit in range(units * part // parts, units * (part + 1) // parts):
         image = unit // plan.bands
@@ -311,10 +314,10 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
         fill(source, image, group * plan.channels, top * plan.step - plan.top, plan, rows, scratch)
         count = (bottom - top) * plan.columns
         if sums.size:
-            for r in range(group * high, (group + 1) * high):
+            for r in range(group * filters, (group + 1) * filters):
                 line = dy[image, r].reshape(-1)
                 sums[part, r] += sum_of(line[top * plan.columns : top * plan.columns + count])
-        dy_at = (image * plan.groups + group) * high * plane + top * plan.columns
+        dy_at = (image * plan.groups + group) * filters * plane + top * plan.columns
         for p in range(0, count, DEPTH):
             outputs = min(DEPTH, count - p)
             runs = find_runs(plan, p, outputs, size, run_source, run_target)
@@ -337,7 +340,7 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
                 strip(
                     dy.dtype,
                     False,
-                    high,
+                    filters,
                     address(dy) + (dy_at + p) * size,
                     plane * size,
                     aligned,
@@ -364,6 +367,7 @@ def add_parts(partial, total):
 
 @jit()
 def correlate_weight_one(dy, source, geometry, offsets, partial, sums):
+    """Compute all parts of dw and db on one thread."""
     groups = geometry[0]
     for part in range(partial.shape[0]):
         for group in range(groups):
@@ -372,6 +376,7 @@ def correlate_weight_one(dy, source, geometry, offsets, partial, sums):
 
 @jit(parallel=True)
 def correlate_weight_all(dy, source, geometry, offsets, partial, sums):
+    """Compute the parts of dw and db in parallel, a task for each part and group."""
     groups = geometry[0]
     for task in prange(partial.shape[0] * groups):
         part = task // groups

@@ -41,9 +41,9 @@ PARTS = 8  # shares of the weight's gradient that are summed apart, then added i
 def windows(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, y: Array) -> Any:
     """Return float64 x with its margins, and for every tap (a, b) the slice of it that y sees."""
     (s, t), (p, q), (d, e) = stride, padding, dilation
-    high = max(x.shape[2] + p, (y.shape[2] - 1) * s + (weight.shape[2] - 1) * d + 1)
-    wide = max(x.shape[3] + q, (y.shape[3] - 1) * t + (weight.shape[3] - 1) * e + 1)
-    padded = np.zeros((*x.shape[:2], high, wide))
+    height = max(x.shape[2] + p, (y.shape[2] - 1) * s + (weight.shape[2] - 1) * d + 1)
+    width = max(x.shape[3] + q, (y.shape[3] - 1) * t + (weight.shape[3] - 1) * e + 1)
+    padded = np.zeros((*x.shape[:2], height, width))
     padded[:, :, p : p + x.shape[2], q : q + x.shape[3]] = x
     taps = [
         (
@@ -77,6 +77,7 @@ def conv_reference(
     groups: int,
     y: Array,
 ) -> None:
+    """Compute y in float64, tap by tap: see the module for shapes."""
     padded, taps = windows(x, weight, stride, padding, dilation, y)
     w = grouped(weight, 0, groups)
     total = np.zeros((y.shape[0], groups, y.shape[1] // groups, *y.shape[2:]))
@@ -94,6 +95,10 @@ def conv_backward_input_reference(
     groups: int,
     dx: Array,
 ) -> None:
+    """Compute dx in float64, tap by tap.
+
+    dy: (N, O, H', W'), weight: (O, C / groups, A, B) -> dx: (N, C, H, W).
+    """
     total, taps = windows(np.zeros(dx.shape), weight, stride, padding, dilation, dy)
     w, g = grouped(weight, 0, groups), grouped(dy, 1, groups)
     for tap, seen in taps:
@@ -112,6 +117,10 @@ def conv_backward_weight_reference(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute dw, and db where it is not empty, in float64.
+
+    dy: (N, O, H', W'), x: (N, C, H, W) -> dw: (O, C / groups, A, B), db: (O,) or (0,).
+    """
     padded, taps = windows(x, dw, stride, padding, dilation, dy)
     g = grouped(dy, 1, groups)
     for (*_, a, b), seen in taps:
@@ -171,6 +180,10 @@ def forward_plan(
     groups: int,
     grid: Pair,
 ) -> tuple[Plan, Array]:
+    """Return the plan and the offsets of the forward direction.
+
+    x, weight: shapes.  grid: y's (rows, columns).
+    """
     taps = [(a * dilation[0], b * dilation[1]) for a in range(weight[2]) for b in range(weight[3])]
     return plan_of(groups, x, padding, stride, grid, taps)
 
@@ -191,17 +204,20 @@ def backward_plans(
         """Return (tap, dy's position less x's, in strides) of the taps that hit the phase."""
         reach = [phase + padding[axis] - k * dilation[axis] for k in range(weight[2 + axis])]
         s = stride[axis]
-        return [(k, at // s) for k, at in enumerate(reach) if at % s == 0]
+        return [(k, offset // s) for k, offset in enumerate(reach) if offset % s == 0]
 
     plans = []
     for i in range(min(stride[0], size[0])):
         for j in range(min(stride[1], size[1])):
-            down, across = seen(0, i), seen(1, j)
-            if not down or not across:
+            row_taps, column_taps = seen(0, i), seen(1, j)
+            if not row_taps or not column_taps:
                 continue
-            top, left = min(at for _, at in down), min(at for _, at in across)
-            taps = [(a - top, b - left) for _, a in down for _, b in across]
-            which = np.array([a * weight[3] + b for a, _ in down for b, _ in across])
+            top, left = (
+                min(offset for _, offset in row_taps),
+                min(offset for _, offset in column_taps),
+            )
+            taps = [(a - top, b - left) for _, a in row_taps for _, b in column_taps]
+            which = np.array([a * weight[3] + b for a, _ in row_taps for b, _ in column_taps])
             grid = (len(range(i, size[0], stride[0])), len(range(j, size[1], stride[1])))
             plan, offsets = plan_of(groups, dy, (-top, -left), (1, 1), grid, taps)
             plans.append(((i, j), which, plan, offsets))
@@ -210,6 +226,12 @@ def backward_plans(
 
 # ---------------------------------------------------------------- CPU
 def slide(source: Array, weight: Array, bias: Array, plan: Plan, offsets: Array, y: Array) -> None:
+    """Correlate a source with a weight: (O, K) on the CPU, with threads where the work is worth
+    them.
+
+    source: (N, G * channels, height, width), bias: (O,) or (0,), offsets: (K,) -> y: (N, O, rows,
+        columns).
+    """
     tasks = y.shape[0] * plan.groups * plan.bands
     geometry = np.array(plan)
     if y.size * weight.shape[1] < SMALL:
@@ -229,6 +251,7 @@ def conv_cpu(
     groups: int,
     y: Array,
 ) -> None:
+    """Compute y on the CPU: see the module for shapes."""
     plan, offsets = forward_plan(
         x.shape, weight.shape, stride, padding, dilation, groups, y.shape[2:]
     )
@@ -244,14 +267,15 @@ def conv_backward_input_cpu(
     groups: int,
     dx: Array,
 ) -> None:
+    """Compute dx on the CPU, one correlation for each of the stride's phases."""
     o, c, a, b = weight.shape
     plans = backward_plans(dy.shape, weight.shape, stride, padding, dilation, groups, dx.shape[2:])
-    turned = weight.reshape(groups, o // groups, c, a * b).swapaxes(1, 2)
+    transposed = weight.reshape(groups, o // groups, c, a * b).swapaxes(1, 2)
     none = np.empty(0, dy.dtype)
     if len(plans) < stride[0] * stride[1]:
         dx[...] = 0
     for (i, j), which, plan, offsets in plans:
-        taps = np.ascontiguousarray(turned[..., which]).reshape(groups * c, -1)
+        taps = np.ascontiguousarray(transposed[..., which]).reshape(groups * c, -1)
         if stride == (1, 1):
             slide(dy, taps, none, plan, offsets, dx)
             continue
@@ -270,6 +294,7 @@ def conv_backward_weight_cpu(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute dw, and db where it is not empty, on the CPU: parts of the batch, added in order."""
     plan, offsets = forward_plan(x.shape, dw.shape, stride, padding, dilation, groups, dy.shape[2:])
     most = max(2, min(PARTS, 2**22 // dw.size))
     parts = max(1, min(most, dy.shape[0] * plan.bands))
@@ -285,6 +310,7 @@ def conv_backward_weight_cpu(
 
 # ---------------------------------------------------------------- cost and rows
 def product_cost(outputs: Array, weight: Array, *others: Array) -> tuple[int, int]:
+    """Return the flops of a multiply-add a tap and output, and the bytes of all arrays."""
     flops = 2 * outputs.size * (weight.size // len(weight))
     return flops, outputs.nbytes + weight.nbytes + sum(a.nbytes for a in others)
 
@@ -299,6 +325,7 @@ def conv_cost(
     groups: int,
     y: Array,
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `conv`."""
     flops, traffic = product_cost(y, weight, x, bias)
     return flops + (y.size if bias.size else 0), traffic
 
@@ -312,6 +339,7 @@ def conv_backward_input_cost(
     groups: int,
     dx: Array,
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `conv_backward_input`."""
     return product_cost(dy, weight, dx)
 
 
@@ -325,6 +353,7 @@ def conv_backward_weight_cost(
     dw: Array,
     db: Array,
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `conv_backward_weight`."""
     flops, traffic = product_cost(dy, dw, x, db)
     return flops + (dy.size if db.size else 0), traffic
 

@@ -47,6 +47,7 @@ TASKS = 1_024  # blocks that fill a large GPU
 
 # ---------------------------------------------------------------- geometry
 def word(value: int) -> Any:
+    """Return a number, which may be negative, as a uint32 of the same 32 bits."""
     return np.uint32(value & 0xFFFFFFFF)
 
 
@@ -61,11 +62,13 @@ def sliding(
 ) -> tuple[tuple[Any, ...], Array]:
     """Return sizes and taps of the forward direction; how: stride, dilation, groups."""
     stride, dilation, groups = how
-    out, channels, high, wide = weight.shape
+    out, channels, tap_rows, tap_columns = weight.shape
     taps = [
-        (a * dilation[0], b * dilation[1], a * wide + b) for a in range(high) for b in range(wide)
+        (a * dilation[0], b * dilation[1], a * tap_columns + b)
+        for a in range(tap_rows)
+        for b in range(tap_columns)
     ]
-    each, step = out // groups, high * wide
+    each, step = out // groups, tap_rows * tap_columns
     sizes = (
         *(x.shape[0], groups, channels, each, *x.shape[2:], len(taps), *y.shape[2:], *stride),
         *(-padding[0], -padding[1], *y.shape[2:], 1, 1, 0, 0),
@@ -82,6 +85,9 @@ def slide(
     sizes: tuple[Any, ...],
     y: DeviceArray,
 ) -> None:
+    """Slide taps over a source, by tiles for float32 with many channels, else by a thread an
+    output.
+    """
     groups, each = int(sizes[GROUPS]), int(sizes[RESULTS])
     count = int(sizes[IMAGES]) * int(sizes[ROWS]) * int(sizes[COLUMNS])
     args = flat(source), flat(weight), bias, taps, sizes, flat(y)
@@ -102,6 +108,7 @@ def conv(
     groups: int,
     y: DeviceArray,
 ) -> None:
+    """Compute y: see conv/conv.py for shapes."""
     if y.size:
         sizes, taps = sliding(x, weight, y, padding, (stride, dilation, groups))
         if not vectors(y):
@@ -112,7 +119,7 @@ def conv(
 def reaching(phase: int, size: int, stride: int, padding: int, dilation: int) -> list[Pair]:
     """Return (tap, dy's position less x's, in strides) of the taps that hit a phase of x."""
     found = [(k, phase + padding - k * dilation) for k in range(size)]
-    return [(k, at // stride) for k, at in found if at % stride == 0]
+    return [(k, offset // stride) for k, offset in found if offset % stride == 0]
 
 
 def conv_backward_input(
@@ -124,18 +131,19 @@ def conv_backward_input(
     groups: int,
     dx: DeviceArray,
 ) -> None:
+    """Compute dx, one launch for each of the stride's phases: see conv/conv.py for shapes."""
     if not dx.size:
         return
-    out, channels, high, wide = weight.shape
-    each, step = out // groups, high * wide
+    out, channels, tap_rows, tap_columns = weight.shape
+    each, step = out // groups, tap_rows * tap_columns
     steps = each * channels * step, step, channels * step
     whole = stride == (1, 1) and dx.shape[2] * dx.shape[3] % 4 == 0 and vectors(dx)
     none = scratch(0, dy.dtype, dy)
     for i in range(min(stride[0], dx.shape[2])):
         for j in range(min(stride[1], dx.shape[3])):
-            down = reaching(i, high, stride[0], padding[0], dilation[0])
-            across = reaching(j, wide, stride[1], padding[1], dilation[1])
-            taps = [(r, c, a * wide + b) for a, r in down for b, c in across]
+            row_taps = reaching(i, tap_rows, stride[0], padding[0], dilation[0])
+            column_taps = reaching(j, tap_columns, stride[1], padding[1], dilation[1])
+            taps = [(r, c, a * tap_columns + b) for a, r in row_taps for b, c in column_taps]
             grid = [
                 len(range(k, n, s)) for k, n, s in zip((i, j), dx.shape[2:], stride, strict=True)
             ]
@@ -167,6 +175,7 @@ def conv_backward_weight(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Compute dw, and db where it is not empty: see conv/conv.py for shapes."""
     sizes, taps = sliding(x, dw, dy, padding, (stride, dilation, groups))
     total = dy.size // len(dw)
     width, results = dw.size // len(dw), len(dw) // groups
@@ -204,6 +213,7 @@ CUDA_KERNELS: dict[str, CudaKernel] = {
 
 
 def checks() -> list[Check]:
+    """Return the checks of the kernels of this file and of those that it launches."""
     sizes, words, word = types.UniTuple(uint32, 23), uint32[::1], uint32
     line = float32[::1]
     slid = (line, line, line, words, sizes, line)

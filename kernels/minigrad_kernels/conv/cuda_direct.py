@@ -110,11 +110,13 @@ def correlate_weight(dy, source, taps, sizes, each, chunks, parts):
 # ---------------------------------------------------------------- sums
 @cuda.jit(device=True)
 def total_of(values):
+    """Return the sum of one element in a tuple."""
     return values[0]
 
 
 @cuda.jit(device=True)
 def total_of_4(values):
+    """Return the sum of four elements, in pairs."""
     return (values[0] + values[1]) + (values[2] + values[3])
 
 

@@ -35,17 +35,18 @@ def table(windows: Array) -> Array:
 
 
 def size_of(x: DeviceArray) -> tuple[Any, Any]:
+    """Return the height and the width of planes as kernels take them."""
     return np.uint32(x.shape[1]), np.uint32(x.shape[2])
 
 
-def pairs(x: DeviceArray, down: Array, across: Array, divisors: bool) -> bool:
+def pairs(x: DeviceArray, row_windows: Array, column_windows: Array, divisors: bool) -> bool:
     """Tell whether the windows are 2 by 2, side by side, four to a thread."""
-    sides = (down, x.shape[1]), (across, x.shape[2])
+    sides = (row_windows, x.shape[1]), (column_windows, x.shape[2])
     return (
         x.dtype == np.float32
-        and x.shape[2] == 2 * len(across)
-        and not len(across) % 4
-        and x.shape[1] == 2 * len(down)
+        and x.shape[2] == 2 * len(column_windows)
+        and not len(column_windows) % 4
+        and x.shape[1] == 2 * len(row_windows)
         and all(
             np.array_equal(t[:, 0], np.arange(0, n, 2))
             and np.array_equal(t[:, 1], t[:, 0] + 2)
@@ -56,21 +57,23 @@ def pairs(x: DeviceArray, down: Array, across: Array, divisors: bool) -> bool:
 
 
 def max_pool(
-    x: DeviceArray, down: Array, across: Array, y: DeviceArray, index: DeviceArray
+    x: DeviceArray, row_windows: Array, column_windows: Array, y: DeviceArray, index: DeviceArray
 ) -> None:
+    """Write the largest element of each window to y and its index to index: see conv/pool.py."""
     if not y.size:
         return
-    if pairs(x, down, across, False) and vectors(x, y) and not index.address % 16:
+    if pairs(x, row_windows, column_windows, False) and vectors(x, y) and not index.address % 16:
         work = blocks(y.size // 4, THREADS)
-        columns = np.uint32(len(across))
+        columns = np.uint32(len(column_windows))
         run(max_pairs, work, THREADS, flat(x), *size_of(x), columns, flat(y), flat(index))
         return
     work = blocks(y.size, THREADS)
-    tables = table(down), table(across)
+    tables = table(row_windows), table(column_windows)
     run(max_windows, work, THREADS, flat(x), *size_of(x), *tables, flat(y), flat(index))
 
 
 def max_pool_backward(dy: DeviceArray, index: DeviceArray, dx: DeviceArray) -> None:
+    """Write dx: (planes, H, W) from dy and index: (planes, H', W')."""
     if not dx.size:
         return
     planes = len(dx)
@@ -78,15 +81,16 @@ def max_pool_backward(dy: DeviceArray, index: DeviceArray, dx: DeviceArray) -> N
     run(max_scatter, blocks(planes, WARPS), THREADS, flat(dy), flat(index), *sizes, flat(dx))
 
 
-def avg_pool(x: DeviceArray, down: Array, across: Array, y: DeviceArray) -> None:
+def avg_pool(x: DeviceArray, row_windows: Array, column_windows: Array, y: DeviceArray) -> None:
+    """Write the mean of each window to y: see conv/pool.py for shapes."""
     if not y.size:
         return
-    if pairs(x, down, across, True) and vectors(x, y):
-        divisor = np.float32(down[0, 2] * across[0, 2])
-        work, columns = blocks(y.size // 4, THREADS), np.uint32(len(across))
+    if pairs(x, row_windows, column_windows, True) and vectors(x, y):
+        divisor = np.float32(row_windows[0, 2] * column_windows[0, 2])
+        work, columns = blocks(y.size // 4, THREADS), np.uint32(len(column_windows))
         run(mean_pairs, work, THREADS, flat(x), *size_of(x), columns, divisor, flat(y))
         return
-    tables = table(down), table(across)
+    tables = table(row_windows), table(column_windows)
     run(mean_windows, blocks(y.size, THREADS), THREADS, flat(x), *size_of(x), *tables, flat(y))
 
 
@@ -103,16 +107,19 @@ def reach(windows: Array, size: int) -> Array:
     return found.reshape(-1)
 
 
-def avg_pool_backward(dy: DeviceArray, down: Array, across: Array, dx: DeviceArray) -> None:
+def avg_pool_backward(
+    dy: DeviceArray, row_windows: Array, column_windows: Array, dx: DeviceArray
+) -> None:
+    """Write dx: (planes, H, W) from dy: (planes, H', W')."""
     if not dx.size:
         return
-    if pairs(dx, down, across, True) and vectors(dy, dx):
-        divisor = np.float32(down[0, 2] * across[0, 2])
-        work, columns = blocks(dy.size // 4, THREADS), np.uint32(len(across))
+    if pairs(dx, row_windows, column_windows, True) and vectors(dy, dx):
+        divisor = np.float32(row_windows[0, 2] * column_windows[0, 2])
+        work, columns = blocks(dy.size // 4, THREADS), np.uint32(len(column_windows))
         run(mean_pairs_back, work, THREADS, flat(dy), *size_of(dx), columns, divisor, flat(dx))
         return
-    reaches = reach(down, dx.shape[1]), reach(across, dx.shape[2])
-    tables = table(down), table(across), *reaches
+    reaches = reach(row_windows, dx.shape[1]), reach(column_windows, dx.shape[2])
+    tables = table(row_windows), table(column_windows), *reaches
     work = blocks(dx.size, THREADS)
     run(mean_gather, work, THREADS, flat(dy), *size_of(dx), *tables, flat(dx))
 

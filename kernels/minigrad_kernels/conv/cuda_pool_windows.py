@@ -17,12 +17,12 @@ FULL = 0xFFFFFFFF
 
 # ---------------------------------------------------------------- maximum
 @cuda.jit
-def max_windows(x, h, w, down, across, y, index):
+def max_windows(x, h, w, row_windows, column_windows, y, index):
     """Write the largest element of each window and where it is; a NaN is larger than numbers.
 
     A window without elements, in which nothing may be read, has -inf and NOWHERE.
     """
-    rows, columns = uint32(down.size // 3), uint32(across.size // 3)
+    rows, columns = uint32(row_windows.size // 3), uint32(column_windows.size // 3)
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < uint32(y.size):
         row = uint32(i // columns)
@@ -30,15 +30,15 @@ def max_windows(x, h, w, down, across, y, index):
         plane = uint32(row // rows)
         k = uint32(uint32(row - uint32(plane * rows)) * uint32(3))
         start = uint32(uint32(plane * h) * w)
-        bottom, d = down[uint32(k + uint32(1))], down[uint32(k + uint32(2))]
-        right, e = across[uint32(j + uint32(1))], across[uint32(j + uint32(2))]
-        r = down[k]
-        at = uint32(uint32(r * w) + across[j])
-        best, empty = x.dtype.type(-math.inf), r >= bottom or across[j] >= right
+        bottom, d = row_windows[uint32(k + uint32(1))], row_windows[uint32(k + uint32(2))]
+        right, e = column_windows[uint32(j + uint32(1))], column_windows[uint32(j + uint32(2))]
+        r = row_windows[k]
+        at = uint32(uint32(r * w) + column_windows[j])
+        best, empty = x.dtype.type(-math.inf), r >= bottom or column_windows[j] >= right
         if not empty:
             best = x[uint32(start + at)]
         while r < bottom:
-            c = across[j]
+            c = column_windows[j]
             while c < right:
                 place = uint32(uint32(r * w) + c)
                 best, at = larger(best, at, x[uint32(start + place)], place)
@@ -118,9 +118,9 @@ def max_scatter(dy, index, planes, outputs, inputs, dx):
 
 # ---------------------------------------------------------------- mean
 @cuda.jit
-def mean_windows(x, h, w, down, across, y):
+def mean_windows(x, h, w, row_windows, column_windows, y):
     """Write the sum of each window over its divisors' product."""
-    rows, columns = uint32(down.size // 3), uint32(across.size // 3)
+    rows, columns = uint32(row_windows.size // 3), uint32(column_windows.size // 3)
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < uint32(y.size):
         row = uint32(i // columns)
@@ -128,18 +128,18 @@ def mean_windows(x, h, w, down, across, y):
         plane = uint32(row // rows)
         k = uint32(uint32(row - uint32(plane * rows)) * uint32(3))
         start = uint32(uint32(plane * h) * w)
-        bottom, right = down[uint32(k + uint32(1))], across[uint32(j + uint32(1))]
+        bottom, right = row_windows[uint32(k + uint32(1))], column_windows[uint32(j + uint32(1))]
         total = x.dtype.type(0)
-        r = down[k]
+        r = row_windows[k]
         while r < bottom:
             line = x.dtype.type(0)
-            c = across[j]
+            c = column_windows[j]
             while c < right:
                 line += x[uint32(start + uint32(uint32(r * w) + c))]
                 c = uint32(c + uint32(1))
             total += line
             r = uint32(r + uint32(1))
-        divisor = uint32(down[uint32(k + uint32(2))] * across[uint32(j + uint32(2))])
+        divisor = uint32(row_windows[uint32(k + uint32(2))] * column_windows[uint32(j + uint32(2))])
         y[i] = total / like(total, divisor)
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
@@ -190,9 +190,9 @@ def mean_pairs_back(dy, h, w, columns, divisor, dx):
 
 
 @cuda.jit
-def mean_gather(dy, h, w, down, across, row_reach, column_reach, dx):
+def mean_gather(dy, h, w, row_windows, column_windows, row_reach, column_reach, dx):
     """Add up for each element of dx the shares of the windows that hold it, in order."""
-    rows, columns = uint32(down.size // 3), uint32(across.size // 3)
+    rows, columns = uint32(row_windows.size // 3), uint32(column_windows.size // 3)
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < uint32(dx.size):
         line = uint32(i // w)
@@ -204,11 +204,13 @@ def mean_gather(dy, h, w, down, across, row_reach, column_reach, dx):
         while k < row_reach[uint32(uint32(r * uint32(2)) + uint32(1))]:
             a = uint32(k * uint32(3))
             m = column_reach[uint32(c * uint32(2))]
-            inside = down[a] <= r and r < down[uint32(a + uint32(1))]
+            inside = row_windows[a] <= r and r < row_windows[uint32(a + uint32(1))]
             while inside and m < column_reach[uint32(uint32(c * uint32(2)) + uint32(1))]:
                 b = uint32(m * uint32(3))
-                if across[b] <= c and c < across[uint32(b + uint32(1))]:
-                    divisor = uint32(down[uint32(a + uint32(2))] * across[uint32(b + uint32(2))])
+                if column_windows[b] <= c and c < column_windows[uint32(b + uint32(1))]:
+                    divisor = uint32(
+                        row_windows[uint32(a + uint32(2))] * column_windows[uint32(b + uint32(2))]
+                    )
                     at = uint32(uint32(uint32(uint32(plane * rows) + k) * columns) + m)
                     total += dy[at] / like(total, divisor)
                 m = uint32(m + uint32(1))

@@ -95,13 +95,13 @@ def weight_and_patch(weight, source, taps, k, row, column, sizes):
 def gradient_and_patch(dy, source, taps, k, row, column, sizes):
     """Return the elements at k = (image, i, j, left) of an output channel and a tap; the next k."""
     image, i, j, left = k
-    start, down, across = column
+    start, row_offset, column_offset = column
     a = b = float32(0)
     if left > uint32(0):
         if row != uint32(NONE):
             a = dy[uint32(row + output_at(image, uint32(0), i, j, sizes))]
         r, c = first_seen(i, j, sizes)
-        r, c = uint32(r + down), uint32(c + across)
+        r, c = uint32(r + row_offset), uint32(c + column_offset)
         if r < sizes[HEIGHT] and c < sizes[WIDTH]:
             b = source[uint32(start + source_at(image, uint32(0), r, c, sizes))]
         left = uint32(left - uint32(1))
@@ -118,6 +118,7 @@ def gradient_and_patch(dy, source, taps, k, row, column, sizes):
 # ---------------------------------------------------------------- the product
 @cuda.jit(device=True)
 def deposit(held, to, a, b):
+    """Store a thread's DEPTH elements of both operands in shared memory."""
     at = uint32(to + cuda.threadIdx.x)
     for d in range(DEPTH):
         held[uint32(at + uint32(d * TILE))] = a[d]
@@ -126,6 +127,7 @@ def deposit(held, to, a, b):
 
 @cuda.jit(device=True)
 def multiply(acc, held, p, q):
+    """Add the product of eight rows at p and eight columns at q of shared memory to a tile."""
     left = ptx.load128(held, p) + ptx.load128(held, uint32(p + uint32(TILE // 2)))
     right = ptx.load128(held, q) + ptx.load128(held, uint32(q + uint32(TILE // 2)))
     return ptx.outer_fma(acc, left, right)
@@ -196,6 +198,7 @@ def put(out, at, base, values, b, whole):
 
 @cuda.jit(device=True)
 def put_row(out, at, m, count, step, bias, group, values, whole):
+    """Write row m of a thread's tile with its bias, where there is such a row."""
     if m < count:
         b = bias[uint32(uint32(group * count) + m)] if bias.size else float32(0)
         put(out, at, uint32(m * step), values, b, whole)
@@ -223,7 +226,8 @@ gradient_product = product_of(gradient_and_patch)
 
 
 @cuda.jit(device=True)
-def placed(q, count, group, sizes):
+def output_place(q, count, group, sizes):
+    """Return where the q-th output of a group's first channel lies, NONE where there is none."""
     if q >= count:
         return uint32(NONE)
     image, i, j = spot(q, sizes)
@@ -240,17 +244,17 @@ def correlate_tiles(source, weight, bias, taps, sizes, y):
     t = uint32(cuda.threadIdx.x)
     m, whole = sizes[RESULTS], sizes[WHOLE]
     count = uint32(uint32(sizes[IMAGES] * sizes[ROWS]) * sizes[COLUMNS])
-    down = uint32(uint32(m + uint32(TILE - 1)) // uint32(TILE))
-    across = uint32(uint32(count + uint32(TILE - 1)) // uint32(TILE))
+    row_tiles = uint32(uint32(m + uint32(TILE - 1)) // uint32(TILE))
+    column_tiles = uint32(uint32(count + uint32(TILE - 1)) // uint32(TILE))
     steps = uint32(
         uint32(uint32(sizes[CHANNELS] * sizes[TAPS]) + uint32(DEPTH - 1)) // uint32(DEPTH)
     )
     work = uint32(cuda.blockIdx.x)
-    while work < uint32(uint32(down * across) * sizes[GROUPS]):
-        rest = uint32(work // down)
-        group = uint32(rest // across)
-        top = uint32(uint32(work - uint32(rest * down)) * uint32(TILE))
-        left = uint32(uint32(rest - uint32(group * across)) * uint32(TILE))
+    while work < uint32(uint32(row_tiles * column_tiles) * sizes[GROUPS]):
+        rest = uint32(work // row_tiles)
+        group = uint32(rest // column_tiles)
+        top = uint32(uint32(work - uint32(rest * row_tiles)) * uint32(TILE))
+        left = uint32(uint32(rest - uint32(group * column_tiles)) * uint32(TILE))
         row = uint32(NONE)
         if uint32(top + t) < m:
             row = uint32(
@@ -266,14 +270,14 @@ def correlate_tiles(source, weight, bias, taps, sizes, y):
         q = uint32(left + corner()[1])
         half = uint32(q + uint32(TILE // 2))
         at = (
-            placed(q, count, group, sizes),
-            placed(uint32(q + uint32(1)), count, group, sizes),
-            placed(uint32(q + uint32(2)), count, group, sizes),
-            placed(uint32(q + uint32(3)), count, group, sizes),
-            placed(half, count, group, sizes),
-            placed(uint32(half + uint32(1)), count, group, sizes),
-            placed(uint32(half + uint32(2)), count, group, sizes),
-            placed(uint32(half + uint32(3)), count, group, sizes),
+            output_place(q, count, group, sizes),
+            output_place(uint32(q + uint32(1)), count, group, sizes),
+            output_place(uint32(q + uint32(2)), count, group, sizes),
+            output_place(uint32(q + uint32(3)), count, group, sizes),
+            output_place(half, count, group, sizes),
+            output_place(uint32(half + uint32(1)), count, group, sizes),
+            output_place(uint32(half + uint32(2)), count, group, sizes),
+            output_place(uint32(half + uint32(3)), count, group, sizes),
         )
         put_tile(y, at, top, m, uint32(sizes[HIGH] * sizes[WIDE]), bias, group, acc, whole)
         work = uint32(work + cuda.gridDim.x)
@@ -281,6 +285,7 @@ def correlate_tiles(source, weight, bias, taps, sizes, y):
 
 @cuda.jit(device=True)
 def numbered(q, count):
+    """Return q, or NONE from `count` on."""
     return q if q < count else uint32(NONE)
 
 
@@ -296,17 +301,17 @@ def weight_tiles(dy, source, none, taps, sizes, each, chunks, parts):
     m = sizes[RESULTS]
     total = uint32(uint32(sizes[IMAGES] * sizes[ROWS]) * sizes[COLUMNS])
     width = uint32(sizes[CHANNELS] * sizes[TAPS])
-    down = uint32(uint32(m + uint32(TILE - 1)) // uint32(TILE))
-    across = uint32(uint32(width + uint32(TILE - 1)) // uint32(TILE))
-    tiles = uint32(uint32(down * across) * sizes[GROUPS])
+    row_tiles = uint32(uint32(m + uint32(TILE - 1)) // uint32(TILE))
+    column_tiles = uint32(uint32(width + uint32(TILE - 1)) // uint32(TILE))
+    tiles = uint32(uint32(row_tiles * column_tiles) * sizes[GROUPS])
     work = uint32(cuda.blockIdx.x)
     while work < uint32(tiles * chunks):
         chunk = uint32(work // tiles)
         rest = uint32(work - uint32(chunk * tiles))
-        line = uint32(rest // down)
-        group = uint32(line // across)
-        top = uint32(uint32(rest - uint32(line * down)) * uint32(TILE))
-        left = uint32(uint32(line - uint32(group * across)) * uint32(TILE))
+        line = uint32(rest // row_tiles)
+        group = uint32(line // column_tiles)
+        top = uint32(uint32(rest - uint32(line * row_tiles)) * uint32(TILE))
+        left = uint32(uint32(line - uint32(group * column_tiles)) * uint32(TILE))
         plane = uint32(sizes[HIGH] * sizes[WIDE])
         row = uint32(NONE)
         if uint32(top + t) < m:

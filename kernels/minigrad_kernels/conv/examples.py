@@ -46,11 +46,11 @@ def pairs(size: int) -> Array:
 
 
 def max_pool(rng: Rng, dtype: Any, p: int, h: int, w: int) -> tuple[Any, ...]:
-    """Return x (P, H, W), windows down and across that step by one element, y and index."""
-    x, down, across = normal(rng, dtype, p, h, w), pairs(h), pairs(w)
-    down[:, 2] = across[:, 2] = 1
-    shape = p, len(down), len(across)
-    return x, down, across, unwritten(dtype, *shape), unwritten(np.int32, *shape)
+    """Return x (P, H, W), its windows, which step by one element, y and index."""
+    x, row_windows, column_windows = normal(rng, dtype, p, h, w), pairs(h), pairs(w)
+    row_windows[:, 2] = column_windows[:, 2] = 1
+    shape = p, len(row_windows), len(column_windows)
+    return x, row_windows, column_windows, unwritten(dtype, *shape), unwritten(np.int32, *shape)
 
 
 def max_pool_backward(rng: Rng, dtype: Any, p: int, h: int, w: int) -> tuple[Any, ...]:
@@ -61,17 +61,17 @@ def max_pool_backward(rng: Rng, dtype: Any, p: int, h: int, w: int) -> tuple[Any
 
 
 def avg_pool(rng: Rng, dtype: Any, p: int, h: int, w: int) -> tuple[Any, ...]:
-    """Return x (P, H, W), windows down and across with their divisors, and y."""
-    down, across = pairs(h), pairs(w)
-    y = unwritten(dtype, p, len(down), len(across))
-    return normal(rng, dtype, p, h, w), down, across, y
+    """Return x (P, H, W), its windows with their divisors, and y."""
+    row_windows, column_windows = pairs(h), pairs(w)
+    y = unwritten(dtype, p, len(row_windows), len(column_windows))
+    return normal(rng, dtype, p, h, w), row_windows, column_windows, y
 
 
 def avg_pool_backward(rng: Rng, dtype: Any, p: int, h: int, w: int) -> tuple[Any, ...]:
     """Return dy, the windows, and dx."""
-    down, across = pairs(h), pairs(w)
-    dy = normal(rng, dtype, p, len(down), len(across))
-    return dy, down, across, unwritten(dtype, p, h, w)
+    row_windows, column_windows = pairs(h), pairs(w)
+    dy = normal(rng, dtype, p, len(row_windows), len(column_windows))
+    return dy, row_windows, column_windows, unwritten(dtype, p, h, w)
 
 
 EXAMPLES = {

@@ -49,6 +49,7 @@ def _tile_function(outer: Vector, rows: int, vectors: int) -> Any:
     element = v.element.as_pointer()
 
     def field(vector: int, which: int) -> Any:
+        """Return a field of a vector's pieces."""
         return builder.load(builder.gep(pieces, [number(vector * FIELDS + which)]))
 
     runs = [
@@ -84,9 +85,9 @@ def _tile_function(outer: Vector, rows: int, vectors: int) -> Any:
     builder.position_at_end(done)
     for j in range(vectors):
         mask = v.first_lanes(field(j, 3))
-        at = field(j, 4)
-        from_column = v.at(base, builder.mul(at, follow))
-        to_column = v.at(c, at)
+        position = field(j, 4)
+        from_column = v.at(base, builder.mul(position, follow))
+        to_column = v.at(c, position)
         for r in range(rows):
             start = v.masked_load(v.at(from_column, builder.mul(base_ld, number(r))), mask)
             to = v.at(to_column, builder.mul(ldc, number(r)))
@@ -146,19 +147,20 @@ def lay_pieces(
     element = parse_dtype(dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emit calls of the functions for each number of vectors."""
         v = vector_of(context, builder, element)
         count, *values = [
             context.cast(builder, value, kind, types.int64)
             for value, kind in zip(args[1:], signature.args[1:])
         ]
-        narrow, *wider = HEIGHTS
-        for wide in wider:
-            with builder.if_else(builder.icmp_signed("==", count, number(wide))) as (then, other):
+        narrow, *more = HEIGHTS
+        for many in more:
+            with builder.if_else(builder.icmp_signed("==", count, number(many))) as (then, other):
                 with then:
-                    builder.call(_lay_function(v, wide), values)
+                    builder.call(_lay_function(v, many), values)
                 with other:
                     builder.call(_lay_function(v, narrow), values)
-        if not wider:
+        if not more:
             builder.call(_lay_function(v, narrow), values)
         return context.get_dummy_value()
 
@@ -171,17 +173,17 @@ def lay_pieces(
 @jit()
 def find_pieces(plan, p, count, lanes, size, pieces, vectors):
     """Enter the pieces of the next vectors of outputs, from p on; return where they end."""
-    down = plan.step * plan.phases * plan.pitch
-    wide = plan.columns
-    if down == wide:  # rows follow one another without a gap
-        wide = max(1, plan.rows * plan.columns)
+    row_step = plan.step * plan.phases * plan.pitch
+    length = plan.columns
+    if row_step == length:  # rows follow one another without a gap
+        length = max(1, plan.rows * plan.columns)
     for v in range(vectors):
-        q = p % wide
-        at = p // wide * down + q
-        before = max(0, min(lanes, wide - q, count - p))
-        after = max(0, min(lanes - before, wide, count - p - before))
-        pieces[v, 0] = at * size if before else 0
-        pieces[v, 1] = (at - q + down - before) * size if after else pieces[v, 0]
+        q = p % length
+        start = p // length * row_step + q
+        before = max(0, min(lanes, length - q, count - p))
+        after = max(0, min(lanes - before, length, count - p - before))
+        pieces[v, 0] = start * size if before else 0
+        pieces[v, 1] = (start - q + row_step - before) * size if after else pieces[v, 0]
         pieces[v, 2] = before
         pieces[v, 3] = before + after
         pieces[v, 4] = p * size

@@ -1,13 +1,15 @@
 """Pooling: the largest or the mean of windows of every channel; one dimension is height 1.
 
-A window is the product of a row of `down` and a row of `across`, tables of int64 that say where
-each output's window lies, so that adaptive windows, padding and clipped ends are all one case.
+A window is the product of a row of `row_windows` and a row of `column_windows`, tables of int64
+that say where each output's window lies, so that adaptive windows, padding and clipped ends are all
+one case.
 A window of max_pool may have no elements: nothing is read there, y = -inf, and no gradient.
 max_pool: y = the largest x of the window (NaN if it holds one) and where that is; the gradient
-    goes there.  avg_pool: y = the sum of the window / (down's divisor * across's divisor).
+    goes there.  avg_pool: y = the sum of the window / (its rows' divisor * its columns' divisor).
 
 Shapes: x: (planes, H, W) -> y, index: (planes, H', W'); index counts in H * W.
-    down: (H', 3), across: (W', 3): first, last + 1, and the step (max) or the divisor (mean).
+    row_windows: (H', 3), column_windows: (W', 3): first, last + 1, and the step (max) or the
+    divisor (mean).
 """
 
 from __future__ import annotations
@@ -26,10 +28,13 @@ NOWHERE = -1  # the index of a window without elements, first >= last: y is -inf
 
 
 # ---------------------------------------------------------------- references
-def max_pool_reference(x: Array, down: Array, across: Array, y: Array, index: Array) -> None:
+def max_pool_reference(
+    x: Array, row_windows: Array, column_windows: Array, y: Array, index: Array
+) -> None:
+    """Write the largest element of each window to y and its index in its plane to index."""
     numbers = np.arange(x.shape[1] * x.shape[2]).reshape(x.shape[1:])
-    for i, (top, bottom, d) in enumerate(down):
-        for j, (left, right, e) in enumerate(across):
+    for i, (top, bottom, d) in enumerate(row_windows):
+        for j, (left, right, e) in enumerate(column_windows):
             rows, columns = slice(top, bottom, d), slice(left, right, e)
             places = numbers[rows, columns].reshape(-1)
             if not places.size:
@@ -42,6 +47,7 @@ def max_pool_reference(x: Array, down: Array, across: Array, y: Array, index: Ar
 
 
 def max_pool_backward_reference(dy: Array, index: Array, dx: Array) -> None:
+    """Compute dx in float64: each dy is added where its maximum was."""
     flat = np.zeros((len(dx), dx.shape[1] * dx.shape[2]))
     planes = np.arange(len(dx))[:, None]
     shape = len(dx), dy.shape[1] * dy.shape[2]
@@ -50,16 +56,20 @@ def max_pool_backward_reference(dy: Array, index: Array, dx: Array) -> None:
     dx[...] = flat.reshape(dx.shape)
 
 
-def avg_pool_reference(x: Array, down: Array, across: Array, y: Array) -> None:
-    for i, (top, bottom, n) in enumerate(down):
-        for j, (left, right, m) in enumerate(across):
+def avg_pool_reference(x: Array, row_windows: Array, column_windows: Array, y: Array) -> None:
+    """Compute y in float64: each window's sum over the product of its divisors."""
+    for i, (top, bottom, n) in enumerate(row_windows):
+        for j, (left, right, m) in enumerate(column_windows):
             y[:, i, j] = x[:, top:bottom, left:right].astype(np.float64).sum((1, 2)) / (n * m)
 
 
-def avg_pool_backward_reference(dy: Array, down: Array, across: Array, dx: Array) -> None:
+def avg_pool_backward_reference(
+    dy: Array, row_windows: Array, column_windows: Array, dx: Array
+) -> None:
+    """Compute dx in float64: each dy is shared evenly over its window."""
     total = np.zeros(dx.shape)
-    for i, (top, bottom, n) in enumerate(down):
-        for j, (left, right, m) in enumerate(across):
+    for i, (top, bottom, n) in enumerate(row_windows):
+        for j, (left, right, m) in enumerate(column_windows):
             share = dy[:, i, j].astype(np.float64) / (n * m)
             total[:, top:bottom, left:right] += share[:, None, None]
     dx[...] = total
@@ -99,41 +109,48 @@ def max_of_four(x, y, index):
 
 
 @jit()
-def max_of_windows(x, down, across, y, index):
+def max_of_windows(x, row_windows, column_windows, y, index):
+    """Pool any windows of one plane x: (H, W)."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
-            if down[i, 0] >= down[i, 1] or across[j, 0] >= across[j, 1]:
+            if (
+                row_windows[i, 0] >= row_windows[i, 1]
+                or column_windows[j, 0] >= column_windows[j, 1]
+            ):
                 y[i, j] = -np.inf
                 index[i, j] = NOWHERE
                 continue
-            at = down[i, 0] * x.shape[1] + across[j, 0]
-            best = x[down[i, 0], across[j, 0]]
-            for r in range(down[i, 0], down[i, 1], down[i, 2]):
-                for c in range(across[j, 0], across[j, 1], across[j, 2]):
+            at = row_windows[i, 0] * x.shape[1] + column_windows[j, 0]
+            best = x[row_windows[i, 0], column_windows[j, 0]]
+            for r in range(row_windows[i, 0], row_windows[i, 1], row_windows[i, 2]):
+                for c in range(column_windows[j, 0], column_windows[j, 1], column_windows[j, 2]):
                     best, at = larger(best, at, x[r, c], r * x.shape[1] + c)
             y[i, j] = best
             index[i, j] = at
 
 
 @jit()
-def max_planes(x, down, across, y, index, first, last):
-    pairs = side_by_side(down) and side_by_side(across)
+def max_planes(x, row_windows, column_windows, y, index, first, last):
+    """Pool the planes from `first` to `last`."""
+    pairs = side_by_side(row_windows) and side_by_side(column_windows)
     for p in range(first, last):
         if pairs:
             max_of_four(x[p], y[p], index[p])
         else:
-            max_of_windows(x[p], down, across, y[p], index[p])
+            max_of_windows(x[p], row_windows, column_windows, y[p], index[p])
 
 
 @jit(parallel=True)
-def max_planes_all(x, down, across, y, index, chunks):
+def max_planes_all(x, row_windows, column_windows, y, index, chunks):
+    """Pool all planes in `chunks` parallel chunks."""
     for k in prange(chunks):
         first = len(x) * k // chunks
-        max_planes(x, down, across, y, index, first, len(x) * (k + 1) // chunks)
+        max_planes(x, row_windows, column_windows, y, index, first, len(x) * (k + 1) // chunks)
 
 
 @jit()
 def max_backward(dy, index, dx, first, last):
+    """Write dx of the planes from `first` to `last`: each dy is added where its maximum was."""
     for p in range(first, last):
         plane = dx[p].reshape(-1)
         plane[:] = 0
@@ -146,6 +163,7 @@ def max_backward(dy, index, dx, first, last):
 
 @jit(parallel=True)
 def max_backward_all(dy, index, dx, chunks):
+    """Write dx of all planes in `chunks` parallel chunks."""
     for k in prange(chunks):
         max_backward(dy, index, dx, len(dx) * k // chunks, len(dx) * (k + 1) // chunks)
 
@@ -155,15 +173,19 @@ def chunks_of(planes: int, size: int) -> int:
     return 0 if size < PARALLEL else min(planes, numba.get_num_threads())
 
 
-def max_pool_cpu(x: Array, down: Array, across: Array, y: Array, index: Array) -> None:
+def max_pool_cpu(
+    x: Array, row_windows: Array, column_windows: Array, y: Array, index: Array
+) -> None:
+    """Write y and index on the CPU: see the module for shapes."""
     chunks = chunks_of(len(x), x.size)
     if chunks:
-        max_planes_all(x, down, across, y, index, chunks)
+        max_planes_all(x, row_windows, column_windows, y, index, chunks)
     else:
-        max_planes(x, down, across, y, index, 0, len(x))
+        max_planes(x, row_windows, column_windows, y, index, 0, len(x))
 
 
 def max_pool_backward_cpu(dy: Array, index: Array, dx: Array) -> None:
+    """Write dx: (planes, H, W) on the CPU, from dy and index: (planes, H', W')."""
     chunks = chunks_of(len(dx), dx.size)
     if chunks:
         max_backward_all(dy, index, dx, chunks)
@@ -174,6 +196,7 @@ def max_pool_backward_cpu(dy: Array, index: Array, dx: Array) -> None:
 # ---------------------------------------------------------------- mean
 @jit(fastmath={"reassoc", "nsz"})
 def sum_of(row, first, last):
+    """Return the sum of a row's elements from `first` to `last`, in any order."""
     total = like(row[first], 0.0)
     for j in range(first, last):
         total += row[j]
@@ -181,55 +204,65 @@ def sum_of(row, first, last):
 
 
 @jit()
-def avg_planes(x, down, across, y, first, last):
+def avg_planes(x, row_windows, column_windows, y, first, last):
+    """Average the windows of the planes from `first` to `last`."""
     for p in range(first, last):
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
-                total = sum_of(x[p, down[i, 0]], across[j, 0], across[j, 1])
-                for r in range(down[i, 0] + 1, down[i, 1]):
-                    total += sum_of(x[p, r], across[j, 0], across[j, 1])
-                y[p, i, j] = total / like(total, down[i, 2] * across[j, 2])
+                total = sum_of(x[p, row_windows[i, 0]], column_windows[j, 0], column_windows[j, 1])
+                for r in range(row_windows[i, 0] + 1, row_windows[i, 1]):
+                    total += sum_of(x[p, r], column_windows[j, 0], column_windows[j, 1])
+                y[p, i, j] = total / like(total, row_windows[i, 2] * column_windows[j, 2])
 
 
 @jit(parallel=True)
-def avg_planes_all(x, down, across, y, chunks):
+def avg_planes_all(x, row_windows, column_windows, y, chunks):
+    """Average the windows of all planes in `chunks` parallel chunks."""
     for k in prange(chunks):
-        avg_planes(x, down, across, y, len(x) * k // chunks, len(x) * (k + 1) // chunks)
+        avg_planes(
+            x, row_windows, column_windows, y, len(x) * k // chunks, len(x) * (k + 1) // chunks
+        )
 
 
 @jit()
-def avg_backward(dy, down, across, dx, first, last):
+def avg_backward(dy, row_windows, column_windows, dx, first, last):
+    """Write dx of the planes from `first` to `last`: each dy is shared evenly over its window."""
     for p in range(first, last):
         dx[p] = 0
         for i in range(dy.shape[1]):
             for j in range(dy.shape[2]):
                 value = dy[p, i, j]
-                share = value / like(value, down[i, 2] * across[j, 2])
-                for r in range(down[i, 0], down[i, 1]):
-                    for c in range(across[j, 0], across[j, 1]):
+                share = value / like(value, row_windows[i, 2] * column_windows[j, 2])
+                for r in range(row_windows[i, 0], row_windows[i, 1]):
+                    for c in range(column_windows[j, 0], column_windows[j, 1]):
                         dx[p, r, c] += share
 
 
 @jit(parallel=True)
-def avg_backward_all(dy, down, across, dx, chunks):
+def avg_backward_all(dy, row_windows, column_windows, dx, chunks):
+    """Write dx of all planes in `chunks` parallel chunks."""
     for k in prange(chunks):
-        avg_backward(dy, down, across, dx, len(dx) * k // chunks, len(dx) * (k + 1) // chunks)
+        avg_backward(
+            dy, row_windows, column_windows, dx, len(dx) * k // chunks, len(dx) * (k + 1) // chunks
+        )
 
 
-def avg_pool_cpu(x: Array, down: Array, across: Array, y: Array) -> None:
+def avg_pool_cpu(x: Array, row_windows: Array, column_windows: Array, y: Array) -> None:
+    """Write y on the CPU: see the module for shapes."""
     chunks = chunks_of(len(x), x.size)
     if chunks:
-        avg_planes_all(x, down, across, y, chunks)
+        avg_planes_all(x, row_windows, column_windows, y, chunks)
     else:
-        avg_planes(x, down, across, y, 0, len(x))
+        avg_planes(x, row_windows, column_windows, y, 0, len(x))
 
 
-def avg_pool_backward_cpu(dy: Array, down: Array, across: Array, dx: Array) -> None:
+def avg_pool_backward_cpu(dy: Array, row_windows: Array, column_windows: Array, dx: Array) -> None:
+    """Write dx: (planes, H, W) on the CPU, from dy: (planes, H', W')."""
     chunks = chunks_of(len(dx), dx.size)
     if chunks:
-        avg_backward_all(dy, down, across, dx, chunks)
+        avg_backward_all(dy, row_windows, column_windows, dx, chunks)
     else:
-        avg_backward(dy, down, across, dx, 0, len(dx))
+        avg_backward(dy, row_windows, column_windows, dx, 0, len(dx))
 
 
 # ---------------------------------------------------------------- cost and rows
@@ -238,16 +271,21 @@ def taps(table: Array) -> int:
     return int((table[:, 1] - table[:, 0]).sum())
 
 
-def max_pool_cost(x: Array, down: Array, across: Array, y: Array, index: Array) -> tuple[int, int]:
-    return len(x) * taps(down) * taps(across), x.nbytes + y.nbytes + index.nbytes
+def max_pool_cost(
+    x: Array, row_windows: Array, column_windows: Array, y: Array, index: Array
+) -> tuple[int, int]:
+    """Return the comparisons and the bytes of `max_pool`."""
+    return len(x) * taps(row_windows) * taps(column_windows), x.nbytes + y.nbytes + index.nbytes
 
 
 def max_pool_backward_cost(dy: Array, index: Array, dx: Array) -> tuple[int, int]:
+    """Return the additions and the bytes of `max_pool_backward`."""
     return dy.size, dy.nbytes + index.nbytes + dx.nbytes
 
 
-def avg_pool_cost(x: Array, down: Array, across: Array, y: Array) -> tuple[int, int]:
-    return len(x) * taps(down) * taps(across) + y.size, x.nbytes + y.nbytes
+def avg_pool_cost(x: Array, row_windows: Array, column_windows: Array, y: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `avg_pool`, which its gradient has too."""
+    return len(x) * taps(row_windows) * taps(column_windows) + y.size, x.nbytes + y.nbytes
 
 
 KERNELS = {

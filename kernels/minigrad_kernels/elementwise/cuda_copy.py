@@ -38,11 +38,11 @@ LEAST = 16  # rows and columns from which a tile is worth its barriers
 
 
 @cuda.jit
-def transpose(a, y, tiles, high, wide, p, r):
+def transpose(a, y, tiles, rows, columns, p, r):
     """Copy in tiles of 32 x 32, so that both the reads, down columns, and the writes coalesce.
 
     tiles: their number, then `divisor` of those across, of those down, and of the batches of the
-        second dimension.  high, wide: of y.  p, r: the steps of a and y, as `at` takes them.
+        second dimension.  rows, columns: of y.  p, r: the steps of a and y, as `at` takes them.
     4,224 bytes of shared memory for words of 4, else 8,448.
     """
     tile = cuda.shared.array((SIDE, PADDED), a.dtype)
@@ -57,12 +57,12 @@ def transpose(a, y, tiles, high, wide, p, r):
         column = uint32((t - line * tiles[1]) * uint32(SIDE))
         for k in range(0, SIDE, ROWS):
             i, j = uint32(row + x), uint32(column + z + uint32(k))
-            if i < high and j < wide:
+            if i < rows and j < columns:
                 tile[uint32(z + uint32(k)), x] = a[at((outer, middle, i, j), p)]
         cuda.syncthreads()
         for k in range(0, SIDE, ROWS):
             i, j = uint32(row + z + uint32(k)), uint32(column + x)
-            if i < high and j < wide:
+            if i < rows and j < columns:
                 y[at((outer, middle, i, j), r)] = tile[x, uint32(z + uint32(k))]
         cuda.syncthreads()
         t = uint32(t + uint32(cuda.gridDim.x))
@@ -82,11 +82,11 @@ def tilings(a: Layout, y: Layout) -> list[tuple[Any, ...]] | None:
         if not near or sizes[-1] < LEAST or p[-1] == 1 or r[-1] != 1:
             return None
         order = [axis for axis in range(DIMS - 1) if axis != near[0]] + [near[0], DIMS - 1]
-        outer, middle, high, wide = (sizes[axis] for axis in order)
-        down, across = blocks(high, SIDE), blocks(wide, SIDE)
+        outer, middle, rows, columns = (sizes[axis] for axis in order)
+        row_tiles, column_tiles = blocks(rows, SIDE), blocks(columns, SIDE)
         p, r = ((steps[0], *(steps[axis + 1] for axis in order)) for steps in (p, r))
-        tiles = shape_of((outer, middle, down, across))
-        found.append((tiles, np.uint32(high), np.uint32(wide), p, r))
+        tiles = shape_of((outer, middle, row_tiles, column_tiles))
+        found.append((tiles, np.uint32(rows), np.uint32(columns), p, r))
     return found
 
 

@@ -114,18 +114,18 @@ def one_plan(shape: Strides, strides: Sequence[Strides], items: Sequence[int], i
     outer, rows, columns = shape
     period = rows
     share = max(LEAST, min(MOST, -(-outer * rows * columns // SHARES // LEAST) * LEAST))
-    joined = turned = any(is_transposed(s, each) for s, each in zip(strides, items))
-    if turned:
-        high, wide = TILE // SIDE, SIDE
-        joined = columns == wide
+    joined = transposed = any(is_transposed(s, each) for s, each in zip(strides, items))
+    if transposed:
+        tile_rows, tile_columns = TILE // SIDE, SIDE
+        joined = columns == tile_columns
     elif columns >= LONG:
         picked = any(s[2] not in (0, each) for s, each in zip(strides, items))
-        wide = min(columns, TILE if picked else share)
-        high = max(1, share // wide)
+        tile_columns = min(columns, TILE if picked else share)
+        tile_rows = max(1, share // tile_columns)
     else:
         joined = True
         outer, rows = 1, outer * rows
-        high, wide = TILE // columns, columns
+        tile_rows, tile_columns = TILE // columns, columns
     call = 2**62
     slots: list[int] = []
     for k, each in enumerate(items):
@@ -138,14 +138,14 @@ def one_plan(shape: Strides, strides: Sequence[Strides], items: Sequence[int], i
             mode, steps = LINES, natural
         elif steps[2] == each and not joined:
             mode = LINES
-        elif turned or joined:
+        elif transposed or joined:
             mode = PACK
-            packer = packer_address(each, turned and is_transposed(steps, each))
+            packer = packer_address(each, transposed and is_transposed(steps, each))
         else:
             mode = PACK_LINES
             call = TILE
             packer = packer_address(each, False)
         slots += [mode, each, *steps, packer]
-    tasks = outer * -(-rows // high) * -(-columns // wide)
-    head = [len(items), tasks, rows, columns, high, wide, call, period, item, joined]
+    tasks = outer * -(-rows // tile_rows) * -(-columns // tile_columns)
+    head = [len(items), tasks, rows, columns, tile_rows, tile_columns, call, period, item, joined]
     return np.array([*head, *slots], np.int64)

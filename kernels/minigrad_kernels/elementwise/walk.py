@@ -31,11 +31,11 @@ TILE = 2_048  # elements: operands and result of a float64 tile take 64 KB, of a
 TILE_BYTES = 8 * TILE
 SCRATCH = 3 * TILE_BYTES
 SIDE = 64  # rows and columns of a tile of transposed operands
-# a plan, int64: COUNT operands, TASKS tiles in all, ROWS and COLUMNS of the shape, HIGH and WIDE of
-# a tile, CALL elements of a row at a time, PERIOD rows to an outer step, ITEM bytes of y's element,
-# JOINED if a tile as wide as the shape is one run of all that it touches; then SLOT numbers an
-# operand
-COUNT, TASKS, ROWS, COLUMNS, HIGH, WIDE, CALL, PERIOD, ITEM, JOINED, SLOTS = range(11)
+# a plan, int64: COUNT operands, TASKS tiles in all, ROWS and COLUMNS of the shape, those of a tile,
+# CALL elements of a row at a time, PERIOD rows to an outer step, ITEM bytes of y's element,
+# JOINED if a tile of all columns of the shape is one run of all that it touches; then SLOT numbers
+# an operand
+COUNT, TASKS, ROWS, COLUMNS, TILE_ROWS, TILE_COLUMNS, CALL, PERIOD, ITEM, JOINED, SLOTS = range(11)
 # MODE of reading, EACH element's bytes, strides, and the address of what packs a tile
 MODE, EACH, STEP0, STEP1, STEP2, PACKER, SLOT = range(7)
 # read in place, row after row; two numbers that are every tile's; packed; or packed row by row, or
@@ -64,40 +64,41 @@ def scratch(typingctx, size):
 def _packers(dtype: Any, word: Any, each: int) -> tuple[Any, Any]:
     """Return what packs a tile of elements of `each` bytes: one by one, and by transposition.
 
-    They write target[i, j] = source[i, j] for `high` rows that start `down` bytes apart, of `wide`
-    elements `step` bytes apart (0: repeated).  pitch: bytes from row to row of the target, whole
-    vectors where it is transposed, for the last vector of a row may overrun `wide`.
+    They write target[i, j] = source[i, j] for `rows` rows that start `row_step` bytes apart, of
+    `columns` elements `column_step` bytes apart (0: repeated).  pitch: bytes from row to row of the
+    target, whole vectors where it is transposed, for the last vector of a row may overrun
+    `columns`.
     """
 
     @jit(name=f"tiles.pick{each}")
-    def pick(source, down, step, high, target, pitch, wide):
-        for i in range(high):
-            x = source + i * down
-            y = address_array(target + i * pitch, wide, word)
-            if step == 0:
+    def pick(source, row_step, column_step, rows, target, pitch, columns):
+        for i in range(rows):
+            x = source + i * row_step
+            y = address_array(target + i * pitch, columns, word)
+            if column_step == 0:
                 y[:] = address_array(x, 1, word)[0]
-            elif step == each:
-                y[:] = address_array(x, wide, word)
+            elif column_step == each:
+                y[:] = address_array(x, columns, word)
             else:
-                for j in range(wide):
-                    y[j] = address_array(x + j * step, 1, word)[0]
+                for j in range(columns):
+                    y[j] = address_array(x + j * column_step, 1, word)[0]
 
-    @jit(name=f"tiles.turn{each}")
-    def turn(source, down, step, high, target, pitch, wide):
+    @jit(name=f"tiles.transpose{each}")
+    def transpose(source, row_step, column_step, rows, target, pitch, columns):
         lanes = VECTOR_BYTES // each
-        for j in range(0, wide, lanes):
-            for i in range(0, high, lanes):
+        for j in range(0, columns, lanes):
+            for i in range(0, rows, lanes):
                 transpose_square(
                     dtype,
-                    source + j * step + i * each,
-                    step,
-                    min(lanes, wide - j),
-                    min(lanes, high - i),
+                    source + j * column_step + i * each,
+                    column_step,
+                    min(lanes, columns - j),
+                    min(lanes, rows - i),
                     target + i * pitch + j * each,
                     pitch,
                 )
 
-    return pick, turn
+    return pick, transpose
 
 
 PACKERS = {
@@ -109,7 +110,7 @@ PACKERS = {
 
 # ---------------------------------------------------------------- the walk
 @callee()
-def read_from(plan, slot, address, row, high, column, memory):
+def read_from(plan, slot, address, row, rows, column, memory):
     """Return (address, bytes between rows) of a tile of an operand, packed where it must be.
 
     Of one that is packed row by row, these are the first row's and not packed.
@@ -118,67 +119,70 @@ def read_from(plan, slot, address, row, high, column, memory):
     if mode == FIXED:
         return address, 0
     address += column * plan[slot + STEP2]
-    pitch = plan[WIDE] * plan[slot + EACH]
-    wide = min(plan[WIDE], plan[COLUMNS] - column)
+    pitch = plan[TILE_COLUMNS] * plan[slot + EACH]
+    columns = min(plan[TILE_COLUMNS], plan[COLUMNS] - column)
     period = plan[PERIOD]
     done = 0
-    while done < high:
+    while done < rows:
         outer = (row + done) // period
         inner = row + done - outer * period
         source = address + outer * plan[slot + STEP0] + inner * plan[slot + STEP1]
         if mode != PACK:
             return source, plan[slot + STEP1]
-        count = min(high - done, period - inner)
+        count = min(rows - done, period - inner)
         target = memory + done * pitch
         steps = plan[slot + STEP1], plan[slot + STEP2]
-        call_at(plan[slot + PACKER], (source, *steps, count, target, pitch, wide))
+        call_at(plan[slot + PACKER], (source, *steps, count, target, pitch, columns))
         done += count
     return memory, pitch
 
 
 @callee()
 def compute_tile(plan, function, first, second, third, result, task):
-    across = (plan[COLUMNS] + plan[WIDE] - 1) // plan[WIDE]
-    down = (plan[ROWS] + plan[HIGH] - 1) // plan[HIGH]
-    band = task // across
-    column = (task - band * across) * plan[WIDE]
-    outer = band // down
-    row = (band - outer * down) * plan[HIGH]
-    high = min(plan[HIGH], plan[ROWS] - row)
+    column_tiles = (plan[COLUMNS] + plan[TILE_COLUMNS] - 1) // plan[TILE_COLUMNS]
+    row_tiles = (plan[ROWS] + plan[TILE_ROWS] - 1) // plan[TILE_ROWS]
+    band = task // column_tiles
+    column = (task - band * column_tiles) * plan[TILE_COLUMNS]
+    outer = band // row_tiles
+    row = (band - outer * row_tiles) * plan[TILE_ROWS]
+    rows = min(plan[TILE_ROWS], plan[ROWS] - row)
     row += outer * plan[ROWS]
-    wide = min(plan[WIDE], plan[COLUMNS] - column)
+    columns = min(plan[TILE_COLUMNS], plan[COLUMNS] - column)
     memory = scratch(SCRATCH)
-    at = address_array(scratch(VECTOR_BYTES), 3, np.int64)
+    addresses = address_array(scratch(VECTOR_BYTES), 3, np.int64)
     pitch = address_array(scratch(VECTOR_BYTES), 3, np.int64)
     source = address_array(scratch(VECTOR_BYTES), 3, np.int64)
     step_of = address_array(scratch(VECTOR_BYTES), 3, np.int64)
-    at[0], at[1], at[2] = first, second, third
+    addresses[0], addresses[1], addresses[2] = first, second, third
     count = plan[COUNT]
     for k in range(count):
         place = memory + k * TILE_BYTES
         slot = SLOTS + k * SLOT
-        at[k], pitch[k] = read_from(plan, slot, at[k], row, high, column, place)
+        addresses[k], pitch[k] = read_from(plan, slot, addresses[k], row, rows, column, place)
         step_of[k] = 0 if plan[slot + MODE] == FIXED else plan[slot + EACH]
         if plan[slot + MODE] == PACK_LINES:
-            source[k] = at[k]
-            at[k], pitch[k], step_of[k] = place, 0, 0
-    across = plan[COLUMNS] * plan[ITEM]
-    result += row * across + column * plan[ITEM]
-    if plan[JOINED] and wide == plan[COLUMNS]:
-        wide *= high
-        high = 1
-    for i in range(high):
+            source[k] = addresses[k]
+            addresses[k], pitch[k], step_of[k] = place, 0, 0
+    row_bytes = plan[COLUMNS] * plan[ITEM]
+    result += row * row_bytes + column * plan[ITEM]
+    if plan[JOINED] and columns == plan[COLUMNS]:
+        columns *= rows
+        rows = 1
+    for i in range(rows):
         for k in range(count):
             slot = SLOTS + k * SLOT
             if plan[slot + MODE] == PACK_LINES and (i == 0 or plan[slot + STEP1] != 0):
                 line = source[k] + i * plan[slot + STEP1]
                 step = plan[slot + STEP2]
-                call_at(plan[slot + PACKER], (line, 0, step, 1, at[k], 0, min(wide, plan[CALL])))
-        for j in range(0, wide, plan[CALL]):
-            n = min(plan[CALL], wide - j)
-            a = address_array(at[0] + j * step_of[0], n, np.uint8)
-            b = address_array(at[1] + j * step_of[1], n, np.uint8)
-            c = address_array(at[2] + j * step_of[2], n, np.uint8)
+                call_at(
+                    plan[slot + PACKER],
+                    (line, 0, step, 1, addresses[k], 0, min(columns, plan[CALL])),
+                )
+        for j in range(0, columns, plan[CALL]):
+            n = min(plan[CALL], columns - j)
+            a = address_array(addresses[0] + j * step_of[0], n, np.uint8)
+            b = address_array(addresses[1] + j * step_of[1], n, np.uint8)
+            c = address_array(addresses[2] + j * step_of[2], n, np.uint8)
             y = address_array(result + j * plan[ITEM], n, np.uint8)
             if count == 1:
                 call_at(function, (a, y))
@@ -187,8 +191,8 @@ def compute_tile(plan, function, first, second, third, result, task):
             else:
                 call_at(function, (a, b, c, y))
         for k in range(count):
-            at[k] += pitch[k]
-        result += across
+            addresses[k] += pitch[k]
+        result += row_bytes
 
 
 @jit(parallel=True)

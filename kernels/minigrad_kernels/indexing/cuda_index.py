@@ -26,25 +26,25 @@ NEVER = -1  # no index has been here
 
 # ---------------------------------------------------------------- gather
 @cuda.jit
-def take(x, indices, wide, y):
+def take(x, indices, width, y):
     """Compute y[i, j] = x[indices[i], j]: an element a turn.
 
-    wide: the columns, and what `quotient` divides by them.
+    width: the columns, and what `quotient` divides by them.
     """
     k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while k < uint32(y.size):
-        i = quotient(k, wide[1], wide[2])
-        y[k] = x[uint32(uint32(indices[i]) * wide[0] + (k - i * wide[0]))]
+        i = quotient(k, width[1], width[2])
+        y[k] = x[uint32(uint32(indices[i]) * width[0] + (k - i * width[0]))]
         k = uint32(k + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
 @cuda.jit
-def take_vectors(x, indices, wide, y):
-    """Compute what `take` does, 128 bits a turn; wide counts vectors of four columns."""
+def take_vectors(x, indices, width, y):
+    """Compute what `take` does, 128 bits a turn; width counts vectors of four columns."""
     k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while k < uint32(uint32(y.size) >> uint32(2)):
-        i = quotient(k, wide[1], wide[2])
-        at = uint32(uint32(indices[i]) * wide[0] + (k - i * wide[0]))
+        i = quotient(k, width[1], width[2])
+        at = uint32(uint32(indices[i]) * width[0] + (k - i * width[0]))
         ptx.store128(y, uint32(k << uint32(2)), ptx.load128(x, uint32(at << uint32(2))))
         k = uint32(k + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
@@ -62,12 +62,12 @@ def columns(count: int) -> tuple[Any, ...]:
 def take_rows(weight: DeviceArray, indices: DeviceArray, y: DeviceArray) -> None:
     if not y.size:
         return
-    wide = y.shape[1]
+    width = y.shape[1]
     x, out = as_words(weight, y)
-    if not wide % 4 and vectors(x, out):
-        run(take_vectors, blocks(out.size // 4), THREADS, x, indices, columns(wide // 4), out)
+    if not width % 4 and vectors(x, out):
+        run(take_vectors, blocks(out.size // 4), THREADS, x, indices, columns(width // 4), out)
     else:
-        run(take, blocks(out.size), THREADS, x, indices, columns(wide), out)
+        run(take, blocks(out.size), THREADS, x, indices, columns(width), out)
 
 
 def take_flat(x: DeviceArray, indices: DeviceArray, y: DeviceArray) -> None:
@@ -86,24 +86,24 @@ def clear(y):
 
 
 @cuda.jit
-def add_runs(dy, keys, values, wide, dw):
+def add_runs(dy, keys, values, width, dw):
     """Add up the rows of dy whose keys are equal: a thread a run and column.
 
-    keys, values: sorted, and the rows that they belong to.  wide: as `take` has it.
+    keys, values: sorted, and the rows that they belong to.  width: as `take` has it.
     """
     n = uint32(keys.size)
     t = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while t < uint32(dy.size):
-        k = quotient(t, wide[1], wide[2])
-        column = uint32(t - k * wide[0])
+        k = quotient(t, width[1], width[2])
+        column = uint32(t - k * width[0])
         key = keys[k]
         if k == 0 or keys[uint32(k - uint32(1))] != key:
-            held = dy[uint32(values[k] * wide[0] + column)]
+            held = dy[uint32(values[k] * width[0] + column)]
             k = uint32(k + uint32(1))
             while k < n and keys[k] == key:
-                held += dy[uint32(values[k] * wide[0] + column)]
+                held += dy[uint32(values[k] * width[0] + column)]
                 k = uint32(k + uint32(1))
-            dw[uint32(key * wide[0] + column)] = held
+            dw[uint32(key * width[0] + column)] = held
         t = uint32(t + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 

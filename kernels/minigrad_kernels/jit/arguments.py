@@ -14,7 +14,9 @@ from minigrad_kernels.kernel import Kernel
 
 Array = np.ndarray[Any, Any]
 # What steers a step stays on the host, and a CUDA kernel reads it there.
-CONTROL = frozenset({"call", "hyper", "steps", "table", "momentum", "down", "across"})
+CONTROL = frozenset(
+    {"call", "hyper", "steps", "table", "momentum", "row_windows", "column_windows"}
+)
 
 
 @dataclass(frozen=True)

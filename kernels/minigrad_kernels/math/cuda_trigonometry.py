@@ -101,7 +101,7 @@ def reduced(x):
 
 
 @cuda.jit(device=True)
-def turned(size, quarters):
+def sine_after(size, quarters):
     """Return sin(size + quarters pi / 2), for size >= 0; NaN where it is infinite or NaN."""
     finite = size < like(size, np.inf)
     if size < like(size, LARGE):
@@ -120,10 +120,10 @@ def turned(size, quarters):
 
 @cuda.jit(device=True)
 def sine(x):
-    y = turned(abs(x), uint32(0))
+    y = sine_after(abs(x), uint32(0))
     return y if x > 0 else (-y if x < 0 else x)
 
 
 @cuda.jit(device=True)
 def cosine(x):
-    return turned(abs(x), uint32(1))
+    return sine_after(abs(x), uint32(1))

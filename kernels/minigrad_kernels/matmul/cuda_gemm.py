@@ -92,7 +92,7 @@ def kernel_of(
 
 
 # ---------------------------------------------------------------- operands
-def line_of(x: DeviceArray) -> tuple[DeviceArray, int]:
+def reached_memory(x: DeviceArray) -> tuple[DeviceArray, int]:
     """Return the memory that a view reaches, as one line, and the index of its first element."""
     owner: Any = x.geometry
     base = owner.base
@@ -108,23 +108,23 @@ def line_of(x: DeviceArray) -> tuple[DeviceArray, int]:
     return x.like(line), -low // x.itemsize
 
 
-def placed(x: DeviceArray) -> tuple[DeviceArray, tuple[Any, ...]]:
+def operand_of(x: DeviceArray) -> tuple[DeviceArray, tuple[Any, ...]]:
     """Return an operand's line and its (first, row, column, image), see matmul_parts."""
-    line, first = line_of(x)
+    line, first = reached_memory(x)
     steps = [s // x.itemsize for s in x.strides]
     image = steps[0] if x.ndim == 3 else 0
     places = (first, steps[-2], steps[-1], image)
     return line, tuple(np.uint32(p % 2**32) for p in places)
 
 
-def aligned(line: DeviceArray, at: tuple[Any, ...], along: int, count: int) -> bool:
+def aligned(line: DeviceArray, place: tuple[Any, ...], along: int, count: int) -> bool:
     """Tell whether an operand may be read 128 bits at once along dimension 1 (rows) or 2 (columns).
 
     count: of its elements in that dimension.
     """
-    across = 3 - along
-    whole = all(int(at[i]) % 4 == 0 for i in (0, across, 3))
-    return int(at[along]) == 1 and whole and count % 4 == 0 and line.address % 16 == 0
+    other = 3 - along
+    whole = all(int(place[i]) % 4 == 0 for i in (0, other, 3))
+    return int(place[along]) == 1 and whole and count % 4 == 0 and line.address % 16 == 0
 
 
 def compute(
@@ -158,17 +158,17 @@ def compute(
         flags |= C_VECTORS
     todo = (bias is not None) * BIAS | add * ADD | (z is not None and z is not c) * SAVE
     tile, splits = choice.tile, choice.splits
-    down, across = blocks(m, tile), blocks(n, tile)
-    work = batch * down * across * splits
-    numbers = (m, n, k, batch, splits, choice.chunk, down, across, work)
+    row_tiles, column_tiles = blocks(m, tile), blocks(n, tile)
+    work = batch * row_tiles * column_tiles * splits
+    numbers = (m, n, k, batch, splits, choice.chunk, row_tiles, column_tiles, work)
     sizes = tuple(np.uint32(s) for s in numbers)
     after = [out if x is None else x.reshape(-1) for x in (bias, side)]
     kept = out if z is None else z.reshape(-1)
     total = out if sums is None else sums
     if not k:
         a = b = out.reshape(c.shape)  # nothing is read of them
-    line_a, at_a = placed(a)
-    line_b, at_b = placed(b)
+    line_a, at_a = operand_of(a)
+    line_b, at_b = operand_of(b)
     inner = choice.step in TENSOR.values()  # k side by side in shared memory
     along = (
         aligned(line_a, at_a, *((2, k) if inner else (1, m))),
@@ -185,9 +185,9 @@ def compute(
     rows = parts if sums is None else scratch(splits * m, c.dtype, c)
     kernel, threads = kernel_of(choice, "plain", "", sums is not None, c.dtype, along)
     run(kernel, work, threads, *operands, parts, parts, rows, parts, parts, sizes, flags)
-    wide = bool(flags & C_VECTORS)
-    kernel = combine_vectors(kind, name) if wide else combine(kind, name)
-    work = blocks(out.size, 4 * THREADS if wide else THREADS)
+    vectorised = bool(flags & C_VECTORS)
+    kernel = combine_vectors(kind, name) if vectorised else combine(kind, name)
+    work = blocks(out.size, 4 * THREADS if vectorised else THREADS)
     flags = np.uint32(flags | todo)
     run(kernel, work, THREADS, parts, *after, kept, out, sizes, flags)
     if sums is not None:

@@ -39,17 +39,17 @@ def located(w, tile, a_at, b_at, sizes):
 
     Tiles go in columns of GROUP under each other; a slab is one split of one image of the batch.
     """
-    k, batch, chunk, down, across = sizes[2], sizes[3], sizes[5], sizes[6], sizes[7]
-    tiles = uint32(down * across)
+    k, batch, chunk, row_tiles, column_tiles = sizes[2], sizes[3], sizes[5], sizes[6], sizes[7]
+    tiles = uint32(row_tiles * column_tiles)
     slab = uint32(w // tiles)
     r = uint32(w - uint32(slab * tiles))
-    span = uint32(GROUP * across)
+    span = uint32(GROUP * column_tiles)
     group = uint32(r // span)
     r = uint32(r - uint32(group * span))
     first = uint32(group * GROUP)
-    high = min(uint32(down - first), uint32(GROUP))
-    j = uint32(r // high)
-    i = uint32(first + uint32(r - uint32(j * high)))
+    group_rows = min(uint32(row_tiles - first), uint32(GROUP))
+    j = uint32(r // group_rows)
+    i = uint32(first + uint32(r - uint32(j * group_rows)))
     split = uint32(slab // batch)
     image = uint32(slab - uint32(split * batch))
     from_a = uint32(a_at[0] + uint32(image * a_at[3]))
@@ -154,15 +154,15 @@ def vector(kind: str, name: str) -> Device:
 
 
 @cache
-def writer(kind: str, name: str, high: int, wide: int, pitch: int, threads: int) -> Device:
-    """Return the function that finishes `high` x `wide` float32 of shared memory.
+def writer(kind: str, name: str, rows: int, columns: int, pitch: int, threads: int) -> Device:
+    """Return the function that finishes `rows` x `columns` float32 of shared memory.
 
     So the rule stands in a kernel once and not for each register of a tile, and a warp writes
     whole rows.
     """
     one, four = element(kind, name), vector(kind, name)
-    line = wide // 4
-    count, step = np.uint32(high * line), np.uint32(threads)
+    line = columns // 4
+    count, step = np.uint32(rows * line), np.uint32(threads)
 
     @cuda.jit(device=True)
     def write(held, row0, column0, slab, sizes, bias, side, z, c, flags):

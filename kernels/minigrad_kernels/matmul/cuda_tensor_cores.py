@@ -25,13 +25,13 @@ ONE = np.uint32(1)
 
 
 @cuda.jit(device=True)
-def placed(row, chunk):
+def swizzled(row, chunk):
     """Return where four neighbours in k lie in a slice.
 
     Their chunks are exchanged from row to row, so that eight rows by four of k meet in no bank.
     """
-    turned = uint32(chunk ^ uint32(uint32(row >> ONE) & uint32(3)))
-    return uint32(uint32(row << uint32(4)) + uint32(turned << uint32(2)))
+    rotated = uint32(chunk ^ uint32(uint32(row >> ONE) & uint32(3)))
+    return uint32(uint32(row << uint32(4)) + uint32(rotated << uint32(2)))
 
 
 @cache
@@ -46,7 +46,7 @@ def fetcher(tile: int, along: bool) -> Device:
         at = uint32(start + uint32(chunk << uint32(2)))
         from_ = uint32(first + uint32(uint32(row0 + r) * step) + at)
         left = rows_left(count, row0, r) if at < end else int32(0)
-        to = uint32(to + placed(r, chunk))
+        to = uint32(to + swizzled(r, chunk))
         for i in range(tile // 32):
             ptx.copy_async_or_zero(held, to, x, from_, int32(i * 32) < left)
             to = uint32(to + uint32(32 * DEPTH))
@@ -62,7 +62,7 @@ def fetcher(tile: int, along: bool) -> Device:
         at = uint32(start + uint32(uint32(chunk << uint32(2)) + d))
         from_ = uint32(first + uint32(uint32(row0 + r) * step) + uint32(at * step_k))
         left = rows_left(count, row0, r) if at < end else int32(0)
-        to = uint32(to + placed(r, chunk) + d)
+        to = uint32(to + swizzled(r, chunk) + d)
         for i in range(tile // 8):
             ptx.copy_element_or_zero(held, to, x, from_, int32(i * 8) < left)
             to = uint32(to + uint32(8 * DEPTH))
@@ -177,8 +177,8 @@ def tensor(
         lane, warp = uint32(t & uint32(31)), uint32(t >> uint32(5))
         g, r = uint32(lane >> uint32(2)), uint32(lane & uint32(3))
         wy, wx = uint32(warp >> ONE), uint32(warp & ONE)
-        p = placed(uint32(uint32(wy * uint32(half)) + g), r)
-        q = uint32(placed(uint32(uint32(wx * uint32(half)) + g), r) + uint32(size))
+        p = swizzled(uint32(uint32(wy * uint32(half)) + g), r)
+        q = uint32(swizzled(uint32(uint32(wx * uint32(half)) + g), r) + uint32(size))
         out = uint32(uint32(g * uint32(pitch)) + uint32(wx * uint32(half)) + uint32(r << ONE))
         w = uint32(cuda.blockIdx.x)
         while w < work:
@@ -208,7 +208,7 @@ def tensor(
                 acc = multiply(left(held, uint32(here + p)), right(held, uint32(here + q)), acc)
                 if with_sums and column0 == 0 and t < uint32(tile):
                     for d in range(4):
-                        v = ptx.load128(held, uint32(here + placed(t, uint32(d))))
+                        v = ptx.load128(held, uint32(here + swizzled(t, uint32(d))))
                         total += v[0] + v[1] + v[2] + v[3]
                 to = here
                 here = uint32(here + uint32(stage)) if here < uint32(shared - stage) else uint32(0)

@@ -85,46 +85,61 @@ def bmm_reference(a: Array, b: Array, c: Array) -> None:
 
 # ---------------------------------------------------------------- tasks over c
 @jit()
-def share(m: int, n: int, size: int, down: int, across: int) -> tuple[int, int]:
+def share(m: int, n: int, size: int, row_blocks: int, column_blocks: int) -> tuple[int, int]:
     """Return rows and columns of a task: whole tiles, as even as they come."""
     nr = STRIP_BYTES // size
-    high = ((m + HEIGHT - 1) // HEIGHT + down - 1) // down * HEIGHT
-    wide = ((n + nr - 1) // nr + across - 1) // across * nr
-    return high, wide
+    block_rows = ((m + HEIGHT - 1) // HEIGHT + row_blocks - 1) // row_blocks * HEIGHT
+    block_columns = ((n + nr - 1) // nr + column_blocks - 1) // column_blocks * nr
+    return block_rows, block_columns
 
 
 @jit()
-def gemm_one(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side):
+def gemm_one(task, arena, a, a_transposed, b, b_transposed, base, mode, c, after, side):
     m, n = c.shape
-    k = a.shape[0] if a_turned else a.shape[1]
+    k = a.shape[0] if a_transposed else a.shape[1]
     size = c.itemsize
     call_at(
         task,
         (
-            address(a), a.shape[1] * size, a_turned, address(b), b.shape[1] * size, b_turned,
+            address(a), a.shape[1] * size, a_transposed,
+            address(b), b.shape[1] * size, b_transposed,
             address(base), mode, address(c), n * size, k, 0, m, 0, n, after, address(side), arena,
         ),
     )  # fmt: skip
 
 
 @jit(parallel=True)
-def gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, down, across):
+def gemm_all(
+    task,
+    arena,
+    a,
+    a_transposed,
+    b,
+    b_transposed,
+    base,
+    mode,
+    c,
+    after,
+    side,
+    row_blocks,
+    column_blocks,
+):
     m, n = c.shape
-    k = a.shape[0] if a_turned else a.shape[1]
+    k = a.shape[0] if a_transposed else a.shape[1]
     size = c.itemsize
-    high, wide = share(m, n, size, down, across)
-    for t in prange(down * across):
-        m0 = t // across * high
-        n0 = t % across * wide
-        m1 = min(m, m0 + high)
-        n1 = min(n, n0 + wide)
+    block_rows, block_columns = share(m, n, size, row_blocks, column_blocks)
+    for t in prange(row_blocks * column_blocks):
+        m0 = t // column_blocks * block_rows
+        n0 = t % column_blocks * block_columns
+        m1 = min(m, m0 + block_rows)
+        n1 = min(n, n0 + block_columns)
         if m0 < m1 and n0 < n1:
             mine = arena + numba.get_thread_id() * ARENA
             call_at(
                 task,
                 (
-                    address(a), a.shape[1] * size, a_turned,
-                    address(b), b.shape[1] * size, b_turned,
+                    address(a), a.shape[1] * size, a_transposed,
+                    address(b), b.shape[1] * size, b_transposed,
                     address(base), mode, address(c), n * size, k, m0, m1, n0, n1,
                     after, address(side), mine,
                 ),
@@ -132,9 +147,9 @@ def gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, 
 
 
 @jit()
-def bmm_one(task, arena, a, a_step, a_turned, b, b_step, b_turned, c):
+def bmm_one(task, arena, a, a_step, a_transposed, b, b_step, b_transposed, c):
     m, n = c.shape[1:]
-    k = a.shape[1] if a_turned else a.shape[2]
+    k = a.shape[1] if a_transposed else a.shape[2]
     size = c.itemsize
     for i in range(c.shape[0]):
         from_a = address(a) + i * a_step * m * k * size
@@ -143,24 +158,26 @@ def bmm_one(task, arena, a, a_step, a_turned, b, b_step, b_turned, c):
         call_at(
             task,
             (
-                from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                from_a, a.shape[2] * size, a_transposed, from_b, b.shape[2] * size, b_transposed,
                 to, PLAIN, to, n * size, k, 0, m, 0, n, NOTHING, to, arena,
             ),
         )  # fmt: skip
 
 
 @jit(parallel=True)
-def bmm_all(task, arena, a, a_step, a_turned, b, b_step, b_turned, c, down, across):
+def bmm_all(
+    task, arena, a, a_step, a_transposed, b, b_step, b_transposed, c, row_blocks, column_blocks
+):
     m, n = c.shape[1:]
-    k = a.shape[1] if a_turned else a.shape[2]
+    k = a.shape[1] if a_transposed else a.shape[2]
     size = c.itemsize
-    high, wide = share(m, n, size, down, across)
-    for t in prange(c.shape[0] * down * across):
-        i = t // (down * across)
-        m0 = t // across % down * high
-        n0 = t % across * wide
-        m1 = min(m, m0 + high)
-        n1 = min(n, n0 + wide)
+    block_rows, block_columns = share(m, n, size, row_blocks, column_blocks)
+    for t in prange(c.shape[0] * row_blocks * column_blocks):
+        i = t // (row_blocks * column_blocks)
+        m0 = t // column_blocks % row_blocks * block_rows
+        n0 = t % column_blocks * block_columns
+        m1 = min(m, m0 + block_rows)
+        n1 = min(n, n0 + block_columns)
         if m0 < m1 and n0 < n1:
             mine = arena + numba.get_thread_id() * ARENA
             from_a = address(a) + i * a_step * m * k * size
@@ -169,7 +186,8 @@ def bmm_all(task, arena, a, a_step, a_turned, b, b_step, b_turned, c, down, acro
             call_at(
                 task,
                 (
-                    from_a, a.shape[2] * size, a_turned, from_b, b.shape[2] * size, b_turned,
+                    from_a, a.shape[2] * size, a_transposed,
+                    from_b, b.shape[2] * size, b_transposed,
                     to, PLAIN, to, n * size, k, m0, m1, n0, n1, NOTHING, to, mine,
                 ),
             )  # fmt: skip
@@ -180,14 +198,14 @@ def grid(m: int, n: int, threads: int) -> tuple[int, int]:
     """Return how many tasks lie under and beside each other: even work, little packed twice."""
     best = (threads, 1)
     least = 0
-    for across in range(1, threads + 1):
-        if threads % across == 0:
-            rows = -(-m // (threads // across))
-            columns = -(-n // across)
+    for column_blocks in range(1, threads + 1):
+        if threads % column_blocks == 0:
+            rows = -(-m // (threads // column_blocks))
+            columns = -(-n // column_blocks)
             work = rows * columns + 6 * rows + 10 * columns
-            if across == 1 or work <= least:
+            if column_blocks == 1 or work <= least:
                 least = work
-                best = (threads // across, across)
+                best = (threads // column_blocks, column_blocks)
     return best
 
 
@@ -195,28 +213,28 @@ def operand(x: Array) -> tuple[Array, bool]:
     """Return x or a copy as a C-contiguous array, and whether that holds its transposes."""
     if x.flags.c_contiguous:
         return x, False
-    turned = x.swapaxes(-1, -2)
-    if turned.flags.c_contiguous:
-        return turned, True
+    transposed = x.swapaxes(-1, -2)
+    if transposed.flags.c_contiguous:
+        return transposed, True
     return np.ascontiguousarray(x), False
 
 
 def run(
     a: Array, b: Array, base: Array, mode: int, c: Array, after: int = NOTHING, side: Any = None
 ) -> None:
-    a, a_turned = operand(a)
-    b, b_turned = operand(b)
+    a, a_transposed = operand(a)
+    b, b_transposed = operand(b)
     m, n = c.shape
-    k = a.shape[0] if a_turned else a.shape[1]
+    k = a.shape[0] if a_transposed else a.shape[1]
     task = task_address(c.dtype)
     if side is None:
         side = c
     if m * n * k < SMALL:
-        gemm_one(task, arenas(), a, a_turned, b, b_turned, base, mode, c, after, side)
+        gemm_one(task, arenas(), a, a_transposed, b, b_transposed, base, mode, c, after, side)
     else:
         grids = grid(m, n, numba.get_num_threads())
         arena = thread_arenas()
-        gemm_all(task, arena, a, a_turned, b, b_turned, base, mode, c, after, side, *grids)
+        gemm_all(task, arena, a, a_transposed, b, b_transposed, base, mode, c, after, side, *grids)
 
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
@@ -257,37 +275,39 @@ def gemm_accumulate_cpu(a: Array, b: Array, c: Array) -> None:
 
 
 def batch_operand(x: Array) -> tuple[Array, int, bool]:
-    """Return the operand, the step from one matrix to the next (0: broadcast), and if turned."""
+    """Return the operand, the step to the next matrix (0: broadcast), and if it is transposed."""
     step = 1
     if x.strides[0] == 0:
         x = x[:1].copy()  # np.broadcast_to is read-only, which Numba would compile for anew
         step = 0
-    x, turned = operand(x)
-    return x, step, turned
+    x, transposed = operand(x)
+    return x, step, transposed
 
 
 def bmm_cpu(a: Array, b: Array, c: Array) -> None:
     count, m, n = c.shape
     k = a.shape[2]
-    a, a_step, a_turned = batch_operand(a)
-    b, b_step, b_turned = batch_operand(b)
+    a, a_step, a_transposed = batch_operand(a)
+    b, b_step, b_transposed = batch_operand(b)
     if count * m * n * k < SMALL:
-        bmm_one(task_address(c.dtype), arenas(), a, a_step, a_turned, b, b_step, b_turned, c)
+        bmm_one(
+            task_address(c.dtype), arenas(), a, a_step, a_transposed, b, b_step, b_transposed, c
+        )
     else:
         threads = -(-numba.get_num_threads() // count)
-        down, across = grid(m, n, threads)
+        row_blocks, column_blocks = grid(m, n, threads)
         bmm_all(
             task_address(c.dtype),
             thread_arenas(),
             a,
             a_step,
-            a_turned,
+            a_transposed,
             b,
             b_step,
-            b_turned,
+            b_transposed,
             c,
-            down,
-            across,
+            row_blocks,
+            column_blocks,
         )
 
 

@@ -33,10 +33,10 @@ def depth_of(k: int) -> int:
 
 
 @jit()
-def pack_strips(dtype, size, source, ld, turned, kc, columns, target):
+def pack_strips(dtype, size, source, ld, transposed, kc, columns, target):
     """Write b[kc, columns] as strips, one after the other, each (kc, STRIP_BYTES)."""
     width = VECTOR_BYTES // size
-    if turned:
+    if transposed:
         for j in range(0, columns, width):
             byte = j * size
             to = target + byte // STRIP_BYTES * STRIP_BYTES * kc + byte % STRIP_BYTES
@@ -73,7 +73,7 @@ def panel_bytes(kc, size):
 
 
 @jit()
-def pack_panels(dtype, size, source, ld, turned, kc, rows, target):
+def pack_panels(dtype, size, source, ld, transposed, kc, rows, target):
     """Write a[rows, kc] as panels, each (kc, HEIGHT), `panel_bytes` apart.
 
     Whole vectors are stored, beyond HEIGHT too; what they spoil is written after them.
@@ -81,29 +81,31 @@ def pack_panels(dtype, size, source, ld, turned, kc, rows, target):
     width = VECTOR_BYTES // size
     line = HEIGHT * size
     panel = panel_bytes(kc, size)
-    if turned:
+    if transposed:
         for first in range(0, kc, TOGETHER):
             last = min(kc, first + TOGETHER)
             for i in range(0, rows, HEIGHT):
-                high = min(HEIGHT, rows - i)
+                panel_rows = min(HEIGHT, rows - i)
                 for k in range(first, last):
                     prefetch(source + (k + AHEAD) * ld + i * size, 0)
                     to = target + i // HEIGHT * panel + k * line
-                    for r in range(0, high, width):
-                        copy_lanes(dtype, source + k * ld + (i + r) * size, to + r * size, high - r)
+                    for r in range(0, panel_rows, width):
+                        copy_lanes(
+                            dtype, source + k * ld + (i + r) * size, to + r * size, panel_rows - r
+                        )
     else:
         for i in range(0, rows, HEIGHT):
-            high = min(HEIGHT, rows - i)
+            panel_rows = min(HEIGHT, rows - i)
             for k in range(0, kc, width):
-                for r in range(high):
+                for r in range(panel_rows):
                     prefetch(source + (i + r) * ld + k * size + AHEAD * 64, 0)
                 to = target + i // HEIGHT * panel + k * line
-                for r in range((high - 1) // width * width, -1, -width):
+                for r in range((panel_rows - 1) // width * width, -1, -width):
                     transpose_square(
                         dtype,
                         source + (i + r) * ld + k * size,
                         ld,
-                        min(width, high - r),
+                        min(width, panel_rows - r),
                         kc - k,
                         to + r * size,
                         line,

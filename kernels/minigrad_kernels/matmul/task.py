@@ -39,14 +39,14 @@ ARENA = 64 + STRIP_BYTES + PANELS + DEEPEST * (NC_BYTES + STRIP_BYTES)  # bytes 
 
 
 @jit()
-def add_rows(dtype, a, lda, turned, rows, kc, sums, fresh):
+def add_rows(dtype, a, lda, transposed, rows, kc, sums, fresh):
     """Add a[rows, kc] to the sums of its rows, in the order of k, four at a time."""
     total = address_array(sums, rows, dtype)
     if fresh:
         for i in range(rows):
             total[i] = 0
     fours = kc // 4 * 4
-    if turned:
+    if transposed:
         for k in range(0, fours, 4):
             x0 = address_array(a + k * lda, rows, dtype)
             x1 = address_array(a + (k + 1) * lda, rows, dtype)
@@ -73,7 +73,7 @@ def task_of(dtype: Any, name: str) -> Any:
 
     @jit(name=name)
     def task(
-        a, lda, a_turned, b, ldb, b_turned, base, mode, c, ldc, k_all,
+        a, lda, a_transposed, b, ldb, b_transposed, base, mode, c, ldc, k_all,
         m0, m1, n0, n1, after, side, arena,
     ):  # fmt: skip
         nr = STRIP_BYTES // size
@@ -86,8 +86,10 @@ def task_of(dtype: Any, name: str) -> Any:
             none[j] = 0
         few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16
         fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
-        in_place = (few or fewer) and not b_turned and (n1 - n0) % nr == 0
-        high = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
+        in_place = (few or fewer) and not b_transposed and (n1 - n0) % nr == 0
+        block_rows = (
+            MC if depth >= 128 else 2 * HEIGHT
+        )  # little depth: walk c by rows, not by strips
         pack_a = k_all > 128 and n1 - n0 >= 4 * nr and m1 - m0 > HEIGHT
         for j0 in range(n0, n1, NC_BYTES // size):
             columns = min(NC_BYTES // size, n1 - j0)
@@ -96,18 +98,20 @@ def task_of(dtype: Any, name: str) -> Any:
                 kc = min(depth, k_all - p)
                 last = p + kc >= k_all
                 if not in_place:
-                    if b_turned:
+                    if b_transposed:
                         from_b = b + j0 * ldb + p * size
                     else:
                         from_b = b + p * ldb + j0 * size
-                    pack_strips(dtype, size, from_b, ldb, b_turned, kc, columns, packed)
-                for i0 in range(m0, m1, high):
-                    rows = min(high, m1 - i0)
-                    from_a = a + (p * lda + i0 * size if a_turned else i0 * lda + p * size)
+                    pack_strips(dtype, size, from_b, ldb, b_transposed, kc, columns, packed)
+                for i0 in range(m0, m1, block_rows):
+                    rows = min(block_rows, m1 - i0)
+                    from_a = a + (p * lda + i0 * size if a_transposed else i0 * lda + p * size)
                     if after == SUMS and j0 == 0:
-                        add_rows(dtype, from_a, lda, a_turned, rows, kc, side + i0 * size, p == 0)
+                        add_rows(
+                            dtype, from_a, lda, a_transposed, rows, kc, side + i0 * size, p == 0
+                        )
                     if pack_a:
-                        pack_panels(dtype, size, from_a, lda, a_turned, kc, rows, panels)
+                        pack_panels(dtype, size, from_a, lda, a_transposed, kc, rows, panels)
                     for j in range(0, columns, nr):
                         to = c + i0 * ldc + (j0 + j) * size
                         if p > 0 or mode == ADD:
@@ -120,7 +124,7 @@ def task_of(dtype: Any, name: str) -> Any:
                             at_b, strip_ld = b + p * ldb + (j0 + j) * size, ldb
                         else:
                             at_b, strip_ld = packed + j * kc * size, STRIP_BYTES
-                        at_a, line, by_column, step, panel = from_a, lda, a_turned, rows, 0
+                        at_a, line, by_column, step, panel = from_a, lda, a_transposed, rows, 0
                         if pack_a:
                             at_a, line, by_column, step = panels, HEIGHT * size, 1, HEIGHT
                             panel = panel_bytes(kc, size)

@@ -32,12 +32,14 @@ PARALLEL_STATS = 32_768  # elements from which two threads pay for two forks and
 
 # ---------------------------------------------------------------- references
 def per_channel(values: Array, size: int, neutral: float) -> Array:
+    """Return values: (C,) in float64 as (C, 1), or `size` times `neutral` where there are none."""
     return (values.astype(np.float64) if values.size else np.full(size, neutral))[:, None]
 
 
 def batch_norm_forward_reference(
     x: Array, weight: Array, bias: Array, eps: float, mean: Array, var: Array, rstd: Array, y: Array
 ) -> None:
+    """Compute mean, biased var, rstd and y in float64: see the module for shapes."""
     wide = x.astype(np.float64)
     centre = wide.mean(axis=(0, 2))
     spread = wide.var(axis=(0, 2))
@@ -52,6 +54,10 @@ def batch_norm_forward_reference(
 def batch_norm_running_reference(
     mean: Array, var: Array, count: int, momentum: Array, running_mean: Array, running_var: Array
 ) -> None:
+    """Move the running statistics towards those of a batch in float64.
+
+    count: elements a channel, N S.  momentum: (1,), the weight of the new value.
+    """
     m = float(momentum[0])
     unbiased = var.astype(np.float64) * (count / (count - 1))
     running_mean[...] = (1 - m) * running_mean.astype(np.float64) + m * mean
@@ -67,6 +73,7 @@ def batch_norm_eval_reference(
     eps: float,
     y: Array,
 ) -> None:
+    """Compute y in float64 from the running statistics."""
     scale = 1 / np.sqrt(running_var.astype(np.float64) + eps)
     y[...] = (x - running_mean.astype(np.float64)[:, None]) * scale[:, None] * per_channel(
         weight, scale.size, 1
@@ -76,6 +83,7 @@ def batch_norm_eval_reference(
 def batch_norm_backward_reference(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, in float64."""
     g = dy.astype(np.float64)
     xhat = (x - mean.astype(np.float64)[:, None]) * rstd.astype(np.float64)[:, None]
     count = x.size / max(1, mean.size)
@@ -99,6 +107,7 @@ def batch_norm_eval_backward_reference(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute the gradients in float64 with the statistics taken for constants."""
     g = dy.astype(np.float64)
     scale = 1 / np.sqrt(running_var.astype(np.float64) + eps)[:, None]
     dx[...] = g * scale * per_channel(weight, running_mean.size, 1)
@@ -122,6 +131,7 @@ ROWS_BACKWARD, PLANES_BACKWARD = both(rows_backward), both(planes_backward)
 def batch_norm_forward_cpu(
     x: Array, weight: Array, bias: Array, eps: float, mean: Array, var: Array, rstd: Array, y: Array
 ) -> None:
+    """Compute mean, biased var, rstd and y on the CPU."""
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
         y = y.reshape(y.shape[:2])
@@ -133,6 +143,7 @@ def batch_norm_forward_cpu(
 
 @jit()
 def batch_norm_running_cpu(mean, var, count, momentum, running_mean, running_var):
+    """Move the running statistics towards those of a batch of `count` elements a channel."""
     m = momentum[0]
     unbias = count / (count - 1)
     for c in range(mean.size):
@@ -151,6 +162,7 @@ def batch_norm_eval_cpu(
     eps: float,
     y: Array,
 ) -> None:
+    """Compute y on the CPU from the running statistics."""
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
         y = y.reshape(y.shape[:2])
@@ -164,6 +176,7 @@ def batch_norm_eval_cpu(
 def batch_norm_backward_cpu(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, on the CPU."""
     backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
 
 
@@ -178,6 +191,7 @@ def batch_norm_eval_backward_cpu(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute the gradients on the CPU with the statistics taken for constants."""
     rstd = 1 / np.sqrt(running_var + eps)
     # Constant statistics are those of infinitely many values: this batch's share in them is 0.
     backward(dy, x, np.inf, weight, running_mean, rstd, dx, dw, db)
@@ -194,6 +208,10 @@ def backward(
     dw: Array,
     db: Array,
 ) -> None:
+    """Launch the backward loops for x's shape and size.
+
+    count: the elements that a channel's statistics were taken over, inf for constant statistics.
+    """
     large = x.size >= PARALLEL_STATS
     if x.shape[2] == 1:
         dx = dx.reshape(dx.shape[:2])
@@ -209,6 +227,7 @@ def cost(flops: int, again: int) -> Any:
     """Return a cost function: flops an element; all arrays once, `again` of x's size more."""
 
     def count(x: Array, *rest: Any) -> tuple[int, int]:
+        """Return the flops and the bytes of a launch on x."""
         arrays = [x, *(a for a in rest if isinstance(a, np.ndarray))]
         return flops * x.size, sum(a.nbytes for a in arrays) + again * x.nbytes
 

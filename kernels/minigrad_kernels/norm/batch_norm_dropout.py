@@ -51,7 +51,7 @@ WORDS = 4 * WORDS_AT_ONCE  # the most drawn for several rows
 
 
 @jit()
-def turn(x):
+def chunk_shape(x):
     """Return the rows and the columns that words are drawn for at a time: several narrow rows, or a
     part of one; less some where a row may begin inside a block of four.
     """
@@ -90,6 +90,7 @@ def batch_norm_dropout_forward_reference(
     rstd: Array,
     y: Array,
 ) -> None:
+    """Compute mean, biased var, rstd and y in float64, step after step."""
     z = np.empty((*x.shape, 1))
     batch_norm_forward_reference(x[:, :, None], weight, bias, eps, mean, var, rstd, z)
     a = np.maximum(z, 0) if relu else z
@@ -113,6 +114,7 @@ def batch_norm_dropout_backward_reference(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, in float64, step after step."""
     g = np.empty(x.shape)
     dropout_reference(dy, p, scale, seed, stream, call, g)
     if relu:
@@ -127,6 +129,7 @@ def batch_norm_dropout_backward_reference(
 # ---------------------------------------------------------------- forward
 @jit(inline="always")
 def forward_step(x, at, m, a, b, relu, factor, least, words, out, count):
+    """Write y of one register."""
     v = fma(load(x, at, count) - load(x, m, count), load(x, a, count), load(x, b, count))
     if relu:
         v = where_positive(v, v)
@@ -140,18 +143,18 @@ def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task
     Through the cache: (16384, 4096) takes 25 ms, and 53 with stores that go round it, which wait
     for the words between them.
     """
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     lanes = width(x)
     each = VECTOR_BYTES // lanes
     n = x.shape[1]
     # A register may be loaded from the last word on, whatever it holds.
     words = np.zeros(WORDS + VECTOR_BYTES, np.uint32)
-    rows, step = turn(x)
+    rows, step = chunk_shape(x)
     gain = splat(x.dtype.type(factor))
     for block in range(begin, end, rows):
         last = min(end, block + rows)
-        for start in range(left, left + wide, step):
-            count = min(step, left + wide - start)
+        for start in range(left, left + block_columns, step):
+            count = min(step, left + block_columns - start)
             drawn = draw(key, call, block * n + start, (last - block - 1) * n + count, words)
             for i in range(block, last):
                 at = place(x, i, start)
@@ -176,15 +179,16 @@ def forward_task(x, mean, scale, offset, relu, least, factor, key, call, y, task
 
 
 def dropout_rows_forward(x, weight, bias, eps, relu, least, factor, key, call, mean, var, rstd, y):
-    down, across = tasks_of(x)
-    parts = np.empty((down, 2, mean.size), np.float64)
-    for task in prange(down * across):
+    """Write mean, var, rstd and y of x: (N, C), in tasks of rows and columns."""
+    row_blocks, column_blocks = tasks_of(x)
+    parts = np.empty((row_blocks, 2, mean.size), np.float64)
+    for task in prange(row_blocks * column_blocks):
         moments_task(x, parts, task)
     merge_tasks(len(x), parts, mean, var)
     scale = np.empty(mean.size, x.dtype)
     offset = np.empty(mean.size, x.dtype)
     coefficients(var, weight, bias, eps, rstd, scale, offset)
-    for task in prange(down * across):
+    for task in prange(row_blocks * column_blocks):
         forward_task(x, mean, scale, offset, relu, least, factor, key, call[0], y, task)
 
 
@@ -235,46 +239,47 @@ def masked_rows(x, dy_at, x_at, out, m, a, b, s, p, words, relu, factor, least, 
 @jit()
 def masked_task(dy, x, mean, scale, offset, relu, least, factor, key, call, dx, parts, task):
     """Write g of a task's rows to dx, and its sums to parts: (tasks, 2, C), as `sums_task` adds."""
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     each = VECTOR_BYTES // width(x)
     n = x.shape[1]
     words = np.zeros(WORDS + VECTOR_BYTES, np.uint32)
-    sums = np.empty((2, wide), x.dtype)
+    sums = np.empty((2, block_columns), x.dtype)
     part = parts[begin // task_rows(len(x))]
-    part[:, left : left + wide] = 0
-    rows, step = turn(x)
+    part[:, left : left + block_columns] = 0
+    rows, step = chunk_shape(x)
     for first in range(begin, end, ROWS):
         sums[:] = 0
         last = min(end, first + ROWS)
         for block in range(first, last, rows):
-            down = min(rows, last - block)
-            for start in range(left, left + wide, step):
-                count = min(step, left + wide - start)
-                drawn = draw(key, call, block * n + start, (down - 1) * n + count, words)
+            chunk_rows = min(rows, last - block)
+            for start in range(left, left + block_columns, step):
+                count = min(step, left + block_columns - start)
+                drawn = draw(key, call, block * n + start, (chunk_rows - 1) * n + count, words)
                 skip = start * each
                 masked_rows(
                     *(x, place(dy, block, start), place(x, block, start), place(dx, block, start)),
                     *(address(mean) + skip, address(scale) + skip, address(offset) + skip),
                     *(place(sums, 0, start - left), place(sums, 1, start - left), drawn),
-                    *(relu, factor, least, down, count),
+                    *(relu, factor, least, chunk_rows, count),
                 )
         for k in range(2):
-            whole = part[k, left : left + wide]
-            for c in range(wide):
+            whole = part[k, left : left + block_columns]
+            for c in range(block_columns):
                 whole[c] += sums[k, c]
 
 
 def dropout_rows_backward(
     dy, x, weight, bias, mean, rstd, relu, least, factor, key, call, dx, dw, db
 ):
-    down, across = tasks_of(x)
+    """Write dx, dw and db of x: (N, C), in tasks of rows and columns; dx holds g in between."""
+    row_blocks, column_blocks = tasks_of(x)
     scale = np.empty(mean.size, x.dtype)
     offset = np.empty(mean.size, x.dtype)
     for c in range(mean.size):
         scale[c] = rstd[c] * weight[c] if weight.size else rstd[c]
         offset[c] = bias[c] if bias.size else x.dtype.type(0)
-    parts = np.empty((down, 2, mean.size), np.float64)
-    for task in prange(down * across):
+    parts = np.empty((row_blocks, 2, mean.size), np.float64)
+    for task in prange(row_blocks * column_blocks):
         masked_task(dy, x, mean, scale, offset, relu, least, factor, key, call[0], dx, parts, task)
     sums = np.empty((2, mean.size), np.float64)
     add_parts(parts, sums[0], sums[1])
@@ -283,7 +288,7 @@ def dropout_rows_backward(
     gradient_coefficients(
         sums[0], sums[1], float(len(x)), weight, rstd, dw, db, scale, shift, slope
     )
-    for task in prange(down * across):
+    for task in prange(row_blocks * column_blocks):
         gradient_task(dx, x, mean, scale, shift, slope, dx, task, False)
 
 
@@ -292,6 +297,7 @@ BACKWARD = both(dropout_rows_backward)
 
 
 def key_of(seed: int, stream: int) -> Array:
+    """Return the seed's halves and the stream as the loops take them: (3,) uint64."""
     return np.array([*halves(seed), stream], np.uint64)
 
 
@@ -311,6 +317,7 @@ def batch_norm_dropout_forward_cpu(
     rstd: Array,
     y: Array,
 ) -> None:
+    """Compute mean, biased var, rstd and y on the CPU: see the module for shapes."""
     large = x.size >= PARALLEL_STATS
     draw = relu, np.uint32(int(p * 2**32)), float(scale), key_of(seed, stream), call
     FORWARD[large](x, weight, bias, eps, *draw, mean, var, rstd, y)
@@ -333,6 +340,7 @@ def batch_norm_dropout_backward_cpu(
     dw: Array,
     db: Array,
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, on the CPU."""
     draw = relu, np.uint32(int(p * 2**32)), float(scale), key_of(seed, stream), call
     BACKWARD[x.size >= PARALLEL_STATS](dy, x, weight, bias, mean, rstd, *draw, dx, dw, db)
 

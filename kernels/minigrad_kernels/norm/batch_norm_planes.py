@@ -20,6 +20,7 @@ def plane(x, n, channel):
 
 @jit()
 def plane_moments(x, channel, mean, var):
+    """Write a channel's mean and biased variance over all its planes."""
     centre = 0.0
     spread = 0.0
     seen = 0
@@ -34,6 +35,7 @@ def plane_moments(x, channel, mean, var):
 
 @jit(inline="always")
 def normalise_step(x, at, out, m, a, b, count):
+    """Write (x - m) * a + b for one register."""
     store(fma(load(x, at, count) - m, a, b), x, out, count, False)
 
 
@@ -56,6 +58,7 @@ def normalise_plane(x, at, out, size, ahead, mean, scale, offset):
 
 @jit()
 def normalise_planes(x, mean, scale, offset, channel, y):
+    """Write a channel's y = (x - mean) * scale + offset."""
     m = mean[channel]
     a = scale[channel]
     b = offset[channel]
@@ -66,6 +69,7 @@ def normalise_planes(x, mean, scale, offset, channel, y):
 
 
 def planes_forward(x, weight, bias, eps, mean, var, rstd, y):
+    """Write mean, var, rstd and y of x: (N, C, S), a channel a task."""
     for channel in prange(mean.size):
         plane_moments(x, channel, mean, var)
     scale = np.empty(mean.size, x.dtype)
@@ -76,6 +80,7 @@ def planes_forward(x, weight, bias, eps, mean, var, rstd, y):
 
 
 def planes_eval(x, weight, bias, mean, var, eps, y):
+    """Write y of x: (N, C, S) from given statistics, a channel a task."""
     rstd = np.empty(mean.size, x.dtype)
     scale = np.empty(mean.size, x.dtype)
     offset = np.empty(mean.size, x.dtype)
@@ -86,6 +91,7 @@ def planes_eval(x, weight, bias, mean, var, eps, y):
 
 @jit()
 def plane_gradients(dy, x, mean, channel, sums, products):
+    """Write a channel's sums of dy and of dy * (x - mean) over all its planes."""
     total = 0.0
     product = 0.0
     size = x.shape[2]
@@ -104,6 +110,7 @@ def plane_gradients(dy, x, mean, channel, sums, products):
 
 @jit(inline="always")
 def gradient_step(x, dy_at, x_at, out, m, a, s, k, count):
+    """Write a * (dy - s - (x - m) * k) for one register."""
     d = load(x, x_at, count) - m
     store(a * (load(x, dy_at, count) - s - d * k), x, out, count, False)
 
@@ -130,6 +137,7 @@ def gradient_plane(x, dy_at, x_at, out, size, ahead, mean, scale, shift, slope):
 
 @jit()
 def gradient_planes(dy, x, mean, scale, shift, slope, channel, dx):
+    """Write a channel's dx = scale * (dy - shift - (x - mean) * slope)."""
     m = mean[channel]
     a = scale[channel]
     s = shift[channel]
@@ -142,6 +150,7 @@ def gradient_planes(dy, x, mean, scale, shift, slope, channel, dx):
 
 
 def planes_backward(dy, x, count, weight, mean, rstd, dx, dw, db):
+    """Write dx, dw and db of x: (N, C, S), a channel a task; count: elements a channel, or inf."""
     sums = np.empty(mean.size, np.float64)
     products = np.empty(mean.size, np.float64)
     for channel in prange(mean.size):

@@ -34,9 +34,9 @@ def tasks_of(x):
 def extent(x, task):
     """Return a task's first row, row after the last, first column and number of columns."""
     size = task_rows(len(x))
-    across = (x.shape[1] + COLUMNS - 1) // COLUMNS
-    k = task // across
-    first = task % across * COLUMNS
+    column_blocks = (x.shape[1] + COLUMNS - 1) // COLUMNS
+    k = task // column_blocks
+    first = task % column_blocks * COLUMNS
     return k * size, min(len(x), (k + 1) * size), first, min(COLUMNS, x.shape[1] - first)
 
 
@@ -69,13 +69,13 @@ def moments_column(x, at, row, rows, shift, sums, squares, fresh, count):
 @jit()
 def moments_task(x, parts, task):
     """Write the mean and the sum of squared deviations of a task's rows to parts: (tasks, 2, C)."""
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     lanes = width(x)
     row = x.shape[1] * (VECTOR_BYTES // lanes)
-    sums = np.empty((2, wide), x.dtype)
+    sums = np.empty((2, block_columns), x.dtype)
     part = parts[begin // task_rows(len(x))]
-    centre = part[0, left : left + wide]
-    spread = part[1, left : left + wide]
+    centre = part[0, left : left + block_columns]
+    spread = part[1, left : left + block_columns]
     centre[:] = 0
     spread[:] = 0
     seen = 0.0
@@ -88,14 +88,14 @@ def moments_task(x, parts, task):
             s = address(sums)
             q = place(sums, 1, 0)
             fresh = block == start
-            for _ in range(wide // lanes):
+            for _ in range(block_columns // lanes):
                 moments_column(x, at, row, rows, shift, s, q, fresh, lanes)
                 at += VECTOR_BYTES
                 shift += VECTOR_BYTES
                 s += VECTOR_BYTES
                 q += VECTOR_BYTES
-            if wide % lanes:
-                moments_column(x, at, row, rows, shift, s, q, fresh, wide % lanes)
+            if block_columns % lanes:
+                moments_column(x, at, row, rows, shift, s, q, fresh, block_columns % lanes)
         merge_rows(x[start], sums, left, last - start, seen, centre, spread)
         seen += last - start
 
@@ -154,6 +154,7 @@ def coefficients(var, weight, bias, eps, rstd, scale, offset):
 
 @jit(inline="always")
 def normalise_column(x, at, out, row, rows, mean, scale, offset, count, stream):
+    """Write (x - mean) * scale + offset over a block of rows, one register of columns."""
     m = load(x, mean, count)
     a = load(x, scale, count)
     b = load(x, offset, count)
@@ -169,7 +170,7 @@ def normalise_column(x, at, out, row, rows, mean, scale, offset, count, stream):
 @jit()
 def normalise_task(x, mean, scale, offset, y, task, stream):
     """Write y = (x - mean) * scale + offset."""
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     lanes = width(x)
     row = x.shape[1] * (VECTOR_BYTES // lanes)
     skip = left * (VECTOR_BYTES // lanes)
@@ -180,39 +181,41 @@ def normalise_task(x, mean, scale, offset, y, task, stream):
         m = address(mean) + skip
         a = address(scale) + skip
         b = address(offset) + skip
-        for _ in range(wide // lanes):
+        for _ in range(block_columns // lanes):
             normalise_column(x, at, out, row, rows, m, a, b, lanes, stream)
             at += VECTOR_BYTES
             out += VECTOR_BYTES
             m += VECTOR_BYTES
             a += VECTOR_BYTES
             b += VECTOR_BYTES
-        if wide % lanes:
-            normalise_column(x, at, out, row, rows, m, a, b, wide % lanes, False)
+        if block_columns % lanes:
+            normalise_column(x, at, out, row, rows, m, a, b, block_columns % lanes, False)
     if stream:
         fence()
 
 
 def rows_forward(x, weight, bias, eps, mean, var, rstd, y, stream):
-    down, across = tasks_of(x)
-    parts = np.empty((down, 2, mean.size), np.float64)
-    for task in prange(down * across):
+    """Write mean, var, rstd and y of x: (N, C), in tasks of rows and columns."""
+    row_blocks, column_blocks = tasks_of(x)
+    parts = np.empty((row_blocks, 2, mean.size), np.float64)
+    for task in prange(row_blocks * column_blocks):
         moments_task(x, parts, task)
     merge_tasks(len(x), parts, mean, var)
     scale = np.empty(mean.size, x.dtype)
     offset = np.empty(mean.size, x.dtype)
     coefficients(var, weight, bias, eps, rstd, scale, offset)
-    for task in prange(down * across):
+    for task in prange(row_blocks * column_blocks):
         normalise_task(x, mean, scale, offset, y, task, stream)
 
 
 def rows_eval(x, weight, bias, mean, var, eps, y, stream):
-    down, across = tasks_of(x)
+    """Write y of x: (N, C) from given statistics, in tasks of rows and columns."""
+    row_blocks, column_blocks = tasks_of(x)
     rstd = np.empty(mean.size, x.dtype)
     scale = np.empty(mean.size, x.dtype)
     offset = np.empty(mean.size, x.dtype)
     coefficients(var, weight, bias, eps, rstd, scale, offset)
-    for task in prange(down * across):
+    for task in prange(row_blocks * column_blocks):
         normalise_task(x, mean, scale, offset, y, task, stream)
 
 
@@ -241,12 +244,12 @@ def sums_column(x, dy_at, x_at, row, rows, mean, sums, products, fresh, count):
 @jit()
 def sums_task(dy, x, mean, parts, task):
     """Write the sums of dy and of dy * (x - mean) over a task's rows to parts: (tasks, 2, C)."""
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     lanes = width(x)
     row = x.shape[1] * (VECTOR_BYTES // lanes)
-    sums = np.empty((2, wide), x.dtype)
+    sums = np.empty((2, block_columns), x.dtype)
     part = parts[begin // task_rows(len(x))]
-    part[:, left : left + wide] = 0
+    part[:, left : left + block_columns] = 0
     for start in range(begin, end, ROWS):
         last = min(end, start + ROWS)
         for block in range(start, last, BLOCK):
@@ -257,18 +260,18 @@ def sums_task(dy, x, mean, parts, task):
             s = address(sums)
             p = place(sums, 1, 0)
             fresh = block == start
-            for _ in range(wide // lanes):
+            for _ in range(block_columns // lanes):
                 sums_column(x, dy_at, x_at, row, rows, m, s, p, fresh, lanes)
                 dy_at += VECTOR_BYTES
                 x_at += VECTOR_BYTES
                 m += VECTOR_BYTES
                 s += VECTOR_BYTES
                 p += VECTOR_BYTES
-            if wide % lanes:
-                sums_column(x, dy_at, x_at, row, rows, m, s, p, fresh, wide % lanes)
+            if block_columns % lanes:
+                sums_column(x, dy_at, x_at, row, rows, m, s, p, fresh, block_columns % lanes)
         for k in range(2):
-            whole = part[k, left : left + wide]
-            for c in range(wide):
+            whole = part[k, left : left + block_columns]
+            for c in range(block_columns):
                 whole[c] += sums[k, c]
 
 
@@ -287,6 +290,9 @@ def gradient_coefficients(sums, products, count, weight, rstd, dw, db, scale, sh
 
 @jit(inline="always")
 def gradient_column(x, dy_at, x_at, out, row, rows, mean, scale, shift, slope, count, stream):
+    """Write scale * (dy - shift - (x - mean) * slope) over a block of rows, one register of
+    columns.
+    """
     m = load(x, mean, count)
     a = load(x, scale, count)
     b = load(x, shift, count)
@@ -306,7 +312,7 @@ def gradient_column(x, dy_at, x_at, out, row, rows, mean, scale, shift, slope, c
 @jit()
 def gradient_task(dy, x, mean, scale, shift, slope, dx, task, stream):
     """Write dx = scale * (dy - shift - (x - mean) * slope); dx may be dy."""
-    begin, end, left, wide = extent(x, task)
+    begin, end, left, block_columns = extent(x, task)
     lanes = width(x)
     row = x.shape[1] * (VECTOR_BYTES // lanes)
     skip = left * (VECTOR_BYTES // lanes)
@@ -319,7 +325,7 @@ def gradient_task(dy, x, mean, scale, shift, slope, dx, task, stream):
         a = address(scale) + skip
         b = address(shift) + skip
         k = address(slope) + skip
-        for _ in range(wide // lanes):
+        for _ in range(block_columns // lanes):
             gradient_column(x, dy_at, x_at, out, row, rows, m, a, b, k, lanes, stream)
             dy_at += VECTOR_BYTES
             x_at += VECTOR_BYTES
@@ -328,16 +334,19 @@ def gradient_task(dy, x, mean, scale, shift, slope, dx, task, stream):
             a += VECTOR_BYTES
             b += VECTOR_BYTES
             k += VECTOR_BYTES
-        if wide % lanes:
-            gradient_column(x, dy_at, x_at, out, row, rows, m, a, b, k, wide % lanes, False)
+        if block_columns % lanes:
+            gradient_column(
+                x, dy_at, x_at, out, row, rows, m, a, b, k, block_columns % lanes, False
+            )
     if stream:
         fence()
 
 
 def rows_backward(dy, x, count, weight, mean, rstd, dx, dw, db, stream):
-    down, across = tasks_of(x)
-    parts = np.empty((down, 2, mean.size), np.float64)
-    for task in prange(down * across):
+    """Write dx, dw and db of x: (N, C), in tasks of rows and columns; count: rows, or inf."""
+    row_blocks, column_blocks = tasks_of(x)
+    parts = np.empty((row_blocks, 2, mean.size), np.float64)
+    for task in prange(row_blocks * column_blocks):
         sums_task(dy, x, mean, parts, task)
     sums = np.empty((2, mean.size), np.float64)
     add_parts(parts, sums[0], sums[1])
@@ -345,5 +354,5 @@ def rows_backward(dy, x, count, weight, mean, rstd, dx, dw, db, stream):
     shift = np.empty(mean.size, x.dtype)
     slope = np.empty(mean.size, x.dtype)
     gradient_coefficients(sums[0], sums[1], count, weight, rstd, dw, db, scale, shift, slope)
-    for task in prange(down * across):
+    for task in prange(row_blocks * column_blocks):
         gradient_task(dy, x, mean, scale, shift, slope, dx, task, stream)

@@ -28,6 +28,7 @@ from minigrad_kernels.norm.cuda_channels import MOMENTS, PRODUCTS, THREADS, Task
 
 
 def kind_of(x: DeviceArray) -> Any:
+    """Return the Numba type of an array's elements."""
     return float32 if x.dtype == np.float32 else float64
 
 
@@ -38,6 +39,7 @@ def lanes_of(*arrays: DeviceArray) -> int:
 
 
 def sizes(*values: int) -> tuple[Any, ...]:
+    """Return sizes as kernels take them."""
     return tuple(map(np.uint32, values))
 
 
@@ -94,6 +96,7 @@ def batch_norm_forward(
     rstd: DeviceArray,
     y: DeviceArray,
 ) -> None:
+    """Compute mean, biased var, rstd and y: see norm/batch_norm.py for shapes."""
     if x.size:
         scale, offset = moments(x, weight, bias, eps, mean, var, rstd)
         lanes = lanes_of(x, y)
@@ -108,6 +111,7 @@ def batch_norm_running(
     running_mean: DeviceArray,
     running_var: DeviceArray,
 ) -> None:
+    """Move the running statistics towards those of a batch of `count` elements a channel."""
     if mean.size:
         numbers = number(momentum[0], mean), number(count / (count - 1), mean)
         work = blocks(mean.size, THREADS)
@@ -123,6 +127,7 @@ def batch_norm_eval(
     eps: float,
     y: DeviceArray,
 ) -> None:
+    """Compute y from the running statistics."""
     if x.size:
         _, scale, offset = constants(x, weight, bias, running_var, eps)
         lanes = lanes_of(x, y)
@@ -177,6 +182,10 @@ def backward(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Launch the sums of the gradient, then the pass that writes dx.
+
+    count: the elements that a channel's statistics were taken over, inf for constant statistics.
+    """
     lanes = lanes_of(x, dy)
     cut = tasks_of(x, lanes)
     parts = scratch(2 * cut.chunks * cut.channels, x.dtype, x)
@@ -200,6 +209,7 @@ def batch_norm_backward(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Compute dx, and dw and db where there is a weight."""
     backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
 
 
@@ -214,6 +224,7 @@ def batch_norm_eval_backward(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Compute the gradients with the statistics taken for constants."""
     rstd = constants(x, weight, weight, running_var, eps)[0]
     # Constant statistics are those of infinitely many values: this batch's share in them is 0.
     backward(dy, x, math.inf, weight, running_mean, rstd, dx, dw, db)
@@ -229,6 +240,7 @@ CUDA_KERNELS: dict[str, CudaKernel] = {
 
 
 def checks() -> list[Check]:
+    """Return the checks of all forms of these kernels."""
     found = []
     for kind, name in ((float32, "float32"), (float64, "float64")):
         line, double = kind[::1], kind == float64

@@ -51,6 +51,7 @@ def masked(g, z, relu, factor, word, least):
 
 @cuda.jit(device=True)
 def masks(at, g, z, relu, factor, least, low, high, stream, call):
+    """Return g behind the mask for the one element at index `at`."""
     w = philox4x32(uint32(at >> uint32(2)), uint32(0), call, stream, low, high)
     k = uint32(at & uint32(3))
     word = w[0] if k == 0 else (w[1] if k == 1 else (w[2] if k == 2 else w[3]))
@@ -59,6 +60,7 @@ def masks(at, g, z, relu, factor, least, low, high, stream, call):
 
 @cuda.jit(device=True)
 def masks_4(at, g, z, relu, factor, least, low, high, stream, call):
+    """Return g behind the mask for the four elements from index `at` on, a multiple of four."""
     w = philox4x32(uint32(at >> uint32(2)), uint32(0), call, stream, low, high)
     return (
         masked(g[0], z[0], relu, factor, w[0], least),
@@ -70,6 +72,7 @@ def masks_4(at, g, z, relu, factor, least, low, high, stream, call):
 
 # ---------------------------------------------------------------- kernels
 def forward_of(lanes: int) -> Any:
+    """Return the kernel that writes y, `lanes` elements at a time."""
     get, put = (ptx.load128, ptx.store128) if lanes == 4 else (load, store)
     coefficient = of_channel_4 if lanes == 4 else of_channel
     make, mask = (affine_4, masks_4) if lanes == 4 else (affine, masks)
@@ -90,6 +93,7 @@ def forward_of(lanes: int) -> Any:
 
 
 def sums_of(kind: Any, lanes: int) -> Any:
+    """Return the kernel that writes g and leaves each chunk's sums of g and of g (x - mean)."""
     get, put = (ptx.load128, ptx.store128) if lanes == 4 else (load, store)
     none, one = (nothing_4, product_4) if lanes == 4 else (nothing, product)
     coefficient = of_channel_4 if lanes == 4 else of_channel
@@ -98,21 +102,23 @@ def sums_of(kind: Any, lanes: int) -> Any:
 
     @cuda.jit
     def masked_products(
-        dy, x, c, total, wide, each, chunks, tiles, mean, scale, offset,
+        dy, x, c, total, row_lanes, each, chunks, tiles, mean, scale, offset,
         relu, factor, least, low, high, stream, call, dx, parts,
     ):  # fmt: skip
         """Write g, dy behind the mask, to dx; leave its sum and that of g (x - mean) of a chunk."""
         held = cuda.shared.array(HELD, kind)
         t = uint32(cuda.threadIdx.x)
-        lane = uint32(t % wide)
-        step = uint32(uint32(THREADS) // wide)
+        lane = uint32(t % row_lanes)
+        step = uint32(uint32(THREADS) // row_lanes)
         task = uint32(cuda.blockIdx.x)
         while task < uint32(chunks * tiles):
             chunk = uint32(task // tiles)
-            channel = uint32(uint32(uint32(uint32(task % tiles) * wide) + lane) * uint32(lanes))
+            channel = uint32(
+                uint32(uint32(uint32(task % tiles) * row_lanes) + lane) * uint32(lanes)
+            )
             begin = uint32(chunk * each)
             end = min(total, uint32(begin + each))
-            row = uint32(begin + uint32(t // wide))
+            row = uint32(begin + uint32(t // row_lanes))
             state = none(kind(0))
             if channel < c:
                 m = coefficient(mean, channel, True)
@@ -126,7 +132,7 @@ def sums_of(kind: Any, lanes: int) -> Any:
                     put(dx, at, g)
                     state = one(state, g, v, m)
                     row = uint32(row + step)
-            done(state, kind(0), wide, held, parts, chunk, channel, c, True)
+            done(state, kind(0), row_lanes, held, parts, chunk, channel, c, True)
             task = uint32(task + cuda.gridDim.x)
 
     return masked_products
@@ -174,6 +180,7 @@ def batch_norm_dropout_forward(
     rstd: DeviceArray,
     y: DeviceArray,
 ) -> None:
+    """Compute mean, biased var, rstd and y: see norm/batch_norm_dropout.py for shapes."""
     if not x.size:
         return
     column = x.reshape(*x.shape, 1)
@@ -202,6 +209,7 @@ def batch_norm_dropout_backward(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Compute dx, and dw and db where there is a weight."""
     column, out = x.reshape(*x.shape, 1), dx.reshape(*x.shape, 1)
     lanes = lanes_of(column, dy.reshape(column.shape), out)
     cut = tasks_of(column, lanes)
@@ -215,7 +223,7 @@ def batch_norm_dropout_backward(
             THREADS,
             flat(dy),
             flat(x),
-            *sizes(cut.channels, cut.total, cut.wide, cut.each, cut.chunks, cut.tiles),
+            *sizes(cut.channels, cut.total, cut.row_lanes, cut.each, cut.chunks, cut.tiles),
             mean,
             slope,
             offset,
@@ -235,6 +243,7 @@ CUDA_KERNELS: dict[str, CudaKernel] = {
 
 
 def checks() -> list[Check]:
+    """Return the checks of all forms of these kernels."""
     found = []
     for kind, lanes in SUMS:
         line, double = kind[::1], kind == float64

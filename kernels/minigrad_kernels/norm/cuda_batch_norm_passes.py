@@ -46,6 +46,7 @@ def finish_moments_of(kind: Any) -> Any:
 
     @cuda.jit
     def finish(parts, total, each, chunks, eps, weight, bias, mean, var, rstd, scale, offset):
+        """Write mean, var, rstd and the coefficients of all channels."""
         held = cuda.shared.array(HELD, kind)
         c = uint32(mean.size)
         first = uint32(cuda.blockIdx.x * uint32(32))
@@ -67,6 +68,7 @@ def finish_products_of(kind: Any) -> Any:
 
     @cuda.jit
     def finish(parts, total, each, chunks, inverse, weight, rstd, dw, db, scale, shift, slope):
+        """Write dw, db and the coefficients of all channels."""
         held = cuda.shared.array(HELD, kind)
         c = uint32(rstd.size)
         first = uint32(cuda.blockIdx.x * uint32(32))

@@ -1,12 +1,12 @@
-"""Sums over all of x: (N, C, S) but its channels: what batch normalisation's CUDA kernels stand on.
+"""Sums over the batch and the positions of x: (N, C, S), for batch normalisation's CUDA kernels.
 
 A channel has `total` = N S elements, cut into chunks of `each` by the sizes alone.  A block takes a
 chunk of some channels, so that bits never depend on the grid, and leaves two partial results:
-mean and sum of squared deviations, or the sums of dy and dy (x - mean).  With S = 1 a row of `wide`
-lanes reads neighbouring channels, four a lane where C allows it, and walks down the rows; with
-S > 1 a block reads one channel, along its planes.  Either way a thread takes four steps at once.
-Warps join their lanes by shuffles and each other through shared memory; a second kernel joins the
-chunks, in order.
+mean and sum of squared deviations, or the sums of dy and dy (x - mean).  With S = 1 a row of
+`row_lanes` lanes reads neighbouring channels, four a lane where C allows it, and goes from row to
+row; with S > 1 a block reads one channel, along its planes.  Either way a thread takes four steps
+at once.  Warps join their lanes by shuffles and each other through shared memory; a second kernel
+joins the chunks, in order.
 
 Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 """
@@ -49,7 +49,7 @@ class Tasks(NamedTuple):
     channels: int
     plane: int
     total: int
-    wide: int
+    row_lanes: int
     each: int
     chunks: int
     tiles: int
@@ -59,12 +59,12 @@ def tasks_of(x: DeviceArray, lanes: int) -> Tasks:
     """Return how the elements of x: (N, C, S) are cut, `lanes` of them read at a time."""
     n, c, s = x.shape
     total = n * s
-    wide = 1 if s > 1 else min(32, 1 << (blocks(c, lanes) - 1).bit_length())
-    tiles = c if s > 1 else blocks(c, lanes * wide)
-    grain = 4 * (THREADS // wide) * (lanes if s > 1 else 1)
+    row_lanes = 1 if s > 1 else min(32, 1 << (blocks(c, lanes) - 1).bit_length())
+    tiles = c if s > 1 else blocks(c, lanes * row_lanes)
+    grain = 4 * (THREADS // row_lanes) * (lanes if s > 1 else 1)
     most = max(1, min(CHUNKS, TASKS // max(1, tiles)))
     each = grain * max(1, blocks(total, grain * most))
-    return Tasks(c, s, total, wide, each, blocks(total, each), tiles)
+    return Tasks(c, s, total, row_lanes, each, blocks(total, each), tiles)
 
 
 # ---------------------------------------------------------------- parts (a, b, elements)
@@ -79,18 +79,19 @@ def merged(p, q):
 
 @cuda.jit(device=True)
 def added(p, q):
+    """Add two parts, number by number."""
     return p[0] + q[0], p[1] + q[1], p[2] + q[2]
 
 
 def block_joining(join: Any) -> Any:
-    """Return the device function that joins the parts of a block's threads of equal t % wide."""
+    """Return the device function that joins the parts of threads of equal t % row_lanes."""
 
     @cuda.jit(device=True)
-    def joined(a, b, n, wide, held):
-        """Return the part in threads t < wide; held: shared, HELD; barriers on both sides."""
+    def joined(a, b, n, row_lanes, held):
+        """Return the part in threads t < row_lanes; held: shared, HELD; barriers on both sides."""
         part = (a, b, n)
         step = uint32(16)
-        while step >= wide:
+        while step >= row_lanes:
             other = (
                 cuda.shfl_down_sync(FULL, part[0], step),
                 cuda.shfl_down_sync(FULL, part[1], step),
@@ -99,12 +100,12 @@ def block_joining(join: Any) -> Any:
             part = join(part, other)
             step = uint32(step >> uint32(1))
         t = uint32(cuda.threadIdx.x)
-        if uint32(t & uint32(31)) < wide:
+        if uint32(t & uint32(31)) < row_lanes:
             held[t] = part[0]
             held[uint32(t + uint32(THREADS))] = part[1]
             held[uint32(t + uint32(2 * THREADS))] = part[2]
         cuda.syncthreads()
-        if t < wide:
+        if t < row_lanes:
             for w in range(1, WARPS):
                 k = uint32(t + uint32(32 * w))
                 other = (
@@ -124,8 +125,9 @@ block_merged, block_added = block_joining(merged), block_joining(added)
 
 # ---------------------------------------------------------------- leaving a chunk's part
 @cuda.jit(device=True)
-def leave(part, wide, parts, chunk, channel, c):
-    if uint32(cuda.threadIdx.x) < wide and channel < c:
+def leave(part, row_lanes, parts, chunk, channel, c):
+    """Write a channel's part of a chunk, in the first row of threads."""
+    if uint32(cuda.threadIdx.x) < row_lanes and channel < c:
         at = uint32(uint32(chunk * uint32(2)) * c + channel)
         parts[at] = part[0]
         parts[uint32(at + c)] = part[1]
@@ -135,29 +137,33 @@ def leaving(join: Any, block_join: Any, lanes: int) -> Any:
     """Return the device function that joins a block's threads and leaves one part a channel."""
 
     @cuda.jit(device=True)
-    def lone(state, n, wide, held, parts, chunk, channel, c, rows):
-        part = block_join(state[0][0], state[0][1], n, wide, held)
-        leave(part, wide, parts, chunk, channel, c)
+    def lone(state, n, row_lanes, held, parts, chunk, channel, c, rows):
+        """Leave the part of a thread's one channel."""
+        part = block_join(state[0][0], state[0][1], n, row_lanes, held)
+        leave(part, row_lanes, parts, chunk, channel, c)
 
     @cuda.jit(device=True)
-    def four(state, n, wide, held, parts, chunk, channel, c, rows):
+    def four(state, n, row_lanes, held, parts, chunk, channel, c, rows):
+        """Leave the parts of a thread's four channels, or of one channel read four elements at a
+        time.
+        """
         a, b, e, d = state
         if rows:
             one, two, three = uint32(1), uint32(2), uint32(3)
-            part = block_join(a[0], a[1], n, wide, held)
-            leave(part, wide, parts, chunk, channel, c)
-            part = block_join(b[0], b[1], n, wide, held)
-            leave(part, wide, parts, chunk, uint32(channel + one), c)
-            part = block_join(e[0], e[1], n, wide, held)
-            leave(part, wide, parts, chunk, uint32(channel + two), c)
-            part = block_join(d[0], d[1], n, wide, held)
-            leave(part, wide, parts, chunk, uint32(channel + three), c)
+            part = block_join(a[0], a[1], n, row_lanes, held)
+            leave(part, row_lanes, parts, chunk, channel, c)
+            part = block_join(b[0], b[1], n, row_lanes, held)
+            leave(part, row_lanes, parts, chunk, uint32(channel + one), c)
+            part = block_join(e[0], e[1], n, row_lanes, held)
+            leave(part, row_lanes, parts, chunk, uint32(channel + two), c)
+            part = block_join(d[0], d[1], n, row_lanes, held)
+            leave(part, row_lanes, parts, chunk, uint32(channel + three), c)
         else:
             left = join((a[0], a[1], n), (b[0], b[1], n))
             right = join((e[0], e[1], n), (d[0], d[1], n))
             part = join(left, right)
-            part = block_join(part[0], part[1], part[2], wide, held)
-            leave(part, wide, parts, chunk, channel, c)
+            part = block_join(part[0], part[1], part[2], row_lanes, held)
+            leave(part, row_lanes, parts, chunk, channel, c)
 
     return four if lanes == 4 else lone
 
@@ -179,19 +185,20 @@ def moments_of(kind: Any, lanes: int) -> Any:
     done = leaving(merged, block_merged, lanes)
 
     @cuda.jit
-    def moments(x, c, s, total, wide, each, chunks, tiles, parts):
+    def moments(x, c, s, total, row_lanes, each, chunks, tiles, parts):
+        """Leave mean and sum of squared deviations of each chunk and channel."""
         held = cuda.shared.array(HELD, kind)
         t = uint32(cuda.threadIdx.x)
         rows = s == uint32(1)
         pace = uint32(1) if rows else uint32(lanes)
         span = uint32(lanes) if rows else uint32(1)
-        lane = uint32(t % wide)
-        line = uint32(uint32(t // wide) * pace)
-        step = uint32(uint32(uint32(THREADS) // wide) * pace)
+        lane = uint32(t % row_lanes)
+        line = uint32(uint32(t // row_lanes) * pace)
+        step = uint32(uint32(uint32(THREADS) // row_lanes) * pace)
         task = uint32(cuda.blockIdx.x)
         while task < uint32(chunks * tiles):
             chunk = uint32(task // tiles)
-            channel = uint32(uint32(uint32(uint32(task % tiles) * wide) + lane) * span)
+            channel = uint32(uint32(uint32(uint32(task % tiles) * row_lanes) + lane) * span)
             begin = uint32(chunk * each)
             end = min(total, uint32(begin + each))
             e = uint32(begin + line)
@@ -213,7 +220,7 @@ def moments_of(kind: Any, lanes: int) -> Any:
                     state = one(state, p, share, seen * share)
                     seen += kind(1)
                     e = uint32(e + step)
-            done(state, seen, wide, held, parts, chunk, channel, c, rows)
+            done(state, seen, row_lanes, held, parts, chunk, channel, c, rows)
             task = uint32(task + cuda.gridDim.x)
 
     return moments
@@ -227,19 +234,20 @@ def products_of(kind: Any, lanes: int) -> Any:
     done = leaving(added, block_added, lanes)
 
     @cuda.jit
-    def products(dy, x, mean, c, s, total, wide, each, chunks, tiles, parts):
+    def products(dy, x, mean, c, s, total, row_lanes, each, chunks, tiles, parts):
+        """Leave the sums of dy and of dy (x - mean) of each chunk and channel."""
         held = cuda.shared.array(HELD, kind)
         t = uint32(cuda.threadIdx.x)
         rows = s == uint32(1)
         pace = uint32(1) if rows else uint32(lanes)
         span = uint32(lanes) if rows else uint32(1)
-        lane = uint32(t % wide)
-        line = uint32(uint32(t // wide) * pace)
-        step = uint32(uint32(uint32(THREADS) // wide) * pace)
+        lane = uint32(t % row_lanes)
+        line = uint32(uint32(t // row_lanes) * pace)
+        step = uint32(uint32(uint32(THREADS) // row_lanes) * pace)
         task = uint32(cuda.blockIdx.x)
         while task < uint32(chunks * tiles):
             chunk = uint32(task // tiles)
-            channel = uint32(uint32(uint32(uint32(task % tiles) * wide) + lane) * span)
+            channel = uint32(uint32(uint32(uint32(task % tiles) * row_lanes) + lane) * span)
             begin = uint32(chunk * each)
             end = min(total, uint32(begin + each))
             e = uint32(begin + line)
@@ -256,7 +264,7 @@ def products_of(kind: Any, lanes: int) -> Any:
                 if e < end:
                     here = place(e, channel, c, s)
                     state = one(state, get(dy, here), get(x, here), m)
-            done(state, kind(0), wide, held, parts, chunk, channel, c, rows)
+            done(state, kind(0), row_lanes, held, parts, chunk, channel, c, rows)
             task = uint32(task + cuda.gridDim.x)
 
     return products
@@ -268,6 +276,7 @@ def joining_chunks(block_join: Any, join: Any) -> Any:
 
     @cuda.jit(device=True)
     def whole(parts, chunks, each, total, channel, c, held):
+        """Return the part of all chunks of a channel, in the threads of the first warp."""
         zero = like(parts[0], 0) if parts.size else parts.dtype.type(0)
         part = (zero, zero, zero)
         if channel < c:

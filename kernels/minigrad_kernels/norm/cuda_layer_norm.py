@@ -31,13 +31,14 @@ def affine(v, weight, bias, j):
 
 
 def forward(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of the forward direction in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
 
     @cuda.jit
     def layer_norm_rows(x, weight, bias, eps, n, c, mean, rstd, y):
         """Write mean, 1 / sqrt(var + eps) and the normalised elements of n rows of c."""
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         share = kind(1) / kind(c)
         while row < n:
             first = uint32(row * c)
@@ -47,12 +48,12 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                 while j < c:
                     v = ptx.load128(x, uint32(first + j))
                     total += (v[0] + v[1]) + (v[2] + v[3])
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     total += x[uint32(first + j)]
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             total, _ = whole(total, kind(0), held)
             centre = total * share
             square, rest = kind(0), kind(0)
@@ -63,14 +64,14 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                     p, q, r, o = v[0] - centre, v[1] - centre, v[2] - centre, v[3] - centre
                     square += (p * p + q * q) + (r * r + o * o)
                     rest += (p + q) + (r + o)
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     p = x[uint32(first + j)] - centre
                     square += p * p
                     rest += p
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             square, rest = whole(square, rest, held)
             rest = rest * share  # what rounding took from the mean
             centre = centre + rest
@@ -92,13 +93,13 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                         affine((v[3] - centre) * scale, weight, bias, uint32(j + uint32(3))),
                     )
                     ptx.store128(y, uint32(first + j), made)
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     at = uint32(first + j)
                     y[at] = affine((x[at] - centre) * scale, weight, bias, j)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             row = uint32(row + step)
 
     return layer_norm_rows
@@ -106,17 +107,19 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
 
 @cuda.jit(device=True)
 def weighed(g, weight, j):
+    """Return g weight[j], or g where there is no weight."""
     return g * weight[j] if weight.size else g
 
 
 def backward(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel that writes dx in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
 
     @cuda.jit
     def layer_norm_gradient(dy, x, weight, mean, rstd, n, c, dx):
         """Write dx of n rows of c elements."""
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         share = kind(1) / kind(c)
         while row < n:
             first = uint32(row * c)
@@ -133,14 +136,14 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
                     total += (p + q) + (r + o)
                     left = p * (v[0] - centre) + q * (v[1] - centre)
                     product += left + (r * (v[2] - centre) + o * (v[3] - centre))
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     p = weighed(dy[uint32(first + j)], weight, j)
                     total += p
                     product += p * (x[uint32(first + j)] - centre)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             total, product = whole(total, product, held)
             total = total * share
             product = product * share * scale * scale
@@ -159,14 +162,14 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
                         scale * (o - total - (v[3] - centre) * product),
                     )
                     ptx.store128(dx, uint32(first + j), made)
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     at = uint32(first + j)
                     p = weighed(dy[at], weight, j)
                     dx[at] = scale * (p - total - (x[at] - centre) * product)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             row = uint32(row + step)
 
     return layer_norm_gradient
@@ -236,6 +239,7 @@ def layer_norm_forward(
     rstd: DeviceArray,
     y: DeviceArray,
 ) -> None:
+    """Compute mean, rstd and y: see norm/layer_norm.py for shapes."""
     n, c = x.shape
     if x.size:
         few = weight, bias, number(eps, x), *sizes(n, c), mean, rstd
@@ -252,6 +256,7 @@ def layer_norm_backward(
     dw: DeviceArray,
     db: DeviceArray,
 ) -> None:
+    """Compute dx, and dw and db where there is a weight."""
     n, c = x.shape
     if x.size:
         few = weight, mean, rstd, *sizes(n, c)

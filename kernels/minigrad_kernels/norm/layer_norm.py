@@ -36,6 +36,7 @@ PARALLEL_ROWS = 32_768  # elements from which two threads pay for their fork and
 def layer_norm_forward_reference(
     x: Array, weight: Array, bias: Array, eps: float, mean: Array, rstd: Array, y: Array
 ) -> None:
+    """Compute mean, rstd and y in float64: see the module for shapes."""
     if x.size == 0:
         return
     wide = x.astype(np.float64)
@@ -50,6 +51,7 @@ def layer_norm_forward_reference(
 def layer_norm_backward_reference(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, in float64."""
     wide = dy.astype(np.float64)
     scale = rstd.astype(np.float64)[:, None]
     xhat = (x - mean.astype(np.float64)[:, None]) * scale
@@ -78,6 +80,7 @@ def normalise_step(x, at, out, m, r, w, b, count, stream):
 
 @jit()
 def forward_rows(x, weight, bias, eps, mean, rstd, y, begin, end, stream):
+    """Write mean, rstd and y of the rows from `begin` to `end`."""
     n = x.shape[1]
     lanes = width(x)
     row = n * (VECTOR_BYTES // lanes)
@@ -113,6 +116,7 @@ def forward_rows(x, weight, bias, eps, mean, rstd, y, begin, end, stream):
 
 
 def forward(x, weight, bias, eps, mean, rstd, y, stream):
+    """Write mean, rstd and y of all rows, ROWS a task."""
     for k in prange((len(x) + ROWS - 1) // ROWS):
         end = min(len(x), (k + 1) * ROWS)
         forward_rows(x, weight, bias, eps, mean, rstd, y, k * ROWS, end, stream)
@@ -205,9 +209,9 @@ def backward_block(dy, x, weight, mean, rstd, dx, each, sums, begin, end, stream
     out = address(dx) + begin * row
     w = address(weight) if weight.size else 0
     for i in range(begin, end):
-        down = (i - begin) * row
-        soon = 0 if stream else out + down
-        g, p = row_sums(x, dy_at + down, x_at + down, w, n, mean[i], soon, BLOCK * row)
+        offset = (i - begin) * row
+        soon = 0 if stream else out + offset
+        g, p = row_sums(x, dy_at + offset, x_at + offset, w, n, mean[i], soon, BLOCK * row)
         each[0, i - begin] = mean[i]
         each[1, i - begin] = rstd[i]
         each[2, i - begin] = g / kind(n)
@@ -248,6 +252,7 @@ def backward_rows(dy, x, weight, mean, rstd, dx, parts, begin, end, stream):
 
 
 def backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
+    """Write dx of all rows, and dw and db from the tasks' sums in order."""
     size = task_rows(len(x))
     tasks = (len(x) + size - 1) // size
     parts = np.empty((tasks, 2, weight.size), np.float64)
@@ -267,6 +272,7 @@ backward_large = jit(name="layer_norm.backward.large", parallel=True)(backward)
 def layer_norm_forward_cpu(
     x: Array, weight: Array, bias: Array, eps: float, mean: Array, rstd: Array, y: Array
 ) -> None:
+    """Compute mean, rstd and y on the CPU: see the module for shapes."""
     if x.size < PARALLEL_ROWS:
         forward_small(x, weight, bias, eps, mean, rstd, y, False)
     else:
@@ -276,6 +282,7 @@ def layer_norm_forward_cpu(
 def layer_norm_backward_cpu(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
+    """Compute dx, and dw and db where there is a weight, on the CPU."""
     if x.size < PARALLEL_ROWS:
         backward_small(dy, x, weight, mean, rstd, dx, dw, db, False)
     else:
@@ -283,10 +290,12 @@ def layer_norm_backward_cpu(
 
 
 def forward_cost(x: Array, *rest: Any) -> tuple[int, int]:
+    """Return the flops and the bytes of `layer_norm_forward`."""
     return 8 * x.size, x.nbytes + sum(a.nbytes for a in rest if isinstance(a, np.ndarray))
 
 
 def backward_cost(*arrays: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `layer_norm_backward`."""
     return 15 * arrays[0].size, sum(a.nbytes for a in arrays)
 
 

@@ -48,7 +48,7 @@ def double_unit(high, low):
 
 
 @cuda.jit(device=True)
-def turned(v):
+def cosine_and_sine(v):
     """Return the cosine and the sine of 2 pi v, v in [0, 1)."""
     quarters = v * like(v, 4)
     whole = int32(quarters + like(v, 0.5))
@@ -65,7 +65,7 @@ def turned(v):
 @cuda.jit(device=True)
 def two_normals(u, v):
     radius = math.sqrt(like(u, -2) * vector_log(like(u, 1) - u))
-    cosine, sine = turned(v)
+    cosine, sine = cosine_and_sine(v)
     return radius * cosine, radius * sine
 
 

@@ -93,7 +93,7 @@ def sloping(kind: Any, vector: bool, warps: int) -> Any:
     """Return the device function that writes dx of a row."""
 
     @cuda.jit(device=True)
-    def slopes(x, first, c, t, wide, high, low, target, picked, each, all_, weight, scale, dx):
+    def slopes(x, first, c, t, threads, high, low, target, picked, each, all_, weight, scale, dx):
         if vector:
             j = uint32(t * uint32(4))
             while j < c:
@@ -107,13 +107,13 @@ def sloping(kind: Any, vector: bool, warps: int) -> Any:
                     slope(v[3], high, low, m, target, picked, each, all_, weight, scale),
                 )
                 ptx.store128(dx, at, made)
-                j = uint32(j + wide * uint32(4))
+                j = uint32(j + threads * uint32(4))
         else:
             j = t
             while j < c:
                 at = uint32(first + j)
                 dx[at] = slope(x[at], high, low, j, target, picked, each, all_, weight, scale)
-                j = uint32(j + wide)
+                j = uint32(j + threads)
 
     return slopes
 
@@ -122,18 +122,18 @@ def nothing(kind: Any, vector: bool) -> Any:
     """Return the device function that writes 0 to a row of dx."""
 
     @cuda.jit(device=True)
-    def zeros(dx, first, c, t, wide):
+    def zeros(dx, first, c, t, threads):
         zero = kind(0)
         if vector:
             j = uint32(t * uint32(4))
             while j < c:
                 ptx.store128(dx, uint32(first + j), (zero, zero, zero, zero))
-                j = uint32(j + wide * uint32(4))
+                j = uint32(j + threads * uint32(4))
         else:
             j = t
             while j < c:
                 dx[uint32(first + j)] = zero
-                j = uint32(j + wide)
+                j = uint32(j + threads)
 
     return zeros
 
@@ -148,13 +148,13 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
     ):
         """Write loss, logsum and, where dx is not empty, the gradient of total of n rows of c."""
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         all_ = sums[0] if weight.size else kind(c)
         each = smooth / kind(c)
         scale = kind(1) / divisor[0]
         while row < n:
             first = uint32(row * c)
-            m, s = peak(x, first, c, t, wide, held)
+            m, s = peak(x, first, c, t, threads, held)
             log = math.log1p(s + (m - m))  # NaN where the maximum is an infinity
             k = target[row]
             counts = k != ignored
@@ -164,7 +164,7 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                 while j < c:
                     nll = log - (x[uint32(first + j)] - m)
                     spread += nll * weight[j] if weight.size else nll
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
                 spread, _ = whole(spread, kind(0), held)
             picked = kind(0)
             if counts:
@@ -177,9 +177,11 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                 logsum[row] = float64(m) + float64(log)
             if dx.size:
                 if counts:
-                    slopes(x, first, c, t, wide, m, log, k, picked, each, all_, weight, scale, dx)
+                    slopes(
+                        x, first, c, t, threads, m, log, k, picked, each, all_, weight, scale, dx
+                    )
                 else:
-                    zeros(dx, first, c, t, wide)
+                    zeros(dx, first, c, t, threads)
             row = uint32(row + step)
 
     return cross_entropy_rows
@@ -192,7 +194,7 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
     @cuda.jit
     def cross_entropy_gradient(scale, x, target, weight, ignored, smooth, sums, logsum, n, c, dx):
         """Write dx of n rows of c elements, each row scaled on its own."""
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         all_ = sums[0] if weight.size else kind(c)
         each = smooth / kind(c)
         while row < n:
@@ -203,9 +205,9 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
                 low = kind(logsum[row] - float64(high))
                 own = (kind(1) - smooth) * (weight[k] if weight.size else kind(1))
                 by = scale[row]
-                slopes(x, first, c, t, wide, high, low, k, own, each, all_, weight, by, dx)
+                slopes(x, first, c, t, threads, high, low, k, own, each, all_, weight, by, dx)
             else:
-                zeros(dx, first, c, t, wide)
+                zeros(dx, first, c, t, threads)
             row = uint32(row + step)
 
     return cross_entropy_gradient
@@ -236,8 +238,8 @@ def cross_entropy_forward(
     run(DIVIDING[kind], 1, THREADS, target, weight, ignored, np.int32(mean), sums, divisor)
     if x.size:
         few = target, weight, ignored, number(label_smoothing, x), sums, divisor, *sizes(n, c)
-        wide = (x, dx) if dx.size else (x,)
-        FORWARD(n, c, wide, flat(x), *few, loss, logsum, flat(dx))
+        walked = (x, dx) if dx.size else (x,)
+        FORWARD(n, c, walked, flat(x), *few, loss, logsum, flat(dx))
     run(TOTALLING[kind], 1, THREADS, loss, divisor, total)
 
 

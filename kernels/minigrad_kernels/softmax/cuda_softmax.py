@@ -46,7 +46,7 @@ def peaks(kind: Any, vector: bool, warps: int) -> Any:
     whole = joining(merged, warps)
 
     @cuda.jit(device=True)
-    def peak(x, first, c, t, wide, held):
+    def peak(x, first, c, t, threads, held):
         m = kind(-np.inf)
         s = kind(0)
         if vector:
@@ -57,12 +57,12 @@ def peaks(kind: Any, vector: bool, warps: int) -> Any:
                 m, s = met(m, s, q)
                 m, s = met(m, s, r)
                 m, s = met(m, s, o)
-                j = uint32(j + wide * uint32(4))
+                j = uint32(j + threads * uint32(4))
         else:
             j = t
             while j < c:
                 m, s = met(m, s, x[uint32(first + j)])
-                j = uint32(j + wide)
+                j = uint32(j + threads)
         return whole(m, s, held)
 
     return peak
@@ -82,10 +82,10 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
     def softmax_rows(x, log, n, c, y):
         """Write softmax, or log-softmax where log is not 0, of n rows of c elements."""
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         while row < n:
             first = uint32(row * c)
-            m, s = peak(x, first, c, t, wide, held)
+            m, s = peak(x, first, c, t, threads, held)
             s += m - m  # NaN where the maximum is an infinity
             inverse, rest = kind(1) / (kind(1) + s), math.log1p(s)
             if vector:
@@ -99,13 +99,13 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                         placed(o, m, inverse, rest, log),
                     )
                     ptx.store128(y, uint32(first + j), made)
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     at = uint32(first + j)
                     y[at] = placed(x[at], m, inverse, rest, log)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             row = uint32(row + step)
 
     return softmax_rows
@@ -122,10 +122,10 @@ def summing(kind: Any, vector: bool, warps: int) -> Any:
         either way, does not tell.
         """
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         while row < n:
             first = uint32(row * c)
-            m, s = peak(x, first, c, t, wide, held)
+            m, s = peak(x, first, c, t, threads, held)
             found = m + math.log1p(s)
             if m == kind(np.inf):
                 found = m
@@ -134,7 +134,7 @@ def summing(kind: Any, vector: bool, warps: int) -> Any:
                     v = x[uint32(first + j)]
                     if v != v:
                         found = v
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
                 found, _ = whole(found, m, held)
             if t == 0:
                 y[row] = found
@@ -164,7 +164,7 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
     def softmax_gradient(dy, y, log, n, c, dx):
         """Write the gradient of softmax, or of log-softmax, from its result y."""
         held = cuda.shared.array(HELD, kind)
-        row, step, t, wide = place()
+        row, step, t, threads = place()
         while row < n:
             first = uint32(row * c)
             total = kind(0)
@@ -174,12 +174,12 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
                     g, v = ptx.load128(dy, uint32(first + j)), ptx.load128(y, uint32(first + j))
                     left = weighed(g[0], v[0], log) + weighed(g[1], v[1], log)
                     total += left + (weighed(g[2], v[2], log) + weighed(g[3], v[3], log))
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     total += weighed(dy[uint32(first + j)], y[uint32(first + j)], log)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             total, _ = whole(total, kind(0), held)
             if vector:
                 j = uint32(t * uint32(4))
@@ -192,13 +192,13 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
                         gradient(g[3], v[3], total, log),
                     )
                     ptx.store128(dx, uint32(first + j), made)
-                    j = uint32(j + wide * uint32(4))
+                    j = uint32(j + threads * uint32(4))
             else:
                 j = t
                 while j < c:
                     at = uint32(first + j)
                     dx[at] = gradient(dy[at], y[at], total, log)
-                    j = uint32(j + wide)
+                    j = uint32(j + threads)
             row = uint32(row + step)
 
     return softmax_gradient

@@ -29,7 +29,7 @@ MUTANTS = (
         kinds=("wrong",)),
     Own(JOIN, FORWARD, "one warp too many", "range(1, WARPS)", "range(1, WARPS + 1)",
         kinds=("wrong", "bounds", "race", "uninitialised")),
-    Own(JOIN, FORWARD, "last shuffle left out", "while step >= wide", "while step > wide",
+    Own(JOIN, FORWARD, "last shuffle left out", "while step >= row_lanes", "while step > row_lanes",
         kinds=("wrong",)),
     Own(JOIN, FORWARD, "halves of shared memory overlap", "uint32(t + uint32(2 * THREADS))",
         "uint32(t + uint32(THREADS))", kinds=("uninitialised", "wrong")),

@@ -23,7 +23,7 @@ MUTANTS = (
     Own(UNIFORM, "uniform", "one word for all", "made[k]", "made[0]", kinds=("wrong",)),
     Own("randomness.cuda_random:unit", "uniform", "a bit too many", "uint32(8)", "uint32(7)",
         kinds=("wrong",)),
-    Own("randomness.cuda_random:turned", "normal", "half a turn lost", "-b if", "b if", kinds=("wrong",)),
+    Own("randomness.cuda_random:cosine_and_sine", "normal", "half a turn lost", "-b if", "b if", kinds=("wrong",)),
     Own("randomness.cuda_random:two_normals", "normal", "radius of its complement", "like(u, 1) - u", "u",
         kinds=("wrong",)),
 )  # fmt: skip

@@ -47,7 +47,7 @@ MUTANTS = (
         kinds=("wrong",)),
     Own(f"{VECTORS} > peak", "softmax", "bound loosened", "while j < c", "while j <= c",
         kinds=("bounds", "wrong")),
-    Own(f"{VECTORS} > peak", "softmax", "lanes overlap", "wide * uint32(4)", "uint32(4)",
+    Own(f"{VECTORS} > peak", "softmax", "lanes overlap", "threads * uint32(4)", "uint32(4)",
         kinds=("wrong",)),
     Own(f"{LANES} > peak", "softmax", "bound loosened", "while j < c", "while j <= c", 1,
         ("bounds", "wrong")),

@@ -32,9 +32,9 @@ def inputs(rng: np.random.Generator, dtype: Any) -> list[tuple[Array, Array, Arr
 
 
 def statistics(x: Array) -> tuple[Array, Array]:
-    wide = x.astype(np.float64)
-    rstd = 1 / np.sqrt(wide.var(axis=(0, 2)) + 1e-5)
-    return wide.mean(axis=(0, 2)).astype(x.dtype), rstd.astype(x.dtype)
+    row_lanes = x.astype(np.float64)
+    rstd = 1 / np.sqrt(row_lanes.var(axis=(0, 2)) + 1e-5)
+    return row_lanes.mean(axis=(0, 2)).astype(x.dtype), rstd.astype(x.dtype)
 
 
 def forward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:

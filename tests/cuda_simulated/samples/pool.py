@@ -19,11 +19,11 @@ OVERLAPPING = (2, 9, 11, sliding(9, 4, 1, 1), sliding(11, 5, 2, 2))
 
 def maximum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for planes, h, w, down, across in (PAIRS, OVERLAPPING):
+    for planes, h, w, row_windows, column_windows in (PAIRS, OVERLAPPING):
         x = rng.integers(-9, 9, (planes, h, w)).astype(dtype)  # with ties
         x[rng.random(x.shape) < 0.05] = np.nan
-        y = np.empty((planes, len(down), len(across)), dtype)
-        found.append((x, down, across, y, np.empty(y.shape, np.int32)))
+        y = np.empty((planes, len(row_windows), len(column_windows)), dtype)
+        found.append((x, row_windows, column_windows, y, np.empty(y.shape, np.int32)))
     return found
 
 
@@ -38,18 +38,29 @@ def maximum_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Argument
 
 def mean(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for planes, h, w, down, across in (PAIRS, OVERLAPPING, (1, 7, 7, NESTED, NESTED)):
+    for planes, h, w, row_windows, column_windows in (
+        PAIRS,
+        OVERLAPPING,
+        (1, 7, 7, NESTED, NESTED),
+    ):
         x = rng.normal(size=(planes, h, w)).astype(dtype)
-        down, across = down.copy(), across.copy()
-        down[:, 2], across[:, 2] = 2, 3
-        found.append((x, down, across, np.empty((planes, len(down), len(across)), dtype)))
+        row_windows, column_windows = row_windows.copy(), column_windows.copy()
+        row_windows[:, 2], column_windows[:, 2] = 2, 3
+        found.append(
+            (
+                x,
+                row_windows,
+                column_windows,
+                np.empty((planes, len(row_windows), len(column_windows)), dtype),
+            )
+        )
     return found
 
 
 def mean_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return [
-        (rng.normal(size=y.shape).astype(dtype), down, across, np.empty_like(x))
-        for x, down, across, y in mean(rng, dtype)
+        (rng.normal(size=y.shape).astype(dtype), row_windows, column_windows, np.empty_like(x))
+        for x, row_windows, column_windows, y in mean(rng, dtype)
     ]
 
 

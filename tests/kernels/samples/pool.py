@@ -30,11 +30,11 @@ CASES = (  # planes, H, W, down, across
 
 def maximum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for planes, h, w, down, across in CASES:
+    for planes, h, w, row_windows, column_windows in CASES:
         x = rng.integers(-9, 9, (planes, h, w)).astype(dtype)  # with ties
         x[rng.random(x.shape) < 0.05] = np.nan
-        y = np.empty((planes, len(down), len(across)), dtype)
-        found.append((x, down, across, y, np.empty(y.shape, np.int32)))
+        y = np.empty((planes, len(row_windows), len(column_windows)), dtype)
+        found.append((x, row_windows, column_windows, y, np.empty(y.shape, np.int32)))
     x = rng.normal(size=(2, 7, 8)).astype(dtype)
     x[0] = -np.inf
     dilated = (np.array([[0, 5, 2], [1, 6, 2], [2, 7, 2]]), np.array([[1, 8, 3], [4, 8, 3]]))
@@ -42,16 +42,16 @@ def maximum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found.append((x, *dilated, y, np.empty(y.shape, np.int32)))
     for planes, h, w in ((2, 1, 1), (40, 20, 30)):  # windows without elements, on both ways
         x = rng.normal(size=(planes, h, w)).astype(dtype)
-        down, across = (np.array([[0, 0, 2], [0, n, 2], [n, n, 1]]) for n in (h, w))
+        row_windows, column_windows = (np.array([[0, 0, 2], [0, n, 2], [n, n, 1]]) for n in (h, w))
         y = np.empty((planes, 3, 3), dtype)
-        found.append((x, down, across, y, np.empty(y.shape, np.int32)))
+        found.append((x, row_windows, column_windows, y, np.empty(y.shape, np.int32)))
     return found
 
 
 def maximum_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for planes, h, w, down, across in CASES:
-        shape = (planes, len(down), len(across))
+    for planes, h, w, row_windows, column_windows in CASES:
+        shape = (planes, len(row_windows), len(column_windows))
         index = rng.integers(-1, h * w, shape).astype(np.int32)  # -1: a window without elements
         found.append((rng.normal(size=shape).astype(dtype), index, np.empty((planes, h, w), dtype)))
     return found
@@ -59,19 +59,28 @@ def maximum_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Argument
 
 def mean(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for k, (planes, h, w, down, across) in enumerate(CASES):
+    for k, (planes, h, w, row_windows, column_windows) in enumerate(CASES):
         x = rng.normal(size=(planes, h, w)).astype(dtype)
-        down, across = down.copy(), across.copy()
-        down[:, 2] = down[:, 1] - down[:, 0] + k % 2
-        across[:, 2] = 3
-        found.append((x, down, across, np.empty((planes, len(down), len(across)), dtype)))
+        row_windows, column_windows = row_windows.copy(), column_windows.copy()
+        row_windows[:, 2] = row_windows[:, 1] - row_windows[:, 0] + k % 2
+        column_windows[:, 2] = 3
+        found.append(
+            (
+                x,
+                row_windows,
+                column_windows,
+                np.empty((planes, len(row_windows), len(column_windows)), dtype),
+            )
+        )
     return found
 
 
 def mean_backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for x, down, across, y in mean(rng, dtype):
-        found.append((rng.normal(size=y.shape).astype(dtype), down, across, np.empty_like(x)))
+    for x, row_windows, column_windows, y in mean(rng, dtype):
+        found.append(
+            (rng.normal(size=y.shape).astype(dtype), row_windows, column_windows, np.empty_like(x))
+        )
     return found
 
 
