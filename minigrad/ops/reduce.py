@@ -195,7 +195,7 @@ class Extremum(Reduction):
         whole = filled(y.shape, 1, y.dtype) if mode.recording else contiguous(g.array)
         launch("div", whole.reshape(y.shape), share, share)
         part = launch_grouped(
-            "spread_ties", share, y, x, groups=x.shape, shape=self.was, order=order
+            "expand_ties", share, y, x, groups=x.shape, shape=self.was, order=order
         )
         return (self.expand_gradient(g) * part if mode.recording else part,)
 
@@ -345,7 +345,7 @@ class Variance(OverGroups):
         c = empty(self.mean.shape, FLOAT64)
         launch("div", self.each(g, c), np.asarray(self.divisor), c)
         launch("add", c, c, c)
-        return self.expand_gradient("spread_centred", c, self.mean)
+        return self.expand_gradient("expand_centred", c, self.mean)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
@@ -371,7 +371,7 @@ class Deviation(Variance):
         launch("eq", y, np.asarray(0.0), flat)
         launch("div", c, y, c)
         launch("where", flat, np.asarray(0.0), c, c)
-        return self.expand_gradient("spread_centred", c, self.mean)
+        return self.expand_gradient("expand_centred", c, self.mean)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
@@ -399,7 +399,7 @@ class Norm(OverGroups):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         y = self.result()
-        return self.expand_gradient("spread_unit", self.each(g, y), y)
+        return self.expand_gradient("expand_unit", self.each(g, y), y)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -441,7 +441,7 @@ class LogSumExp(OverGroups):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         y = self.result()
-        return self.expand_gradient("spread_exp", self.each(g, y), y)
+        return self.expand_gradient("expand_exp", self.each(g, y), y)
 
     @staticmethod
     def composite(a: Any, dim: Dim = None, keepdim: bool = False) -> Any:

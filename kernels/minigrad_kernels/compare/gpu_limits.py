@@ -51,8 +51,8 @@ def copy_vectors(x, y):
     step = uint32(cuda.gridDim.x * cuda.blockDim.x)
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < n:
-        at = uint32(i << uint32(2))
-        ptx.store128(y, at, ptx.load128(x, at))
+        index = uint32(i << uint32(2))
+        ptx.store128(y, index, ptx.load128(x, index))
         i = uint32(i + step)
 
 

@@ -82,14 +82,14 @@ def copy_line(dtype, size, source, count, target, whole):
 
 
 @jit()
-def deal_line(line, plan, at, scratch):
+def deal_line(line, plan, index, scratch):
     """Copy a row of the source into its phases; the margins are zeros already."""
     for phase in range(plan.phases):
         start = phase - plan.left
         first = max(0, (plan.phases - 1 - start) // plan.phases)
         last = min(plan.pitch, (plan.width - start + plan.phases - 1) // plan.phases)
         for j in range(first, last):
-            scratch[at + phase * plan.pitch + j] = line[start + j * plan.phases]
+            scratch[index + phase * plan.pitch + j] = line[start + j * plan.phases]
 
 
 @jit()
@@ -104,15 +104,15 @@ def fill(source, image, channel, row, plan, rows, scratch):
     above = min(rows, max(0, -row))
     inside = max(above, min(rows, plan.height - row))
     for c in range(plan.channels):
-        at = c * plan.deep * whole
-        to = address(scratch) + at * size
+        index = c * plan.deep * whole
+        to = address(scratch) + index * size
         line = ((image * source.shape[1] + channel + c) * plan.height + row) * plan.width
         came = address(source) + (line + skip) * size
         copy_line(dtype, size, came, 0, to, above * whole)
         if plan.phases > 1:
             copy_line(dtype, size, came, 0, to + above * whole * size, (inside - above) * whole)
             for r in range(above, inside):
-                deal_line(source[image, channel + c, row + r], plan, at + r * whole, scratch)
+                deal_line(source[image, channel + c, row + r], plan, index + r * whole, scratch)
         elif plan.left == 0 and plan.pitch == plan.width:  # rows in one piece
             first = above * whole * size
             count = (inside - above) * whole

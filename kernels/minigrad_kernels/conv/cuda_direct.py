@@ -100,8 +100,8 @@ def correlate_weight(dy, source, taps, sizes, each, chunks, parts):
             c = uint32(c + taps[uint32(tap + uint32(1))])
             if r < sizes[HEIGHT] and c < sizes[WIDTH]:
                 seen = source[uint32(start + source_at(image, uint32(0), r, c, sizes))]
-                at = uint32(mine + output_at(image, uint32(0), row, column, sizes))
-                found = cuda.fma(dy[at], seen, found)
+                index = uint32(mine + output_at(image, uint32(0), row, column, sizes))
+                found = cuda.fma(dy[index], seen, found)
             q = uint32(q + uint32(1))
         parts[i] = found
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
@@ -139,8 +139,8 @@ def summing(lanes: int) -> Any:
             while e < end:
                 image = uint32(e // plane)
                 line = uint32(uint32(image * channels) + channel)
-                at = uint32(uint32(line * plane) + uint32(e - uint32(image * plane)))
-                found += add(get(dy, at))
+                index = uint32(uint32(line * plane) + uint32(e - uint32(image * plane)))
+                found += add(get(dy, index))
                 e = uint32(e + uint32(32 * lanes))
             for step in (16, 8, 4, 2, 1):
                 found += cuda.shfl_down_sync(FULL, found, step)

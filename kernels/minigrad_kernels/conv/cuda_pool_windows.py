@@ -33,28 +33,28 @@ def max_windows(x, h, w, row_windows, column_windows, y, index):
         bottom, d = row_windows[uint32(k + uint32(1))], row_windows[uint32(k + uint32(2))]
         right, e = column_windows[uint32(j + uint32(1))], column_windows[uint32(j + uint32(2))]
         r = row_windows[k]
-        at = uint32(uint32(r * w) + column_windows[j])
+        position = uint32(uint32(r * w) + column_windows[j])
         best, empty = x.dtype.type(-math.inf), r >= bottom or column_windows[j] >= right
         if not empty:
-            best = x[uint32(start + at)]
+            best = x[uint32(start + position)]
         while r < bottom:
             c = column_windows[j]
             while c < right:
                 place = uint32(uint32(r * w) + c)
-                best, at = larger(best, at, x[uint32(start + place)], place)
+                best, position = larger(best, position, x[uint32(start + place)], place)
                 c = uint32(c + e)
             r = uint32(r + d)
         y[i] = best
-        index[i] = int32(NOWHERE) if empty else int32(at)
+        index[i] = int32(NOWHERE) if empty else int32(position)
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
 @cuda.jit(device=True)
-def max_of_pairs(a, b, c, d, at, w):
+def max_of_pairs(a, b, c, d, position, w):
     """Return the largest of two pairs, b beside a and d beside c, w below, and its place."""
-    best, where = larger(a, at, b, uint32(at + uint32(1)))
-    best, where = larger(best, where, c, uint32(at + w))
-    best, where = larger(best, where, d, uint32(at + w + uint32(1)))
+    best, where = larger(a, position, b, uint32(position + uint32(1)))
+    best, where = larger(best, where, c, uint32(position + w))
+    best, where = larger(best, where, d, uint32(position + w + uint32(1)))
     return best, int32(where)
 
 
@@ -71,15 +71,15 @@ def max_pairs(x, h, w, columns, y, index):
         plane = uint32(row // plane_rows)
         left = uint32(uint32(i - uint32(row * columns)) * uint32(2))
         top = uint32(uint32(row - uint32(plane * plane_rows)) * uint32(2))
-        at = uint32(uint32(top * w) + left)
-        upper = uint32(uint32(uint32(plane * h) * w) + at)
+        position = uint32(uint32(top * w) + left)
+        upper = uint32(uint32(uint32(plane * h) * w) + position)
         lower = uint32(upper + w)
         a, b = ptx.load128(x, upper), ptx.load128(x, uint32(upper + uint32(4)))
         c, d = ptx.load128(x, lower), ptx.load128(x, uint32(lower + uint32(4)))
-        p, k = max_of_pairs(a[0], a[1], c[0], c[1], at, w)
-        q, m = max_of_pairs(a[2], a[3], c[2], c[3], uint32(at + uint32(2)), w)
-        r, n = max_of_pairs(b[0], b[1], d[0], d[1], uint32(at + uint32(4)), w)
-        s, o = max_of_pairs(b[2], b[3], d[2], d[3], uint32(at + uint32(6)), w)
+        p, k = max_of_pairs(a[0], a[1], c[0], c[1], position, w)
+        q, m = max_of_pairs(a[2], a[3], c[2], c[3], uint32(position + uint32(2)), w)
+        r, n = max_of_pairs(b[0], b[1], d[0], d[1], uint32(position + uint32(4)), w)
+        s, o = max_of_pairs(b[2], b[3], d[2], d[3], uint32(position + uint32(6)), w)
         ptx.store128(y, i, (p, q, r, s))
         ptx.store128(index, i, (k, m, n, o))
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(4)))
@@ -103,13 +103,13 @@ def max_scatter(dy, index, planes, outputs, inputs, dx):
             i = uint32(uint32(plane * outputs) + uint32(first + lane))
             here = uint32(first + lane) < outputs and index[i] >= int32(0)
             # A lane without an output stands for a place of its own, behind all others.
-            at = uint32(index[i]) if here else uint32(inputs + lane)
-            mine = uint32(cuda.match_any_sync(FULL, int32(at)))
+            position = uint32(index[i]) if here else uint32(inputs + lane)
+            mine = uint32(cuda.match_any_sync(FULL, int32(position)))
             waits = uint32(cuda.popc(uint32(mine & below)))
             turn = uint32(0)
             while cuda.any_sync(FULL, waits >= turn):
                 if here and waits == turn:
-                    dx[uint32(start + at)] += dy[i]
+                    dx[uint32(start + position)] += dy[i]
                 turn = uint32(turn + uint32(1))
                 cuda.syncwarp(FULL)
             first = uint32(first + uint32(32))
@@ -211,8 +211,8 @@ def mean_gather(dy, h, w, row_windows, column_windows, row_reach, column_reach, 
                     divisor = uint32(
                         row_windows[uint32(a + uint32(2))] * column_windows[uint32(b + uint32(2))]
                     )
-                    at = uint32(uint32(uint32(uint32(plane * rows) + k) * columns) + m)
-                    total += dy[at] / like(total, divisor)
+                    position = uint32(uint32(uint32(uint32(plane * rows) + k) * columns) + m)
+                    total += dy[position] / like(total, divisor)
                 m = uint32(m + uint32(1))
             k = uint32(k + uint32(1))
         dx[i] = total

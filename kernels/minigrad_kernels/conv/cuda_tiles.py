@@ -75,15 +75,15 @@ def weight_and_patch(weight, source, taps, k, row, column, sizes):
     start, r, c = column
     a = b = float32(0)
     if channel < sizes[CHANNELS]:
-        at = uint32(tap << uint32(2))
+        index = uint32(tap << uint32(2))
         if row != uint32(NONE):
-            step = uint32(uint32(channel * sizes[CHANNEL_STEP]) + taps[uint32(at + uint32(3))])
+            step = uint32(uint32(channel * sizes[CHANNEL_STEP]) + taps[uint32(index + uint32(3))])
             a = weight[uint32(row + step)]
-        r = uint32(r + taps[at])
-        c = uint32(c + taps[uint32(at + uint32(1))])
+        r = uint32(r + taps[index])
+        c = uint32(c + taps[uint32(index + uint32(1))])
         if r < sizes[HEIGHT] and c < sizes[WIDTH]:
             plane = uint32(uint32(channel * sizes[HEIGHT]) * sizes[WIDTH])
-            b = source[uint32(uint32(start + plane) + taps[uint32(at + uint32(2))])]
+            b = source[uint32(uint32(start + plane) + taps[uint32(index + uint32(2))])]
     tap = uint32(tap + uint32(1))
     if tap == sizes[TAPS]:
         tap = uint32(0)
@@ -119,10 +119,10 @@ def gradient_and_patch(dy, source, taps, k, row, column, sizes):
 @cuda.jit(device=True)
 def deposit(held, to, a, b):
     """Store a thread's DEPTH elements of both operands in shared memory."""
-    at = uint32(to + cuda.threadIdx.x)
+    index = uint32(to + cuda.threadIdx.x)
     for d in range(DEPTH):
-        held[uint32(at + uint32(d * TILE))] = a[d]
-        held[uint32(at + uint32(d * TILE + SIDE))] = b[d]
+        held[uint32(index + uint32(d * TILE))] = a[d]
+        held[uint32(index + uint32(d * TILE + SIDE))] = b[d]
 
 
 @cuda.jit(device=True)
@@ -181,43 +181,43 @@ def product_of(pair: Any) -> Any:
 
 
 @cuda.jit(device=True)
-def put(out, at, base, values, b, whole):
+def put(out, index, base, values, b, whole):
     """Write eight results of a row, in two fours; at: where the columns lie, NONE for no column."""
     if whole:
-        if at[0] != uint32(NONE):
+        if index[0] != uint32(NONE):
             four = (values[0] + b, values[1] + b, values[2] + b, values[3] + b)
-            ptx.store128(out, uint32(base + at[0]), four)
-        if at[4] != uint32(NONE):
+            ptx.store128(out, uint32(base + index[0]), four)
+        if index[4] != uint32(NONE):
             four = (values[4] + b, values[5] + b, values[6] + b, values[7] + b)
-            ptx.store128(out, uint32(base + at[4]), four)
+            ptx.store128(out, uint32(base + index[4]), four)
     else:
         for k in range(8):
-            if at[k] != uint32(NONE):
-                out[uint32(base + at[k])] = values[k] + b
+            if index[k] != uint32(NONE):
+                out[uint32(base + index[k])] = values[k] + b
 
 
 @cuda.jit(device=True)
-def put_row(out, at, m, count, step, bias, group, values, whole):
+def put_row(out, index, m, count, step, bias, group, values, whole):
     """Write row m of a thread's tile with its bias, where there is such a row."""
     if m < count:
         b = bias[uint32(uint32(group * count) + m)] if bias.size else float32(0)
-        put(out, at, uint32(m * step), values, b, whole)
+        put(out, index, uint32(m * step), values, b, whole)
 
 
 @cuda.jit(device=True)
-def put_tile(out, at, first, count, step, bias, group, acc, whole):
+def put_tile(out, index, first, count, step, bias, group, acc, whole):
     """Write a thread's tile: rows first.. and those half a tile on, `step` apart."""
     m = uint32(first + corner()[0])
     n = uint32(m + uint32(TILE // 2))
     one, two, three = uint32(1), uint32(2), uint32(3)
-    put_row(out, at, m, count, step, bias, group, acc[0:8], whole)
-    put_row(out, at, uint32(m + one), count, step, bias, group, acc[8:16], whole)
-    put_row(out, at, uint32(m + two), count, step, bias, group, acc[16:24], whole)
-    put_row(out, at, uint32(m + three), count, step, bias, group, acc[24:32], whole)
-    put_row(out, at, n, count, step, bias, group, acc[32:40], whole)
-    put_row(out, at, uint32(n + one), count, step, bias, group, acc[40:48], whole)
-    put_row(out, at, uint32(n + two), count, step, bias, group, acc[48:56], whole)
-    put_row(out, at, uint32(n + three), count, step, bias, group, acc[56:64], whole)
+    put_row(out, index, m, count, step, bias, group, acc[0:8], whole)
+    put_row(out, index, uint32(m + one), count, step, bias, group, acc[8:16], whole)
+    put_row(out, index, uint32(m + two), count, step, bias, group, acc[16:24], whole)
+    put_row(out, index, uint32(m + three), count, step, bias, group, acc[24:32], whole)
+    put_row(out, index, n, count, step, bias, group, acc[32:40], whole)
+    put_row(out, index, uint32(n + one), count, step, bias, group, acc[40:48], whole)
+    put_row(out, index, uint32(n + two), count, step, bias, group, acc[48:56], whole)
+    put_row(out, index, uint32(n + three), count, step, bias, group, acc[56:64], whole)
 
 
 # ---------------------------------------------------------------- kernels
@@ -269,7 +269,7 @@ def correlate_tiles(source, weight, bias, taps, sizes, y):
         acc = weight_product(weight, source, taps, k, row, column, sizes, steps, held)
         q = uint32(left + corner()[1])
         half = uint32(q + uint32(TILE // 2))
-        at = (
+        index = (
             output_place(q, count, group, sizes),
             output_place(uint32(q + uint32(1)), count, group, sizes),
             output_place(uint32(q + uint32(2)), count, group, sizes),
@@ -279,7 +279,7 @@ def correlate_tiles(source, weight, bias, taps, sizes, y):
             output_place(uint32(half + uint32(2)), count, group, sizes),
             output_place(uint32(half + uint32(3)), count, group, sizes),
         )
-        put_tile(y, at, top, m, uint32(sizes[HIGH] * sizes[WIDE]), bias, group, acc, whole)
+        put_tile(y, index, top, m, uint32(sizes[HIGH] * sizes[WIDE]), bias, group, acc, whole)
         work = uint32(work + cuda.gridDim.x)
 
 
@@ -332,7 +332,7 @@ def weight_tiles(dy, source, none, taps, sizes, each, chunks, parts):
         acc = gradient_product(dy, source, taps, k, row, column, sizes, steps, held)
         q = uint32(left + corner()[1])
         half = uint32(q + uint32(TILE // 2))
-        at = (
+        index = (
             numbered(q, width),
             numbered(uint32(q + uint32(1)), width),
             numbered(uint32(q + uint32(2)), width),
@@ -344,5 +344,5 @@ def weight_tiles(dy, source, none, taps, sizes, each, chunks, parts):
         )
         first = uint32(uint32(uint32(chunk * sizes[GROUPS]) + group) * m)
         count = uint32(first + m)
-        put_tile(parts, at, uint32(first + top), count, width, none, uint32(0), acc, False)
+        put_tile(parts, index, uint32(first + top), count, width, none, uint32(0), acc, False)
         work = uint32(work + cuda.gridDim.x)

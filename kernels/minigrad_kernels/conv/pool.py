@@ -77,10 +77,10 @@ def avg_pool_backward_reference(
 
 # ---------------------------------------------------------------- maximum
 @jit()
-def larger(best, at, other, place):
+def larger(best, position, other, place):
     """Return the larger number and its place; a NaN beats numbers, and the first stays on ties."""
     better = best == best and not other <= best
-    return (other, place) if better else (best, at)
+    return (other, place) if better else (best, position)
 
 
 @jit()
@@ -100,10 +100,10 @@ def max_of_four(x, y, index):
         upper = x[2 * i]
         lower = x[2 * i + 1]
         for j in range(y.shape[1]):
-            at = np.int32(2 * i) * width + np.int32(2 * j)
-            best, where = larger(upper[2 * j], at, upper[2 * j + 1], at + np.int32(1))
-            best, where = larger(best, where, lower[2 * j], at + width)
-            best, where = larger(best, where, lower[2 * j + 1], at + width + np.int32(1))
+            position = np.int32(2 * i) * width + np.int32(2 * j)
+            best, where = larger(upper[2 * j], position, upper[2 * j + 1], position + np.int32(1))
+            best, where = larger(best, where, lower[2 * j], position + width)
+            best, where = larger(best, where, lower[2 * j + 1], position + width + np.int32(1))
             y[i, j] = best
             index[i, j] = where
 
@@ -120,13 +120,13 @@ def max_of_windows(x, row_windows, column_windows, y, index):
                 y[i, j] = -np.inf
                 index[i, j] = NOWHERE
                 continue
-            at = row_windows[i, 0] * x.shape[1] + column_windows[j, 0]
+            position = row_windows[i, 0] * x.shape[1] + column_windows[j, 0]
             best = x[row_windows[i, 0], column_windows[j, 0]]
             for r in range(row_windows[i, 0], row_windows[i, 1], row_windows[i, 2]):
                 for c in range(column_windows[j, 0], column_windows[j, 1], column_windows[j, 2]):
-                    best, at = larger(best, at, x[r, c], r * x.shape[1] + c)
+                    best, position = larger(best, position, x[r, c], r * x.shape[1] + c)
             y[i, j] = best
-            index[i, j] = at
+            index[i, j] = position
 
 
 @jit()

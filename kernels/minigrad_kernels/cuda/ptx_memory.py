@@ -85,7 +85,7 @@ def _(array: SimulatedArray, index: Any, values: tuple[Any, ...]) -> None:
 
 
 @intrinsic
-def store_tile(typing, target, at, tile, places):
+def store_tile(typing, target, index, tile, places):
     """Write a register tile to `target[at + places[i]]`, neighbours of it as one word each.
 
     places: a constant tuple; len(tile) / len(places), 1, 2 or 4, neighbours go to each, which must
@@ -100,7 +100,7 @@ def store_tile(typing, target, at, tile, places):
     def generate(context, builder, signature, args):
         kind = context.get_data_type(target.dtype)
         vector = ir.VectorType(kind, count)
-        first = pointer(context, builder, target, args[0], at, args[1])
+        first = pointer(context, builder, target, args[0], index, args[1])
         steps = unpack(builder, args[3], places.count)
         items = unpack(builder, args[2], tile.count)
         for i, step in enumerate(steps):
@@ -111,14 +111,14 @@ def store_tile(typing, target, at, tile, places):
             builder.store(held, place, align=count * target.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(target, at, tile, places), generate
+    return types.void(target, index, tile, places), generate
 
 
 @model(store_tile)
-def _(target: SimulatedArray, at: Any, tile: tuple[Any, ...], places: tuple[Any, ...]) -> None:
+def _(target: SimulatedArray, index: Any, tile: tuple[Any, ...], places: tuple[Any, ...]) -> None:
     count = len(tile) // len(places)
     for i, place in enumerate(places):
-        target.store_vector(int(at) + int(place), tile[i * count : (i + 1) * count])
+        target.store_vector(int(index) + int(place), tile[i * count : (i + 1) * count])
 
 
 # ---------------------------------------------------------------- memory at an address
@@ -170,21 +170,23 @@ def copying(builder: Any, context: Any, kinds: Any, args: Any, text: str, count:
     return context.get_dummy_value()
 
 
-def begun(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, count: int) -> None:
+def begun(
+    target: SimulatedArray, index: Any, source: SimulatedArray, start: Any, count: int
+) -> None:
     """Model the beginning of a copy of `count` elements; of zeros where `start` is None."""
     if start is None:
         values = (target.dtype.type(0),) * count
     else:
         values = source.load_vector(start, count)
     poison = target.dtype.type(np.nan if target.dtype.kind == "f" else 0)
-    target.store_vector(at, (poison,) * count)
-    span = target.vector(at, count)
+    target.store_vector(index, (poison,) * count)
+    span = target.vector(index, count)
     target.unwrite(span)
     running().copies[-1].append((target, span, values))
 
 
 @intrinsic
-def copy_async(typing, target, at, source, start):
+def copy_async(typing, target, index, source, start):
     """Begin to copy 16 bytes from global `source[start]` to shared `target[at]`.
 
     They have come for this thread after `wait_copies`, for the block after a barrier behind it.
@@ -196,18 +198,18 @@ def copy_async(typing, target, at, source, start):
         text = "cp.async.cg.shared.global [$0], [$1], 16, $2;"
         return copying(builder, context, signature.args, args, text, ir.Constant(WORD, 16))
 
-    return types.void(target, at, source, start), generate
+    return types.void(target, index, source, start), generate
 
 
 @model(copy_async)
-def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any) -> None:
-    begun(target, at, source, start, VECTOR_BYTES // target.itemsize)
+def _(target: SimulatedArray, index: Any, source: SimulatedArray, start: Any) -> None:
+    begun(target, index, source, start, VECTOR_BYTES // target.itemsize)
 
 
 def copy_or_zero(name: str, level: str, whole: bool) -> Callable[..., Any]:
     """Return what `intrinsic` takes for a copy that a condition turns into zeros."""
 
-    def typed(typing, target, at, source, start, inside):
+    def typed(typing, target, index, source, start, inside):
         if not flat(target) or source.dtype != target.dtype or not flat(source):
             return None
         size = VECTOR_BYTES if whole else target.dtype.bitwidth // 8
@@ -218,7 +220,7 @@ def copy_or_zero(name: str, level: str, whole: bool) -> Callable[..., Any]:
             text = f"cp.async.{level}.shared.global [$0], [$1], {size}, $2;"
             return copying(builder, context, signature.args, args, text, count)
 
-        return types.void(target, at, source, start, inside), generate
+        return types.void(target, index, source, start, inside), generate
 
     typed.__name__ = name
     return typed
@@ -231,13 +233,13 @@ copy_element_or_zero = intrinsic(copy_or_zero("copy_element_or_zero", "ca", Fals
 
 
 @model(copy_async_or_zero)
-def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
-    begun(target, at, source, start if inside else None, VECTOR_BYTES // target.itemsize)
+def _(target: SimulatedArray, index: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
+    begun(target, index, source, start if inside else None, VECTOR_BYTES // target.itemsize)
 
 
 @model(copy_element_or_zero)
-def _(target: SimulatedArray, at: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
-    begun(target, at, source, start if inside else None, 1)
+def _(target: SimulatedArray, index: Any, source: SimulatedArray, start: Any, inside: Any) -> None:
+    begun(target, index, source, start if inside else None, 1)
 
 
 def emit(text: str) -> Callable[..., Any]:

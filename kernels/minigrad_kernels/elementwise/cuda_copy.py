@@ -21,9 +21,9 @@ from minigrad_kernels.elementwise.cuda_kernels import (
     SHAPE,
     STEPS,
     Lifted,
-    at,
     checks,
     line_of,
+    offset_of,
     quotient,
     shape_of,
     walk_of,
@@ -42,7 +42,7 @@ def transpose(a, y, tiles, rows, columns, p, r):
     """Copy in tiles of 32 x 32, so that both the reads, down columns, and the writes coalesce.
 
     tiles: their number, then `divisor` of those across, of those down, and of the batches of the
-        second dimension.  rows, columns: of y.  p, r: the steps of a and y, as `at` takes them.
+        second dimension.  rows, columns: of y.  p, r: the steps of a and y: see `offset_of`.
     4,224 bytes of shared memory for words of 4, else 8,448.
     """
     tile = cuda.shared.array((SIDE, PADDED), a.dtype)
@@ -58,12 +58,12 @@ def transpose(a, y, tiles, rows, columns, p, r):
         for k in range(0, SIDE, ROWS):
             i, j = uint32(row + x), uint32(column + z + uint32(k))
             if i < rows and j < columns:
-                tile[uint32(z + uint32(k)), x] = a[at((outer, middle, i, j), p)]
+                tile[uint32(z + uint32(k)), x] = a[offset_of((outer, middle, i, j), p)]
         cuda.syncthreads()
         for k in range(0, SIDE, ROWS):
             i, j = uint32(row + z + uint32(k)), uint32(column + x)
             if i < rows and j < columns:
-                y[at((outer, middle, i, j), r)] = tile[x, uint32(z + uint32(k))]
+                y[offset_of((outer, middle, i, j), r)] = tile[x, uint32(z + uint32(k))]
         cuda.syncthreads()
         t = uint32(t + uint32(cuda.gridDim.x))
 

@@ -35,7 +35,8 @@ class Walk(NamedTuple):
     """How `strided` goes through some layouts.
 
     lines: for each array, bytes from its first element to its lowest, and elements from there to
-        its highest.  launches: for each, `shape` and each array's `steps`, see `digits` and `at`.
+        its highest.  launches: for each, `shape` and each array's `steps`, see `digits`
+        and `offset_of`.
     alike: whether all fill their memory in one and the same order.
     """
 
@@ -78,7 +79,7 @@ def digits(i, shape):
 
 
 @cuda.jit(device=True)
-def at(place, steps):
+def offset_of(place, steps):
     """Return the index of an element in its line: steps are modulo 2^32, so that any may be
     negative.
     """
@@ -152,7 +153,7 @@ def unary(rule: Any, name: str) -> tuple[Any, Any]:
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)
-            y[at(d, r)] = rule(a[at(d, p)], *n)
+            y[offset_of(d, r)] = rule(a[offset_of(d, p)], *n)
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     return named(f"{name}_vectors", vectors), named(f"{name}_strided", strided)
@@ -174,7 +175,7 @@ def binary(rule: Any, name: str) -> tuple[Any, Any]:
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)
-            y[at(d, r)] = rule(a[at(d, p)], b[at(d, q)], *n)
+            y[offset_of(d, r)] = rule(a[offset_of(d, p)], b[offset_of(d, q)], *n)
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     return named(f"{name}_vectors", vectors), named(f"{name}_strided", strided)
@@ -196,7 +197,7 @@ def ternary(rule: Any, name: str) -> tuple[Any, Any]:
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)
-            y[at(d, r)] = rule(a[at(d, p)], b[at(d, q)], c[at(d, o)])
+            y[offset_of(d, r)] = rule(a[offset_of(d, p)], b[offset_of(d, q)], c[offset_of(d, o)])
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     return named(f"{name}_vectors", vectors), named(f"{name}_strided", strided)

@@ -133,12 +133,12 @@ class Lifted:
             self.large(*args[:-1], held)
             np.copyto(y, held)
             return
-        at = [address_of(a) for a in args]
+        addresses = [address_of(a) for a in args]
         spare = [0] * (4 - len(args))
         for plan, starts in walks:
             if any(starts):
-                at = [address_of(a) + start for a, start in zip(args, starts, strict=True)]
-            walk(plan, function, *at[:-1], *spare, at[-1])
+                addresses = [address_of(a) + start for a, start in zip(args, starts, strict=True)]
+            walk(plan, function, *addresses[:-1], *spare, addresses[-1])
 
 
 @functools.lru_cache(maxsize=64)

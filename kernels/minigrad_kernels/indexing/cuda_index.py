@@ -44,8 +44,8 @@ def take_vectors(x, indices, width, y):
     k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while k < uint32(uint32(y.size) >> uint32(2)):
         i = quotient(k, width[1], width[2])
-        at = uint32(uint32(indices[i]) * width[0] + (k - i * width[0]))
-        ptx.store128(y, uint32(k << uint32(2)), ptx.load128(x, uint32(at << uint32(2))))
+        index = uint32(uint32(indices[i]) * width[0] + (k - i * width[0]))
+        ptx.store128(y, uint32(k << uint32(2)), ptx.load128(x, uint32(index << uint32(2))))
         k = uint32(k + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
@@ -144,9 +144,9 @@ def put_last(src, indices, last, dx):
     """Compute dx[indices[i]] = src[i] for the last i of each index."""
     i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while i < uint32(indices.size):
-        at = uint32(indices[i])
-        if last[at] == int32(i):
-            dx[at] = src[i]
+        index = uint32(indices[i])
+        if last[index] == int32(i):
+            dx[index] = src[i]
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 

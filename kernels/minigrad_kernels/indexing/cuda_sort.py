@@ -120,15 +120,15 @@ def move(keys, values, shift, tiles, starts, new_keys, new_values):
     while tile < tiles:
         i = uint32(tile * uint32(TILE) + t)
         digit = digit_of(keys, i, uint32(keys.size), shift)
-        at = tally(counts, digit)
+        index = tally(counts, digit)
         if digit < NONE:
-            at = uint32(at + starts[uint32(digit * tiles + tile)])
+            index = uint32(index + starts[uint32(digit * tiles + tile)])
             warp = uint32(0)
             while warp < uint32(t >> uint32(5)):
-                at = uint32(at + counts[warp, digit])
+                index = uint32(index + counts[warp, digit])
                 warp = uint32(warp + uint32(1))
-            new_keys[at] = keys[i]
-            new_values[at] = values[i]
+            new_keys[index] = keys[i]
+            new_values[index] = values[i]
         cuda.syncthreads()
         tile = uint32(tile + uint32(cuda.gridDim.x))
 

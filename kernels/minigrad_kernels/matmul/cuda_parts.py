@@ -115,14 +115,14 @@ def element(kind: str, name: str) -> Device:
     rule, reads = rule_of(kind, name)
 
     @cuda.jit(device=True)
-    def finish(v, at, column, bias, side, z, c, flags):
+    def finish(v, index, column, bias, side, z, c, flags):
         if flags & BIAS:
             v += bias[column]
         if flags & ADD:
-            v += c[at]
+            v += c[index]
         if flags & SAVE:
-            z[at] = v
-        c[at] = rule(v, side[at] if reads else v)
+            z[index] = v
+        c[index] = rule(v, side[index] if reads else v)
 
     return finish
 
@@ -139,16 +139,16 @@ def vector(kind: str, name: str) -> Device:
     rule, reads = rule_of(kind, name)
 
     @cuda.jit(device=True)
-    def finish(v, at, column, bias, side, z, c, flags):
+    def finish(v, index, column, bias, side, z, c, flags):
         if flags & BIAS:
             v = plus(v, ptx.load128(bias, column))
         if flags & ADD:
-            v = plus(v, ptx.load128(c, at))
+            v = plus(v, ptx.load128(c, index))
         if flags & SAVE:
-            ptx.store128(z, at, v)
-        s = ptx.load128(side, at) if reads else v
+            ptx.store128(z, index, v)
+        s = ptx.load128(side, index) if reads else v
         done = (rule(v[0], s[0]), rule(v[1], s[1]), rule(v[2], s[2]), rule(v[3], s[3]))
-        ptx.store128(c, at, done)
+        ptx.store128(c, index, done)
 
     return finish
 
@@ -174,16 +174,16 @@ def writer(kind: str, name: str, rows: int, columns: int, pitch: int, threads: i
             row, column = uint32(row0 + r), uint32(column0 + q)
             v = uint32(v + step)
             if row < m and column < n:
-                at = uint32(uint32(uint32(uint32(slab * m) + row) * n) + column)
+                index = uint32(uint32(uint32(uint32(slab * m) + row) * n) + column)
                 from_ = uint32(uint32(r * uint32(pitch)) + q)
                 if flags & C_VECTORS:
-                    four(ptx.load128(held, from_), at, column, bias, side, z, c, flags)
+                    four(ptx.load128(held, from_), index, column, bias, side, z, c, flags)
                 else:
                     last = min(uint32(n - column), uint32(4))
                     e = uint32(0)
                     while e < last:
                         x = held[uint32(from_ + e)]
-                        one(x, uint32(at + e), uint32(column + e), bias, side, z, c, flags)
+                        one(x, uint32(index + e), uint32(column + e), bias, side, z, c, flags)
                         e = uint32(e + uint32(1))
 
     return write
@@ -203,10 +203,10 @@ def combine(kind: str, name: str) -> Any:
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < total:
             v = parts[i]
-            at = i
+            index = i
             for _ in range(uint32(1), splits):
-                at = uint32(at + total)
-                v += parts[at]
+                index = uint32(index + total)
+                v += parts[index]
             finish(v, i, uint32(i % n), bias, side, z, c, flags)
             i = uint32(i + step)
 
@@ -227,10 +227,10 @@ def combine_vectors(kind: str, name: str) -> Any:
         i = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) << uint32(2))
         while i < total:
             v = ptx.load128(parts, i)
-            at = i
+            index = i
             for _ in range(uint32(1), splits):
-                at = uint32(at + total)
-                v = plus(v, ptx.load128(parts, at))
+                index = uint32(index + total)
+                v = plus(v, ptx.load128(parts, index))
             finish(v, i, uint32(i % n), bias, side, z, c, flags)
             i = uint32(i + step)
 

@@ -40,9 +40,9 @@ def fetcher(tile: int, along: bool) -> Device:
         t = uint32(cuda.threadIdx.x)
         d = uint32(t // uint32(line))
         r = uint32(uint32(t & uint32(line - 1)) << uint32(2))
-        at = uint32(start + d)
-        from_ = uint32(first + uint32(row0 + r) + uint32(at * step_k))
-        left = rows_left(end, at, uint32(0)) if uint32(row0 + r) < count else int32(0)
+        index = uint32(start + d)
+        from_ = uint32(first + uint32(row0 + r) + uint32(index * step_k))
+        left = rows_left(end, index, uint32(0)) if uint32(row0 + r) < count else int32(0)
         to = uint32(to + uint32(d * uint32(pitch)) + r)
         for i in range(turns):
             ptx.copy_async_or_zero(held, to, x, from_, int32(i * lines) < left)
@@ -56,9 +56,9 @@ def fetcher(tile: int, along: bool) -> Device:
         for j in range(DEPTH // 8):
             d = uint32(uint32(t & uint32(7)) + uint32(j * 8))
             r = uint32(t >> uint32(3))
-            at = uint32(start + d)
-            from_ = uint32(first + uint32(uint32(row0 + r) * step) + uint32(at * step_k))
-            left = rows_left(count, row0, r) if at < end else int32(0)
+            index = uint32(start + d)
+            from_ = uint32(first + uint32(uint32(row0 + r) * step) + uint32(index * step_k))
+            left = rows_left(count, row0, r) if index < end else int32(0)
             place = uint32(to + uint32(d * uint32(pitch)) + r)
             for i in range(words):
                 ptx.copy_element_or_zero(held, place, x, from_, int32(i * apart) < left)
@@ -129,8 +129,8 @@ def registers(
                 to = uint32(uint32(stage) - here)
                 if start < end:
                     fetch_a(held, to, a, from_a, a_at[1], a_at[2], m, row0, start, end)
-                    at = uint32(to + uint32(slice_))
-                    fetch_b(held, at, b, from_b, b_at[2], b_at[1], n, column0, start, end)
+                    index = uint32(to + uint32(slice_))
+                    fetch_b(held, index, b, from_b, b_at[2], b_at[1], n, column0, start, end)
                     ptx.commit_copies()
                 # int64, so that the places of a step become offsets in its instructions
                 p, q = int64(here + y), int64(here + uint32(slice_) + x)
@@ -148,13 +148,13 @@ def registers(
             row0, column0, slab, w = kept[0], kept[1], kept[2], kept[7]  # no registers meanwhile
             if with_sums and column0 == 0 and t < uint32(tile) and uint32(row0 + t) < m:
                 sums[uint32(uint32(slab * m) + row0 + t)] = total
-            at = uint32(uint32(y * uint32(pitch)) + x)
+            index = uint32(uint32(y * uint32(pitch)) + x)
             cuda.syncthreads()
-            ptx.store_tile(held, at, acc[:32], places)
+            ptx.store_tile(held, index, acc[:32], places)
             cuda.syncthreads()
             write(held, row0, column0, slab, sizes, bias, side, z, c, flags)
             cuda.syncthreads()
-            ptx.store_tile(held, at, acc[32:], places)
+            ptx.store_tile(held, index, acc[32:], places)
             cuda.syncthreads()
             row0 = uint32(row0 + uint32(half))
             write(held, row0, column0, slab, sizes, bias, side, z, c, flags)

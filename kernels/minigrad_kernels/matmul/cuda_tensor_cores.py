@@ -43,9 +43,9 @@ def fetcher(tile: int, along: bool) -> Device:
         t = uint32(cuda.threadIdx.x)
         chunk = uint32(t & uint32(3))
         r = uint32(t >> uint32(2))
-        at = uint32(start + uint32(chunk << uint32(2)))
-        from_ = uint32(first + uint32(uint32(row0 + r) * step) + at)
-        left = rows_left(count, row0, r) if at < end else int32(0)
+        index = uint32(start + uint32(chunk << uint32(2)))
+        from_ = uint32(first + uint32(uint32(row0 + r) * step) + index)
+        left = rows_left(count, row0, r) if index < end else int32(0)
         to = uint32(to + swizzled(r, chunk))
         for i in range(tile // 32):
             ptx.copy_async_or_zero(held, to, x, from_, int32(i * 32) < left)
@@ -59,9 +59,9 @@ def fetcher(tile: int, along: bool) -> Device:
         d = uint32(uint32(t >> uint32(3)) & uint32(3))
         chunk = uint32(t >> uint32(5))
         r = uint32(t & uint32(7))
-        at = uint32(start + uint32(uint32(chunk << uint32(2)) + d))
-        from_ = uint32(first + uint32(uint32(row0 + r) * step) + uint32(at * step_k))
-        left = rows_left(count, row0, r) if at < end else int32(0)
+        index = uint32(start + uint32(uint32(chunk << uint32(2)) + d))
+        from_ = uint32(first + uint32(uint32(row0 + r) * step) + uint32(index * step_k))
+        left = rows_left(count, row0, r) if index < end else int32(0)
         to = uint32(to + swizzled(r, chunk) + d)
         for i in range(tile // 8):
             ptx.copy_element_or_zero(held, to, x, from_, int32(i * 8) < left)
@@ -73,10 +73,10 @@ def fetcher(tile: int, along: bool) -> Device:
 
 # ---------------------------------------------------------------- fragments
 @cuda.jit(device=True)
-def left_tf32(held, at):
-    """Return two 16 x 8 fragments of a, from rows at `at` and 8 below."""
-    v = ptx.load128(held, at)
-    w = ptx.load128(held, uint32(at + uint32(8 * DEPTH)))
+def left_tf32(held, index):
+    """Return two 16 x 8 fragments of a, from rows at `index` and 8 below."""
+    v = ptx.load128(held, index)
+    w = ptx.load128(held, uint32(index + uint32(8 * DEPTH)))
     return (
         ptx.to_tf32(v[0]),
         ptx.to_tf32(w[0]),
@@ -90,17 +90,17 @@ def left_tf32(held, at):
 
 
 @cuda.jit(device=True)
-def right_tf32(held, at):
+def right_tf32(held, index):
     """Return two 8 x 8 fragments of b."""
-    v = ptx.load128(held, at)
+    v = ptx.load128(held, index)
     return ptx.to_tf32(v[0]), ptx.to_tf32(v[1]), ptx.to_tf32(v[2]), ptx.to_tf32(v[3])
 
 
 @cuda.jit(device=True)
-def left_bf16(held, at):
-    """Return a 16 x 16 fragment of a, from rows at `at` and 8 below."""
-    v = ptx.load128(held, at)
-    w = ptx.load128(held, uint32(at + uint32(8 * DEPTH)))
+def left_bf16(held, index):
+    """Return a 16 x 16 fragment of a, from rows at `index` and 8 below."""
+    v = ptx.load128(held, index)
+    w = ptx.load128(held, uint32(index + uint32(8 * DEPTH)))
     return (
         ptx.pack_bf16(v[0], v[1]),
         ptx.pack_bf16(w[0], w[1]),
@@ -110,9 +110,9 @@ def left_bf16(held, at):
 
 
 @cuda.jit(device=True)
-def right_bf16(held, at):
+def right_bf16(held, index):
     """Return a 16 x 8 fragment of b."""
-    v = ptx.load128(held, at)
+    v = ptx.load128(held, index)
     return ptx.pack_bf16(v[0], v[1]), ptx.pack_bf16(v[2], v[3])
 
 
@@ -129,8 +129,8 @@ def several(one: Device, count: int, step: int) -> Device:
     apart = np.uint32(count // 2 * step)
 
     @cuda.jit(device=True)
-    def both(held, at):
-        return half(held, at) + half(held, uint32(at + apart))
+    def both(held, index):
+        return half(held, index) + half(held, uint32(index + apart))
 
     return both
 
@@ -191,8 +191,8 @@ def tensor(
             here = uint32(0)
             for _ in range(STAGES - 1):
                 fetch_a(held, to, a, from_a, a_at[1], a_at[2], m, row0, ahead, end)
-                at = uint32(to + uint32(size))
-                fetch_b(held, at, b, from_b, b_at[2], b_at[1], n, column0, ahead, end)
+                index = uint32(to + uint32(size))
+                fetch_b(held, index, b, from_b, b_at[2], b_at[1], n, column0, ahead, end)
                 ptx.commit_copies()
                 ahead = uint32(ahead + uint32(DEPTH))
                 to = uint32(to + uint32(stage))
@@ -201,8 +201,8 @@ def tensor(
                 cuda.syncthreads()
                 if ahead < end:
                     fetch_a(held, to, a, from_a, a_at[1], a_at[2], m, row0, ahead, end)
-                    at = uint32(to + uint32(size))
-                    fetch_b(held, at, b, from_b, b_at[2], b_at[1], n, column0, ahead, end)
+                    index = uint32(to + uint32(size))
+                    fetch_b(held, index, b, from_b, b_at[2], b_at[1], n, column0, ahead, end)
                 ptx.commit_copies()
                 ahead = uint32(ahead + uint32(DEPTH))
                 acc = multiply(left(held, uint32(here + p)), right(held, uint32(here + q)), acc)

@@ -50,18 +50,18 @@ def masked(g, z, relu, factor, word, least):
 
 
 @cuda.jit(device=True)
-def masks(at, g, z, relu, factor, least, low, high, stream, call):
-    """Return g behind the mask for the one element at index `at`."""
-    w = philox4x32(uint32(at >> uint32(2)), uint32(0), call, stream, low, high)
-    k = uint32(at & uint32(3))
+def masks(index, g, z, relu, factor, least, low, high, stream, call):
+    """Return g behind the mask for the one element at index `index`."""
+    w = philox4x32(uint32(index >> uint32(2)), uint32(0), call, stream, low, high)
+    k = uint32(index & uint32(3))
     word = w[0] if k == 0 else (w[1] if k == 1 else (w[2] if k == 2 else w[3]))
     return (masked(g[0], z[0], relu, factor, word, least),)
 
 
 @cuda.jit(device=True)
-def masks_4(at, g, z, relu, factor, least, low, high, stream, call):
-    """Return g behind the mask for the four elements from index `at` on, a multiple of four."""
-    w = philox4x32(uint32(at >> uint32(2)), uint32(0), call, stream, low, high)
+def masks_4(index, g, z, relu, factor, least, low, high, stream, call):
+    """Return g behind the mask for the four elements from index `index` on, a multiple of four."""
+    w = philox4x32(uint32(index >> uint32(2)), uint32(0), call, stream, low, high)
     return (
         masked(g[0], z[0], relu, factor, w[0], least),
         masked(g[1], z[1], relu, factor, w[1], least),
@@ -80,14 +80,14 @@ def forward_of(lanes: int) -> Any:
     @cuda.jit
     def forward(x, c, mean, scale, offset, relu, factor, least, low, high, stream, call, y):
         """Write y, `lanes` elements a turn of a thread."""
-        at = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
-        while at < uint32(x.size):
-            k = uint32(at % c)
+        index = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
+        while index < uint32(x.size):
+            k = uint32(index % c)
             m = coefficient(mean, k, True)
             a = coefficient(scale, k, True)
-            z = make(get(x, at), m, a, coefficient(offset, k, True))
-            put(y, at, mask(at, z, z, relu, factor, least, low, high, stream, call))
-            at = uint32(at + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
+            z = make(get(x, index), m, a, coefficient(offset, k, True))
+            put(y, index, mask(index, z, z, relu, factor, least, low, high, stream, call))
+            index = uint32(index + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
 
     return forward
 
@@ -125,11 +125,11 @@ def sums_of(kind: Any, lanes: int) -> Any:
                 a = coefficient(scale, channel, True)
                 b = coefficient(offset, channel, True)
                 while row < end:
-                    at = uint32(uint32(row * c) + channel)
-                    v = get(x, at)
+                    index = uint32(uint32(row * c) + channel)
+                    v = get(x, index)
                     z = make(v, m, a, b)
-                    g = mask(at, get(dy, at), z, relu, factor, least, low, high, stream, call)
-                    put(dx, at, g)
+                    g = mask(index, get(dy, index), z, relu, factor, least, low, high, stream, call)
+                    put(dx, index, g)
                     state = one(state, g, v, m)
                     row = uint32(row + step)
             done(state, kind(0), row_lanes, held, parts, chunk, channel, c, True)

@@ -99,28 +99,28 @@ def applying(lanes: int) -> tuple[Any, Any]:
     def normalise(x, c, s, mean, scale, offset, y):
         """Write y = (x - mean) scale + offset."""
         rows = s == uint32(1)
-        at = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
-        while at < uint32(x.size):
-            k = uint32(uint32(at // s) % c)
+        index = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
+        while index < uint32(x.size):
+            k = uint32(uint32(index // s) % c)
             m = coefficient(mean, k, rows)
             a = coefficient(scale, k, rows)
             b = coefficient(offset, k, rows)
-            put(y, at, make(get(x, at), m, a, b))
-            at = uint32(at + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
+            put(y, index, make(get(x, index), m, a, b))
+            index = uint32(index + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
 
     @cuda.jit
     def gradient(dy, x, c, s, mean, scale, shift, slope, dx):
         """Write dx = scale (dy - shift - (x - mean) slope); dx may be dy."""
         rows = s == uint32(1)
-        at = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
-        while at < uint32(x.size):
-            k = uint32(uint32(at // s) % c)
+        index = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
+        while index < uint32(x.size):
+            k = uint32(uint32(index // s) % c)
             m = coefficient(mean, k, rows)
             a = coefficient(scale, k, rows)
             b = coefficient(shift, k, rows)
             h = coefficient(slope, k, rows)
-            put(dx, at, change(get(dy, at), get(x, at), m, a, b, h))
-            at = uint32(at + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
+            put(dx, index, change(get(dy, index), get(x, index), m, a, b, h))
+            index = uint32(index + uint32(cuda.gridDim.x * cuda.blockDim.x * uint32(lanes)))
 
     return normalise, gradient
 

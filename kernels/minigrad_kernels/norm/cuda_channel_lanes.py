@@ -10,15 +10,15 @@ from minigrad_kernels.math.scalar import like
 
 # ---------------------------------------------------------------- access
 @cuda.jit(device=True)
-def load(a, at):
+def load(a, index):
     """Return the element at an index, in a tuple."""
-    return (a[at],)
+    return (a[index],)
 
 
 @cuda.jit(device=True)
-def store(a, at, values):
+def store(a, index, values):
     """Write the one element of a tuple at an index."""
-    a[at] = values[0]
+    a[index] = values[0]
 
 
 @cuda.jit(device=True)

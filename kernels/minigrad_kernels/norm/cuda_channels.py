@@ -128,9 +128,9 @@ block_merged, block_added = block_joining(merged), block_joining(added)
 def leave(part, row_lanes, parts, chunk, channel, c):
     """Write a channel's part of a chunk, in the first row of threads."""
     if uint32(cuda.threadIdx.x) < row_lanes and channel < c:
-        at = uint32(uint32(chunk * uint32(2)) * c + channel)
-        parts[at] = part[0]
-        parts[uint32(at + c)] = part[1]
+        index = uint32(uint32(chunk * uint32(2)) * c + channel)
+        parts[index] = part[0]
+        parts[uint32(index + c)] = part[1]
 
 
 def leaving(join: Any, block_join: Any, lanes: int) -> Any:
@@ -282,9 +282,9 @@ def joining_chunks(block_join: Any, join: Any) -> Any:
         if channel < c:
             k = uint32(cuda.threadIdx.x >> 5)
             while k < chunks:
-                at = uint32(uint32(k * uint32(2)) * c + channel)
+                index = uint32(uint32(k * uint32(2)) * c + channel)
                 n = min(each, uint32(total - uint32(k * each)))
-                part = join(part, (parts[at], parts[uint32(at + c)], like(zero, n)))
+                part = join(part, (parts[index], parts[uint32(index + c)], like(zero, n)))
                 k = uint32(k + uint32(WARPS))
         return block_join(part[0], part[1], part[2], uint32(32), held)
 

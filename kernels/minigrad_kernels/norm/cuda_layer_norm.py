@@ -97,8 +97,8 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
             else:
                 j = t
                 while j < c:
-                    at = uint32(first + j)
-                    y[at] = affine((x[at] - centre) * scale, weight, bias, j)
+                    index = uint32(first + j)
+                    y[index] = affine((x[index] - centre) * scale, weight, bias, j)
                     j = uint32(j + threads)
             row = uint32(row + step)
 
@@ -166,9 +166,9 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
             else:
                 j = t
                 while j < c:
-                    at = uint32(first + j)
-                    p = weighed(dy[at], weight, j)
-                    dx[at] = scale * (p - total - (x[at] - centre) * product)
+                    index = uint32(first + j)
+                    p = weighed(dy[index], weight, j)
+                    dx[index] = scale * (p - total - (x[index] - centre) * product)
                     j = uint32(j + threads)
             row = uint32(row + step)
 
@@ -190,13 +190,13 @@ def column_parts(dy, x, mean, rstd, n, c, parts):
         end = min(n, uint32(row + uint32(CHUNK)))
         product, total = dy.dtype.type(0), dy.dtype.type(0)
         while row < end:
-            at = uint32(row * c + column)
-            product += dy[at] * ((x[at] - mean[row]) * rstd[row])
-            total += dy[at]
+            index = uint32(row * c + column)
+            product += dy[index] * ((x[index] - mean[row]) * rstd[row])
+            total += dy[index]
             row = uint32(row + uint32(1))
-        at = uint32(uint32(chunk * uint32(2)) * c + column)
-        parts[at] = product
-        parts[uint32(at + c)] = total
+        index = uint32(uint32(chunk * uint32(2)) * c + column)
+        parts[index] = product
+        parts[uint32(index + c)] = total
         task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
@@ -212,12 +212,12 @@ def joined_parts(parts, chunks, c, dw, db):
         product, total, lost, missed = zero, zero, zero, zero
         k = uint32(0)
         while k < chunks:
-            at = uint32(uint32(k * uint32(2)) * c + column)
-            v = parts[at] - lost
+            index = uint32(uint32(k * uint32(2)) * c + column)
+            v = parts[index] - lost
             after = product + v
             lost = (after - product) - v
             product = after
-            v = parts[uint32(at + c)] - missed
+            v = parts[uint32(index + c)] - missed
             after = total + v
             missed = (after - total) - v
             total = after

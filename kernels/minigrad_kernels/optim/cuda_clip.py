@@ -84,11 +84,11 @@ def norms(single: bool) -> Any:
             end = min(count, uint32(begin + uint32(CHUNK)))
             found = float64(0)
             k = row_at(table, int64(begin))
-            at = begin
-            while at < end:
+            index = begin
+            while index < end:
                 size, start = table[k, SIZE], uint32(table[k, START])
                 g = ptx.array_at(table[k, G], size, like.dtype)
-                low = uint32(at - start)
+                low = uint32(index - start)
                 high = min(uint32(size), uint32(end - start))
                 i = uint32(low + cuda.threadIdx.x)
                 if single and table[k, G] & int64(ALIGNED) == 0:
@@ -107,7 +107,7 @@ def norms(single: bool) -> Any:
                 while i < high:
                     found = joined(found, powered(g[i], order), order)
                     i = uint32(i + uint32(THREADS))
-                at = uint32(start + high)
+                index = uint32(start + high)
                 k += 1
             found = block_joined(found, held, order)
             if cuda.threadIdx.x == 0:
@@ -155,11 +155,11 @@ def clamping(single: bool) -> Any:
         while begin < count:
             end = min(count, uint32(begin + uint32(CHUNK)))
             k = row_at(table, int64(begin))
-            at = begin
-            while at < end:
+            index = begin
+            while index < end:
                 size, start = table[k, SIZE], uint32(table[k, START])
                 g = ptx.array_at(table[k, G], size, like.dtype)
-                left = uint32(at - start)
+                left = uint32(index - start)
                 stop = min(uint32(size), uint32(end - start))
                 i = uint32(left + cuda.threadIdx.x)
                 if single and table[k, G] & int64(ALIGNED) == 0:
@@ -181,7 +181,7 @@ def clamping(single: bool) -> Any:
                 while i < stop:
                     g[i] = clamped(g[i], low, high, by)
                     i = uint32(i + uint32(THREADS))
-                at = uint32(start + stop)
+                index = uint32(start + stop)
                 k += 1
             begin = uint32(begin + cuda.gridDim.x * uint32(CHUNK))
 

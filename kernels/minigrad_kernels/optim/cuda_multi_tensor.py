@@ -181,11 +181,11 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
         while begin < count:
             end = min(count, uint32(begin + uint32(CHUNK)))
             k = row_at(table, int64(begin))
-            at = begin
-            while at < end:
+            index = begin
+            while index < end:
                 row = table[k]
                 size, start = row[SIZE], uint32(row[START])
-                low = uint32(at - start)
+                low = uint32(index - start)
                 high = min(uint32(size), uint32(end - start))
                 n = numbers_of(c, k)
                 p = ptx.array_at(row[P], size, like.dtype)
@@ -211,7 +211,7 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
                 while i < high:
                     one(n, p, g, a, b, d, i)
                     i = uint32(i + uint32(THREADS))
-                at = uint32(start + high)
+                index = uint32(start + high)
                 k += 1
             begin = uint32(begin + cuda.gridDim.x * uint32(CHUNK))
 

@@ -26,9 +26,9 @@ def drop(x, least, factor, low, high, stream, call, y):
         w = philox4x32(block, uint32(0), call, stream, low, high)
         i = uint32(block << uint32(2))
         for k in range(4):
-            at = uint32(i + uint32(k))
-            if at < n:
-                y[at] = x[at] * factor if w[k] >= least else zero
+            index = uint32(i + uint32(k))
+            if index < n:
+                y[index] = x[index] * factor if w[k] >= least else zero
         block = uint32(block + step)
 
 
@@ -41,15 +41,15 @@ def drop_vectors(x, least, factor, low, high, stream, call, y):
     zero = float32(0)
     while block < n:
         a, b, c, d = philox4x32(block, uint32(0), call, stream, low, high)
-        at = uint32(block << uint32(2))
-        v = ptx.load128(x, at)
+        index = uint32(block << uint32(2))
+        v = ptx.load128(x, index)
         kept = (
             v[0] * factor if a >= least else zero,
             v[1] * factor if b >= least else zero,
             v[2] * factor if c >= least else zero,
             v[3] * factor if d >= least else zero,
         )
-        ptx.store128(y, at, kept)
+        ptx.store128(y, index, kept)
         block = uint32(block + step)
 
 

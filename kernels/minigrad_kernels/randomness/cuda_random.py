@@ -105,17 +105,17 @@ def drawing(made_of: Any, each: int) -> Any:
         n = uint32(y.size)
         step = uint32(cuda.gridDim.x * cuda.blockDim.x)
         block = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-        at = uint32(block * uint32(each))
-        while at < n:
+        index = uint32(block * uint32(each))
+        while index < n:
             made = made_of(philox4x32(block, uint32(0), call, stream, low, high))
-            if aligned and uint32(at + uint32(each)) <= n:
-                ptx.store128(y, at, made)
+            if aligned and uint32(index + uint32(each)) <= n:
+                ptx.store128(y, index, made)
             else:
                 for k in range(each):
-                    if uint32(at + uint32(k)) < n:
-                        y[uint32(at + uint32(k))] = made[k]
+                    if uint32(index + uint32(k)) < n:
+                        y[uint32(index + uint32(k))] = made[k]
             block = uint32(block + step)
-            at = uint32(block * uint32(each))
+            index = uint32(block * uint32(each))
 
     return draw
 

@@ -4,8 +4,8 @@ A group is x[a, :, b]; m and c hold one number for each:
 
     norm: y = sqrt(sum x^2)                 tie_count: y = how many x equal m
     variance: mean = sum x / R, y = sum (x - mean)^2 / divisor, or its root where `root` is 1
-    spread_centred: dx = c * (x - m)        spread_ties: dx = c where x equals m, else 0
-    spread_unit: dx = c * x / m, 0 where m = 0        spread_exp: dx = c * exp(x - m)
+    expand_centred: dx = c * (x - m)        expand_ties: dx = c where x equals m, else 0
+    expand_unit: dx = c * x / m, 0 where m = 0        expand_exp: dx = c * exp(x - m)
     prod_backward: dx = dy * the product of the others in the group, exact where some are 0
 
 NaN equals NaN among ties.  norm and variance are computed in float64 and rounded once, into y of
@@ -26,7 +26,7 @@ from numba import prange
 from minigrad_kernels.jit.compile import jit, like
 from minigrad_kernels.kernel import PARALLEL, Kernel
 from minigrad_kernels.math.exponential import exponential
-from minigrad_kernels.reduce.kernels import ROOT, SQUARES, fold, spread
+from minigrad_kernels.reduce.kernels import ROOT, SQUARES, expand_over_groups, fold
 from minigrad_kernels.reduce.sums import NOTHING, ROUNDED, fold_sum
 
 Array = np.ndarray[Any, Any]
@@ -65,21 +65,21 @@ def tie_count_reference(x: Array, m: Array, y: Array) -> None:
     y[...] = ties(x, m).sum(axis=1)
 
 
-def spread_centred_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+def expand_centred_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
     dx[...] = c[:, None].astype(np.float64) * (x.astype(np.float64) - m[:, None])
 
 
-def spread_unit_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+def expand_unit_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
     with np.errstate(all="ignore"):
         ratio = np.where(m == 0, 0, c.astype(np.longdouble) / m)
         dx[...] = ratio[:, None] * x
 
 
-def spread_ties_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+def expand_ties_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
     dx[...] = np.where(ties(x, m), c[:, None], 0)
 
 
-def spread_exp_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+def expand_exp_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
     with np.errstate(all="ignore"):
         dx[...] = c[:, None] * np.exp(x.astype(np.float64) - m[:, None])
 
@@ -168,7 +168,7 @@ def exact(dy, y, x, reduced, inner, least, most, dx):
 
 exact_small = jit(name="groups.exact.small")(exact)
 exact_large = jit(name="groups.exact.large", parallel=True)(exact)
-divide = spread("prod", divided)
+divide = expand_over_groups("prod", divided)
 
 
 def prod_backward(dy: Array, y: Array, x: Array, dx: Array) -> None:
@@ -191,9 +191,9 @@ def folding(cpu: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def spreading(name: str, rule: Any) -> Callable[..., None]:
+def expanding(name: str, rule: Any) -> Callable[..., None]:
     """Return the CPU column of a rule of (c, m, x)."""
-    cpu = spread(name, rule)
+    cpu = expand_over_groups(name, rule)
 
     def run(c: Array, m: Array, x: Array, dx: Array) -> None:
         cpu(c, m, x, *x.shape, dx)
@@ -241,9 +241,9 @@ KERNELS = {
         variance_reference, variance, variance_cost, out=("mean", "y"), rounding=ROUNDED
     ),
     "tie_count": Kernel(tie_count_reference, folding(tie_count), cost(2)),
-    "spread_centred": backward(spread_centred_reference, spreading("centred", centred), 2),
-    "spread_unit": backward(spread_unit_reference, spreading("unit", unit), 1),
-    "spread_ties": backward(spread_ties_reference, spreading("ties", where_tied), 1),
-    "spread_exp": backward(spread_exp_reference, spreading("exp", exponentiated), 20),
+    "expand_centred": backward(expand_centred_reference, expanding("centred", centred), 2),
+    "expand_unit": backward(expand_unit_reference, expanding("unit", unit), 1),
+    "expand_ties": backward(expand_ties_reference, expanding("ties", where_tied), 1),
+    "expand_exp": backward(expand_exp_reference, expanding("exp", exponentiated), 20),
     "prod_backward": backward(prod_backward_reference, prod_backward, 3),
 }

@@ -14,7 +14,7 @@ from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, scr
 from minigrad_kernels.elementwise import cuda_kernels as lift
 from minigrad_kernels.elementwise.cuda_kernels import Lifted, divisor, quotient
 from minigrad_kernels.jit.compile import like
-from minigrad_kernels.reduce import centred as groups
+from minigrad_kernels.reduce import centred as rules
 from minigrad_kernels.reduce import cuda_kernels as fold
 from minigrad_kernels.reduce.cuda_kernels import Fold, added, finishing, take_wide, zero, zero_wide
 from minigrad_kernels.reduce.kernels import ROOT, SQUARES, SUM
@@ -22,18 +22,18 @@ from minigrad_kernels.reduce.kernels import ROOT, SQUARES, SUM
 
 # ---------------------------------------------------------------- folds
 @cuda.jit(device=True)
-def take_square(x, m, n, at, group, r):
-    return groups.squared(float64(x[at]), m[group] if m.size else float64(0))
+def take_square(x, m, n, index, group, r):
+    return rules.squared(float64(x[index]), m[group] if m.size else float64(0))
 
 
 @cuda.jit(device=True)
-def take_apart(x, m, n, at, group, r):
-    return float64(x[at]) - m[group]
+def take_apart(x, m, n, index, group, r):
+    return float64(x[index]) - m[group]
 
 
 @cuda.jit(device=True)
-def take_tie(x, m, n, at, group, r):
-    return groups.tie(x[at], m[group])
+def take_tie(x, m, n, index, group, r):
+    return rules.tie(x[index], m[group])
 
 
 square_fold = Fold("square_sum", zero_wide, take_square, added, wide=True)
@@ -79,7 +79,7 @@ def tie_count(x: DeviceArray, m: DeviceArray, y: DeviceArray) -> None:
 
 
 # ---------------------------------------------------------------- rules of (c, m, x)
-class Spread:
+class Expansion:
     """The CUDA kernel of a rule of each group's two numbers and each of its elements."""
 
     def __init__(self, name: str, rule: Any) -> None:
@@ -89,7 +89,7 @@ class Spread:
         self.lifted(c[:, None], m[:, None], x, dx)
 
 
-divide = Spread("prod_backward", groups.divided)
+divide = Expansion("prod_backward", rules.divided)
 
 
 @cuda.jit
@@ -108,16 +108,16 @@ def exact(dy, y, x, shape, least, most, held, dx):
             step, count = shape[1], shape[0]
             before = float64(1)
             after = float64(dy[group])
-            at, r = first, uint32(0)
+            index, r = first, uint32(0)
             while r < count:
-                held[at] = before
-                before *= float64(x[at])
-                at = uint32(at + step)
+                held[index] = before
+                before *= float64(x[index])
+                index = uint32(index + step)
                 r = uint32(r + uint32(1))
             while r > 0:
-                at = uint32(at - step)
-                dx[at] = like(x[at], held[at] * after)
-                after *= float64(x[at])
+                index = uint32(index - step)
+                dx[index] = like(x[index], held[index] * after)
+                after *= float64(x[index])
                 r = uint32(r - uint32(1))
         group = uint32(group + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
@@ -136,24 +136,24 @@ def prod_backward(dy: DeviceArray, y: DeviceArray, x: DeviceArray, dx: DeviceArr
     run(exact, blocks(y.size), THREADS, *lines, shape, least, most, held, out)
 
 
-TIES = Spread("spread_ties", groups.where_tied)
-SPREADS: dict[str, Any] = {
-    "spread_centred": Spread("spread_centred", groups.centred),
-    "spread_unit": Spread("spread_unit", groups.unit),
-    "spread_ties": TIES,
-    "spread_exp": Spread("spread_exp", groups.exponentiated),
+TIES = Expansion("expand_ties", rules.where_tied)
+EXPANSIONS: dict[str, Any] = {
+    "expand_centred": Expansion("expand_centred", rules.centred),
+    "expand_unit": Expansion("expand_unit", rules.unit),
+    "expand_ties": TIES,
+    "expand_exp": Expansion("expand_exp", rules.exponentiated),
 }
 CUDA_KERNELS: dict[str, CudaKernel] = {
     "norm": norm,
     "variance": variance,
     "tie_count": tie_count,
-    **SPREADS,
+    **EXPANSIONS,
     "prod_backward": prod_backward,
 }
 KINDS = (float32, float64)
 
 
-def spread_check(name: str, cuda_kernel: Spread, kind: Any) -> Check:
+def expansion_check(name: str, cuda_kernel: Expansion, kind: Any) -> Check:
     """Return the check of the walk by strides; all but ties compute in float64."""
     few = kind if cuda_kernel is TIES or cuda_kernel is divide else float64
     arrays = few[::1], few[::1], kind[::1], lift.EMPTY, kind[::1]
@@ -164,7 +164,7 @@ def spread_check(name: str, cuda_kernel: Spread, kind: Any) -> Check:
     )
 
 
-def vector_check(name: str, cuda_kernel: Spread) -> Check:
+def vector_check(name: str, cuda_kernel: Expansion) -> Check:
     """Return the check of the walk by 128 bits, which takes operands that are all float32."""
     signature = (*[float32[::1]] * 3, lift.EMPTY, float32[::1])
     opcodes = "LDG.E.128", "STG.E.128"
@@ -187,14 +187,14 @@ CHECKS: tuple[Check, ...] = (
     ),
     *fold.checks("tie_count", tie_fold),
     *(
-        spread_check(name, cuda_kernel, kind)
-        for name, cuda_kernel in SPREADS.items()
+        expansion_check(name, cuda_kernel, kind)
+        for name, cuda_kernel in EXPANSIONS.items()
         for kind in KINDS
     ),
-    *(spread_check("divide", divide, kind) for kind in KINDS),
+    *(expansion_check("divide", divide, kind) for kind in KINDS),
     *(
         vector_check(name, cuda_kernel)
-        for name, cuda_kernel in (("spread_ties", TIES), ("divide", divide))
+        for name, cuda_kernel in (("expand_ties", TIES), ("divide", divide))
     ),
     *(
         Check(

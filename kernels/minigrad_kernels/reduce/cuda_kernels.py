@@ -4,8 +4,8 @@ A group x[a, :, b] is cut into runs of EACH, or where groups are columns, of ROW
 run, each lane every 32nd element and the lanes then by halves; a thread folds a column's run.  What
 the runs give is folded in the same way, launch by launch, until one value is left to a group.
 
-A rule is device functions: `take(x, m, n, at, group, r)` reads an element, `join(a, b)` puts two
-values together, `moved(a, lanes)` shuffles one, `put(y, z, n, k, a)` writes it, and `begin(x)` is
+A rule is device functions: `take(x, m, n, index, group, r)` reads an element, `join(a, b)` puts two
+values together, `shuffle(a, lanes)` shuffles one, `put(y, z, n, k, a)` writes it, and `begin(x)` is
 the value of no elements.  x and m are what is folded, y and z what comes of it; a rule that has no
 use for the second is given the first again.  n is a number.
 
@@ -42,18 +42,18 @@ def put_one(y, z, n, k, value):
 
 
 @cuda.jit(device=True)
-def moved_one(value, lanes):
+def shuffle_one(value, lanes):
     return cuda.shfl_down_sync(FULL, value, lanes)
 
 
 @cuda.jit(device=True)
-def take_one(x, m, n, at, group, r):
-    return x[at]
+def take_one(x, m, n, index, group, r):
+    return x[index]
 
 
 @cuda.jit(device=True)
-def take_wide(x, m, n, at, group, r):
-    return float64(x[at])
+def take_wide(x, m, n, index, group, r):
+    return float64(x[index])
 
 
 @cuda.jit(device=True)
@@ -71,7 +71,7 @@ def added(a, b):
     return a + b
 
 
-def kernels(name: str, begin: Rule, take: Rule, join: Rule, moved: Rule, put: Rule) -> Any:
+def kernels(name: str, begin: Rule, take: Rule, join: Rule, shuffle: Rule, put: Rule) -> Any:
     """Return the kernel for groups that are rows, and that for columns."""
 
     def rows(x, m, n, shape, y, z):
@@ -90,18 +90,18 @@ def kernels(name: str, begin: Rule, take: Rule, join: Rule, moved: Rule, put: Ru
             r = uint32(r + lane)
             held = begin(x)
             while uint32(r + uint32(3 * WARP)) < end:
-                at = uint32(first + r)
-                a = take(x, m, n, at, group, r)
-                b = take(x, m, n, uint32(at + uint32(32)), group, uint32(r + uint32(32)))
-                c = take(x, m, n, uint32(at + uint32(64)), group, uint32(r + uint32(64)))
-                d = take(x, m, n, uint32(at + uint32(96)), group, uint32(r + uint32(96)))
+                index = uint32(first + r)
+                a = take(x, m, n, index, group, r)
+                b = take(x, m, n, uint32(index + uint32(32)), group, uint32(r + uint32(32)))
+                c = take(x, m, n, uint32(index + uint32(64)), group, uint32(r + uint32(64)))
+                d = take(x, m, n, uint32(index + uint32(96)), group, uint32(r + uint32(96)))
                 held = join(held, join(join(a, b), join(c, d)))
                 r = uint32(r + uint32(4 * WARP))
             while r < end:
                 held = join(held, take(x, m, n, uint32(first + r), group, r))
                 r = uint32(r + uint32(WARP))
             for lanes in HALVES:
-                held = join(held, moved(held, lanes))
+                held = join(held, shuffle(held, lanes))
             if lane == 0:
                 put(y, z, n, task, held)
             task = uint32(task + warp_count())
@@ -119,22 +119,22 @@ def kernels(name: str, begin: Rule, take: Rule, join: Rule, moved: Rule, put: Ru
             group = uint32(outer * shape[6] + column)
             r = uint32((line - outer * shape[1]) * shape[5])
             end = min(shape[4], uint32(r + shape[5]))
-            at = uint32((outer * shape[4] + r) * shape[6] + column)
+            index = uint32((outer * shape[4] + r) * shape[6] + column)
             held = begin(x)
             while uint32(r + uint32(3)) < end:
-                a = take(x, m, n, at, group, r)
-                at = uint32(at + shape[6])
-                b = take(x, m, n, at, group, uint32(r + uint32(1)))
-                at = uint32(at + shape[6])
-                c = take(x, m, n, at, group, uint32(r + uint32(2)))
-                at = uint32(at + shape[6])
-                d = take(x, m, n, at, group, uint32(r + uint32(3)))
-                at = uint32(at + shape[6])
+                a = take(x, m, n, index, group, r)
+                index = uint32(index + shape[6])
+                b = take(x, m, n, index, group, uint32(r + uint32(1)))
+                index = uint32(index + shape[6])
+                c = take(x, m, n, index, group, uint32(r + uint32(2)))
+                index = uint32(index + shape[6])
+                d = take(x, m, n, index, group, uint32(r + uint32(3)))
+                index = uint32(index + shape[6])
                 held = join(held, join(join(a, b), join(c, d)))
                 r = uint32(r + uint32(4))
             while r < end:
-                held = join(held, take(x, m, n, at, group, r))
-                at = uint32(at + shape[6])
+                held = join(held, take(x, m, n, index, group, r))
+                index = uint32(index + shape[6])
                 r = uint32(r + uint32(1))
             put(y, z, n, task, held)
             task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
@@ -154,15 +154,15 @@ class Fold:
         begin: Rule,
         take: Rule,
         join: Rule,
-        moved: Rule = moved_one,
+        shuffle: Rule = shuffle_one,
         put: Rule = put_one,
         again: Rule = take_one,
         wide: bool = False,
     ) -> None:
         self.wide = wide
-        self.rows, self.columns = kernels(name, begin, take, join, moved, put)
+        self.rows, self.columns = kernels(name, begin, take, join, shuffle, put)
         more = f"{name}_again"
-        self.rows_again, self.columns_again = kernels(more, begin, again, join, moved, put)
+        self.rows_again, self.columns_again = kernels(more, begin, again, join, shuffle, put)
 
     def __call__(
         self,
@@ -210,20 +210,20 @@ def finish(sums, x, m, shape, divisor, form, y):
             first = uint32(outer * shape[0] * shape[1] + (group - outer * shape[1]))
             centre = m[group] if m.size else 0.0
             top = 0.0
-            at, r = first, uint32(0)
+            index, r = first, uint32(0)
             while r < shape[0]:
-                size = abs(float64(x[at]) - centre)
+                size = abs(float64(x[index]) - centre)
                 top = size if not size <= top else top
-                at = uint32(at + shape[1])
+                index = uint32(index + shape[1])
                 r = uint32(r + uint32(1))
             if 0.0 < top < math.inf:
                 scale = DOWN if top > 1.0 else UP
                 total = 0.0
-                at, r = first, uint32(0)
+                index, r = first, uint32(0)
                 while r < shape[0]:
-                    apart = float64(x[at]) * scale - centre * scale
+                    apart = float64(x[index]) * scale - centre * scale
                     total += apart if form == SUM else apart * apart
-                    at = uint32(at + shape[1])
+                    index = uint32(index + shape[1])
                     r = uint32(r + uint32(1))
                 found = finished(total, divisor, form, scale)
         y[group] = y.dtype.type(found)

@@ -26,14 +26,14 @@ def nothing(x):
 
 
 @cuda.jit(device=True)
-def take(x, m, sign, at, group, r):
+def take(x, m, sign, index, group, r):
     """Return an element times the sign, and its place."""
-    return x[at] * sign, int32(r)
+    return x[index] * sign, int32(r)
 
 
 @cuda.jit(device=True)
-def take_again(x, places, sign, at, group, r):
-    return x[at] * sign, int32(places[at])
+def take_again(x, places, sign, index, group, r):
+    return x[index] * sign, int32(places[index])
 
 
 @cuda.jit(device=True)
@@ -46,7 +46,7 @@ def foremost(a, b):
 
 
 @cuda.jit(device=True)
-def moved(a, lanes):
+def shuffle_pair(a, lanes):
     return cuda.shfl_down_sync(FULL, a[0], lanes), cuda.shfl_down_sync(FULL, a[1], lanes)
 
 
@@ -56,15 +56,15 @@ def put(y, places, sign, k, value):
     places[k] = value[1]
 
 
-extreme_fold = Fold("extreme", nothing, take, foremost, moved, put, take_again)
+extreme_fold = Fold("extreme", nothing, take, foremost, shuffle_pair, put, take_again)
 
 
-def extreme(x: DeviceArray, sign: int, y: DeviceArray, at: DeviceArray) -> None:
-    extreme_fold((flat(x),), x.shape, (flat(y), flat(at)), sign)
+def extreme(x: DeviceArray, sign: int, y: DeviceArray, indices: DeviceArray) -> None:
+    extreme_fold((flat(x),), x.shape, (flat(y), flat(indices)), sign)
 
 
 @cuda.jit
-def place(dy, at, shape, dx):
+def place(dy, indices, shape, dx):
     """Compute dx = dy where its group says, else 0: an element a turn.
 
     shape: what `quotient` divides by for a row, then for the rows of a group.
@@ -76,15 +76,15 @@ def place(dy, at, shape, dx):
         outer = quotient(line, shape[4], shape[5])
         group = uint32(outer * shape[0] + (i - line * shape[0]))
         r = uint32(line - outer * shape[3])
-        dx[i] = dy[group] if uint32(at[group]) == r else zero
+        dx[i] = dy[group] if uint32(indices[group]) == r else zero
         i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
-def extreme_backward(dy: DeviceArray, at: DeviceArray, dx: DeviceArray) -> None:
+def extreme_backward(dy: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> None:
     if dx.size:
         _, reduced, inner = dx.shape
         shape = tuple(np.array((*divisor(inner), *divisor(reduced)), np.uint32))
-        run(place, blocks(dx.size), THREADS, flat(dy), flat(at), shape, flat(dx))
+        run(place, blocks(dx.size), THREADS, flat(dy), flat(indices), shape, flat(dx))
 
 
 CUDA_KERNELS: dict[str, CudaKernel] = {"extreme": extreme, "extreme_backward": extreme_backward}

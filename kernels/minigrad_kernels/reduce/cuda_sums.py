@@ -164,12 +164,12 @@ def chunk_sums(x, reduced, inner, chunks, backwards, parts):
     """Write the sum of each chunk: (outer, chunks, inner)."""
     task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while task < uint32(parts.size):
-        at, step, count = walked(task, reduced, inner, chunks, backwards)
+        index, step, count = walked(task, reduced, inner, chunks, backwards)
         total = parts.dtype.type(0)
         k = uint32(0)
         while k < count:
-            total += x[at]
-            at = uint32(at + step)
+            total += x[index]
+            index = uint32(index + step)
             k = uint32(k + uint32(1))
         parts[task] = total
         task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
@@ -182,14 +182,14 @@ def sums_before(parts, inner, chunks):
     task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while task < lines:
         outer = uint32(task // inner)
-        at = uint32(uint32(outer * chunks) * inner + uint32(task - outer * inner))
+        index = uint32(uint32(outer * chunks) * inner + uint32(task - outer * inner))
         total = parts.dtype.type(0)
         k = uint32(0)
         while k < chunks:
-            own = parts[at]
-            parts[at] = total
+            own = parts[index]
+            parts[index] = total
             total += own
-            at = uint32(at + inner)
+            index = uint32(index + inner)
             k = uint32(k + uint32(1))
         task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
@@ -199,13 +199,13 @@ def running_sums(x, parts, reduced, inner, chunks, backwards, y):
     """Write the running sums of each chunk, from what comes before it on."""
     task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while task < uint32(parts.size):
-        at, step, count = walked(task, reduced, inner, chunks, backwards)
+        index, step, count = walked(task, reduced, inner, chunks, backwards)
         total = parts[task]
         k = uint32(0)
         while k < count:
-            total += x[at]
-            y[at] = y.dtype.type(total)
-            at = uint32(at + step)
+            total += x[index]
+            y[index] = y.dtype.type(total)
+            index = uint32(index + step)
             k = uint32(k + uint32(1))
         task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
 

@@ -41,7 +41,7 @@ def group_variance(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, .
     return x, float(max(r - 1, 1)), 0, unwritten(np.float64, o, i), unwritten(np.float64, o, i)
 
 
-def group_spread(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
+def group_expansion(rng: Rng, dtype: Any, o: int, r: int, i: int) -> tuple[Any, ...]:
     """Return c and m of each group, x, and dx."""
     x, few = normal(rng, dtype, o, r, i), normal(rng, np.float64, o, i)
     return few, positive(rng, np.float64, o, i), x, unwritten(dtype, o, r, i)
@@ -73,8 +73,8 @@ EXAMPLES = {
     "variance": Example(group_variance, "OxRxI"),
     "tie_count": Example(group_reduction, "OxRxI"),
     **{
-        name: Example(group_spread, "OxRxI", cancels=True)
-        for name in ("spread_centred", "spread_unit", "spread_ties", "spread_exp")
+        name: Example(group_expansion, "OxRxI", cancels=True)
+        for name in ("expand_centred", "expand_unit", "expand_ties", "expand_exp")
     },
     "prod_backward": Example(prod_backward, "OxRxI", cancels=True),
     "extreme": Example(extreme, "OxRxI"),

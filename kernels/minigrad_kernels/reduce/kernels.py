@@ -206,17 +206,17 @@ def fold(name: str, rule: Any) -> Any:
     return cpu
 
 
-def spread(name: str, rule: Any) -> Callable[..., None]:
+def expand_over_groups(name: str, rule: Any) -> Callable[..., None]:
     """Return f(c, m, x, outer, reduced, inner, dx): dx[a, r, b] = rule(c[a, b], m[a, b], x[a, r,
     b]), c and m float64, x in its own type.
     """
 
-    @jit(name=f"spread.{name}.run")
+    @jit(name=f"expand.{name}.run")
     def run(c, m, x, dx):
         for i in range(x.size):
             dx[i] = rule(c, m, x[i])
 
-    @jit(name=f"spread.{name}.row")
+    @jit(name=f"expand.{name}.row")
     def row(c, m, x, dx):
         for i in range(x.size):
             dx[i] = rule(c[i], m[i], x[i])
@@ -236,8 +236,8 @@ def spread(name: str, rule: Any) -> Callable[..., None]:
                 begin, end = a * inner, (a + 1) * inner
                 row(part(c, begin, end), part(m, begin, end), mine, out)
 
-    small = jit(name=f"spread.{name}.small")(whole)
-    large = jit(name=f"spread.{name}.large", parallel=True)(whole)
+    small = jit(name=f"expand.{name}.small")(whole)
+    large = jit(name=f"expand.{name}.large", parallel=True)(whole)
 
     def cpu(c: Array, m: Array, x: Array, outer: int, reduced: int, inner: int, dx: Array) -> None:
         if x.size:

@@ -1,11 +1,11 @@
 """The largest element of a group and where it stands: max, min, argmax and argmin in one pass.
 
-    y[a, b] = x[a, at, b], at = the first r where sign * x[a, r, b] is largest
+    y[a, b] = x[a, i, b], i = the first r where sign * x[a, r, b] is largest
 
 sign is 1 for the largest and -1 for the smallest; a NaN is the extreme where there is one.
 `extreme_backward` gives dx = dy at that place and 0 elsewhere.
 
-Shapes: x, dx: (A, R, B) C-contiguous; y, dy: (A, B) in its type, at: (A, B) int64.
+Shapes: x, dx: (A, R, B) C-contiguous; y, dy: (A, B) in its type, indices: (A, B) int64, the i.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ STEP = 512  # elements whose extreme is found before one of them is looked for
 
 
 # ---------------------------------------------------------------- references
-def extreme_reference(x: Array, sign: int, y: Array, at: Array) -> None:
-    at[...] = np.argmax(x, axis=1) if sign > 0 else np.argmin(x, axis=1)
-    y[...] = np.take_along_axis(x, at[:, None], 1)[:, 0]
+def extreme_reference(x: Array, sign: int, y: Array, indices: Array) -> None:
+    indices[...] = np.argmax(x, axis=1) if sign > 0 else np.argmin(x, axis=1)
+    y[...] = np.take_along_axis(x, indices[:, None], 1)[:, 0]
 
 
-def extreme_backward_reference(dy: Array, at: Array, dx: Array) -> None:
+def extreme_backward_reference(dy: Array, indices: Array, dx: Array) -> None:
     dx[...] = 0
-    np.put_along_axis(dx, at[:, None], dy[:, None], 1)
+    np.put_along_axis(dx, indices[:, None], dy[:, None], 1)
 
 
 # ---------------------------------------------------------------- a run of memory
@@ -116,7 +116,7 @@ def rows_extreme(x, sign, first, last, inner, best, where):
 
 
 @jit()
-def merge(best, where, parts, inner, sign, y, at):
+def merge(best, where, parts, inner, sign, y, indices):
     for a in range(y.size // inner):
         for b in range(inner):
             k = a * parts * inner + b
@@ -128,11 +128,11 @@ def merge(best, where, parts, inner, sign, y, at):
                     top = best[k]
                     place = where[k]
             y[a * inner + b] = top * sign
-            at[a * inner + b] = place
+            indices[a * inner + b] = place
 
 
 # ---------------------------------------------------------------- all tasks
-def forward(x, sign, outer, reduced, inner, y, at):
+def forward(x, sign, outer, reduced, inner, y, indices):
     flip = x.dtype.type(sign)
     parts, each = tasks_of(reduced, inner)
     best = np.empty(outer * parts * inner, x.dtype)
@@ -149,31 +149,31 @@ def forward(x, sign, outer, reduced, inner, y, at):
             begin, end = task * inner, (task + 1) * inner
             mine, places = part(best, begin, end), part(where, begin, end)
             rows_extreme(block, flip, first, last, inner, mine, places)
-    merge(best, where, parts, inner, flip, y, at)
+    merge(best, where, parts, inner, flip, y, indices)
 
 
 @jit()
-def place_run(dy, at, dx):
+def place_run(dy, index, dx):
     dx[:] = 0
-    dx[at] = dy
+    dx[index] = dy
 
 
 @jit()
-def place_row(dy, at, r, dx):
+def place_row(dy, indices, r, dx):
     for b in range(dx.size):
-        dx[b] = dy[b] if at[b] == r else dx.dtype.type(0)
+        dx[b] = dy[b] if indices[b] == r else dx.dtype.type(0)
 
 
-def backward(dy, at, outer, reduced, inner, dx):
+def backward(dy, indices, outer, reduced, inner, dx):
     lines = outer if inner == 1 else outer * reduced
     width = reduced if inner == 1 else inner
     for line in prange(lines):
         out = part(dx, line * width, (line + 1) * width)
         if inner == 1:
-            place_run(dy[line], at[line], out)
+            place_run(dy[line], indices[line], out)
         else:
             begin, end = line // reduced * inner, (line // reduced + 1) * inner
-            place_row(part(dy, begin, end), part(at, begin, end), line % reduced, out)
+            place_row(part(dy, begin, end), part(indices, begin, end), line % reduced, out)
 
 
 forward_small = jit(name="extreme.forward.small")(forward)
@@ -184,10 +184,10 @@ backward_small = jit(name="extreme.backward.small")(backward)
 backward_large = jit(name="extreme.backward.large", parallel=True)(backward)
 
 
-def extreme_cpu(x: Array, sign: int, y: Array, at: Array) -> None:
+def extreme_cpu(x: Array, sign: int, y: Array, indices: Array) -> None:
     if y.size:
         run = forward_small if x.size < PARALLEL else forward_large
-        run(x.reshape(-1), sign, *x.shape, y.reshape(-1), at.reshape(-1))
+        run(x.reshape(-1), sign, *x.shape, y.reshape(-1), indices.reshape(-1))
 
 
 def most_cpu(x: Array, sign: int, y: Array) -> None:
@@ -200,22 +200,22 @@ def most_cpu(x: Array, sign: int, y: Array) -> None:
         extreme_cpu(x, sign, y, np.empty(y.size, np.int64))
 
 
-def extreme_backward_cpu(dy: Array, at: Array, dx: Array) -> None:
+def extreme_backward_cpu(dy: Array, indices: Array, dx: Array) -> None:
     if dx.size:
         run = backward_small if dx.size < PARALLEL else backward_large
-        run(dy.reshape(-1), at.reshape(-1), *dx.shape, dx.reshape(-1))
+        run(dy.reshape(-1), indices.reshape(-1), *dx.shape, dx.reshape(-1))
 
 
-def cost(x: Array, sign: int, y: Array, at: Array) -> tuple[int, int]:
-    return x.size, x.nbytes + y.nbytes + at.nbytes
+def cost(x: Array, sign: int, y: Array, indices: Array) -> tuple[int, int]:
+    return x.size, x.nbytes + y.nbytes + indices.nbytes
 
 
-def backward_cost(dy: Array, at: Array, dx: Array) -> tuple[int, int]:
-    return dx.size, dy.nbytes + at.nbytes + dx.nbytes
+def backward_cost(dy: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    return dx.size, dy.nbytes + indices.nbytes + dx.nbytes
 
 
 KERNELS = {
-    "extreme": Kernel(extreme_reference, extreme_cpu, cost, out=("y", "at")),
+    "extreme": Kernel(extreme_reference, extreme_cpu, cost, out=("y", "indices")),
     "extreme_backward": Kernel(
         extreme_backward_reference, extreme_backward_cpu, backward_cost, out=("dx",)
     ),

@@ -215,9 +215,9 @@ def prod_all(x, outer, reduced, inner, y):
             partial[task] = product
             lost[task] = 0 if SMALL <= least and most <= BIG else 1
     for group in prange(outer * inner):
-        at = group // inner * parts * inner + group % inner
+        index = group // inner * parts * inner + group % inner
         product, gone = 1.0, np.int64(0)
-        for k in range(at, at + parts * inner, inner):
+        for k in range(index, index + parts * inner, inner):
             product *= partial[k]
             gone += lost[k] + (0 if SMALL <= abs(product) <= BIG else 1)
         if gone:
@@ -279,11 +279,11 @@ def run_up(x, first, step, count, total, lost, y):
         converted(x, address(x) + low * x.itemsize, held, h, n)
         own = mended(total, lost)
         total, lost = carried(total, lost, block_sum(held, 0, n))
-        at = 0 if step > 0 else n - 1
+        index = 0 if step > 0 else n - 1
         for _ in range(n):
-            own += load_at(h, at, held, 2)
-            store_at(h, at, own, 2)
-            at += step
+            own += load_at(h, index, held, 2)
+            store_at(h, index, own, 2)
+            index += step
         converted(held, h, y, address(y) + low * y.itemsize, n)
 
 
@@ -308,11 +308,11 @@ def next_row_after(x, p, before, held, y, q, n):
 
 
 @jit()
-def columns_up(x, at, step, rows, n, y):
-    """Add up n columns from element `at` on, row by row."""
+def columns_up(x, index, step, rows, n, y):
+    """Add up n columns from element `index` on, row by row."""
     held, before = np.zeros(n), np.zeros(n)
     total, lost = np.zeros(n), np.zeros(n)
-    p, q = address(x) + at * x.itemsize, address(y) + at * y.itemsize
+    p, q = address(x) + index * x.itemsize, address(y) + index * y.itemsize
     for r in range(rows):
         if x.itemsize == 4:
             next_row(x, p, held, y, q, n)
@@ -358,9 +358,9 @@ def cumsum_all(x, outer, reduced, inner, backwards, y):
         for task in prange(outer * blocks):
             left = task % blocks * WIDTH
             step = -inner if backwards else inner
-            at = task // blocks * reduced * inner + left
-            at += (reduced - 1) * inner if backwards else 0
-            columns_up(x, at, step, reduced, min(WIDTH, inner - left), y)
+            index = task // blocks * reduced * inner + left
+            index += (reduced - 1) * inner if backwards else 0
+            columns_up(x, index, step, reduced, min(WIDTH, inner - left), y)
 
 
 cumsum_small = jit(name="reduce.cumsum.small")(cumsum_all)

@@ -97,8 +97,8 @@ def sloping(kind: Any, vector: bool, warps: int) -> Any:
         if vector:
             j = uint32(t * uint32(4))
             while j < c:
-                at = uint32(first + j)
-                v = ptx.load128(x, at)
+                index = uint32(first + j)
+                v = ptx.load128(x, index)
                 k, o, m = uint32(j + uint32(1)), uint32(j + uint32(2)), uint32(j + uint32(3))
                 made = (
                     slope(v[0], high, low, j, target, picked, each, all_, weight, scale),
@@ -106,13 +106,13 @@ def sloping(kind: Any, vector: bool, warps: int) -> Any:
                     slope(v[2], high, low, o, target, picked, each, all_, weight, scale),
                     slope(v[3], high, low, m, target, picked, each, all_, weight, scale),
                 )
-                ptx.store128(dx, at, made)
+                ptx.store128(dx, index, made)
                 j = uint32(j + threads * uint32(4))
         else:
             j = t
             while j < c:
-                at = uint32(first + j)
-                dx[at] = slope(x[at], high, low, j, target, picked, each, all_, weight, scale)
+                index = uint32(first + j)
+                dx[index] = slope(x[index], high, low, j, target, picked, each, all_, weight, scale)
                 j = uint32(j + threads)
 
     return slopes

@@ -103,8 +103,8 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
             else:
                 j = t
                 while j < c:
-                    at = uint32(first + j)
-                    y[at] = placed(x[at], m, inverse, rest, log)
+                    index = uint32(first + j)
+                    y[index] = placed(x[index], m, inverse, rest, log)
                     j = uint32(j + threads)
             row = uint32(row + step)
 
@@ -196,8 +196,8 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
             else:
                 j = t
                 while j < c:
-                    at = uint32(first + j)
-                    dx[at] = gradient(dy[at], y[at], total, log)
+                    index = uint32(first + j)
+                    dx[index] = gradient(dy[index], y[index], total, log)
                     j = uint32(j + threads)
             row = uint32(row + step)
 

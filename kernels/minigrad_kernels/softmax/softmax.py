@@ -121,10 +121,10 @@ def long_total(a):
 @jit()
 def place_of(x, top):
     """Return the first place of `top` in x, which holds it."""
-    at = 0
-    while x[at] != top:
-        at += 1
-    return at
+    index = 0
+    while x[index] != top:
+        index += 1
+    return index
 
 
 @jit()
@@ -137,8 +137,8 @@ def exp_row(x, shift, y):
         write_ahead(y, x.size + start, stop - start)
         total += np.float64(exponentials(part(x, start, stop), shift, part(y, start, stop)))
     if x.size and total < SURE:
-        at = place_of(x, shift)
-        return long_total(part(y, 0, at)) + long_total(part(y, at + 1, y.size))
+        index = place_of(x, shift)
+        return long_total(part(y, 0, index)) + long_total(part(y, index + 1, y.size))
     return total - 1.0
 
 
@@ -163,8 +163,10 @@ def sum_exp(x, shift):
     """Return the sum of exp(x - shift) over a row less the largest element's 1, float64."""
     total = plain_sum_exp(x, shift)
     if x.size and total < SURE:
-        at = place_of(x, shift)
-        return plain_sum_exp(part(x, 0, at), shift) + plain_sum_exp(part(x, at + 1, x.size), shift)
+        index = place_of(x, shift)
+        return plain_sum_exp(part(x, 0, index), shift) + plain_sum_exp(
+            part(x, index + 1, x.size), shift
+        )
     return total - 1.0
 
 
@@ -228,8 +230,8 @@ def place_above(y, least):
 @jit(fastmath={"contract"})
 def softmax_backward_row(dy, y, dx):
     # About the gradient of an element near 1, whose own then does not cancel: sum y = 1.
-    at = place_above(y, y.dtype.type(0.51))
-    about = dy[at] if at >= 0 else y.dtype.type(0)
+    index = place_above(y, y.dtype.type(0.51))
+    about = dy[index] if index >= 0 else y.dtype.type(0)
     wide = 0.0
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
@@ -249,18 +251,18 @@ def log_softmax_backward_row(dy, y, dx):
     for start in range(0, y.size, STEP):
         wide += np.float64(total_of(part(dy, start, min(dy.size, start + STEP))))
     total = y.dtype.type(wide)
-    at = place_above(y, y.dtype.type(-0.65))
+    index = place_above(y, y.dtype.type(-0.65))
     own = 0.0
-    if at >= 0:  # near p = 1 the difference cancels: g - p total = (g - total) - (p - 1) total
-        own = (np.float64(dy[at]) - wide) - math.expm1(np.float64(y[at])) * wide
+    if index >= 0:  # near p = 1 the difference cancels: g - p total = (g - total) - (p - 1) total
+        own = (np.float64(dy[index]) - wide) - math.expm1(np.float64(y[index])) * wide
     for start in range(0, y.size, STEP):
         stop = min(y.size, start + STEP)
         next_rows(dy, y, dx, start, stop - start)
         g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
             out[i] = g[i] - exponential(held[i]) * total
-    if at >= 0:
-        dx[at] = own
+    if index >= 0:
+        dx[index] = own
 
 
 @jit()

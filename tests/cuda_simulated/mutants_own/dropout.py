@@ -9,8 +9,8 @@ VECTORS = "randomness.cuda_dropout:drop_vectors"
 BLOCK = "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x"
 
 MUTANTS = (
-    Own(PLAIN, "dropout", "bound loosened", "if at < n:", "if at <= n:", kinds=("bounds",)),
-    Own(PLAIN, "dropout", "index off by one", "x[at] *", "x[at + uint32(1)] *", kinds=("bounds",)),
+    Own(PLAIN, "dropout", "bound loosened", "if index < n:", "if index <= n:", kinds=("bounds",)),
+    Own(PLAIN, "dropout", "index off by one", "x[index] *", "x[index + uint32(1)] *", kinds=("bounds",)),
     Own(PLAIN, "dropout", "tail left out", "while uint32(block << uint32(2)) < n",
         "while uint32(uint32(block + uint32(1)) << uint32(2)) <= n", kinds=("wrong",)),
     Own(PLAIN, "dropout", "steps of one thread", "block + step", "block + uint32(1)",
@@ -18,10 +18,10 @@ MUTANTS = (
     Own(PLAIN, "dropout", "one word for four", "w[k]", "w[0]", kinds=("wrong",)),
     Own(PLAIN, "dropout", "counters swapped", "call, stream", "stream, call", kinds=("wrong",)),
     Own(PLAIN, "dropout", "zeros not written",
-        "y[at] = x[at] * factor if w[k] >= least else zero",
-        "if w[k] >= least:\n                    y[at] = x[at] * factor", kinds=("wrong",)),
-    Own(VECTORS, "dropout", "vector misaligned", "ptx.load128(x, at)",
-        "ptx.load128(x, at + uint32(1))", kinds=("misaligned", "bounds")),
+        "y[index] = x[index] * factor if w[k] >= least else zero",
+        "if w[k] >= least:\n                    y[index] = x[index] * factor", kinds=("wrong",)),
+    Own(VECTORS, "dropout", "vector misaligned", "ptx.load128(x, index)",
+        "ptx.load128(x, index + uint32(1))", kinds=("misaligned", "bounds")),
     Own(VECTORS, "dropout", "bound loosened", "while block < n", "while block <= n",
         kinds=("bounds",)),
     Own(VECTORS, "dropout", "word used twice", "if d >= least", "if c >= least", kinds=("wrong",)),

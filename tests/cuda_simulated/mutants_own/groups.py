@@ -25,7 +25,7 @@ MUTANTS = (
         "uint32(task + warp_count())", "uint32(task + uint32(1))", kinds=("race",)),
     Own("reduce.cuda_kernels:moved_one", "norm", "mask narrowed", "FULL", "0xFFFF", kinds=("warp",)),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "a step left out",
-        "at = uint32(at + shape[6])", "at = at", 1, kinds=("wrong",)),
+        "index = uint32(index + shape[6])", "index = index", 1, kinds=("wrong",)),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "bound loosened", "while r < end",
         "while r <= end", kinds=("bounds", "wrong")),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "runs overlap",

@@ -52,7 +52,7 @@ MUTANTS = (
         "fetch_b(held, to, a, from_b", kinds=("wrong", "bounds")),
     Own(ELEMENTS, "gemm_bias", "a row too many", "left = rows_left(count, row0, r)",
         "left = 1 + rows_left(count, row0, r)", kinds=("bounds",)),
-    Own(ELEMENTS, "gemm_bias", "one of k too many", "if at < end", "if at <= end",
+    Own(ELEMENTS, "gemm_bias", "one of k too many", "if index < end", "if index <= end",
         kinds=("bounds", "wrong")),
     Own(LINES, "gemm_accumulate", "bound loosened", "< count", "<= count", kinds=("bounds",)),
     Own(LINES, "gemm_accumulate", "vector misaligned", "uint32(to + uint32(d * uint32(pitch)) + r)",

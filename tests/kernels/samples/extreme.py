@@ -34,8 +34,8 @@ def backward(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     for shape in SHAPES:
         outer, reduced, inner = shape
         dy = rng.normal(size=(outer, inner)).astype(dtype)
-        at = rng.integers(0, reduced, size=(outer, inner))
-        found.append((dy, at, np.full(shape, np.nan, dtype)))
+        indices = rng.integers(0, reduced, size=(outer, inner))
+        found.append((dy, indices, np.full(shape, np.nan, dtype)))
     return found
 
 

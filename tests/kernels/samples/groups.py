@@ -66,7 +66,7 @@ def tie_count(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return found
 
 
-def spread(tied: bool) -> Sampler:
+def expansion(tied: bool) -> Sampler:
     def sample(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
         found: Arguments = []
         for shape in SHAPES:
@@ -97,9 +97,9 @@ SAMPLES = {
     "norm": norm,
     "variance": variance,
     "tie_count": tie_count,
-    "spread_centred": spread(False),
-    "spread_unit": spread(False),
-    "spread_exp": spread(False),
-    "spread_ties": spread(True),
+    "expand_centred": expansion(False),
+    "expand_unit": expansion(False),
+    "expand_exp": expansion(False),
+    "expand_ties": expansion(True),
     "prod_backward": prod,
 }
