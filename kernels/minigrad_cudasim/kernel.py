@@ -50,7 +50,7 @@ def model(
     collective: the function takes {lane: arguments} of all lanes of a warp and returns {lane:
         result}; otherwise it takes one thread's arguments, arrays as `SimulatedArray`, to be
         accessed through `load`, `store`, `load_vector`, `store_vector`.  A jitted function is run
-        as a kernel's callees are.
+        as a kernel's device functions are.
 
     >>> def twice(x):
     ...     "A function that only a GPU could run."

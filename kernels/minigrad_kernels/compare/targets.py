@@ -207,11 +207,11 @@ class Library(Target):
 
     def given(self, bound: Bound) -> list[Any]:
         """Return the arguments in this library's arrays; a table's tensors instead of a table."""
-        rows = [tuple(map(self.placed, row)) for row in bound.tensors]
-        first = [rows] if rows else [self.placed(a) for a in bound.args[:1]]
-        return first + [self.placed(a) for a in bound.args[1:]]
+        rows = [tuple(map(self.as_library_array, row)) for row in bound.tensors]
+        first = [rows] if rows else [self.as_library_array(a) for a in bound.args[:1]]
+        return first + [self.as_library_array(a) for a in bound.args[1:]]
 
-    def placed(self, a: Any) -> Any:
+    def as_library_array(self, a: Any) -> Any:
         if not isinstance(a, np.ndarray) or self.module == "numpy":
             return a
         if self.name == "cupy":

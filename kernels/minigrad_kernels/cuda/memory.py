@@ -28,7 +28,7 @@ class Block:
     __slots__ = ("__weakref__", "address", "label", "memory", "others", "pool", "size", "stream")
 
     def __init__(
-        self, pool: Pool, memory: Any, address: int, size: int, stream: Any, label: Any
+        self, pool: DevicePool, memory: Any, address: int, size: int, stream: Any, label: Any
     ) -> None:
         self.pool = pool
         self.memory = memory
@@ -43,7 +43,7 @@ class Block:
         self.pool.returned.append(back)
 
 
-class Pool:
+class DevicePool:
     """Blocks of one device, by size.
 
     name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; what it returns is

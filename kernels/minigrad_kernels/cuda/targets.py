@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad_kernels.cuda import dlpack
 from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
-from minigrad_kernels.cuda.memory import Block, Pool, held_by
+from minigrad_kernels.cuda.memory import Block, DevicePool, held_by
 from minigrad_kernels.cuda.simulator import Simulator
 from minigrad_kernels.cuda.staging import PIECE, RING, Ring, is_pinned
 from minigrad_kernels.cuda.streams import GpuStreams
@@ -51,7 +51,7 @@ class Gpu(GpuStreams):
             self.processors = int(chosen.MULTIPROCESSOR_COUNT)
             name = chosen.name
         self.device_name = name.decode() if isinstance(name, bytes) else str(name)
-        self.pool = Pool(self.name, self.memory, self.after)
+        self.pool = DevicePool(self.name, self.memory, self.after)
         self.staging = threading.Lock()
         self.ring: Ring | None = None
         self.under_way: collections.deque[tuple[Any, Array]] = collections.deque()

@@ -20,7 +20,7 @@ from minigrad_kernels.elementwise.cuda_kernels import (
     EMPTY,
     SHAPE,
     STEPS,
-    Lifted,
+    LiftedCuda,
     checks,
     line_of,
     offset_of,
@@ -90,7 +90,7 @@ def tilings(a: Layout, y: Layout) -> list[tuple[Any, ...]] | None:
     return found
 
 
-copy_words = Lifted("copy", copied, 1)
+copy_words = LiftedCuda("copy", copied, 1)
 
 
 def copy(a: DeviceArray, y: DeviceArray) -> None:

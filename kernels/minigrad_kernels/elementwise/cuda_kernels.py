@@ -206,7 +206,7 @@ def ternary(rule: Any, name: str) -> tuple[Any, Any]:
 FACTORIES = {1: unary, 2: binary, 3: ternary}
 
 
-class Lifted:
+class LiftedCuda:
     """The CUDA kernel of a rule: called with operands, the rule's numbers and the result."""
 
     def __init__(self, name: str, rule: Any, count: int) -> None:
@@ -247,7 +247,7 @@ def checks(
     """
     found = []
     for name, cuda_kernel in cuda_kernels.items():
-        if not isinstance(cuda_kernel, Lifted):
+        if not isinstance(cuda_kernel, LiftedCuda):
             continue
         for kind in (float32, float64):
             two = types.UniTuple(kind, 2) if name in numbers else EMPTY
@@ -270,7 +270,7 @@ def checks(
 def lift(rules: Mapping[str, Rule]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
     """Return the CUDA kernels of rules, and their checks."""
     lifted: dict[str, CudaKernel] = {
-        name: Lifted(name, rule.function, rule.operands) for name, rule in rules.items()
+        name: LiftedCuda(name, rule.function, rule.operands) for name, rule in rules.items()
     }
     numbers = [name for name, rule in rules.items() if rule.numbers]
     truth = [name for name, rule in rules.items() if rule.truth]

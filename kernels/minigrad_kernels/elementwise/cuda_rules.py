@@ -12,7 +12,7 @@ from numba import cuda, int64
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.elementwise.cuda_copy import copy
-from minigrad_kernels.elementwise.cuda_kernels import EMPTY, SHAPE, STEPS, Lifted, checks
+from minigrad_kernels.elementwise.cuda_kernels import EMPTY, SHAPE, STEPS, LiftedCuda, checks
 from minigrad_kernels.elementwise.rules import RULES, where
 from minigrad_kernels.math.cuda_trigonometry import cosine, sine
 from minigrad_kernels.math.scalar import like, nearest
@@ -177,28 +177,31 @@ BITS: dict[str, Any] = {
     **{"left_shift": left_shift, "right_shift": right_shift},
 }
 TESTS: dict[str, Any] = {"logical_not": logical_not, "isfinite": isfinite, "isnan": isnan}
-lifted_floor = Lifted("floor", floor, 1)
-lifted_divide = Lifted("floor_divide", floor_divide, 2)
-lifted_modulus = Lifted("remainder", modulus, 2)
-lifted_power = Lifted("pow", RULES["pow"].function, 2)
-LIFTED_BITS = {name: Lifted(name, rule, 2) for name, rule in BITS.items()}
-ANGLES: dict[str, CudaKernel] = {"sin": Lifted("sin", sine, 1), "cos": Lifted("cos", cosine, 1)}
+lifted_floor = LiftedCuda("floor", floor, 1)
+lifted_divide = LiftedCuda("floor_divide", floor_divide, 2)
+lifted_modulus = LiftedCuda("remainder", modulus, 2)
+lifted_power = LiftedCuda("pow", RULES["pow"].function, 2)
+LIFTED_BITS = {name: LiftedCuda(name, rule, 2) for name, rule in BITS.items()}
+ANGLES: dict[str, CudaKernel] = {
+    "sin": LiftedCuda("sin", sine, 1),
+    "cos": LiftedCuda("cos", cosine, 1),
+}
 CUDA_KERNELS: dict[str, CudaKernel] = {
     **{
-        name: Lifted(name, rule.function, rule.operands)
+        name: LiftedCuda(name, rule.function, rule.operands)
         for name, rule in RULES.items()
         if name != "pow"
     },
-    "pow": ByKind(lifted_power, Lifted("whole_power", whole_power, 2)),
+    "pow": ByKind(lifted_power, LiftedCuda("whole_power", whole_power, 2)),
     **ANGLES,
-    "sign": Lifted("sign", sign, 1),
-    "where": Lifted("where", where, 3),
-    **{name: Lifted(name, rule, 2) for name, rule in {**COMPARISONS, **LOGIC}.items()},
-    **{name: Lifted(name, rule, 1) for name, rule in TESTS.items()},
+    "sign": LiftedCuda("sign", sign, 1),
+    "where": LiftedCuda("where", where, 3),
+    **{name: LiftedCuda(name, rule, 2) for name, rule in {**COMPARISONS, **LOGIC}.items()},
+    **{name: LiftedCuda(name, rule, 1) for name, rule in TESTS.items()},
     **LIFTED_BITS,
     "floor": ByKind(lifted_floor, copy),
-    "floor_divide": ByKind(lifted_divide, Lifted("whole_divide", whole_divide, 2)),
-    "remainder": ByKind(lifted_modulus, Lifted("whole_modulus", whole_modulus, 2)),
+    "floor_divide": ByKind(lifted_divide, LiftedCuda("whole_divide", whole_divide, 2)),
+    "remainder": ByKind(lifted_modulus, LiftedCuda("whole_modulus", whole_modulus, 2)),
 }
 OWN: dict[str, CudaKernel] = {
     "floor": lifted_floor,

@@ -22,7 +22,7 @@ from numba import prange
 from numba.core import types
 from numba.extending import intrinsic
 
-from minigrad_kernels.jit.address_table import callee
+from minigrad_kernels.jit.address_table import device_function
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.jit.function_pointers import call_at
 from minigrad_kernels.simd.registers import INDEX, VECTOR_BYTES, address_array, transpose_square
@@ -109,7 +109,7 @@ PACKERS = {
 
 
 # ---------------------------------------------------------------- the walk
-@callee()
+@device_function()
 def read_from(plan, slot, address, row, rows, column, memory):
     """Return (address, bytes between rows) of a tile of an operand, packed where it must be.
 
@@ -137,7 +137,7 @@ def read_from(plan, slot, address, row, rows, column, memory):
     return memory, pitch
 
 
-@callee()
+@device_function()
 def compute_tile(plan, function, first, second, third, result, task):
     column_tiles = (plan[COLUMNS] + plan[TILE_COLUMNS] - 1) // plan[TILE_COLUMNS]
     row_tiles = (plan[ROWS] + plan[TILE_ROWS] - 1) // plan[TILE_ROWS]

@@ -25,8 +25,8 @@ START, SIZE, GROUP, INDEX, P, G, STATE = range(7)
 REGIONS = 6  # distinct arrays that one loop may touch
 
 
-def callee(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return `jit` for what only kernels call, without the wrappers that Python would call it by.
+def device_function(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return `jit` for a device function: one that only kernels call, without wrappers for Python.
 
     Adam's first step compiles in 0.63 s instead of 1.0.
     """
@@ -164,7 +164,7 @@ def total(table: Array) -> int:
     return int(table[-1, START] + table[-1, SIZE]) if len(table) else 0
 
 
-@callee()
+@device_function()
 def row_at(table: Array, element: int) -> int:
     """Return the last row that starts at or before `element`."""
     low, high = 0, table.shape[0]

@@ -1,6 +1,6 @@
 """The disk cache of compiled kernels: one file a signature, found by what the kernel is made of.
 
-Numba's own cache follows one source file a function, so an edited callee in another file keeps
+Numba's own cache follows one source file a function, so an edited function in another file keeps
 serving old machine code, and a kernel made by a factory never hits. Here a file is named after the
 kernel, a digest of the sources it can reach (its module, what that imports, the modules and values
 in its closure) and its signature: never stale, never missed, and an edit recompiles only what

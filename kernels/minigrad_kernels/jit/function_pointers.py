@@ -1,8 +1,8 @@
 """Calls through an address: one compiled function that many kernels share, or that data choose.
 
-Numba compiles a callee anew into every kernel that calls it.  A function that is long (the task of
-a matrix product, 1.5 s) or that is chosen at run time (an epilogue) is compiled once instead, and
-the kernels get its address as an argument.
+Numba compiles a called function anew into every kernel that calls it.  A function that is long (the
+task of a matrix product, 1.5 s) or that is chosen at run time (an epilogue) is compiled once
+instead, and the kernels get its address as an argument.
 
 >>> import numpy as np
 >>> from minigrad_kernels.jit.compile import jit

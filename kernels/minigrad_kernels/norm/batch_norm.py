@@ -177,7 +177,7 @@ def batch_norm_backward_cpu(
     dy: Array, x: Array, weight: Array, mean: Array, rstd: Array, dx: Array, dw: Array, db: Array
 ) -> None:
     """Compute dx, and dw and db where there is a weight, on the CPU."""
-    backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
+    run_backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
 
 
 def batch_norm_eval_backward_cpu(
@@ -194,10 +194,10 @@ def batch_norm_eval_backward_cpu(
     """Compute the gradients on the CPU with the statistics taken for constants."""
     rstd = 1 / np.sqrt(running_var + eps)
     # Constant statistics are those of infinitely many values: this batch's share in them is 0.
-    backward(dy, x, np.inf, weight, running_mean, rstd, dx, dw, db)
+    run_backward(dy, x, np.inf, weight, running_mean, rstd, dx, dw, db)
 
 
-def backward(
+def run_backward(
     dy: Array,
     x: Array,
     count: float,

@@ -171,7 +171,7 @@ def finish_backward(
     return made
 
 
-def backward(
+def run_backward(
     dy: DeviceArray,
     x: DeviceArray,
     count: float,
@@ -210,7 +210,7 @@ def batch_norm_backward(
     db: DeviceArray,
 ) -> None:
     """Compute dx, and dw and db where there is a weight."""
-    backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
+    run_backward(dy, x, x.size / max(1, mean.size), weight, mean, rstd, dx, dw, db)
 
 
 def batch_norm_eval_backward(
@@ -227,7 +227,7 @@ def batch_norm_eval_backward(
     """Compute the gradients with the statistics taken for constants."""
     rstd = constants(x, weight, weight, running_var, eps)[0]
     # Constant statistics are those of infinitely many values: this batch's share in them is 0.
-    backward(dy, x, math.inf, weight, running_mean, rstd, dx, dw, db)
+    run_backward(dy, x, math.inf, weight, running_mean, rstd, dx, dw, db)
 
 
 CUDA_KERNELS: dict[str, CudaKernel] = {

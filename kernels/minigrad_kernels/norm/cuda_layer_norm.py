@@ -30,7 +30,7 @@ def affine(v, weight, bias, j):
     return v
 
 
-def forward(kind: Any, vector: bool, warps: int) -> Any:
+def forward_of(kind: Any, vector: bool, warps: int) -> Any:
     """Return the kernel of the forward direction in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
 
@@ -111,7 +111,7 @@ def weighed(g, weight, j):
     return g * weight[j] if weight.size else g
 
 
-def backward(kind: Any, vector: bool, warps: int) -> Any:
+def backward_of(kind: Any, vector: bool, warps: int) -> Any:
     """Return the kernel that writes dx in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
 
@@ -227,7 +227,7 @@ def joined_parts(parts, chunks, c, dw, db):
         column = uint32(column + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
 
-FORWARD, BACKWARD = Rows(forward), Rows(backward)
+FORWARD, BACKWARD = Rows(forward_of), Rows(backward_of)
 
 
 def layer_norm_forward(

@@ -115,7 +115,7 @@ def forward_rows(x, weight, bias, eps, mean, rstd, y, begin, end, stream):
         fence()
 
 
-def forward(x, weight, bias, eps, mean, rstd, y, stream):
+def layer_norm_forward(x, weight, bias, eps, mean, rstd, y, stream):
     """Write mean, rstd and y of all rows, ROWS a task."""
     for k in prange((len(x) + ROWS - 1) // ROWS):
         end = min(len(x), (k + 1) * ROWS)
@@ -251,7 +251,7 @@ def backward_rows(dy, x, weight, mean, rstd, dx, parts, begin, end, stream):
         fence()
 
 
-def backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
+def layer_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
     """Write dx of all rows, and dw and db from the tasks' sums in order."""
     size = task_rows(len(x))
     tasks = (len(x) + size - 1) // size
@@ -263,10 +263,10 @@ def backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
         add_parts(parts, dw, db)
 
 
-forward_small = jit(name="layer_norm.forward.small")(forward)
-forward_large = jit(name="layer_norm.forward.large", parallel=True)(forward)
-backward_small = jit(name="layer_norm.backward.small")(backward)
-backward_large = jit(name="layer_norm.backward.large", parallel=True)(backward)
+forward_small = jit(name="layer_norm.forward.small")(layer_norm_forward)
+forward_large = jit(name="layer_norm.forward.large", parallel=True)(layer_norm_forward)
+backward_small = jit(name="layer_norm.backward.small")(layer_norm_backward)
+backward_large = jit(name="layer_norm.backward.large", parallel=True)(layer_norm_backward)
 
 
 def layer_norm_forward_cpu(

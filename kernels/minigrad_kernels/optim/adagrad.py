@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -39,14 +39,14 @@ def adagrad_reference(table: Array, hyper: Array, like: Array, steps: Array) -> 
         )
 
 
-@callee()
+@device_function()
 def adagrad_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.lr] / (1.0 + np.float64(t - 1) * h[H.lr_decay])
     c[4] = h[H.eps]
 
 
-@callee()
+@device_function()
 def adagrad_rule(c: Any, p: float, g: float, s: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     s = s + g * g

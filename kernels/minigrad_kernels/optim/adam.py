@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -48,7 +48,7 @@ def adam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> Non
         p[...] = weight - h[H.lr] * first / (np.sqrt(second) + h[H.eps])
 
 
-@callee()
+@device_function()
 def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
@@ -57,7 +57,7 @@ def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[8] = h[H.eps]
 
 
-@callee()
+@device_function()
 def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
@@ -65,7 +65,7 @@ def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, fl
     return p - c[6] * m / (math.sqrt(v) * c[7] + c[8]), m, v
 
 
-@callee()
+@device_function()
 def amsgrad_rule(
     c: Any, p: float, g: float, m: float, v: float, x: float
 ) -> tuple[float, float, float, float]:

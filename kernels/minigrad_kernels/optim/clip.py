@@ -23,7 +23,7 @@ from minigrad_kernels.jit.address_table import (
     SIZE,
     START,
     G,
-    callee,
+    device_function,
     load_at,
     memory,
     row_at,
@@ -63,7 +63,7 @@ def grad_clamp_reference(table: Array, limit: float, like: Array) -> None:
 
 
 # ---------------------------------------------------------------- one slice of one tensor
-@callee(fastmath={"reassoc", "contract", "nsz"})
+@device_function(fastmath={"reassoc", "contract", "nsz"})
 def sum_of_squares(g: int, lo: int, hi: int, like: Array) -> float:
     result = 0.0
     for i in range(lo, hi):
@@ -72,7 +72,7 @@ def sum_of_squares(g: int, lo: int, hi: int, like: Array) -> float:
     return result
 
 
-@callee()
+@device_function()
 def partial_norm(g: int, lo: int, hi: int, order: float, like: Array) -> float:
     """Return the sum of |g|^order over a slice, or the largest |g|, a NaN before all."""
     result = 0.0
@@ -87,13 +87,13 @@ def partial_norm(g: int, lo: int, hi: int, order: float, like: Array) -> float:
     return result
 
 
-@callee()
+@device_function()
 def larger(a: float, b: float) -> float:
     """Return the larger one, or NaN where one is."""
     return a if a >= b or a != a else b
 
 
-@callee()
+@device_function()
 def block_norm(table: Array, order: float, like: Array, begin: int, end: int) -> float:
     result = 0.0
     k = row_at(table, begin)
@@ -107,7 +107,7 @@ def block_norm(table: Array, order: float, like: Array, begin: int, end: int) ->
     return result
 
 
-@callee()
+@device_function()
 def finish_norm(parts: Array, order: float, norm: Array) -> None:
     result = 0.0
     for b in range(parts.size):
@@ -120,7 +120,7 @@ def finish_norm(parts: Array, order: float, norm: Array) -> None:
         norm[0] = result ** (1.0 / order)
 
 
-@callee()
+@device_function()
 def block_scale(
     table: Array, low: float, high: float, factor: float, like: Array, begin: int, end: int
 ) -> None:

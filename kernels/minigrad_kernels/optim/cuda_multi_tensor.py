@@ -218,7 +218,7 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
     return step
 
 
-class Lifted:
+class CudaStep:
     """The CUDA kernel `f(table, hyper, like, steps)` of an optimizer's step."""
 
     def __init__(self, row: Step) -> None:
@@ -270,6 +270,6 @@ class Lifted:
 
 def lift(steps: Mapping[str, Step]) -> tuple[dict[str, CudaKernel], tuple[Check, ...]]:
     """Return CUDA_KERNELS and CHECKS of the steps of a family."""
-    lifted = {name: Lifted(row) for name, row in steps.items()}
+    lifted = {name: CudaStep(row) for name, row in steps.items()}
     checks = tuple(check for name, kernel in lifted.items() for check in kernel.checks(name))
     return dict(lifted), checks

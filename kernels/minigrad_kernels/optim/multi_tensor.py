@@ -33,7 +33,7 @@ from minigrad_kernels.jit.address_table import (
     STATE,
     G,
     P,
-    callee,
+    device_function,
     load_at,
     row_at,
     store_at,
@@ -51,7 +51,7 @@ MANY = 60_000  # elements from which two threads beat one
 
 
 # ---------------------------------------------------------------- what rules share
-@callee()
+@device_function()
 def prepare_decay(
     lr: float, weight_decay: float, decoupled: float, maximize: float, c: Array
 ) -> None:
@@ -61,7 +61,7 @@ def prepare_decay(
     c[2] = 1.0 - lr * weight_decay if decoupled != 0.0 else 1.0
 
 
-@callee()
+@device_function()
 def decayed(c: Any, p: float, g: float) -> tuple[float, float]:
     """Return weight and gradient after sign and weight decay."""
     g = c[0] * g
@@ -70,7 +70,7 @@ def decayed(c: Any, p: float, g: float) -> tuple[float, float]:
     return c[2] * p, g
 
 
-@callee()
+@device_function()
 def prepare_moments(beta1: float, beta2: float, c: Array) -> None:
     """Set c[3] to c[5] to what the two moments of Adam need."""
     c[3] = 1.0 - beta1
@@ -103,7 +103,7 @@ def moments_reference(
 
 # ---------------------------------------------------------------- a rule over a slice of one tensor
 def _slice0(rule: Any, name: str) -> Any:
-    @callee(name=f"{name}.slice")
+    @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g = row[P], row[G]
         for i in range(lo, hi):
@@ -113,7 +113,7 @@ def _slice0(rule: Any, name: str) -> Any:
 
 
 def _slice1(rule: Any, name: str) -> Any:
-    @callee(name=f"{name}.slice")
+    @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a = row[P], row[G], row[STATE]
         for i in range(lo, hi):
@@ -125,7 +125,7 @@ def _slice1(rule: Any, name: str) -> Any:
 
 
 def _slice2(rule: Any, name: str) -> Any:
-    @callee(name=f"{name}.slice")
+    @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b = row[P], row[G], row[STATE], row[STATE + 1]
         for i in range(lo, hi):
@@ -139,7 +139,7 @@ def _slice2(rule: Any, name: str) -> Any:
 
 
 def _slice3(rule: Any, name: str) -> Any:
-    @callee(name=f"{name}.slice")
+    @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b, d = row[P], row[G], row[STATE], row[STATE + 1], row[STATE + 2]
         for i in range(lo, hi):
@@ -165,7 +165,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
     """
     slice_of = SLICES[states](rule, name)
 
-    @callee(name=f"{name}.constants")
+    @device_function(name=f"{name}.constants")
     def constants(table: Array, hyper: Array, like: Array, steps: Array) -> Array:
         c = np.empty((table.shape[0], WIDTH), like.dtype)
         for k in range(table.shape[0]):
@@ -174,7 +174,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
             prepare(row, hyper[row[GROUP]], steps[row[INDEX]], c[k])
         return c
 
-    @callee(name=f"{name}.span")
+    @device_function(name=f"{name}.span")
     def span(table: Array, c: Array, like: Array, begin: int, end: int) -> None:
         k = row_at(table, begin)
         while begin < end:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import STATE, callee, memory, stepped
+from minigrad_kernels.jit.address_table import STATE, device_function, memory, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -55,7 +55,7 @@ def nadam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> No
         p[...] = weight - h[H.lr] * update / (np.sqrt(second / (1 - h[H.beta2] ** t)) + h[H.eps])
 
 
-@callee()
+@device_function()
 def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
@@ -69,7 +69,7 @@ def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[9] = h[H.eps]
 
 
-@callee()
+@device_function()
 def nadam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)

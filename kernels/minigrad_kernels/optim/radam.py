@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -51,7 +51,7 @@ def radam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> No
         p[...] = weight - h[H.lr] * update
 
 
-@callee()
+@device_function()
 def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
@@ -66,7 +66,7 @@ def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[8] = h[H.eps]
 
 
-@callee()
+@device_function()
 def radam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -48,7 +48,7 @@ def rmsprop_reference(table: Array, hyper: Array, like: Array, steps: Array) -> 
         p[...] = weight - h[H.lr] * update
 
 
-@callee()
+@device_function()
 def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.alpha]
@@ -58,14 +58,14 @@ def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[7] = h[H.lr]
 
 
-@callee()
+@device_function()
 def rmsprop_rule(c: Any, p: float, g: float, v: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     return p - c[7] * g / (math.sqrt(v) + c[5]), v
 
 
-@callee()
+@device_function()
 def rmsprop_momentum_rule(
     c: Any, p: float, g: float, v: float, b: float
 ) -> tuple[float, float, float]:
@@ -75,7 +75,7 @@ def rmsprop_momentum_rule(
     return p - c[7] * b, v, b
 
 
-@callee()
+@device_function()
 def rmsprop_centered_rule(
     c: Any, p: float, g: float, v: float, a: float
 ) -> tuple[float, float, float]:
@@ -85,7 +85,7 @@ def rmsprop_centered_rule(
     return p - c[7] * g / (math.sqrt(v - a * a) + c[5]), v, a
 
 
-@callee()
+@device_function()
 def rmsprop_centered_momentum_rule(
     c: Any, p: float, g: float, v: float, a: float, b: float
 ) -> tuple[float, float, float, float]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case,
     decayed,
@@ -41,7 +41,7 @@ def sgd_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None
         p[...] = weight - h[H.lr] * grad
 
 
-@callee()
+@device_function()
 def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.lr]
@@ -52,13 +52,13 @@ def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
     c[7] = h[H.momentum] if h[H.nesterov] != 0.0 else 1.0
 
 
-@callee()
+@device_function()
 def sgd_rule(c: Any, p: float, g: float) -> float:
     p, g = decayed(c, p, g)
     return p - c[3] * g
 
 
-@callee()
+@device_function()
 def sgd_momentum_rule(c: Any, p: float, g: float, b: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     b = c[4] * b + c[5] * g

@@ -231,7 +231,7 @@ def variance_cost(x: Array, divisor: float, root: int, mean: Array, y: Array) ->
     return 4 * x.size, 2 * x.nbytes + mean.nbytes + y.nbytes
 
 
-def backward(reference: Callable[..., None], cpu: Callable[..., None], flops: int) -> Kernel:
+def gradient_kernel(reference: Callable[..., None], cpu: Callable[..., None], flops: int) -> Kernel:
     return Kernel(reference, cpu, cost(flops), out=("dx",))
 
 
@@ -241,9 +241,9 @@ KERNELS = {
         variance_reference, variance, variance_cost, out=("mean", "y"), rounding=ROUNDED
     ),
     "tie_count": Kernel(tie_count_reference, folding(tie_count), cost(2)),
-    "expand_centred": backward(expand_centred_reference, expanding("centred", centred), 2),
-    "expand_unit": backward(expand_unit_reference, expanding("unit", unit), 1),
-    "expand_ties": backward(expand_ties_reference, expanding("ties", where_tied), 1),
-    "expand_exp": backward(expand_exp_reference, expanding("exp", exponentiated), 20),
-    "prod_backward": backward(prod_backward_reference, prod_backward, 3),
+    "expand_centred": gradient_kernel(expand_centred_reference, expanding("centred", centred), 2),
+    "expand_unit": gradient_kernel(expand_unit_reference, expanding("unit", unit), 1),
+    "expand_ties": gradient_kernel(expand_ties_reference, expanding("ties", where_tied), 1),
+    "expand_exp": gradient_kernel(expand_exp_reference, expanding("exp", exponentiated), 20),
+    "prod_backward": gradient_kernel(prod_backward_reference, prod_backward, 3),
 }

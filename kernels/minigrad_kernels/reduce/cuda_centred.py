@@ -12,7 +12,7 @@ from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, scratch
 from minigrad_kernels.elementwise import cuda_kernels as lift
-from minigrad_kernels.elementwise.cuda_kernels import Lifted, divisor, quotient
+from minigrad_kernels.elementwise.cuda_kernels import LiftedCuda, divisor, quotient
 from minigrad_kernels.jit.compile import like
 from minigrad_kernels.reduce import centred as rules
 from minigrad_kernels.reduce import cuda_kernels as fold
@@ -83,7 +83,7 @@ class Expansion:
     """The CUDA kernel of a rule of each group's two numbers and each of its elements."""
 
     def __init__(self, name: str, rule: Any) -> None:
-        self.lifted = Lifted(name, rule, 3)
+        self.lifted = LiftedCuda(name, rule, 3)
 
     def __call__(self, c: DeviceArray, m: DeviceArray, x: DeviceArray, dx: DeviceArray) -> None:
         self.lifted(c[:, None], m[:, None], x, dx)

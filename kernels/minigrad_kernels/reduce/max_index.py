@@ -132,7 +132,7 @@ def merge(best, where, parts, inner, sign, y, indices):
 
 
 # ---------------------------------------------------------------- all tasks
-def forward(x, sign, outer, reduced, inner, y, indices):
+def extreme_forward(x, sign, outer, reduced, inner, y, indices):
     flip = x.dtype.type(sign)
     parts, each = tasks_of(reduced, inner)
     best = np.empty(outer * parts * inner, x.dtype)
@@ -164,7 +164,7 @@ def place_row(dy, indices, r, dx):
         dx[b] = dy[b] if indices[b] == r else dx.dtype.type(0)
 
 
-def backward(dy, indices, outer, reduced, inner, dx):
+def extreme_backward(dy, indices, outer, reduced, inner, dx):
     lines = outer if inner == 1 else outer * reduced
     width = reduced if inner == 1 else inner
     for line in prange(lines):
@@ -176,12 +176,12 @@ def backward(dy, indices, outer, reduced, inner, dx):
             place_row(part(dy, begin, end), part(indices, begin, end), line % reduced, out)
 
 
-forward_small = jit(name="extreme.forward.small")(forward)
-forward_large = jit(name="extreme.forward.large", parallel=True)(forward)
+forward_small = jit(name="extreme.forward.small")(extreme_forward)
+forward_large = jit(name="extreme.forward.large", parallel=True)(extreme_forward)
 runs_small = jit(name="extreme.runs.small")(runs)
 runs_large = jit(name="extreme.runs.large", parallel=True)(runs)
-backward_small = jit(name="extreme.backward.small")(backward)
-backward_large = jit(name="extreme.backward.large", parallel=True)(backward)
+backward_small = jit(name="extreme.backward.small")(extreme_backward)
+backward_large = jit(name="extreme.backward.large", parallel=True)(extreme_backward)
 
 
 def extreme_cpu(x: Array, sign: int, y: Array, indices: Array) -> None:

@@ -207,7 +207,9 @@ def sum_in_order(loss):
     return total
 
 
-def forward(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx):
+def cross_entropy_forward(
+    x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx
+):
     weights = summed_weights(weight, x.shape[1])
     divisor[0] = weight_of_rows(target, weight, ignore_index) if mean else 1.0
     scale = x.dtype.type(1) / divisor[0]
@@ -219,7 +221,7 @@ def forward(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, 
     total[0] = sum_in_order(loss) / divisor[0]
 
 
-def backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
+def cross_entropy_backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
     weights = summed_weights(weight, x.shape[1])
     for i in prange(len(x)):
         backward_row(
@@ -235,10 +237,10 @@ def backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
         )
 
 
-forward_small = jit(name="cross_entropy.forward.small")(forward)
-forward_large = jit(name="cross_entropy.forward.large", parallel=True)(forward)
-backward_small = jit(name="cross_entropy.backward.small")(backward)
-backward_large = jit(name="cross_entropy.backward.large", parallel=True)(backward)
+forward_small = jit(name="cross_entropy.forward.small")(cross_entropy_forward)
+forward_large = jit(name="cross_entropy.forward.large", parallel=True)(cross_entropy_forward)
+backward_small = jit(name="cross_entropy.backward.small")(cross_entropy_backward)
+backward_large = jit(name="cross_entropy.backward.large", parallel=True)(cross_entropy_backward)
 
 
 def cross_entropy_forward_cpu(

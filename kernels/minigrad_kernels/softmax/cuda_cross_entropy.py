@@ -138,7 +138,7 @@ def nothing(kind: Any, vector: bool) -> Any:
     return zeros
 
 
-def forward(kind: Any, vector: bool, warps: int) -> Any:
+def forward_of(kind: Any, vector: bool, warps: int) -> Any:
     place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
     slopes, zeros = sloping(kind, vector, warps), nothing(kind, vector)
 
@@ -187,7 +187,7 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
     return cross_entropy_rows
 
 
-def backward(kind: Any, vector: bool, warps: int) -> Any:
+def backward_of(kind: Any, vector: bool, warps: int) -> Any:
     place, slopes = places(warps), sloping(kind, vector, warps)
     zeros = nothing(kind, vector)
 
@@ -213,7 +213,7 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
     return cross_entropy_gradient
 
 
-FORWARD, BACKWARD = Rows(forward), Rows(backward)
+FORWARD, BACKWARD = Rows(forward_of), Rows(backward_of)
 DIVIDING = {"float32": dividing(float32), "float64": dividing(float64)}
 TOTALLING = {"float32": totalling(float32), "float64": totalling(float64)}
 

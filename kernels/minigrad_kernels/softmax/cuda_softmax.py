@@ -70,12 +70,12 @@ def peaks(kind: Any, vector: bool, warps: int) -> Any:
 
 # ---------------------------------------------------------------- forward
 @cuda.jit(device=True)
-def placed(x, m, inverse, rest, log):
+def normalised(x, m, inverse, rest, log):
     """Return softmax or log-softmax of an element, from 1 / s and log s."""
     return (x - m) - rest if log else math.exp(x - m) * inverse
 
 
-def forward(kind: Any, vector: bool, warps: int) -> Any:
+def forward_of(kind: Any, vector: bool, warps: int) -> Any:
     place, peak = places(warps), peaks(kind, vector, warps)
 
     @cuda.jit
@@ -93,10 +93,10 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                 while j < c:
                     p, q, r, o = ptx.load128(x, uint32(first + j))
                     made = (
-                        placed(p, m, inverse, rest, log),
-                        placed(q, m, inverse, rest, log),
-                        placed(r, m, inverse, rest, log),
-                        placed(o, m, inverse, rest, log),
+                        normalised(p, m, inverse, rest, log),
+                        normalised(q, m, inverse, rest, log),
+                        normalised(r, m, inverse, rest, log),
+                        normalised(o, m, inverse, rest, log),
                     )
                     ptx.store128(y, uint32(first + j), made)
                     j = uint32(j + threads * uint32(4))
@@ -104,7 +104,7 @@ def forward(kind: Any, vector: bool, warps: int) -> Any:
                 j = t
                 while j < c:
                     index = uint32(first + j)
-                    y[index] = placed(x[index], m, inverse, rest, log)
+                    y[index] = normalised(x[index], m, inverse, rest, log)
                     j = uint32(j + threads)
             row = uint32(row + step)
 
@@ -157,7 +157,7 @@ def gradient(g, y, total, log):
     return g - math.exp(y) * total if log else y * (g - total)
 
 
-def backward(kind: Any, vector: bool, warps: int) -> Any:
+def backward_of(kind: Any, vector: bool, warps: int) -> Any:
     place, whole = places(warps), joining(added, warps)
 
     @cuda.jit
@@ -204,7 +204,7 @@ def backward(kind: Any, vector: bool, warps: int) -> Any:
     return softmax_gradient
 
 
-FORWARD, SUMMING, BACKWARD = Rows(forward), Rows(summing), Rows(backward)
+FORWARD, SUMMING, BACKWARD = Rows(forward_of), Rows(summing), Rows(backward_of)
 
 
 def going(log: int) -> CudaKernel:

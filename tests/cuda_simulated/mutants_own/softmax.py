@@ -58,7 +58,7 @@ MUTANTS = (
         "store128(y, uint32(first + j + uint32(1))", kinds=("misaligned", "bounds")),
     Own(VECTORS, "softmax", "last vector left out", "while j < c",
         "while uint32(j + uint32(4)) < c"),
-    Own(VECTORS, "log_softmax", "third twice", "placed(o,", "placed(r,", kinds=("wrong",)),
+    Own(VECTORS, "log_softmax", "third twice", "normalised(o,", "normalised(r,", kinds=("wrong",)),
     Own(SUMMING, "logsumexp", "every lane writes", "if t == 0", "if True", kinds=("race",)),
     Own(SUMMING_VECTORS, "logsumexp", "NaN beside infinity passed over", "if v != v:", "if False:",
         kinds=("wrong",)),
