@@ -196,82 +196,101 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def np_sigmoid(a: Array) -> Array:
+    """Return 1 / (1 + e^-a) without overflow."""
     e = np.exp(-np.abs(a))
     return np.where(a >= 0, 1, e) / (1 + e)
 
 
 def np_softplus(a: Array) -> Array:
+    """Return log(1 + e^a), a itself above LINEAR."""
     return np.where(a > LINEAR, a, np.logaddexp(a, 0))
 
 
 def np_cdf(a: Array) -> Array:
+    """Return the normal distribution's cumulative probability of a."""
     return 0.5 * _erfc(-a * math.sqrt(0.5))
 
 
 def np_inner(a: Array) -> Array:
+    """Return what gelu's tanh form takes the sigmoid of."""
     return SLOPE * (a + CUBE * a**3)
 
 
 def np_gelu_backward(g: Array, a: Array) -> Array:
+    """Return the gradient of gelu."""
     return g * (np_cdf(a) + a * np.exp(-0.5 * a * a) / math.sqrt(2 * math.pi))
 
 
 def np_gelu_tanh_backward(g: Array, a: Array) -> Array:
+    """Return the gradient of gelu's tanh form."""
     a = np.clip(a, -FLAT, FLAT)
     s = np_sigmoid(np_inner(a))
     return g * (s + a * s * (1 - s) * SLOPE * (1 + 3 * CUBE * a * a))
 
 
 def np_silu_backward(g: Array, a: Array) -> Array:
+    """Return the gradient of a sigmoid(a)."""
     s = np_sigmoid(a)
     return g * s * (1 + a * (1 - s))
 
 
 def np_clamp(a: Array, low: float, high: float) -> Array:
+    """Return a limited to [low, high]."""
     return np.minimum(np.maximum(a, low), high)
 
 
 def np_clamp_backward(g: Array, a: Array, low: float, high: float) -> Array:
+    """Return g where a lies in [low, high], else 0."""
     return np.where((a >= low) & (a <= high), g, 0)
 
 
 def np_hardtanh_backward(g: Array, a: Array, low: float, high: float) -> Array:
+    """Return g where a lies inside (low, high), else 0; NaN passes."""
     return np.where((a <= low) | (a >= high), 0, g)
 
 
 def np_elu(a: Array, alpha: float, _: float) -> Array:
+    """Return a, or alpha (e^a - 1) where a <= 0."""
     return np.where(a <= 0, alpha * np.expm1(a), a)
 
 
 def np_elu_backward(g: Array, a: Array, alpha: float, _: float) -> Array:
+    """Return the gradient of elu."""
     return np.where(a <= 0, g * (alpha * np.exp(a)), g)
 
 
 def np_leaky_relu(a: Array, slope: float, _: float) -> Array:
+    """Return a, or slope a where a <= 0."""
     return np.where(a > 0, a, a * slope)
 
 
 def np_leaky_relu_backward(g: Array, a: Array, slope: float, _: float) -> Array:
+    """Return the gradient of leaky_relu."""
     return np.where(a > 0, g, g * slope)
 
 
 def np_softplus_backward(g: Array, a: Array) -> Array:
+    """Return the gradient of softplus."""
     return np.where(a > LINEAR, g, g * np_sigmoid(a))
 
 
 def np_bce_logits(a: Array, t: Array) -> Array:
+    """Return the binary cross-entropy of logits a and targets t."""
     return np.where(a >= 0, (1 - t) * a, -t * a) + np.log1p(np.exp(-np.abs(a)))
 
 
 def np_bce_logits_weighted(a: Array, t: Array, q: Array) -> Array:
+    """Return the binary cross-entropy with the weight q for positive targets."""
     return (1 - t) * np.logaddexp(0, a) + q * t * np.logaddexp(0, -a)
 
 
 def np_bce_logits_slope(a: Array, t: Array, q: Any = 1) -> Array:
+    """Return the derivative of the weighted binary cross-entropy in the logits."""
     return (1 - t) * np_sigmoid(a) - q * t * np_sigmoid(-a)
 
 
 def np_bce_logits_backward(g: Array, a: Array, t: Array) -> Array:
+    """Return the gradient of the binary cross-entropy in the logits."""
     return g * np_bce_logits_slope(a, t)
 
 

@@ -94,6 +94,7 @@ copy_words = LiftedCuda("copy", copied, 1)
 
 
 def copy(a: DeviceArray, y: DeviceArray) -> None:
+    """Write a to y, which it broadcasts against, converted to y's dtype."""
     if not y.size:
         return
     if a.dtype == y.dtype:

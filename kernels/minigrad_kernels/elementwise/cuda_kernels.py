@@ -138,6 +138,8 @@ def named(name: str, function: Callable[..., None]) -> Any:
 
 
 def unary(rule: Any, name: str) -> tuple[Any, Any]:
+    """Return the kernels of a rule of one operand: by 128 bits, and for any strides."""
+
     def vectors(a, n, y):
         """Compute y = rule(a, *n), four elements a turn: one 128-bit load and store."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -160,6 +162,8 @@ def unary(rule: Any, name: str) -> tuple[Any, Any]:
 
 
 def binary(rule: Any, name: str) -> tuple[Any, Any]:
+    """Return the kernels of a rule of two operands: by 128 bits, and for any strides."""
+
     def vectors(a, b, n, y):
         """Compute y = rule(a, b, *n), four elements a turn: 128-bit loads and stores."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -182,6 +186,8 @@ def binary(rule: Any, name: str) -> tuple[Any, Any]:
 
 
 def ternary(rule: Any, name: str) -> tuple[Any, Any]:
+    """Return the kernels of a rule of three operands: by 128 bits, and for any strides."""
+
     def vectors(a, b, c, n, y):
         """Compute y = rule(a, b, c), four elements a turn: 128-bit loads and stores."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -215,6 +221,7 @@ class LiftedCuda:
         self.vectors, self.strided = FACTORIES[count](rule, name)
 
     def __call__(self, *args: Any) -> None:
+        """Launch the rule on its operands, the numbers that it takes, and y."""
         arrays, y = (*args[: self.count], args[-1]), args[-1]
         if not y.size:
             return

@@ -166,6 +166,7 @@ class ByKind:
         self.others = others
 
     def __call__(self, *args: Any) -> None:
+        """Launch the rule of y's kind of dtype."""
         y: DeviceArray = args[-1]
         (self.floats if y.dtype.kind == "f" else self.others)(*args)
 

@@ -242,6 +242,7 @@ def lift(name: str, rule: Rule) -> Kernel:
     """Build the row of a rule: its reference, its CPU column, its cost, and what is derived."""
 
     def wide(*args: Any) -> None:
+        """Compute y = reference(inputs) with float32 inputs as float64."""
         inputs = [
             a.astype(np.float64) if getattr(a, "dtype", None) == np.float32 else a
             for a in args[:-1]
@@ -250,6 +251,7 @@ def lift(name: str, rule: Rule) -> Kernel:
             args[-1][...] = rule.reference(*inputs)
 
     def cost(*args: Any) -> tuple[int, int]:
+        """Return the flops and the bytes of a launch."""
         return rule.flops * args[-1].size, sum(a.nbytes for a in args if isinstance(a, np.ndarray))
 
     lifted = Lifted(name, rule.function, rule.operands, bool(rule.numbers))

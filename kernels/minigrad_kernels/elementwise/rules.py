@@ -135,6 +135,7 @@ def where(c, a, b):
 
 # ---------------------------------------------------------------- NumPy spellings
 def np_where(c: Array, a: Array, b: Array, y: Array) -> None:
+    """Write a where c, else b; y may be a."""
     if y is a:
         np.copyto(y, b, where=~c)
         return
@@ -143,10 +144,12 @@ def np_where(c: Array, a: Array, b: Array, y: Array) -> None:
 
 
 def np_maximum(a: Array, b: Array, y: Array | None = None) -> Array:
+    """Return the larger of a and b, NaN where one is."""
     return np.maximum(a, b, out=y)  # NumPy deprecates a third positional argument of these two
 
 
 def np_minimum(a: Array, b: Array, y: Array | None = None) -> Array:
+    """Return the smaller of a and b, NaN where one is."""
     return np.minimum(a, b, out=y)
 
 
@@ -154,6 +157,7 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def np_share(g: Array, a: Array, b: Array) -> Array:
+    """Return a's part of the gradient of maximum: half of it on ties."""
     return g * np.where(a < b, 0, np.where(a == b, 0.5, 1))
 
 
@@ -163,6 +167,7 @@ def plain(ufunc: np.ufunc, draws: str = "normal", truth: bool = False) -> Kernel
     """
 
     def cost(*args: Array) -> tuple[int, int]:
+        """Return the flops and the bytes of a launch."""
         return args[-1].size, sum(a.nbytes for a in args)
 
     rule = Rule(None, ufunc.nin, ufunc, True, draws=draws, truth=truth, rounding=EXACT)
@@ -173,9 +178,11 @@ def function(ufunc: np.ufunc) -> Kernel:
     """Return the row of a function whose vectorised loop is NumPy's at every size."""
 
     def reference(a: Array, y: Array) -> None:
+        """Compute y = ufunc(a) in float64."""
         y[...] = ufunc(a.astype(np.float64))
 
     def cost(a: Array, y: Array) -> tuple[int, int]:
+        """Return the flops and the bytes of a launch."""
         return 10 * y.size, a.nbytes + y.nbytes
 
     rule = Rule(None, 1, ufunc, True, 10, rounding=CLOSE)
@@ -183,6 +190,7 @@ def function(ufunc: np.ufunc) -> Kernel:
 
 
 def sign_reference(a: Array, y: Array) -> None:
+    """Compute y = sign(a), 0 for NaN."""
     y[...] = np.nan_to_num(np.sign(a))
 
 
@@ -194,10 +202,12 @@ def sign(a: Array, y: Array) -> None:
 
 
 def copy_reference(a: Array, y: Array) -> None:
+    """Write a to y, which it broadcasts against."""
     y[...] = a
 
 
 def copy_cost(a: Array, y: Array) -> tuple[int, int]:
+    """Return the flops, none, and the bytes of a copy."""
     return 0, y.nbytes + a.nbytes
 
 
@@ -205,6 +215,7 @@ lifted_where = Lifted("where", where, 3)
 
 
 def where_cpu(c: Array, a: Array, b: Array, y: Array) -> None:
+    """Write a where c, else b, on the CPU: by NumPy while y is small."""
     if y.size < PARALLEL or y.dtype.kind != "f":
         np_where(c, a, b, y)
     else:
@@ -216,6 +227,7 @@ WORDS = {4: np.dtype(np.float32), 8: np.dtype(np.float64)}
 
 
 def copy(a: Array, y: Array) -> None:
+    """Write a to y, which it broadcasts against, on the CPU: by NumPy while y is small."""
     small = y.size < PARALLEL or y.itemsize not in WORDS
     if small or a.dtype != y.dtype or not a.flags.aligned:
         np.copyto(y, a, casting="unsafe")

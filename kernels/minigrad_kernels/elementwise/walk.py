@@ -139,6 +139,7 @@ def read_from(plan, slot, address, row, rows, column, memory):
 
 @device_function()
 def compute_tile(plan, function, first, second, third, result, task):
+    """Run the loop at the address `function` over one tile of the operands and the result."""
     column_tiles = (plan[COLUMNS] + plan[TILE_COLUMNS] - 1) // plan[TILE_COLUMNS]
     row_tiles = (plan[ROWS] + plan[TILE_ROWS] - 1) // plan[TILE_ROWS]
     band = task // column_tiles

@@ -56,10 +56,12 @@ def as_words(*arrays: DeviceArray) -> list[DeviceArray]:
 
 
 def columns(count: int) -> tuple[Any, ...]:
+    """Return a number of columns with what `quotient` divides by it, as kernels take them."""
     return tuple(np.array(divisor(count), np.uint32))
 
 
 def take_rows(weight: DeviceArray, indices: DeviceArray, y: DeviceArray) -> None:
+    """Write y: (n, C) = weight[indices], weight: (rows, C), indices: (n,)."""
     if not y.size:
         return
     width = y.shape[1]
@@ -71,6 +73,7 @@ def take_rows(weight: DeviceArray, indices: DeviceArray, y: DeviceArray) -> None
 
 
 def take_flat(x: DeviceArray, indices: DeviceArray, y: DeviceArray) -> None:
+    """Write y: (n,) = x[indices], x: (m,), indices: (n,)."""
     take_rows(x[:, None], indices, y[:, None])
 
 
@@ -108,6 +111,7 @@ def add_runs(dy, keys, values, width, dw):
 
 
 def scatter_add_rows(dy: DeviceArray, indices: DeviceArray, dw: DeviceArray) -> None:
+    """Write dw: (rows, C) = the sums of dy: (n, C) by indices: (n,), in their order."""
     if not dw.size:
         return
     run(clear, blocks(dw.size), THREADS, flat(dw))
@@ -118,6 +122,7 @@ def scatter_add_rows(dy: DeviceArray, indices: DeviceArray, dw: DeviceArray) -> 
 
 
 def scatter_add_flat(dy: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> None:
+    """Write dx: (m,) = the sums of dy: (n,) by indices: (n,), in their order."""
     scatter_add_rows(dy[:, None], indices, dx[:, None])
 
 
@@ -151,6 +156,7 @@ def put_last(src, indices, last, dx):
 
 
 def scatter_flat(src: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> None:
+    """Write src: (n,) into dx: (m,) at indices: (n,), the last of repeated ones."""
     if not src.size:
         return
     last = scratch(dx.size, np.int32, dx)
@@ -172,6 +178,7 @@ COUNTS = uint32[::1]
 
 
 def checks(kind: Any) -> tuple[Check, ...]:
+    """Return the checks of these kernels for one type of elements."""
     line, wide = kind[::1], kind == float64
     found = {
         "take": (take, (line, int64[::1], WIDE, line)),

@@ -25,6 +25,7 @@ NONE = 16  # the digit of a thread without a key
 
 @cuda.jit(device=True)
 def digit_of(keys, i, n, shift):
+    """Return four bits of the i-th key, NONE from n on."""
     return uint32((keys[i] >> shift) & uint32(DIGITS - 1)) if i < n else uint32(NONE)
 
 

@@ -29,26 +29,31 @@ ROWS = 64  # rows of one task of a gather
 
 # ---------------------------------------------------------------- references
 def take_rows_reference(weight: Array, indices: Array, y: Array) -> None:
+    """Write y: (n, C) = weight[indices]."""
     y[...] = weight[indices]
 
 
 def scatter_add_rows_reference(dy: Array, indices: Array, dw: Array) -> None:
+    """Write dw: (rows, C) = the sums in float64 of dy: (n, C) by indices: (n,)."""
     total = np.zeros(dw.shape)
     np.add.at(total, indices, dy.astype(np.float64))
     dw[...] = total
 
 
 def take_flat_reference(x: Array, indices: Array, y: Array) -> None:
+    """Write y: (n,) = x[indices]."""
     y[...] = x[indices]
 
 
 def scatter_add_flat_reference(dy: Array, indices: Array, dx: Array) -> None:
+    """Write dx: (m,) = the sums in float64 of dy: (n,) by indices: (n,)."""
     total = np.zeros(dx.shape)
     np.add.at(total, indices, dy.astype(np.float64))
     dx[...] = total
 
 
 def scatter_flat_reference(src: Array, indices: Array, dx: Array) -> None:
+    """Write src: (n,) into dx: (m,) at indices: (n,), one after the other."""
     for i, index in enumerate(indices.tolist()):
         dx[index] = src[i]
 
@@ -56,6 +61,7 @@ def scatter_flat_reference(src: Array, indices: Array, dx: Array) -> None:
 # ---------------------------------------------------------------- rows
 @jit(parallel=True)
 def take_rows_parallel(weight, indices, y):
+    """Copy rows in parallel, ROWS a task."""
     for task in prange((indices.size + ROWS - 1) // ROWS):
         for i in range(task * ROWS, min(indices.size, (task + 1) * ROWS)):
             row = weight[indices[i]]
@@ -65,6 +71,7 @@ def take_rows_parallel(weight, indices, y):
 
 
 def take_rows_cpu(weight: Array, indices: Array, y: Array) -> None:
+    """Write y: (n, C) = weight[indices] on the CPU, by NumPy while it is small."""
     if y.size < PARALLEL or weight.dtype.kind != "f":
         if y.size:
             np.take(weight, indices, axis=0, out=y, mode="clip")  # "raise" would buffer the output
@@ -73,6 +80,7 @@ def take_rows_cpu(weight: Array, indices: Array, y: Array) -> None:
 
 
 def scatter_rows(dy, indices, dw):
+    """Add rows into dw in the order of the indices, COLUMNS columns a task."""
     for task in prange((dw.shape[1] + COLUMNS - 1) // COLUMNS):
         first = task * COLUMNS
         last = min(dw.shape[1], first + COLUMNS)
@@ -89,6 +97,7 @@ scatter_rows_large = jit(name="index.scatter_rows.large", parallel=True)(scatter
 
 
 def scatter_add_rows_cpu(dy: Array, indices: Array, dw: Array) -> None:
+    """Write dw: (rows, C) = the sums of dy: (n, C) by indices: (n,) on the CPU."""
     wide = dy.size >= PARALLEL and dw.shape[1] >= 2 * COLUMNS
     (scatter_rows_large if wide else scatter_rows_small)(dy, indices, dw)
 
@@ -96,11 +105,13 @@ def scatter_add_rows_cpu(dy: Array, indices: Array, dw: Array) -> None:
 # ---------------------------------------------------------------- single elements
 @jit(parallel=True)
 def take_flat_parallel(x, indices, y):
+    """Copy elements in parallel."""
     for i in prange(indices.size):
         y[i] = x[indices[i]]
 
 
 def take_flat_cpu(x: Array, indices: Array, y: Array) -> None:
+    """Write y: (n,) = x[indices] on the CPU, by NumPy while it is small."""
     if y.size < PARALLEL or x.dtype.kind != "f":
         if y.size:
             np.take(x, indices, out=y, mode="clip")
@@ -110,12 +121,14 @@ def take_flat_cpu(x: Array, indices: Array, y: Array) -> None:
 
 @jit()
 def scatter_add_flat_jitted(dy, indices, dx):
+    """Add elements into dx in the order of the indices, on one thread."""
     dx[:] = 0
     for i in range(indices.size):
         dx[indices[i]] += dy[i]
 
 
 def scatter_add_flat_cpu(dy: Array, indices: Array, dx: Array) -> None:
+    """Write dx: (m,) = the sums of dy: (n,) by indices: (n,) on the CPU."""
     if dy.size < PARALLEL:
         dx.fill(0)
         np.add.at(dx, indices, dy)
@@ -125,11 +138,13 @@ def scatter_add_flat_cpu(dy: Array, indices: Array, dx: Array) -> None:
 
 @jit()
 def scatter_flat_jitted(src, indices, dx):
+    """Write elements into dx in the order of the indices, on one thread."""
     for i in range(indices.size):
         dx[indices[i]] = src[i]
 
 
 def scatter_flat_cpu(src: Array, indices: Array, dx: Array) -> None:
+    """Write src: (n,) into dx: (m,) at indices: (n,) on the CPU, the last of repeated ones."""
     if src.size < PARALLEL:
         dx[indices] = src  # NumPy documents that the last of repeated indices wins
     else:
@@ -138,14 +153,17 @@ def scatter_flat_cpu(src: Array, indices: Array, dx: Array) -> None:
 
 # ---------------------------------------------------------------- the rows of the table
 def take_cost(x: Array, indices: Array, y: Array) -> tuple[int, int]:
+    """Return the flops, none, and the bytes of taking rows or elements."""
     return 0, indices.nbytes + 2 * y.nbytes
 
 
 def scatter_add_cost(dy: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `scatter_add_rows` and `scatter_add_flat`."""
     return dy.size, 3 * dy.nbytes + indices.nbytes + dx.nbytes
 
 
 def scatter_cost(src: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    """Return the flops, none, and the bytes of `scatter_flat`."""
     return 0, 2 * src.nbytes + indices.nbytes
 
 

@@ -1,4 +1,4 @@
-"""What the kernels of the CUDA products promise of their machine code.
+"""Checks of the machine code of the CUDA products, for every step and layout.
 
 N and T: of operands that lie by rows, and of those that lie by columns.
 """
@@ -19,11 +19,13 @@ from minigrad_kernels.matmul.cuda_tiled import tiled
 
 
 def signature(number: Any) -> tuple[Any, ...]:
+    """Return the Numba types of a product's arguments: see matmul/cuda_parts.py."""
     line, place = number[::1], UniTuple(uint32, 4)
     return (line, place, line, place, *[line] * 5, UniTuple(uint32, 9), uint32)
 
 
 def combine_signature(number: Any) -> tuple[Any, ...]:
+    """Return the Numba types of what `combine` takes."""
     return (*[number[::1]] * 5, UniTuple(uint32, 9), uint32)
 
 

@@ -109,7 +109,7 @@ def reached_memory(x: DeviceArray) -> tuple[DeviceArray, int]:
 
 
 def operand_of(x: DeviceArray) -> tuple[DeviceArray, tuple[Any, ...]]:
-    """Return an operand's line and its (first, row, column, image), see matmul_parts."""
+    """Return an operand's line and its (first, row, column, image): see matmul/cuda_parts.py."""
     line, first = reached_memory(x)
     steps = [s // x.itemsize for s in x.strides]
     image = steps[0] if x.ndim == 3 else 0
@@ -209,20 +209,24 @@ def row_sums(a: DeviceArray, sums: DeviceArray) -> None:
 
 # ---------------------------------------------------------------- CUDA kernels
 def gemm(a: DeviceArray, b: DeviceArray, c: DeviceArray) -> None:
+    """Compute c = a @ b: see matmul/gemm.py for shapes."""
     compute(a, b, c)
 
 
 def gemm_bias(a: DeviceArray, b: DeviceArray, bias: DeviceArray, c: DeviceArray) -> None:
+    """Compute c = a @ b + bias."""
     compute(a, b, c, bias=bias)
 
 
 def gemm_accumulate(a: DeviceArray, b: DeviceArray, c: DeviceArray) -> None:
+    """Compute c += a @ b."""
     compute(a, b, c, add=True)
 
 
 def gemm_activation(
     a: DeviceArray, b: DeviceArray, bias: DeviceArray, activation: str, y: DeviceArray
 ) -> None:
+    """Compute y = activation(a @ b + bias); bias may be empty."""
     compute(a, b, y, "activation", activation, bias=bias)
 
 
@@ -234,20 +238,24 @@ def gemm_activation_saved(
     z: DeviceArray,
     y: DeviceArray,
 ) -> None:
+    """Compute z = a @ b + bias and y = activation(z); bias may be empty."""
     compute(a, b, y, "activation", activation, bias=bias, z=z)
 
 
 def gemm_masked(
     a: DeviceArray, b: DeviceArray, saved: DeviceArray, activation: str, c: DeviceArray
 ) -> None:
+    """Compute c = the gradient a @ b behind an activation, from what that saved: (M, N)."""
     compute(a, b, c, "mask", activation, side=saved)
 
 
 def gemm_sums(a: DeviceArray, b: DeviceArray, c: DeviceArray, sums: DeviceArray) -> None:
+    """Compute c = a @ b and the sums of a's rows: (M,)."""
     compute(a, b, c, sums=sums)
 
 
 def bmm(a: DeviceArray, b: DeviceArray, c: DeviceArray) -> None:
+    """Compute c = a @ b for batches: a: (B, M, K), b: (B, K, N) -> c: (B, M, N)."""
     compute(a, b, c)
 
 

@@ -18,7 +18,8 @@ THREADS = 128
 
 @cache
 def naive(kind: str, name: str, with_sums: bool) -> Any:
-    """Return the kernel: what `matmul_parts.rule_of` says follows, sums of the rows of a or none.
+    """Return the kernel of a rule, with or without the sums of a's rows: see `rule_of` in
+    matmul/cuda_parts.py.
 
     It takes no notice of splits.
     """

@@ -78,6 +78,7 @@ def assign(kept, w, tile, a_at, b_at, sizes):
 
 @cuda.jit(device=True)
 def unpacked(kept):
+    """Return what `assign` kept, as a tuple."""
     return kept[0], kept[1], kept[2], kept[3], kept[4], kept[5], kept[6]
 
 
@@ -89,6 +90,7 @@ def rows_left(count, row0, r):
 
 # ---------------------------------------------------------------- after the product
 def plain(v, side):
+    """Return an element as it is."""
     return v
 
 

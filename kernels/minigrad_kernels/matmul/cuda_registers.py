@@ -20,6 +20,7 @@ SIDE = 8  # of a thread's tile
 
 
 def threads_of(tile: int) -> int:
+    """Return the threads of a block whose tile has `tile` rows and columns."""
     return tile * tile // (SIDE * SIDE)
 
 
@@ -88,6 +89,7 @@ def registers(
 
     @cuda.jit(device=True)
     def multiply(acc, held, p, q):
+        """Add the outer product of eight rows at p and eight columns at q to the tile."""
         left = ptx.load128(held, p) + ptx.load128(held, p + half)
         right = ptx.load128(held, q) + ptx.load128(held, q + half)
         return ptx.outer_fma(acc, left, right)

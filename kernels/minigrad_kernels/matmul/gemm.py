@@ -46,40 +46,48 @@ SMALL = 2**21
 
 # ---------------------------------------------------------------- references
 def gemm_reference(a: Array, b: Array, c: Array) -> None:
+    """Compute c = a @ b in float64."""
     c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64))
 
 
 def gemm_bias_reference(a: Array, b: Array, bias: Array, c: Array) -> None:
+    """Compute c = a @ b + bias in float64."""
     c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64)) + bias
 
 
 def gemm_accumulate_reference(a: Array, b: Array, c: Array) -> None:
+    """Compute c += a @ b in float64."""
     c[...] = c + np.matmul(a.astype(np.float64), b.astype(np.float64))
 
 
 def gemm_activation_reference(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    """Compute y = activation(a @ b + bias) in float64; bias may be empty."""
     gemm_activation_saved_reference(a, b, bias, activation, np.empty_like(y), y)
 
 
 def gemm_activation_saved_reference(
     a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
 ) -> None:
+    """Compute z = a @ b + bias and y = activation(z) in float64; bias may be empty."""
     exact = np.matmul(a.astype(np.float64), b.astype(np.float64)) + (bias if bias.size else 0)
     z[...] = exact
     RULES[activation].reference(exact, y)
 
 
 def gemm_masked_reference(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    """Compute c = the gradient a @ b behind an activation in float64; saved: (M, N)."""
     exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
     RULES[f"{activation}_backward"].reference(exact, saved, c)
 
 
 def gemm_sums_reference(a: Array, b: Array, c: Array, sums: Array) -> None:
+    """Compute c = a @ b and the sums of a's rows: (M,) in float64."""
     gemm_reference(a, b, c)
     sums[...] = a.astype(np.float64).sum(axis=1)
 
 
 def bmm_reference(a: Array, b: Array, c: Array) -> None:
+    """Compute c = a @ b for batches in float64: a: (B, M, K), b: (B, K, N) -> c: (B, M, N)."""
     c[...] = np.matmul(a.astype(np.float64), b.astype(np.float64))
 
 
@@ -95,6 +103,9 @@ def share(m: int, n: int, size: int, row_blocks: int, column_blocks: int) -> tup
 
 @jit()
 def gemm_one(task, arena, a, a_transposed, b, b_transposed, base, mode, c, after, side):
+    """Compute a product as one task, on the calling thread; side: what the epilogue reads or
+    writes.
+    """
     m, n = c.shape
     k = a.shape[0] if a_transposed else a.shape[1]
     size = c.itemsize
@@ -124,6 +135,7 @@ def gemm_all(
     row_blocks,
     column_blocks,
 ):
+    """Compute a product in parallel, a task for each block of c."""
     m, n = c.shape
     k = a.shape[0] if a_transposed else a.shape[1]
     size = c.itemsize
@@ -148,6 +160,7 @@ def gemm_all(
 
 @jit()
 def bmm_one(task, arena, a, a_step, a_transposed, b, b_step, b_transposed, c):
+    """Compute a batch of products one after the other, on the calling thread."""
     m, n = c.shape[1:]
     k = a.shape[1] if a_transposed else a.shape[2]
     size = c.itemsize
@@ -168,6 +181,7 @@ def bmm_one(task, arena, a, a_step, a_transposed, b, b_step, b_transposed, c):
 def bmm_all(
     task, arena, a, a_step, a_transposed, b, b_step, b_transposed, c, row_blocks, column_blocks
 ):
+    """Compute a batch of products in parallel, a task for each block of each c."""
     m, n = c.shape[1:]
     k = a.shape[1] if a_transposed else a.shape[2]
     size = c.itemsize
@@ -222,6 +236,12 @@ def operand(x: Array) -> tuple[Array, bool]:
 def run(
     a: Array, b: Array, base: Array, mode: int, c: Array, after: int = NOTHING, side: Any = None
 ) -> None:
+    """Compute c from a and b, in one task or in parallel.
+
+    base, mode: what c starts from, see matmul/task.py.  after: SUMS, an epilogue's address or
+        NOTHING.
+    side: what the epilogue reads or writes: (M, N), or the row sums: (M, 1).
+    """
     a, a_transposed = operand(a)
     b, b_transposed = operand(b)
     m, n = c.shape
@@ -238,16 +258,19 @@ def run(
 
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
+    """Compute c = a @ b on the CPU."""
     run(a, b, c, PLAIN, c)
 
 
 def gemm_bias_cpu(a: Array, b: Array, bias: Array, c: Array) -> None:
+    """Compute c = a @ b + bias on the CPU."""
     run(a, b, bias.reshape(1, -1), BIAS, c)
 
 
 def gemm_activation_saved_cpu(
     a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
 ) -> None:
+    """Compute z = a @ b + bias and y = activation(z) on the CPU; bias may be empty."""
     after = epilogue_address("activation", activation, y.dtype)
     if bias.size:
         run(a, b, bias.reshape(1, -1), BIAS, z, after, y)
@@ -256,14 +279,17 @@ def gemm_activation_saved_cpu(
 
 
 def gemm_activation_cpu(a: Array, b: Array, bias: Array, activation: str, y: Array) -> None:
+    """Compute y = activation(a @ b + bias) on the CPU; bias may be empty."""
     gemm_activation_saved_cpu(a, b, bias, activation, y, y)
 
 
 def gemm_masked_cpu(a: Array, b: Array, saved: Array, activation: str, c: Array) -> None:
+    """Compute c = the gradient a @ b behind an activation on the CPU; saved: (M, N)."""
     run(a, b, c, PLAIN, c, epilogue_address("mask", activation, c.dtype), saved)
 
 
 def gemm_sums_cpu(a: Array, b: Array, c: Array, sums: Array) -> None:
+    """Compute c = a @ b and the sums of a's rows: (M,) on the CPU."""
     if c.size:
         run(a, b, c, PLAIN, c, SUMS, sums.reshape(-1, 1))
     else:
@@ -271,6 +297,7 @@ def gemm_sums_cpu(a: Array, b: Array, c: Array, sums: Array) -> None:
 
 
 def gemm_accumulate_cpu(a: Array, b: Array, c: Array) -> None:
+    """Compute c += a @ b on the CPU."""
     run(a, b, c, ADD, c)
 
 
@@ -285,6 +312,7 @@ def batch_operand(x: Array) -> tuple[Array, int, bool]:
 
 
 def bmm_cpu(a: Array, b: Array, c: Array) -> None:
+    """Compute c = a @ b for batches on the CPU: a: (B, M, K), b: (B, K, N) -> c: (B, M, N)."""
     count, m, n = c.shape
     k = a.shape[2]
     a, a_step, a_transposed = batch_operand(a)
@@ -313,15 +341,18 @@ def bmm_cpu(a: Array, b: Array, c: Array) -> None:
 
 # ---------------------------------------------------------------- cost and rows
 def gemm_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm` and `bmm`."""
     return 2 * c.size * a.shape[-1], a.nbytes + b.nbytes + c.nbytes
 
 
 def gemm_bias_cost(a: Array, b: Array, bias: Array, c: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_bias`."""
     flops, traffic = gemm_cost(a, b, c)
     return flops + c.size, traffic + bias.nbytes
 
 
 def gemm_accumulate_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_accumulate`."""
     flops, traffic = gemm_cost(a, b, c)
     return flops + c.size, traffic + c.nbytes
 
@@ -329,6 +360,7 @@ def gemm_accumulate_cost(a: Array, b: Array, c: Array) -> tuple[int, int]:
 def gemm_activation_cost(
     a: Array, b: Array, bias: Array, activation: str, y: Array
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_activation`."""
     flops, traffic = gemm_cost(a, b, y)
     own, _ = RULES[activation].cost(y, y)
     return flops + y.size + own, traffic + bias.nbytes
@@ -337,6 +369,7 @@ def gemm_activation_cost(
 def gemm_activation_saved_cost(
     a: Array, b: Array, bias: Array, activation: str, z: Array, y: Array
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_activation_saved`."""
     flops, traffic = gemm_activation_cost(a, b, bias, activation, y)
     return flops, traffic + z.nbytes
 
@@ -344,12 +377,14 @@ def gemm_activation_saved_cost(
 def gemm_masked_cost(
     a: Array, b: Array, saved: Array, activation: str, c: Array
 ) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_masked`."""
     flops, traffic = gemm_cost(a, b, c)
     own, _ = RULES[f"{activation}_backward"].cost(c, saved, c)
     return flops + own, traffic + saved.nbytes
 
 
 def gemm_sums_cost(a: Array, b: Array, c: Array, sums: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `gemm_sums`."""
     flops, traffic = gemm_cost(a, b, c)
     return flops + a.size, traffic + sums.nbytes
 

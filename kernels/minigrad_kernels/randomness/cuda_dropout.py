@@ -62,6 +62,7 @@ def dropout(
     call: Array,
     y: DeviceArray,
 ) -> None:
+    """Write y = x * scale where word(i) >= p * 2^32, else 0: see randomness/dropout.py."""
     if not x.size:
         return
     least = int(p * 2**32)

@@ -38,11 +38,13 @@ COSINE64 = (-1.13596475577881948265e-11, 2.08757232129817482790e-9, -2.755731435
 # ---------------------------------------------------------------- what is made of four words
 @cuda.jit(device=True)
 def unit(word):
+    """Return a float32 in [0, 1) from 24 bits of a word."""
     return float32(word >> uint32(8)) * float32(2.0**-24)
 
 
 @cuda.jit(device=True)
 def double_unit(high, low):
+    """Return a float64 in [0, 1) from 53 bits of two words."""
     top = float64(high >> uint32(5))
     return (top * float64(2.0**26) + float64(low >> uint32(6))) * float64(2.0**-53)
 
@@ -64,6 +66,7 @@ def cosine_and_sine(v):
 
 @cuda.jit(device=True)
 def two_normals(u, v):
+    """Return two normal numbers from two uniform ones, by Box and Muller."""
     radius = math.sqrt(like(u, -2) * vector_log(like(u, 1) - u))
     cosine, sine = cosine_and_sine(v)
     return radius * cosine, radius * sine
@@ -102,6 +105,7 @@ def drawing(made_of: Any, each: int) -> Any:
 
     @cuda.jit
     def draw(low, high, stream, call, aligned, y):
+        """Write the numbers of each Philox block to y, with 128-bit stores where it is aligned."""
         n = uint32(y.size)
         step = uint32(cuda.gridDim.x * cuda.blockDim.x)
         block = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -126,6 +130,7 @@ draw_normals, draw_double_normals = drawing(normals, 4), drawing(double_normals,
 
 
 def drawn(kernel: Any, seed: int, stream: int, call: Array, y: DeviceArray) -> None:
+    """Launch a kernel that fills y with numbers of a seed, stream and call."""
     if not y.size:
         return
     numbers = (*halves(seed), stream & 0xFFFFFFFF, int(call[0]) & 0xFFFFFFFF, not y.address % 16)
@@ -134,14 +139,17 @@ def drawn(kernel: Any, seed: int, stream: int, call: Array, y: DeviceArray) -> N
 
 
 def uniform(seed: int, stream: int, call: Array, y: DeviceArray) -> None:
+    """Fill y with numbers of [0, 1): see randomness/random.py."""
     drawn(draw_uniforms if y.itemsize == 4 else draw_double_uniforms, seed, stream, call, y)
 
 
 def normal(seed: int, stream: int, call: Array, y: DeviceArray) -> None:
+    """Fill y with normal numbers: see randomness/random.py."""
     drawn(draw_normals if y.itemsize == 4 else draw_double_normals, seed, stream, call, y)
 
 
 def random_bits(seed: int, stream: int, call: Array, y: DeviceArray) -> None:
+    """Fill y: uint32 with random words."""
     drawn(draw_words, seed, stream, call, y)
 
 

@@ -29,12 +29,14 @@ AHEAD = 2_048  # elements, how far before their use memory is asked for
 def dropout_reference(
     x: Array, p: float, scale: float, seed: int, stream: int, call: Array, y: Array
 ) -> None:
+    """Compute y = x * scale where word(i) >= p * 2^32, else 0, in float64."""
     words = words_reference(seed, stream, call, x.size).reshape(x.shape)
     y[...] = np.where(words >= int(p * 2**32), x.astype(np.float64) * scale, 0)
 
 
 @jit()
 def drop(x, least, factor, words, y):
+    """Write x * factor where the word is at least `least`, else 0."""
     for i in range(x.size):
         kept = x[i] * factor
         y[i] = kept if words[i] >= least else x.dtype.type(0)
@@ -56,6 +58,7 @@ def dropout_segment(x, least, factor, low, high, stream, call, first, words, y):
 
 
 def dropout_segments(x, threshold, scale, low, high, stream, call, y):
+    """Drop all elements, SEGMENT a task."""
     least = np.uint32(threshold)
     factor = x.dtype.type(scale)
     for k in prange((x.size + SEGMENT - 1) // SEGMENT):
@@ -70,6 +73,7 @@ dropout_large = jit(name="dropout.large", parallel=True)(dropout_segments)
 def dropout_cpu(
     x: Array, p: float, scale: float, seed: int, stream: int, call: Array, y: Array
 ) -> None:
+    """Write y = x * scale where word(i) >= p * 2^32, else 0, on the CPU."""
     threshold = int(p * 2**32)
     if threshold >= 2**32:
         y.fill(0)
@@ -82,6 +86,7 @@ def dropout_cpu(
 def dropout_cost(
     x: Array, p: float, scale: float, seed: int, stream: int, call: Array, y: Array
 ) -> tuple[int, int]:
+    """Return the integer operations and the bytes of `dropout`."""
     return 20 * x.size, x.nbytes + y.nbytes  # ten rounds of eight operations for four words
 
 

@@ -39,10 +39,12 @@ def uniforms(seed: int, stream: int, call: Array, count: int, dtype: Any) -> Arr
 
 
 def uniform_reference(seed: int, stream: int, call: Array, y: Array) -> None:
+    """Fill y with numbers of [0, 1)."""
     y[...] = uniforms(seed, stream, call, y.size, y.dtype)
 
 
 def normal_reference(seed: int, stream: int, call: Array, y: Array) -> None:
+    """Fill y with normal numbers, computed in float64 from pairs of uniform ones."""
     pairs = uniforms(seed, stream, call, y.size + y.size % 2, y.dtype).reshape(-1, 2)
     radius = np.sqrt(-2 * np.log(1 - pairs[:, 0]))
     angle = 2 * np.pi * pairs[:, 1]
@@ -51,6 +53,7 @@ def normal_reference(seed: int, stream: int, call: Array, y: Array) -> None:
 
 
 def random_bits_reference(seed: int, stream: int, call: Array, y: Array) -> None:
+    """Fill y: uint32 with random words."""
     y[...] = words_reference(seed, stream, call, y.size)
 
 
@@ -86,12 +89,14 @@ def _unit(words, i, y):
 
 @jit()
 def uniform_segment(words, y):
+    """Fill y with numbers of [0, 1) from words."""
     for i in range(y.size):
         y[i] = unit(words, i, y)
 
 
 @jit()
 def normal_segment(words, y):
+    """Fill y with normal numbers from words, by Box and Muller."""
     kind = y.dtype.type
     for j in range((y.size + 1) // 2):
         radius = np.sqrt(kind(-2) * np.log(kind(1) - unit(words, 2 * j, y)))
@@ -103,12 +108,14 @@ def normal_segment(words, y):
 
 @jit()
 def bits_segment(words, y):
+    """Copy words to y."""
     for i in range(y.size):
         y[i] = words[i]
 
 
 # ---------------------------------------------------------------- all segments
 def uniform_draw(low, high, stream, call, y):
+    """Fill y with numbers of [0, 1), SEGMENT words a task."""
     count = SEGMENT // words_each(y)
     for k in prange((y.size + count - 1) // count):
         words = np.empty(SEGMENT, np.uint32)
@@ -117,6 +124,7 @@ def uniform_draw(low, high, stream, call, y):
 
 
 def normal_draw(low, high, stream, call, y):
+    """Fill y with normal numbers, SEGMENT words a task."""
     count = SEGMENT // words_each(y)
     for k in prange((y.size + count - 1) // count):
         words = np.empty(SEGMENT, np.uint32)
@@ -125,6 +133,7 @@ def normal_draw(low, high, stream, call, y):
 
 
 def bits_draw(low, high, stream, call, y):
+    """Fill y with words, SEGMENT a task."""
     for k in prange((y.size + SEGMENT - 1) // SEGMENT):
         words = np.empty(SEGMENT, np.uint32)
         fill_words(low, high, stream, call[0], k * (SEGMENT // 4), words)
@@ -138,6 +147,7 @@ def by_size(draw: Any, parallel: int) -> Any:
     large = jit(name=f"{name}.large", parallel=True)(draw)
 
     def cpu(seed: int, stream: int, call: Array, y: Array) -> None:
+        """Fill y on one thread or on all, by its size."""
         low, high = halves(seed)
         (small if y.size < parallel else large)(low, high, stream, call, y.reshape(-1))
 
@@ -148,6 +158,7 @@ def cost(flops: int) -> Any:
     """Return a cost function: ten rounds of eight operations for four words, and the rest."""
 
     def count(seed: int, stream: int, call: Array, y: Array) -> tuple[int, int]:
+        """Return the operations and the bytes of filling y."""
         return flops * y.size * (y.itemsize // 4), y.nbytes
 
     return count

@@ -1,4 +1,4 @@
-"""What variance, norm, logsumexp and the gradients of reductions need of groups of elements.
+"""Variance, norm, ties and the gradients of reductions, over groups of elements.
 
 A group is x[a, :, b]; m and c hold one number for each:
 
@@ -35,6 +35,7 @@ HUGE, TINY = 2.0**600, 2.0**-600
 
 # ---------------------------------------------------------------- references
 def ties(x: Array, m: Array) -> Array:
+    """Return where x: (A, R, B) equals m: (A, B), NaN equal to NaN."""
     m = m[:, None]
     return (x == m) | ((x != x) & (m != m))
 
@@ -48,11 +49,13 @@ def scaled(x: Array, m: Array) -> tuple[Array, Array]:
 
 
 def norm_reference(x: Array, y: Array) -> None:
+    """Compute y = sqrt(sum x^2) of each group, in extended precision."""
     shares, top = scaled(x, np.zeros(y.shape))
     y[...] = np.sqrt((shares * shares).sum(axis=1)) * top
 
 
 def variance_reference(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    """Compute mean and y of each group, in extended precision."""
     with np.errstate(all="ignore"):
         exact = x.astype(np.longdouble).sum(axis=1) / x.shape[1]
         shares, top = scaled(x, exact)
@@ -62,29 +65,35 @@ def variance_reference(x: Array, divisor: float, root: int, mean: Array, y: Arra
 
 
 def tie_count_reference(x: Array, m: Array, y: Array) -> None:
+    """Compute y = how many elements of each group equal m."""
     y[...] = ties(x, m).sum(axis=1)
 
 
 def expand_centred_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    """Compute dx = c * (x - m) in float64."""
     dx[...] = c[:, None].astype(np.float64) * (x.astype(np.float64) - m[:, None])
 
 
 def expand_unit_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    """Compute dx = c * x / m, 0 where m is 0, in extended precision."""
     with np.errstate(all="ignore"):
         ratio = np.where(m == 0, 0, c.astype(np.longdouble) / m)
         dx[...] = ratio[:, None] * x
 
 
 def expand_ties_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    """Compute dx = c where x equals m, else 0."""
     dx[...] = np.where(ties(x, m), c[:, None], 0)
 
 
 def expand_exp_reference(c: Array, m: Array, x: Array, dx: Array) -> None:
+    """Compute dx = c * exp(x - m) in float64."""
     with np.errstate(all="ignore"):
         dx[...] = c[:, None] * np.exp(x.astype(np.float64) - m[:, None])
 
 
 def prod_backward_reference(dy: Array, y: Array, x: Array, dx: Array) -> None:
+    """Compute dx = dy * the product of the others in the group, in float64."""
     wide = x.astype(np.float64)
     for r in range(x.shape[1]):
         dx[:, r] = dy * np.delete(wide, r, axis=1).prod(axis=1)
@@ -93,47 +102,56 @@ def prod_backward_reference(dy: Array, y: Array, x: Array, dx: Array) -> None:
 # ---------------------------------------------------------------- rules
 @jit(fastmath={"contract", "reassoc"})
 def squared(x, m):
+    """Return (x - m)^2."""
     return (x - m) * (x - m)
 
 
 @jit(fastmath={"contract", "reassoc"})
 def apart(x, m):
+    """Return x - m."""
     return x - m
 
 
 @jit()
 def equal(x, m):
+    """Return whether x equals m, NaN equal to NaN."""
     return (x == m) | ((x != x) & (m != m))
 
 
 @jit(fastmath={"reassoc"})
 def tie(x, m):
+    """Return 1 where x equals m, else 0."""
     return like(x, 1.0) if equal(x, m) else like(x, 0.0)
 
 
 @jit(fastmath={"contract"})
 def centred(c, m, x):
+    """Return c (x - m)."""
     return like(x, c * (x - m))
 
 
 @jit()
 def unit(c, m, x):
+    """Return c x / m, 0 where m is 0."""
     up = HUGE if m < TINY else 1.0  # c over the smallest norms would overflow
     return like(x, x * up * (c / (m * up) if m != 0 else 0.0))
 
 
 @jit()
 def where_tied(c, m, x):
+    """Return c where x equals m, else 0."""
     return c if equal(x, m) else like(x, 0.0)
 
 
 @jit()
 def exponentiated(c, m, x):
+    """Return c e^(x - m)."""
     return like(x, c * exponential(like(x, x - m)))
 
 
 @jit()
 def divided(c, m, x):
+    """Return c m / x."""
     return like(x, c * (np.float64(m) / x))
 
 
@@ -172,6 +190,9 @@ divide = expand_over_groups("prod", divided)
 
 
 def prod_backward(dy: Array, y: Array, x: Array, dx: Array) -> None:
+    """Compute dx = dy * the product of the others in the group, by division where that is exact
+    enough.
+    """
     _, reduced, inner = x.shape
     flat = [a.reshape(-1) for a in (dy, y, x)]
     divide(*flat, *x.shape, dx.reshape(-1))
@@ -186,26 +207,30 @@ def folding(cpu: Callable[..., None]) -> Callable[..., None]:
     """Return `cpu` for arrays with their shapes."""
 
     def run(x: Array, m: Array, y: Array) -> None:
+        """Fold x: (A, R, B) with m: (A, B) into y: (A, B)."""
         cpu(x, m, *x.shape, y)
 
     return run
 
 
 def expanding(name: str, rule: Any) -> Callable[..., None]:
-    """Return the CPU column of a rule of (c, m, x)."""
+    """Return the CPU column of a rule of (c, m, x): see `expand_over_groups`."""
     cpu = expand_over_groups(name, rule)
 
     def run(c: Array, m: Array, x: Array, dx: Array) -> None:
+        """Write dx: (A, R, B) from c, m: (A, B) and x: (A, R, B)."""
         cpu(c, m, x, *x.shape, dx)
 
     return run
 
 
 def norm(x: Array, y: Array) -> None:
+    """Compute y = sqrt(sum x^2) of each group, on the CPU."""
     square_sum(x, NOTHING[x.dtype], *x.shape, y, 1.0, ROOT)
 
 
 def variance(x: Array, divisor: float, root: int, mean: Array, y: Array) -> None:
+    """Compute mean and y of each group, on the CPU."""
     shape = x.shape
     n = float(shape[1])
     fold_sum(x, NOTHING[x.dtype], *shape, mean, n)
@@ -228,10 +253,12 @@ def cost(flops: int) -> Callable[..., tuple[int, int]]:
 
 
 def variance_cost(x: Array, divisor: float, root: int, mean: Array, y: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `variance`."""
     return 4 * x.size, 2 * x.nbytes + mean.nbytes + y.nbytes
 
 
 def gradient_kernel(reference: Callable[..., None], cpu: Callable[..., None], flops: int) -> Kernel:
+    """Return the table's row of a gradient, which writes dx; flops: an element."""
     return Kernel(reference, cpu, cost(flops), out=("dx",))
 
 

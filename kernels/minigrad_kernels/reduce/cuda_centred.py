@@ -23,16 +23,19 @@ from minigrad_kernels.reduce.kernels import ROOT, SQUARES, SUM
 # ---------------------------------------------------------------- folds
 @cuda.jit(device=True)
 def take_square(x, m, n, index, group, r):
+    """Return (x - m)^2 of an element, in float64; m may be empty."""
     return rules.squared(float64(x[index]), m[group] if m.size else float64(0))
 
 
 @cuda.jit(device=True)
 def take_apart(x, m, n, index, group, r):
+    """Return x - m of an element, in float64."""
     return float64(x[index]) - m[group]
 
 
 @cuda.jit(device=True)
 def take_tie(x, m, n, index, group, r):
+    """Return 1 where an element equals its group's m, else 0."""
     return rules.tie(x[index], m[group])
 
 
@@ -43,6 +46,7 @@ tie_fold = Fold("tie_count", zero, take_tie, added)
 
 
 def norm(x: DeviceArray, y: DeviceArray) -> None:
+    """Compute y = sqrt(sum x^2) of each group: see reduce/centred.py."""
     none = scratch(0, np.float64, x)
     finishing(square_fold, flat(x), none, x.shape, 1.0, ROOT, flat(y))
 
@@ -61,6 +65,7 @@ def nearer(left, mean, y, n, divisor, root):
 
 
 def variance(x: DeviceArray, divisor: float, root: int, mean: DeviceArray, y: DeviceArray) -> None:
+    """Compute mean and y of each group: see reduce/centred.py."""
     if not y.size:
         return
     n = float(x.shape[1])
@@ -75,6 +80,7 @@ def variance(x: DeviceArray, divisor: float, root: int, mean: DeviceArray, y: De
 
 
 def tie_count(x: DeviceArray, m: DeviceArray, y: DeviceArray) -> None:
+    """Compute y = how many elements of each group equal m."""
     tie_fold((flat(x), flat(m)), x.shape, (flat(y),))
 
 
@@ -86,6 +92,7 @@ class Expansion:
         self.lifted = LiftedCuda(name, rule, 3)
 
     def __call__(self, c: DeviceArray, m: DeviceArray, x: DeviceArray, dx: DeviceArray) -> None:
+        """Write dx: (A, R, B) from c, m: (A, B) and x: (A, R, B)."""
         self.lifted(c[:, None], m[:, None], x, dx)
 
 
@@ -123,6 +130,9 @@ def exact(dy, y, x, shape, least, most, held, dx):
 
 
 def prod_backward(dy: DeviceArray, y: DeviceArray, x: DeviceArray, dx: DeviceArray) -> None:
+    """Compute dx = dy * the product of the others in the group, by division where that is exact
+    enough.
+    """
     if not x.size:
         return
     divide(dy, y, x, dx)

@@ -38,36 +38,43 @@ Rule = Callable[..., Any]
 
 @cuda.jit(device=True)
 def put_one(y, z, n, k, value):
+    """Write a group's value."""
     y[k] = y.dtype.type(value)
 
 
 @cuda.jit(device=True)
 def shuffle_one(value, lanes):
+    """Return the value of the lane `lanes` further on."""
     return cuda.shfl_down_sync(FULL, value, lanes)
 
 
 @cuda.jit(device=True)
 def take_one(x, m, n, index, group, r):
+    """Return an element."""
     return x[index]
 
 
 @cuda.jit(device=True)
 def take_wide(x, m, n, index, group, r):
+    """Return an element as float64."""
     return float64(x[index])
 
 
 @cuda.jit(device=True)
 def zero_wide(x):
+    """Return the sum of no elements, in float64."""
     return float64(0)
 
 
 @cuda.jit(device=True)
 def zero(x):
+    """Return the sum of no elements."""
     return x.dtype.type(0)
 
 
 @cuda.jit(device=True)
 def added(a, b):
+    """Return a + b."""
     return a + b
 
 

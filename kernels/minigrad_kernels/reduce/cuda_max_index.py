@@ -22,6 +22,7 @@ NOWHERE = 2**31 - 1  # the place of no element, behind all
 
 @cuda.jit(device=True)
 def nothing(x):
+    """Return the pair of no element: -inf, and an index behind all."""
     return x.dtype.type(-np.inf), int32(NOWHERE)
 
 
@@ -33,6 +34,7 @@ def take(x, m, sign, index, group, r):
 
 @cuda.jit(device=True)
 def take_again(x, places, sign, index, group, r):
+    """Return a pair of an earlier launch."""
     return x[index] * sign, int32(places[index])
 
 
@@ -47,11 +49,13 @@ def foremost(a, b):
 
 @cuda.jit(device=True)
 def shuffle_pair(a, lanes):
+    """Return the pair of the lane `lanes` further on."""
     return cuda.shfl_down_sync(FULL, a[0], lanes), cuda.shfl_down_sync(FULL, a[1], lanes)
 
 
 @cuda.jit(device=True)
 def put(y, places, sign, k, value):
+    """Write a group's extreme and its index."""
     y[k] = value[0] * sign
     places[k] = value[1]
 
@@ -60,6 +64,7 @@ extreme_fold = Fold("extreme", nothing, take, foremost, shuffle_pair, put, take_
 
 
 def extreme(x: DeviceArray, sign: int, y: DeviceArray, indices: DeviceArray) -> None:
+    """Write each group's first extreme index and y = x there: see reduce/max_index.py."""
     extreme_fold((flat(x),), x.shape, (flat(y), flat(indices)), sign)
 
 
@@ -81,6 +86,7 @@ def place(dy, indices, shape, dx):
 
 
 def extreme_backward(dy: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> None:
+    """Write dx = dy at the extreme's index of each group, 0 elsewhere."""
     if dx.size:
         _, reduced, inner = dx.shape
         shape = tuple(np.array((*divisor(inner), *divisor(reduced)), np.uint32))

@@ -112,6 +112,7 @@ def folding(name: str) -> CudaKernel:
     """Return the CUDA kernel of one reduction; integers and bools are folded as int64."""
 
     def cuda_kernel(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+        """Reduce x over the axes into y."""
         if not y.size:
             return
         whole = x.dtype.kind != "f"
@@ -125,6 +126,7 @@ def folding(name: str) -> CudaKernel:
 
 
 def mean(x: DeviceArray, axes: Axes, y: DeviceArray) -> None:
+    """Compute y = the means of x over the axes."""
     line, *shape = grouped(x, axes)
     count = float(np.prod([x.shape[axis] for axis in axes]))
     none = scratch(0, np.float64, y)
@@ -135,6 +137,7 @@ def placing(sign: int) -> CudaKernel:
     """Return the CUDA kernel of argmax or argmin; what is no float32 is compared in float64."""
 
     def cuda_kernel(x: DeviceArray, axis: int, y: DeviceArray) -> None:
+        """Write the first index of the extreme element along an axis."""
         if not y.size:
             return
         line, *shape = grouped(x if x.dtype.kind == "f" else x.astype(np.float64), (axis,))
@@ -211,6 +214,7 @@ def running_sums(x, parts, reduced, inner, chunks, backwards, y):
 
 
 def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
+    """Compute y = the running sums of x along an axis: see reduce/sums.py."""
     if not x.size:
         return
     line = contiguous(x if x.dtype == y.dtype else x.astype(y.dtype))

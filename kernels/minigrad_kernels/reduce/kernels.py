@@ -91,6 +91,7 @@ def fold(name: str, rule: Any) -> Any:
 
     @jit(name=f"fold.{name}.run", fastmath={"contract", "reassoc"})
     def run(x, m):
+        """Return the sum in float64 of rule(x[i], m) over a run of memory."""
         total = 0.0
         for i in range(x.size):
             total += rule(np.float64(x[i]), m)
@@ -162,6 +163,7 @@ def fold(name: str, rule: Any) -> Any:
         return found
 
     def whole(values, numbers, outer, reduced, inner, divisor, form, result):
+        """Write the fold of all groups: see the module for sizes."""
         x, m, y = flat(values), flat(numbers), flat(result)
         parts, each = tasks_of(reduced, inner)
         partial = np.empty(outer * parts * inner, np.float64)
@@ -199,6 +201,7 @@ def fold(name: str, rule: Any) -> Any:
         divisor: float = 1.0,
         form: int = SUM,
     ) -> None:
+        """Fold x on one thread or on all, by its size."""
         if y.size:
             (small if x.size < PARALLEL else large)(x, m, outer, reduced, inner, divisor, form, y)
 
@@ -207,21 +210,28 @@ def fold(name: str, rule: Any) -> Any:
 
 
 def expand_over_groups(name: str, rule: Any) -> Callable[..., None]:
-    """Return f(c, m, x, outer, reduced, inner, dx): dx[a, r, b] = rule(c[a, b], m[a, b], x[a, r,
-    b]), c and m float64, x in its own type.
+    """Return f(c, m, x, outer, reduced, inner, dx), a rule of each element and its group's two
+    numbers.
+
+        dx[a, r, b] = rule(c[a, b], m[a, b], x[a, r, b])
+
+    c and m are float64, x has its own type; the gradients of reductions are made with it.
     """
 
     @jit(name=f"expand.{name}.run")
     def run(c, m, x, dx):
+        """Write rule(c, m, x) over a run of memory of one group."""
         for i in range(x.size):
             dx[i] = rule(c, m, x[i])
 
     @jit(name=f"expand.{name}.row")
     def row(c, m, x, dx):
+        """Write rule(c, m, x) over a row, an element a group."""
         for i in range(x.size):
             dx[i] = rule(c[i], m[i], x[i])
 
     def whole(factors, numbers, values, outer, reduced, inner, result):
+        """Write dx of all groups: see the module for sizes."""
         c, m, x, dx = flat(factors), flat(numbers), flat(values), flat(result)
         each = CHUNK if inner == 1 else 1
         parts = (reduced + each - 1) // each
@@ -240,6 +250,7 @@ def expand_over_groups(name: str, rule: Any) -> Callable[..., None]:
     large = jit(name=f"expand.{name}.large", parallel=True)(whole)
 
     def cpu(c: Array, m: Array, x: Array, outer: int, reduced: int, inner: int, dx: Array) -> None:
+        """Write dx on one thread or on all, by x's size."""
         if x.size:
             (small if x.size < PARALLEL else large)(c, m, x, outer, reduced, inner, dx)
 

@@ -28,11 +28,13 @@ STEP = 512  # elements whose extreme is found before one of them is looked for
 
 # ---------------------------------------------------------------- references
 def extreme_reference(x: Array, sign: int, y: Array, indices: Array) -> None:
+    """Write the index of the first extreme of each group, and y = x there."""
     indices[...] = np.argmax(x, axis=1) if sign > 0 else np.argmin(x, axis=1)
     y[...] = np.take_along_axis(x, indices[:, None], 1)[:, 0]
 
 
 def extreme_backward_reference(dy: Array, indices: Array, dx: Array) -> None:
+    """Write dx = dy at the extreme's index of each group, 0 elsewhere."""
     dx[...] = 0
     np.put_along_axis(dx, indices[:, None], dy[:, None], 1)
 
@@ -40,6 +42,7 @@ def extreme_backward_reference(dy: Array, indices: Array, dx: Array) -> None:
 # ---------------------------------------------------------------- a run of memory
 @jit()
 def largest_or_nan(x, sign):
+    """Return the largest element of x times sign, NaN where there is one."""
     best = to_key(x.dtype.type(-np.inf))
     broken = False
     for i in range(x.size):
@@ -83,7 +86,7 @@ def run_extreme(x, sign):
 
 
 def runs(x, sign, outer, reduced, y):
-    """Write the extremes of runs of memory, without looking where they stand."""
+    """Write the extremes of runs of memory, without their indices."""
     flip = x.dtype.type(sign)
     parts, each = tasks_of(reduced, 1)
     best = np.empty(outer * parts, x.dtype)
@@ -98,6 +101,7 @@ def runs(x, sign, outer, reduced, y):
 # ---------------------------------------------------------------- rows of columns
 @jit()
 def row_extreme(x, sign, r, best, where):
+    """Merge row r into the extremes of its columns."""
     for b in range(x.size):
         v = x[b] * sign
         take = better(v, best[b])
@@ -117,6 +121,7 @@ def rows_extreme(x, sign, first, last, inner, best, where):
 
 @jit()
 def merge(best, where, parts, inner, sign, y, indices):
+    """Merge the parts' extremes in order into y and indices."""
     for a in range(y.size // inner):
         for b in range(inner):
             k = a * parts * inner + b
@@ -133,6 +138,7 @@ def merge(best, where, parts, inner, sign, y, indices):
 
 # ---------------------------------------------------------------- all tasks
 def extreme_forward(x, sign, outer, reduced, inner, y, indices):
+    """Write y and indices of all groups."""
     flip = x.dtype.type(sign)
     parts, each = tasks_of(reduced, inner)
     best = np.empty(outer * parts * inner, x.dtype)
@@ -154,17 +160,20 @@ def extreme_forward(x, sign, outer, reduced, inner, y, indices):
 
 @jit()
 def place_run(dy, index, dx):
+    """Write dy at one index of a run of memory, zeros elsewhere."""
     dx[:] = 0
     dx[index] = dy
 
 
 @jit()
 def place_row(dy, indices, r, dx):
+    """Write dy in row r of its groups where that is the index, else 0."""
     for b in range(dx.size):
         dx[b] = dy[b] if indices[b] == r else dx.dtype.type(0)
 
 
 def extreme_backward(dy, indices, outer, reduced, inner, dx):
+    """Write dx of all groups."""
     lines = outer if inner == 1 else outer * reduced
     width = reduced if inner == 1 else inner
     for line in prange(lines):
@@ -185,6 +194,7 @@ backward_large = jit(name="extreme.backward.large", parallel=True)(extreme_backw
 
 
 def extreme_cpu(x: Array, sign: int, y: Array, indices: Array) -> None:
+    """Write the index of the first extreme of each group, and y = x there, on the CPU."""
     if y.size:
         run = forward_small if x.size < PARALLEL else forward_large
         run(x.reshape(-1), sign, *x.shape, y.reshape(-1), indices.reshape(-1))
@@ -201,16 +211,19 @@ def most_cpu(x: Array, sign: int, y: Array) -> None:
 
 
 def extreme_backward_cpu(dy: Array, indices: Array, dx: Array) -> None:
+    """Write dx = dy at the extreme's index of each group, 0 elsewhere, on the CPU."""
     if dx.size:
         run = backward_small if dx.size < PARALLEL else backward_large
         run(dy.reshape(-1), indices.reshape(-1), *dx.shape, dx.reshape(-1))
 
 
 def cost(x: Array, sign: int, y: Array, indices: Array) -> tuple[int, int]:
+    """Return the comparisons and the bytes of `extreme`."""
     return x.size, x.nbytes + y.nbytes + indices.nbytes
 
 
 def backward_cost(dy: Array, indices: Array, dx: Array) -> tuple[int, int]:
+    """Return the writes and the bytes of `extreme_backward`."""
     return dx.size, dy.nbytes + indices.nbytes + dx.nbytes
 
 

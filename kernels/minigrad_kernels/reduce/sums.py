@@ -36,25 +36,30 @@ LARGEST = 1.7976931348623157e308
 
 # ---------------------------------------------------------------- references
 def sum_reference(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the sums of x over the axes, in extended precision."""
     # NumPy adds along an outer axis one by one: float64 alone would be worse than the kernel.
     y[...] = np.add.reduce(x.astype(np.longdouble) if x.dtype in FLOATS else x, axis=axes)
 
 
 def mean_reference(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the means of x over the axes, in extended precision."""
     count = math.prod([x.shape[axis] for axis in axes])
     with np.errstate(all="ignore"):
         y[...] = np.add.reduce(x.astype(np.longdouble), axis=axes) / count
 
 
 def max_reference(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the largest elements of x over the axes; a NaN is larger than numbers."""
     y[...] = np.maximum.reduce(x, axis=axes)
 
 
 def min_reference(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the smallest elements of x over the axes; a NaN is smaller than numbers."""
     y[...] = np.minimum.reduce(x, axis=axes)
 
 
 def prod_reference(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the products of x over the axes, fractions and exponents apart."""
     if x.dtype not in FLOATS:
         y[...] = np.multiply.reduce(x, axis=axes)
         return
@@ -71,16 +76,19 @@ def prod_reference(x: Array, axes: Axes, y: Array) -> None:
 
 
 def cumsum_reference(x: Array, axis: int, backwards: bool, y: Array) -> None:
+    """Compute y = the running sums of x along an axis, in extended precision."""
     if backwards:
         x, y = np.flip(x, axis), np.flip(y, axis)
     y[...] = np.add.accumulate(x.astype(np.longdouble) if x.dtype in FLOATS else x, axis=axis)
 
 
 def argmax_reference(x: Array, axis: int, y: Array) -> None:
+    """Write the first index of the largest element along an axis."""
     y[...] = np.argmax(x, axis=axis)
 
 
 def argmin_reference(x: Array, axis: int, y: Array) -> None:
+    """Write the first index of the smallest element along an axis."""
     y[...] = np.argmin(x, axis=axis)
 
 
@@ -90,6 +98,7 @@ MANY_ROWS = 1_024  # elements of rows to be added up
 # ---------------------------------------------------------------- sums
 @jit()
 def itself(x, m):
+    """Return x: the rule of a plain sum."""
     return x
 
 
@@ -104,6 +113,9 @@ LANES = 64  # products side by side along the last axis
 
 @jit()
 def product_apart(x, first, step, count):
+    """Return a group's product with fraction and exponent apart, so that nothing overflows on the
+    way.
+    """
     fraction, power = 1.0, 0
     for r in range(count):
         fraction, more = math.frexp(fraction * math.frexp(np.float64(x[first + r * step]))[0])
@@ -130,6 +142,7 @@ def zero_of(x, first, step, count):
 
 @jit()
 def left_range(product):
+    """Return 1 where a product lies outside [SMALL, BIG], else 0."""
     size = abs(product)
     return np.int64(0) if (size >= SMALL) & (size <= BIG) else np.int64(1)
 
@@ -159,6 +172,7 @@ def times_four(x, p, step, held, lost, n):
 
 @jit()
 def times_rows(x, p, step, count, held, lost, n):
+    """Multiply the products held by `count` rows from address p on, `step` bytes apart."""
     r = 0
     while r < count:
         if x.itemsize == 4 and r + 4 <= count:
@@ -188,6 +202,7 @@ def times_line(x, first, count, held, lost):
 
 
 def prod_all(x, outer, reduced, inner, y):
+    """Write the products of x seen as (outer, reduced, inner)."""
     parts, each = tasks_of(reduced, inner)
     partial = np.empty(outer * parts * inner)
     lost = np.zeros(outer * parts * inner, np.int64)
@@ -250,6 +265,7 @@ def mended(total, lost):
 
 @jit(fastmath={"reassoc"})
 def block_sum(x, first, count):
+    """Return the sum in float64 of `count` elements of x from `first` on."""
     p = address(x) + first * x.itemsize
     total = 0.0
     for i in range(count):
@@ -328,6 +344,7 @@ def columns_up(x, index, step, rows, n, y):
 
 
 def cumsum_all(x, outer, reduced, inner, backwards, y):
+    """Write the running sums of x seen as (outer, reduced, inner)."""
     if inner == 1:
         step = -1 if backwards else 1
         parts = (reduced + RUN - 1) // RUN
@@ -430,6 +447,7 @@ def summed(x: Array, axes: Axes, y: Array, divisor: float) -> None:
 
 
 def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the sums of x over the axes, on the CPU."""
     if x.dtype in FLOATS:
         summed(x, axes, y, 1.0)
     else:
@@ -437,10 +455,12 @@ def sum_cpu(x: Array, axes: Axes, y: Array) -> None:
 
 
 def mean_cpu(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the means of x over the axes, on the CPU."""
     summed(x, axes, y, float(math.prod([x.shape[axis] for axis in axes])))
 
 
 def prod_cpu(x: Array, axes: Axes, y: Array) -> None:
+    """Compute y = the products of x over the axes, on the CPU."""
     if x.dtype not in FLOATS:
         np.multiply.reduce(x, axis=axes, out=y)
     elif y.size:
@@ -453,6 +473,7 @@ def most(sign: int, ufunc: Any) -> Callable[..., None]:
     """Return the CPU column of max or min."""
 
     def cpu(x: Array, axes: Axes, y: Array) -> None:
+        """Compute y = the extreme elements of x over the axes."""
         # Of all elements NumPy's is the fastest while they are few.
         view = several(x, axes) if len(axes) < x.ndim else large(x, axes)
         if view is None:
@@ -467,6 +488,7 @@ def position(sign: int, numpy: Any) -> Callable[..., None]:
     """Return the CPU column of argmax or argmin; along the last axis NumPy's is the fastest."""
 
     def cpu(x: Array, axis: int, y: Array) -> None:
+        """Write the first index of the extreme element along an axis."""
         view = large(x, (axis,))
         if view is None or view[1][2] == 1:
             numpy(x, axis=axis, out=y)
@@ -477,6 +499,7 @@ def position(sign: int, numpy: Any) -> Callable[..., None]:
 
 
 def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
+    """Compute y = the running sums of x along an axis, on the CPU."""
     if x.dtype not in FLOATS:
         if backwards:
             x, y = np.flip(x, axis), np.flip(y, axis)
@@ -490,16 +513,19 @@ def cumsum_cpu(x: Array, axis: int, backwards: bool, y: Array) -> None:
 
 
 def cost(x: Array, axes: Any, y: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of a reduction."""
     return x.size, x.nbytes + y.nbytes
 
 
 def cumsum_cost(x: Array, axis: int, backwards: bool, y: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `cumsum`."""
     return x.size, x.nbytes + y.nbytes
 
 
 def row(
     reference: Callable[..., None], cpu: Callable[..., None], rounding: Rounding = EXACT
 ) -> Kernel:
+    """Return the table's row of a reduction."""
     return Kernel(reference, cpu, cost, rounding=rounding)
 
 

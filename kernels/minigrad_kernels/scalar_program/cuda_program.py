@@ -30,6 +30,7 @@ def walk_backwards(codes, left, right, values, reached, grads):
 def scalar_forward(
     codes: DeviceArray, left: DeviceArray, right: DeviceArray, values: DeviceArray
 ) -> None:
+    """Compute the values of all nodes, in one thread: see scalar_program/program.py."""
     run(walk_forwards, 1, 1, codes, left, right, values)
 
 
@@ -41,6 +42,7 @@ def scalar_backward(
     reached: DeviceArray,
     grads: DeviceArray,
 ) -> None:
+    """Compute the gradients of all nodes, in one thread: see scalar_program/program.py."""
     run(walk_backwards, 1, 1, codes, left, right, values, reached, grads)
 
 

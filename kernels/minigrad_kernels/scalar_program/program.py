@@ -44,6 +44,7 @@ Array = np.ndarray[Any, Any]
 
 # ---------------------------------------------------------------- references
 def scalar_forward_reference(codes: Array, left: Array, right: Array, values: Array) -> None:
+    """Compute the values: (n,) of all nodes in order; leaves keep theirs."""
     functions: dict[int, Callable[..., Any]] = {
         ADD: np.add,
         SUB: np.subtract,
@@ -90,6 +91,7 @@ def slopes(code: int, a: Any, b: Any, y: Any) -> tuple[Any, Any]:
 def scalar_backward_reference(
     codes: Array, left: Array, right: Array, values: Array, reached: Array, grads: Array
 ) -> None:
+    """Add the gradients: (n,) of all nodes that are reached, in falling order."""
     with np.errstate(all="ignore"):
         for i in reversed(range(codes.size)):
             if not reached[i] or codes[i] == LEAF:
@@ -105,6 +107,7 @@ def scalar_backward_reference(
 # ---------------------------------------------------------------- CPU
 @jit()
 def scalar_forward_cpu(codes, left, right, values):
+    """Compute the values: (n,) of all nodes in order; leaves keep theirs."""
     for i in range(codes.size):
         code = codes[i]
         if code <= ALIAS:
@@ -138,6 +141,7 @@ def scalar_forward_cpu(codes, left, right, values):
 
 @jit()
 def scalar_backward_cpu(codes, left, right, values, reached, grads):
+    """Add the gradients: (n,) of all nodes that are reached, in falling order."""
     for i in range(codes.size - 1, -1, -1):
         code = codes[i]
         if not reached[i] or code == LEAF:
@@ -188,12 +192,14 @@ def scalar_backward_cpu(codes, left, right, values, reached, grads):
 
 # ---------------------------------------------------------------- cost and rows
 def scalar_forward_cost(codes: Array, left: Array, right: Array, values: Array) -> tuple[int, int]:
+    """Return the operations and the bytes of `scalar_forward`."""
     return codes.size, codes.nbytes + left.nbytes + right.nbytes + 3 * values.nbytes
 
 
 def scalar_backward_cost(
     codes: Array, left: Array, right: Array, values: Array, reached: Array, grads: Array
 ) -> tuple[int, int]:
+    """Return the operations and the bytes of `scalar_backward`."""
     flops, traffic = scalar_forward_cost(codes, left, right, values)
     return 4 * flops, traffic + 3 * (reached.nbytes + grads.nbytes)
 

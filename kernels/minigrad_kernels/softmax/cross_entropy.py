@@ -58,6 +58,7 @@ def cross_entropy_forward_reference(
     divisor: Array,
     dx: Array,
 ) -> None:
+    """Compute loss, logsum, total, divisor and, where dx is not empty, dx in float64."""
     kept, index, weights = chosen(target, weight, ignore_index, x.shape[1])
     centred, sums, top = shifted(x)
     logsum[...] = (top + np.log1p(sums))[:, 0]
@@ -90,6 +91,7 @@ def cross_entropy_backward_reference(
     logsum: Array,
     dx: Array,
 ) -> None:
+    """Compute dx: (N, C) in float64; scale: (N,), one factor a row."""
     kept, index, weights = chosen(target, weight, ignore_index, x.shape[1])
     if x.size == 0:
         return
@@ -164,6 +166,7 @@ def forward_row(x, t, weight, ignore_index, smooth, weights, scale, out):
 
 @jit(fastmath={"contract"})
 def backward_row(scale, x, t, weight, ignore_index, smooth, weights, logsum, out):
+    """Write a row's gradient from its logsum; zeros where its target is ignored."""
     if t == ignore_index:
         out[:] = 0
         return
@@ -201,6 +204,7 @@ def weight_of_rows(target, weight, ignore_index):
 
 @jit()
 def sum_in_order(loss):
+    """Return the sum in float64, element after element."""
     total = 0.0
     for i in range(loss.size):
         total += loss[i]
@@ -210,6 +214,7 @@ def sum_in_order(loss):
 def cross_entropy_forward(
     x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx
 ):
+    """Write loss, logsum, total, divisor and dx of all rows, a row a task."""
     weights = summed_weights(weight, x.shape[1])
     divisor[0] = weight_of_rows(target, weight, ignore_index) if mean else 1.0
     scale = x.dtype.type(1) / divisor[0]
@@ -222,6 +227,7 @@ def cross_entropy_forward(
 
 
 def cross_entropy_backward(scale, x, target, weight, ignore_index, smooth, logsum, dx):
+    """Write dx of all rows, a row a task."""
     weights = summed_weights(weight, x.shape[1])
     for i in prange(len(x)):
         backward_row(
@@ -256,6 +262,7 @@ def cross_entropy_forward_cpu(
     divisor: Array,
     dx: Array,
 ) -> None:
+    """Compute loss, logsum, total, divisor and, where dx is not empty, dx on the CPU."""
     run = forward_small if x.size < PARALLEL_EXP else forward_large
     smooth = float(label_smoothing)
     run(x, target, weight, ignore_index, smooth, mean, loss, logsum, total, divisor, dx)
@@ -271,16 +278,19 @@ def cross_entropy_backward_cpu(
     logsum: Array,
     dx: Array,
 ) -> None:
+    """Compute dx: (N, C) on the CPU; scale: (N,), one factor a row."""
     run = backward_small if x.size < PARALLEL_EXP else backward_large
     run(scale, x, target, weight, ignore_index, float(label_smoothing), logsum, dx)
 
 
 def forward_cost(x: Array, *rest: Any) -> tuple[int, int]:
+    """Return the flops and the bytes of `cross_entropy_forward`."""
     moved = sum(a.nbytes for a in (x, *rest) if isinstance(a, np.ndarray))
     return 20 * x.size + 4 * rest[-1].size, moved
 
 
 def backward_cost(scale: Array, x: Array, *rest: Any) -> tuple[int, int]:
+    """Return the flops and the bytes of `cross_entropy_backward`."""
     moved = (scale, x, *rest)
     return 22 * x.size, sum(a.nbytes for a in moved if isinstance(a, np.ndarray))
 

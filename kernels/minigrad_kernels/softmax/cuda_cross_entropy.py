@@ -25,6 +25,7 @@ from minigrad_kernels.softmax.cuda_softmax import peaks
 
 # ---------------------------------------------------------------- one block over all rows
 def dividing(kind: Any) -> Any:
+    """Return the kernel that adds up the weights of classes and rows."""
     whole = joining(added, WARPS)
 
     @cuda.jit
@@ -55,6 +56,7 @@ def dividing(kind: Any) -> Any:
 
 
 def totalling(kind: Any) -> Any:
+    """Return the kernel that adds up the losses."""
     whole = joining(added, WARPS)
 
     @cuda.jit
@@ -139,6 +141,7 @@ def nothing(kind: Any, vector: bool) -> Any:
 
 
 def forward_of(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of loss, logsum and gradient in one form: see cuda/rows.py."""
     place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
     slopes, zeros = sloping(kind, vector, warps), nothing(kind, vector)
 
@@ -188,6 +191,7 @@ def forward_of(kind: Any, vector: bool, warps: int) -> Any:
 
 
 def backward_of(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of the gradient in one form: see cuda/rows.py."""
     place, slopes = places(warps), sloping(kind, vector, warps)
     zeros = nothing(kind, vector)
 
@@ -231,6 +235,9 @@ def cross_entropy_forward(
     divisor: DeviceArray,
     dx: DeviceArray,
 ) -> None:
+    """Compute loss, logsum, total, divisor and, where dx is not empty, dx: see
+    softmax/cross_entropy.py.
+    """
     n, c = x.shape
     kind = x.dtype.name
     sums = scratch(1, x.dtype, x)
@@ -253,6 +260,7 @@ def cross_entropy_backward(
     logsum: DeviceArray,
     dx: DeviceArray,
 ) -> None:
+    """Compute dx: (N, C); scale: (N,), one factor a row."""
     n, c = x.shape
     if not x.size:
         return

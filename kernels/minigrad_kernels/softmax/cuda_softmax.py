@@ -76,6 +76,7 @@ def normalised(x, m, inverse, rest, log):
 
 
 def forward_of(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of softmax and log-softmax in one form: see cuda/rows.py."""
     place, peak = places(warps), peaks(kind, vector, warps)
 
     @cuda.jit
@@ -112,6 +113,7 @@ def forward_of(kind: Any, vector: bool, warps: int) -> Any:
 
 
 def summing(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of log sum exp in one form: see cuda/rows.py."""
     place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
 
     @cuda.jit
@@ -146,6 +148,7 @@ def summing(kind: Any, vector: bool, warps: int) -> Any:
 # ---------------------------------------------------------------- backward
 @cuda.jit(device=True)
 def weighed(g, y, log):
+    """Return what a gradient's total adds: g, or g y for softmax."""
     return g if log else g * y
 
 
@@ -158,6 +161,7 @@ def gradient(g, y, total, log):
 
 
 def backward_of(kind: Any, vector: bool, warps: int) -> Any:
+    """Return the kernel of the gradients in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
 
     @cuda.jit
@@ -208,6 +212,8 @@ FORWARD, SUMMING, BACKWARD = Rows(forward_of), Rows(summing), Rows(backward_of)
 
 
 def going(log: int) -> CudaKernel:
+    """Return the CUDA kernel of softmax, or of log-softmax where log is not 0: x, y: (N, C)."""
+
     def cuda_kernel(x: DeviceArray, y: DeviceArray) -> None:
         n, c = x.shape
         if x.size:
@@ -217,6 +223,8 @@ def going(log: int) -> CudaKernel:
 
 
 def coming(log: int) -> CudaKernel:
+    """Return the CUDA kernel of the gradient of softmax or log-softmax: dy, y, dx: (N, C)."""
+
     def cuda_kernel(dy: DeviceArray, y: DeviceArray, dx: DeviceArray) -> None:
         n, c = dx.shape
         if dx.size:
@@ -226,6 +234,7 @@ def coming(log: int) -> CudaKernel:
 
 
 def logsumexp(x: DeviceArray, y: DeviceArray) -> None:
+    """Compute y: (N,) = log sum exp of the rows of x: (N, C), -inf where C = 0."""
     n, c = x.shape
     if n and c:
         SUMMING(n, c, (x,), flat(x), *sizes(n, c), y)

@@ -48,17 +48,20 @@ def shifted(x: Array) -> tuple[Array, Array, Array]:
 
 
 def softmax_reference(x: Array, y: Array) -> None:
+    """Compute y = softmax of the rows of x: (N, C), in extended precision."""
     centred, total, _ = shifted(x)
     y[...] = np.exp(centred) / (1 + total)
 
 
 def log_softmax_reference(x: Array, y: Array) -> None:
+    """Compute y = log-softmax of the rows of x: (N, C), in extended precision."""
     centred, total, _ = shifted(x)
     y[...] = centred - np.log1p(total)
     y += 0  # what is too small for y's type is 0, not -0, as the kernel has it
 
 
 def softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
+    """Compute dx: (N, C) from dy and softmax's y, in extended precision."""
     g, wide = dy.astype(np.longdouble), y.astype(np.longdouble)
     if not y.size:
         return
@@ -68,12 +71,14 @@ def softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
 
 
 def log_softmax_backward_reference(dy: Array, y: Array, dx: Array) -> None:
+    """Compute dx: (N, C) from dy and log-softmax's y, in extended precision."""
     g = dy.astype(np.longdouble)
     total = g.sum(axis=1, keepdims=True)
     dx[...] = (g - total) - np.expm1(y.astype(np.longdouble)) * total
 
 
 def logsumexp_reference(x: Array, y: Array) -> None:
+    """Compute y: (N,) = log sum exp of the rows of x: (N, C), in extended precision."""
     _, total, top = shifted(x)
     y[...] = np.where(np.isinf(top), top, top + np.log1p(total))[:, 0]
 
@@ -274,26 +279,31 @@ def next_rows(dy, y, dx, start, count):
 
 # ---------------------------------------------------------------- all rows
 def softmax_rows(x, y):
+    """Write softmax of all rows, a row a task."""
     for i in prange(len(x)):
         softmax_row(line(x, i), line(y, i))
 
 
 def log_softmax_rows(x, y):
+    """Write log-softmax of all rows, a row a task."""
     for i in prange(len(x)):
         log_softmax_row(line(x, i), line(y, i))
 
 
 def logsumexp_rows(x, y):
+    """Write log sum exp of all rows, a row a task."""
     for i in prange(len(x)):
         y[i] = logsumexp_row(line(x, i))
 
 
 def softmax_backward_rows(dy, y, dx):
+    """Write softmax's gradient of all rows, a row a task."""
     for i in prange(len(y)):
         softmax_backward_row(line(dy, i), line(y, i), line(dx, i))
 
 
 def log_softmax_backward_rows(dy, y, dx):
+    """Write log-softmax's gradient of all rows, a row a task."""
     for i in prange(len(y)):
         log_softmax_backward_row(line(dy, i), line(y, i), line(dx, i))
 
