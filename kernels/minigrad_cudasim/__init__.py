@@ -1,5 +1,6 @@
-"""Run `numba.cuda` kernels in plain Python, thread by thread, and name their races and faults: see
-`minigrad_cudasim.api`.
+"""Run `numba.cuda` kernels in plain Python, thread by thread, and name their races and faults.
+
+See `minigrad_cudasim.api`.
 """
 
 from minigrad_cudasim.api import ORDERS as ORDERS

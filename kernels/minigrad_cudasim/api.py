@@ -159,6 +159,8 @@ def simulated(kernel: Any, **options: Any) -> Any:
 
 
 class _Simulated:
+    """A kernel that is launched as numba.cuda's are: see `simulated`."""
+
     def __init__(self, kernel: Any, options: dict[str, Any]):
         self.kernel = kernel
         self.options = options
@@ -176,6 +178,10 @@ class _Simulated:
 
 
 def dim3(size: int | tuple[int, ...], what: str) -> Dim3:
+    """Return one to three sizes as a Dim3.
+
+    Raises: ValueError for other numbers of them, or sizes below 1.
+    """
     sizes = tuple(int(n) for n in (size if isinstance(size, tuple | list) else (size,)))
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise ValueError(f"{what} is {size!r}, expected one to three positive sizes")
@@ -219,6 +225,10 @@ class Reach:
         self.found: dict[tuple[int, int, Any], SimulatedArray] = {}
 
     def __call__(self, address: int, size: int, dtype: np.dtype[Any]) -> SimulatedArray:
+        """Return the array over `size` elements of a dtype at an address.
+
+        Raises: Fault where no allocation holds them.
+        """
         key = (address, size, dtype)
         if key not in self.found:
             owner = self.owner_of(address)
@@ -248,5 +258,6 @@ def raised(machine: Machine, error: Exception) -> Fault:
 
 
 def described(name: str, machine: Machine, seed: int) -> str:
+    """Return a launch as faults show it."""
     grid, block = tuple(machine.grid), tuple(machine.block)
     return f"{name}, grid {grid}, block {block}, seed {seed}, order {machine.order}"

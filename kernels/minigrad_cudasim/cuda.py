@@ -35,6 +35,10 @@ class SharedMemory:
         self._machine = machine
 
     def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> SimulatedArray:
+        """Return an array of the block's shared memory, one for each place in the source.
+
+        shape: 0 is all dynamic shared memory.  alignment: in bytes, the element's without it.
+        """
         machine = self._machine
         block = machine.thread.block
         frame = kernel_frame()
@@ -65,6 +69,7 @@ class LocalMemory:
         self._machine = machine
 
     def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> SimulatedArray:
+        """Return an array of the thread's own memory, of undefined content."""
         machine = self._machine
         kind = as_dtype(dtype)
         misalign = 0 if alignment is not None else kind.itemsize
@@ -80,6 +85,7 @@ class Atomic:
         self._machine = machine
 
     def _apply(self, array: SimulatedArray, index: Any, rule: Callable[[Any], Any]) -> Any:
+        """Replace an element by rule(element) at once, and return the old one."""
         machine = self._machine
         frame = kernel_frame()
         machine.suspend(Wait("turn", "atomic", site_of(frame)))
@@ -87,45 +93,59 @@ class Atomic:
         return array.update(index, rule)
 
     def add(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Add a value; return the old one, as all atomics do."""
         return self._apply(array, index, lambda old: old + value)
 
     def sub(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Subtract a value."""
         return self._apply(array, index, lambda old: old - value)
 
     def and_(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Keep the bits that a value has too."""
         return self._apply(array, index, lambda old: int(old) & int(value))
 
     def or_(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Set the bits of a value."""
         return self._apply(array, index, lambda old: int(old) | int(value))
 
     def xor(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Flip the bits of a value."""
         return self._apply(array, index, lambda old: int(old) ^ int(value))
 
     def exch(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Replace the element."""
         return self._apply(array, index, lambda old: value)
 
     def inc(self, array: SimulatedArray, index: Any, limit: Any) -> Any:
+        """Count up to a limit, then from 0 again."""
         return self._apply(array, index, lambda old: 0 if old >= limit else old + 1)
 
     def dec(self, array: SimulatedArray, index: Any, limit: Any) -> Any:
+        """Count down to 0, then from a limit again."""
         return self._apply(array, index, lambda old: limit if old == 0 or old > limit else old - 1)
 
     def max(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Keep the larger one; a NaN stays."""
         return self._apply(array, index, lambda old: old if old >= value or old != old else value)
 
     def min(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Keep the smaller one; a NaN stays."""
         return self._apply(array, index, lambda old: old if old <= value or old != old else value)
 
     def nanmax(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Keep the larger one, a number before NaN."""
         return self._apply(array, index, lambda old: np.fmax(old, value))
 
     def nanmin(self, array: SimulatedArray, index: Any, value: Any) -> Any:
+        """Keep the smaller one, a number before NaN."""
         return self._apply(array, index, lambda old: np.fmin(old, value))
 
     def cas(self, array: SimulatedArray, index: Any, old: Any, value: Any) -> Any:
+        """Replace the element where it equals `old`."""
         return self._apply(array, index, lambda held: value if held == old else held)
 
     def compare_and_swap(self, array: SimulatedArray, old: Any, value: Any) -> Any:
+        """Replace the first element where it equals `old`."""
         return self.cas(array, 0, old, value)
 
 
@@ -164,16 +184,18 @@ class Cuda:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"simulate has no model of cuda.{name}; wrap it in a function of yours and register "
-            "one: @simulate.model(function)"
+            f"minigrad_cudasim has no model of cuda.{name}; wrap it in a function of yours and register "
+            "one: @minigrad_cudasim.model(function)"
         )
 
     # ------------------------------------------------------------ places
     @property
     def laneid(self) -> int:
+        """The number of the thread in its warp."""
         return self._machine.thread.lane
 
     def grid(self, ndim: int) -> Any:
+        """Return the thread's place in the grid: a number for one dimension, else a tuple."""
         thread = self._machine.thread
         place = [
             b * d + t
@@ -182,38 +204,51 @@ class Cuda:
         return place[0] if ndim == 1 else tuple(place[:ndim])
 
     def gridsize(self, ndim: int) -> Any:
+        """Return the threads of the grid: a number for one dimension, else a tuple."""
         size = [g * b for g, b in zip(self.gridDim, self.blockDim, strict=True)]
         return size[0] if ndim == 1 else tuple(size[:ndim])
 
     # ------------------------------------------------------------ barriers and fences
     def _barrier(self, name: str, value: Any = None) -> Any:
+        """Wait for all threads of the block, and return what they come to together."""
         return self._machine.suspend(Wait("barrier", name, site_of(kernel_frame()), value=value))
 
     def syncthreads(self) -> None:
+        """Wait for all threads of the block."""
         self._barrier("syncthreads")
 
     def syncthreads_count(self, predicate: Any) -> Any:
+        """Wait for all threads of the block; return how many gave a true predicate."""
         return self._barrier("syncthreads_count", predicate)
 
     def syncthreads_and(self, predicate: Any) -> Any:
+        """Wait for all threads of the block; return whether all gave a true predicate."""
         return self._barrier("syncthreads_and", predicate)
 
     def syncthreads_or(self, predicate: Any) -> Any:
+        """Wait for all threads of the block; return whether one gave a true predicate."""
         return self._barrier("syncthreads_or", predicate)
 
     def threadfence(self) -> None:
+        """Order the thread's writes for all threads of the device."""
         self._machine.thread.fence("device")
 
     def threadfence_block(self) -> None:
+        """Order the thread's writes for all threads of its block."""
         self._machine.thread.fence("block")
 
     threadfence_system = threadfence
 
     def nanosleep(self, nanoseconds: Any) -> None:
+        """Let other threads run."""
         self._machine.suspend(Wait("turn", "nanosleep", site_of(kernel_frame())))
 
     # ------------------------------------------------------------ warp operations
     def _warp(self, name: str, mask: Any, value: Any = None) -> Any:
+        """Do a warp operation together with the lanes of a mask, and return this lane's result.
+
+        Raises: Fault where the mask leaves this lane out.
+        """
         machine = self._machine
         bits = int(mask) & FULL
         thread = machine.thread
@@ -233,36 +268,47 @@ class Cuda:
         return self._machine.suspend(Wait("warp", name, site, FULL, rule, value, whole=True))
 
     def syncwarp(self, mask: Any = FULL) -> None:
+        """Wait for the lanes of a mask."""
         self._warp("syncwarp", mask)
 
     def shfl_sync(self, mask: Any, value: Any, source: Any) -> Any:
+        """Return the value of lane `source`."""
         return self._warp("shfl_sync", mask, (value, source))
 
     def shfl_up_sync(self, mask: Any, value: Any, delta: Any) -> Any:
+        """Return the value of the lane `delta` before."""
         return self._warp("shfl_up_sync", mask, (value, delta))
 
     def shfl_down_sync(self, mask: Any, value: Any, delta: Any) -> Any:
+        """Return the value of the lane `delta` after."""
         return self._warp("shfl_down_sync", mask, (value, delta))
 
     def shfl_xor_sync(self, mask: Any, value: Any, lanes: Any) -> Any:
+        """Return the value of the lane whose number differs by the bits `lanes`."""
         return self._warp("shfl_xor_sync", mask, (value, lanes))
 
     def ballot_sync(self, mask: Any, predicate: Any) -> Any:
+        """Return the bits of the lanes whose predicate is true."""
         return self._warp("ballot_sync", mask, predicate)
 
     def any_sync(self, mask: Any, predicate: Any) -> Any:
+        """Return whether a lane's predicate is true."""
         return self._warp("any_sync", mask, predicate)
 
     def all_sync(self, mask: Any, predicate: Any) -> Any:
+        """Return whether all lanes' predicates are true."""
         return self._warp("all_sync", mask, predicate)
 
     def eq_sync(self, mask: Any, predicate: Any) -> Any:
+        """Return whether all lanes' predicates are equal."""
         return self._warp("eq_sync", mask, predicate)
 
     def match_any_sync(self, mask: Any, value: Any) -> Any:
+        """Return the bits of the lanes with this lane's value."""
         return self._warp("match_any_sync", mask, value)
 
     def match_all_sync(self, mask: Any, value: Any) -> Any:
+        """Return the bits of all lanes and True where their values are equal, else 0, False."""
         return self._warp("match_all_sync", mask, value)
 
     def activemask(self) -> UInt32:
@@ -270,10 +316,12 @@ class Cuda:
         return UInt32(1 << self._machine.thread.lane)
 
     def lanemask_lt(self) -> UInt32:
+        """Return the bits of the lanes before this one."""
         return UInt32((1 << self._machine.thread.lane) - 1)
 
     # ------------------------------------------------------------ one thread's own
     def selp(self, condition: Any, a: Any, b: Any) -> Any:
+        """Return a where the condition is true, else b."""
         return a if condition else b
 
     def ldcg(self, array: SimulatedArray, index: Any) -> Any:

@@ -19,6 +19,7 @@ class Site(NamedTuple):
 
     @property
     def line(self) -> int:
+        """The number of its line."""
         for start, end, line in self.code.co_lines():
             if start <= self.instruction < end and line is not None:
                 return line
@@ -26,6 +27,7 @@ class Site(NamedTuple):
 
     @property
     def source(self) -> str:
+        """The text of its line."""
         return linecache.getline(self.code.co_filename, self.line).strip()
 
     def __str__(self) -> str:

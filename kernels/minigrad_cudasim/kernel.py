@@ -134,6 +134,7 @@ class Builder:
         return value
 
     def modelled(self, held: Model) -> Callable[..., Any]:
+        """Return what a model is called by in a simulated kernel."""
         if not held.collective:
             jitted = getattr(held.rule, "py_func", None)
             return held.rule if jitted is None else self.rebuild(jitted)
@@ -176,7 +177,8 @@ def missing(name: str) -> Callable[..., Any]:
 
     def call(*args: Any) -> Any:
         raise NotImplementedError(
-            f"simulate has no model of the intrinsic {name}: register one, @simulate.model({name})"
+            f"no model of the intrinsic {name} is registered: register one, "
+            f"@minigrad_cudasim.model({name})"
         )
 
     return call

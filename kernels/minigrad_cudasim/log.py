@@ -89,6 +89,12 @@ class Region:
         self.atomics: dict[int, dict[int, Record]] = {}
 
     def read(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
+        """Check and log a thread's read.
+
+        offset, itemsize: in bytes.  frame, array: for the error.
+
+        Raises: Fault for unwritten memory, for a race and for a thread that reads without end.
+        """
         thread = self.machine.thread
         thread.reads += 1
         if thread.reads > READS:
@@ -116,6 +122,10 @@ class Region:
             offset += GRANULE
 
     def write(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
+        """Check and log a thread's write.
+
+        Raises: Fault for a race.
+        """
         if self.written is not None:
             self.written[offset : offset + itemsize] = ONES[itemsize]
         if not self.logged:
@@ -162,6 +172,7 @@ class Region:
         offset: int,
         array: Described,
     ) -> None:
+        """Raise the Fault of a race with an earlier access of a log, where there is one."""
         thread = record[0].thread
         for other in log.get(offset, {}).values():
             if not thread.saw(other[0]):
@@ -176,6 +187,7 @@ class Region:
         offset: int,
         array: Described,
     ) -> Fault:
+        """Return the Fault of two accesses that nothing orders."""
         mine = record[0].thread
         theirs = other[0].thread
         if mine.block is not theirs.block:
@@ -197,6 +209,7 @@ class Region:
         return Fault("race", f"{action} and {earlier} of {array.describe(offset)}", parties, order)
 
     def _unwritten(self, offset: int, frame: FrameType, array: Described) -> Fault:
+        """Return the Fault of a read of unwritten memory."""
         party = self.machine.thread.party("read", site_of(frame))
         summary = f"read of {array.describe(offset)}, which nothing has written"
         return Fault("uninitialised", summary, (party,))

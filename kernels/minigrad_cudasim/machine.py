@@ -117,6 +117,7 @@ class Machine:
                 gc.enable()
 
     def turns(self, function: FunctionType, args: tuple[Any, ...]) -> None:
+        """Run the threads of all blocks in turns until they have ended."""
         with np.errstate(all="ignore"):
             context = contextvars.copy_context()
         waiting = list(enumerate(places(self.grid)))
@@ -221,6 +222,7 @@ class Machine:
         group: list[Thread],
         name: str,
     ) -> dict[int, Any]:
+        """Return each lane's result of a warp operation; a lane's error is raised with its site."""
         try:
             return rule({lane: wait.value for lane, wait in waits.items()})
         except LaneError as error:
@@ -272,6 +274,7 @@ class Machine:
 
     # ------------------------------------------------------------ reports
     def incomplete(self, group: list[Thread], name: str) -> Fault:
+        """Return the Fault of a warp operation that some lanes do not reach."""
         site = group[0].wait.site if group[0].wait is not None else None
         return Fault(
             "warp",
@@ -281,6 +284,7 @@ class Machine:
         )
 
     def divergent(self, block: Block, others: str) -> Fault:
+        """Return the Fault of a barrier that some threads of a block do not reach."""
         places: dict[Any, list[Thread]] = {}
         for thread in block.threads:
             wait = thread.wait
@@ -326,6 +330,7 @@ class Machine:
         return self.divergent(block, "are elsewhere")
 
     def starved(self, ready: list[Thread]) -> Fault:
+        """Return the Fault of threads that wait on atomics for ever."""
         thread = ready[0]
         site = thread.wait.site if thread.wait is not None else None
         return Fault(
@@ -352,7 +357,8 @@ def reached(address: int, size: int, dtype: Any) -> Any:
 
 
 def refused(address: int, size: int, dtype: Any) -> Any:
-    raise TypeError("simulate.launch was given no reach= that knows what lies at an address")
+    """Raise the TypeError of an address that the launch cannot follow."""
+    raise TypeError("launch was given no reach= that knows what lies at an address")
 
 
 class LaneError(ValueError):

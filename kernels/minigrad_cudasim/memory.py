@@ -51,14 +51,17 @@ class SimulatedArray:
 
     @property
     def itemsize(self) -> int:
+        """The bytes of one element."""
         return self._bytes
 
     @property
     def nbytes(self) -> int:
+        """The bytes of all elements."""
         return self.data.nbytes
 
     @property
     def T(self) -> SimulatedArray:
+        """The view with its dimensions in reverse order."""
         return SimulatedArray(self.region, self.data.T, self.start, self.name)
 
     def __len__(self) -> int:
@@ -143,15 +146,21 @@ class SimulatedArray:
             written[first : first + count] = bytes(count)
 
     def ravel(self) -> SimulatedArray:
+        """Return the array as one dimension."""
         return self.reshape(self.size)
 
     def reshape(self, *shape: Any) -> SimulatedArray:
+        """Return a view of another shape.
+
+        Raises: ValueError where only a copy could have that shape.
+        """
         data = self.data.reshape(shape[0] if len(shape) == 1 else shape)
         if data.size and address_of(data) != address_of(self.data):
             raise ValueError(f"reshape of {self.name} to {data.shape} would have to copy it")
         return SimulatedArray(self.region, data, self.start, self.name)
 
     def view(self, dtype: Any) -> SimulatedArray:
+        """Return a view of the same memory as another dtype."""
         return SimulatedArray(self.region, self.data.view(as_dtype(dtype)), self.start, self.name)
 
     def describe(self, offset: int) -> str:
@@ -198,12 +207,17 @@ class SimulatedArray:
             return None
 
     def _whole(self, index: Any) -> int:
+        """Return the offset in bytes of one element.
+
+        Raises: TypeError for an index of several.
+        """
         offset = self._offset(index)
         if offset is None:
             raise TypeError(f"index {index!r} of {self.name}: expected one element's")
         return offset
 
     def _view(self, index: Any) -> SimulatedArray:
+        """Return the view of an index with slices."""
         for i, n in zip(index if type(index) is tuple else (index,), self.shape, strict=False):
             if not isinstance(i, slice) and i is not Ellipsis and not 0 <= operator.index(i) < n:
                 raise self._outside(index)
@@ -212,6 +226,7 @@ class SimulatedArray:
         return SimulatedArray(self.region, data, start, self.name)
 
     def _outside(self, index: Any) -> Fault:
+        """Return the Fault of an index outside the shape."""
         shown = index if type(index) is tuple else (index,)
         text = ", ".join(str(i if isinstance(i, slice) else operator.index(i)) for i in shown)
         name = f"{self.region.space} {self.name}"
@@ -222,6 +237,10 @@ class SimulatedArray:
         return Fault("bounds", f"{name}[{text}] lies outside {sizes}", (party,), hint)
 
     def _put(self, index: Any, value: Any, frame: FrameType) -> None:
+        """Store a value in the array's dtype.
+
+        Raises: Fault for a double where those are reported.
+        """
         machine = self.region.machine
         if machine.float64 and self.dtype == np.float32 and isinstance(value, float):
             party = machine.thread.party("write", site_of(frame))
@@ -234,6 +253,7 @@ class SimulatedArray:
         self.data[index] = store_cast(value, self.dtype)
 
     def _fill(self, view: SimulatedArray, value: Any, frame: FrameType) -> None:
+        """Write a value, or an array's elements, to all elements of a view."""
         for index in np.ndindex(view.shape):
             if isinstance(value, SimulatedArray):
                 element: Number = value.load(index if len(index) != 1 else index[0])
@@ -244,6 +264,7 @@ class SimulatedArray:
 
 
 def address_of(data: Array) -> int:
+    """Return the address of an array's first element."""
     return data.__array_interface__["data"][0]
 
 

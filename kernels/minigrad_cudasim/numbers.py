@@ -36,6 +36,7 @@ class Integer:
         self.wrap: Callable[[int], Any] = {"uint32": UInt32, "uint64": np.uint64}.get(name, int)
 
     def __call__(self, value: Any = 0) -> Any:
+        """Return a value wrapped to the integer's bits."""
         bits = int(value) & self.mask
         if self.signed and bits >= self.half:
             bits -= self.mask + 1
@@ -174,7 +175,9 @@ def libdevice(name: str) -> Any:
         return fma
     known = LIBDEVICE.get(base) or LIBDEVICE.get(base.removesuffix("f"))
     if known is None:
-        raise AttributeError(f"simulate has no model of cuda.libdevice.{name}: register one")
+        raise AttributeError(
+            f"minigrad_cudasim has no model of cuda.libdevice.{name}: register one"
+        )
     return known
 
 

@@ -16,6 +16,8 @@ Known = dict["Block", Clock]
 
 
 class Dim3(NamedTuple):
+    """Three sizes or places: x, y and z."""
+
     x: int = 1
     y: int = 1
     z: int = 1
@@ -112,9 +114,11 @@ class Thread:
                 self.foreign = {**self.foreign, block: merged}
 
     def party(self, action: str, site: Site | None = None) -> Party:
+        """Return the thread as a Fault names it, with what it did and where."""
         return Party(action, (*self.block.index,), (*self.index,), site)
 
     def spins(self, site: Site) -> Fault:
+        """Return the Fault of a thread that reads without end."""
         return Fault(
             "deadlock",
             f"a thread has read {self.reads} times without coming to a barrier or an end",
@@ -124,6 +128,7 @@ class Thread:
 
 
 def later(a: Clock, b: Clock) -> Clock:
+    """Return the later time of each thread of two clocks."""
     return a if a is b else list(map(max, a, b))
 
 

@@ -18,6 +18,7 @@ Lanes = dict[int, Any]
 
 
 def bits_of(lanes: Any) -> UInt32:
+    """Return the mask of some lanes."""
     return UInt32(sum(1 << lane for lane in lanes))
 
 
@@ -54,10 +55,12 @@ def shuffle(source: Callable[[int, int], int], name: str) -> Callable[[Lanes], L
 
 
 def ballot(lanes: Lanes) -> Lanes:
+    """Give all lanes the mask of those whose predicate is true."""
     return dict.fromkeys(lanes, bits_of(lane for lane, held in lanes.items() if held))
 
 
 def match_any(lanes: Lanes) -> Lanes:
+    """Give each lane the mask of those with its value."""
     return {
         lane: bits_of(other for other, theirs in lanes.items() if theirs == value)
         for lane, value in lanes.items()
@@ -65,6 +68,7 @@ def match_any(lanes: Lanes) -> Lanes:
 
 
 def match_all(lanes: Lanes) -> Lanes:
+    """Give all lanes the mask of all and True where their values are equal, else 0 and False."""
     same = len({np.asarray(v).tobytes() for v in lanes.values()}) == 1
     return dict.fromkeys(lanes, (bits_of(lanes) if same else UInt32(0), same))
 

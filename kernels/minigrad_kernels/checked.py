@@ -72,10 +72,12 @@ def check_launch(name: str, kernel: Kernel, args: Sequence[Any]) -> None:
 
 
 def shown(label: str, a: Array) -> str:
+    """Return an argument as errors show it."""
     return f"{label}, {a.dtype} {a.shape}"
 
 
 def fail(name: str, label: str, a: Array, what: str) -> None:
+    """Raise the RuntimeError of a launch that breaks a rule."""
     raise RuntimeError(f"kernel {name}: {shown(label, a)}, {what}")
 
 
@@ -91,6 +93,7 @@ def repeats(a: Array) -> bool:
 
 
 def shares(a: Array, b: Array) -> bool:
+    """Return whether two arrays share an element, True where that takes too long to find out."""
     if not np.may_share_memory(a, b):
         return False
     try:
@@ -100,6 +103,7 @@ def shares(a: Array, b: Array) -> bool:
 
 
 def identical(a: Array, b: Array) -> bool:
+    """Return whether two arrays are the same elements in the same order."""
     at = a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     # Dimensions of size 1 may have any stride.
     steps = (tuple(s for s, n in zip(x.strides, x.shape, strict=True) if n > 1) for x in (a, b))
@@ -143,6 +147,7 @@ def host(a: Any) -> Array:
 
 
 def check_inside(name: str, label: str, indices: Any, low: int, high: int) -> None:
+    """Raise a RuntimeError where indices leave [low, high)."""
     values = host(indices)
     if values.size and (values.min() < low or values.max() >= high):
         raise RuntimeError(
@@ -160,6 +165,7 @@ def windows_inside(label: str) -> Callable[[str, dict[str, Any]], None]:
     """Return the check that windows lie in the planes of an argument; one may have no elements."""
 
     def check(name: str, args: dict[str, Any]) -> None:
+        """Check the windows along both dimensions."""
         for way, size in zip(("row_windows", "column_windows"), args[label].shape[1:], strict=True):
             first, last = host(args[way])[:, 0], host(args[way])[:, 1]
             held = first < last
@@ -170,11 +176,13 @@ def windows_inside(label: str) -> Callable[[str, dict[str, Any]], None]:
 
 
 def places_inside(name: str, args: dict[str, Any]) -> None:
+    """Check that the indices of max_pool_backward lie in their planes, or are -1."""
     size = args["dx"].shape[1] * args["dx"].shape[2]
     check_inside(name, "index", args["index"], -1, size)
 
 
 def classes_inside(name: str, args: dict[str, Any]) -> None:
+    """Check that the targets that count are classes."""
     target = host(args["target"])
     counted = target[target != args["ignore_index"]]
     check_inside(name, "target", counted, 0, args["x"].shape[1])

@@ -1,4 +1,4 @@
-"""What a row of the table is, and from which sizes its kernels go another way."""
+"""The type of a row of the table, and the sizes at which kernels change their way."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ class CudaKernel:
         self.name = name
 
     def __call__(self, *args: Any) -> None:
+        """Run the CUDA kernel, imported at the first call."""
         importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS[self.name](*args)
 
 

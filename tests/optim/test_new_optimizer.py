@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.jit.address_table import callee, stepped
+from minigrad_kernels.jit.address_table import device_function, stepped
 from minigrad_kernels.optim.multi_tensor import (
     case, decayed, decayed_reference, numbers, prepare_decay, step,
 )
@@ -36,7 +36,7 @@ def lion_reference(table: Any, hyper: Any, like: Any, steps: Any) -> None:
         m[...] = h[H.beta2] * m + (1 - h[H.beta2]) * grad
 
 
-@callee()
+@device_function()
 def lion_prepare(row: Any, h: Any, t: int, c: Any) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], 1.0, h[H.maximize], c)
     c[3] = h[H.beta1]
@@ -46,7 +46,7 @@ def lion_prepare(row: Any, h: Any, t: int, c: Any) -> None:
     c[7] = h[H.lr]
 
 
-@callee()
+@device_function()
 def lion_rule(c: Any, p: float, g: float, m: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     u = c[3] * m + c[4] * g

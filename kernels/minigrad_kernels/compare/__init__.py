@@ -1,5 +1,6 @@
-"""Compare a kernel as NumPy reference, on the CPU and in CUDA with each other and with libraries:
-see `minigrad_kernels.compare.api`.
+"""Compare kernels with their references, with each other's targets and with other libraries.
+
+See `minigrad_kernels.compare.api`.
 """
 
 from minigrad_kernels.jit import plain

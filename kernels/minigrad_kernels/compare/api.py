@@ -127,6 +127,7 @@ def chosen_targets(targets: str | Iterable[str] | None) -> tuple[list[Target], l
 
 
 def listed(names: str | Iterable[str] | None) -> list[str]:
+    """Return one name or several as a list."""
     return [names] if isinstance(names, str) else list(names or ())
 
 
@@ -221,6 +222,10 @@ def run(
 
 
 def checked_dtypes(dtypes: str | Iterable[str]) -> list[str]:
+    """Return the dtypes that are asked for.
+
+    Raises: ValueError for one that kernels do not have.
+    """
     names = listed(dtypes)
     check_known("dtype", names, ("float32", "float64"))
     return names

@@ -110,6 +110,7 @@ def results(target: Target, prepared: Prepared | None, threads: int) -> list[Arr
 
 
 def most(target: Target) -> int:
+    """Return the most threads that a target runs on."""
     return max(target.threads(), default=1)
 
 
@@ -133,6 +134,7 @@ def ulps(got: Array, exact: Array, dtype: np.dtype[Any], cancels: bool = False) 
 
 
 def _ulps(got: Array, exact: Array, dtype: np.dtype[Any], cancels: bool) -> Array:
+    """Return the error of each element in units in the last place of the exact value."""
     wanted, rounded = exact.astype(np.float64), exact.astype(got.dtype)
     equal = (got == rounded) | ((got != got) & (rounded != rounded))
     if got.dtype.kind != "f":

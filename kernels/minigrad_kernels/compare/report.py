@@ -106,6 +106,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether no row shows a fault."""
         return not self.wrong
 
     def __str__(self) -> str:
@@ -194,6 +195,7 @@ def break_even(cpu: Sequence[Row], gpu: Sequence[Row]) -> float | None:
 
 
 def seconds(rows: Sequence[Row]) -> list[float]:
+    """Return the seconds of rows, 0 where there are none."""
     return [float(r.seconds or 0) for r in rows]
 
 
@@ -267,6 +269,7 @@ def table_of(title: str, columns: tuple[str, ...], words: int) -> Table:
 
 
 def cells_of_group(row: Row) -> tuple[str, str]:
+    """Return kernel and sizes, and dtype, of a row."""
     return f"{row.kernel} {'x'.join(map(str, row.size))}", row.dtype
 
 

@@ -84,14 +84,17 @@ class Host(Target):
     ours = True
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
+        """Return a kernel's reference or CPU kernel bound to copies of arguments."""
         bound = bind(entry.kernel, args, np.copy)
         run = partial(getattr(entry.kernel, self.name), *bound.args)
         return Prepared(run, lambda: [np.copy(a) for a in bound.written], run)
 
     def threads(self) -> list[int]:
+        """Return the thread counts to measure, none for references."""
         return thread_counts() if self.name == "cpu" else []
 
     def set_threads(self, count: int) -> None:
+        """Set the number of threads of Numba's parallel loops."""
         numba.set_num_threads(count)
 
 
@@ -106,6 +109,7 @@ class Device(Target):
         self.timed = name == "cuda"
 
     def absent(self) -> str | None:
+        """Return why the device cannot be used, None where it can."""
         if self.name == "cuda-sim":
             lacking = None if installed("greenlet") else "pip install minigrad[simulate]"
             return lacking and f"needs greenlet: {lacking}"
@@ -125,6 +129,9 @@ class Device(Target):
         return device
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
+        """Return a kernel's CUDA kernel bound to copies of arguments on the device, None without
+        one.
+        """
         cuda_kernel = cuda_kernel_of(entry)
         if cuda_kernel is None:
             return None
@@ -171,6 +178,7 @@ class Library(Target):
         self.parts = TOGETHER if self.on_gpu else 1
 
     def absent(self) -> str | None:
+        """Return why the library cannot be used, None where it can."""
         if not installed(self.module):
             return f"{self.module} is not installed"
         if self.on_gpu and not self.finds_gpu():
@@ -178,15 +186,20 @@ class Library(Target):
         return None
 
     def finds_gpu(self) -> bool:
+        """Return whether the library finds a GPU."""
         library = self.library()
         if self.name == "torch-cuda":
             return bool(library.cuda.is_available())
         return bool(library.is_available())
 
     def library(self) -> Any:
+        """Return the library's module."""
         return importlib.import_module(self.module)
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
+        """Return the library's counterpart of a kernel bound to copies of arguments, None without
+        one.
+        """
         peer = self.peer_of(self.library(), entry.name, entry.kernel)
         if peer is None:
             return None
@@ -212,6 +225,7 @@ class Library(Target):
         return first + [self.as_library_array(a) for a in bound.args[1:]]
 
     def as_library_array(self, a: Any) -> Any:
+        """Return an argument as the library takes it, arrays on its device."""
         if not isinstance(a, np.ndarray) or self.module == "numpy":
             return a
         if self.name == "cupy":
@@ -220,6 +234,7 @@ class Library(Target):
         return tensor.cuda() if self.on_gpu else tensor
 
     def host(self, a: Any) -> Array | None:
+        """Return a result as a NumPy array."""
         if a is None:
             return None
         if hasattr(a, "detach"):
@@ -227,15 +242,18 @@ class Library(Target):
         return np.array(a.get() if hasattr(a, "get") else a)
 
     def wait(self) -> None:
+        """Wait until the library's work on the GPU has ended."""
         if self.name == "torch-cuda":
             self.library().cuda.synchronize()
         elif self.name == "cupy":
             self.library().cuda.get_current_stream().synchronize()
 
     def threads(self) -> list[int]:
+        """Return the thread counts to measure, none where the library has no choice."""
         return thread_counts() if self.name == "torch" or self.pool() else []
 
     def set_threads(self, count: int) -> None:
+        """Set the number of the library's threads."""
         if self.name == "torch":
             torch = self.library()
             self.undo = self.undo or partial(torch.set_num_threads, torch.get_num_threads())
@@ -245,6 +263,7 @@ class Library(Target):
             self.undo = self.undo or limit.restore_original_limits
 
     def reset_threads(self) -> None:
+        """Give the library back the number of threads that it had."""
         if self.undo is not None:
             self.undo()
             self.undo = None

@@ -104,43 +104,52 @@ class DeviceArray:
     # ------------------------------------------------------------ geometry
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of its dimensions."""
         return self.geometry.shape
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """The bytes from one element to the next along each dimension."""
         return self.geometry.strides
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of its elements."""
         return self.geometry.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of its dimensions."""
         return self.geometry.ndim
 
     @property
     def size(self) -> int:
+        """The number of its elements."""
         return self.geometry.size
 
     @property
     def itemsize(self) -> int:
+        """The bytes of one element."""
         return self.geometry.itemsize
 
     @property
     def nbytes(self) -> int:
+        """The bytes of all its elements."""
         return self.geometry.nbytes
 
     @property
     def flags(self) -> Any:
+        """NumPy's flags of its layout."""
         return self.geometry.flags
 
     @property
     def base(self) -> Any:
+        """What its memory is a view of, as NumPy has it."""
         return self.geometry.base
 
     @property
     def address(self) -> int:
-        """Where the first element lies."""
+        """The address of its first element."""
         return int(self.geometry.__array_interface__["data"][0])
 
     def __len__(self) -> int:
@@ -156,15 +165,19 @@ class DeviceArray:
 
     @property
     def T(self) -> DeviceArray:
+        """The view with its dimensions in reverse order."""
         return self.like(self.geometry.T)
 
     def transpose(self, *axes: Any) -> DeviceArray:
+        """Return the view with its dimensions in another order."""
         return self.like(self.geometry.transpose(*axes))
 
     def swapaxes(self, a: int, b: int) -> DeviceArray:
+        """Return the view with two dimensions exchanged."""
         return self.like(self.geometry.swapaxes(a, b))
 
     def squeeze(self, axis: Any = None) -> DeviceArray:
+        """Return the view without dimensions of size 1."""
         return self.like(self.geometry.squeeze(axis))
 
     def reshape(self, *shape: Any) -> DeviceArray:
@@ -184,9 +197,14 @@ class DeviceArray:
         return self.like(view)
 
     def ravel(self) -> DeviceArray:
+        """Return a contiguous array as one dimension.
+
+        Raises: ValueError where only a copy could have that shape.
+        """
         return self.reshape(-1)
 
     def view(self, dtype: Any = None) -> DeviceArray:
+        """Return the view of the same memory as another dtype."""
         return self.like(self.geometry.view() if dtype is None else self.geometry.view(dtype))
 
     def __getitem__(self, index: Any) -> Any:
@@ -224,6 +242,7 @@ class DeviceArray:
         return restored, (self.target.name, self.read())
 
     def fill(self, value: Any) -> None:
+        """Set all elements to a value."""
         self[...] = value
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -240,6 +259,9 @@ class DeviceArray:
             copying().copy(held, view)
 
     def astype(self, dtype: Any, copy: bool = True) -> DeviceArray:
+        """Return a copy of another dtype, made on the device; copy: False returns itself where it
+        has it.
+        """
         if self.dtype == dtype and not copy:
             return self
         made = self.target.empty(self.shape, dtype)
@@ -247,12 +269,15 @@ class DeviceArray:
         return made
 
     def item(self) -> Any:
+        """Return the only element as a Python number, by way of the host."""
         return self.read().item()
 
     def tolist(self) -> Any:
+        """Return the elements as nested lists, by way of the host."""
         return self.read().tolist()
 
     def tobytes(self) -> bytes:
+        """Return the elements' bytes in C order, by way of the host."""
         return self.read().tobytes()
 
     # ------------------------------------------------------------ what is refused
@@ -330,6 +355,7 @@ def restored(name: str, values: Array) -> DeviceArray:
 
 
 def geometry_of(array: DeviceArray) -> Array:
+    """Return an array's geometry."""
     return array.geometry
 
 

@@ -1,4 +1,4 @@
-"""What a file of CUDA kernels states beside them, for the checks that need no GPU."""
+"""Checks that a file of CUDA kernels states of its machine code, made without a GPU."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ CudaKernel = Callable[..., None]
 
 @dataclass(frozen=True)
 class Check:
-    """One kernel and signature to compile, and what its docstring promises of the result.
+    """One kernel and signature to compile, and what its machine code must be like.
 
     name: "softmax.forward/float32".  signature: Numba types.  opcodes: SASS instructions that must
-    occur ("LDG.E.128").  registers: the most that a thread may use.  float64: whether doubles are
-    its business.
+    occur ("LDG.E.128").  registers: the most that a thread may use.  float64: whether it may
+    compute in
+    double precision.
     """
 
     name: str

@@ -171,6 +171,7 @@ def tool(name: str) -> str | None:
 
 
 def run(name: str, *args: str) -> str:
+    """Return what a tool of the CUDA toolkit writes."""
     path = tool(name)
     assert path is not None, f"{name} has gone"
     return subprocess.run([path, *args], capture_output=True, text=True, check=True).stdout

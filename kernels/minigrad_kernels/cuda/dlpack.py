@@ -75,6 +75,7 @@ LAYOUTS: dict[bytes, tuple[Any, bytes]] = {
 
 
 def _api(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a function of Python's C interface by its types."""
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
@@ -93,10 +94,12 @@ HELD: dict[int, Any] = {}  # address of a structure -> what lives as long as oth
 
 
 def let_go(address: int) -> None:
+    """Let go of the memory behind a structure's address: a DLPack deleter."""
     HELD.pop(address, None)
 
 
 def destroy(capsule: int) -> None:
+    """Let go of the memory of a dying capsule that nobody took: a capsule's destructor."""
     if is_dying(capsule, NAME):
         let_go(dying_pointer(capsule, NAME))
 

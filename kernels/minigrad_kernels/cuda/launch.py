@@ -1,4 +1,4 @@
-"""What every CUDA kernel stands on: launching, sizing grids, flattening operands.
+"""Launch CUDA kernels: size their grids, flatten their operands.
 
 A CUDA kernel is a plain function with its row's arguments: `DeviceArray`s, numbers, and small host
 arrays for what steers a step (hyperparameters, counts, the number of a random call), which it reads
@@ -24,7 +24,10 @@ MAX_ELEMENTS = 2**31 - 1  # of an array, so that 32-bit indices reach all
 
 
 def target_of(args: Sequence[Any]) -> Target:
-    """Return the device of the first device array."""
+    """Return the device of the first device array.
+
+    Raises: TypeError where there is none.
+    """
     for a in args:
         if isinstance(a, DeviceArray):
             return a.target
@@ -78,7 +81,9 @@ def number(value: float, like: Any) -> Any:
 
 
 def scratch(shape: Any, dtype: Any, like: DeviceArray) -> DeviceArray:
-    """Return working memory on the device of `like`; it may go when the launches are queued."""
+    """Return working memory on the device of `like`; it may be let go of once the launches are
+    made.
+    """
     return like.target.empty(shape, dtype)
 
 

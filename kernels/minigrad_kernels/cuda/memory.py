@@ -119,7 +119,7 @@ class DevicePool:
             self.drop()
 
     def labels(self) -> Iterable[tuple[Any, int]]:
-        """Yield shape and dtype, and the bytes, of every living array."""
+        """Return shape and dtype, and the bytes, of every living array."""
         return [(block.label, block.size) for block in list(self.living)]
 
 

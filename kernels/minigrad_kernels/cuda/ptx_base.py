@@ -46,4 +46,5 @@ def pointer(context: Any, builder: Any, kind: Any, array: Any, index_kind: Any, 
 
 
 def unpack(builder: Any, value: Any, count: int) -> list[Any]:
+    """Return the elements of an LLVM tuple as values."""
     return [builder.extract_value(value, i) for i in range(count)]

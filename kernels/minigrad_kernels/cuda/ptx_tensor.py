@@ -122,10 +122,12 @@ pack_bf16 = intrinsic(
 
 
 def bits32(x: Any) -> int:
+    """Return the bits of a number as a float32's."""
     return int(np.float32(x).view(np.uint32))
 
 
 def float32_of(bits: int) -> Any:
+    """Return the float32 of 32 bits."""
     return np.uint32(bits & FULL).view(np.float32)
 
 

@@ -26,11 +26,13 @@ Device = Callable[..., Any]
 
 @cuda.jit(device=True)
 def warp_place():
+    """Return the place of a warp that takes a row: see `places`."""
     return warp_of(), warp_count(), lane_of(), uint32(WARP)
 
 
 @cuda.jit(device=True)
 def block_place():
+    """Return the place of a block that takes a row: see `places`."""
     return (
         uint32(cuda.blockIdx.x),
         uint32(cuda.gridDim.x),
@@ -75,6 +77,7 @@ def joining(join: Device, warps: int) -> Device:
 
 @cuda.jit(device=True)
 def added(a, b, c, d):
+    """Add two pairs, number by number."""
     return a + c, b + d
 
 

@@ -1,4 +1,4 @@
-"""What CUDA kernels run on: the simulator, in this process, or a GPU.
+"""Devices that CUDA kernels run on: the simulator, in this process, or a GPU.
 
 Both give memory, copy to and from it, and run kernels, in the order of the calls on a stream.
 """
@@ -72,6 +72,10 @@ class Gpu(GpuStreams):
         return made, int(made.device_ctypes_pointer.value)
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
+        """Return an array of undefined content, from the pool.
+
+        Raises: MemoryError that says what holds the device's memory.
+        """
         sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         nbytes = math.prod(sizes) * np.dtype(dtype).itemsize
         block = self.pool.take(nbytes, sizes, np.dtype(dtype), self.stream)
@@ -95,12 +99,15 @@ class Gpu(GpuStreams):
         return self.pool.peak
 
     def reset_peak(self) -> None:
+        """Begin a new peak of `allocated`, at what it is now."""
         self.pool.peak = self.allocated
 
     def empty_cache(self) -> None:
+        """Give all memory that no array holds back to the device."""
         self.pool.empty_cache()
 
     def summary(self) -> str:
+        """Return a table of what its memory is held by, the most first."""
         return f"{self.name}: {self.reserved:,} bytes held; {held_by(self.pool.labels())}"
 
     def used(self, *arrays: DeviceArray) -> Any:
@@ -121,6 +128,7 @@ class Gpu(GpuStreams):
         return made
 
     def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
+        """Copy host values, broadcast to its shape, into a contiguous array: see `Target.write`."""
         if not array.size:
             return
         stream = self.used(array)
@@ -151,6 +159,7 @@ class Gpu(GpuStreams):
                 self.ring.copied(stream)
 
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
+        """Return a host copy of a contiguous array: see `Target.read`."""
         host = np.empty(array.shape, array.dtype) if wait else self.pinned(array.shape, array.dtype)
         if array.size:
             stream = self.used(array)
@@ -184,12 +193,14 @@ class Gpu(GpuStreams):
         args: Sequence[Any],
         shared: int = 0,
     ) -> None:
+        """Launch a kernel on this thread's stream; shared: bytes of dynamic shared memory."""
         stream = self.used(*[a for a in args if isinstance(a, DeviceArray)])
         with self.context:
             held = [self.handle(a) if isinstance(a, DeviceArray) else a for a in args]
             self.launcher(kernel, grid, block, stream, shared)(*held)
 
     def synchronize(self) -> None:
+        """Wait until all work of the device has ended."""
         with self.context:
             self.cuda.synchronize()
 

@@ -1,4 +1,4 @@
-"""What warps share: their numbers, and values handed between lanes."""
+"""Numbers of warps and lanes, for kernels that hand values from lane to lane."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ HALVES = (16, 8, 4, 2, 1)  # lanes apart, by which a warp's values are joined
 
 @cuda.jit(device=True)
 def lane_of():
+    """Return the number of a thread in its warp."""
     return uint32(cuda.threadIdx.x & uint32(31))
 
 
@@ -22,4 +23,5 @@ def warp_of():
 
 @cuda.jit(device=True)
 def warp_count():
+    """Return the number of warps of the grid, for blocks of one dimension."""
     return uint32(uint32(cuda.gridDim.x * cuda.blockDim.x) >> uint32(5))

@@ -38,6 +38,7 @@ def device_function(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 # without these scopes no loop over them becomes vector code.  An Adam step of 20,000 float32 on one
 # AVX-512 core: 44 us without, 2.8 us with (benchmarks optimizer).
 def _scopes(builder: Any, region: int) -> tuple[Any, Any]:
+    """Return the alias scope of a region, and those of all others."""
     module = builder.module
     domain = module.add_metadata([ir.MetaDataString(module, "minigrad.regions")])
     scopes = [
@@ -49,6 +50,7 @@ def _scopes(builder: Any, region: int) -> tuple[Any, Any]:
 
 
 def _element(context: Any, builder: Any, address: Any, index: Any, dtype: Any) -> Any:
+    """Return the pointer to an element of an array at an address."""
     pointer = builder.inttoptr(address, context.get_data_type(dtype).as_pointer())
     return builder.gep(pointer, [index])
 
@@ -101,14 +103,17 @@ _number_at = ctypes.c_ssize_t.from_address
 
 
 def _stated_address(array: Array) -> int:
+    """Return an array's address as its interface states it."""
     return int(array.__array_interface__["data"][0])
 
 
 def _read_address(array: Array) -> int:
+    """Return an array's address from the array object's first field."""
     return _number_at(id(array) + HEADER).value
 
 
 def _choose_address() -> Callable[[Array], int]:
+    """Return the fast way to an array's address where that is right, else the slow one."""
     probes: list[Array] = [np.zeros(2), np.zeros((3, 4), np.float32)[1:]]
     same = all(_read_address(probe) == _stated_address(probe) for probe in probes)
     return _read_address if same else _stated_address

@@ -247,6 +247,7 @@ def newest_first(paths: list[Path]) -> list[Path]:
     """Sort paths by the time of their last change; one that has just gone counts as oldest."""
 
     def changed(path: Path) -> float:
+        """Return when a file was changed last, 0 where it has gone."""
         try:
             return path.stat().st_mtime
         except OSError:
@@ -300,10 +301,12 @@ class Files:
         self.version = version
 
     def _path(self, key: object) -> Path:
+        """Return the file of a signature."""
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:20]
         return cache_path() / f"{self.name}-{self.version}-{digest}.nbc"
 
     def load(self, key: object) -> Any:
+        """Return the record of a signature, None where there is none that is whole."""
         try:
             path = self._path(key)
             content = path.read_bytes()
@@ -314,6 +317,7 @@ class Files:
             return None
 
     def save(self, key: object, data: object) -> None:
+        """Write the record of a signature; where that fails, say so once and go on."""
         try:
             record = dumps(data)
             path = self._path(key)
@@ -329,11 +333,15 @@ class Files:
 
 
 class _NoLocator:
+    """A locator as Numba's cache asks for one; the folder is made when the first file is."""
+
     def ensure_cache_path(self) -> None:
-        pass  # Files.save makes it, or says that it cannot
+        """Do nothing: `Files.save` makes the folder, or says that it cannot."""
 
 
 class _Impl(CompileResultCacheImpl):
+    """Numba's conversion of compiled functions to records and back, without its files."""
+
     def __init__(self) -> None:
         self._locator = _NoLocator()
 
@@ -358,13 +366,16 @@ class KernelCache(FunctionCache):
 
     @property
     def cache_path(self) -> str:
+        """The folder of this compiler's files."""
         return str(cache_path())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return a signature's compiled function, None where it is not in the cache."""
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # a whole file whose record does not mean what it should
             return None
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """Return what a record is found by: kernel, signature and processor."""
         return (self.name, str(sig), codegen.magic_tuple())

@@ -45,6 +45,7 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
     options.setdefault("fastmath", False)
 
     def decorate(function: Callable[..., Any]) -> Any:
+        """Return the function compiled at its first call, with the cache of this package."""
         if plain.ON:
             return function
         if name is not None:

@@ -88,10 +88,12 @@ class Locked(CPUDispatcher):
     """A jitted function with parallel loops: one call at a time in this process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function while no other of them runs."""
         with LOCK:
             return super().__call__(*args, **kwargs)
 
     def compile(self, sig: Any) -> Any:
+        """Compile a signature behind the switch."""
         SWITCHED.install()
         return super().compile(sig)
 
@@ -105,16 +107,19 @@ def hold_over_fork(lock: Any) -> None:
 
 
 def _before_fork() -> None:
+    """Hold all locks, the latest first."""
     for lock in reversed(GUARDS):
         lock.acquire()
 
 
 def _after_fork() -> None:
+    """Let go of all locks."""
     for lock in GUARDS:
         lock.release()
 
 
 def _in_child() -> None:
+    """Put the switch right in a forked child, and let go of all locks."""
     SWITCHED.after_fork()
     _after_fork()
 

@@ -120,10 +120,12 @@ def sine_after(size, quarters):
 
 @cuda.jit(device=True)
 def sine(x):
+    """Return the sine of x."""
     y = sine_after(abs(x), uint32(0))
     return y if x > 0 else (-y if x < 0 else x)
 
 
 @cuda.jit(device=True)
 def cosine(x):
+    """Return the cosine of x."""
     return sine_after(abs(x), uint32(1))

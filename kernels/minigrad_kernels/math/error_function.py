@@ -54,6 +54,7 @@ D64 = (
 
 @rule
 def erf_near(x):
+    """Return the error function for |x| below 1."""
     return multiply_add(x, polynomial(x * x, P32, P64), x)
 
 
@@ -74,6 +75,7 @@ def normal(x):
 
 @rule
 def vector_erf(x):
+    """Return the error function of x."""
     t = min(abs(x), constant(x, 5, 7))  # 1 beyond
     near = erf_near(x)
     tail = exp_of_negative(-t * t) * tail_ratio(t * like(x, math.sqrt(2)))

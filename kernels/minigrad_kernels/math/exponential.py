@@ -113,6 +113,7 @@ def bell(x):
 
 @rule
 def vector_exp(x):
+    """Return e^x."""
     return exp_of_sum(x, like(x, 0)) if x == x else x
 
 
@@ -130,6 +131,7 @@ def vector_expm1(x):
 
 @rule
 def vector_tanh(x):
+    """Return the hyperbolic tangent of x."""
     z = x * x
     near = multiply_add(x * z, polynomial(z, T32, T64), x)
     e = exp_of_sum(like(x, 2) * min(abs(x), like(x, 22)), like(x, 0))  # 1 beyond

@@ -27,6 +27,7 @@ LOW = ir.Constant(VECTOR, [0xFFFFFFFF] * LANES)
 
 
 def _splat(builder: Any, value: Any) -> Any:
+    """Return a vector register with one value in all lanes."""
     undefined = ir.Constant(VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)

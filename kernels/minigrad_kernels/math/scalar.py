@@ -44,6 +44,7 @@ def rule(function: Callable[..., Any]) -> Any:
 
 
 def _chosen(x: Any, single: Any, double: Any) -> Any:
+    """Return one constant for float32 and another for float64."""
     return single if x == types.float32 else double
 
 
@@ -58,6 +59,7 @@ def _llvm(builder: Any, name: str, *args: Any) -> Any:
 
 
 def _integer(x: Any) -> Any:
+    """Return the LLVM integer of a float's width."""
     return ir.IntType(x.bitwidth)
 
 

@@ -25,6 +25,7 @@ def width(x: Any) -> int:
 
 
 def bias(bits: int) -> int:
+    """Return the bias of the exponent of a float of so many bits."""
     return (1 << (bits - 2 - FRACTION[bits])) - 1
 
 
@@ -49,10 +50,12 @@ def from_bits(held: int, like: Any) -> Any:
 
 
 def constant(x: Any, single: Any, double: Any) -> Any:
+    """Return one constant for float32 and another for float64, in x's type."""
     return type(x)(single if type(x) is np.float32 else double)
 
 
 def polynomial(x: Any, single: Any, double: Any) -> Any:
+    """Return the polynomial in x, highest power first, by Horner's rule and fused multiply-adds."""
     first, *rest = single if type(x) is np.float32 else double
     y = type(x)(first)
     for term in rest:
@@ -61,11 +64,13 @@ def polynomial(x: Any, single: Any, double: Any) -> Any:
 
 
 def power_of_two(n: Any) -> Any:
+    """Return 2^n for a whole number n."""
     power = int(n) if n == n else 0  # as the GPU converts NaN
     return from_bits((power + bias(width(n))) << FRACTION[width(n)], n)
 
 
 def scaled_power(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return a b rounded to a whole number, and 2 to that power."""
     bits = width(a)
     shift = type(a)(1.5 * 2.0 ** FRACTION[bits] + bias(bits) + LIFT[bits])
     lifted = fma(a, b, shift)
@@ -73,6 +78,7 @@ def scaled_power(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def split_power(x: Any) -> tuple[Any, Any]:
+    """Return the fraction of x around 1 and its exponent."""
     bits = width(x)
     above = bits_of(x) - HALF_ROOT[bits]
     rest = above & ((1 << FRACTION[bits]) - 1)
@@ -80,6 +86,7 @@ def split_power(x: Any) -> tuple[Any, Any]:
 
 
 def to_key(x: Any) -> int:
+    """Return an integer that orders as the float does."""
     held = bits_of(x)
     return held ^ ((held >> (width(x) - 1)) & ((1 << (width(x) - 1)) - 1))
 
@@ -99,5 +106,6 @@ MODELS: dict[Any, Callable[..., Any]] = {
 
 
 def register() -> None:
+    """Register all models with the simulator."""
     for word, rule in MODELS.items():
         model(word)(rule)

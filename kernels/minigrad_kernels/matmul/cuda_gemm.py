@@ -1,9 +1,9 @@
 """CUDA kernels of matmul: the choice of a kernel, by sizes and the precision asked for alone.
 
-    tiny                          matmul_naive      an element a thread
-    float64, or narrow            matmul_tiled      16 x 16 tiles in shared memory
-    float32                       matmul_registers  8 x 8 registers a thread, blocks of 128 or 64
-    float32, "high" or "medium"   matmul_tensor     tensor cores, blocks of 128 or 64
+    tiny                          cuda_naive         an element a thread
+    float64, or narrow            cuda_tiled         16 x 16 tiles in shared memory
+    float32                       cuda_registers     8 x 8 registers a thread, blocks of 128 or 64
+    float32, "high" or "medium"   cuda_tensor_cores  tensor cores, blocks of 128 or 64
 
 Where c has too few tiles to fill a device, k is split into chunks whose parts are added in order:
 so bits depend neither on the device nor on the grid.

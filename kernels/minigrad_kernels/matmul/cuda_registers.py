@@ -73,7 +73,7 @@ def fetcher(tile: int, along: bool) -> Device:
 def registers(
     kind: str, name: str, with_sums: bool, tile: int, a_along: bool, b_along: bool
 ) -> Any:
-    """Return the kernel: what `matmul_parts.rule_of` says follows, sums of the rows of a or none.
+    """Return the kernel of a rule (`cuda_parts.rule_of`), with or without the sums of a's rows.
 
     tile: of a block, 128 or 64.
     """

@@ -20,7 +20,7 @@ THREADS = TILE * TILE
 
 @cache
 def tiled(kind: str, name: str, with_sums: bool, dtype: Any) -> Any:
-    """Return the kernel: what `matmul_parts.rule_of` says follows, sums of the rows of a or none.
+    """Return the kernel of a rule (`cuda_parts.rule_of`), with or without the sums of a's rows.
 
     dtype: a Numba type.
     """

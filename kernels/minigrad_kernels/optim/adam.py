@@ -50,6 +50,7 @@ def adam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> Non
 
 @device_function()
 def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,) from a group's hyperparameters h, at step t."""
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
     c[6] = h[H.lr] / (1.0 - h[H.beta1] ** np.float64(t))
@@ -59,6 +60,7 @@ def adam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
+    """Return parameter and moments after a step."""
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g
@@ -69,6 +71,7 @@ def adam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, fl
 def amsgrad_rule(
     c: Any, p: float, g: float, m: float, v: float, x: float
 ) -> tuple[float, float, float, float]:
+    """Return parameter, moments and largest second moment after a step."""
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g

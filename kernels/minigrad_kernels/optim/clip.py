@@ -41,6 +41,7 @@ SMALL = 1e-6  # PyTorch's guard against a norm of zero
 
 # ---------------------------------------------------------------- references
 def grad_norm_reference(table: Array, order: float, like: Array, norm: Array) -> None:
+    """Write the norm of all gradients of a table to norm: (1,), in float64."""
     grads = [np.float64(memory(row[G], int(row[SIZE]), like.dtype)) for row in table]
     flat = np.abs(np.concatenate([*grads, np.zeros(0)]))
     if order == math.inf:
@@ -50,6 +51,7 @@ def grad_norm_reference(table: Array, order: float, like: Array, norm: Array) ->
 
 
 def grad_scale_reference(table: Array, norm: Array, max_norm: float, like: Array) -> None:
+    """Scale all gradients of a table by min(1, max_norm / (norm + SMALL)), in float64."""
     factor = np.minimum(1.0, max_norm / (norm[0] + SMALL))
     for row in table:
         g = memory(row[G], int(row[SIZE]), like.dtype)
@@ -57,6 +59,7 @@ def grad_scale_reference(table: Array, norm: Array, max_norm: float, like: Array
 
 
 def grad_clamp_reference(table: Array, limit: float, like: Array) -> None:
+    """Clamp all gradients of a table to [-limit, limit]."""
     for row in table:
         g = memory(row[G], int(row[SIZE]), like.dtype)
         g[...] = np.clip(g, -limit, limit)
@@ -65,6 +68,7 @@ def grad_clamp_reference(table: Array, limit: float, like: Array) -> None:
 # ---------------------------------------------------------------- one slice of one tensor
 @device_function(fastmath={"reassoc", "contract", "nsz"})
 def sum_of_squares(g: int, lo: int, hi: int, like: Array) -> float:
+    """Return the sum of squares in float64 of elements lo to hi at address g."""
     result = 0.0
     for i in range(lo, hi):
         x = np.float64(load_at(g, i, like, 1))
@@ -95,6 +99,7 @@ def larger(a: float, b: float) -> float:
 
 @device_function()
 def block_norm(table: Array, order: float, like: Array, begin: int, end: int) -> float:
+    """Return what elements `begin` to `end` of all gradients add to the norm."""
     result = 0.0
     k = row_at(table, begin)
     while begin < end:
@@ -109,6 +114,7 @@ def block_norm(table: Array, order: float, like: Array, begin: int, end: int) ->
 
 @device_function()
 def finish_norm(parts: Array, order: float, norm: Array) -> None:
+    """Write the norm that the blocks' parts come to, added in order."""
     result = 0.0
     for b in range(parts.size):
         result = larger(result, parts[b]) if order == np.inf else result + parts[b]
@@ -142,6 +148,7 @@ def block_scale(
 # ---------------------------------------------------------------- over the table
 @jit()
 def norm_sequential(table: Array, order: float, like: Array, norm: Array) -> None:
+    """Compute the norm block by block on one thread."""
     n = table[-1, START] + table[-1, SIZE]
     parts = np.zeros((n + BLOCK - 1) // BLOCK)
     for b in range(parts.size):
@@ -151,6 +158,7 @@ def norm_sequential(table: Array, order: float, like: Array, norm: Array) -> Non
 
 @jit(parallel=True)
 def norm_parallel(table: Array, order: float, like: Array, norm: Array) -> None:
+    """Compute the norm in parallel, a block a task."""
     n = table[-1, START] + table[-1, SIZE]
     parts = np.zeros((n + BLOCK - 1) // BLOCK)
     for b in prange(parts.size):
@@ -160,18 +168,21 @@ def norm_parallel(table: Array, order: float, like: Array, norm: Array) -> None:
 
 @jit()
 def scale_sequential(table: Array, low: Array, high: Array, factor: Array, like: Array) -> None:
+    """Clamp and scale all gradients on one thread."""
     n = table[-1, START] + table[-1, SIZE]
     block_scale(table, low[0], high[0], factor[0], like, 0, n)
 
 
 @jit(parallel=True)
 def scale_parallel(table: Array, low: Array, high: Array, factor: Array, like: Array) -> None:
+    """Clamp and scale all gradients in parallel, a block a task."""
     n = table[-1, START] + table[-1, SIZE]
     for b in prange((n + BLOCK - 1) // BLOCK):
         block_scale(table, low[0], high[0], factor[0], like, b * BLOCK, min(n, (b + 1) * BLOCK))
 
 
 def grad_norm(table: Array, order: float, like: Array, norm: Array) -> None:
+    """Write the norm of all gradients of a table to norm: (1,) float64, on the CPU."""
     n = total(table)
     if n == 0:
         norm[0] = 0.0
@@ -181,6 +192,7 @@ def grad_norm(table: Array, order: float, like: Array, norm: Array) -> None:
 
 
 def _scale(table: Array, low: float, high: float, factor: float, like: Array) -> None:
+    """Clamp all gradients of a table to [low, high], then scale them."""
     n = total(table)
     if n:
         run = scale_parallel if n >= MANY else scale_sequential
@@ -189,22 +201,26 @@ def _scale(table: Array, low: float, high: float, factor: float, like: Array) ->
 
 
 def grad_scale(table: Array, norm: Array, max_norm: float, like: Array) -> None:
+    """Scale all gradients of a table by min(1, max_norm / (norm + SMALL)), on the CPU."""
     factor = max_norm / (norm[0] + SMALL)
     if not factor >= 1.0:
         _scale(table, -math.inf, math.inf, factor, like)
 
 
 def grad_clamp(table: Array, limit: float, like: Array) -> None:
+    """Clamp all gradients of a table to [-limit, limit], on the CPU."""
     _scale(table, -limit, limit, 1.0, like)
 
 
 # ---------------------------------------------------------------- the table's rows
 def norm_cost(table: Array, order: float, like: Array, norm: Array) -> tuple[int, int]:
+    """Return the flops and the bytes of `grad_norm`."""
     n = total(table)
     return 2 * n, n * like.dtype.itemsize
 
 
 def scale_cost(table: Array, *scalars: Any) -> tuple[int, int]:
+    """Return the flops and the bytes of `grad_scale` and `grad_clamp`."""
     n = total(table)
     return n, 2 * n * scalars[-1].dtype.itemsize
 

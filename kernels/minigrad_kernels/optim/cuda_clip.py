@@ -66,6 +66,7 @@ def powered(x, order):
 
 @cuda.jit(device=True)
 def clamped(x, low, high, by):
+    """Return x limited to [low, high], then scaled; a NaN stays one."""
     x = low if x < low else x
     return (high if x > high else x) * by
 
@@ -75,6 +76,7 @@ def norms(single: bool) -> Any:
 
     @cuda.jit
     def partial_norms(table, order, like, parts):
+        """Leave what each chunk of all gradients adds to the norm: a block a chunk."""
         held = cuda.shared.array(WARPS, float64)
         last = table.shape[0] - 1
         count = uint32(table[last, START] + table[last, SIZE])
@@ -148,6 +150,7 @@ def clamping(single: bool) -> Any:
 
     @cuda.jit
     def clamp_scale(table, low, high, factor, like):
+        """Clamp and scale all gradients: a block a chunk."""
         last = table.shape[0] - 1
         count = uint32(table[last, START] + table[last, SIZE])
         by = factor[0]
@@ -196,6 +199,7 @@ CLAMPING = {SINGLE: clamp_single, DOUBLE: clamp_double}
 
 
 def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
+    """Write the norm of all gradients of a table to norm: (1,) float64."""
     count = elements(table)
     if count == 0:
         norm.target.write(norm, 0)
@@ -208,6 +212,7 @@ def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) 
 
 
 def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: DeviceArray) -> None:
+    """Clamp all gradients of a table to [low, high], then scale them by factor: (1,)."""
     count = elements(table)
     if count:
         bounds = like.dtype.type(low), like.dtype.type(high)
@@ -216,12 +221,14 @@ def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: Dev
 
 
 def grad_scale(table: Array, norm: DeviceArray, max_norm: float, like: DeviceArray) -> None:
+    """Scale all gradients of a table by min(1, max_norm / (norm + SMALL))."""
     factor = scratch(1, like.dtype, like)
     run(factor_of, 1, 1, norm, np.float64(max_norm), factor)
     _scale(table, -math.inf, math.inf, factor, like)
 
 
 def grad_clamp(table: Array, limit: float, like: DeviceArray) -> None:
+    """Clamp all gradients of a table to [-limit, limit]."""
     _scale(table, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
 
 

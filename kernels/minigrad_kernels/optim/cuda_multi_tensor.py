@@ -72,6 +72,8 @@ def elements(table: Array) -> int:
 
 # ---------------------------------------------------------------- a rule on one element, or on four
 def _apply0(rule: Any) -> tuple[Any, Any]:
+    """Return the device functions that step one element and four of a rule without state."""
+
     @cuda.jit(device=True)
     def one(n, p, g, a, b, d, i):
         p[i] = rule(n, p[i], g[i])
@@ -86,6 +88,8 @@ def _apply0(rule: Any) -> tuple[Any, Any]:
 
 
 def _apply1(rule: Any) -> tuple[Any, Any]:
+    """Return the device functions that step one element and four of a rule with one state."""
+
     @cuda.jit(device=True)
     def one(n, p, g, a, b, d, i):
         p[i], a[i] = rule(n, p[i], g[i], a[i])
@@ -104,6 +108,8 @@ def _apply1(rule: Any) -> tuple[Any, Any]:
 
 
 def _apply2(rule: Any) -> tuple[Any, Any]:
+    """Return the device functions that step one element and four of a rule with two states."""
+
     @cuda.jit(device=True)
     def one(n, p, g, a, b, d, i):
         p[i], a[i], b[i] = rule(n, p[i], g[i], a[i], b[i])
@@ -123,6 +129,8 @@ def _apply2(rule: Any) -> tuple[Any, Any]:
 
 
 def _apply3(rule: Any) -> tuple[Any, Any]:
+    """Return the device functions that step one element and four of a rule with three states."""
+
     @cuda.jit(device=True)
     def one(n, p, g, a, b, d, i):
         p[i], a[i], b[i], d[i] = rule(n, p[i], g[i], a[i], b[i], d[i])
@@ -152,6 +160,7 @@ def prepared(prepare: Any) -> Any:
 
     @cuda.jit
     def numbers(table, hyper, steps, held, c):
+        """Write the numbers of a step for each tensor: a thread a tensor."""
         k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while k < uint32(table.shape[0]):
             row = table[k]
@@ -175,6 +184,7 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
 
     @cuda.jit
     def step(table, c, like):
+        """Step all tensors of a table: a block a chunk of their elements."""
         last = table.shape[0] - 1
         count = uint32(table[last, START] + table[last, SIZE])
         begin = uint32(cuda.blockIdx.x * uint32(CHUNK))
@@ -227,6 +237,7 @@ class CudaStep:
         self.double = stepping(row.update, len(row.states), False)
 
     def __call__(self, table: Array, hyper: Array, like: DeviceArray, steps: Array) -> None:
+        """Step all parameters of a table, and count their steps."""
         if not len(table):
             return
         count = elements(table)
@@ -240,6 +251,7 @@ class CudaStep:
             run(step, blocks(count, CHUNK), THREADS, rows, c, like)
 
     def checks(self, name: str) -> tuple[Check, ...]:
+        """Return the checks of the kernels of a step."""
         integers, doubles = int64[:, ::1], float64[:, ::1]
         vectors = ("LDG.E.128", "STG.E.128")
         prepare = (integers, doubles, int64[::1], doubles)

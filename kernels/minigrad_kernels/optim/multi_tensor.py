@@ -103,6 +103,8 @@ def moments_reference(
 
 # ---------------------------------------------------------------- a rule over a slice of one tensor
 def _slice0(rule: Any, name: str) -> Any:
+    """Return the loop over a part of one tensor of a rule without state."""
+
     @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g = row[P], row[G]
@@ -113,6 +115,8 @@ def _slice0(rule: Any, name: str) -> Any:
 
 
 def _slice1(rule: Any, name: str) -> Any:
+    """Return the loop over a part of one tensor of a rule with one state."""
+
     @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a = row[P], row[G], row[STATE]
@@ -125,6 +129,8 @@ def _slice1(rule: Any, name: str) -> Any:
 
 
 def _slice2(rule: Any, name: str) -> Any:
+    """Return the loop over a part of one tensor of a rule with two states."""
+
     @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b = row[P], row[G], row[STATE], row[STATE + 1]
@@ -139,6 +145,8 @@ def _slice2(rule: Any, name: str) -> Any:
 
 
 def _slice3(rule: Any, name: str) -> Any:
+    """Return the loop over a part of one tensor of a rule with three states."""
+
     @device_function(name=f"{name}.slice")
     def slice_of(row: Array, c: Any, lo: int, hi: int, like: Array) -> None:
         p, g, a, b, d = row[P], row[G], row[STATE], row[STATE + 1], row[STATE + 2]
@@ -167,6 +175,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
 
     @device_function(name=f"{name}.constants")
     def constants(table: Array, hyper: Array, like: Array, steps: Array) -> Array:
+        """Count each tensor's step and return the numbers of it: (tensors, WIDTH)."""
         c = np.empty((table.shape[0], WIDTH), like.dtype)
         for k in range(table.shape[0]):
             row = table[k]
@@ -176,6 +185,7 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
 
     @device_function(name=f"{name}.span")
     def span(table: Array, c: Array, like: Array, begin: int, end: int) -> None:
+        """Step elements `begin` to `end` of all tensors."""
         k = row_at(table, begin)
         while begin < end:
             row = table[k]
@@ -188,17 +198,20 @@ def lift(rule: Any, prepare: Any, states: int, name: str) -> Callable[..., None]
 
     @jit(name=f"{name}.sequential")
     def sequential(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+        """Step all tensors on one thread."""
         c = constants(table, hyper, like, steps)
         span(table, c, like, 0, table[-1, START] + table[-1, SIZE])
 
     @jit(name=f"{name}.parallel", parallel=True)
     def parallel(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+        """Step all tensors in parallel, BLOCK elements a task."""
         c = constants(table, hyper, like, steps)
         n = table[-1, START] + table[-1, SIZE]
         for block in prange((n + BLOCK - 1) // BLOCK):
             span(table, c, like, block * BLOCK, min(n, (block + 1) * BLOCK))
 
     def cpu(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+        """Step all parameters of a table on one thread or on all, by their elements."""
         n = total(table)
         if n >= MANY:
             parallel(table, hyper, like, steps)

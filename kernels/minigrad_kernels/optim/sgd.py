@@ -43,6 +43,7 @@ def sgd_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None
 
 @device_function()
 def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,) from a group's hyperparameters h, at step t."""
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.lr]
     c[4] = h[H.momentum] if t > 1 else 0.0
@@ -54,12 +55,14 @@ def sgd_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def sgd_rule(c: Any, p: float, g: float) -> float:
+    """Return the parameter after a step without momentum."""
     p, g = decayed(c, p, g)
     return p - c[3] * g
 
 
 @device_function()
 def sgd_momentum_rule(c: Any, p: float, g: float, b: float) -> tuple[float, float]:
+    """Return parameter and momentum buffer after a step."""
     p, g = decayed(c, p, g)
     b = c[4] * b + c[5] * g
     update = c[7] * b

@@ -54,12 +54,16 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _Model(models.PrimitiveModel):
+    """How a vector register is held in compiled code: an LLVM vector."""
+
     def __init__(self, dmm: Any, kind: Lanes) -> None:
         element = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
         super().__init__(dmm, kind, ir.VectorType(element, kind.width))
 
 
 def _arithmetic(function: Any, emit: str) -> None:
+    """Give vector registers an operator, by the builder's method `emit`."""
+
     class Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
@@ -79,10 +83,12 @@ _arithmetic(operator.mul, "fmul")
 
 
 def _vector(context: Any, builder: Any, kind: Any) -> Vector:
+    """Return what emits code for a kind of vector register."""
     return vector_of(context, builder, kind.dtype)
 
 
 def _count(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
+    """Return an argument that counts lanes as int64."""
     return context.cast(builder, args[index], signature.args[index], types.int64)
 
 

@@ -128,14 +128,17 @@ class Vector:
         return made
 
     def load(self, pointer: Any) -> Any:
+        """Return the vector at a pointer, which needs no alignment but its element's."""
         where = self.builder.bitcast(pointer, self.type.as_pointer())
         return self.builder.load(where, align=self.each)
 
     def store(self, value: Any, pointer: Any) -> None:
+        """Store a vector at a pointer, which needs no alignment but its element's."""
         where = self.builder.bitcast(pointer, self.type.as_pointer())
         self.builder.store(value, where, align=self.each)
 
     def splat(self, value: Any) -> Any:
+        """Return a vector with one value in all lanes."""
         vector = ir.VectorType(value.type, self.width)
         undefined = ir.Constant(vector, ir.Undefined)
         first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
@@ -144,6 +147,7 @@ class Vector:
         )
 
     def broadcast(self, pointer: Any) -> Any:
+        """Return a vector with the element at a pointer in all lanes."""
         where = self.builder.bitcast(pointer, self.element.as_pointer())
         return self.splat(self.builder.load(where, align=self.each))
 
@@ -154,13 +158,16 @@ class Vector:
         return self.builder.icmp_signed("<", order, self.splat(count))
 
     def _intrinsic(self, name: str, result: Any, operands: list[Any]) -> Any:
+        """Return an LLVM intrinsic for this kind of vector."""
         kind = ir.FunctionType(result, operands)
         return get_or_insert_function(self.builder.module, kind, f"llvm.{name}.{self.suffix}")
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """Return a b + c, lane by lane."""
         return self.builder.call(self._intrinsic("fmuladd", self.type, [self.type] * 3), [a, b, c])
 
     def masked_load(self, pointer: Any, mask: Any) -> Any:
+        """Return the lanes of a mask from memory, zeros in the others."""
         where = self.builder.bitcast(pointer, self.type.as_pointer())
         kinds = [where.type, ir.IntType(32), self.mask, self.type]
         kind = ir.FunctionType(self.type, kinds)
@@ -170,6 +177,7 @@ class Vector:
         return self.builder.call(function, [where, align, mask, self.zero])
 
     def masked_store(self, value: Any, pointer: Any, mask: Any) -> None:
+        """Store the lanes of a mask."""
         where = self.builder.bitcast(pointer, self.type.as_pointer())
         kinds = [self.type, where.type, ir.IntType(32), self.mask]
         kind = ir.FunctionType(ir.VoidType(), kinds)
@@ -179,10 +187,12 @@ class Vector:
         self.builder.call(function, [value, where, align, mask])
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        """Return lanes of a and b by their numbers, b's counting on from a's."""
         return self.builder.shuffle_vector(a, b, ir.Constant(self.lanes, lanes))
 
 
 def vector_of(context: Any, builder: Any, element: Any) -> Vector:
+    """Return what emits code for vectors of a Numba float type."""
     kind = context.get_data_type(element)
     return Vector(builder, kind, VECTOR_BYTES // context.get_abi_sizeof(kind))
 
@@ -282,6 +292,7 @@ def _transpose(v: Vector, rows: list[Any]) -> list[Any]:
 
 
 def _deal_lanes(v: Vector, values: list[Any], lane: int) -> list[Any]:
+    """Return the registers whose groups of `lane` lanes are dealt out from several in turn."""
     if len(values) == 1:
         return values
     pairs = [_alternate(v, a, b, lane, v.width) for a, b in zip(values[::2], values[1::2])]
