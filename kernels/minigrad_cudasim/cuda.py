@@ -184,8 +184,8 @@ class Cuda:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"minigrad_cudasim has no model of cuda.{name}; wrap it in a function of yours and register "
-            "one: @minigrad_cudasim.model(function)"
+            f"minigrad_cudasim has no model of cuda.{name}; wrap it in a function of yours and "
+            "register one: @minigrad_cudasim.model(function)"
         )
 
     # ------------------------------------------------------------ places

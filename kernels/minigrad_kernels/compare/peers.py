@@ -289,6 +289,12 @@ def torch_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
 def found(
     library: str, stated: dict[str, Peer], places: Sequence[Any], name: str, kernel: Kernel
 ) -> Peer | None:
+    """Return a library's peer of a kernel, None where it has none.
+
+    It is that of the row, else that of `stated`, else what has the name of the kernel or of its
+    rule's
+    reference in one of `places`.
+    """
     if library in kernel.peers:
         return kernel.peers[library]
     if name in stated or kernel.rule is None:

@@ -13,6 +13,8 @@ try:
 except ImportError:  # the simulator runs the models all the same
 
     def intrinsic(function: Callable[..., Any]) -> Any:
+        """Return a function of that name that raises: only a GPU can run an intrinsic."""
+
         def placeholder(*args: Any) -> Any:
             raise NotImplementedError("this intrinsic needs CUDA: pip install minigrad[cuda]")
 

@@ -38,122 +38,145 @@ SLOPE_NEAR_ONE: Rounding = (10.0, 1.0)
 # ---------------------------------------------------------------- the rules
 @rule
 def tanh(a):
+    """Return the hyperbolic tangent."""
     return hyperbolic_tangent(a)
 
 
 @rule
 def tanh_backward(g, y):
+    """Return the gradient of tanh from its result."""
     return g * (like(y, 1) - y * y)
 
 
 @rule
 def sigmoid(a):
+    """Return the logistic function, without overflow."""
     e = exp_of_negative(-abs(a))
     return (like(a, 1) if a >= 0 else e) / (like(a, 1) + e)
 
 
 @rule
 def sigmoid_backward(g, y):
+    """Return the gradient of sigmoid from its result."""
     return g * (y * (like(y, 1) - y))
 
 
 @rule
 def relu(a):
+    """Return the positive part; NaN stays."""
     return like(a, 0) if a <= 0 else a  # NaN passes
 
 
 @rule
 def relu_backward(g, y):
+    """Return the gradient of relu from its result."""
     return like(y, 0) if y <= 0 else g  # NaN passes
 
 
 @rule
 def leaky_relu(a, slope, _):
+    """Return the element, its negative part times the slope."""
     return a if a > 0 else a * slope
 
 
 @rule
 def leaky_relu_backward(g, a, slope, _):
+    """Return the gradient of leaky_relu."""
     return g if a > 0 else g * slope
 
 
 @rule
 def elu(a, alpha, _):
+    """Return the exponential linear unit."""
     return alpha * vector_expm1(min(a, like(a, 0))) if a <= 0 else a
 
 
 @rule
 def elu_backward(g, a, alpha, _):
+    """Return the gradient of elu."""
     return g * (alpha * exp_of_negative(min(a, like(a, 0)))) if a <= 0 else g
 
 
 @rule
 def clamp(a, low, high):
+    """Return the element limited to a range; NaN stays."""
     above = a if a > low or a != a else low
     return above if above < high or above != above else high
 
 
 @rule
 def clamp_backward(g, a, low, high):
+    """Return the gradient of clamp, which passes at the bounds."""
     return g if a >= low and a <= high else like(a, 0)
 
 
 @rule
 def hardtanh_backward(g, a, low, high):
+    """Return the gradient of hardtanh and relu6, which does not pass at the bounds."""
     return like(a, 0) if a <= low or a >= high else g  # NaN passes
 
 
 @rule
 def softplus(a):
+    """Return softplus, linear from LINEAR on."""
     bent = max(a, like(a, 0)) + log1p_unit(exp_of_negative(-abs(a)))
     return a if a > LINEAR else bent
 
 
 @rule
 def softplus_backward(g, a):
+    """Return the gradient of softplus."""
     return g if a > LINEAR else g * sigmoid(a)
 
 
 @rule
 def logsigmoid(a):
+    """Return the logarithm of sigmoid, without overflow."""
     return min(a, like(a, 0)) - log1p_unit(exp_of_negative(-abs(a)))
 
 
 @rule
 def logsigmoid_backward(g, a):
+    """Return the gradient of logsigmoid."""
     return g * sigmoid(-a)
 
 
 @rule
 def silu(a):
+    """Return the element times its sigmoid."""
     return a * sigmoid(a)
 
 
 @rule
 def silu_backward(g, a):
+    """Return the gradient of silu."""
     s = sigmoid(a)
     return g * (s * multiply_add(a, like(a, 1) - s, like(a, 1)))
 
 
 @rule
 def gelu(a):
+    """Return the Gaussian error linear unit."""
     below, _ = normal(a)
     return a * below
 
 
 @rule
 def gelu_backward(g, a):
+    """Return the gradient of gelu."""
     below, bell = normal(a)
     return g * multiply_add(a, bell * like(a, 1 / math.sqrt(2 * math.pi)), below)
 
 
 @rule
 def gelu_tanh(a):
+    """Return gelu in its approximation by tanh."""
     return a * sigmoid(like(a, SLOPE) * multiply_add(like(a, CUBE) * a * a, a, a))
 
 
 @rule
 def gelu_tanh_backward(g, a):
+    """Return the gradient of gelu_tanh."""
     far = like(a, FLAT) if a > 0 else like(a, -FLAT)
     t = far if abs(a) > FLAT else a  # 0 or 1 from there on, where the square would overflow
     square = t * t
@@ -164,6 +187,7 @@ def gelu_tanh_backward(g, a):
 
 @rule
 def bce_logits(a, t):
+    """Return the binary cross-entropy of a logit and a target."""
     # What is added is of one sign for t in [0, 1]: nothing cancels, however sure the logit.
     far = (like(a, 1) - t) * a if a >= 0 else t * -a
     return far + log1p_unit(exp_of_negative(-abs(a)))
@@ -171,6 +195,7 @@ def bce_logits(a, t):
 
 @rule
 def bce_logits_backward(g, a, t):
+    """Return the gradient of bce_logits in the logit."""
     e = exp_of_negative(-abs(a))
     up, down = (like(a, 1), e) if a >= 0 else (e, like(a, 1))
     return g * (((like(a, 1) - t) * up - t * down) / (like(a, 1) + e))
@@ -178,6 +203,7 @@ def bce_logits_backward(g, a, t):
 
 @rule
 def bce_logits_weighted(a, t, q):
+    """Return the binary cross-entropy with a weight for positive targets."""
     rest = log1p_unit(exp_of_negative(-abs(a)))
     wrong = max(a, like(a, 0)) + rest
     right = max(-a, like(a, 0)) + rest
@@ -186,6 +212,7 @@ def bce_logits_weighted(a, t, q):
 
 @rule
 def bce_logits_slope(a, t, q):
+    """Return the derivative of bce_logits_weighted in the logit."""
     e = exp_of_negative(-abs(a))
     up, down = (like(a, 1), e) if a >= 0 else (e, like(a, 1))
     return ((like(a, 1) - t) * up - q * t * down) / (like(a, 1) + e)

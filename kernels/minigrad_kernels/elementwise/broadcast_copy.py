@@ -47,6 +47,7 @@ def repeated(shape: Shape, wanted: Shape) -> tuple[int, int, int] | None:
 
 @jit()
 def fill(value, y):
+    """Write one value to all elements."""
     for i in range(y.size):
         y[i] = value
 

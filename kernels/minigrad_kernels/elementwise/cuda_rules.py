@@ -21,66 +21,79 @@ from minigrad_kernels.math.scalar import like, nearest
 # ---------------------------------------------------------------- rules
 @cuda.jit(device=True)
 def sign(a):
+    """Return the sign, 0 for NaN."""
     return like(a, 1) if a > 0 else (like(a, -1) if a < 0 else like(a, 0))
 
 
 @cuda.jit(device=True)
 def eq(a, b):
+    """Return whether two elements are equal."""
     return a == b
 
 
 @cuda.jit(device=True)
 def ne(a, b):
+    """Return whether two elements differ."""
     return a != b
 
 
 @cuda.jit(device=True)
 def lt(a, b):
+    """Return whether the first element is the smaller one."""
     return a < b
 
 
 @cuda.jit(device=True)
 def le(a, b):
+    """Return whether the first element is the smaller one or equal."""
     return a <= b
 
 
 @cuda.jit(device=True)
 def gt(a, b):
+    """Return whether the first element is the larger one."""
     return a > b
 
 
 @cuda.jit(device=True)
 def ge(a, b):
+    """Return whether the first element is the larger one or equal."""
     return a >= b
 
 
 @cuda.jit(device=True)
 def logical_and(a, b):
+    """Return whether both elements are true."""
     return a != 0 and b != 0
 
 
 @cuda.jit(device=True)
 def logical_or(a, b):
+    """Return whether one of two elements is true."""
     return a != 0 or b != 0
 
 
 @cuda.jit(device=True)
 def logical_not(a):
+    """Return whether an element is false."""
     return a == 0
 
 
 @cuda.jit(device=True)
 def bitwise_and(a, b):
+    """Return the bits that both have."""
     return a & b
 
 
 @cuda.jit(device=True)
 def bitwise_or(a, b):
+    """Return the bits that one of both has."""
     return a | b
 
 
 @cuda.jit(device=True)
 def bitwise_xor(a, b):
+    """Return the bits in which both differ."""
     return a ^ b
 
 
@@ -98,16 +111,19 @@ def right_shift(a, b):
 
 @cuda.jit(device=True)
 def isfinite(a):
+    """Return whether an element is neither infinite nor NaN."""
     return a - a == 0
 
 
 @cuda.jit(device=True)
 def isnan(a):
+    """Return whether an element is NaN."""
     return a != a
 
 
 @cuda.jit(device=True)
 def floor(a):
+    """Return the largest whole number that is not above the element."""
     whole = nearest(a)
     return whole - like(a, 1) if whole > a else whole
 
@@ -139,11 +155,13 @@ def floor_divide(a, b):
 
 @cuda.jit(device=True)
 def whole_modulus(a, b):
+    """Return the remainder of integers with the divisor's sign, 0 for divisor 0."""
     return a % b if b != 0 else 0
 
 
 @cuda.jit(device=True)
 def whole_divide(a, b):
+    """Return the quotient of integers rounded down, 0 for divisor 0."""
     return a // b if b != 0 else 0
 
 

@@ -29,91 +29,109 @@ CLOSE: Rounding = (4.0, 0.0)
 # ---------------------------------------------------------------- the rules
 @rule
 def neg(a):
+    """Return the negative."""
     return -a
 
 
 @rule
 def absolute(a):
+    """Return the absolute value."""
     return abs(a)
 
 
 @rule
 def exp(a):
+    """Return the exponential."""
     return exponential(a)
 
 
 @rule
 def expm1(a):
+    """Return the exponential less one."""
     return vector_expm1(a)
 
 
 @rule
 def log(a):
+    """Return the natural logarithm."""
     return vector_log(a)
 
 
 @rule
 def log1p(a):
+    """Return the natural logarithm of one more."""
     return vector_log1p(a)
 
 
 @rule
 def sqrt(a):
+    """Return the square root."""
     return math.sqrt(a)
 
 
 @rule
 def erf(a):
+    """Return the error function."""
     return vector_erf(a)
 
 
 @rule
 def reciprocal(a):
+    """Return the reciprocal."""
     return like(a, 1) / a
 
 
 @rule
 def square(a):
+    """Return the square."""
     return a * a
 
 
 @rule
 def square_backward(g, a):
+    """Return the gradient of the square."""
     return g * a * like(a, 2)
 
 
 @rule
 def power(a, b):
+    """Return the first operand to the power of the second."""
     return a**b
 
 
 @rule
 def add(a, b):
+    """Return the sum of two operands."""
     return a + b
 
 
 @rule
 def sub(a, b):
+    """Return the difference of two operands."""
     return a - b
 
 
 @rule
 def mul(a, b):
+    """Return the product of two operands."""
     return a * b
 
 
 @rule
 def div(a, b):
+    """Return the quotient of two operands."""
     return a / b
 
 
 @rule
 def maximum(a, b):
+    """Return the larger operand, NaN where one is."""
     return a if a > b or a != a else b
 
 
 @rule
 def minimum(a, b):
+    """Return the smaller operand, NaN where one is."""
     return a if a < b or a != a else b
 
 
@@ -125,11 +143,13 @@ def larger_share(g, a, b):
 
 @rule
 def copied(a):
+    """Return the element as it is."""
     return a
 
 
 @rule
 def where(c, a, b):
+    """Return the second operand where the first is true, else the third."""
     return a if c != 0 else b
 
 

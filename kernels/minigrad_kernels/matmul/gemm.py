@@ -396,6 +396,7 @@ def row(
     out: tuple[str, ...] = ("y",),
     inout: tuple[str, ...] = (),
 ) -> Kernel:
+    """Return the table's row of a product."""
     return Kernel(reference, cpu, cost, out, inout, rounding=(40.0, 20.0))
 
 

@@ -74,21 +74,25 @@ def two_normals(u, v):
 
 @cuda.jit(device=True)
 def words(w):
+    """Return a block's four words as they are."""
     return w
 
 
 @cuda.jit(device=True)
 def uniforms(w):
+    """Return four float32 of [0, 1) from a block's words."""
     return unit(w[0]), unit(w[1]), unit(w[2]), unit(w[3])
 
 
 @cuda.jit(device=True)
 def double_uniforms(w):
+    """Return two float64 of [0, 1) from a block's words."""
     return double_unit(w[0], w[1]), double_unit(w[2], w[3])
 
 
 @cuda.jit(device=True)
 def normals(w):
+    """Return four normal float32 from a block's words."""
     a, b = two_normals(unit(w[0]), unit(w[1]))
     c, d = two_normals(unit(w[2]), unit(w[3]))
     return a, b, c, d
@@ -96,6 +100,7 @@ def normals(w):
 
 @cuda.jit(device=True)
 def double_normals(w):
+    """Return two normal float64 from a block's words."""
     return two_normals(double_unit(w[0], w[1]), double_unit(w[2], w[3]))
 
 

@@ -37,21 +37,25 @@ CHUNK = 128  # elements of a running sum that one thread adds up
 
 @cuda.jit(device=True)
 def one(x):
+    """Return the product of no elements."""
     return x.dtype.type(1)
 
 
 @cuda.jit(device=True)
 def multiplied(a, b):
+    """Return the product of two numbers."""
     return a * b
 
 
 @cuda.jit(device=True)
 def lowest(x):
+    """Return the maximum of no elements."""
     return x.dtype.type(-np.inf)
 
 
 @cuda.jit(device=True)
 def highest(x):
+    """Return the minimum of no elements."""
     return x.dtype.type(np.inf)
 
 
@@ -63,11 +67,13 @@ def larger(a, b):
 
 @cuda.jit(device=True)
 def smaller(a, b):
+    """Return the smaller of two numbers, a NaN before all."""
     return a if a <= b or a != a else b
 
 
 @cuda.jit(device=True)
 def one_wide(x):
+    """Return the product of no elements, in float64."""
     return float64(1)
 
 
@@ -92,11 +98,13 @@ def grouped(x: DeviceArray, axes: Axes) -> tuple[Any, int, int, int]:
 
 @cuda.jit(device=True)
 def least_integer(x):
+    """Return the maximum of no integers."""
     return int64(-0x8000000000000000)
 
 
 @cuda.jit(device=True)
 def most_integer(x):
+    """Return the minimum of no integers."""
     return int64(0x7FFFFFFFFFFFFFFF)
 
 

@@ -17,12 +17,14 @@ from minigrad_kernels.scalar_program.program import scalar_backward_cpu, scalar_
 
 @cuda.jit
 def walk_forwards(codes, left, right, values):
+    """Compute all values in the first thread."""
     if cuda.grid(1) == 0:
         scalar_forward_cpu(codes, left, right, values)
 
 
 @cuda.jit
 def walk_backwards(codes, left, right, values, reached, grads):
+    """Compute all gradients in the first thread."""
     if cuda.grid(1) == 0:
         scalar_backward_cpu(codes, left, right, values, reached, grads)
 

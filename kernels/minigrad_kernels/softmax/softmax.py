@@ -108,6 +108,7 @@ def exponentials(x, shift, y):
 
 @jit(fastmath={"reassoc"})
 def total_of(a):
+    """Return the sum of a row, in any order."""
     total = a.dtype.type(0)
     for i in range(a.size):
         total += a[i]
@@ -149,6 +150,7 @@ def exp_row(x, shift, y):
 
 @jit(fastmath={"contract", "reassoc"})
 def some_exp(x, shift):
+    """Return the sum of exp(x - shift) over a part of a row."""
     total = x.dtype.type(0)
     for i in range(x.size):
         total += exp_of_negative(x[i] - shift)
@@ -157,6 +159,7 @@ def some_exp(x, shift):
 
 @jit()
 def plain_sum_exp(x, shift):
+    """Return the sum of exp(x - shift) over a row."""
     total = 0.0
     for start in range(0, x.size, STEP):
         total += np.float64(some_exp(part(x, start, min(x.size, start + STEP)), shift))
@@ -187,6 +190,7 @@ def log_of_total(x, rest):
 
 @jit()
 def softmax_row(x, y):
+    """Write the softmax of one row."""
     top = largest(x)
     inverse = x.dtype.type(1.0 / (1.0 + exp_row(x, top, y)))
     for i in range(x.size):
@@ -195,6 +199,7 @@ def softmax_row(x, y):
 
 @jit()
 def log_softmax_row(x, y):
+    """Write the log-softmax of one row."""
     top = largest(x)
     log_total = log_of_total(x, exp_row(x, top, y))
     for i in range(x.size):
@@ -234,6 +239,7 @@ def place_above(y, least):
 
 @jit(fastmath={"contract"})
 def softmax_backward_row(dy, y, dx):
+    """Write the gradient of one row's softmax from its result."""
     # About the gradient of an element near 1, whose own then does not cancel: sum y = 1.
     index = place_above(y, y.dtype.type(0.51))
     about = dy[index] if index >= 0 else y.dtype.type(0)
@@ -252,6 +258,7 @@ def softmax_backward_row(dy, y, dx):
 
 @jit(fastmath={"contract"})
 def log_softmax_backward_row(dy, y, dx):
+    """Write the gradient of one row's log-softmax from its result."""
     wide = 0.0
     for start in range(0, y.size, STEP):
         wide += np.float64(total_of(part(dy, start, min(dy.size, start + STEP))))
@@ -272,6 +279,7 @@ def log_softmax_backward_row(dy, y, dx):
 
 @jit()
 def next_rows(dy, y, dx, start, count):
+    """Ask for the lines of the next row."""
     read_ahead(dy, y.size + start, count)
     read_ahead(y, y.size + start, count)
     write_ahead(dx, y.size + start, count)
