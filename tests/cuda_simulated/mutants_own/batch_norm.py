@@ -1,4 +1,4 @@
-"""Mutants of gpu/channels.py, gpu/batch_norm_passes.py and gpu/batch_norm_dropout.py."""
+"""Mutants of norm/cuda_channels.py, norm/cuda_batch_norm_passes.py and norm/cuda_batch_norm_dropout.py."""
 
 from __future__ import annotations
 

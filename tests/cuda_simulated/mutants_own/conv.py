@@ -1,4 +1,4 @@
-"""Mutants of gpu/conv_tiles.py and gpu/conv_direct.py."""
+"""Mutants of conv/cuda_tiles.py and conv/cuda_direct.py."""
 
 from __future__ import annotations
 

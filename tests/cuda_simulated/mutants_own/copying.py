@@ -1,4 +1,4 @@
-"""Mutants of gpu/copying.py and gpu/lift.py."""
+"""Mutants of elementwise/cuda_copy.py and elementwise/cuda_kernels.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of gpu/cross_entropy.py."""
+"""Mutants of softmax/cuda_cross_entropy.py."""
 
 from __future__ import annotations
 

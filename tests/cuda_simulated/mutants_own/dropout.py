@@ -1,4 +1,4 @@
-"""Mutants of gpu/dropout.py."""
+"""Mutants of randomness/cuda_dropout.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of gpu/elementwise.py and gpu/trigonometry.py."""
+"""Mutants of elementwise/cuda_rules.py and math/cuda_trigonometry.py."""
 
 from __future__ import annotations
 

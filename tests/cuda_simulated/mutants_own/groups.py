@@ -1,4 +1,4 @@
-"""Mutants of gpu/fold.py, as the kernels of groups.py and extreme.py, and of those files."""
+"""Mutants of reduce/cuda_kernels.py, reduce/cuda_centred.py and reduce/cuda_max_index.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MUTANTS = (
         "held = begin(x)", "held = begin(x) if task == warp_of() else held", kinds=("wrong",)),
     Own("reduce.cuda_centred:square_fold.rows", "norm", "every warp takes every run",
         "uint32(task + warp_count())", "uint32(task + uint32(1))", kinds=("race",)),
-    Own("reduce.cuda_kernels:moved_one", "norm", "mask narrowed", "FULL", "0xFFFF", kinds=("warp",)),
+    Own("reduce.cuda_kernels:shuffle_one", "norm", "mask narrowed", "FULL", "0xFFFF", kinds=("warp",)),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "a step left out",
         "index = uint32(index + shape[6])", "index = index", 1, kinds=("wrong",)),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "bound loosened", "while r < end",

@@ -1,4 +1,4 @@
-"""Mutants of gpu/index.py and gpu/sorting.py."""
+"""Mutants of indexing/cuda_index.py and indexing/cuda_sort.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of gpu/layer_norm.py."""
+"""Mutants of norm/cuda_layer_norm.py."""
 
 from __future__ import annotations
 

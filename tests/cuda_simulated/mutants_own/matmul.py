@@ -1,10 +1,10 @@
-"""Mutants of gpu/matmul*.py: kernels are named by the call that makes them."""
+"""Mutants of matmul/cuda_*.py: kernels are named by the call that makes them."""
 
 from __future__ import annotations
 
 from tests.cuda_simulated.own import Own
 
-FROM = "gpu.matmul_checks"
+FROM = "matmul.cuda_checks"
 NAIVE = f"{FROM}:naive('plain', '', False)"
 TILED = f"{FROM}:tiled('plain', '', True, float32)"
 WORDS = f"{FROM}:registers('plain', '', False, 64, False, False)"

@@ -1,4 +1,4 @@
-"""Mutants of gpu/pool_windows.py."""
+"""Mutants of conv/cuda_pool_windows.py."""
 
 from __future__ import annotations
 

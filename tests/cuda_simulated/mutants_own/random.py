@@ -1,4 +1,4 @@
-"""Mutants of gpu/random.py."""
+"""Mutants of randomness/cuda_random.py."""
 
 from __future__ import annotations
 

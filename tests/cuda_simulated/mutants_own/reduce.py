@@ -1,4 +1,4 @@
-"""Mutants of gpu/reduce.py; those of the folds themselves are in groups.py."""
+"""Mutants of reduce/cuda_sums.py; those of the folds themselves are in groups.py."""
 
 from __future__ import annotations
 

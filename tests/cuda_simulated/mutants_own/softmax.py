@@ -1,4 +1,4 @@
-"""Mutants of gpu/rows.py and gpu/softmax.py."""
+"""Mutants of cuda/rows.py and softmax/cuda_softmax.py."""
 
 from __future__ import annotations
 
