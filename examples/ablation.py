@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import minigrad as mg
 from minigrad import nn, optim
-from minigrad.train import Callback, EarlyStopping, LRScheduler
+from minigrad.train import Callback, EarlyStopping, ScheduleLR
 
 try:
     from matplotlib.figure import Figure
@@ -161,7 +161,7 @@ def run(variant: Variant, lr: float, seed: int, split: mg.data.Split, epochs: in
     callbacks = [scores, EarlyStopping(patience=epochs, on_nan="stop")]  # restores the best epoch
     if variant.schedule:
         plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
-        callbacks.append(LRScheduler(plateau))
+        callbacks.append(ScheduleLR(plateau))
     loss = nn.functional.cross_entropy
     metrics = {"accuracy": mg.train.accuracy}
     trainer = mg.Trainer(model, optimizer, loss, metrics=metrics, callbacks=callbacks)

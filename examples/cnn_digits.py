@@ -21,7 +21,7 @@ from pathlib import Path
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.train import EarlyStopping, LRScheduler, Trainer
+from minigrad.train import EarlyStopping, ScheduleLR, Trainer
 from minigrad.train.metrics import accuracy
 
 BATCH = 32
@@ -75,7 +75,7 @@ def run(name: str, seed: int, epochs: int) -> Result:
         model,
         optimizer,
         metrics={"accuracy": accuracy},
-        callbacks=[LRScheduler(plateau), stopping],
+        callbacks=[ScheduleLR(plateau), stopping],
     )
     start = time.perf_counter()
     history = trainer.fit(

@@ -32,7 +32,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.optim.lr_scheduler import OneCycleLR
-from minigrad.train import LRScheduler, Trainer
+from minigrad.train import ScheduleLR, Trainer
 from minigrad.train.metrics import accuracy
 from minigrad_kernels.compare.timing import Timing, installed
 
@@ -122,7 +122,7 @@ def train(name: str, seed: int, images: Images, epochs: int) -> Run:
     mg.manual_seed(seed)
     model = MODELS[name](mg.nn)
     optimizer = mg.optim.AdamW(mg.optim.decay_groups(model, weight_decay=DECAY), lr=MAX_LR)
-    cycle = LRScheduler(lambda optimizer, steps: OneCycleLR(optimizer, MAX_LR, steps), "step")
+    cycle = ScheduleLR(lambda optimizer, steps: OneCycleLR(optimizer, MAX_LR, steps), "step")
     trainer = Trainer(model, optimizer, metrics={"accuracy": accuracy}, callbacks=[cycle])
     history = trainer.fit(
         mg.data.DataLoader(images.train, BATCH, shuffle=True, drop_last=True),

@@ -31,7 +31,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import nn
 from minigrad.optim.lr_scheduler import OneCycleLR
-from minigrad.train import LRScheduler
+from minigrad.train import ScheduleLR
 from minigrad.train.metrics import accuracy
 
 try:
@@ -90,7 +90,7 @@ def train(
     mg.manual_seed(seed)
     model = network(rows.arrays[0].shape[1])
     optimizer = mg.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=DECAY)
-    cycle = LRScheduler(lambda optimizer, steps: OneCycleLR(optimizer, lr, steps), "step")
+    cycle = ScheduleLR(lambda optimizer, steps: OneCycleLR(optimizer, lr, steps), "step")
     callbacks = [cycle] if policy == "one cycle" else []
     trainer = mg.Trainer(model, optimizer, metrics={"accuracy": accuracy}, callbacks=callbacks)
     loader = mg.data.DataLoader(rows, BATCH, shuffle=True, drop_last=True)

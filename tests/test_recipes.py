@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.nn import functional as F
-from minigrad.train import Callback, EarlyStopping, LRScheduler, StopOnNonFinite, binary_accuracy
+from minigrad.train import Callback, EarlyStopping, ScheduleLR, StopOnNonFinite, binary_accuracy
 
 
 def kinds(model: mg.nn.Module) -> list[str]:
@@ -55,7 +55,7 @@ def test_defaults_are_the_recipes() -> None:
         1e-3,
         0.01,
     )
-    assert [type(c) for c in built.callbacks] == [StopOnNonFinite, LRScheduler, EarlyStopping]
+    assert [type(c) for c in built.callbacks] == [StopOnNonFinite, ScheduleLR, EarlyStopping]
     assert isinstance(built.scheduler, mg.optim.lr_scheduler.ReduceLROnPlateau)
 
 

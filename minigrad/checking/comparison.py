@@ -86,7 +86,7 @@ def beside(
     shape = problem.checked[i].shape
     to_current_device = float(problem.values[output].reshape(-1)[row])
     up, down = (
-        float(problem.moved(i, unit(shape, column, s))[output].reshape(-1)[row])
+        float(problem.perturbed(i, unit(shape, column, s))[output].reshape(-1)[row])
         for s in (eps, -eps)
     )
     return (to_current_device - down) / eps, (up - to_current_device) / eps

@@ -79,7 +79,7 @@ def check_projections(problem: Problem, outputs: list[int], tol: Tolerance) -> b
             for i, g in enumerate(found):
                 v = np.asarray(rng.standard_normal(g.shape))
                 step = v * (tol.eps / max(float(np.abs(v).max(initial=0.0)), 1e-300))
-                up, down = (problem.moved(i, np.asarray(s))[k] for s in (step, -step))
+                up, down = (problem.perturbed(i, np.asarray(s))[k] for s in (step, -step))
                 n = float((u * (up - down)).sum()) / 2
                 a = float((g * step).sum())
                 spread = float(np.sqrt((u * u).sum() * (step * step).sum()))

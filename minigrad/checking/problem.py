@@ -120,8 +120,8 @@ class Problem:
     def elsewhere(self, arrays: Sequence[Array], when: str) -> Any:
         """Within the context, the checked inputs start at other values."""
         was = self.start, self.first, self.values
-        moved = {id(t): a for t, a in zip(self.checked, arrays, strict=True)}
-        self.start = [(t, memory, moved.get(id(t), value)) for t, memory, value in self.start]
+        perturbed = {id(t): a for t, a in zip(self.checked, arrays, strict=True)}
+        self.start = [(t, memory, perturbed.get(id(t), value)) for t, memory, value in self.start]
         self.when = when
         try:
             yield
@@ -130,7 +130,7 @@ class Problem:
             self.when = ""
             self.reset()
 
-    def moved(self, i: int, step: Array) -> list[Any]:
+    def perturbed(self, i: int, step: Array) -> list[Any]:
         """Evaluate with checked input `i` moved by `step`; return the outputs' elements."""
         self.reset()
         moving = self.checked[i]
@@ -272,7 +272,7 @@ def numeric(problem: Problem, i: int, outputs: list[int], eps: float) -> list[Ar
     columns: list[list[Array]] = [[] for _ in outputs]
     shape = problem.checked[i].shape
     for k in range(problem.checked[i].array.size):
-        up, down = (problem.moved(i, unit(shape, k, s)) for s in (eps, -eps))
+        up, down = (problem.perturbed(i, unit(shape, k, s)) for s in (eps, -eps))
         for column, j in zip(columns, outputs, strict=True):
             column.append((up[j] - down[j]).reshape(-1) / (2 * eps))
     sizes = [problem.first[j].array.size for j in outputs]

@@ -339,9 +339,9 @@ OP_SAMPLES: dict[str, Samples] = {
     "Norm": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
     "LogSumExp": [*options(normal, *DIMS), ((normal(2, 3, 4),), {"dim": (0, 2)})],
     "ExtremumWithIndex": [
-        ((apart(3, 4),), {"axis": 1, "sign": 1, "at": np.zeros(3, np.int64)}),
-        ((apart(3, 4).T,), {"axis": 1, "sign": -1, "at": np.zeros(4, np.int64)}),
-        ((apart(2, 3, 4),), {"axis": 1, "sign": 1, "at": np.zeros((2, 4), np.int64)}),
+        ((apart(3, 4),), {"axis": 1, "sign": 1, "indices": np.zeros(3, np.int64)}),
+        ((apart(3, 4).T,), {"axis": 1, "sign": -1, "indices": np.zeros(4, np.int64)}),
+        ((apart(2, 3, 4),), {"axis": 1, "sign": 1, "indices": np.zeros((2, 4), np.int64)}),
     ],
     "CumSum": [
         ((normal(2, 3),), {"axis": 0, "backwards": True}),

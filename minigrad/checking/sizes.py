@@ -32,7 +32,11 @@ from minigrad.tensors.tensor import Tensor
 
 NARROW = 5e-3  # the same for float32 beside float64
 LARGE = 70_000  # elements: above every size at which a kernel changes its way
-SIZED = {"shape", "index", "at"}  # options of ops that hold sizes of the inputs, and are trusted
+SIZED = {
+    "shape",
+    "index",
+    "indices",
+}  # options of ops that hold sizes of the inputs, and are trusted
 BACKWARDS = {"MaxUnpool", "AvgUnpool", "ConvBackwardInput", "ConvBackwardWeight"}
 SLOW = 0.05  # seconds of an evaluation above which nothing is evaluated at large sizes
 LONG = 3.0  # seconds that the evaluation at a large size may take

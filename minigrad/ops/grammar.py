@@ -39,11 +39,11 @@ class Chosen:
     def __init__(self, view: tuple[Any, ...], arrays: list[Array | None]) -> None:
         self.view = view
         self.arrays = arrays
-        at = [d for d, a in enumerate(arrays) if a is not None]
+        dims = [d for d, a in enumerate(arrays) if a is not None]
         found = [a for a in arrays if a is not None]
         if len(found) == 1:
             self.common = found[0].shape
-            self.first = at[0]
+            self.first = dims[0]
             return
         try:
             self.common = np.broadcast_shapes(*[a.shape for a in found])
@@ -51,7 +51,7 @@ class Chosen:
             shown = " and ".join(str(a.shape) for a in found)
             raise IndexError(f"index: arrays of shapes {shown} do not broadcast") from None
         # The dimensions of the arrays stand where the first of them stood, if they are neighbours.
-        self.first = at[0] if at[-1] - at[0] + 1 == len(at) else 0
+        self.first = dims[0] if dims[-1] - dims[0] + 1 == len(dims) else 0
 
     def rows(self) -> Array | None:
         """Return the array that selects whole entries of the first axis, if that is all."""
@@ -248,23 +248,25 @@ def placed(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...] | Chosen
         parts.append(Ellipsis)
     view: list[Any] = []
     arrays: list[Array | None] = []
-    at = 0  # the dimension of `shape` that the next part indexes
+    dim = 0  # the dimension of `shape` that the next part indexes
     for p in parts:
         if p is Ellipsis:
             free = len(shape) - taken
             view += [ALL] * free
             arrays += [None] * free
-            at += free
+            dim += free
         elif isinstance(p, np.ndarray):
-            found = masked(p, shape, at) if p.dtype == bool else [in_range(p, shape[at], at)]
+            found = masked(p, shape, dim) if p.dtype == bool else [in_range(p, shape[dim], dim)]
             view += [ALL if p.ndim else None] * len(found)
             arrays += found
-            at += taken_by(p)
+            dim += taken_by(p)
         else:
-            view.append(p if p.__class__ is not int else int(in_range(np.array(p), shape[at], at)))
+            view.append(
+                p if p.__class__ is not int else int(in_range(np.array(p), shape[dim], dim))
+            )
             if p.__class__ is not int:
                 arrays.append(None)
-            at += p is not None
+            dim += p is not None
     if all(a is None for a in arrays):
         return tuple(view)
     return Chosen(tuple(view), arrays)
@@ -277,17 +279,17 @@ def taken_by(p: Any) -> int:
     return 0 if p is None or p is Ellipsis else 1
 
 
-def masked(mask: Array, shape: tuple[int, ...], at: int) -> list[Array | None]:
+def masked(mask: Array, shape: tuple[int, ...], dim: int) -> list[Array | None]:
     """Return the positions where a mask holds, an array a dimension; a single bool takes none, and
     adds one of size 1 or 0.
     """
     if not mask.ndim:
         return [np.zeros(int(mask), INT64)]
-    if mask.shape != shape[at : at + mask.ndim]:
+    if mask.shape != shape[dim : dim + mask.ndim]:
         raise IndexError(
             f"index: boolean index did not match: the mask has shape {mask.shape}, the dimensions"
-            f" {at} to {at + mask.ndim - 1} of shape {shape} it stands at have "
-            f"{shape[at : at + mask.ndim]}"
+            f" {dim} to {dim + mask.ndim - 1} of shape {shape} it stands at have "
+            f"{shape[dim : dim + mask.ndim]}"
         )
     return list(mask.nonzero())
 

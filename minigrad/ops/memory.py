@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.engine.device import device_of, target_of
-from minigrad.engine.device import moved as moved_array
+from minigrad.engine.device import device_of, moved, target_of
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import numpy_dtype
 from minigrad.engine.op import Bridge, Op
@@ -63,13 +62,13 @@ class Move(Op):
 
     def forward(self, a: Array, device: Any, wait: bool = True) -> Array:
         self.home = device_of(a)
-        return moved_array(a, device, wait)
+        return moved(a, device, wait)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (Move.apply(g, device=self.home),)
 
 
-def moved(input: Any, device: Any, wait: bool = True) -> Any:
+def transferred(input: Any, device: Any, wait: bool = True) -> Any:
     """Return `input` on a device, itself where it is there; wait: for the copy to end."""
     if device.target() is target_of((input.array,)):
         return input

@@ -455,33 +455,34 @@ class LogSumExp(OverGroups):
 
 @op
 class ExtremumWithIndex(Op):
-    """y = the largest of a along `axis`, or for sign -1 the smallest; `at` is filled with positions
+    """y = the largest of a along `axis`, or for sign -1 the smallest; `indices` gets where.
 
     The gradient goes to the element at that position, the first among ties.
     """
 
-    def forward(self, a: Array, axis: int, sign: int, at: Array) -> Array:
+    def forward(self, a: Array, axis: int, sign: int, indices: Array) -> Array:
         self.was = a.shape
         x, self.order = grouped(a, (axis,))
         self.sizes = x.shape
-        y = empty(at.shape, a.dtype)
+        y = empty(indices.shape, a.dtype)
         groups = (x.shape[0], x.shape[2])
-        self.at = empty(groups, INT64)
-        launch("extreme", x, sign, y.reshape(groups), self.at)
-        launch("copy", self.at.reshape(at.shape), at)  # the caller may write to his own
+        self.indices = empty(groups, INT64)
+        launch("extreme", x, sign, y.reshape(groups), self.indices)
+        # The caller may write to his own.
+        launch("copy", self.indices.reshape(indices.shape), indices)
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        dy = contiguous(g.array).reshape(self.at.shape)
+        dy = contiguous(g.array).reshape(self.indices.shape)
         how = {"groups": self.sizes, "shape": self.was, "order": self.order}
-        return (launch_grouped("extreme_backward", dy, self.at, **how),)
+        return (launch_grouped("extreme_backward", dy, self.indices, **how),)
 
     @staticmethod
-    def composite(a: Any, axis: int, sign: int, at: Array) -> Any:
-        picked = empty(at.shape, INT64, a.array)
+    def composite(a: Any, axis: int, sign: int, indices: Array) -> Any:
+        picked = empty(indices.shape, INT64, a.array)
         launch("argmax" if sign > 0 else "argmin", a.array, axis, picked)
         y = gather(a, axis, Bridge.new(np.expand_dims(picked, axis)))
-        return Reshape.apply(y, shape=at.shape)
+        return Reshape.apply(y, shape=indices.shape)
 
 
 def root(squares: Any) -> Any:
@@ -553,15 +554,15 @@ def _extremum(
         return input, Bridge.new(filled((), 0, INT64, input.array))
     shape = dropped(input.array.shape, (axis,))
     if input.array.dtype.kind == "f" and input.array.shape[axis]:
-        at = empty(shape, INT64, input.array)
+        indices = empty(shape, INT64, input.array)
         sign = 1 if pairwise == "maximum" else -1
         values, indices = (
-            ExtremumWithIndex.apply(input, axis=axis, sign=sign, at=at),
-            Bridge.new(at),
+            ExtremumWithIndex.apply(input, axis=axis, sign=sign, indices=indices),
+            Bridge.new(indices),
         )
         if keepdim:
             wide = kept(input.array.shape, (axis,))
-            return Reshape.apply(values, shape=wide), Bridge.new(at.reshape(wide))
+            return Reshape.apply(values, shape=wide), Bridge.new(indices.reshape(wide))
         return values, indices
     indices = _position(position, input, dim, keepdim=True)
     values = gather(input, dim, indices)

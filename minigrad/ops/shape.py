@@ -225,8 +225,8 @@ def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
 
 def unsqueeze(input: Any, dim: int) -> Any:
     """Insert a dimension of size 1 at `dim`."""
-    at = axis_of("unsqueeze", dim, input.ndim + 1)
-    return Reshape.apply(input, shape=(*input.shape[:at], 1, *input.shape[at:]))
+    axis = axis_of("unsqueeze", dim, input.ndim + 1)
+    return Reshape.apply(input, shape=(*input.shape[:axis], 1, *input.shape[axis:]))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:

@@ -887,16 +887,16 @@ class Tensor:
                 dtype = a
         y = self if dtype is None else memory.cast(self, dtype)
         if device is not None:
-            y = memory.moved(y, Device(device), not non_blocking)
+            y = memory.transferred(y, Device(device), not non_blocking)
         return y.clone() if copy and y is self else y
 
     def cpu(self: Any) -> Tensor:
         """Return x on the CPU, itself where it is there."""
-        return memory.moved(self, Device("cpu"))
+        return memory.transferred(self, Device("cpu"))
 
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
         """Return x on an NVIDIA GPU; device: its number.  non_blocking: see `to`."""
-        return memory.moved(self, Device("cuda", device), not non_blocking)
+        return memory.transferred(self, Device("cuda", device), not non_blocking)
 
     def pin_memory(self: Any) -> Tensor:
         """Return a copy in memory of the host that a GPU reaches by itself, itself where it is so.

@@ -6,8 +6,8 @@ from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.early_stopping import EarlyStopping
 from minigrad.train.callbacks.guards import GradientClipping, StopOnNonFinite
 from minigrad.train.callbacks.history import History
-from minigrad.train.callbacks.lr_scheduler import LRScheduler
 from minigrad.train.callbacks.progress import Progress
+from minigrad.train.callbacks.schedule_lr import ScheduleLR
 from minigrad.train.metrics import accuracy, binary_accuracy
 from minigrad.train.trainer import Trainer
 
@@ -16,7 +16,7 @@ __all__ = [
     "EarlyStopping",
     "GradientClipping",
     "History",
-    "LRScheduler",
+    "ScheduleLR",
     "Progress",
     "StopOnNonFinite",
     "Trainer",

@@ -115,7 +115,7 @@ def as_tensor(values: Any) -> Any:
     return Tensor(values) if isinstance(values, np.ndarray) else values
 
 
-def moved(values: Any, device: Device | None) -> Any:
+def to_device(values: Any, device: Device | None) -> Any:
     """Return a Tensor on a device; leave what is none."""
     return values.to(device) if device is not None and isinstance(values, Tensor) else values
 
@@ -249,7 +249,7 @@ def predicted(model: Any, x: Any, device: Device | None, convert: bool) -> Tenso
         model's parameters are, and integers too where the model takes no integers.
     """
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-    x = moved(x, device)
+    x = to_device(x, device)
     convert = convert and dtype is not None and isinstance(x, Tensor) and x.dtype != dtype
     if convert and x.is_floating_point():
         x, convert = x.to(dtype), False

@@ -19,7 +19,7 @@ from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.early_stopping import EarlyStopping
 from minigrad.train.callbacks.guards import StopOnNonFinite
 from minigrad.train.callbacks.history import History
-from minigrad.train.callbacks.lr_scheduler import LRScheduler
+from minigrad.train.callbacks.schedule_lr import ScheduleLR
 from minigrad.train.checks import full_batches
 from minigrad.train.metrics import accuracy, named_metrics
 from minigrad.train.trainer import Trainer
@@ -106,7 +106,7 @@ def recipe(
     model = mlp(sizes, activation, rates)
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
-    callbacks = [StopOnNonFinite(), LRScheduler(scheduler), EarlyStopping(patience=patience)]
+    callbacks = [StopOnNonFinite(), ScheduleLR(scheduler), EarlyStopping(patience=patience)]
     return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device)
 
 

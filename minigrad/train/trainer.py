@@ -222,7 +222,7 @@ class Trainer:
                 batches.check_finite(x, target, which, count)
                 if count == 1 and which == "training":
                     batches.check_last(loader, self.model, x)
-            yield batches.moved(x, self.device), batches.moved(target, self.device)
+            yield batches.to_device(x, self.device), batches.to_device(target, self.device)
         if count == 0:
             raise ValueError(batches.no_batch(which, loader))
 

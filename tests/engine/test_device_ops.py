@@ -29,7 +29,11 @@ def small(case: Any) -> bool:
 
 def there(meta: dict[str, Any]) -> dict[str, Any]:
     """Return an op's options with what it writes to on the device."""
-    return {**meta, "at": mg.tensor(meta["at"], device=SIM).array} if "at" in meta else meta
+    return (
+        {**meta, "indices": mg.tensor(meta["indices"], device=SIM).array}
+        if "indices" in meta
+        else meta
+    )
 
 
 def leaves(arrays: tuple[Array, ...], device: str) -> list[mg.Tensor]:

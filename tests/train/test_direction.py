@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minigrad.optim.lr_scheduler import ReduceLROnPlateau
-from minigrad.train import EarlyStopping, LRScheduler, accuracy
+from minigrad.train import EarlyStopping, ScheduleLR, accuracy
 from minigrad.train.direction import DOWN, UP, direction
 from tests.train.toys import Scores, loader, same, snapshot, trainer
 
@@ -103,7 +103,7 @@ def test_a_plateau_watches_in_a_direction_that_fits(
         def plateau(opt: Any, n: int) -> ReduceLROnPlateau:
             return ReduceLROnPlateau(opt, patience=0, **options)
 
-    fitted.callbacks.append(LRScheduler(plateau, monitor=monitor))
+    fitted.callbacks.append(ScheduleLR(plateau, monitor=monitor))
     if message is None:
         assert len(fitted.fit(loader(), loader(seed=1), epochs=2)) == 2
         return
@@ -118,7 +118,7 @@ def test_a_plateau_that_watches_accuracy_cuts_where_it_falls() -> None:
     plateau = ReduceLROnPlateau(fitted.optimizer, "max", 0.1, patience=0)
     fitted.callbacks += [
         Scores(0.5, 0.6, 0.55, 0.7, name="val_accuracy"),
-        LRScheduler(plateau, monitor="val_accuracy"),
+        ScheduleLR(plateau, monitor="val_accuracy"),
     ]
     history = fitted.fit(loader(), loader(seed=1), epochs=4)
     assert history["lr"] == pytest.approx([1.0, 1.0, 1.0, 0.1])

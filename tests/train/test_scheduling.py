@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlateau, StepLR
-from minigrad.train import LRScheduler
+from minigrad.train import ScheduleLR
 from tests.train.toys import At, Scores, loader, network, trainer
 
 
@@ -17,7 +17,7 @@ def fit(make: Any, epochs: int = 4, *, values: tuple[float, ...] = (), **options
     """Fit with a scheduler made from the optimizer; return the trainer."""
     fitted = trainer(lr=1.0)
     fitted.callbacks += [Scores(*values)] if values else []
-    fitted.callbacks.append(LRScheduler(make(fitted.optimizer), **options))
+    fitted.callbacks.append(ScheduleLR(make(fitted.optimizer), **options))
     fitted.fit(loader(16), loader(seed=1), epochs=epochs)
     return fitted
 
@@ -46,7 +46,7 @@ def test_plateau_on_another_metric() -> None:
     plateau = ReduceLROnPlateau(fitted.optimizer, patience=0)
     fitted.callbacks += [
         Scores(1.0, 2.0, 3.0, name="loss"),
-        LRScheduler(plateau, monitor="loss"),
+        ScheduleLR(plateau, monitor="loss"),
     ]
     history = fitted.fit(loader(), epochs=3)
     np.testing.assert_allclose(history["lr"], [1.0, 1.0, 0.1])
@@ -59,7 +59,7 @@ def test_a_function_learns_how_long_the_fit_is() -> None:
         seen.append(total_steps)
         return OneCycleLR(optimizer, 1.0, total_steps=total_steps, cycle_momentum=False)
 
-    fitted = trainer(LRScheduler(one_cycle, per="step"))
+    fitted = trainer(ScheduleLR(one_cycle, per="step"))
     rates: list[float] = []
 
     def look(t: Any) -> None:
@@ -72,7 +72,7 @@ def test_a_function_learns_how_long_the_fit_is() -> None:
     assert rates[0] == pytest.approx(1 / 25)
     assert rates[-1] < 1e-5
     fitted.callbacks.clear()
-    fitted.callbacks.append(LRScheduler(lambda opt, n: seen.append(n) or StepLR(opt, n)))
+    fitted.callbacks.append(ScheduleLR(lambda opt, n: seen.append(n) or StepLR(opt, n)))
     fitted.fit(loader(40), epochs=4)
     assert seen == [15, 4]
 
@@ -80,8 +80,8 @@ def test_a_function_learns_how_long_the_fit_is() -> None:
 def test_one_cycle_steps_per_step_of_itself() -> None:
     fitted = trainer(lr=0.1)
     schedule = OneCycleLR(fitted.optimizer, 1.0, total_steps=10, cycle_momentum=False)
-    callback = LRScheduler(schedule)
-    assert repr(callback) == "LRScheduler(OneCycleLR, per='step')"
+    callback = ScheduleLR(schedule)
+    assert repr(callback) == "ScheduleLR(OneCycleLR, per='step')"
     fitted.callbacks.append(callback)
     fitted.fit(loader(40), epochs=2)
     assert schedule.last_epoch == 10
@@ -89,7 +89,7 @@ def test_one_cycle_steps_per_step_of_itself() -> None:
 
 @pytest.mark.parametrize(("per", "total", "steps"), [(None, 10, 10), ("epoch", 2, 2)])
 def test_one_cycle_made_by_a_function_steps_per_step_too(per: Any, total: int, steps: int) -> None:
-    callback = LRScheduler(lambda opt, n: OneCycleLR(opt, 1.0, n, cycle_momentum=False), per)
+    callback = ScheduleLR(lambda opt, n: OneCycleLR(opt, 1.0, n, cycle_momentum=False), per)
     fitted = trainer(callback, lr=0.1)
     fitted.fit(loader(40), epochs=2)
     assert isinstance(callback.scheduler, OneCycleLR)
@@ -104,7 +104,7 @@ def test_a_loader_without_length_needs_a_scheduler_of_its_own() -> None:
         def __iter__(self) -> Any:
             return iter(loader())
 
-    fitted = trainer(LRScheduler(lambda opt, n: StepLR(opt, n), per="step"))
+    fitted = trainer(ScheduleLR(lambda opt, n: StepLR(opt, n), per="step"))
     with pytest.raises(ValueError, match="the training loader has no len\\(\\), so total_steps"):
         fitted.fit(Stream(), epochs=2)
 
@@ -112,24 +112,24 @@ def test_a_loader_without_length_needs_a_scheduler_of_its_own() -> None:
 def test_what_does_not_go_together() -> None:
     optimizer = mg.optim.SGD(network().parameters(), lr=1.0)
     with pytest.raises(ValueError, match="ReduceLROnPlateau waits for a metric of the whole epoch"):
-        LRScheduler(ReduceLROnPlateau(optimizer), per="step")
+        ScheduleLR(ReduceLROnPlateau(optimizer), per="step")
     with pytest.raises(ValueError, match="expected per='epoch' or per='step', but got 'batch'"):
-        LRScheduler(StepLR(optimizer, 1), per="batch")
+        ScheduleLR(StepLR(optimizer, 1), per="batch")
     with pytest.raises(TypeError, match="expected a scheduler or a function of"):
-        LRScheduler(StepLR)
+        ScheduleLR(StepLR)
     with pytest.raises(
         ValueError, match="StepLR was made for another optimizer than the trainer's"
     ):
-        trainer(LRScheduler(StepLR(optimizer, 1))).fit(loader(), epochs=1)
+        trainer(ScheduleLR(StepLR(optimizer, 1))).fit(loader(), epochs=1)
     with pytest.raises(TypeError, match="should return a scheduler .* but it returned None"):
-        trainer(LRScheduler(lambda opt, n: None)).fit(loader(), epochs=1)  # type: ignore[arg-type]
+        trainer(ScheduleLR(lambda opt, n: None)).fit(loader(), epochs=1)  # type: ignore[arg-type]
 
 
 def test_plateau_without_its_metric_is_refused_at_once() -> None:
     fitted = trainer()
-    fitted.callbacks.append(LRScheduler(ReduceLROnPlateau(fitted.optimizer)))
+    fitted.callbacks.append(ScheduleLR(ReduceLROnPlateau(fitted.optimizer)))
     message = (
-        "LRScheduler monitors 'val_loss', but fit\\(\\) got no val_loader; pass one, or monitor"
+        "ScheduleLR monitors 'val_loss', but fit\\(\\) got no val_loader; pass one, or monitor"
     )
     with pytest.raises(ValueError, match=message):
         fitted.fit(loader(), epochs=1)

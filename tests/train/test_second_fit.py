@@ -10,7 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.optim import lr_scheduler as schedules
-from minigrad.train import Callback, LRScheduler, Trainer
+from minigrad.train import Callback, ScheduleLR, Trainer
 from tests.optim.scheduler_cases import CASES, build
 from tests.train.toys import loader, network
 
@@ -37,7 +37,7 @@ def made(schedule: Any, lr: float = 0.1, **options: Any) -> tuple[Trainer, Rates
     groups = [{"params": [first]}, {"params": others, "lr": 3 * lr}]
     optimizer = mg.optim.SGD(groups, lr=lr, momentum=0.7)
     rates = Rates()
-    return Trainer(model, optimizer, callbacks=[rates, LRScheduler(schedule, **options)]), rates
+    return Trainer(model, optimizer, callbacks=[rates, ScheduleLR(schedule, **options)]), rates
 
 
 @pytest.mark.parametrize("per", ["epoch", "step"])
@@ -68,7 +68,7 @@ def test_fits_of_other_lengths_and_after_other_schedules(name: str) -> None:
     fitted, rates = made(LONG[name])
     for other in (None, "one cycle", "cosine", "polynomial"):
         if other is not None:
-            before = Trainer(fitted.model, fitted.optimizer, callbacks=[LRScheduler(LONG[other])])
+            before = Trainer(fitted.model, fitted.optimizer, callbacks=[ScheduleLR(LONG[other])])
             before.fit(loader(16), epochs=4)
         for epochs in (5, 7):
             fitted.fit(loader(16), loader(16), epochs=epochs)
@@ -160,7 +160,7 @@ def test_a_function_that_returns_the_old_scheduler_is_refused() -> None:
 def test_a_scheduler_at_its_end_says_that_nothing_is_trained() -> None:
     fitted, _ = made(LONG["cosine"])
     scheduler = schedules.PolynomialLR(fitted.optimizer, 3)
-    fitted.callbacks[1] = LRScheduler(scheduler)
+    fitted.callbacks[1] = ScheduleLR(scheduler)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.fit(loader(16), epochs=3)
@@ -171,7 +171,7 @@ def test_a_scheduler_at_its_end_says_that_nothing_is_trained() -> None:
 
 def test_a_scheduler_goes_on_in_the_next_fit() -> None:
     fitted, rates = made(LONG["cosine"])
-    fitted.callbacks[1] = LRScheduler(schedules.ExponentialLR(fitted.optimizer, 0.5))
+    fitted.callbacks[1] = ScheduleLR(schedules.ExponentialLR(fitted.optimizer, 0.5))
     fitted.fit(loader(8), epochs=3)
     fitted.fit(loader(8), epochs=2)
     np.testing.assert_allclose([lr for lr, _ in rates.seen], [0.1 / 8, 0.1 / 16])

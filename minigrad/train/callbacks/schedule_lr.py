@@ -1,22 +1,21 @@
-"""LRScheduler: step a learning rate schedule during a fit, per epoch or per step."""
+"""ScheduleLR: step a learning rate schedule during a fit, per epoch or per step."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 
-from minigrad.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
-from minigrad.optim.lr_scheduler import LRScheduler as Schedule
+from minigrad.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from minigrad.optim.lr_scheduler.base import start_over
 from minigrad.optim.optimizer import Optimizer
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.direction import direction
 
-Factory = Callable[[Optimizer, int], Schedule]
+Factory = Callable[[Optimizer, int], LRScheduler]
 PER_STEP = (OneCycleLR, CyclicLR)  # their numbers count batches
 
 
-class LRScheduler(Callback):
+class ScheduleLR(Callback):
     """Step a scheduler of `mg.optim.lr_scheduler` after every epoch, or after every step.
 
     scheduler: a scheduler of the trainer's optimizer, which goes on in a further fit; or a function
@@ -35,57 +34,57 @@ class LRScheduler(Callback):
 
     >>> import minigrad as mg
     >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=0.1)
-    >>> LRScheduler(ReduceLROnPlateau(optimizer))
-    LRScheduler(ReduceLROnPlateau, per='epoch', monitor='val_loss')
+    >>> ScheduleLR(ReduceLROnPlateau(optimizer))
+    ScheduleLR(ReduceLROnPlateau, per='epoch', monitor='val_loss')
     """
 
     def __init__(
         self,
-        scheduler: Schedule | Factory,
+        scheduler: LRScheduler | Factory,
         per: str | None = None,
         monitor: str = "val_loss",
     ) -> None:
         if per not in (None, "epoch", "step"):
-            raise ValueError(f"LRScheduler: expected per='epoch' or per='step', but got {per!r}")
+            raise ValueError(f"ScheduleLR: expected per='epoch' or per='step', but got {per!r}")
         if isinstance(scheduler, type) or not (
-            isinstance(scheduler, Schedule) or callable(scheduler)
+            isinstance(scheduler, LRScheduler) or callable(scheduler)
         ):
             raise TypeError(
-                "LRScheduler: expected a scheduler or a function of (optimizer, total_steps), but "
+                "ScheduleLR: expected a scheduler or a function of (optimizer, total_steps), but "
                 f"got {scheduler!r}"
             )
-        self._factory = None if isinstance(scheduler, Schedule) else scheduler
-        self.scheduler = scheduler if isinstance(scheduler, Schedule) else None
+        self._factory = None if isinstance(scheduler, LRScheduler) else scheduler
+        self.scheduler = scheduler if isinstance(scheduler, LRScheduler) else None
         self.monitor = monitor
         default = "step" if isinstance(scheduler, PER_STEP) else "epoch"
         self.per = default if per is None else per
         self._told = per is not None
         if per == "step" and isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
-                "LRScheduler: ReduceLROnPlateau waits for a metric of the whole epoch; use "
+                "ScheduleLR: ReduceLROnPlateau waits for a metric of the whole epoch; use "
                 "per='epoch'"
             )
 
     def on_fit_begin(self, trainer: Fit) -> None:
         if self._factory is not None:
             self.scheduler = self._made(self._factory, trainer)
-        if not isinstance(self.scheduler, Schedule):
+        if not isinstance(self.scheduler, LRScheduler):
             raise TypeError(
-                "LRScheduler: the function should return a scheduler of mg.optim.lr_scheduler, but "
+                "ScheduleLR: the function should return a scheduler of mg.optim.lr_scheduler, but "
                 f"it returned {self.scheduler!r}"
             )
         if self.scheduler.optimizer is not trainer.optimizer:
             raise ValueError(
-                f"LRScheduler: {type(self.scheduler).__name__} was made for another optimizer than "
+                f"ScheduleLR: {type(self.scheduler).__name__} was made for another optimizer than "
                 "the trainer's, so it would change nothing; make it with the trainer's"
             )
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            trainer.require_metric(self.monitor, "LRScheduler")
+            trainer.require_metric(self.monitor, "ScheduleLR")
             self._check_mode(self.scheduler)
         elif self._factory is None:
             _warn_of_end(self.scheduler)
 
-    def _made(self, factory: Factory, trainer: Fit) -> Schedule:
+    def _made(self, factory: Factory, trainer: Fit) -> LRScheduler:
         """Return a new schedule, made for the steps of this fit."""
         optimizer = trainer.optimizer
         before = self.scheduler
@@ -106,7 +105,7 @@ class LRScheduler(Callback):
             made = factory(optimizer, self._total(trainer))
         if made is before and made is not None:
             raise ValueError(
-                f"LRScheduler: the function returned the {type(made).__name__} of an earlier fit "
+                f"ScheduleLR: the function returned the {type(made).__name__} of an earlier fit "
                 "again; it should make a new one at each call"
             )
         return made
@@ -119,7 +118,7 @@ class LRScheduler(Callback):
             return
         known = "should rise" if way else "is not known to fall"
         raise ValueError(
-            f"LRScheduler monitors {self.monitor!r}, which {known}, but its ReduceLROnPlateau was "
+            f"ScheduleLR monitors {self.monitor!r}, which {known}, but its ReduceLROnPlateau was "
             f"made without a mode, so with mode='min'; give it mode={way or 'max'!r}"
             f"{'' if way else ' or ' + repr('min')}"
         )
@@ -130,7 +129,7 @@ class LRScheduler(Callback):
             return trainer.epochs
         if trainer.steps_per_epoch is None:
             raise ValueError(
-                "LRScheduler: the training loader has no len(), so total_steps is unknown; give it "
+                "ScheduleLR: the training loader has no len(), so total_steps is unknown; give it "
                 "a __len__, or make the scheduler yourself"
             )
         return trainer.epochs * trainer.steps_per_epoch
@@ -151,16 +150,16 @@ class LRScheduler(Callback):
         name = "a function" if self.scheduler is None else type(self.scheduler).__name__
         plateau = isinstance(self.scheduler, ReduceLROnPlateau)
         monitor = f", monitor={self.monitor!r}" if plateau else ""
-        return f"LRScheduler({name}, per={self.per!r}{monitor})"
+        return f"ScheduleLR({name}, per={self.per!r}{monitor})"
 
 
-def _warn_of_end(schedule: Schedule) -> None:
+def _warn_of_end(schedule: LRScheduler) -> None:
     """Say that nothing will be trained where a schedule has come to 0 for good."""
     rates = [float(group["lr"]) for group in schedule.optimizer.param_groups]
     if any(rates) or any(schedule.preview(2, group)[-1] for group in range(len(rates))):
         return
     warnings.warn(
-        f"LRScheduler: {type(schedule).__name__} has brought the learning rate to 0 and keeps it "
+        f"ScheduleLR: {type(schedule).__name__} has brought the learning rate to 0 and keeps it "
         "there, so this fit trains nothing; give a function that makes a new schedule for each fit",
         UserWarning,
         stacklevel=2,
