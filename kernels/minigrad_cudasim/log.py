@@ -29,9 +29,14 @@ class Accessor(Protocol):
     block: Any
     warp: int
 
-    def saw(self, moment: Moment) -> bool: ...
-    def party(self, action: str, site: Site | None = None) -> Party: ...
-    def spins(self, site: Site) -> Fault: ...
+    def saw(self, moment: Moment) -> bool:
+        """Tell whether a moment, of any thread, is ordered before now."""
+
+    def party(self, action: str, site: Site | None = None) -> Party:
+        """Return the thread as a Fault names it, with what it did and where."""
+
+    def spins(self, site: Site) -> Fault:
+        """Return the Fault of a thread that reads without end."""
 
 
 class Running(Protocol):
@@ -45,7 +50,8 @@ class Running(Protocol):
 class Described(Protocol):
     """What the log asks of an array: a `memory.SimulatedArray`."""
 
-    def describe(self, offset: int) -> str: ...
+    def describe(self, offset: int) -> str:
+        """Return the name of the element at an offset in bytes."""
 
 
 class Moment:

@@ -137,7 +137,7 @@ def minimum(a, b):
 
 @rule
 def larger_share(g, a, b):
-    """The gradient of max(a, b) in a: half where they are equal, all where one is NaN."""
+    """Return the gradient of max(a, b) in a: half where they are equal, all where one is NaN."""
     return g * (like(a, 0) if a < b else (like(a, 0.5) if a == b else like(a, 1)))
 
 

@@ -48,6 +48,7 @@ class StandIn(ModuleType):
         return found
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Return the decorated function as it is, or another stand-in."""
         decorates = len(args) == 1 and not options and isinstance(args[0], FunctionType | type)
         if decorates and self.__name__.rpartition(".")[2] not in OF_ANOTHER:
             return args[0]
@@ -73,17 +74,19 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a stand-in for every module of what is replaced."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Return how a replaced module is found, None for all others."""
         if name.partition(".")[0] in REPLACED:
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 
     def create_module(self, spec: Any) -> StandIn:
+        """Return the stand-in of a module."""
         made = StandIn(spec.name)
         made.__path__ = []
         return made
 
     def exec_module(self, module: ModuleType) -> None:
-        pass
+        """Do nothing: a stand-in has no code."""
 
 
 @contextlib.contextmanager
