@@ -120,7 +120,7 @@ class Stream:
 
     @property
     def device(self) -> Device:
-        """Where its work runs."""
+        """The device that its work runs on."""
         return Device(self._target.name)
 
     @property

@@ -161,7 +161,7 @@ class Place:
 
 
 class Cuda:
-    """What `cuda` means in the kernel of one launch."""
+    """The module `cuda` as the kernel of one launch sees it."""
 
     warpsize = 32
     fma = staticmethod(fma)

@@ -1,4 +1,4 @@
-"""What the simulator reports: a `Fault` names kernel, block, threads and source lines."""
+"""Reports of the simulator: a `Fault` names kernel, block, threads and source lines."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ ONES = {n: b"\1" * n for n in (1, 2, 4, 8, 16)}
 
 
 class Accessor(Protocol):
-    """What the log asks of a thread: a `thread.Thread`."""
+    """A thread as the log uses it: a `thread.Thread`."""
 
     number: int
     rank: int
@@ -40,7 +40,7 @@ class Accessor(Protocol):
 
 
 class Running(Protocol):
-    """What the log asks of a machine: a `machine.Machine`."""
+    """A machine as the log uses it: a `machine.Machine`."""
 
     races: bool
     float64: bool
@@ -48,7 +48,7 @@ class Running(Protocol):
 
 
 class Described(Protocol):
-    """What the log asks of an array: a `memory.SimulatedArray`."""
+    """An array as the log uses it: a `memory.SimulatedArray`."""
 
     def describe(self, offset: int) -> str:
         """Return the name of the element at an offset in bytes."""

@@ -25,7 +25,7 @@ class Dim3(NamedTuple):
 
 @dataclass(slots=True)
 class Wait:
-    """What a thread waits for: a barrier, a warp operation, or just its next turn."""
+    """The reason why a thread waits: a barrier, a warp operation, or just its next turn."""
 
     kind: str  # "barrier", "warp", "turn"
     name: str = ""

@@ -1,4 +1,4 @@
-"""How arguments of a wanted size are made: what a size is, and the numbers in it.
+"""Make arguments of a wanted size for a kernel: what a size is, and the numbers in it.
 
 >>> example = elementwise(("normal", "positive"))
 >>> a, b, y = example.make(np.random.default_rng(0), np.dtype(np.float32), *example.sizes((5,)))
@@ -45,7 +45,7 @@ SPREADS: dict[str, Callable[[int], tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """How arguments of a kernel are made.
+    """The way in which arguments of a kernel are made.
 
     make: (rng, dtype, *sizes) -> arguments, outputs last, full of NaN; a `Rows` stands for a table.
     shape: what the sizes are, e.g. "MxKxN"; a key of `SPREADS`.

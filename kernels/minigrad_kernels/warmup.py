@@ -93,7 +93,7 @@ def jobs(names: Iterable[str] = (), dtypes: Iterable[str] = DTYPES) -> list[str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one job: its seconds, and whether it was in the cache already."""
+    """The result of one job: its seconds, and whether it was in the cache already."""
 
     function: str
     seconds: float

@@ -37,7 +37,7 @@ WIDTH = 120  # of a table that goes to no terminal
 
 @dataclass(frozen=True)
 class Checked:
-    """How one op or function fared.
+    """The result of one op or function.
 
     samples: how many points it was checked at.  first, second: the largest difference between a
         derivative and its finite difference, as a share of what is allowed; None where that order

@@ -1,4 +1,4 @@
-"""What a right gradient does not depend on: probes of a function whose Jacobian agrees already.
+"""Probe a function whose Jacobian agrees for what a right gradient does not depend on.
 
 Each asks for the same gradient in another way, analytically, and says in words what it depends on:
 the gradient that is given, the layout of the memory, what else was evaluated, which inputs are to

@@ -1,6 +1,4 @@
-"""What a gradient check evaluates: a function whose inputs and random streams are set back each
-time.
-"""
+"""The function that a gradient check evaluates; its inputs and random streams are set back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a gradient check reports: the worst element, and which slopes the point has on its two
-sides.
-"""
+"""Reports of a gradient check: the worst element, and the slopes on both sides of the point."""
 
 from __future__ import annotations
 
@@ -102,7 +100,7 @@ class Point:
 
 
 class GradcheckError(AssertionError):
-    """What a failed check raises; `mismatch` is the worst element, or None where the fault is
+    """The error of a failed check; `mismatch` is the worst element, or None where the fault is
     another.
     """
 
@@ -113,7 +111,7 @@ class GradcheckError(AssertionError):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far apart two derivatives may lie: atol + rtol * |numeric|."""
+    """The distance that two derivatives may have: atol + rtol * |numeric|."""
 
     eps: float
     atol: float

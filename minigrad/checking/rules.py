@@ -1,4 +1,4 @@
-"""What no rule may do, watched op by op while the sweep of a check runs over the graph.
+"""Watch rules, op by op while the sweep of a check runs over the graph, for what none may do.
 
 The engine casts and unbroadcasts what a rule returns, drops what nobody asked for, and trusts the
 rest; a check looks at what each rule returned before that.

@@ -28,7 +28,7 @@ INTERRUPTED = 130  # what a shell returns for a command ended by Ctrl-C
 
 
 class UsageError(Exception):
-    """What the user can mend, in one line."""
+    """An error that the user can mend, said in one line."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -58,7 +58,7 @@ CHECKS = check_launches()
 
 
 class Anomaly:
-    """What the heart asks while anomaly detection is on."""
+    """The calls that the heart makes while anomaly detection is on."""
 
     def recorded(self, op: Op, inputs: Sequence[Any]) -> None:
         """Note the line that recorded an op, and a hash of each input's elements."""

@@ -1,6 +1,4 @@
-"""What several op files share: matching operands, checking axes, running an op on whatever the user
-passed.
-"""
+"""Common parts of the op files: match operands, check axes, run an op on any arguments."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ def contiguous(a: Array) -> Array:
 
 
 def shaped(a: Array, shape: tuple[int, ...]) -> Array:
-    """Return `a` in C order and another shape: itself where it is so, else its elements."""
+    """Return `a` in C order and another shape: `a` itself where it has both, else a copy."""
     a = contiguous(a)
     return a if a.shape == shape else a.reshape(shape)
 

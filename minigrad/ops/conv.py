@@ -19,7 +19,7 @@ Pair = tuple[int, int]
 
 
 class Sliding(NamedTuple):
-    """How a kernel slides over an image: all in rows and columns; rows are 1 for one dimension."""
+    """The way of a kernel over an image, in rows and columns; rows are 1 for one dimension."""
 
     stride: Pair
     padding: Pair  # before

@@ -63,7 +63,7 @@ def to_tensor(values: Any, dtype: Any = float64) -> Tensor:
 
 
 class Gate:
-    """What gathers the gradients of a tensor's elements, to pass them on in one sweep."""
+    """The node that gathers the gradients of a tensor's elements, to pass them on in one sweep."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor

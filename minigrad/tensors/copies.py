@@ -25,7 +25,7 @@ OWN = frozenset(
 
 # ---------------------------------------------------------------- memory
 class Place:
-    """Where in the memory of another array the elements of one lie."""
+    """The place of an array's elements in the memory of another array."""
 
     def __init__(self, array: Array, root: Array) -> None:
         self.start = address(array) - address(root)  # bytes

@@ -1,4 +1,4 @@
-"""What a write in place does to the tape.
+"""Record writes in place on the tape.
 
 The operators compute out of place, write back, and go on from the new node.
 

@@ -1,4 +1,4 @@
-"""How a tensor prints: PyTorch's layout, four digits, summarised beyond a thousand elements."""
+"""Print tensors in PyTorch's layout: four digits, summarised beyond a thousand elements."""
 
 from __future__ import annotations
 

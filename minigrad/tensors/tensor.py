@@ -875,7 +875,7 @@ class Tensor:
         taken.  Gradients flow back to where x is.
 
         non_blocking: to a GPU, memory of `pin_memory` is not copied before this returns, so leave
-            it alone until its stream has come there (other memory may change at once).  From a GPU,
+            it alone until its stream has ended (other memory may change at once).  From a GPU,
             the result may be read after `mg.cuda.synchronize()` or an event.
         """
         for a in args:
@@ -899,7 +899,7 @@ class Tensor:
         return memory.transferred(self, Device("cuda", device), not non_blocking)
 
     def pin_memory(self: Any) -> Tensor:
-        """Return a copy in memory of the host that a GPU reaches by itself, itself where it is so.
+        """Return a copy in memory of the host that a GPU reaches by itself; a pinned x itself.
 
         Raises: RuntimeError where there is no GPU.
         """

@@ -1,4 +1,4 @@
-"""What a Trainer asks of loaders and batches, and says when they do not fit."""
+"""Check the loaders and batches of a Trainer, and say where they do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way a metric gets better, told by its name."""
+"""Tell by its name which way a metric gets better."""
 
 from __future__ import annotations
 

@@ -154,7 +154,9 @@ def for_one_column(function: Any) -> Any:
 
 
 class Recipe:
-    """What `recipe` builds: `model`, `optimizer`, `scheduler`, `callbacks`; and how to fit it."""
+    """The parts that `recipe` builds: `model`, `optimizer`, `scheduler`, `callbacks`; and how to
+    fit it.
+    """
 
     def __init__(
         self,

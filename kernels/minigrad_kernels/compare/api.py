@@ -1,4 +1,4 @@
-"""The same kernel side by side: reference, CPU, GPU, other libraries, and the machine's limit.
+"""Compare a kernel on its reference, CPU, GPU and other libraries with the machine's limit.
 
 `run` compares kernels of the table, or your own that `add` names: errors in ULP beside float64,
 whether the bits repeat, times (medians of blocks in turns, see compare/timing.py), rates, the share

@@ -1,4 +1,4 @@
-"""What a GPU can do at most: multiply-adds from registers, copies of rising size."""
+"""Measure the limits of a GPU: multiply-adds from registers, copies of rising size."""
 
 from __future__ import annotations
 

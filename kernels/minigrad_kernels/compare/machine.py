@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds from registers, copies at every working set.
+"""Measure the limits of this machine: multiply-adds from registers, copies at every working set.
 
 Both are vector code of the host's full width, written as the kernels are (simd/registers.py), with
 nothing around it.  A copy of n bytes counts 3 n of traffic: read, write, and the read of the

@@ -1,4 +1,4 @@
-"""How `compare` measures a kernel on its targets: errors, repeatability, then times in turns."""
+"""Measure a kernel on its targets for `compare`: errors, repeatability, then times in turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same kernels in other libraries, for `compare`: NumPy's and CuPy's arrays, PyTorch's tensors.
+"""Counterparts of the kernels in other libraries: NumPy's and CuPy's arrays, PyTorch's tensors.
 
 A peer is `f(library, *args)`, which returns the call to time; that returns what the kernel writes,
 in the kernel's order, None where the library has no such result.

@@ -1,4 +1,4 @@
-"""What `compare` has measured: rows, break-even sizes, and the report as tables, HTML and JSON."""
+"""The results of `compare`: rows, break-even sizes, and the report as tables, HTML and JSON."""
 
 from __future__ import annotations
 

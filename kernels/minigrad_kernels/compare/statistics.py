@@ -1,4 +1,4 @@
-"""What the CUDA kernels of some kernels compile to, for `compare` where there is no GPU."""
+"""Statistics of the machine code of CUDA kernels, for `compare` where there is no GPU."""
 
 from __future__ import annotations
 

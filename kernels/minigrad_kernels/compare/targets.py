@@ -1,4 +1,4 @@
-"""Where `compare` runs a kernel: reference, CPU, GPU, simulator, other libraries."""
+"""Targets that `compare` runs a kernel on: reference, CPU, GPU, simulator, other libraries."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a call that measures itself, in a process of its own, returns."""
+    """The result of a call that measures itself, in a process of its own."""
 
     seconds: float
     megabytes: float | None = None
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long to time: rounds of blocks, each of some calls after a warm-up and before a pause."""
+    """The length of a timing: rounds of blocks of calls, after a warm-up and before a pause."""
 
     rounds: int = 7
     block: float = 0.1

@@ -144,7 +144,7 @@ class DeviceArray:
 
     @property
     def base(self) -> Any:
-        """What its memory is a view of, as NumPy has it."""
+        """The array that its memory is a view of, as NumPy has it."""
         return self.geometry.base
 
     @property

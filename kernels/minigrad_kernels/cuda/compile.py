@@ -1,4 +1,4 @@
-"""What a CUDA kernel compiles to, without a GPU or a driver: registers, memory, instructions.
+"""Compile CUDA kernels without a GPU or a driver, and count registers, memory and instructions.
 
 `examine` builds what a launch on a device of that compute capability would, with the dispatcher's
 own options, and reads the cubin: so that a test holds every kernel to no stack, no spills, no

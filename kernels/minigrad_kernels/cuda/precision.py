@@ -1,4 +1,4 @@
-"""How exactly float32 products are computed on a GPU: PyTorch's three words.
+"""The precision of float32 products on a GPU, in PyTorch's three words.
 
 highest: float32.  high: TF32, operands rounded to 10 bits of mantissa.  medium: bfloat16, operands
 rounded to 7 bits.  All sum in float32.  CPU kernels take no notice.

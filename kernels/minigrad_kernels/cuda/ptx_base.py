@@ -1,4 +1,4 @@
-"""What every intrinsic of `ptx` stands on: the decorator, types of LLVM, addresses, registers."""
+"""Common parts of the intrinsics of `ptx`: the decorator, types of LLVM, addresses, registers."""
 
 from __future__ import annotations
 

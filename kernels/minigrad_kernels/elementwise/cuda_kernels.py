@@ -32,7 +32,7 @@ WORD = 2**32
 
 # ---------------------------------------------------------------- places of elements
 class Walk(NamedTuple):
-    """How `strided` goes through some layouts.
+    """The launches by which `strided` goes through some layouts.
 
     lines: for each array, bytes from its first element to its lowest, and elements from there to
         its highest.  launches: for each, `shape` and each array's `steps`, see `digits`

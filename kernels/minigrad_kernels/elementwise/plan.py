@@ -1,6 +1,4 @@
-"""How the walk of elementwise/walk.py goes through given layouts: a plan, made once for each and
-kept.
-"""
+"""Plans of the walk of elementwise/walk.py through given layouts, made once for each and kept."""
 
 from __future__ import annotations
 

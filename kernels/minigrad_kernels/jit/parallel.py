@@ -48,7 +48,7 @@ there:
 
 
 class Switch:
-    """Where compiled parallel loops go: to Numba's threads, or nowhere but here."""
+    """The switch that sends compiled parallel loops to Numba's threads, or runs them here."""
 
     def __init__(self) -> None:
         self.cell = ctypes.c_void_p(None)  # the function of Numba's layer; None: run it here

@@ -38,7 +38,7 @@ ON = os.environ.get("MINIGRAD_PLAIN", "") not in ("", "0")
 
 
 class StandIn(ModuleType):
-    """Whatever is asked of it: a decorator returns its function, all else another stand-in."""
+    """A stand-in for any module or function: it returns what it decorates, else stand-ins."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):

@@ -1,4 +1,4 @@
-"""Word of compilations: the first use of a kernel says on a terminal what the wait is for.
+"""Tell of compilations: the first use of a kernel says on a terminal what the wait is for.
 
 One line on standard error where that is a terminal, gone when the kernel is ready; MINIGRAD_QUIET=1
 turns it off.  Whoever draws on the terminal himself takes the word over with `redirect_notices`.

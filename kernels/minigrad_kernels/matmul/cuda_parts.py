@@ -1,4 +1,4 @@
-"""What all CUDA products share: where a tile lies, how an operand lies, what follows the product.
+"""Common parts of the CUDA products: places of tiles and operands, and what follows the product.
 
 A kernel of a product is `kernel(a, a_at, b, b_at, bias, side, sums, z, c, sizes, flags)`:
     a, b: the memory of an operand as one line; a_at, b_at: uint32 (first, row, column, image), the

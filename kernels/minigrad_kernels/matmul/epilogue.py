@@ -1,4 +1,4 @@
-"""What a matrix product may do with a block of c that it has just written: an activation, a mask.
+"""Epilogues of matrix products on a block of c that has just been written: activations and masks.
 
 An epilogue is an elementwise rule over some rows of two matrices, called by address from the task
 of the product, so that none costs a compilation that does not use it.  Bits are those of the

@@ -1,4 +1,4 @@
-"""What the kernels over channels do to one element, or to four that lie side by side, as tuples."""
+"""Steps of the kernels over channels on one element, or on four side by side, as tuples."""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ CHUNKS = 256  # the most that a channel is cut into
 
 
 class Tasks(NamedTuple):
-    """How a reduction is cut: channels, elements a channel and plane, lanes, chunks."""
+    """The parts that a reduction is cut into: channels, elements a channel and plane, lanes,
+    chunks.
+    """
 
     channels: int
     plane: int

@@ -159,7 +159,7 @@ def times_row(x, p, held, lost, n):
 
 @jit()
 def times_four(x, p, step, held, lost, n):
-    """Do the same with four rows of float32, whose products are far inside float64's range."""
+    """Multiply the products held by four rows of float32, which stay far inside float64's range."""
     h, q = address(held), address(lost)
     second, third, fourth = p + step, p + 2 * step, p + 3 * step
     for b in range(n):
@@ -315,7 +315,7 @@ def next_row(x, p, held, y, q, n):
 
 @jit()
 def next_row_after(x, p, before, held, y, q, n):
-    """Do the same, the sums being of this block and `before` those of all earlier ones."""
+    """Add a row to the sums held of this block, and write them after those `before` it."""
     h, f = address(held), address(before)
     for b in range(n):
         total = load_at(h, b, held, 1) + np.float64(load_at(p, b, x, 0))

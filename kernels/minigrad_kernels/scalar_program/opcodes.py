@@ -1,6 +1,4 @@
-"""What a node of the flat scalar tape computes: the codes that scalar_program/program.py's kernels
-read.
-"""
+"""Codes of the operations of a flat scalar tape, read by scalar_program/program.py's kernels."""
 
 from __future__ import annotations
 

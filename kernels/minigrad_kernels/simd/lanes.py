@@ -54,7 +54,7 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _Model(models.PrimitiveModel):
-    """How a vector register is held in compiled code: an LLVM vector."""
+    """The LLVM vector that holds a vector register in compiled code."""
 
     def __init__(self, dmm: Any, kind: Lanes) -> None:
         element = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()

@@ -1,4 +1,4 @@
-"""How rows are shared out among tasks, by sizes alone, and what tasks over rows have in common."""
+"""Share rows out among tasks, by sizes alone, and join what the tasks leave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reduced loss is the mean of: losses say it to whoever averages them over batches."""
+"""Divisors of reduced losses, for whoever averages losses over batches."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class Convolution(Module):
-    """What Conv1d and Conv2d share."""
+    """The base of Conv1d and Conv2d."""
 
     dims = 0
     bias: Parameter | None

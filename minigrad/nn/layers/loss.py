@@ -10,7 +10,7 @@ from minigrad.tensors.tensor import Tensor
 
 
 class Loss(Module):
-    """What the losses share: how they are reduced."""
+    """The base of the losses: their reduction."""
 
     def __init__(self, reduction: str) -> None:
         super().__init__()

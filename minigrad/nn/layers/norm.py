@@ -22,7 +22,7 @@ ONE = np.ones((), np.int64)
 
 
 class BatchNorm(Module):
-    """What the batch normalisations share; they differ in the inputs they take."""
+    """The base of the batch normalisations, which differ in the inputs they take."""
 
     ranks: tuple[int, ...] = ()
     expected = ""

@@ -21,7 +21,7 @@ from minigrad.tensors.tensor import Tensor
 
 
 class MaxPool(Module):
-    """What MaxPool1d and MaxPool2d share."""
+    """The base of MaxPool1d and MaxPool2d."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class AvgPool2d(Module):
 
 
 class Adaptive(Module):
-    """What the adaptive ones share."""
+    """The base of the adaptive poolings."""
 
     def __init__(self, output_size: Any) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Adaptive(Module):
 
 
 class AdaptiveMax(Adaptive):
-    """What the adaptive maxima share."""
+    """The base of the adaptive maxima."""
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)

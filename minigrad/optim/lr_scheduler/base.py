@@ -18,7 +18,7 @@ LEFT_BY_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_mom
 
 
 class LRScheduler:
-    """What every scheduler is; a subclass says in `get_lr` what follows from `last_epoch`.
+    """The base of the schedulers; a subclass says in `get_lr` what follows from `last_epoch`.
 
     Making one counts as its step 0 and may write the optimizer's lr.  From then on: train, call
     optimizer.step(), call scheduler.step(); per epoch or per batch, as its numbers are meant.

@@ -77,7 +77,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class _CyclesMomentum(LRScheduler):
-    """What one cycle and many cycles share: momentum, or beta1, that moves against lr."""
+    """The base of one cycle and many cycles: momentum, or beta1, moves against lr."""
 
     cycle_momentum: bool
     use_beta1: bool

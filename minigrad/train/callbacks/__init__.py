@@ -1,1 +1,1 @@
-"""What a `Trainer` calls between its steps, one file a callback."""
+"""Callbacks of a `Trainer`, called between its steps: one file a callback."""

@@ -19,7 +19,7 @@ PREFIXES = ("on_", "after_", "before_")
 
 
 class Fit(Protocol):
-    """What a callback may look at and ask for: a `Trainer` during a fit."""
+    """A `Trainer` during a fit, as callbacks see it."""
 
     model: Module
     optimizer: Optimizer
@@ -35,7 +35,7 @@ class Fit(Protocol):
 
 
 class Callback:
-    """What a Trainer calls during a fit: inherit and write the hooks you need.
+    """The base of callbacks: inherit and write the hooks you need.
 
     Every hook gets the Trainer, whose attributes say where the fit stands: `epoch` (from 1),
     `epochs`, `step` (of all steps, from 1), `batch_loss`, `model`, `optimizer` and `history`, whose

@@ -1,4 +1,4 @@
-"""What looks after gradients between backward() and the optimizer's step."""
+"""Callbacks that guard the gradients between backward() and the optimizer's step."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def counted(count: int, noun: str) -> str:
 
 
 class History:
-    """What happened in a fit: one row an epoch, why it ended, which epoch was best.
+    """The record of a fit: one row an epoch, why it ended, which epoch was best.
 
     rows: dicts with `epoch`, `loss` and the metrics, the same with `val_` before the name where
         there was a validation loader, the `lr` of the epoch and its `seconds`.
