@@ -17,7 +17,7 @@ from minigrad_kernels.cuda.launch import blocks, run
 from minigrad_kernels.cuda.targets import Target
 
 CHAINS = 8  # multiply-adds in flight in a thread: four cycles of latency, and as much again
-UNROLLED = 8  # of them in a row, so that counting turns costs little
+UNROLLED = 8  # of them in a row, so that counting iterations costs little
 TURNS = 1_024
 THREADS = 256
 BLOCKS = 8  # a multiprocessor, for the multiply-adds

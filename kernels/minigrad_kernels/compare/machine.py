@@ -37,7 +37,7 @@ from minigrad_kernels.simd.registers import (
 
 Array = np.ndarray[Any, Any]
 CHAINS = VECTOR_REGISTERS - 4  # multiply-adds in flight: 2 units of latency 4 need 8
-LINES = 4 * VECTOR_BYTES  # copied in one turn of the loop
+LINES = 4 * VECTOR_BYTES  # copied in one iteration of the loop
 STREAMS = 3  # of a copy: read, write, write-allocate
 COPIES = tuple(2**power for power in range(13, 29))  # bytes of the source: 8 KB to 256 MB
 QUICK_COPIES = (2**13, 2**20)
@@ -46,7 +46,7 @@ LOOK = Pace(rounds=1, block=0.05, warmups=2, pause=0.0)
 
 @intrinsic
 def multiply_adds(typingctx, iterations, a, b):
-    """Return the sum of CHAINS x lanes sums s, each made by s = s a + b in every turn, from 0."""
+    """Return the sum of CHAINS x lanes sums s, each by s = s a + b in every iteration, from 0."""
     if a not in (types.float32, types.float64) or a != b:
         return None
 
@@ -55,7 +55,7 @@ def multiply_adds(typingctx, iterations, a, b):
         iterations = context.cast(builder, args[0], signature.args[0], types.int64)
         factor, term = v.splat(args[1]), v.splat(args[2])
         before = builder.block
-        loop, done = (builder.append_basic_block(name) for name in ("turn", "turned"))
+        loop, done = (builder.append_basic_block(name) for name in ("iteration", "done"))
         builder.branch(loop)
         builder.position_at_end(loop)
         iteration = v.phi(number(0), before)

@@ -289,15 +289,15 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
     plan = unpack(geometry)
     size = dy.itemsize
     lanes = VECTOR_BYTES // size
-    wide = STRIP_BYTES // size
+    strip_columns = STRIP_BYTES // size
     parts, filters = partial.shape[0], partial.shape[1] // plan.groups
     k_all = offsets.size
     plane = plan.rows * plan.columns
     most = (min(DEPTH, plan.band * plan.columns) + lanes - 1) // lanes * lanes
     ld = (most + lanes) * size
     scratch = np.empty(scratch_size(plan, lanes), dy.dtype)
-    patches = np.empty(wide * (most + lanes) + lanes, dy.dtype)
-    panel = np.empty((most + 1) * wide, dy.dtype)
+    patches = np.empty(strip_columns * (most + lanes) + lanes, dy.dtype)
+    panel = np.empty((most + 1) * strip_columns, dy.dtype)
     run_source = np.empty(most, np.int64)
     run_target = np.empty(most, np.int64)
     aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
@@ -321,8 +321,8 @@ def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
         for p in range(0, count, DEPTH):
             outputs = min(DEPTH, count - p)
             runs = find_runs(plan, p, outputs, size, run_source, run_target)
-            for k in range(0, k_all, wide):
-                taps = min(wide, k_all - k)
+            for k in range(0, k_all, strip_columns):
+                taps = min(strip_columns, k_all - k)
                 rough = address(patches)
                 copy_runs(scratch, offsets, k, taps, run_source, run_target, runs, rough, ld)
                 for i in range(0, taps, lanes):

@@ -87,7 +87,7 @@ def max_pairs(x, h, w, columns, y, index):
 
 @cuda.jit
 def max_scatter(dy, index, planes, outputs, inputs, dx):
-    """Add each dy to dx where its maximum was: a warp a plane, 32 outputs a turn, in order."""
+    """Add each dy to dx where its maximum was: a warp a plane, 32 outputs a step, in order."""
     lane = uint32(cuda.threadIdx.x & 31)
     below = uint32(uint32(uint32(1) << lane) - uint32(1))
     plane = uint32(cuda.blockIdx.x * uint32(WARPS) + uint32(cuda.threadIdx.x >> 5))

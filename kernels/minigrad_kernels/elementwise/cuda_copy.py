@@ -39,10 +39,10 @@ LEAST = 16  # rows and columns from which a tile is worth its barriers
 
 @cuda.jit
 def transpose(a, y, tiles, rows, columns, p, r):
-    """Copy in tiles of 32 x 32, so that both the reads, down columns, and the writes coalesce.
+    """Copy in tiles of 32 x 32, so that both the reads, along columns, and the writes coalesce.
 
-    tiles: their number, then `divisor` of those across, of those down, and of the batches of the
-        second dimension.  rows, columns: of y.  p, r: the steps of a and y: see `offset_of`.
+    tiles: their number, then `divisor` of those of a row, of those of a column, and of the batches
+        of the second dimension.  rows, columns: of y.  p, r: the steps of a and y: see `offset_of`.
     4,224 bytes of shared memory for words of 4, else 8,448.
     """
     tile = cuda.shared.array((SIDE, PADDED), a.dtype)

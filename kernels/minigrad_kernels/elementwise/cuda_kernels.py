@@ -141,7 +141,7 @@ def unary(rule: Any, name: str) -> tuple[Any, Any]:
     """Return the kernels of a rule of one operand: by 128 bits, and for any strides."""
 
     def vectors(a, n, y):
-        """Compute y = rule(a, *n), four elements a turn: one 128-bit load and store."""
+        """Compute y = rule(a, *n), four elements a step: one 128-bit load and store."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < uint32(uint32(y.size) >> uint32(2)):
             k = uint32(i << uint32(2))
@@ -151,7 +151,7 @@ def unary(rule: Any, name: str) -> tuple[Any, Any]:
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     def strided(a, n, y, shape, p, r):
-        """Compute y = rule(a, *n), an element a turn."""
+        """Compute y = rule(a, *n), an element a step."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)
@@ -165,7 +165,7 @@ def binary(rule: Any, name: str) -> tuple[Any, Any]:
     """Return the kernels of a rule of two operands: by 128 bits, and for any strides."""
 
     def vectors(a, b, n, y):
-        """Compute y = rule(a, b, *n), four elements a turn: 128-bit loads and stores."""
+        """Compute y = rule(a, b, *n), four elements a step: 128-bit loads and stores."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < uint32(uint32(y.size) >> uint32(2)):
             k = uint32(i << uint32(2))
@@ -175,7 +175,7 @@ def binary(rule: Any, name: str) -> tuple[Any, Any]:
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     def strided(a, b, n, y, shape, p, q, r):
-        """Compute y = rule(a, b, *n), an element a turn."""
+        """Compute y = rule(a, b, *n), an element a step."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)
@@ -189,7 +189,7 @@ def ternary(rule: Any, name: str) -> tuple[Any, Any]:
     """Return the kernels of a rule of three operands: by 128 bits, and for any strides."""
 
     def vectors(a, b, c, n, y):
-        """Compute y = rule(a, b, c), four elements a turn: 128-bit loads and stores."""
+        """Compute y = rule(a, b, c), four elements a step: 128-bit loads and stores."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < uint32(uint32(y.size) >> uint32(2)):
             k = uint32(i << uint32(2))
@@ -199,7 +199,7 @@ def ternary(rule: Any, name: str) -> tuple[Any, Any]:
             i = uint32(i + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
     def strided(a, b, c, n, y, shape, p, q, o, r):
-        """Compute y = rule(a, b, c), an element a turn."""
+        """Compute y = rule(a, b, c), an element a step."""
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while i < shape[0]:
             d = digits(i, shape)

@@ -75,7 +75,7 @@ def dense(shape: Sequence[int], strides: Strides, itemsize: int) -> bool:
 
 
 def is_transposed(steps: Strides, itemsize: int) -> bool:
-    """Return whether an operand runs down its columns, where registers can transpose it."""
+    """Return whether registers can transpose an operand, whose neighbours lie along its columns."""
     return steps[1] == itemsize in (4, 8) and steps[2] not in (0, itemsize)
 
 

@@ -27,7 +27,7 @@ NEVER = -1  # no index has been here
 # ---------------------------------------------------------------- gather
 @cuda.jit
 def take(x, indices, width, y):
-    """Compute y[i, j] = x[indices[i], j]: an element a turn.
+    """Compute y[i, j] = x[indices[i], j]: an element a step.
 
     width: the columns, and what `quotient` divides by them.
     """
@@ -40,7 +40,7 @@ def take(x, indices, width, y):
 
 @cuda.jit
 def take_vectors(x, indices, width, y):
-    """Compute what `take` does, 128 bits a turn; width counts vectors of four columns."""
+    """Compute what `take` does, 128 bits a step; width counts vectors of four columns."""
     k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
     while k < uint32(uint32(y.size) >> uint32(2)):
         i = quotient(k, width[1], width[2])
@@ -117,8 +117,8 @@ def scatter_add_rows(dy: DeviceArray, indices: DeviceArray, dw: DeviceArray) -> 
     run(clear, blocks(dw.size), THREADS, flat(dw))
     if dy.size:
         keys, values = sort(indices, dw.shape[0])
-        wide = columns(dw.shape[1])
-        run(add_runs, blocks(dy.size), THREADS, flat(dy), keys, values, wide, flat(dw))
+        width = columns(dw.shape[1])
+        run(add_runs, blocks(dy.size), THREADS, flat(dy), keys, values, width, flat(dw))
 
 
 def scatter_add_flat(dy: DeviceArray, indices: DeviceArray, dx: DeviceArray) -> None:
@@ -179,14 +179,14 @@ COUNTS = uint32[::1]
 
 def checks(kind: Any) -> tuple[Check, ...]:
     """Return the checks of these kernels for one type of elements."""
-    line, wide = kind[::1], kind == float64
+    line, double = kind[::1], kind == float64
     found = {
         "take": (take, (line, int64[::1], WIDE, line)),
         "clear": (clear, (line,)),
         "add_runs": (add_runs, (line, COUNTS, COUNTS, WIDE, line)),
         "put_last": (put_last, (line, int64[::1], int32[::1], line)),
     }
-    return tuple(Check(f"{name}/{kind}", *row, float64=wide) for name, row in found.items())
+    return tuple(Check(f"{name}/{kind}", *row, float64=double) for name, row in found.items())
 
 
 CHECKS: tuple[Check, ...] = (

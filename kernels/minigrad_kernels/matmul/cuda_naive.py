@@ -27,7 +27,7 @@ def naive(kind: str, name: str, with_sums: bool) -> Any:
 
     @cuda.jit
     def product(a, a_at, b, b_at, bias, side, sums, z, c, sizes, flags):
-        """Compute c = after(a b), one element a thread and turn."""
+        """Compute c = after(a b), one element a thread and step."""
         m, n, k = sizes[0], sizes[1], sizes[2]
         total = uint32(c.size)
         step = uint32(cuda.gridDim.x * cuda.blockDim.x)

@@ -4,8 +4,8 @@ A kernel of a product is `kernel(a, a_at, b, b_at, bias, side, sums, z, c, sizes
     a, b: the memory of an operand as one line; a_at, b_at: uint32 (first, row, column, image), the
         index of the first element and the steps between rows, columns and images, modulo 2**32, so
         that they may point backwards; any strides, transposes and broadcasts are so many steps.
-    sizes: uint32 (m, n, k, batch, splits, chunk, down, across, work): a split takes `chunk` of k;
-        down x across tiles make c, `work` of them are to be computed in all.
+    sizes: uint32 (m, n, k, batch, splits, chunk, row_tiles, column_tiles, work): a split takes
+        `chunk` of k; row_tiles x column_tiles tiles make c, `work` of them are computed in all.
     bias: (n,), side: like c, sums: (m,), z, c: C-contiguous lines; those that are not used, c.
     flags: what is to be done besides.
 With several splits, the parts of c lie one after the other, and `combine` adds them in order.
@@ -198,7 +198,7 @@ def combine(kind: str, name: str) -> Any:
 
     @cuda.jit
     def add_parts(parts, bias, side, z, c, sizes, flags):
-        """Compute c = after(sum over splits of parts), an element a thread and turn."""
+        """Compute c = after(sum over splits of parts), an element a thread and step."""
         n, splits = sizes[1], sizes[4]
         total = uint32(c.size)
         step = uint32(cuda.gridDim.x * cuda.blockDim.x)
@@ -222,7 +222,7 @@ def combine_vectors(kind: str, name: str) -> Any:
 
     @cuda.jit
     def add_parts(parts, bias, side, z, c, sizes, flags):
-        """Compute c = after(sum over splits of parts), four elements a thread and turn."""
+        """Compute c = after(sum over splits of parts), four elements a thread and step."""
         n, splits = sizes[1], sizes[4]
         total = uint32(c.size)
         step = uint32(uint32(cuda.gridDim.x * cuda.blockDim.x) << uint32(2))

@@ -33,7 +33,7 @@ def fetcher(tile: int, along: bool) -> Device:
     threads = threads_of(tile)
     pitch = tile + 4
     line = tile // 4  # vectors in a row of the slice
-    turns, lines = DEPTH * line // threads, threads // line
+    rounds, lines = DEPTH * line // threads, threads // line
     words, apart = tile // (threads // 8), threads // 8
 
     @cuda.jit(device=True)
@@ -45,7 +45,7 @@ def fetcher(tile: int, along: bool) -> Device:
         from_ = uint32(first + uint32(row0 + r) + uint32(index * step_k))
         left = rows_left(end, index, uint32(0)) if uint32(row0 + r) < count else int32(0)
         to = uint32(to + uint32(d * uint32(pitch)) + r)
-        for i in range(turns):
+        for i in range(rounds):
             ptx.copy_async_or_zero(held, to, x, from_, int32(i * lines) < left)
             to = uint32(to + uint32(lines * pitch))
             from_ = uint32(from_ + uint32(step_k * uint32(lines)))

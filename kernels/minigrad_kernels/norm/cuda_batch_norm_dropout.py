@@ -79,7 +79,7 @@ def forward_of(lanes: int) -> Any:
 
     @cuda.jit
     def forward(x, c, mean, scale, offset, relu, factor, least, low, high, stream, call, y):
-        """Write y, `lanes` elements a turn of a thread."""
+        """Write y, `lanes` elements a step of a thread."""
         index = uint32(uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) * uint32(lanes))
         while index < uint32(x.size):
             k = uint32(index % c)

@@ -90,7 +90,7 @@ def finish_products_of(kind: Any) -> Any:
 
 # ---------------------------------------------------------------- over the elements
 def applying(lanes: int) -> tuple[Any, Any]:
-    """Return the kernels that write y and dx, `lanes` elements a turn of a thread."""
+    """Return the kernels that write y and dx, `lanes` elements a step of a thread."""
     get, put = (ptx.load128, ptx.store128) if lanes == 4 else (load, store)
     coefficient = of_channel_4 if lanes == 4 else of_channel
     make, change = (affine_4, slopes_4) if lanes == 4 else (affine, slopes)

@@ -1,7 +1,7 @@
 """CUDA kernels of layer normalisation.
 
-A row's moments take two passes over it, the second from the cache; the sums of dw and db go down
-columns, a thread each, over CHUNK rows at a time, and the chunks are added in order, compensated.
+A row's moments take two passes over it, the second from the cache; a thread adds up
+a column of dw and db over CHUNK rows at a time, and the chunks are added in order, compensated.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def backward_of(kind: Any, vector: bool, warps: int) -> Any:
     return layer_norm_gradient
 
 
-# ---------------------------------------------------------------- down the columns
+# ---------------------------------------------------------------- sums over the rows
 @cuda.jit
 def column_parts(dy, x, mean, rstd, n, c, parts):
     """Write the sums of dy xhat and of dy over chunks of rows: (chunks, 2, c), a thread a column

@@ -31,7 +31,7 @@ from minigrad_kernels.simd.registers import address_array
 model(address_array)(reached)  # where NAdam's product lies
 
 THREADS = 128
-CHUNK = 1_024  # elements of a block's turn: two vectors a thread
+CHUNK = 1_024  # elements of a block's step: two vectors a thread
 ALIGNED = 15  # the bits of an address that 128-bit access leaves zero
 
 

@@ -14,7 +14,7 @@ from minigrad_kernels.math.philox import halves, philox4x32
 
 @cuda.jit
 def drop(x, least, factor, low, high, stream, call, y):
-    """Compute y = x factor where the word of the element >= least, else 0: four a turn.
+    """Compute y = x factor where the word of the element >= least, else 0: four a step.
 
     The bits are those of any other number of threads, and of the CPU's.
     """

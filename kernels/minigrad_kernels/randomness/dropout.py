@@ -46,8 +46,8 @@ def drop(x, least, factor, words, y):
 def dropout_segment(x, least, factor, low, high, stream, call, first, words, y):
     """Drop in elements `first` to `first` + SEGMENT, or fewer at the end.
 
-    Words are made and used in small turns with the next lines on their way: 12.8 ms for 2^26
-    float32, where a copy takes 13.4; without the prefetch 40, with 2,048 words a turn 25.
+    Words are made and used in small chunks with the next lines on their way: 12.8 ms for 2^26
+    float32, where a copy takes 13.4; without the prefetch 40, with 2,048 words a chunk 25.
     """
     for start in range(first, min(x.size, first + SEGMENT), WORDS_AT_ONCE):
         read_ahead(x, start + AHEAD, WORDS_AT_ONCE)

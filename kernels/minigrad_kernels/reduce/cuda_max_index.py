@@ -70,7 +70,7 @@ def extreme(x: DeviceArray, sign: int, y: DeviceArray, indices: DeviceArray) -> 
 
 @cuda.jit
 def place(dy, indices, shape, dx):
-    """Compute dx = dy where its group says, else 0: an element a turn.
+    """Compute dx = dy where its group says, else 0: an element a step.
 
     shape: what `quotient` divides by for a row, then for the rows of a group.
     """
