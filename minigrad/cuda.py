@@ -265,6 +265,10 @@ def _stream_of(target: Any, stream: Any) -> Stream:
 
 
 def _target(device: Any) -> Any:
+    """Return a device's target; the first GPU's by default.
+
+    Raises: ValueError for the CPU.
+    """
     if isinstance(device, int):
         return Device("cuda", device).target()
     chosen = Device("cuda" if device is None else device)

@@ -45,10 +45,15 @@ def unflatten(tree: str, arrays: Mapping[str, Array]) -> dict[Any, Any]:
 
 
 def _is_array(value: Any) -> bool:
+    """Tell whether a value is a tensor or an array."""
     return isinstance(value, Tensor | np.ndarray | DeviceArray)
 
 
 def _copied(name: str, value: Any) -> Array:
+    """Return a copy of a tensor or array on the host.
+
+    Raises: TypeError for a dtype that files cannot hold.
+    """
     array = value.array if isinstance(value, Tensor) else value
     array = array.read() if isinstance(array, DeviceArray) else array
     if array.dtype not in DTYPES:
@@ -116,10 +121,12 @@ class _Writer:
 
 
 def _place(path: tuple[Any, ...]) -> str:
+    """Return the place of a value in the state, as errors show it."""
     return repr(".".join(map(str, path))) if path else "the state"
 
 
 def _decoded(node: Any, arrays: Mapping[str, Array]) -> Any:
+    """Return the value of a node of a saved state."""
     if not isinstance(node, dict):
         return node
     ((kind, value),) = node.items()

@@ -181,6 +181,7 @@ def buffers_of(fn: Any) -> list[Any]:
 
 
 def _distinct(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return the tensors without repetitions, in their order."""
     return list({id(t): t for t in tensors}.values())
 
 

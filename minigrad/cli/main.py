@@ -228,6 +228,8 @@ def _classifiable(data: TabularData) -> TabularData:
 
 
 def _at_least(least: int) -> Callable[[str], int]:
+    """Return what reads an option as a whole number of at least `least`."""
+
     def whole(text: str) -> int:
         try:
             value = int(text)
@@ -251,6 +253,7 @@ def _device(text: str) -> Device:
 
 
 def _positive(text: str) -> float:
+    """Read an option as a number above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -261,6 +264,7 @@ def _positive(text: str) -> float:
 
 
 def _widths(text: str) -> tuple[int, ...]:
+    """Read an option as widths of hidden layers, such as 256,128."""
     try:
         widths = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -271,10 +275,12 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def _field(name: str, text: str) -> str:
+    """Return a line with a name and its text beside it."""
     return f"{name:<8}{text}"
 
 
 def _indented(text: str) -> str:
+    """Return a text whose lines begin where the texts of fields do."""
     return "\n".join(f"{'':<8}{line}" for line in text.splitlines())
 
 
@@ -283,10 +289,12 @@ def _silent(text: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
+    """Return an error's message as one line."""
     return " ".join(str(error).split())
 
 
 def _version() -> str:
+    """Return the version of the installed package."""
     try:
         return version("minigrad")
     except PackageNotFoundError:  # run from a source tree that is not installed

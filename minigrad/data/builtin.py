@@ -11,6 +11,7 @@ from minigrad.data.tabular import TabularData
 
 
 def _load(name: str) -> TabularData:
+    """Return a data set that the package holds."""
     folder = resources.files("minigrad.data") / "embedded"
     with (folder / f"{name}.npz").open("rb") as file, np.load(file) as arrays:
         return TabularData(

@@ -64,6 +64,10 @@ def load_csv(
 
 
 def _target_column(path: Path, header: list[str], target: str | int) -> int:
+    """Return the number of the target's column.
+
+    Raises: ValueError where there is none of that name or number.
+    """
     if isinstance(target, str):
         if header.count(target) != 1:
             raise ValueError(
@@ -77,6 +81,10 @@ def _target_column(path: Path, header: list[str], target: str | int) -> int:
 
 
 def _number(cell: str, place: str) -> float:
+    """Return a cell as a number.
+
+    Raises: ValueError that says where, for one that is not finite.
+    """
     try:
         value = float(cell)
     except ValueError:
@@ -99,6 +107,7 @@ def _classes(labels: list[tuple[str, str]]) -> tuple[np.ndarray, tuple[str, ...]
 
 
 def _rank(label: str) -> tuple[bool, float, str]:
+    """Return what labels are sorted by: numbers first, by their values."""
     try:
         return (False, float(label), label)
     except ValueError:

@@ -59,6 +59,10 @@ def collate(samples: Sequence[Any]) -> Any:
 
 
 def _stack(arrays: list[Array]) -> Array:
+    """Return arrays of one shape stacked along a new first axis.
+
+    Raises: ValueError for several shapes.
+    """
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise ValueError(

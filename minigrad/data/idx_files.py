@@ -85,6 +85,10 @@ def load_mnist(folder: str | PathLike[str]) -> tuple[TensorDataset, TensorDatase
 
 
 def _part(folder: Path, part: str) -> TensorDataset:
+    """Return the images and labels of one part of MNIST, "train" or "t10k".
+
+    Raises: ValueError where they are not as many.
+    """
     images, labels = _axes(folder, f"{part}-images", 3), _axes(folder, f"{part}-labels", 1)
     if len(images) != len(labels):
         raise ValueError(

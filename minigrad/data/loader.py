@@ -162,6 +162,10 @@ class DataLoader:
 
 
 def _checked_size(batch_size: Any) -> int:
+    """Return a batch size.
+
+    Raises: ValueError where it is no whole number of at least 1.
+    """
     try:
         return arguments.whole("DataLoader", "batch_size", batch_size, 1)
     except ValueError:

@@ -57,6 +57,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
+    """Write values into a tensor and count its version up."""
     _check_writable(tensor.array)
     tensor.array[...] = values
     tensor.bump("by nn.init")
@@ -216,6 +217,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    """Return the standard deviation gain / sqrt(fan) of Kaiming's initialisations."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
     fan = fans(tensor)[mode == "fan_out"]

@@ -507,6 +507,7 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
+    """Return the index of the extremum along a dimension, or in all elements for None."""
     a = input.array
     axis = 0 if dim is None else axis_of(kernel, dim, a.ndim)
     if dim is None or a.ndim == 0:
@@ -545,6 +546,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def _extremum(
     input: Any, dim: Any, keepdim: bool, over_all: Any, position: str, pairwise: str
 ) -> Any:
+    """Return max or min: of all elements, along a dimension with indices, or of two tensors."""
     if dim is None:
         return over_all.apply(input)
     if hasattr(dim, "requires_grad"):
@@ -611,6 +613,7 @@ def _variance(
     keepdim: bool,
     correction: float,
 ) -> Any:
+    """Return var or std over dimensions, divided by their elements less the correction."""
     if isinstance(dim, bool) and unbiased is None:
         dim, unbiased = None, dim
     if unbiased is not None:
@@ -691,4 +694,5 @@ def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 
 def _truth(input: Any, found: Any) -> Any:
+    """Return a truth in the input's type where that is uint8, as PyTorch does."""
     return found.type_as(input) if input.array.dtype == np.uint8 else found

@@ -20,6 +20,10 @@ LEAST, MOST = 1e-100, 1e300  # norms between these have lost nothing to overflow
 
 
 def _gradients(parameters: Iterable[Tensor] | Tensor, caller: str) -> list[Tensor]:
+    """Return the gradients of parameters that have one.
+
+    Raises: TypeError for what is no tensor.
+    """
     found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in found:
         if not isinstance(p, Tensor):
@@ -139,6 +143,7 @@ def _norm(work: _Work, order: float) -> Array:
 
 
 def _scale(work: _Work, norm: Array, max_norm: float) -> None:
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6))."""
     for table, like in work.tables:
         there = device.moved(norm, device.device_of(like))
         backend.launch("grad_scale", table, there, max_norm, like)

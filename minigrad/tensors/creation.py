@@ -112,6 +112,7 @@ def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tens
 def _filled(
     sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
 ) -> Tensor:
+    """Return a tensor of sizes filled with a value."""
     made = np.empty(sizes_of(sizes), numpy_dtype(dtype))
     made.fill(value if value.__class__ is int and 0 <= value <= 1 else _one_value(value, made))
     return _made(made, requires_grad, device)

@@ -1225,6 +1225,7 @@ class Tensor:
 
 
 def _is_dtype(name: str) -> bool:
+    """Tell whether a text names a dtype."""
     return name in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 

@@ -215,6 +215,7 @@ def inputs(data: Any, batch_size: Any) -> Iterator[Any]:
 
 
 def _refused(problem: str) -> str:
+    """Return why `predict` refuses inputs."""
     return (
         f"predict: {problem}; what comes of them would look like a prediction: fill or drop such "
         "rows, or call the model itself"

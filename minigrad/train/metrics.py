@@ -58,6 +58,7 @@ def binary_accuracy(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _share(right: Tensor) -> Tensor:
+    """Return the share of elements that are right, and report what it is the mean of."""
     result = right.float().mean()
     if means.watch.reports is not None:
         means.report(result, right.numel())

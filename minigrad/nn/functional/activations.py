@@ -191,10 +191,15 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Ten
 
 
 def _prepared(input: Tensor, dtype: Any) -> Tensor:
+    """Return the input in a dtype, itself for None."""
     return input if dtype is None else input.to(dtype)
 
 
 def _dim(name: str, dim: int | None) -> int:
+    """Return the dimension that an activation is asked for.
+
+    Raises: TypeError where there is none.
+    """
     if dim is None:
         raise TypeError(f"{name}: say along which dimension, e.g. dim=1 for logits of shape (N, C)")
     return dim

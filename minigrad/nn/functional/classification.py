@@ -105,6 +105,7 @@ def _against_probabilities(
     reduction: str,
     label_smoothing: float,
 ) -> Tensor:
+    """Return the cross-entropy against probabilities of the input's shape."""
     if target.array.shape != input.array.shape:
         raise ValueError(
             "cross_entropy: probabilities as target must have the input's shape "

@@ -60,6 +60,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 
 def _constant(input: Tensor, by_axis: list[tuple[int, int, int]], value: float) -> Tensor:
+    """Return the input padded with a value, or cut where a padding is negative.
+
+    by_axis: (axis, before, after).
+    """
     shape = list(input.array.shape)
     source = [slice(None)] * len(shape)
     target = [slice(None)] * len(shape)

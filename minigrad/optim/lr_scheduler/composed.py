@@ -14,6 +14,8 @@ from minigrad.optim.optimizer import Optimizer
 
 
 class _Composed(LRScheduler):
+    """The base of schedulers that are made of schedulers."""
+
     _schedulers: list[LRScheduler]
 
     def _accept(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler]) -> None:

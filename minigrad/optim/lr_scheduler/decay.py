@@ -13,6 +13,8 @@ Factor = Callable[[int], float]
 
 
 class _ByFunction(LRScheduler):
+    """The base of schedulers that take a function of the epoch, or one a parameter group."""
+
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Factor | Sequence[Factor], last_epoch: int = -1
     ) -> None:

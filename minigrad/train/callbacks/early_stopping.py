@@ -174,10 +174,15 @@ def _tensors(model: Any) -> dict[str, Any]:
 
 
 def _copies(model: Any) -> dict[str, Array]:
+    """Return copies of a model's parameters and buffers by name."""
     return {name: tensor.array.copy() for name, tensor in _tensors(model).items()}
 
 
 def _restore(model: Any, arrays: dict[str, Array]) -> None:
+    """Write copies back into a model's parameters and buffers.
+
+    Raises: ValueError where the model has others by now.
+    """
     tensors = _tensors(model)
     if set(tensors) != set(arrays):
         changed = sorted(set(tensors) ^ set(arrays))

@@ -124,6 +124,7 @@ def line(row: Row, epochs: int, best: bool) -> str:
 
 
 def _width(name: str) -> int:
+    """Return the width of a column."""
     return {"epoch": 6, "lr": 9, "seconds": 8}.get(name, WIDTH)
 
 
