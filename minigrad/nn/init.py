@@ -60,7 +60,7 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
     """Write values into a tensor and count its version up."""
     _check_writable(tensor.array)
     tensor.array[...] = values
-    tensor.bump("by nn.init")
+    tensor.bump_version("by nn.init")
     return tensor
 
 

@@ -376,7 +376,7 @@ class Module:
             data = moved(t.array, device)
             if data is not t.array:
                 t.array = data
-                t.bump("by Module.to()")
+                t.bump_version("by Module.to()")
                 if t.grad is not None:
                     t.grad = new(moved(t.grad.array, device))
 
@@ -395,7 +395,7 @@ class Module:
         for t in (*self.parameters(), *self.buffers()):
             if t.array.dtype.kind == "f" and t.array.dtype != wanted:
                 t.array = converted(t.array, wanted)
-                t.bump("by Module.to()")
+                t.bump_version("by Module.to()")
                 if t.grad is not None:
                     t.grad = new(converted(t.grad.array, wanted))
         return self
@@ -506,5 +506,5 @@ def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
     for target, data in values:
         if data is not target.array:
             overwrite(target.array, moved(data, device_of(target.array)))
-        target.bump("by load_state_dict()")
+        target.bump_version("by load_state_dict()")
     return Loaded(missing, unexpected)

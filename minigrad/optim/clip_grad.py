@@ -60,7 +60,7 @@ class _Work:
         for target, array in self.copied:
             target[...] = array
         for grad in self.grads:
-            grad.bump()
+            grad.bump_version()
 
 
 def clip_grad_norm_(

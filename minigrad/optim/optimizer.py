@@ -162,7 +162,7 @@ class Launch:
         for p, buffer in self.copied:
             p.array[...] = buffer
         for p in self.params:
-            p.bump()
+            p.bump_version()
         self.held = []
 
 
@@ -377,7 +377,7 @@ class Optimizer:
             if grad is not None:
                 check_writable(grad.array, f"the gradient of parameter {slot.name!r}")
                 grad.array[...] = 0
-                grad.bump()
+                grad.bump_version()
 
     # ------------------------------------------------------------ the step
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -324,7 +324,7 @@ class Tensor:
             raise RuntimeError(self.node.reason)
         return hooks_of(self).add(hook)
 
-    def bump(self, where: str = "") -> None:
+    def bump_version(self, where: str = "") -> None:
         """Count a write to `data` made outside the ops, so that a stale saved value is noticed."""
         cell = self.cell
         if cell is None:

@@ -35,7 +35,7 @@ WRITES: dict[str, Callable[[mg.Tensor], Any]] = {
     "setitem": lambda t: t.__setitem__(0, 5.0),
     "view": lambda t: t[:1].mul_(2),
     "detached": lambda t: t.detach().add_(1),
-    "bump": lambda t: t.bump("by hand"),
+    "bump": lambda t: t.bump_version("by hand"),
 }
 
 
@@ -102,7 +102,7 @@ def test_versions_count_writes_and_are_shared_by_views() -> None:
     assert x._version == 0
     view += 1
     other[0, 0] = 5.0
-    x.bump()
+    x.bump_version()
     assert (x._version, view._version, other._version) == (3, 3, 3)
     assert x.tolist() == [5.0, 1.0, 1.0, 1.0]
     assert x.clone()._version == 0

@@ -93,7 +93,7 @@ def test_state_goes_round(sample: Sample) -> None:
     module, twin = sample.make(), sample.make()
     for t in module.state_dict().values():
         t.array[...] = 3
-        t.bump()
+        t.bump_version()
     result = twin.load_state_dict(module.state_dict())
     assert repr(result) == "<All keys matched successfully>"
     assert same_values(values(module), values(twin))

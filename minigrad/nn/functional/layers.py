@@ -128,8 +128,8 @@ def batch_norm(
     check_running("batch_norm", running_mean.array, running_var.array)
     running = (running_mean.array, running_var.array, np.array([momentum], np.float64))
     y = BatchNorm.apply(input, scale, shift, eps=float(eps), running=running)
-    running_mean.bump("by batch_norm")
-    running_var.bump("by batch_norm")
+    running_mean.bump_version("by batch_norm")
+    running_var.bump_version("by batch_norm")
     return y
 
 
@@ -234,8 +234,8 @@ def batch_norm_activation_dropout(
         running=running,
     )
     if running_mean is not None and running_var is not None:
-        running_mean.bump(f"by {name}")
-        running_var.bump(f"by {name}")
+        running_mean.bump_version(f"by {name}")
+        running_var.bump_version(f"by {name}")
     return y
 
 

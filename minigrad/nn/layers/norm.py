@@ -113,7 +113,7 @@ class BatchNorm(Module):
         check_writable(count.array, f"{self._get_name()}: num_batches_tracked")
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
         launch("add", count.array, ONE, count.array)  # after the batch was accepted
-        count.bump("by batch_norm")
+        count.bump_version("by batch_norm")
         return y
 
     def extra_repr(self) -> str:

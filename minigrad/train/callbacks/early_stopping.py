@@ -194,4 +194,4 @@ def _restore(model: Any, arrays: dict[str, Array]) -> None:
         check_writable(tensor.array, f"EarlyStopping: {name}")
     for name, tensor in tensors.items():
         tensor.array[...] = arrays[name]
-        tensor.bump("by EarlyStopping")
+        tensor.bump_version("by EarlyStopping")
