@@ -30,6 +30,7 @@ H = numbers("lr", "lr_decay", "weight_decay", "maximize", "eps")
 
 
 def adagrad_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+    """Step all parameters of a table by Adagrad, in float64."""
     for (p, g, s), h, t in stepped(table, hyper, like, steps):
         weight, grad = decayed_reference(p, g, h[H.lr], h[H.weight_decay], 0.0, h[H.maximize])
         second = np.float64(s) + grad**2
@@ -41,6 +42,7 @@ def adagrad_reference(table: Array, hyper: Array, like: Array, steps: Array) -> 
 
 @device_function()
 def adagrad_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,) from a group's hyperparameters h, at step t."""
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.lr] / (1.0 + np.float64(t - 1) * h[H.lr_decay])
     c[4] = h[H.eps]
@@ -48,6 +50,7 @@ def adagrad_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def adagrad_rule(c: Any, p: float, g: float, s: float) -> tuple[float, float]:
+    """Return parameter and sum of squares after a step."""
     p, g = decayed(c, p, g)
     s = s + g * g
     return p - c[3] * g / (math.sqrt(s) + c[4]), s

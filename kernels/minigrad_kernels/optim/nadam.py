@@ -39,6 +39,7 @@ H = numbers(
 
 
 def nadam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+    """Step all parameters of a table by NAdam, in float64."""
     products = [memory(row[STATE + 2], 1, np.float64) for row in table]
     for q, (arrays, h, t) in zip(
         products, stepped(table[:, : STATE + 2], hyper, like, steps), strict=True
@@ -57,6 +58,7 @@ def nadam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> No
 
 @device_function()
 def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,), and move the product of momenta on."""
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
     product = address_array(row[STATE + 2], 1, np.float64)
@@ -71,6 +73,7 @@ def nadam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def nadam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
+    """Return parameter and moments after a step."""
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g

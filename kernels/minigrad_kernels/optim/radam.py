@@ -36,6 +36,7 @@ H = numbers("lr", "beta1", "beta2", "eps", "weight_decay", "decoupled_weight_dec
 
 
 def radam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+    """Step all parameters of a table by RAdam, in float64."""
     for (p, g, m, v), h, t in stepped(table, hyper, like, steps):
         weight, grad = decayed_reference(
             p, g, h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize]
@@ -53,6 +54,7 @@ def radam_reference(table: Array, hyper: Array, like: Array, steps: Array) -> No
 
 @device_function()
 def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,), with a variance once it can be trusted."""
     prepare_decay(h[H.lr], h[H.weight_decay], h[H.decoupled_weight_decay], h[H.maximize], c)
     prepare_moments(h[H.beta1], h[H.beta2], c)
     decay = h[H.beta2] ** np.float64(t)
@@ -68,6 +70,7 @@ def radam_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def radam_rule(c: Any, p: float, g: float, m: float, v: float) -> tuple[float, float, float]:
+    """Return parameter and moments after a step."""
     p, g = decayed(c, p, g)
     m = m + c[3] * (g - m)
     v = c[4] * v + c[5] * g * g

@@ -33,6 +33,7 @@ H = numbers("lr", "weight_decay", "maximize", "eps", "alpha", "momentum", "cente
 
 
 def rmsprop_reference(table: Array, hyper: Array, like: Array, steps: Array) -> None:
+    """Step all parameters of a table by RMSprop, in float64."""
     for (p, g, v, *rest), h, _ in stepped(table, hyper, like, steps):
         weight, grad = decayed_reference(p, g, h[H.lr], h[H.weight_decay], 0.0, h[H.maximize])
         second = h[H.alpha] * np.float64(v) + (1 - h[H.alpha]) * grad**2
@@ -50,6 +51,7 @@ def rmsprop_reference(table: Array, hyper: Array, like: Array, steps: Array) -> 
 
 @device_function()
 def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
+    """Write the numbers of a step to c: (WIDTH,) from a group's hyperparameters h, at step t."""
     prepare_decay(h[H.lr], h[H.weight_decay], 0.0, h[H.maximize], c)
     c[3] = h[H.alpha]
     c[4] = 1.0 - h[H.alpha]
@@ -60,6 +62,7 @@ def rmsprop_prepare(row: Array, h: Array, t: int, c: Array) -> None:
 
 @device_function()
 def rmsprop_rule(c: Any, p: float, g: float, v: float) -> tuple[float, float]:
+    """Return parameter and second moment after a step."""
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     return p - c[7] * g / (math.sqrt(v) + c[5]), v
@@ -69,6 +72,7 @@ def rmsprop_rule(c: Any, p: float, g: float, v: float) -> tuple[float, float]:
 def rmsprop_momentum_rule(
     c: Any, p: float, g: float, v: float, b: float
 ) -> tuple[float, float, float]:
+    """Return parameter, second moment and momentum buffer after a step."""
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     b = c[6] * b + g / (math.sqrt(v) + c[5])
@@ -79,6 +83,7 @@ def rmsprop_momentum_rule(
 def rmsprop_centered_rule(
     c: Any, p: float, g: float, v: float, a: float
 ) -> tuple[float, float, float]:
+    """Return parameter, second moment and mean gradient after a step."""
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     a = a + c[4] * (g - a)
@@ -89,6 +94,7 @@ def rmsprop_centered_rule(
 def rmsprop_centered_momentum_rule(
     c: Any, p: float, g: float, v: float, a: float, b: float
 ) -> tuple[float, float, float, float]:
+    """Return parameter, second moment, mean gradient and momentum buffer after a step."""
     p, g = decayed(c, p, g)
     v = c[3] * v + c[4] * g * g
     a = a + c[4] * (g - a)
