@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
+import io
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +25,15 @@ from benchmarks.harness import Disagreement, agree
 from benchmarks.kernels import worst_ulp
 from benchmarks.launches import cost, references
 from benchmarks.mlp import exact_losses, loss_and_gradients, problem
+from benchmarks.report import RESULTS
+from benchmarks.tables import KEPT
 from minigrad.engine.dispatch import dispatch, launch
 from minigrad_kernels.compare import timing
 from minigrad_kernels.compare.machine import LINES, Limits, aligned, copy_kernel, limits
 from minigrad_kernels.compare.timing import Candidate, Case, Pace, Timing, time_case
 
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
+REPORTED = ("kernels", "machine", "growth")  # whose results test_report... makes a page of
 PACE = Pace(rounds=3, block=0.0, warmups=0, pause=0.0)
 
 
@@ -41,19 +48,36 @@ def sleeper(seconds: float) -> Callable[[], Callable[[], None]]:
     return lambda: lambda: time.sleep(seconds)
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory) -> Callable[[str], tuple[Path, str]]:
+    """Return what runs a benchmark in its quick form, once, and gives its file and what it said."""
+    folder = tmp_path_factory.mktemp("results")
+
+    @functools.cache
+    def run(name: str) -> tuple[Path, str]:
+        path, printed = folder / f"{name}.json", io.StringIO()
+        peers = ["numpy"] if name in REPORTED else []
+        with contextlib.redirect_stdout(printed):
+            given = [name, "--vs", *peers, "--quick", "--rounds", "1", "--out", str(path)]
+            assert main(given) == 0
+        return path, printed.getvalue()
+
+    return run
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_quick_run_validates_times_and_writes(name: str, tmp_path: Path, capsys) -> None:
-    path = tmp_path / "result.json"
-    assert main([name, "--vs", "--quick", "--rounds", "1", "--out", str(path)]) == 0
+def test_a_quick_run_validates_times_and_writes(name: str, quick) -> None:
+    path, printed = quick(name)
     result = json.loads(path.read_text())
     assert result["benchmark"] == name
     libraries = {row["candidate"].split()[0] for row in result["rows"]}
-    assert libraries == {"bare" if name == "machine" else "minigrad"}
+    numpy = {"numpy"} if name in REPORTED and "numpy" in BENCHMARKS[name].peers else set()
+    assert libraries == {"bare" if name == "machine" else "minigrad"} | numpy
     assert all(0 < row["min"] <= row["median"] for row in result["rows"])
     assert {"python", "numpy", "numba"} <= result["versions"].keys()
     text = path.read_text()
     assert str(Path.home()) not in text and str(Path.cwd()) not in text
-    assert BENCHMARKS[name].title in capsys.readouterr().out
+    assert BENCHMARKS[name].title in printed
 
 
 def test_a_peer_that_is_not_installed_is_left_out_and_named(monkeypatch, capsys) -> None:
@@ -96,10 +120,9 @@ def test_a_part_is_timed_alone_and_is_no_result(tmp_path: Path, monkeypatch, cap
     assert not list(tmp_path.iterdir())
 
 
-def test_report_makes_a_page_of_all_results(tmp_path: Path) -> None:
-    quick = ["--vs", "numpy", "--quick", "--rounds", "1", "--out"]
-    for name in ("kernels", "machine", "growth"):
-        assert main([name, *quick, str(tmp_path / f"{name}.json")]) == 0
+def test_report_makes_a_page_of_all_results(tmp_path: Path, quick) -> None:
+    for name in REPORTED:
+        shutil.copy(quick(name)[0], tmp_path)
     assert main(["report", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "README.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| softmax, 8x6 |"))
@@ -111,6 +134,32 @@ def test_report_makes_a_page_of_all_results(tmp_path: Path) -> None:
     drawn = {path.stem for path in tmp_path.glob("*.svg")}
     assert drawn == ({"bandwidth", "growth", "roofline", "speedup"} if HAS_PLOT else set())
     assert all(path.stat().st_size < 100_000 for path in tmp_path.glob("*.svg"))
+
+
+def test_report_keeps_what_people_wrote_above_its_mark(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    shutil.copy(RESULTS / "eager.json", tmp_path)
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert page.read_text().startswith(f"# Results\n\n{KEPT}\n\n## All measurements\n")
+    page.write_text(page.read_text().replace("# Results\n", "# Results\n\nIn short: fast.\n", 1))
+    first = page.read_text()
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert page.read_text() == first
+    assert "In short: fast.\n" in first and "## eager: " in first
+
+
+def test_the_summary_has_the_figures_of_the_files() -> None:
+    """benchmarks/results/README.md begins with a table of train_step.json."""
+    page = (RESULTS / "README.md").read_text().partition(KEPT)[0]
+    result = json.loads((RESULTS / "train_step.json").read_text())
+    assert f"`{result['command']}`" in page and result["date"] in page
+    rows = {(row["case"], row["candidate"]): row["median"] for row in result["rows"]}
+    names = ("minigrad", "torch", "torch fused AdamW", "jax jit")
+    for case in {case for case, _ in rows}:
+        (line,) = re.findall(rf"^\| {case} \| (.*) \|$", page, flags=re.MULTILINE)
+        *times, share = [float(cell.removesuffix(" ms")) for cell in line.split(" | ")]
+        assert times == pytest.approx([rows[case, name] / 1e3 for name in names], rel=5e-3)
+        assert share == pytest.approx(rows[case, names[0]] / rows[case, names[1]], abs=5e-3)
 
 
 # ---------------------------------------------------------------- the harness
