@@ -41,8 +41,8 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed
 	$(BIN)/minigrad train $(DEMO_ARGS)
 
-# Whole files go to each process: tests of one file share what it prepares.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# A process that is done takes over what a slower one has left, so that all end together.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 # tests/cuda_simulated is left to cuda-test, so that CI simulates no kernel twice.
 test: $(VENV)/.installed-dev

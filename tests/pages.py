@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from minigrad_kernels.jit import plain
 
@@ -66,16 +67,16 @@ def prose(page: str) -> str:
 
 
 def run(page: str) -> int:
-    """Run the Python blocks of a page in one namespace; return how many ran.
+    """Run the Python blocks of a page as one module, `page`; return how many ran.
 
     Tracebacks, and `inspect.getsource`, find the page's own lines.
     """
-    namespace: dict[str, object] = {"__name__": "page"}
+    module = sys.modules["page"] = ModuleType("page")
     ran = 0
     for block in blocks(page, "python"):
         if block.here:
             lines = "\n" * (block.line - 1) + block.code
-            exec(compile(lines, str(ROOT / page), "exec"), namespace)
+            exec(compile(lines, str(ROOT / page), "exec"), vars(module))
             ran += 1
     return ran
 

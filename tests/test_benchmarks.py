@@ -65,6 +65,7 @@ def quick(tmp_path_factory) -> Callable[[str], tuple[Path, str]]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_quick_run_validates_times_and_writes(name: str, quick) -> None:
     path, printed = quick(name)
@@ -80,6 +81,7 @@ def test_a_quick_run_validates_times_and_writes(name: str, quick) -> None:
     assert BENCHMARKS[name].title in printed
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_not_installed_is_left_out_and_named(monkeypatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.__main__.installed", lambda library: library == "numpy")
     assert main(["gemm", "--quick", "--rounds", "1"]) == 0
@@ -120,6 +122,7 @@ def test_a_part_is_timed_alone_and_is_no_result(tmp_path: Path, monkeypatch, cap
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_report_makes_a_page_of_all_results(tmp_path: Path, quick) -> None:
     for name in REPORTED:
         shutil.copy(quick(name)[0], tmp_path)

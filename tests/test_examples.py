@@ -47,6 +47,7 @@ def test_all_examples_are_here() -> None:
     assert set(NAMES) >= MEASURED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(NAMES) - MEASURED))
 def test_small_mode_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -65,6 +66,7 @@ def test_small_mode_runs(
         assert written, f"{name} --out wrote nothing"
 
 
+@pytest.mark.slow
 def test_ablation_reports_every_variant(tmp_path: Path) -> None:
     module = example("ablation")
     runs = module.main(["--small", "--out", str(tmp_path)])
@@ -74,6 +76,7 @@ def test_ablation_reports_every_variant(tmp_path: Path) -> None:
     assert all(len(mine) == 2 for mine in runs.values())
 
 
+@pytest.mark.slow
 def test_race_hunt_finds_every_planted_fault() -> None:
     pytest.importorskip("greenlet")
     module = example("race_hunt")
@@ -91,6 +94,7 @@ def results(folder: Path, name: str) -> Any:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_fashion_mnist_learns_and_writes_what_it_measured(tmp_path: Path) -> None:
     module = example("fashion_mnist")
     runs = module.main(["--small", "--out", str(tmp_path)])
@@ -130,6 +134,7 @@ def test_steps_are_timed_beside_torch(name: str, tmp_path: Path) -> None:
     assert len(results(tmp_path, f"{name}_steps")) == len(timings)
 
 
+@pytest.mark.slow
 def test_a_cnn_is_ahead_only_where_points_are_in_order(tmp_path: Path) -> None:
     module = example("mnist_1d")
     runs = module.main(["--small", "--out", str(tmp_path)])
@@ -148,6 +153,7 @@ def test_mnist_1d_says_which_package_makes_its_data(monkeypatch, capsys) -> None
     assert "pip install mnist1d==0.0.2.post1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sigmoids_learn_sooner_with_batch_norm(tmp_path: Path) -> None:
     module = example("batch_norm_depth")
     runs = module.main(["--small", "--out", str(tmp_path)])
@@ -158,6 +164,7 @@ def test_sigmoids_learn_sooner_with_batch_norm(tmp_path: Path) -> None:
     assert results(tmp_path, "batch_norm_depth") == [vars(run) for run in runs]
 
 
+@pytest.mark.slow
 def test_dropout_keeps_the_test_loss_down(tmp_path: Path) -> None:
     module = example("dropout_overfit")
     runs = module.main(["--small", "--out", str(tmp_path)])
@@ -171,6 +178,7 @@ def test_dropout_keeps_the_test_loss_down(tmp_path: Path) -> None:
     assert results(tmp_path, "dropout_overfit") == [vars(run) for run in runs]
 
 
+@pytest.mark.slow
 def test_super_convergence_searches_rates_and_runs_both_policies(tmp_path: Path) -> None:
     module = example("super_convergence")
     runs = module.main(["--small", "--out", str(tmp_path)])

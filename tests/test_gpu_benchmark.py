@@ -50,6 +50,7 @@ def test_sections_that_fail_do_not_end_the_run(
         assert found["sections"]["bad"]["failed"] == "RuntimeError: quick is True"
 
 
+@pytest.mark.slow
 def test_the_demo_learns_and_repeats() -> None:
     first, spent = gpu.losses("cpu", 6, rows=32)
     again, _ = gpu.losses("cpu", 6, rows=32)

@@ -96,6 +96,7 @@ def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "convolutions"])
 def test_a_model_trains_as_with_the_kernels(kind: str) -> None:
     done = run(STEPS.replace("MODEL", repr(kind)))

@@ -29,6 +29,7 @@ def report(op: type[Op], arrays: Any, meta: dict[str, Any]) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_a_planted_mistake_is_named(kind: str) -> None:
     plant, named = MISTAKES[kind]

@@ -77,6 +77,7 @@ def check(cases: list[Case], wanted: list[Any], device: str = "cpu") -> None:
     assert not wrong, f"{len(wrong)} of {len(cases)} differ\n" + "\n".join(wrong[:20])
 
 
+@pytest.mark.slow
 def test_as_pytorch() -> None:
     check(every_case(), answers())
 
@@ -87,6 +88,7 @@ def test_as_pytorch_live() -> None:
     check(cases, [quietly(torch, case) for case in cases])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("greenlet") is None, reason="needs greenlet")
 def test_as_pytorch_on_the_simulated_device() -> None:
     cases, wanted = every_case(), answers()

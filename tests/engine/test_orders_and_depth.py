@@ -130,6 +130,7 @@ def test_swept_graph_is_freed_too() -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow() -> None:
     w = mg.Tensor(np.ones((4, 4)), requires_grad=True)
     x = mg.Tensor(np.ones((2, 4)))

@@ -28,6 +28,7 @@ def golden() -> Any:
     return opened("views.json.gz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_program_does_what_it_does_on_pytorch(golden: Any, source: str) -> None:
     outcomes = golden["outcomes"]

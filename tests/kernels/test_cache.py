@@ -86,6 +86,7 @@ def outcome(package: Path) -> tuple[list[float], list[int]]:
     return [float(x) for x in first.split()], [int(x) for x in hits]
 
 
+@pytest.mark.slow
 def test_an_edited_callee_recompiles_its_callers_and_nothing_else(package: Path) -> None:
     assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
     assert outcome(package) == ([4.0, 2.0, -1.0], [1, 1, 1])
@@ -93,6 +94,7 @@ def test_an_edited_callee_recompiles_its_callers_and_nothing_else(package: Path)
     assert outcome(package) == ([10.0, 5.0, -1.0], [0, 0, 1])
 
 
+@pytest.mark.slow
 def test_an_edited_callee_in_a_nested_package_recompiles_its_callers(package: Path) -> None:
     nested = package / "room" / "inner"
     nested.mkdir(parents=True)
@@ -113,6 +115,7 @@ def test_an_edited_callee_in_a_nested_package_recompiles_its_callers(package: Pa
     assert outcome(package) == ([14.0, 7.0, -1.0], [0, 0, 1])
 
 
+@pytest.mark.slow
 def test_an_edited_callee_in_a_package_of_the_users_recompiles_its_callers(package: Path) -> None:
     theirs = package.parent / "theirs"
     theirs.mkdir()
@@ -126,6 +129,7 @@ def test_an_edited_callee_in_a_package_of_the_users_recompiles_its_callers(packa
     assert outcome(package) == ([2.0, 5.0, -1.0], [1, 0, 1])
 
 
+@pytest.mark.slow
 def test_only_the_newest_versions_of_a_kernel_are_kept(package: Path) -> None:
     for factor in range(cache.KEPT + 3):
         (package / "rules_probe.py").write_text(RULES.format(factor=float(factor)))
@@ -221,6 +225,7 @@ def test_outside_the_package_nothing_is_cached() -> None:
     assert not isinstance(plain._cache, cache.KernelCache)
 
 
+@pytest.mark.slow
 def test_kernels_of_one_factory_are_told_apart(tmp_path: Path) -> None:
     """What one process has compiled and what another one has must not be linked to each other."""
     check = """

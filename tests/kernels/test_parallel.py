@@ -94,6 +94,7 @@ print(numba.threading_layer(), len(wrong), wrong[:4])
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_threads_that_launch_at_once_compute_rightly(layer: str) -> None:
     """Workqueue would end the process, and under OpenMP products were wrong."""
@@ -160,6 +161,7 @@ assert all_right()
 )
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
@@ -168,6 +170,7 @@ def test_children_of_a_fork_compute_rightly(layer: str) -> None:
     assert lines == ["0 0", "0", str([0] * 6), str([True] * 4), str([True] * 4)]
 
 
+@pytest.mark.slow
 @forks
 def test_a_child_compiles_what_its_parent_has_not(tmp_path: Path) -> None:
     code = WORK.split("# sizes")[0] + textwrap.dedent(

@@ -52,6 +52,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return python("-m", "minigrad_kernels", "warmup", *arguments, MINIGRAD_CACHE_DIR=str(folder))
 
 
+@pytest.mark.slow
 def test_after_warming_up_nothing_is_compiled() -> None:
     done = python("-c", AFTERWARDS)
     assert done.returncode == 0, done.stderr
@@ -82,6 +83,7 @@ def test_a_line_of_one_dtype() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_command_compiles_once(tmp_path: Path, processes: str) -> None:
     arguments = ("random_bits", "batch_norm_running", "--dtype", "float32", "--jobs", processes)
