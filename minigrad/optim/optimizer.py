@@ -44,7 +44,7 @@ def contiguous(array: Array) -> Array:
 
 
 @dataclass(eq=False, slots=True)
-class Slot:
+class ParameterSlot:
     """One parameter of an optimizer: its name, its group's number and its state arrays."""
 
     name: str
@@ -75,7 +75,7 @@ def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
 
 
 # ---------------------------------------------------------------- launches
-def fitting_gradient(slot: Slot, gradient: Tensor) -> Array:
+def fitting_gradient(slot: ParameterSlot, gradient: Tensor) -> Array:
     """Return a parameter's gradient as a C-contiguous array, or say why it cannot be used."""
     data = slot.param.array
     grad = gradient.array
@@ -110,7 +110,7 @@ class Launch:
         self,
         kernel: str,
         table: Array,
-        slots: list[Slot],
+        slots: list[ParameterSlot],
         buffers: list[Array],
         stepped: Stepped,
     ) -> None:
@@ -187,7 +187,7 @@ def kept_by(kernel: str) -> tuple[str, ...]:
 
 
 class Optimizer:
-    """What every optimizer is; use one of its subclasses.
+    """The base of the optimizers; use one of its subclasses.
 
     params: tensors, (name, tensor) pairs as `model.named_parameters()` gives them, or dicts with
         "params" holding either and options that differ from the defaults.  With names, the state is
@@ -234,7 +234,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
-        self._slots: list[Slot] = []
+        self._slots: list[ParameterSlot] = []
         self._steps = np.zeros(0, np.int64)
         self._step_count = 0
         self._forget()
@@ -337,9 +337,9 @@ class Optimizer:
         self.param_groups.append(new)
         self._forget()
 
-    def _new_slots(self, pairs: list[tuple[str | None, Tensor]]) -> list[Slot]:
+    def _new_slots(self, pairs: list[tuple[str | None, Tensor]]) -> list[ParameterSlot]:
         """Name the parameters of a new group; refuse one, or a name, that is there already."""
-        slots: list[Slot] = []
+        slots: list[ParameterSlot] = []
         by_id = {id(slot.param): slot.name for slot in self._slots}
         names = set(by_id.values())
         named = {slot.named for slot in self._slots}
@@ -360,7 +360,9 @@ class Optimizer:
                 )
             by_id[id(p)] = label
             names.add(label)
-            slots.append(Slot(label, name is not None, p, len(self.param_groups), p.array.shape))
+            slots.append(
+                ParameterSlot(label, name is not None, p, len(self.param_groups), p.array.shape)
+            )
         return slots
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -466,7 +468,7 @@ class Optimizer:
             self._launches.append(Launch(kernel, table, slots, buffers, stepped))
         self._active = active
 
-    def _prepare(self, i: int, slot: Slot, states: tuple[str, ...]) -> None:
+    def _prepare(self, i: int, slot: ParameterSlot, states: tuple[str, ...]) -> None:
         """Make a parameter's state where it is missing, and follow a change of its dtype."""
         data = slot.param.array
         if data.shape != slot.shape:
@@ -566,6 +568,7 @@ def load_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
 
 
 def _frame_problems(optimizer: Optimizer, saved: Any) -> list[str]:
+    """Return what is wrong with a saved state as a whole, nothing where it fits."""
     kind = type(optimizer).__name__
     if not isinstance(saved, dict):
         return [f"expected a dict as {kind}.state_dict() returns, got {type(saved).__name__}"]
@@ -581,6 +584,7 @@ def _frame_problems(optimizer: Optimizer, saved: Any) -> list[str]:
 
 
 def _group_problems(optimizer: Optimizer, saved: dict[str, Any]) -> list[str]:
+    """Return where the saved parameter groups do not fit, by the names of their parameters."""
     problems = []
     for i, stored in enumerate(saved["param_groups"]):
         mine = [slot.name for slot in optimizer._slots if slot.group == i]
@@ -606,6 +610,7 @@ def _group_problems(optimizer: Optimizer, saved: dict[str, Any]) -> list[str]:
 def _read_arrays(
     optimizer: Optimizer, saved: dict[str, Any]
 ) -> tuple[list[dict[str, Array]], list[str]]:
+    """Return the saved state arrays of each parameter, and what is wrong with them."""
     problems = []
     found = []
     for slot in optimizer._slots:
