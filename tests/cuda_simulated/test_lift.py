@@ -12,10 +12,10 @@ from minigrad_kernels.cuda.targets import Simulator, upload
 from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.elementwise.cuda_copy import contiguous, copy_words, tilings, transpose
 from minigrad_kernels.elementwise.cuda_kernels import (
-    at,
     digits,
     divisor,
     line_of,
+    offset_of,
     quotient,
     shape_of,
     walk_of,
@@ -65,7 +65,7 @@ def test_division_by_multiplication_is_exact(rng: np.random.Generator) -> None:
 def test_an_element_is_found_by_its_number() -> None:
     def kernel(shape, steps, y):
         for i in range(y.size):
-            y[i] = at(digits(i, shape), steps)
+            y[i] = offset_of(digits(i, shape), steps)
 
     sizes, steps = (3, 2, 5, 7), (200, 70, -1, 14, 2)
     y = simulate.empty(210, np.uint32)
