@@ -15,8 +15,8 @@ import numpy as np
 
 from minigrad.checking.samples import DOMAINS, SECOND, apart, normal, positive
 from minigrad.engine.op import Op
-from minigrad.ops.common import OPS, function_name
-from minigrad.ops.elementwise import Binary
+from minigrad.ops.arithmetic import Binary
+from minigrad.ops.registry import OPS, function_name
 from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]

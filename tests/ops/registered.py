@@ -8,7 +8,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from minigrad.nn import functional as F
-from minigrad.ops.common import OPS, function_name
+from minigrad.ops.registry import OPS, function_name
 from minigrad.ops.unary import Unary
 
 
