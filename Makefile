@@ -57,6 +57,7 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy $(ARGS)
 
+# Whole files stay together here: those that compile do it once, in processes of their own.
 # An environment of its own: numba-cuda takes the place of the numba.cuda that Numba brings.
 $(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)-cuda
@@ -66,7 +67,8 @@ $(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 cuda-test: $(VENV)-cuda/.installed
-	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda_simulated $(PARALLEL) $(ARGS)
+	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda_simulated \
+	    $(PARALLEL) --dist loadfile $(ARGS)
 
 wheel-test: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel_test.py $(ARGS)
