@@ -115,6 +115,7 @@ def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
 
 
 def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
+    """Return memory on the device of `like`, or of the default device; None for the CPU."""
     target = current.target if like is None else getattr(like, "target", None)
     return None if target is None else target.empty(shape, dtype)
 
@@ -149,7 +150,7 @@ def cuda_kernels() -> Mapping[str, Callable[..., None]]:
 
 
 class Device:
-    """Where a tensor lives: "cpu"; "cuda" or "cuda:1", an NVIDIA GPU; "cuda-sim", the simulator.
+    """The place of a tensor: "cpu"; "cuda" or "cuda:1", an NVIDIA GPU; "cuda-sim", the simulator.
 
     The simulator runs the kernels of the GPU in this process, thread by thread, and checks every
     access of memory: for tiny models.

@@ -1,4 +1,4 @@
-"""What is switched on in this thread: recording, anomaly detection, a `Tape` that listens."""
+"""The modes of this thread: recording, anomaly detection, a `Tape` that listens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NOT_HERE = object()
 
 
 class Switch:
-    """What is switched for a while, as a context manager or a decorator.
+    """A mode that is switched for a while, as a context manager or a decorator.
 
     A subclass says what `_turn` switches, and what that was before.  One instance may be entered
     again while it is entered, and by several threads: what each entry has to restore is kept with

@@ -25,7 +25,7 @@ next_key = itertools.count().__next__
 
 
 class Handle:
-    """What `register_hook` returns: `remove()` takes the hook away."""
+    """The result of `register_hook`: `remove()` takes the hook away."""
 
     def __init__(self, remove: Callable[[], Any]) -> None:
         self._remove = remove

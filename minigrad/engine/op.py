@@ -32,8 +32,8 @@ def _unset(*_: Any) -> Any:
 
 
 class Bridge:
-    """What tensors/tensor.py fills in: `new(array)` makes a plain Tensor, `lift(x, like)` makes one
-    of a number or array.
+    """The functions that tensors/tensor.py fills in: `new(array)` makes a plain Tensor, `lift(x,
+    like)` makes one of a number or array.
     """
 
     tensor: Any = object

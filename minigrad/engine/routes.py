@@ -1,5 +1,5 @@
-"""Which edges of the tape lead to the targets of a sweep, where gradients of certain tensors are
-asked for: `grad(outputs, inputs)`, `backward(inputs=...)`.
+"""Find the edges of the tape that lead to the targets of a sweep, where gradients of certain
+tensors are asked for: `grad(outputs, inputs)`, `backward(inputs=...)`.
 
 Beside the heart: a sweep to all leaves asks for no routes.
 """

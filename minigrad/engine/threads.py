@@ -1,4 +1,4 @@
-"""How many threads the jitted kernels use."""
+"""Set how many threads the jitted kernels use."""
 
 from __future__ import annotations
 

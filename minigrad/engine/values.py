@@ -1,4 +1,4 @@
-"""What comes in from Python, NumPy and other libraries, as arrays of the right dtype.
+"""Read what comes in from Python, NumPy and other libraries as arrays of the right dtype.
 
 A number, of Python or of NumPy, has no dtype of its own: it takes that of the tensor it meets where
 the kind fits, as in PyTorch.  Arrays keep theirs, NumPy's and other libraries' alike.
@@ -241,6 +241,7 @@ def _leaves(data: Any) -> tuple[list[np.dtype[Any]], Any]:
 
 
 def _dtype_of(x: Any) -> np.dtype[Any]:
+    """Return the dtype of a tensor, an array or what another library's protocol gives."""
     own = getattr(x, "array", None) if hasattr(x, "requires_grad") else None
     if own is not None:
         found: np.dtype[Any] = own.dtype
@@ -251,6 +252,7 @@ def _dtype_of(x: Any) -> np.dtype[Any]:
 
 
 def _without_tensors(data: Any) -> Any:
+    """Return nested lists with the tensors in them as arrays."""
     if isinstance(data, list | tuple):
         return [_without_tensors(x) for x in data]
     if hasattr(data, "requires_grad"):
