@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -109,6 +110,21 @@ def test_paths_in_the_prose_exist(page: str) -> None:
     for word in re.findall(r"`([\w*./-]+)`", prose(page)):
         if "/" in word and word.split("/")[0] in folders:
             assert list(ROOT.glob(word.rstrip("/"))), f"{page} names {word}"
+
+
+@pytest.mark.parametrize("page", [*READ, "CHANGELOG.md"])
+def test_dotted_names_in_the_prose_exist(page: str) -> None:
+    for name in re.findall(r"`((?:mg|minigrad\w*)\.[A-Za-z_]\w*(?:\.\w+)*)", prose(page)):
+        assert resolved(name.replace("mg.", "minigrad.", 1)), f"{page} names {name}"
+
+
+def resolved(name: str) -> bool:
+    """Tell whether a dotted name is a module, or an attribute of one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_the_readme_has_every_room() -> None:
