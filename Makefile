@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint types cuda-test wheel-test bench clean
+.PHONY: help demo test test-plain test-quick lint types cuda-test wheel-test bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
 	@echo "make test        run all tests but those of the CUDA kernels"
 	@echo "make test-quick  run a sample of them, the same every time: what to run at each change"
+	@echo "make test-plain  run the tests without Numba: MINIGRAD_PLAIN=1, every kernel its NumPy reference"
 	@echo "make lint        check the style with ruff"
 	@echo "make types       check the annotations with mypy"
 	@echo "make cuda-test   check the CUDA kernels without a GPU: simulate them, read what they compile to"
@@ -50,6 +51,11 @@ test: $(VENV)/.installed-dev
 
 test-quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --quick --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
+
+# What plain mode has not is named, with the reasons, in tests/plain_mode.py.  The processes share
+# the cores, and NumPy's own threads would only wait for each other.
+test-plain: $(VENV)/.installed-dev
+	OPENBLAS_NUM_THREADS=1 MINIGRAD_PLAIN=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check . $(ARGS)

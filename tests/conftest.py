@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from minigrad_kernels.jit import plain
+from tests.plain_mode import ABSENT, why_absent
 
 QUICK_CASES = 8  # of each parametrized test that --quick runs
 
@@ -31,7 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what `--quick` runs, in the order of the whole."""
+    """Skip what plain mode has not; keep what `--quick` runs, in the order of the whole."""
+    for item in items if plain.ON else ():
+        why = why_absent(item.nodeid)
+        if why is not None:
+            item.add_marker(pytest.mark.skip(reason=f"plain mode: {why}"))
     if not config.getoption("--quick"):
         return
     tests: dict[Any, list[pytest.Item]] = defaultdict(list)
@@ -48,6 +56,13 @@ def spread(cases: list[Any], most: int) -> list[Any]:
     if len(cases) <= most:
         return cases
     return [cases[i * (len(cases) - 1) // (most - 1)] for i in range(most)]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In plain mode leave out the folders that `tests/plain_mode.py` names."""
+    if not plain.ON or not collection_path.is_relative_to(config.rootpath):
+        return None
+    return collection_path.relative_to(config.rootpath).as_posix() in ABSENT or None
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.plain import StandIn, replaced
+from tests import plain_mode
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = """
@@ -40,6 +42,11 @@ sys.settrace(look)
 loss.backward()
 sys.settrace(None)
 print(*sorted(name for name in seen if name.endswith("reference")))
+"""
+STEPPED = """import minigrad as mg
+w = mg.tensor([[0.5, -1.0], [2.0, 0.25]], requires_grad=True)
+loss = (w @ w).relu().sum()
+loss.backward()
 """
 
 
@@ -80,15 +87,20 @@ def losses(kind: str) -> list[float]:
     return found
 
 
-def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    source: str, *options: str, typed: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in plain mode; options: of the interpreter, typed: its standard input."""
     return subprocess.run(
-        [sys.executable, "-c", source],
+        [sys.executable, *(options or ("-c", source))],
         env={
             **os.environ,
             "MINIGRAD_PLAIN": "1",
+            "OPENBLAS_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")]),
             **environment,
         },
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -109,6 +121,17 @@ def test_a_debugger_can_step_into_each_rules_numpy() -> None:
     done = run(REFERENCES)
     assert done.returncode == 0, done.stderr
     assert {"gemm_reference"} <= set(done.stdout.split())
+
+
+def test_pdb_steps_from_backward_to_numpys_line(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(STEPPED)
+    typed = "\n".join(["break 4", "continue", *["step"] * 500, "quit", ""])
+    done = run("", "-m", "pdb", str(program), typed=typed)
+    assert "-> loss.backward()" in done.stdout, done.stderr
+    after = done.stdout.partition("-> loss.backward()")[2]
+    assert "gemm_reference()\n-> c[...] = np.matmul(" in after
+    assert "backward.py" in after.partition("gemm_reference()")[0]
 
 
 @pytest.mark.parametrize(
@@ -139,3 +162,25 @@ def test_stand_ins_leave_no_trace() -> None:
         assert isinstance(numba, StandIn)
         assert isinstance(numba.types.float32[::1], StandIn)
     assert {n: m for n, m in sys.modules.items() if n.startswith("numba")} == held
+
+
+@pytest.mark.parametrize("name", plain_mode.ABSENT)
+def test_what_is_left_out_in_plain_mode_exists(name: str) -> None:
+    path, _, test = name.partition("[")[0].partition("::")
+    assert (ROOT / path).exists()
+    if test:
+        held = test.rpartition(".")[2]  # of a doctest, the class or function
+        assert re.search(rf"^(def|class) {held}\b", (ROOT / path).read_text(), re.MULTILINE)
+
+
+def test_equal_bits_become_a_few_roundings_in_plain_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    want = np.array([1.0, 1e-9, np.inf], np.float32)
+    near, far = want + np.float32(2e-7), want + np.float32(1e-5)
+    monkeypatch.setattr(plain, "ON", True)
+    plain_mode.assert_same_bits(near, want)
+    with pytest.raises(AssertionError):
+        plain_mode.assert_same_bits(far, want)
+    monkeypatch.setattr(plain, "ON", False)
+    plain_mode.assert_same_bits(want.copy(), want)
+    with pytest.raises(AssertionError):
+        plain_mode.assert_same_bits(near, want)

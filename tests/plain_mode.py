@@ -1,0 +1,81 @@
+"""The suite in plain mode (MINIGRAD_PLAIN=1): what that mode has not, and what equal bits become.
+
+`make test-plain` runs it.  `ABSENT` leaves out the tests of what plain mode refuses (devices,
+comparisons, the compiler and its cache), and what only measures compiled kernels beside their
+references, which plain mode would compare with themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad_kernels.jit import plain
+
+COMPILED = "looks into compiled kernels, and plain mode has none"
+ITSELF = "compares kernels with their references, which in plain mode are the kernels"
+DEVICES = "needs a device, and plain mode has the CPU alone"
+ROUNDING = "measures how float32 kernels round, and references round float64 results once"
+THREADS = "asks for two threads, and plain mode runs on one"
+SOURCES = "reads sources, which are the same in both modes"
+# A folder, a file, or a test of a file with all its parameters: why it is left out in plain mode.
+ABSENT = {
+    "kernels/minigrad_cudasim": DEVICES,
+    "kernels/minigrad_kernels": COMPILED,
+    "minigrad/compare.py": COMPILED,
+    "minigrad/cuda.py::minigrad.cuda.Event": DEVICES,
+    "minigrad/cuda.py::minigrad.cuda.ExternalStream": DEVICES,
+    "minigrad/cuda.py::minigrad.cuda.Stream": DEVICES,
+    "tests/cuda_device": DEVICES,
+    "tests/cuda_simulated": DEVICES,
+    "tests/engine/test_copies.py::test_a_copied_training_on_the_device": DEVICES,
+    "tests/engine/test_copies.py::test_views_on_the_device_stay_views_of_one_memory": DEVICES,
+    "tests/engine/test_device.py": DEVICES,
+    "tests/engine/test_device_ops.py": DEVICES,
+    "tests/engine/test_device_reads.py": DEVICES,
+    "tests/engine/test_hooks.py::test_a_gradient_on_another_device_is_refused": DEVICES,
+    "tests/engine/test_index_grammar.py::test_as_pytorch_on_the_simulated_device": DEVICES,
+    "tests/engine/test_overlap_device.py": DEVICES,
+    "tests/kernels": ITSELF,
+    "tests/nn/test_windows.py::test_on_the_simulated_device": DEVICES,
+    "tests/ops/test_peer_errors.py": ROUNDING,
+    "tests/test_benchmarks.py": COMPILED,
+    "tests/test_gpu_benchmark.py": DEVICES,
+    "tests/test_layers.py": SOURCES,
+    "tests/test_no_blas.py": COMPILED,
+    "tests/test_numbers.py::test_a_number_may_come_in_any_type[mg.set_num_threads(2)]": THREADS,
+}
+ULPS = 8  # of the largest number: a few roundings to float32 that a fused kernel has or has not
+
+
+def why_absent(node: str) -> str | None:
+    """Return why a test, by pytest's name for it, is left out in plain mode; None where it is not.
+
+    A parameter "cuda-sim" is a device.
+
+    >>> why_absent("tests/kernels/test_adam.py::test_steps[3]") == ITSELF
+    True
+    >>> why_absent("tests/test_plain.py::test_stand_ins_leave_no_trace")
+    """
+    if "cuda-sim" in node.partition("[")[2]:
+        return DEVICES
+    for name, why in ABSENT.items():
+        if node == name or (node.startswith(name) and node[len(name)] in "/:["):
+            return why
+    return None
+
+
+def assert_same_bits(got: Any, want: Any) -> None:
+    """Hold two ways to the same numbers to equal bits.
+
+    In plain mode only to `ULPS` of the largest: a reference rounds its result once, and several in
+    a row round as often.
+    """
+    if not plain.ON:
+        np.testing.assert_array_equal(got, want)
+        return
+    want = np.asarray(want)
+    size = np.max(np.abs(want), initial=0.0, where=np.isfinite(want))
+    atol = ULPS * np.finfo(want.dtype).eps * size if want.dtype.kind == "f" else 0
+    np.testing.assert_allclose(got, want, rtol=0, atol=atol)
