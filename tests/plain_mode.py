@@ -18,6 +18,7 @@ ITSELF = "compares kernels with their references, which in plain mode are the ke
 DEVICES = "needs a device, and plain mode has the CPU alone"
 ROUNDING = "measures how float32 kernels round, and references round float64 results once"
 THREADS = "asks for two threads, and plain mode runs on one"
+FIVE_TIMES = "trains five times; tests/test_plain.py trains the same once"
 SOURCES = "reads sources, which are the same in both modes"
 # A folder, a file, or a test of a file with all its parameters: why it is left out in plain mode.
 ABSENT = {
@@ -41,6 +42,7 @@ ABSENT = {
     "tests/nn/test_windows.py::test_on_the_simulated_device": DEVICES,
     "tests/ops/test_peer_errors.py": ROUNDING,
     "tests/test_benchmarks.py": COMPILED,
+    "tests/test_cli.py::test_digits_reach_their_score": FIVE_TIMES,
     "tests/test_gpu_benchmark.py": DEVICES,
     "tests/test_layers.py": SOURCES,
     "tests/test_no_blas.py": COMPILED,

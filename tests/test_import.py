@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AT_FIRST_USE = (
     "argparse",
     "greenlet",
+    "jax",
     "matplotlib",
     "minigrad.checking.command",
     "minigrad.cli",
@@ -27,17 +28,20 @@ AT_FIRST_USE = (
     "minigrad_kernels.warmup",
     "multiprocessing",
     "numba.cuda",
+    "pandas",
     "rich",
     "safetensors",
+    "sklearn",
+    "torch",
 )
 # What Numba imports itself.
 WITHOUT_NUMBA = ("numba", "llvmlite", "importlib.metadata", "email", "html", "subprocess")
 PROBE = "import sys, minigrad; print(*[name for name in {names} if name in sys.modules])"
 COMPILED = """
-import minigrad
-from minigrad_kernels.jit.compile import JITTED
-assert len(JITTED) > 100
-print(*[name for name, kernel in JITTED.items() if kernel.overloads])
+from numba.core import event
+with event.install_recorder("numba:compile") as recorder:
+    import minigrad
+print(*[str(e.data["dispatcher"]) for _, e in recorder.buffer if e.is_start])
 """
 
 

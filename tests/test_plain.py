@@ -134,6 +134,13 @@ def test_pdb_steps_from_backward_to_numpys_line(tmp_path: Path) -> None:
     assert "backward.py" in after.partition("gemm_reference()")[0]
 
 
+@pytest.mark.slow
+def test_the_digits_reach_their_score(tmp_path: Path) -> None:
+    done = run("", "-m", "minigrad", "train", "--quiet", "--seed", "0", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("accuracy ")[1].split(" %")[0]) >= 96.5
+
+
 @pytest.mark.parametrize(
     "source",
     [
