@@ -55,7 +55,7 @@ test-quick: $(VENV)/.installed-dev
 # What plain mode has not is named, with the reasons, in tests/plain_mode.py.  The processes share
 # the cores, and NumPy's own threads would only wait for each other.
 test-plain: $(VENV)/.installed-dev
-	OPENBLAS_NUM_THREADS=1 MINIGRAD_PLAIN=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	OPENBLAS_NUM_THREADS=1 MINIGRAD_PLAIN=1 $(BIN)/python -m pytest --ignore=kernels $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check . $(ARGS)

@@ -147,6 +147,7 @@ def test_the_digits_reach_their_score(tmp_path: Path) -> None:
         "import minigrad as mg\nmg.zeros(2, device='cuda-sim')",
         "import minigrad.compare as c\nc.run('add')",
     ],
+    ids=["a device", "a comparison"],
 )
 def test_what_needs_compiled_kernels_says_so(source: str) -> None:
     done = run(source)
