@@ -145,7 +145,7 @@ MUTANTS = (
     Own("matmul.cuda_tensor_cores:fetcher(64, False)", "", "a row too many", "i * 8) < left",
         "i * 8) <= left", kinds=("bounds", "race", "wrong")),
     Own("matmul.cuda_tensor_cores:fetcher(64, True)", "", "k not ended",
-        "if at < end", "if at <= end",
+        "if index < end", "if index <= end",
         kinds=("bounds", "wrong")),
     Own("matmul.cuda_tensor_cores:right_tf32", "", "k exchanged in b alone",
         "ptx.to_tf32(v[0]), ptx.to_tf32(v[1])", "ptx.to_tf32(v[1]), ptx.to_tf32(v[0])",
