@@ -210,12 +210,12 @@ class Module:
         """Return a module that shares the members; what is registered with either later is its
         own.
         """
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
         for name in ("_kinds", "_transient", "_hooks"):
             if self.__dict__.get(name) is not None:
-                twin.__dict__[name] = self.__dict__[name].copy()
-        return twin
+                made.__dict__[name] = self.__dict__[name].copy()
+        return made
 
     # ------------------------------------------------------------ finding more
     def named_children(self) -> Iterator[tuple[str, Module]]:

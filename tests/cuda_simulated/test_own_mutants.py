@@ -1,4 +1,4 @@
-"""Every planted mistake in our own kernels is found; test_twins.py finds none in them as they are.
+"""Every planted mistake in our own kernels is found; test_cuda_kernels.py finds none without them.
 
 A file of mutants_own/ holds the mutants of one family.  Those that show in any order of the threads
 run under one seed.

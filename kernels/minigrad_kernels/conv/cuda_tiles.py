@@ -117,7 +117,7 @@ def gradient_and_patch(dy, source, taps, k, row, column, sizes):
 
 # ---------------------------------------------------------------- the product
 @cuda.jit(device=True)
-def deposit(held, to, a, b):
+def store_slices(held, to, a, b):
     """Store a thread's DEPTH elements of both operands in shared memory."""
     index = uint32(to + cuda.threadIdx.x)
     for d in range(DEPTH):
@@ -162,7 +162,7 @@ def product_of(pair: Any) -> Any:
         top, left = corner()
         here = uint32(0)
         a, b, k = eight(x, y, taps, k, row, column, sizes)
-        deposit(held, here, a, b)
+        store_slices(held, here, a, b)
         cuda.syncthreads()
         step = uint32(0)
         while step < steps:
@@ -172,7 +172,7 @@ def product_of(pair: Any) -> Any:
                 on = uint32(d * TILE)
                 acc = multiply(acc, held, uint32(p + on), uint32(q + on))
             here = uint32(uint32(2 * SIDE) - here)
-            deposit(held, here, a, b)
+            store_slices(held, here, a, b)
             cuda.syncthreads()
             step = uint32(step + uint32(1))
         return acc

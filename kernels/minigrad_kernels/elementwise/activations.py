@@ -119,8 +119,8 @@ def hardtanh_backward(g, a, low, high):
 @rule
 def softplus(a):
     """Return softplus, linear from LINEAR on."""
-    bent = max(a, like(a, 0)) + log1p_unit(exp_of_negative(-abs(a)))
-    return a if a > LINEAR else bent
+    curved = max(a, like(a, 0)) + log1p_unit(exp_of_negative(-abs(a)))
+    return a if a > LINEAR else curved
 
 
 @rule

@@ -146,7 +146,9 @@ def smooth_l1_loss(
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     gap = Abs.apply(difference(input, target))
-    return reduced(_bent(gap, beta) / float(beta) if beta else gap, None, reduction)
+    return reduced(
+        _half_square_then_line(gap, beta) / float(beta) if beta else gap, None, reduction
+    )
 
 
 def huber_loss(
@@ -171,11 +173,13 @@ def huber_loss(
         delta = arguments.number("huber_loss", "delta", delta)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    return reduced(_bent(Abs.apply(difference(input, target)), delta), weight, reduction)
+    return reduced(
+        _half_square_then_line(Abs.apply(difference(input, target)), delta), weight, reduction
+    )
 
 
-def _bent(gap: Tensor, delta: float) -> Tensor:
-    """Return gap^2 / 2 up to the knee, a line beyond: no square of a large gap can overflow."""
+def _half_square_then_line(gap: Tensor, delta: float) -> Tensor:
+    """Return gap^2 / 2 up to delta, a line beyond: no square of a large gap can overflow."""
     near = clamp(gap, max=float(delta))
     return near * (gap - near * 0.5)
 

@@ -47,11 +47,11 @@ class Dropout(Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Dropout:
         """Copy all but the stream: two modules of one stream would draw the same masks."""
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
         for name, value in self.__dict__.items():
-            twin.__dict__[name] = Generator() if name == "generator" else copy.deepcopy(value, memo)
-        return twin
+            made.__dict__[name] = Generator() if name == "generator" else copy.deepcopy(value, memo)
+        return made
 
     def extra_repr(self) -> str:
         return f"p={self.p}" + ("" if self.scaling == "inverted" else f", scaling={self.scaling!r}")

@@ -208,7 +208,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     # ------------------------------------------------------------ looking ahead
-    def _twin(self) -> Any:
+    def _independent_copy(self) -> Any:
         """Return a copy of the scheduler that writes to a copy of the optimizer's options."""
         stand_in = copy.copy(self.optimizer)
         stand_in.param_groups = [
@@ -223,12 +223,12 @@ class LRScheduler:
         Shape: (n,) float64; entry k is the lr after k calls of step().
         """
         n = self._whole("n, a number of steps,", n, 0)
-        twin = self._twin()
+        other = self._independent_copy()
         rates = []
         for k in range(n):
             if k:
-                twin._advance()
-            rates.append(twin.optimizer.param_groups[group]["lr"])
+                other._advance()
+            rates.append(other.optimizer.param_groups[group]["lr"])
         return np.array(rates, np.float64)
 
     # ------------------------------------------------------------ state

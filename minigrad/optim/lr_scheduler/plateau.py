@@ -154,10 +154,10 @@ class ReduceLROnPlateau(LRScheduler):
 
         Shape: (number of metrics,) float64; entry 0 is the present lr.
         """
-        twin = self._twin()
-        twin._warned = True
+        other = self._independent_copy()
+        other._warned = True
         rates = []
         for metric in metrics:
-            rates.append(twin.optimizer.param_groups[group]["lr"])
-            twin._advance(float(metric))
+            rates.append(other.optimizer.param_groups[group]["lr"])
+            other._advance(float(metric))
         return np.array(rates, np.float64)

@@ -28,7 +28,7 @@ MUTANTS = (
         kinds=("wrong", "bounds")),
     Own(PATCH, "conv", "taps run on", "tap == sizes[TAPS]", "tap > sizes[TAPS]",
         kinds=("bounds", "wrong")),
-    Own("conv.cuda_tiles:deposit", "conv", "operands overlap", "d * TILE + SIDE",
+    Own("conv.cuda_tiles:store_slices", "conv", "operands overlap", "d * TILE + SIDE",
         "d * TILE + SIDE - TILE", kinds=("race", "wrong", "uninitialised")),
     Own("conv.cuda_tiles:put_row", "conv", "bound loosened", "if m < count", "if m <= count",
         kinds=("bounds", "race")),
