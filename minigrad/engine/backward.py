@@ -61,7 +61,8 @@ class Sweep:
         while self.heap:
             node, grad = self.pending.pop(-heappop(self.heap))
             grad = self.complete(node, grad)
-            for edge, g in zip(*self.differentiate(node, grad), strict=True):
+            edges, parts = self.differentiate(node, grad)
+            for edge, g in zip(edges, parts, strict=True):
                 if edge is not None and g is not None:
                     self.send(edge, fitted(node, edge, g))
             if not self.retain_graph:
