@@ -18,10 +18,18 @@ from tests.pages import NEEDS, READ, ROOT, RUN, blocks, prose, text
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
+SLOW = ("README.md", "docs/new_kernel.md")  # pages that compile kernels of their own, or compare
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if blocks(page, "python")])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
+        for page in RUN
+        if blocks(page, "python")
+    ],
+)
 def test_python_blocks_run_one_after_another(page: str, tmp_path: Path) -> None:
     """In a process of their own: what a page adds to the registries is no other test's."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
