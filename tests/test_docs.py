@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import spread
 from tests.pages import NEEDS, READ, ROOT, RUN, blocks, prose, text
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -94,6 +95,13 @@ def test_make_targets_exist(page: str) -> None:
     assert named <= TARGETS, f"{page} names {named - TARGETS}, which the Makefile lacks"
 
 
+def test_what_ci_runs_is_listed() -> None:
+    written = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    run = re.findall(r"^step make ([a-z-]+)", written, flags=re.MULTILINE)
+    listed = text("CONTRIBUTING.md").partition("## What CI runs")[2]
+    assert re.findall(r"^make ([a-z-]+)", listed, flags=re.MULTILINE) == run
+
+
 def test_the_readme_names_the_two_commands() -> None:
     assert {"demo", "test"} <= {words[1] for words in commands("README.md") if words[0] == "make"}
 
@@ -141,6 +149,13 @@ def test_the_readme_has_every_room() -> None:
     for package in ("minigrad", "kernels/minigrad_kernels"):
         for path in sorted((ROOT / package).glob("*/__init__.py")):
             assert f"{path.parent.name}/" in written, f"the README does not name {path.parent}"
+
+
+def test_quick_takes_the_first_the_last_and_evenly_between() -> None:
+    assert spread([1, 2, 3], 8) == [1, 2, 3]
+    assert spread(list(range(8)), 8) == list(range(8))
+    assert spread(list(range(15)), 8) == list(range(0, 15, 2))
+    assert spread(list(range(9)), 8)[::7] == [0, 8] and len(set(spread(list(range(9)), 8))) == 8
 
 
 def test_phony_targets_are_all_declared() -> None:
