@@ -110,8 +110,9 @@ def identical(a: Array, b: Array) -> bool:
 
 # ---------------------------------------------------------------- tables of addresses
 def check_table(name: str, table: Any, like: Any) -> None:
-    """Hold the tensors of a table apart; a gradient may be its own parameter's memory, for kernels
-    that change gradients.
+    """Hold the tensors of a table apart.
+
+    A gradient may be its own parameter's memory, for kernels that change gradients.
     """
     rows = np.asarray(table)
     item = like.dtype.itemsize

@@ -1,5 +1,6 @@
-"""All CUDA kernels by the name of their kernel, and all checks: those of the rooms' `cuda_*` files,
-and of families that are added to the table.
+"""All CUDA kernels by the name of their kernel, and all checks.
+
+They are those of the rooms' `cuda_*` files, and of families that are added to the table.
 """
 
 from __future__ import annotations

@@ -56,8 +56,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the table: the same function as plain NumPy, for the CPU and for CUDA, and what it
-    costs.
+    """One row of the table: one function in plain NumPy, for the CPU and for CUDA, and its cost.
 
     reference: float64 NumPy, the oracle.  cpu, cuda: same signature, `f(inputs..., scalars...,
         outputs...)`.

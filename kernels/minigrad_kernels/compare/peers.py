@@ -280,8 +280,10 @@ def array_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
 
 
 def torch_peer(module: Any, name: str, kernel: Kernel) -> Peer | None:
-    """Return a kernel's peer in PyTorch, None where it has none: of the row ("torch"), of `TORCH`,
-    or of the same name in torch or torch.nn.functional.
+    """Return a kernel's peer in PyTorch, None where it has none.
+
+    It is that of the row ("torch"), of `TORCH`, or what has the name in torch or
+    torch.nn.functional.
     """
     return found("torch", TORCH, (module, module.nn.functional), name, kernel)
 

@@ -129,9 +129,7 @@ class Device(Target):
         return device
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        """Return a kernel's CUDA kernel bound to copies of arguments on the device, None without
-        one.
-        """
+        """Return a CUDA kernel bound to copies of arguments on the device, None without one."""
         cuda_kernel = cuda_kernel_of(entry)
         if cuda_kernel is None:
             return None
@@ -197,9 +195,7 @@ class Library(Target):
         return importlib.import_module(self.module)
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        """Return the library's counterpart of a kernel bound to copies of arguments, None without
-        one.
-        """
+        """Return the library's counterpart bound to copies of arguments, None without one."""
         peer = self.peer_of(self.library(), entry.name, entry.kernel)
         if peer is None:
             return None

@@ -226,8 +226,7 @@ def backward_plans(
 
 # ---------------------------------------------------------------- CPU
 def slide(source: Array, weight: Array, bias: Array, plan: Plan, offsets: Array, y: Array) -> None:
-    """Correlate a source with a weight: (O, K) on the CPU, with threads where the work is worth
-    them.
+    """Correlate a source with a weight: (O, K) on the CPU, with threads where they pay.
 
     source: (N, G * channels, height, width), bias: (O,) or (0,), offsets: (K,) -> y: (N, O, rows,
         columns).

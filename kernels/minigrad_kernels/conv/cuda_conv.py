@@ -85,9 +85,7 @@ def slide(
     sizes: tuple[Any, ...],
     y: DeviceArray,
 ) -> None:
-    """Slide taps over a source, by tiles for float32 with many channels, else by a thread an
-    output.
-    """
+    """Slide taps over a source, by tiles for float32 with many channels, else output by output."""
     groups, each = int(sizes[GROUPS]), int(sizes[RESULTS])
     count = int(sizes[IMAGES]) * int(sizes[ROWS]) * int(sizes[COLUMNS])
     args = flat(source), flat(weight), bias, taps, sizes, flat(y)

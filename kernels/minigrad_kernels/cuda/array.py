@@ -259,9 +259,7 @@ class DeviceArray:
             copying().copy(held, view)
 
     def astype(self, dtype: Any, copy: bool = True) -> DeviceArray:
-        """Return a copy of another dtype, made on the device; copy: False returns itself where it
-        has it.
-        """
+        """Return a copy of another dtype; copy: False returns the array itself where it has it."""
         if self.dtype == dtype and not copy:
             return self
         made = self.target.empty(self.shape, dtype)

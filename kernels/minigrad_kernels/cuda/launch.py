@@ -81,9 +81,7 @@ def number(value: float, like: Any) -> Any:
 
 
 def scratch(shape: Any, dtype: Any, like: DeviceArray) -> DeviceArray:
-    """Return working memory on the device of `like`; it may be let go of once the launches are
-    made.
-    """
+    """Return working memory on the device of `like`, which may go once the launches are made."""
     return like.target.empty(shape, dtype)
 
 

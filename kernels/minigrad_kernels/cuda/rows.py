@@ -42,8 +42,9 @@ def block_place():
 
 
 def places(warps: int) -> Device:
-    """Return the device function that gives a thread its first row, the step to the next, its
-    place in a row and the threads of a row.
+    """Return the device function of a thread's place among the rows.
+
+    It gives the first row, the step to the next, the place in a row and the threads of a row.
     """
     return warp_place if warps == 1 else block_place
 

@@ -28,8 +28,9 @@ Shape = tuple[int, ...]
 
 @functools.lru_cache(4096)
 def repeated(shape: Shape, wanted: Shape) -> tuple[int, int, int] | None:
-    """Return (outer, repeats, inner) of broadcasting a shape to a larger one; None where more than
-    one run of axes is repeated, or short rows.
+    """Return (outer, repeats, inner) of broadcasting a shape to a larger one.
+
+    None where more than one run of axes is repeated, or short rows.
 
     >>> repeated((4, 1), (4, 5)), repeated((32,), (2, 3, 32)), repeated((1, 3, 1), (2, 3, 4))
     ((4, 5, 1), (1, 6, 32), None)

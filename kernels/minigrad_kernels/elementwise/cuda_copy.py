@@ -1,5 +1,4 @@
-"""CUDA kernel of copy: any layout and any pair of dtypes; transposed copies by way of a shared
-tile.
+"""CUDA kernel of copy: any layout, any pair of dtypes, transposes by way of a shared tile.
 
 Shapes: a broadcasts against y: (...); both may be strided.
 """

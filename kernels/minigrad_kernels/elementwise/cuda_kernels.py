@@ -80,9 +80,7 @@ def digits(i, shape):
 
 @cuda.jit(device=True)
 def offset_of(place, steps):
-    """Return the index of an element in its line: steps are modulo 2^32, so that any may be
-    negative.
-    """
+    """Return the index of an element in its line; steps are modulo 2^32, so any may be negative."""
     start = steps[0] + place[0] * steps[1] + place[1] * steps[2]
     return uint32(start + place[2] * steps[3] + place[3] * steps[4])
 

@@ -1,6 +1,4 @@
-"""CUDA kernels of elementwise/rules.py: its rules, lifted, and rules for what NumPy computes on the
-CPU.
-"""
+"""CUDA kernels of elementwise/rules.py, and of what NumPy computes on the CPU."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Lifting a scalar rule to arrays: contiguous small ones at once, others tile by tile
-(elementwise/walk.py).
+"""Lift a scalar rule to arrays: small contiguous ones at once, others tile by tile.
 
 A rule of one to three operands is compiled as one loop over contiguous arrays, for each dtype at
 its first use.  Small contiguous arrays go to that loop; large, broadcast and strided ones to the

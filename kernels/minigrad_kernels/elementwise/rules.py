@@ -182,9 +182,7 @@ def np_share(g: Array, a: Array, b: Array) -> Array:
 
 
 def plain(ufunc: np.ufunc, draws: str = "normal", truth: bool = False) -> Kernel:
-    """Return a row whose two columns are NumPy's own loop: comparisons and logic, already at vector
-    speed.
-    """
+    """Return a row whose reference and CPU column are NumPy's own loop, as for comparisons."""
 
     def cost(*args: Array) -> tuple[int, int]:
         """Return the flops and the bytes of a launch."""

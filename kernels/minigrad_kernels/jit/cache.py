@@ -347,9 +347,7 @@ class _Impl(CompileResultCacheImpl):
 
 
 class KernelCache(FunctionCache):
-    """Numba's cache driver over `Files`: what is stored is Numba's, where and under which key is
-    ours.
-    """
+    """Numba's cache driver over `Files`: Numba's records under keys and in folders of our own."""
 
     def __init__(self, function: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
         self.name = name

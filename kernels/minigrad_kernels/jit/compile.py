@@ -82,9 +82,7 @@ def get_num_threads() -> int:
 
 
 def like(x: Any, value: float) -> Any:
-    """Return `value` in the type of `x`, so that a constant never widens a float32 kernel to
-    float64.
-    """
+    """Return `value` in the type of `x`, so that no constant widens a float32 kernel to float64."""
     return type(x)(value)
 
 

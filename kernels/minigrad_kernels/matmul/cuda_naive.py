@@ -18,8 +18,7 @@ THREADS = 128
 
 @cache
 def naive(kind: str, name: str, with_sums: bool) -> Any:
-    """Return the kernel of a rule, with or without the sums of a's rows: see `rule_of` in
-    matmul/cuda_parts.py.
+    """Return the kernel of a rule (`cuda_parts.rule_of`), with or without the sums of a's rows.
 
     It takes no notice of splits.
     """

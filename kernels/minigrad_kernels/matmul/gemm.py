@@ -103,9 +103,7 @@ def share(m: int, n: int, size: int, row_blocks: int, column_blocks: int) -> tup
 
 @jit()
 def gemm_one(task, arena, a, a_transposed, b, b_transposed, base, mode, c, after, side):
-    """Compute a product as one task, on the calling thread; side: what the epilogue reads or
-    writes.
-    """
+    """Compute a product as one task, on the calling thread; side: for the epilogue."""
     m, n = c.shape
     k = a.shape[0] if a_transposed else a.shape[1]
     size = c.itemsize

@@ -52,8 +52,10 @@ WORDS = 4 * WORDS_AT_ONCE  # the most drawn for several rows
 
 @jit()
 def chunk_shape(x):
-    """Return the rows and the columns that words are drawn for at a time: several narrow rows, or a
-    part of one; less some where a row may begin inside a block of four.
+    """Return the rows and the columns that words are drawn for at a time.
+
+    They are several narrow rows or a part of one; less some where a row may begin inside a block of
+    four.
     """
     c = x.shape[1]
     spare = 0 if c % 4 == 0 else 4

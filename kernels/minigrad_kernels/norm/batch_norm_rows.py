@@ -1,5 +1,4 @@
-"""Batch normalisation of a 2-D x: (N, C), in tasks of some rows and COLUMNS columns: see
-`norm/batch_norm.py`.
+"""Batch normalisation of a 2-D x: (N, C), in tasks of rows and columns: see norm/batch_norm.py.
 
 A task walks BLOCK rows at a time, so that what belongs to a column is read once for all of them,
 and asks for the next block's lines meanwhile.  ROWS rows give sums about the first of them, which
@@ -290,9 +289,7 @@ def gradient_coefficients(sums, products, count, weight, rstd, dw, db, scale, sh
 
 @jit(inline="always")
 def gradient_column(x, dy_at, x_at, out, row, rows, mean, scale, shift, slope, count, stream):
-    """Write scale * (dy - shift - (x - mean) * slope) over a block of rows, one register of
-    columns.
-    """
+    """Write a block's scale * (dy - shift - (x - mean) * slope), one register of columns."""
     m = load(x, mean, count)
     a = load(x, scale, count)
     b = load(x, shift, count)

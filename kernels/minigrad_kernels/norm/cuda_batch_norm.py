@@ -1,5 +1,4 @@
-"""CUDA kernels of batch normalisation: partial sums of chunks, their sum, one pass over the
-elements.
+"""CUDA kernels of batch normalisation: sums of chunks, their sum, one pass over the elements.
 
 The sums are those of channels.py: a block a chunk, then a block for 32 channels, in order.  The
 last pass takes four float32 at once where no four straddle a row or a plane.

@@ -44,9 +44,7 @@ CHUNKS = 256  # the most that a channel is cut into
 
 
 class Tasks(NamedTuple):
-    """The parts that a reduction is cut into: channels, elements a channel and plane, lanes,
-    chunks.
-    """
+    """The parts that a reduction is cut into, in elements, lanes and chunks."""
 
     channels: int
     plane: int
@@ -146,9 +144,7 @@ def leaving(join: Any, block_join: Any, lanes: int) -> Any:
 
     @cuda.jit(device=True)
     def four(state, n, row_lanes, held, parts, chunk, channel, c, rows):
-        """Leave the parts of a thread's four channels, or of one channel read four elements at a
-        time.
-        """
+        """Leave the parts of four channels, or of one that is read four elements at a time."""
         a, b, e, d = state
         if rows:
             one, two, three = uint32(1), uint32(2), uint32(3)

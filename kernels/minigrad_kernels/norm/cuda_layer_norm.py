@@ -178,8 +178,9 @@ def backward_of(kind: Any, vector: bool, warps: int) -> Any:
 # ---------------------------------------------------------------- sums over the rows
 @cuda.jit
 def column_parts(dy, x, mean, rstd, n, c, parts):
-    """Write the sums of dy xhat and of dy over chunks of rows: (chunks, 2, c), a thread a column
-    and chunk.
+    """Write the sums of dy xhat and of dy over chunks of rows: (chunks, 2, c).
+
+    A thread adds up a column of a chunk.
     """
     tasks = uint32(uint32(parts.size) >> uint32(1))
     task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)

@@ -170,8 +170,9 @@ def row_sums(x, dy_at, x_at, w, n, mean, out, ahead):
 
 @jit(inline="always")
 def gradient_columns(x, dy_at, x_at, out, row, rows, each, w, dw, db, count, stream):
-    """Write dx = rstd * (dy * weight - shift - (x - mean) * slope) in one register's columns of a
-    block of rows, and add to their dw and db.
+    """Write one register's columns of dx in a block of rows, and add to their dw and db.
+
+    dx = rstd * (dy * weight - shift - (x - mean) * slope)
 
     each: (4, BLOCK) mean, rstd, shift and slope of the rows.  w, dw, db: addresses, or 0 for none.
     """

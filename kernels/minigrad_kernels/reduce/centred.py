@@ -190,9 +190,7 @@ divide = expand_over_groups("prod", divided)
 
 
 def prod_backward(dy: Array, y: Array, x: Array, dx: Array) -> None:
-    """Compute dx = dy * the product of the others in the group, by division where that is exact
-    enough.
-    """
+    """Compute dx = dy * the product of the group's others, by division where that is exact."""
     _, reduced, inner = x.shape
     flat = [a.reshape(-1) for a in (dy, y, x)]
     divide(*flat, *x.shape, dx.reshape(-1))

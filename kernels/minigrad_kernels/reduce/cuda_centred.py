@@ -130,9 +130,7 @@ def exact(dy, y, x, shape, least, most, held, dx):
 
 
 def prod_backward(dy: DeviceArray, y: DeviceArray, x: DeviceArray, dx: DeviceArray) -> None:
-    """Compute dx = dy * the product of the others in the group, by division where that is exact
-    enough.
-    """
+    """Compute dx = dy * the product of the group's others, by division where that is exact."""
     if not x.size:
         return
     divide(dy, y, x, dx)

@@ -203,8 +203,9 @@ class Fold:
 
 @cuda.jit
 def finish(sums, x, m, shape, divisor, form, y):
-    """Write what float64 sums come to, and do again those of float64 x that overflowed or faded: a
-    thread a group.
+    """Write the results of float64 sums: a thread a group.
+
+    Those of float64 x that overflowed or faded are computed again.
 
     shape: the elements of a group, the groups side by side and what `quotient` divides by them.
     """

@@ -1,5 +1,4 @@
-"""CUDA kernels of reduce/max_index.py: folds of pairs (element, place), the first of equal ones
-kept.
+"""CUDA kernels of reduce/max_index.py: folds of pairs (element, index), the first of equals kept.
 
 Where one is kept does not depend on the order of the fold, so that it is the CPU's place.
 """

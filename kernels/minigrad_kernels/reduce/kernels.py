@@ -85,8 +85,10 @@ def finished(total, divisor, form, scale):
 
 
 def fold(name: str, rule: Any) -> Any:
-    """Return f(x, m, outer, reduced, inner, y, divisor=1, form=SUM) of a jitted rule(x, m) of
-    float64 numbers: x itself wherever it is not finite, and for SQUARES and ROOT (x - m)^2.
+    """Return f(x, m, outer, reduced, inner, y, divisor=1, form=SUM) of a jitted rule(x, m).
+
+    The rule takes float64 numbers and is x itself wherever that is not finite; for SQUARES and ROOT
+    it is (x - m)^2.
     """
 
     @jit(name=f"fold.{name}.run", fastmath={"contract", "reassoc"})
@@ -210,8 +212,7 @@ def fold(name: str, rule: Any) -> Any:
 
 
 def expand_over_groups(name: str, rule: Any) -> Callable[..., None]:
-    """Return f(c, m, x, outer, reduced, inner, dx), a rule of each element and its group's two
-    numbers.
+    """Return f(c, m, x, outer, reduced, inner, dx) of a jitted rule(c, m, x).
 
         dx[a, r, b] = rule(c[a, b], m[a, b], x[a, r, b])
 

@@ -60,8 +60,9 @@ def better(v, best):
 
 @jit()
 def place_of(x, sign, best):
-    """Return the first place of `best`, or of a NaN, in at most STEP elements that hold one; a loop
-    that does not stop there is vector code.
+    """Return the first place of `best`, or of a NaN, in at most STEP elements that hold one.
+
+    The loop does not stop there, and so is vector code.
     """
     place = np.int32(STEP)
     for i in range(x.size):

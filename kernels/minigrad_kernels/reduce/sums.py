@@ -113,9 +113,7 @@ LANES = 64  # products side by side along the last axis
 
 @jit()
 def product_apart(x, first, step, count):
-    """Return a group's product with fraction and exponent apart, so that nothing overflows on the
-    way.
-    """
+    """Return a group's product, fraction and exponent apart, so that nothing overflows."""
     fraction, power = 1.0, 0
     for r in range(count):
         fraction, more = math.frexp(fraction * math.frexp(np.float64(x[first + r * step]))[0])
@@ -282,8 +280,9 @@ def converted(x, p, y, q, count):
 
 @jit()
 def run_up(x, first, step, count, total, lost, y):
-    """Add up the elements first, first + step, ... of one run into the same places of y, after
-    total + lost of what comes before.
+    """Add up the elements first, first + step, ... of one run into the same places of y.
+
+    total + lost is the sum of what comes before.
 
     A block's sum is found before it is added up: the next block need not wait for its additions.
     """

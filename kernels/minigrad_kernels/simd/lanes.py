@@ -169,8 +169,9 @@ def fence(typingctx):
 
 @intrinsic
 def kept(typingctx, value, words, least):
-    """Return the lanes whose uint32 word, in memory at the address `words`, is at least `least`,
-    and 0 for the others.
+    """Return the lanes whose uint32 word is at least `least`, and 0 for the others.
+
+    words: the address of the words.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -1,5 +1,4 @@
-"""Numba intrinsics for the CPU: what a jitted loop cannot say (register tiles stand in
-matmul/register_tile.py).
+"""Numba intrinsics for the CPU: vector registers, which a jitted loop cannot name.
 
 `address_array` sees memory at an integer address as an array, so that one launch can walk a
 table of tensors.

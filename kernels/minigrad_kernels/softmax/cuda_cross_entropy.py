@@ -30,8 +30,10 @@ def dividing(kind: Any) -> Any:
 
     @cuda.jit
     def divisor_of(target, weight, ignored, mean, sums, divisor):
-        """Write the sum of the classes' weights, the number of classes without, to sums[0], and to
-        divisor the sum of the weights of the rows that count, or 1 where no mean is asked for.
+        """Write the sum of the classes' weights to sums[0], and the divisor of a mean.
+
+        Without weights the sum is the number of classes; the divisor is the sum of the weights of
+        the rows that count, or 1 where no mean is asked for.
         """
         held = cuda.shared.array(HELD, kind)
         t = uint32(cuda.threadIdx.x)
@@ -235,9 +237,7 @@ def cross_entropy_forward(
     divisor: DeviceArray,
     dx: DeviceArray,
 ) -> None:
-    """Compute loss, logsum, total, divisor and, where dx is not empty, dx: see
-    softmax/cross_entropy.py.
-    """
+    """Compute loss, logsum, total, divisor and, where it is not empty, dx."""
     n, c = x.shape
     kind = x.dtype.name
     sums = scratch(1, x.dtype, x)

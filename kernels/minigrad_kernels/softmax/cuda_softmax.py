@@ -40,8 +40,9 @@ def merged(m, s, n, t):
 
 
 def peaks(kind: Any, vector: bool, warps: int) -> Any:
-    """Return the device function that gives a row's maximum, and the sum of the other elements'
-    exponentials about it.
+    """Return the device function of a row's maximum and the other elements' exponentials.
+
+    The exponentials are taken about the maximum and added up.
     """
     whole = joining(merged, warps)
 

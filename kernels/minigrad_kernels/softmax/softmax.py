@@ -180,8 +180,9 @@ def sum_exp(x, shift):
 
 @jit()
 def log_of_total(x, rest):
-    """Return log(1 + rest) in the row's type, rest float64: the logarithm of the sum, and what
-    rounding took from the sum.
+    """Return log(1 + rest) in the row's type, and what rounding took from the sum.
+
+    rest: float64.
     """
     total = x.dtype.type(1.0 + rest)
     lost = rest - (np.float64(total) - 1.0)
