@@ -31,8 +31,8 @@ SIGNATURES = Path(__file__).with_name("signatures.txt")
 DTYPES = ("float32", "float64")
 WALK = (  # over large arrays, of every lifted rule
     "elementwise.walk.walk(int64[::1], int64, int64, int64, int64, int64)",
-    *(f"float32: tiles.{way}4({', '.join(['int64'] * 7)})" for way in ("pick", "turn")),
-    *(f"float64: tiles.{way}8({', '.join(['int64'] * 7)})" for way in ("pick", "turn")),
+    *(f"float32: tiles.{way}4({', '.join(['int64'] * 7)})" for way in ("pick", "transpose")),
+    *(f"float64: tiles.{way}8({', '.join(['int64'] * 7)})" for way in ("pick", "transpose")),
 )
 
 
