@@ -31,6 +31,7 @@ from minigrad_kernels.compare.gpu_limits import LEAST, limits, seconds_of
 from minigrad_kernels.compare.report import machine_of, show
 from minigrad_kernels.cuda.precision import PRECISIONS, set_precision
 from minigrad_kernels.cuda.targets import driver, gpu, upload
+from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.table import KERNELS
 
 NO_GPU = 2
@@ -78,8 +79,7 @@ def timed(quick: bool) -> Result:
 def products(quick: bool) -> Result:
     """Square products: float32, TF32 and bfloat16, each beside cuBLAS's where torch is there."""
     target, rows = gpu(), []
-    cuda_kernel = KERNELS["gemm"].cuda
-    assert cuda_kernel is not None
+    cuda_kernel = CUDA_KERNELS["gemm"]
     rng = np.random.default_rng(0)
     for n in QUICK_SQUARES if quick else SQUARES:
         host = [rng.standard_normal((n, n), np.float32) for _ in range(2)]

@@ -56,10 +56,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One row of the table: one function in plain NumPy, for the CPU and for CUDA, and its cost.
+    """One row of the table: the same function as plain NumPy and for the CPU, and what it costs.
 
-    reference: float64 NumPy, the oracle.  cpu, cuda: same signature, `f(inputs..., scalars...,
-        outputs...)`.
+    reference: float64 NumPy, the oracle.  cpu: same signature, `f(inputs..., scalars...,
+        outputs...)`, as that of the CUDA kernel, which `cuda_table` has by the row's name.
     cost: `(*args) -> (flops, bytes)`.  out, inout: names of the arguments that are written.
     small: what `cpu` calls below `PARALLEL` elements and does nothing more, where that is a ufunc.
     example: how `compare` and the tests make arguments.  rounding: how far from the reference.
@@ -73,7 +73,6 @@ class Kernel:
     cost: Callable[..., tuple[int, int]]
     out: tuple[str, ...] = ("y",)
     inout: tuple[str, ...] = ()
-    cuda: Callable[..., None] | None = None
     small: Callable[..., None] | None = None
     example: Example | None = None
     rounding: Rounding = SUMS

@@ -15,7 +15,6 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
 
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit import progress as notice
@@ -28,17 +27,6 @@ ROOMS = (
 FAMILIES: list[ModuleType] = []
 KERNELS: dict[str, Kernel] = {}
 LISTENERS: list[Callable[[ModuleType], None]] = []  # told of every family that is added
-
-
-class CudaKernel:
-    """The CUDA column of a row: the CUDA kernel of that name, imported when it is first called."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, *args: Any) -> None:
-        """Run the CUDA kernel, imported at the first call."""
-        importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS[self.name](*args)
 
 
 def add(family: ModuleType) -> None:
@@ -57,9 +45,8 @@ def add(family: ModuleType) -> None:
             )
     FAMILIES.append(family)
     for name, kernel in family.KERNELS.items():
-        row = dataclasses.replace(kernel, cuda=CudaKernel(name))
         KERNELS[name] = (
-            dataclasses.replace(row, cpu=kernel.reference, small=None) if plain.ON else row
+            dataclasses.replace(kernel, cpu=kernel.reference, small=None) if plain.ON else kernel
         )
     for listener in LISTENERS:
         listener(family)

@@ -90,8 +90,8 @@ def add(
         known = ", ".join(SPREADS)
         raise ValueError(f"compare.add: no shape {shape!r}; expected one of {known}")
     made = Example(example, shape, cancels)
-    kernel = Kernel(reference, cpu, cost, out, inout, cuda, example=made)
-    ADDED[name] = Entry(name, kernel, made)
+    kernel = Kernel(reference, cpu, cost, out, inout, example=made)
+    ADDED[name] = Entry(name, kernel, made, cuda)
 
 
 def remove(name: str) -> None:

@@ -16,6 +16,7 @@ from minigrad_kernels.compare.timing import installed, thread_counts
 from minigrad_kernels.example import Example
 from minigrad_kernels.jit.arguments import Bound, bind
 from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.table import KERNELS
 
 Array = np.ndarray[Any, Any]
 TOGETHER = 10  # launches on a GPU before it is waited for, when they are timed
@@ -23,11 +24,15 @@ TOGETHER = 10  # launches on a GPU before it is waited for, when they are timed
 
 @dataclass(frozen=True)
 class Entry:
-    """One kernel to compare: its row of the table, and how its arguments are made."""
+    """One kernel to compare: its row of the table, and how its arguments are made.
+
+    cuda: its CUDA kernel where the table of these does not have it.
+    """
 
     name: str
     kernel: Kernel
     example: Example
+    cuda: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,11 +162,11 @@ def gpu_targets() -> Any:
 
 def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
     """Return the CUDA kernel of a kernel, None where there is none."""
-    found = getattr(entry.kernel.cuda, "name", None)
-    if found is None:
-        return entry.kernel.cuda
-    cuda_kernels = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
-    return cuda_kernels.get(found)
+    if entry.name not in KERNELS:
+        return entry.cuda
+    found: Callable[..., None] | None
+    found = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS.get(entry.name)
+    return found
 
 
 class Library(Target):
