@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minigrad.engine.device import Device, DeviceArray, device_of, moved
-from minigrad.engine.dtypes import DTYPES, float32, float64, numpy_dtype
+from minigrad.engine.dtypes import float32, float64, numpy_dtype
 from minigrad.engine.overwrite import Spans, check_writable, copy_of, overwrite
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.common import converted
-from minigrad.tensors.tensor import Handle, Tensor, new
+from minigrad.tensors.tensor import Handle, Tensor, destination, new
 
 M = TypeVar("M", bound="Module")
 Hook = Callable[..., Any]
@@ -20,7 +20,6 @@ Hook = Callable[..., Any]
 PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
 
 MODULES: dict[str, type[Module]] = {}
-DTYPE_NAMES = {d.name for d in DTYPES.values()}
 
 
 def registered(cls: type[M]) -> type[M]:
@@ -359,13 +358,7 @@ class Module:
         """Convert floating parameters and buffers in place, or move all to a device ("cpu", "cuda",
         "cuda-sim"); takes a dtype, a device or a tensor whose dtype and device are taken.
         """
-        for a in args:
-            if isinstance(a, Tensor):
-                dtype, device = a.dtype, a.device
-            elif isinstance(a, Device) or (isinstance(a, str) and a not in DTYPE_NAMES):
-                device = a
-            else:
-                dtype = a
+        dtype, device = destination(args, dtype, device)
         if device is not None:
             self._move(Device(device))
         return self if dtype is None else self._convert(dtype)

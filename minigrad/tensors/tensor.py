@@ -878,13 +878,7 @@ class Tensor:
             it alone until its stream has ended (other memory may change at once).  From a GPU,
             the result may be read after `mg.cuda.synchronize()` or an event.
         """
-        for a in args:
-            if hasattr(a, "requires_grad"):
-                dtype, device = a.dtype, a.device
-            elif isinstance(a, Device) or (isinstance(a, str) and not _is_dtype(a)):
-                device = a
-            else:
-                dtype = a
+        dtype, device = destination(args, dtype, device)
         y = self if dtype is None else memory.cast(self, dtype)
         if device is not None:
             y = memory.transferred(y, Device(device), not non_blocking)
@@ -1224,9 +1218,23 @@ class Tensor:
         return memory.cast(self, bool_)
 
 
-def _is_dtype(name: str) -> bool:
-    """Tell whether a text names a dtype."""
-    return name in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
+DTYPE_NAMES = {d.name for d in DTYPES.values()}
+
+
+def destination(args: tuple[Any, ...], dtype: Any, device: Any) -> tuple[Any, Any]:
+    """Return the dtype and the device that the arguments of `to` name; None for what they do not.
+
+    >>> destination(("float64", "cpu"), None, None)
+    ('float64', 'cpu')
+    """
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, Device) or (isinstance(a, str) and a not in DTYPE_NAMES):
+            device = a
+        else:
+            dtype = a
+    return dtype, device
 
 
 def check_grad(tensor: Tensor, value: Any) -> None:
