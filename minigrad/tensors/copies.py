@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import Device, DeviceArray, device_of, moved
+from minigrad_kernels.jit.address_table import address, buffer_of
 
 Array = np.ndarray[Any, Any]
 
@@ -40,19 +41,12 @@ class Place:
         return made
 
 
-def address(array: Array) -> int:
-    """Return where the first element lies."""
-    return int(array.__array_interface__["data"][0])
-
-
 def memory_of(array: Array) -> tuple[Array, Place | None]:
     """Return what `array` is a view of, and where it lies there: None where it is all.
 
     Of memory with gaps, or without elements, the array is all that is taken.
     """
-    root = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
+    root = buffer_of(array)
     if root is array or not root.flags.forc or not array.size:
         return array, None
     return root, Place(array, root)

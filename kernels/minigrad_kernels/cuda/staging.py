@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.jit.address_table import buffer_of
+
 Array = np.ndarray[Any, Any]
 
 RING = 1 << 24  # bytes
@@ -58,7 +60,4 @@ class Ring:
 
 def is_pinned(host: Array) -> bool:
     """Tell whether an array lies in pinned memory."""
-    base: Any = host
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return hasattr(base, "host_pointer")
+    return hasattr(buffer_of(host).base, "host_pointer")

@@ -22,6 +22,7 @@ from minigrad_kernels.cuda.memory import Block, DevicePool, held_by
 from minigrad_kernels.cuda.simulator import Simulator
 from minigrad_kernels.cuda.staging import PIECE, RING, Ring, is_pinned
 from minigrad_kernels.cuda.streams import GpuStreams
+from minigrad_kernels.jit.address_table import buffer_of
 from minigrad_kernels.math import simulated as simulate_scalar
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
@@ -115,7 +116,7 @@ class Gpu(GpuStreams):
         stream = self.stream
         if len(self.streams) > 1:
             for array in arrays:
-                owner = owner_of(array.geometry)
+                owner = buffer_of(array.geometry).base.owner
                 if isinstance(owner, Block) and owner.stream is not stream:
                     owner.others.add(stream)
         return stream
@@ -213,13 +214,6 @@ def configured(kernel: Any, grid: Any, block: Any, stream: Any, shared: int) -> 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Grid size")
         return kernel[grid, block, stream, shared]
-
-
-def owner_of(geometry: Any) -> Any:
-    """Return what holds the memory that an array, or a view of one, lies over."""
-    while isinstance(geometry, np.ndarray):
-        geometry = geometry.base
-    return geometry.owner
 
 
 class Interface:

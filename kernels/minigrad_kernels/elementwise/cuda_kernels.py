@@ -24,6 +24,7 @@ from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, vectors
 from minigrad_kernels.elementwise.plan import Layout, broadcast_strides, collapse
+from minigrad_kernels.jit.address_table import buffer_of
 from minigrad_kernels.kernel import Rule
 
 DIMS = 4  # that one launch of `strided` walks
@@ -121,9 +122,7 @@ def line_of(a: DeviceArray, low: int, count: int) -> DeviceArray:
     """Return the memory between the lowest and the highest element of an array as one line."""
     if a.flags.c_contiguous:
         return flat(a)
-    owner: Any = a.geometry
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+    owner = buffer_of(a.geometry)
     start = a.address + low - a.like(owner).address
     return a.like(np.ndarray((count,), a.dtype, owner, start))
 

@@ -122,6 +122,23 @@ def _choose_address() -> Callable[[Array], int]:
 address = _choose_address()
 
 
+def buffer_of(array: Any) -> Any:
+    """Return the array at the end of a view's bases, the array itself where it has none.
+
+    Its base, if it has one, is no array but what holds the memory.  `as_strided` puts an object of
+    its own between a view and its base.
+
+    >>> x = np.zeros((3, 4))
+    >>> buffer_of(x[1:].T[0]) is x, buffer_of(np.lib.stride_tricks.as_strided(x, (2,))) is x
+    (True, True)
+    """
+    owner, base = array, array.base
+    while base is not None:
+        owner = base if isinstance(base, np.ndarray) else owner
+        base = getattr(base, "base", None)
+    return owner
+
+
 def build_table(rows: Sequence[tuple[Any, ...]], groups: Sequence[int] | None = None) -> Array:
     """Return the table of tensors given as (p, g, *state); the caller keeps the arrays alive.
 

@@ -21,6 +21,7 @@ from minigrad_kernels.cuda.checks import CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, run, scratch
 from minigrad_kernels.cuda.precision import get_precision as get_precision
 from minigrad_kernels.cuda.precision import set_precision as set_precision
+from minigrad_kernels.jit.address_table import buffer_of
 from minigrad_kernels.matmul import cuda_registers as matmul_registers
 from minigrad_kernels.matmul import cuda_tensor_cores as matmul_tensor
 from minigrad_kernels.matmul import cuda_tiled as matmul_tiled
@@ -94,11 +95,7 @@ def kernel_of(
 # ---------------------------------------------------------------- operands
 def reached_memory(x: DeviceArray) -> tuple[DeviceArray, int]:
     """Return the memory that a view reaches, as one line, and the index of its first element."""
-    owner: Any = x.geometry
-    base = owner.base
-    while base is not None:  # as_strided puts an object of its own between a view and its base
-        owner = base if isinstance(base, np.ndarray) else owner
-        base = getattr(base, "base", None)
+    owner = buffer_of(x.geometry)
     spans = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
     low = sum(min(0, s) for s in spans)
     high = sum(max(0, s) for s in spans)
