@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import EXACT, PARALLEL, Kernel
 
@@ -92,8 +93,7 @@ def scatter_rows(dy, indices, dw):
                 out[j] += row[j]
 
 
-scatter_rows_small = jit(name="index.scatter_rows.small")(scatter_rows)
-scatter_rows_large = jit(name="index.scatter_rows.large", parallel=True)(scatter_rows)
+scatter_rows_small, scatter_rows_large = small_and_large("index.scatter_rows", scatter_rows)
 
 
 def scatter_add_rows_cpu(dy: Array, indices: Array, dw: Array) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.norm.batch_norm_planes import planes_backward, planes_eval, planes_forward
@@ -118,9 +119,8 @@ def batch_norm_eval_backward_reference(
 
 # ---------------------------------------------------------------- choice by size
 def both(function: Any) -> tuple[Any, Any]:
-    """Compile one source twice: sequential, where prange is range, and parallel."""
-    name = f"batch_norm.{function.__name__}"
-    return jit(name=f"{name}.small")(function), jit(name=f"{name}.large", parallel=True)(function)
+    """Compile a pass sequential and parallel."""
+    return small_and_large(f"batch_norm.{function.__name__}", function)
 
 
 ROWS_FORWARD, PLANES_FORWARD = both(rows_forward), both(planes_forward)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.math.moments import moments_at
@@ -264,10 +265,8 @@ def layer_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, stream):
         add_parts(parts, dw, db)
 
 
-forward_small = jit(name="layer_norm.forward.small")(layer_norm_forward)
-forward_large = jit(name="layer_norm.forward.large", parallel=True)(layer_norm_forward)
-backward_small = jit(name="layer_norm.backward.small")(layer_norm_backward)
-backward_large = jit(name="layer_norm.backward.large", parallel=True)(layer_norm_backward)
+forward_small, forward_large = small_and_large("layer_norm.forward", layer_norm_forward)
+backward_small, backward_large = small_and_large("layer_norm.backward", layer_norm_backward)
 
 
 def layer_norm_forward_cpu(

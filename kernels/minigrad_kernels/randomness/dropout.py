@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.math.philox import SEGMENT, WORDS_AT_ONCE, fill_words, halves, words_reference
@@ -66,8 +67,7 @@ def dropout_segments(x, threshold, scale, low, high, stream, call, y):
         dropout_segment(x, least, factor, low, high, stream, call[0], k * SEGMENT, words, y)
 
 
-dropout_small = jit(name="dropout.small")(dropout_segments)
-dropout_large = jit(name="dropout.large", parallel=True)(dropout_segments)
+dropout_small, dropout_large = small_and_large("dropout", dropout_segments)
 
 
 def dropout_cpu(

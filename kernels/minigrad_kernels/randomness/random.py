@@ -19,6 +19,7 @@ from numba import prange
 from numba.core import types
 from numba.extending import overload
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import EXACT, Kernel
 from minigrad_kernels.math.philox import SEGMENT, fill_words, halves, words_reference
@@ -143,8 +144,7 @@ def bits_draw(low, high, stream, call, y):
 def by_size(draw: Any, parallel: int) -> Any:
     """Compile one source twice, sequential (prange is range) and parallel; y's size picks."""
     name = f"random.{draw.__name__}"
-    small = jit(name=f"{name}.small")(draw)
-    large = jit(name=f"{name}.large", parallel=True)(draw)
+    small, large = small_and_large(name, draw)
 
     def cpu(seed: int, stream: int, call: Array, y: Array) -> None:
         """Fill y on one thread or on all, by its size."""

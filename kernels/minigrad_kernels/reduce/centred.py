@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit, like
 from minigrad_kernels.kernel import PARALLEL, Kernel
 from minigrad_kernels.math.exponential import exponential
@@ -184,8 +185,7 @@ def exact(dy, y, x, reduced, inner, least, most, dx):
             others(dy[group], x, first, inner, reduced, dx)
 
 
-exact_small = jit(name="groups.exact.small")(exact)
-exact_large = jit(name="groups.exact.large", parallel=True)(exact)
+exact_small, exact_large = small_and_large("groups.exact", exact)
 divide = expand_over_groups("prod", divided)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.jit.address_table import load_at, store_at
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import CHUNK, PARALLEL
 from minigrad_kernels.simd.memory import flat, part
@@ -190,8 +191,7 @@ def fold(name: str, rule: Any) -> Any:
                     found = y[group]
                     y[group] = again(x, value, first, inner, reduced, divisor, form, found)
 
-    small = jit(name=f"fold.{name}.small")(whole)
-    large = jit(name=f"fold.{name}.large", parallel=True)(whole)
+    small, large = small_and_large(f"fold.{name}", whole)
 
     def cpu(
         x: Array,
@@ -247,8 +247,7 @@ def expand_over_groups(name: str, rule: Any) -> Callable[..., None]:
                 begin, end = a * inner, (a + 1) * inner
                 row(part(c, begin, end), part(m, begin, end), mine, out)
 
-    small = jit(name=f"expand.{name}.small")(whole)
-    large = jit(name=f"expand.{name}.large", parallel=True)(whole)
+    small, large = small_and_large(f"expand.{name}", whole)
 
     def cpu(c: Array, m: Array, x: Array, outer: int, reduced: int, inner: int, dx: Array) -> None:
         """Write dx on one thread or on all, by x's size."""

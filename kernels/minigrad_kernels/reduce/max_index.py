@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import PARALLEL, Kernel
 from minigrad_kernels.math.exponential import from_key, to_key
@@ -186,12 +187,9 @@ def extreme_backward(dy, indices, outer, reduced, inner, dx):
             place_row(part(dy, begin, end), part(indices, begin, end), line % reduced, out)
 
 
-forward_small = jit(name="extreme.forward.small")(extreme_forward)
-forward_large = jit(name="extreme.forward.large", parallel=True)(extreme_forward)
-runs_small = jit(name="extreme.runs.small")(runs)
-runs_large = jit(name="extreme.runs.large", parallel=True)(runs)
-backward_small = jit(name="extreme.backward.small")(extreme_backward)
-backward_large = jit(name="extreme.backward.large", parallel=True)(extreme_backward)
+forward_small, forward_large = small_and_large("extreme.forward", extreme_forward)
+runs_small, runs_large = small_and_large("extreme.runs", runs)
+backward_small, backward_large = small_and_large("extreme.backward", extreme_backward)
 
 
 def extreme_cpu(x: Array, sign: int, y: Array, indices: Array) -> None:

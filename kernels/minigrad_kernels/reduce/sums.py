@@ -19,6 +19,7 @@ from numba import prange
 
 from minigrad_kernels.elementwise.kernels import FLOATS
 from minigrad_kernels.jit.address_table import load_at, store_at
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import CHUNK, EXACT, PARALLEL, Kernel, Rounding
 from minigrad_kernels.reduce.kernels import SUM, fold, tasks_of
@@ -240,8 +241,7 @@ def prod_all(x, outer, reduced, inner, y):
         y[group] = product
 
 
-prod_small = jit(name="reduce.prod.small")(prod_all)
-prod_large = jit(name="reduce.prod.large", parallel=True)(prod_all)
+prod_small, prod_large = small_and_large("reduce.prod", prod_all)
 
 
 # ---------------------------------------------------------------- running sums
@@ -379,8 +379,7 @@ def cumsum_all(x, outer, reduced, inner, backwards, y):
             columns_up(x, index, step, reduced, min(WIDTH, inner - left), y)
 
 
-cumsum_small = jit(name="reduce.cumsum.small")(cumsum_all)
-cumsum_large = jit(name="reduce.cumsum.large", parallel=True)(cumsum_all)
+cumsum_small, cumsum_large = small_and_large("reduce.cumsum", cumsum_all)
 
 
 # ---------------------------------------------------------------- choice by size

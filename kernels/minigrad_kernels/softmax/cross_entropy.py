@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.math.exponential import exponential, largest
@@ -243,10 +244,8 @@ def cross_entropy_backward(scale, x, target, weight, ignore_index, smooth, logsu
         )
 
 
-forward_small = jit(name="cross_entropy.forward.small")(cross_entropy_forward)
-forward_large = jit(name="cross_entropy.forward.large", parallel=True)(cross_entropy_forward)
-backward_small = jit(name="cross_entropy.backward.small")(cross_entropy_backward)
-backward_large = jit(name="cross_entropy.backward.large", parallel=True)(cross_entropy_backward)
+forward_small, forward_large = small_and_large("cross_entropy.forward", cross_entropy_forward)
+backward_small, backward_large = small_and_large("cross_entropy.backward", cross_entropy_backward)
 
 
 def cross_entropy_forward_cpu(

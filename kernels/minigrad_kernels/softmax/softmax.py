@@ -21,6 +21,7 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.jit.address_table import load_at, store_at
+from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.math.exponential import exp_of_negative, exponential, largest
@@ -320,8 +321,7 @@ def log_softmax_backward_rows(dy, y, dx):
 def by_size(rows: Any) -> Callable[..., None]:
     """Compile one source twice, sequential (prange is range) and parallel; the size picks."""
     name = f"softmax.{rows.__name__}"
-    small = jit(name=f"{name}.small")(rows)
-    large = jit(name=f"{name}.large", parallel=True)(rows)
+    small, large = small_and_large(name, rows)
 
     def cpu(*args: Array) -> None:
         (small if args[0].size < PARALLEL_EXP else large)(*args)
