@@ -41,6 +41,7 @@ ABSENT = {
     "tests/kernels": ITSELF,
     "tests/nn/test_windows.py::test_on_the_simulated_device": DEVICES,
     "tests/ops/test_peer_errors.py": ROUNDING,
+    "tests/test_additions.py::test_additions_are_taken_up_everywhere": COMPILED,
     "tests/test_benchmarks.py": COMPILED,
     "tests/test_cli.py::test_digits_reach_their_score": FIVE_TIMES,
     "tests/test_examples.py::test_steps_are_timed_beside_torch": THREADS,

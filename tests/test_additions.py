@@ -17,7 +17,6 @@ from minigrad.engine.op import Op
 from minigrad.nn import functional as F
 from minigrad.ops.registry import OPS, function_name
 from minigrad.tensors import functions, registry
-from minigrad_kernels.jit import plain
 
 ROOT = Path(__file__).resolve().parent.parent
 HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
@@ -263,7 +262,6 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package.parent
 
 
-@pytest.mark.skipif(plain.ON, reason="plain mode compiles nothing")
 @pytest.mark.parametrize("part", PARTS)
 def test_additions_are_taken_up_everywhere(part: str, extra: Path) -> None:
     if part == "simulated device" and not HAS_GREENLET:
