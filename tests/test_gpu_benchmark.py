@@ -86,6 +86,7 @@ def test_limits_are_measured_on_any_target() -> None:
     np.testing.assert_array_equal(target.read(y), target.read(x))
 
 
+@pytest.mark.slow
 def test_products_are_measured_at_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     require_greenlet()
     target = Simulator(processors=1, checks=False)

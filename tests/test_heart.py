@@ -99,6 +99,7 @@ for call in calls:
 """
 
 
+@pytest.mark.slow
 def test_the_walk_is_what_a_step_does(tmp_path: Path) -> None:
     (tmp_path / "step.py").write_text(program())
     printed = python("-c", WATCHED, str(tmp_path / "step.py"), env={"MINIGRAD_FAST": "0"})
