@@ -41,6 +41,8 @@ ABSENT = {
     "tests/kernels": ITSELF,
     "tests/nn/test_windows.py::test_on_the_simulated_device": DEVICES,
     "tests/ops/test_peer_errors.py": ROUNDING,
+    "tests/optim/test_every_optimizer.py::test_an_optimizer_on_the_simulated_gpu": DEVICES,
+    "tests/optim/test_new_optimizer.py::test_a_new_optimizer_is_two_files": DEVICES,
     "tests/test_additions.py::test_additions_are_taken_up_everywhere": COMPILED,
     "tests/test_benchmarks.py": COMPILED,
     "tests/test_cli.py::test_digits_reach_their_score": FIVE_TIMES,
