@@ -558,14 +558,11 @@ def _extremum(
     if input.array.dtype.kind == "f" and input.array.shape[axis]:
         indices = empty(shape, INT64, input.array)
         sign = 1 if pairwise == "maximum" else -1
-        values, indices = (
-            ExtremumWithIndex.apply(input, axis=axis, sign=sign, indices=indices),
-            Bridge.new(indices),
-        )
+        values = ExtremumWithIndex.apply(input, axis=axis, sign=sign, indices=indices)
         if keepdim:
             wide = kept(input.array.shape, (axis,))
             return Reshape.apply(values, shape=wide), Bridge.new(indices.reshape(wide))
-        return values, indices
+        return values, Bridge.new(indices)
     indices = _position(position, input, dim, keepdim=True)
     values = gather(input, dim, indices)
     if keepdim:
