@@ -1,4 +1,4 @@
-"""The one way: `launch` is the only way to a kernel, `empty` the only way to memory.
+"""Where kernels are launched: `launch` is the only way to a kernel, `empty` to memory.
 
 Where a kernel runs is read off its arrays.
 """
@@ -81,7 +81,7 @@ def launch(name: str, *args: Any) -> None:
     It runs where its arrays are.  Outputs are writable and aligned, and overlap neither inputs nor
     each other (but that y of an elementwise kernel may be an input): kernels are compiled on that
     and check nothing.  Memory from `empty` is so; other memory goes through engine/overwrite.py
-    first. `minigrad.check_launches` holds every launch to it.
+    first.  `minigrad.check_launches` holds every launch to it.
 
     >>> y = empty(2, np.float32)
     >>> launch("add", np.ones(2, np.float32), np.ones(2, np.float32), y)
