@@ -18,6 +18,8 @@ from minigrad.nn import functional as F
 from minigrad.ops.registry import OPS, function_name
 from minigrad.tensors import functions, registry
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
 

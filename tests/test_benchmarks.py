@@ -32,6 +32,8 @@ from minigrad_kernels.compare import timing
 from minigrad_kernels.compare.machine import LINES, Limits, aligned, copy_kernel, limits
 from minigrad_kernels.compare.timing import Candidate, Case, Pace, Timing, time_case
 
+pytestmark = pytest.mark.slow
+
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 REPORTED = ("kernels", "machine", "growth")  # whose results test_report... makes a page of
 PACE = Pace(rounds=3, block=0.0, warmups=0, pause=0.0)

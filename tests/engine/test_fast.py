@@ -65,6 +65,7 @@ def program() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_heart_passes_its_tests_without_the_hot_paths() -> None:
     done = without_fast("-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS)
     assert done.returncode == 0, done.stdout[-4000:]

@@ -224,6 +224,7 @@ BATTERIES = (
 )
 
 
+@pytest.mark.slow
 def test_batteries_in_the_checked_mode() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *BATTERIES]
     command += ["-k", "not live and not is_as_stable"]

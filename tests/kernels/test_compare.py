@@ -31,6 +31,8 @@ from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.arguments import bind
 from minigrad_kernels.table import FAMILIES, KERNELS, ROOMS
 
+pytestmark = pytest.mark.slow
+
 HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
