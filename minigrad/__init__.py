@@ -38,6 +38,7 @@ from minigrad.engine.grad_mode import enable_grad as enable_grad
 from minigrad.engine.grad_mode import is_grad_enabled as is_grad_enabled
 from minigrad.engine.grad_mode import no_grad as no_grad
 from minigrad.engine.grad_mode import set_grad_enabled as set_grad_enabled
+from minigrad.engine.op import Op as Op
 from minigrad.engine.random import Generator as Generator
 from minigrad.engine.random import initial_seed as initial_seed
 from minigrad.engine.random import manual_seed as manual_seed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.early_stopping import EarlyStopping
 from minigrad.train.callbacks.guards import GradientClipping, StopOnNonFinite
@@ -23,3 +26,13 @@ __all__ = [
     "accuracy",
     "binary_accuracy",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return the callback ScheduleLR under its earlier name, with a warning."""
+    if name == "LRScheduler":
+        warnings.warn(
+            "minigrad.train.LRScheduler is called ScheduleLR now", DeprecationWarning, stacklevel=2
+        )
+        return ScheduleLR
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
