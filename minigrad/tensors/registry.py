@@ -33,34 +33,44 @@ def made(cls: type[Op]) -> Function:
 
     Of an op of two operands, either may be a number.
     """
+    make = of_one if issubclass(cls, Unary) else of_two if issubclass(cls, Binary) else of_any
+    found = make(cls)
+    found.__name__ = found.__qualname__ = function_name(cls)
+    found.__module__ = cls.__module__
+    found.__doc__ = f"Compute {inspect.getdoc(cls)}"
+    return found
+
+
+def of_one(cls: type[Op]) -> Function:
+    """Return an elementwise op of one operand as a function."""
+
+    def function(input: Any) -> Any:
+        return cls.apply(input)
+
+    return function
+
+
+def of_two(cls: type[Op]) -> Function:
+    """Return an elementwise op of two operands as a function."""
+
+    def function(input: Any, other: Any) -> Any:
+        return cls.apply(tensor_of(input, other), tensor_of(other, input))
+
+    return function
+
+
+def of_any(cls: type[Op]) -> Function:
+    """Return any other op as a function with the parameters of its `forward`."""
+    own = inspect.signature(cls.forward)
+    signature = own.replace(parameters=list(own.parameters.values())[1:])
 
     def function(*args: Any, **options: Any) -> Any:
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
         given = bound.arguments
-        if issubclass(cls, Binary):
-            a, b = given.values()
-            return cls.apply(tensor_of(a, b), tensor_of(b, a))
         inputs = [name for name, value in given.items() if isinstance(value, Tensor)]
         return cls.apply(*[given.pop(name) for name in inputs], **given)
 
-    def unary(input: Any) -> Any:
-        return cls.apply(input)
-
-    def binary(input: Any, other: Any) -> Any:
-        return function(input, other)
-
-    if issubclass(cls, Unary):
-        function = unary
-        signature = inspect.signature(unary)
-    elif issubclass(cls, Binary):
-        signature = inspect.signature(binary)
-    else:
-        own = inspect.signature(cls.forward)
-        signature = own.replace(parameters=list(own.parameters.values())[1:])
-    function.__name__ = function.__qualname__ = function_name(cls)
-    function.__module__ = cls.__module__
-    function.__doc__ = f"Compute {inspect.getdoc(cls)}"
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 
