@@ -1,7 +1,9 @@
-"""Functions of the ops that nobody writes out: made from the op's class, named after its kernel.
+"""Functions and methods that no list names: those of the ops, and those that `public` entered.
 
-`public` of the class says where: "tensor" is a method of Tensor and a function of minigrad,
-"functional" a function of minigrad.nn.functional.  A name that stands there already stays as it is.
+An op that nobody writes out has a function made from its class, named after its kernel.  `public`
+of the class says where: "tensor" is a method of Tensor and a function of minigrad, "functional" a
+function of minigrad.nn.functional; an elementwise op that is a method has a method in place, too.
+A name that stands there already stays as it is.
 
 >>> import minigrad as mg
 >>> from minigrad.ops.registry import OPS
@@ -18,12 +20,11 @@ from typing import Any
 from minigrad.engine.op import Op
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.common import tensor_of
-from minigrad.ops.registry import for_each_op, function_name
+from minigrad.ops.registry import PLACES, Public, for_each_op, for_each_public, function_name
 from minigrad.ops.unary import Unary
 from minigrad.tensors.tensor import Tensor
 
 Function = Callable[..., Any]
-PLACES = ("tensor", "functional")
 FUNCTIONS: dict[str, dict[str, Function]] = {place: {} for place in PLACES}
 NAMESPACES: dict[str, list[dict[str, Any]]] = {place: [] for place in PLACES}
 
@@ -88,10 +89,80 @@ def publish(cls: type[Op]) -> None:
             f"{cls.public!r}"
         )
     name, function = function_name(cls), made(cls)
-    if cls.public == "tensor" and not hasattr(Tensor, name):
+    if cls.public == "tensor":
+        give(name, function)
+        if issubclass(cls, Unary | Binary):
+            give(f"{name}_", in_place(name, cls))
+    enter(cls.public, name, function)
+
+
+def publish_function(entry: Public) -> None:
+    """Give a function that `public` entered its methods and its names."""
+    for name in entry.names:
+        for place in entry.places:
+            if place in ("tensor", "method"):
+                give(name, entry.function)
+            if place != "method":
+                enter(place, name, entry.function)
+        if entry.inplace:
+            give(f"{name}_", function_in_place(name, entry.function))
+
+
+class Call:
+    """A call of a function in the place of an op, for a write in place: of the tensors among its
+    arguments, the other arguments are kept as they are.
+    """
+
+    keeps = True  # what the ops inside keep is not known
+
+    def __init__(self, name: str, function: Function, args: tuple[Any, ...]) -> None:
+        self.__name__ = name
+        self.function = function
+        self.args = args
+
+    def apply(self, first: Any, *tensors: Any, **options: Any) -> Any:
+        left = list(tensors)
+        rest = [left.pop(0) if isinstance(a, Tensor) else a for a in self.args]
+        return self.function(first, *rest, **options)
+
+
+def function_in_place(name: str, function: Function) -> Function:
+    """Return the method that writes the result of a function into its first tensor."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        return self._write(Call(name, function, args), *tensors, **options)
+
+    return named(method, name)
+
+
+def in_place(name: str, op: Any) -> Function:
+    """Return the method that writes the result of an elementwise op into its first operand."""
+
+    def method(self: Any, *others: Any, **options: Any) -> Any:
+        return self._write(op, *others, **options)
+
+    return named(method, name)
+
+
+def named(method: Function, name: str) -> Function:
+    """Name a method that writes in place."""
+    method.__name__ = f"{name}_"
+    method.__qualname__ = f"Tensor.{name}_"
+    method.__doc__ = f"Write `{name}` of this tensor into its memory."
+    return method
+
+
+def give(name: str, function: Function) -> None:
+    """Make a function a method of Tensor, where it has none of that name."""
+    if not hasattr(Tensor, name):
         setattr(Tensor, name, function)
-    FUNCTIONS[cls.public][name] = function
-    for namespace in NAMESPACES[cls.public]:
+
+
+def enter(place: str, name: str, function: Function) -> None:
+    """Give a function its name in all modules of a place."""
+    FUNCTIONS[place][name] = function
+    for namespace in NAMESPACES[place]:
         offer(namespace, name, function)
 
 
@@ -104,10 +175,16 @@ def offer(namespace: dict[str, Any], name: str, function: Function) -> None:
 
 
 def share(namespace: dict[str, Any], place: str) -> None:
-    """Give a module the functions of a place, and those of ops that are entered later."""
-    for name, function in FUNCTIONS[place].items():
-        offer(namespace, name, function)
-    NAMESPACES[place].append(namespace)
+    """Give a module the functions of a place, and those that are entered later.
+
+    The place "tensor" brings "function" along: both are functions of minigrad.
+    """
+    places = ("tensor", "function") if place == "tensor" else (place,)
+    for each in places:
+        for name, function in FUNCTIONS[each].items():
+            offer(namespace, name, function)
+        NAMESPACES[each].append(namespace)
 
 
 for_each_op(publish)
+for_each_public(publish_function)
