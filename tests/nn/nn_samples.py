@@ -267,4 +267,39 @@ SAMPLES: dict[str, list[Sample]] = {
             "  (head): Linear(in_features=3, out_features=1, bias=True)\n)",
         )
     ],
+    "RNN": [
+        Sample(
+            lambda: nn.RNN(3, 2, nonlinearity="tanh", batch_first=True),
+            (X.reshape(2, 2, 3),),
+            (12,),
+            "RNN(3, 2, batch_first=True)",
+        )
+    ],
+    "LSTM": [
+        Sample(
+            lambda: nn.LSTM(3, 3, 2, proj_size=1, bidirectional=True),
+            (X.reshape(2, 2, 3),),
+            (40,),
+            "LSTM(3, 3, proj_size=1, num_layers=2, bidirectional=True)",
+        )
+    ],
+    "GRU": [
+        Sample(
+            lambda: nn.GRU(3, 2, bias=False),
+            (X.reshape(2, 2, 3),),
+            (12,),
+            "GRU(3, 2, bias=False)",
+        )
+    ],
+    "RNNCell": [
+        Sample(lambda: nn.RNNCell(3, 5), (X,), (4, 5), "RNNCell(3, 5)"),
+        Sample(
+            lambda: nn.RNNCell(3, 5, nonlinearity="relu"),
+            (X,),
+            (4, 5),
+            "RNNCell(3, 5, nonlinearity=relu)",
+        ),
+    ],
+    "LSTMCell": [Sample(lambda: nn.LSTMCell(3, 2), (X,), (16,), "LSTMCell(3, 2)")],
+    "GRUCell": [Sample(lambda: nn.GRUCell(3, 5, False), (X,), (4, 5), "GRUCell(3, 5, bias=False)")],
 }

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.device import Device, moved
 from minigrad.engine.dtypes import numpy_dtype
 from minigrad.nn import init
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
 from minigrad.ops.linalg import linear
-from minigrad.tensors.tensor import Tensor
+from minigrad.tensors.tensor import Tensor, new
 
 
-def blank(*shape: int, dtype: Any = None) -> Parameter:
-    """Return a parameter whose elements are not set, float32 unless said otherwise."""
-    return Parameter(np.empty(shape, np.float32 if dtype is None else numpy_dtype(dtype)))
+def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
+    """Return a parameter whose elements are not set, float32 on the CPU unless said otherwise."""
+    made: Any = np.empty(shape, np.float32 if dtype is None else numpy_dtype(dtype))
+    return Parameter(made if device is None else new(moved(made, Device(device))))
 
 
 @registered
