@@ -77,8 +77,10 @@ from minigrad.train.recipe import recipe as recipe
 from minigrad.train.trainer import Trainer as Trainer
 
 if _typing.TYPE_CHECKING:
+    from minigrad import autograd as autograd
     from minigrad import compare as compare
 else:
+    autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")
 
 _registry.share(globals(), "tensor")

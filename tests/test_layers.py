@@ -76,6 +76,7 @@ LAYERS = (
     "minigrad.tensors",
     "minigrad.scalar",
     "minigrad.checking",
+    "minigrad.autograd",
     "minigrad.nn.parameter",
     "minigrad.nn.module",
     "minigrad.nn.functional",

@@ -12,6 +12,7 @@ from types import ModuleType
 PATH = Path(__file__).with_name("public_names.txt")
 MODULES = (
     "minigrad",
+    "minigrad.autograd",
     "minigrad.compare",
     "minigrad.cuda",
     "minigrad.data",

@@ -1,0 +1,15 @@
+"""All programs of this folder, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.autodiff import function_programs
+
+FAMILIES = (function_programs,)
+ALL: dict[str, Callable[[Any], Any]] = {
+    f"{family.__name__.rpartition('.')[2]}.{name}": program
+    for family in FAMILIES
+    for name, program in family.PROGRAMS.items()
+}
