@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import USED, filled, run_at, same_device
+from minigrad.engine.device import USED, device_of, filled, moved, run_at, same_device
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.grad_mode import mode
@@ -23,6 +23,7 @@ from minigrad.ops.common import (
     op,
     tensor_of,
 )
+from minigrad.ops.grammar import host
 
 INFINITE = float("inf")
 
@@ -218,8 +219,9 @@ class Where(Op):
         )
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """Choose from `input` where `condition` holds, else from `other`, all broadcast.
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Choose from `input` where `condition` holds, else from `other`, all broadcast.  Of a
+    condition alone, return the places where it holds, a tensor a dimension.
 
     Either may be a number: beside a tensor it takes that one's dtype where the kind fits, and two
     numbers give float32 if one is a float, else int64 or bool.
@@ -228,6 +230,9 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     >>> mg.where(mg.tensor([True, False]), mg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
+    if input is None and other is None:
+        places = np.atleast_1d(host(condition)).nonzero()
+        return tuple(Bridge.new(moved(at, device_of(condition.array))) for at in places)
     a, b = two(input, other) if isinstance(other, Bridge.tensor) else (input, other)
     a = tensor_of(a)
     return Where.apply(tensor_of(condition), a, tensor_of(b, a if a is input else None))

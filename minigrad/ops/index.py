@@ -160,7 +160,7 @@ def positions_of(name: str, index: Any, n: int, dim: int) -> Array:
     if not isinstance(index, Bridge.tensor):
         raise TypeError(f"{name}: index must be a tensor, got {type(index).__name__}")
     found = host(index)
-    if found.dtype not in (np.dtype(np.int32), INT64):
+    if found.dtype not in (np.dtype(np.int32), INT64) and found.size:
         raise TypeError(f"{name}: index must be int64 or int32, got {found.dtype}; use .long()")
     return in_range(found.astype(INT64), n, dim, lowest=0)
 

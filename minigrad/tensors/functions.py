@@ -6,6 +6,7 @@ its method, from `tensors/registry.py`.
 
 from __future__ import annotations
 
+from minigrad.ops import arranging, products, scatter, sorting, triangles  # noqa: F401
 from minigrad.ops.elementwise import (
     bitwise_and,
     bitwise_left_shift,
