@@ -15,6 +15,7 @@ from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.grammar import ALL, INT64, Chosen, host, in_range, resolved
 from minigrad.ops.memory import cast
+from minigrad.ops.registry import public
 from minigrad.ops.shape import Reshape
 
 
@@ -186,6 +187,9 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     shape = input.array.shape or (1,)  # a single number is a vector of one to index
     picks = positions_of("gather", index, shape[axis], axis)
     kept = picks.shape
+    if not picks.size:  # of any shape
+        nothing = Index.apply(Reshape.apply(input, shape=(-1,)), index=(slice(0, 0),))
+        return Reshape.apply(nothing, shape=kept)
     picks = picks.reshape(kept or (1,))
     if picks.ndim != len(shape):
         raise ValueError(
@@ -220,6 +224,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return Index.apply(input, index=Chosen((ALL,) * input.ndim, parts))
 
 
+@public("tensor", inplace=True)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Return `input` with `value`, a number or a tensor of one, where the bool `mask` holds.
 

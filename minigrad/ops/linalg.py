@@ -12,6 +12,7 @@ from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
+from minigrad.ops.registry import public
 from minigrad.ops.shape import Expand, Permute, Reshape, expanded
 from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
 
@@ -277,6 +278,7 @@ def dot(input: Any, other: Any) -> Any:
     return matmul(input, other)
 
 
+@public("tensor", also=("ger",))
 def outer(input: Any, other: Any) -> Any:
     """Return the outer product of two vectors: (M,), (N,) -> (M, N)."""
     if input.ndim != 1 or other.ndim != 1:

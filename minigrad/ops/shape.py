@@ -15,6 +15,7 @@ from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axis_of, contiguous, op, sizes_of
+from minigrad.ops.registry import public
 
 Shape = tuple[int, ...]
 
@@ -207,6 +208,7 @@ def expand(input: Any, sizes: Sequence[int]) -> Any:
     return Expand.apply(input, shape=shape)
 
 
+@public("tensor")
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """Return `input` broadcast to `shape`, a view."""
     return expand(input, shape)
