@@ -150,24 +150,28 @@ def seed(rng: np.random.Generator, y: np.ndarray[Any, Any]) -> np.ndarray[Any, A
     return np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1, 1], y.shape)).astype(y.dtype)
 
 
-def difference(ours: Outcome, peer: Outcome) -> str:
-    """Say how our outcome differs from the peer's; "" where it does not."""
+def difference(ours: Outcome, peer: Outcome, of_float64: tuple[float, float] | None = None) -> str:
+    """Say how our outcome differs from the peer's; "" where it does not.
+
+    of_float64: how far float64 may be apart, where the peer's are known with fewer digits.
+    """
+    limits = {**TOLERANCE, "float64": of_float64} if of_float64 else TOLERANCE
     if len(ours.leaves) != len(peer.leaves):
         return f"{len(ours.leaves)} results, expected {len(peer.leaves)}"
     for i, (a, b) in enumerate(zip(ours.leaves, peer.leaves, strict=True)):
-        found = unlike(a, b, values=not peer.random)
+        found = unlike(a, b, limits, values=not peer.random)
         if found:
             return f"result {i}: {found}"
     if ours.tracked != peer.tracked:
         return f"requires_grad {ours.tracked}, expected {peer.tracked}"
     for i, (a, b) in enumerate(zip(ours.gradients, peer.gradients, strict=True)):
-        found = unlike(a, b, values=not peer.random)
+        found = unlike(a, b, limits, values=not peer.random)
         if found:
             return f"gradient {i}: {found}"
     return ""
 
 
-def unlike(a: Any, b: Any, values: bool = True) -> str:
+def unlike(a: Any, b: Any, limits: dict[str, tuple[float, float]], values: bool = True) -> str:
     """Say how a leaf differs from the expected one."""
     if isinstance(b, np.ndarray) != isinstance(a, np.ndarray):
         return f"{type(a).__name__} {a!r:.60}, expected {type(b).__name__} {b!r:.60}"
@@ -189,7 +193,7 @@ def unlike(a: Any, b: Any, values: bool = True) -> str:
     finite = np.isfinite(y)
     if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
         return f"infinite at other places: {shown(a)}, expected {shown(b)}"
-    relative, absolute = TOLERANCE[b.dtype.name]
+    relative, absolute = limits[b.dtype.name]
     largest = float(np.abs(y[finite]).max(initial=0.0))
     with np.errstate(invalid="ignore", over="ignore"):
         worst = float(np.abs(x - y)[finite].max(initial=0.0))

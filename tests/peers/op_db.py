@@ -45,7 +45,8 @@ def argument(leaf: Any) -> Any:
 
     if isinstance(leaf, torch.Tensor):
         name = str(leaf.dtype).removeprefix("torch.")
-        if name not in HELD or leaf.layout is not torch.strided or leaf.numel() > LARGEST:
+        many = leaf.ndim > 64 or leaf.numel() > LARGEST
+        if name not in HELD or leaf.layout is not torch.strided or many:
             raise Unheld(name)
         return Array(leaf.detach().numpy(), leaf.requires_grad)
     if isinstance(leaf, torch.dtype):
@@ -153,8 +154,11 @@ def our_outcome(call: Call) -> Outcome:
         return Outcome(type(e).__name__, str(e))
 
 
-def fault(call: Call, peer: Outcome) -> str:
-    """Say what is wrong with our outcome of a call; "" where nothing is."""
+def fault(call: Call, peer: Outcome, of_float64: tuple[float, float] | None = None) -> str:
+    """Say what is wrong with our outcome of a call; "" where nothing is.
+
+    of_float64: see `difference`.
+    """
     ours = our_outcome(call)
     if peer.error:
         return "" if ours.error else f"not refused, PyTorch: {peer.error}: {peer.message[:100]}"
@@ -162,7 +166,7 @@ def fault(call: Call, peer: Outcome) -> str:
         if stricter(call, ours):
             return ""
         return f"{ours.error}: {ours.message[:140]}"
-    return difference(ours, peer)
+    return difference(ours, peer, of_float64)
 
 
 def describe(call: Call) -> str:
