@@ -79,9 +79,11 @@ from minigrad.train.trainer import Trainer as Trainer
 if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import compare as compare
+    from minigrad import func as func
 else:
     autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")
+    func = _lazy("minigrad.func")
 
 _registry.share(globals(), "tensor")
 __version__ = "0.1.0"

@@ -16,6 +16,7 @@ MODULES = (
     "minigrad.compare",
     "minigrad.cuda",
     "minigrad.data",
+    "minigrad.func",
     "minigrad.nn",
     "minigrad.nn.functional",
     "minigrad.nn.init",

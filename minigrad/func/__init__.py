@@ -1,0 +1,8 @@
+"""Transformations of functions: derivatives in both modes, and vectorisation."""
+
+from minigrad.func.forward import jvp as jvp
+from minigrad.func.forward import linearize as linearize
+from minigrad.func.reverse import grad as grad
+from minigrad.func.reverse import grad_and_value as grad_and_value
+from minigrad.func.reverse import value_and_grad as value_and_grad
+from minigrad.func.reverse import vjp as vjp
