@@ -410,8 +410,25 @@ OP_SAMPLES: dict[str, Samples] = {
     "Dropout": DROPOUT,
 }
 
+
 # ---------------------------------------------------------------- what is derived
-DOMAINS: dict[str, Any] = {"reals": wave, "positive": positive_wave, "kinked": apart}
+def inside(*shape: int) -> Array:
+    """Return a wave between -0.9 and 0.9."""
+    return np.asarray(wave(*shape) * 0.45)
+
+
+def above_one(*shape: int) -> Array:
+    """Return a wave between 1.2 and 2.8."""
+    return np.asarray(positive_wave(*shape) + 0.8)
+
+
+DOMAINS: dict[str, Any] = {
+    "reals": wave,
+    "positive": positive_wave,
+    "kinked": apart,
+    "inside": inside,
+    "above one": above_one,
+}
 SECOND: dict[str, Any] = {  # of operands, so that two of one shape are not alike
     "reals": partial(wave, phase=2.1),
     "positive": partial(positive_wave, phase=2.1),

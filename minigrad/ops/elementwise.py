@@ -408,12 +408,3 @@ def shifted(kernel: str, a: Any, b: Any) -> Any:
     if "f" in kinds or kinds == {"b"}:
         raise TypeError(f"{kernel}: expected integers, got {a.array.dtype} and {b.array.dtype}")
     return unrecorded(kernel, a, b)
-
-
-def round_to(kernel: str, a: Any) -> Any:
-    """Launch a step function (floor); its gradient is zero everywhere, so nothing is recorded."""
-    if a.array.dtype == BOOL:
-        raise TypeError(f"{kernel}: expected numbers, got bools; convert them with .long()")
-    y = empty(a.array.shape, a.array.dtype)
-    launch(kernel, a.array, y)
-    return Bridge.new(y)

@@ -31,11 +31,13 @@ def fused_backward(name: str, g: Any, saved: Array) -> Any:
 class Unary(Op):
     """y = f(a), integers first made float32
 
-    kernel: its name, and the function's.  domain: what it is checked on, "reals", "positive", or
-    "kinked" where it is not smooth: away from 0.
+    kernel: its name, and the function's.  also: other names.  domain: what it is checked on,
+    "reals", "positive", "inside" -1 and 1, "above one", or "kinked" where it is not smooth: away
+    from 0.
     """
 
     kernel = ""
+    also: tuple[str, ...] = ()
     domain = "reals"
     public = "tensor"
     keeps_output = False

@@ -7,6 +7,7 @@ its method, from `tensors/registry.py`.
 from __future__ import annotations
 
 from minigrad.ops import arranging, products, scatter, sorting, triangles  # noqa: F401
+from minigrad.ops import closeness, logarithms, steps, trigonometry  # noqa: F401
 from minigrad.ops.elementwise import (
     bitwise_and,
     bitwise_left_shift,
@@ -53,7 +54,7 @@ sin, cos, tanh, sigmoid, relu, erf = (
     Tensor.relu,
     Tensor.erf,
 )
-abs, neg, sign, floor = Tensor.abs, Tensor.neg, Tensor.sign, Tensor.floor
+abs, neg = Tensor.abs, Tensor.neg
 isnan, isfinite, logical_not = Tensor.isnan, Tensor.isfinite, Tensor.logical_not
 logical_and, logical_or = Tensor.logical_and, Tensor.logical_or
 logical_xor = Tensor.logical_xor
@@ -96,7 +97,6 @@ __all__ = [
     "expm1",
     "flatten",
     "flip",
-    "floor",
     "floor_divide",
     "gather",
     "ge",
@@ -137,7 +137,6 @@ __all__ = [
     "reshape",
     "rsqrt",
     "sigmoid",
-    "sign",
     "sin",
     "softmax",
     "split",

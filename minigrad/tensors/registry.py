@@ -3,6 +3,7 @@
 An op that nobody writes out has a function made from its class, named after its kernel.  `public`
 of the class says where: "tensor" is a method of Tensor and a function of minigrad, "functional" a
 function of minigrad.nn.functional; an elementwise op that is a method has a method in place, too.
+`also` of the class are its other names.
 A name that stands there already stays as it is.
 
 >>> import minigrad as mg
@@ -88,12 +89,13 @@ def publish(cls: type[Op]) -> None:
             f"op {cls.__name__}: public must be one of {', '.join(PLACES)}, or empty, got "
             f"{cls.public!r}"
         )
-    name, function = function_name(cls), made(cls)
-    if cls.public == "tensor":
-        give(name, function)
-        if issubclass(cls, Unary | Binary):
-            give(f"{name}_", in_place(name, cls))
-    enter(cls.public, name, function)
+    function = made(cls)
+    for name in (function_name(cls), *getattr(cls, "also", ())):
+        if cls.public == "tensor":
+            give(name, function)
+            if issubclass(cls, Unary | Binary):
+                give(f"{name}_", in_place(name, cls))
+        enter(cls.public, name, function)
 
 
 def publish_function(entry: Public) -> None:

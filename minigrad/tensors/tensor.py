@@ -622,14 +622,6 @@ class Tensor:
         """Return x * x, elementwise."""
         return unary.Square.apply(self)
 
-    def sign(self) -> Tensor:
-        """Return -1, 0 or 1, elementwise; its gradient is zero."""
-        return unary.sign(self)
-
-    def floor(self) -> Tensor:
-        """Return the largest integer not above x; its gradient is zero."""
-        return elementwise.round_to("floor", self)
-
     def isnan(self) -> Tensor:
         """Return where elements are NaN."""
         return elementwise.test("isnan", self)

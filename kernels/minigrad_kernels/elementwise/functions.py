@@ -1,0 +1,192 @@
+"""Functions of elements that NumPy and the C library have: angles, hyperbolas, logarithms, steps.
+
+Small arrays are NumPy's ufuncs, large ones the C library's functions on all cores.
+
+Shapes: as elementwise/rules.py, whose rules these are too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad_kernels.elementwise.kernels import lift
+from minigrad_kernels.elementwise.rules import CLOSE, plain
+from minigrad_kernels.kernel import EXACT, Rounding, Rule
+from minigrad_kernels.math.exponential import exponential
+from minigrad_kernels.math.scalar import constant, like, nearest, power_of_two, rule
+
+Array = np.ndarray[Any, Any]
+LN_2 = math.log(2)
+FAR: Rounding = (6.0, 0.0)
+
+
+# ---------------------------------------------------------------- angles and hyperbolas
+@rule
+def tan(a):
+    """Return the tangent."""
+    return math.tan(a)
+
+
+@rule
+def asin(a):
+    """Return the angle whose sine is a."""
+    return math.asin(a)
+
+
+@rule
+def acos(a):
+    """Return the angle whose cosine is a."""
+    return math.acos(a)
+
+
+@rule
+def atan(a):
+    """Return the angle whose tangent is a."""
+    return math.atan(a)
+
+
+@rule
+def atan2(a, b):
+    """Return the angle of the point (b, a)."""
+    return math.atan2(a, b)
+
+
+@rule
+def hypot(a, b):
+    """Return the distance of the point (a, b) from the origin."""
+    return math.hypot(a, b)
+
+
+@rule
+def sinh(a):
+    """Return the hyperbolic sine."""
+    return math.sinh(a)
+
+
+@rule
+def cosh(a):
+    """Return the hyperbolic cosine."""
+    return math.cosh(a)
+
+
+@rule
+def asinh(a):
+    """Return the inverse of sinh."""
+    return math.asinh(a)
+
+
+@rule
+def acosh(a):
+    """Return the inverse of cosh."""
+    return math.acosh(a)
+
+
+@rule
+def atanh(a):
+    """Return the inverse of tanh."""
+    return math.atanh(a)
+
+
+# ---------------------------------------------------------------- powers and logarithms
+@rule
+def exp2(a):
+    """Return 2 to the power of a."""
+    t = max(min(a, constant(a, 130, 1030)), constant(a, -152, -1080))
+    n = nearest(t)
+    half = nearest(like(a, 0.5) * n)
+    y = exponential((t - n) * like(a, LN_2)) * power_of_two(half) * power_of_two(n - half)
+    return y if a == a else a
+
+
+@rule
+def log2(a):
+    """Return the logarithm to base 2."""
+    return math.log2(a)
+
+
+@rule
+def log10(a):
+    """Return the logarithm to base 10."""
+    return math.log10(a)
+
+
+# ---------------------------------------------------------------- steps
+@rule
+def rint(a):
+    """Return the nearest whole number, the even one of two."""
+    return nearest(a)
+
+
+@rule
+def ceil(a):
+    """Return the smallest whole number that is not below a."""
+    whole = nearest(a)
+    return math.copysign(whole + like(a, 1) if whole < a else whole, a)
+
+
+@rule
+def trunc(a):
+    """Return the whole part."""
+    size = abs(a)
+    whole = nearest(size)
+    return math.copysign(whole - like(a, 1) if whole > size else whole, a)
+
+
+# ---------------------------------------------------------------- of two, bit by bit
+@rule
+def copysign(a, b):
+    """Return |a| with the sign of b."""
+    return math.copysign(a, b)
+
+
+@rule
+def fmax(a, b):
+    """Return the larger operand, the other one where one is NaN."""
+    return b if a != a or b > a else a
+
+
+@rule
+def fmin(a, b):
+    """Return the smaller operand, the other one where one is NaN."""
+    return b if a != a or b < a else a
+
+
+def np_fmax(a: Array, b: Array, y: Array | None = None) -> Array:
+    """Return the larger of a and b that is not NaN."""
+    return np.fmax(a, b, out=y)  # NumPy deprecates a third positional argument of these two
+
+
+def np_fmin(a: Array, b: Array, y: Array | None = None) -> Array:
+    """Return the smaller of a and b that is not NaN."""
+    return np.fmin(a, b, out=y)
+
+
+RULES = {
+    "tan": Rule(tan, 1, np.tan, ufunc=True, flops=15, rounding=CLOSE),
+    "asin": Rule(asin, 1, np.arcsin, ufunc=True, flops=15, rounding=CLOSE),
+    "acos": Rule(acos, 1, np.arccos, ufunc=True, flops=15, rounding=CLOSE),
+    "atan": Rule(atan, 1, np.arctan, ufunc=True, flops=15, rounding=CLOSE),
+    "atan2": Rule(atan2, 2, np.arctan2, ufunc=True, flops=20, rounding=CLOSE),
+    "hypot": Rule(hypot, 2, np.hypot, ufunc=True, flops=5, rounding=CLOSE),
+    "sinh": Rule(sinh, 1, np.sinh, ufunc=True, flops=12, rounding=CLOSE),
+    "cosh": Rule(cosh, 1, np.cosh, ufunc=True, flops=12, rounding=CLOSE),
+    "asinh": Rule(asinh, 1, np.arcsinh, ufunc=True, flops=15, rounding=CLOSE),
+    "acosh": Rule(acosh, 1, np.arccosh, ufunc=True, flops=15, draws="positive", rounding=CLOSE),
+    "atanh": Rule(atanh, 1, np.arctanh, ufunc=True, flops=15, rounding=CLOSE),
+    "exp2": Rule(exp2, 1, np.exp2, ufunc=True, flops=12, rounding=FAR),
+    "log2": Rule(log2, 1, np.log2, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
+    "log10": Rule(log10, 1, np.log10, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
+    "rint": Rule(rint, 1, np.rint, ufunc=True, rounding=EXACT),
+    "ceil": Rule(ceil, 1, np.ceil, ufunc=True, flops=2, rounding=EXACT),
+    "trunc": Rule(trunc, 1, np.trunc, ufunc=True, flops=2, rounding=EXACT),
+    "copysign": Rule(copysign, 2, np.copysign, ufunc=True, rounding=EXACT),
+    "fmax": Rule(fmax, 2, np_fmax, ufunc=True, rounding=EXACT),
+    "fmin": Rule(fmin, 2, np_fmin, ufunc=True, rounding=EXACT),
+}
+KERNELS = {
+    **{name: lift(name, rule) for name, rule in RULES.items()},
+    "fmod": plain(np.fmod, "positive"),
+}

@@ -1,0 +1,236 @@
+"""Functions in PyTorch's own spelling: `CASES[name]` holds the calls of one function.
+
+What a call draws depends on the function's name and the call's place alone, so that a new case
+leaves the recorded answers of the others as they are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+INF, NAN = math.inf, math.nan
+GOLDEN = Path(__file__).parent.parent / "golden" / "breadth.json.gz"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An array that is drawn when its case is made: `kind` of `shape`, transposed if `turned`."""
+
+    kind: str
+    shape: tuple[int, ...]
+    turned: bool = False
+    moving: bool = True
+
+    def make(self, rng: np.random.Generator) -> Array:
+        shape = self.shape[::-1] if self.turned else self.shape
+        n = math.prod(shape)
+        if self.kind == "normal":
+            x = rng.normal(size=shape)
+        elif self.kind == "positive":
+            x = rng.uniform(0.4, 2.0, shape)
+        elif self.kind == "inside":
+            x = rng.uniform(-0.9, 0.9, shape)
+        elif self.kind == "unit":
+            x = rng.uniform(0.05, 0.95, shape)
+        elif self.kind == "apart":
+            values = (0.23 * (1 + np.arange(n)) - 0.07) * np.where(np.arange(n) % 2, 1, -1)
+            x = rng.permutation(values).reshape(shape)
+        elif self.kind == "ties":
+            x = np.rint(rng.normal(size=shape) * 1.5) + 0.0
+        elif self.kind == "whole":
+            x = rng.integers(-9, 10, shape)
+        elif self.kind == "counts":
+            x = rng.integers(1, 7, shape)
+        else:
+            x = rng.random(shape) < 0.5
+        return np.asarray(x.T if self.turned else x)
+
+
+def drawn(kind: str) -> Any:
+    def make(*shape: int, turned: bool = False, moving: bool = True) -> Drawn:
+        return Drawn(kind, shape, turned, moving)
+
+    return make
+
+
+normal, positive, inside, unit = (drawn(k) for k in ("normal", "positive", "inside", "unit"))
+apart, ties, whole, counts, truth = (
+    drawn(k) for k in ("apart", "ties", "whole", "counts", "truth")
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a function.
+
+    smooth: whether second derivatives are checked.  method: whether it is a method alone.
+    """
+
+    args: tuple[Any, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    smooth: bool = True
+
+
+def call(*args: Any, smooth: bool = True, **options: Any) -> Call:
+    return Call(args, options, smooth)
+
+
+def layouts(kind: Any, **options: Any) -> list[Call]:
+    """Return calls of one operand: no dimensions, none of an element, several, transposed."""
+    shapes = ((), (0,), (2, 3))
+    return [*(call(kind(*s), **options) for s in shapes), call(kind(3, 2, turned=True), **options)]
+
+
+def pairs(first: Any, second: Any, **options: Any) -> list[Call]:
+    """Return calls of two operands that broadcast."""
+    shapes = (((), ()), ((2, 3), (3,)), ((2, 1), (1, 3)), ((0, 3), (3,)))
+    found = [call(first(*a), second(*b), **options) for a, b in shapes]
+    return [*found, call(first(3, 2, turned=True), second(3, 2), **options)]
+
+
+def exactly(*values: Any) -> Array:
+    """Return given numbers."""
+    return np.array(values)
+
+
+AWKWARD = exactly(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -2.5, 1e4, -1e4, INF, -INF, NAN)
+
+CASES: dict[str, list[Call]] = {
+    "deg2rad": layouts(normal),
+    "rad2deg": layouts(normal),
+    "atan2": [*pairs(normal, normal), call(exactly(0.0, 1.0, -0.0), exactly(-1.0, 0.0, -2.0))],
+    "hypot": pairs(normal, normal),
+    "round": [*layouts(normal), call(normal(4), decimals=2), call(normal(4), decimals=-1)],
+    "frac": [*layouts(normal), call(AWKWARD)],
+    "positive": layouts(normal),
+    "heaviside": [call(ties(4, moving=False), normal(4, moving=False)), call(whole(3), counts(3))],
+    "isclose": [
+        call(exactly(1.0, 1.0, INF, INF, NAN, 0.0), exactly(1.0, 1.0001, INF, -INF, NAN, 1e-9)),
+        call(exactly(1.0, NAN), exactly(1.05, NAN), 0.1, 0.0, True),
+        call(whole(5), whole(5), rtol=0.5),
+    ],
+    "allclose": [call(exactly(1.0, 2.0), exactly(1.0, 2.1), 0.2), call(whole(2), whole(2))],
+    "equal": [call(whole(2), whole(2)), call(exactly(1.0), exactly(1.0)), call(ties(2), ties(3))],
+    "isinf": [call(AWKWARD), call(whole(3))],
+    "isposinf": [call(AWKWARD), call(whole(3))],
+    "isneginf": [call(AWKWARD), call(whole(3))],
+    "isreal": [call(AWKWARD), call(whole(3))],
+    "signbit": [call(AWKWARD), call(whole(3)), call(truth(3))],
+    "nan_to_num": [
+        *layouts(normal),
+        call(exactly(NAN, INF, -INF, 1.0)),
+        call(exactly(NAN, INF, -INF, 1.0), 2.0, 3.0, -4.0),
+        call(whole(3)),
+    ],
+}
+
+
+def found_in(lib: Any, functional: Any, name: str) -> Any:
+    """Return a function by its path: of the library, of nn.functional ("F.mish"), a method."""
+    place, _, last = name.rpartition(".")
+    if place == "F":
+        return getattr(functional, last)
+    if place == "Tensor":
+        return getattr(lib.Tensor, last)
+    return getattr(getattr(lib, place) if place else lib, last)
+
+
+def arrays_of(name: str, k: int) -> list[Any]:
+    """Return the arguments of a call, with its arrays drawn."""
+    rng = np.random.default_rng([zlib.crc32(name.encode()), k])
+
+    def made(x: Any) -> Any:
+        if isinstance(x, list | tuple):
+            return type(x)(made(y) for y in x)
+        return x.make(rng) if isinstance(x, Drawn) else x
+
+    return [made(x) for x in CASES[name][k].args]
+
+
+def fixed(x: Any) -> bool:
+    """Say whether an argument is no input of the gradient."""
+    return isinstance(x, Drawn) and not x.moving
+
+
+def tensors_of(lib: Any, name: str, k: int, dtype: str) -> tuple[list[Any], list[Any]]:
+    """Return the arguments of a call as a library's tensors, and those that are differentiated."""
+    moving: list[Any] = []
+
+    def tensor(x: Any, still: bool) -> Any:
+        if isinstance(x, list | tuple):
+            return type(x)(tensor(y, still) for y in x)
+        if not isinstance(x, np.ndarray):
+            return x
+        if x.dtype.kind != "f":
+            return lib.from_numpy(x.copy() if x.ndim == 0 else x)
+        made = lib.from_numpy(np.asarray(x.astype(dtype)))
+        if not still:
+            moving.append(made.requires_grad_())
+        return made
+
+    own = CASES[name][k].args
+    args = [tensor(x, fixed(a)) for x, a in zip(arrays_of(name, k), own, strict=True)]
+    return args, moving
+
+
+def outputs_of(found: Any) -> list[Any]:
+    """Return the tensors of a result."""
+    if isinstance(found, list | tuple):
+        return [y for x in found for y in outputs_of(x)]
+    return [found]
+
+
+def weights(shape: tuple[int, ...]) -> Any:
+    """Return what an output is weighted by: no two alike, none zero."""
+    return (1 + np.arange(int(np.prod(shape))) % 7 / 4).reshape(shape)
+
+
+def evaluate(
+    lib: Any, functional: Any, name: str, k: int, dtype: str = "float64"
+) -> dict[str, Array]:
+    """Return the outputs of a call and the gradients of its inputs as arrays."""
+    args, moving = tensors_of(lib, name, k, dtype)
+    result = found_in(lib, functional, name)(*args, **CASES[name][k].options)
+    outputs = outputs_of(result)
+    found: dict[str, Array] = {}
+    loss: Any = None
+    for i, y in enumerate(outputs):
+        if not hasattr(y, "requires_grad"):
+            found[f"y{i}"] = np.array(y)
+            continue
+        found[f"y{i}"] = np.array(y.detach().numpy())
+        if y.requires_grad:
+            part = (y * lib.from_numpy(np.asarray(weights(tuple(y.shape)).astype(dtype)))).sum()
+            loss = part if loss is None else loss + part
+    if loss is not None:
+        loss.backward()
+        for i, x in enumerate(moving):
+            none = x.grad is None
+            found[f"d{i}"] = np.zeros(tuple(x.shape), dtype) if none else np.array(x.grad.numpy())
+    return found
+
+
+# ---------------------------------------------------------------- the golden file
+def write_recorded(found: dict[str, Array]) -> None:
+    """Write arrays by name: dtype, shape and elements of each."""
+    rows = {
+        name: [a.dtype.name, list(a.shape), a.reshape(-1).tolist()] for name, a in found.items()
+    }
+    with gzip.GzipFile(GOLDEN, "wb", mtime=0) as file:
+        file.write(json.dumps(rows).encode())
+
+
+def read_recorded() -> dict[str, Array]:
+    """Return the arrays of the golden file by name."""
+    with gzip.open(GOLDEN, "rt") as file:
+        rows = json.load(file)
+    return {name: np.array(a, dtype).reshape(shape) for name, (dtype, shape, a) in rows.items()}
