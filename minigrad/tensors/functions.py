@@ -6,8 +6,17 @@ its method, from `tensors/registry.py`.
 
 from __future__ import annotations
 
-from minigrad.ops import arranging, products, scatter, sorting, triangles  # noqa: F401
-from minigrad.ops import closeness, logarithms, steps, trigonometry  # noqa: F401
+from minigrad.ops import (  # noqa: F401  # noqa: F401
+    arranging,
+    closeness,
+    logarithms,
+    products,
+    scatter,
+    sorting,
+    steps,
+    triangles,
+    trigonometry,
+)
 from minigrad.ops.elementwise import (
     bitwise_and,
     bitwise_left_shift,
