@@ -80,6 +80,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import compare as compare
     from minigrad import func as func
+    from minigrad.published.functions import *  # noqa: F403
 else:
     autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")

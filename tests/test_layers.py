@@ -159,6 +159,7 @@ def is_typing_block(node: ast.stmt) -> bool:
         "TYPE_CHECKING",
         "typing.TYPE_CHECKING",
         "_typing.TYPE_CHECKING",
+        "_TYPE_CHECKING",
     )
 
 
@@ -217,12 +218,19 @@ def layer(name: str) -> int:
     raise LookupError(f"{name} stands on no line of LAYERS in {Path(__file__).name}: add it")
 
 
+def is_stub(name: str) -> bool:
+    """Say whether a module is there for type checkers only."""
+    return (SOURCES["minigrad"].parent / name.replace(".", "/")).with_suffix(".pyi").exists()
+
+
 def misdirected(name: str, found: list[Import]) -> list[str]:
     """Name the imports of a module of ours that go down instead of up."""
     return [
         f"{name}:{item.line} imports {item.target}, which stands below it"
         for item in found
-        if item.target.split(".")[0] in SOURCES and layer(item.target) > layer(name)
+        if item.target.split(".")[0] in SOURCES
+        and not is_stub(item.target)
+        and layer(item.target) > layer(name)
     ]
 
 

@@ -27,6 +27,7 @@ from minigrad.tensors.tensor import Tensor
 
 Function = Callable[..., Any]
 FUNCTIONS: dict[str, dict[str, Function]] = {place: {} for place in PLACES}
+GIVEN: dict[str, Function] = {}  # the methods that were made here
 NAMESPACES: dict[str, list[dict[str, Any]]] = {place: [] for place in PLACES}
 
 
@@ -159,6 +160,7 @@ def give(name: str, function: Function) -> None:
     """Make a function a method of Tensor, where it has none of that name."""
     if not hasattr(Tensor, name):
         setattr(Tensor, name, function)
+        GIVEN[name] = function
 
 
 def enter(place: str, name: str, function: Function) -> None:

@@ -6,7 +6,7 @@ The state comes first: what a tensor holds, and its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,12 +58,17 @@ from minigrad.ops.index import gather, index_select
 from minigrad.tensors import copies, printing
 from minigrad.tensors.inplace import before, follow, leave_base, places, seen_from
 
+if TYPE_CHECKING:  # what tensors/registry.py adds
+    from minigrad.published.methods import Methods
+else:
+    Methods = object
+
 Array = np.ndarray[Any, Any]
 Dim = int | Sequence[int] | None
 INFINITE = float("inf")
 
 
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array on the tape.
 
     data: a NumPy array, kept without a copy.  requires_grad: floating arrays only.

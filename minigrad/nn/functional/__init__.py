@@ -1,5 +1,7 @@
 """Layers and losses as functions: `import minigrad.nn.functional as F`."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from minigrad.nn.functional.activations import (
     elu,
     gelu,
@@ -48,6 +50,9 @@ from minigrad.nn.functional.regression import (
     smooth_l1_loss,
 )
 from minigrad.tensors import registry as _registry
+
+if _TYPE_CHECKING:
+    from minigrad.published.functional import *  # noqa: F403
 
 __all__ = [
     "adaptive_avg_pool1d",
