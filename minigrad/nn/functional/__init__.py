@@ -2,6 +2,15 @@
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from minigrad.nn.functional import (
+    attention,
+    distances,
+    folding,
+    groups,
+    losses,
+    sequences,
+    transposed,
+)
 from minigrad.nn.functional.activations import (
     elu,
     gelu,

@@ -35,6 +35,19 @@ def check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
+def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+    """Return the reduction that PyTorch's keywords of old ask for, where one of them is given.
+
+    >>> reduction_of("mean", False, None), reduction_of("mean", None, False)
+    ('sum', 'none')
+    """
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is not None and not reduce:
+        return "none"
+    return "sum" if size_average is not None and not size_average else "mean"
+
+
 def not_tensors(name: str, input: Any, target: Any) -> TypeError:
     """Return the error for an input or a target that is no tensor."""
     kinds = f"{type(input).__name__} and {type(target).__name__}"
@@ -45,8 +58,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -65,6 +79,7 @@ def cross_entropy(
     >>> cross_entropy(mg.tensor([[0.0, 0.0]]), mg.tensor([1]))
     tensor(0.6931)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_reduction("cross_entropy", reduction)
     if type(ignore_index) is not int:
         ignore_index = arguments.whole("cross_entropy", "ignore_index", ignore_index)
@@ -139,8 +154,9 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Return -w[t] * x_t of log-probabilities x.
@@ -153,6 +169,7 @@ def nll_loss(
     >>> nll_loss(mg.tensor([[-1.0, -2.0]]), mg.tensor([1]))
     tensor(2.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_reduction("nll_loss", reduction)
     ignore_index = arguments.whole("nll_loss", "ignore_index", ignore_index)
     check_scores("nll_loss", input, target, weight)

@@ -9,7 +9,11 @@ from minigrad.engine import arguments
 from minigrad.engine.dtypes import result_dtype
 from minigrad.engine.op import refuse_others
 from minigrad.nn.functional import means
-from minigrad.nn.functional.classification import check_reduction, not_tensors
+from minigrad.nn.functional.classification import (
+    check_reduction,
+    not_tensors,
+    reduction_of,
+)
 from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
 from minigrad.ops.loss import BceLogits, BceLogitsWeighted, BinaryCrossEntropy
@@ -96,7 +100,12 @@ def check_same(name: str, weight: Tensor | None, input: Tensor) -> None:
 
 
 def mse_loss(
-    input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Return (x - t)^2.
 
@@ -108,6 +117,7 @@ def mse_loss(
     >>> mse_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
     tensor(2.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_pair("mse_loss", input, target, reduction, either=True)
     check_same("mse_loss: weight", weight, input)
     gap = difference(input, target)
@@ -115,7 +125,12 @@ def mse_loss(
 
 
 def l1_loss(
-    input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Return |x - t|; the derivative where they are equal is 0.  See `mse_loss` for the options.
 
@@ -123,13 +138,19 @@ def l1_loss(
     >>> l1_loss(mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
     tensor(1.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_pair("l1_loss", input, target, reduction, either=True)
     check_same("l1_loss: weight", weight, input)
     return reduced(Abs.apply(difference(input, target)), weight, reduction, divide=True)
 
 
 def smooth_l1_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
 ) -> Tensor:
     """Return d^2 / (2 beta) where d = |x - t| < beta, else d - beta / 2.
 
@@ -140,6 +161,7 @@ def smooth_l1_loss(
     >>> smooth_l1_loss(mg.tensor([0.5, 3.0]), mg.zeros(2), reduction="none")
     tensor([0.1250, 2.5000])
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_pair("smooth_l1_loss", input, target, reduction, either=True)
     if type(beta) is not float:
         beta = arguments.number("smooth_l1_loss", "beta", beta)
@@ -185,7 +207,12 @@ def _half_square_then_line(gap: Tensor, delta: float) -> Tensor:
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Return -(t log x + (1 - t) log(1 - x)) of probabilities x, logs not below -100.
 
@@ -198,6 +225,7 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(mg.tensor([0.5]), mg.tensor([1.0]))
     tensor(0.6931)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_pair("binary_cross_entropy", input, target, reduction)
     check_weight("binary_cross_entropy: weight", weight, input)
     x = input.array
@@ -217,7 +245,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -232,6 +261,7 @@ def binary_cross_entropy_with_logits(
     tensor(5000.)
     """
     name = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(reduction, size_average, reduce)
     check_pair(name, input, target, reduction)
     check_weight(f"{name}: weight", weight, input)
     check_weight(f"{name}: pos_weight", pos_weight, input)

@@ -137,7 +137,9 @@ class SmoothL1Loss(Loss):
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional_losses.smooth_l1_loss(input, target, self.reduction, self.beta)
+        return functional_losses.smooth_l1_loss(
+            input, target, reduction=self.reduction, beta=self.beta
+        )
 
 
 @registered
