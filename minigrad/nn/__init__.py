@@ -25,6 +25,12 @@ from minigrad.nn.layers.dropout import Dropout as Dropout
 from minigrad.nn.layers.embedding import Embedding as Embedding
 from minigrad.nn.layers.flatten import Flatten as Flatten
 from minigrad.nn.layers.flatten import Unflatten as Unflatten
+from minigrad.nn.layers.lazy import LazyBatchNorm1d as LazyBatchNorm1d
+from minigrad.nn.layers.lazy import LazyBatchNorm2d as LazyBatchNorm2d
+from minigrad.nn.layers.lazy import LazyConv1d as LazyConv1d
+from minigrad.nn.layers.lazy import LazyConv2d as LazyConv2d
+from minigrad.nn.layers.lazy import LazyLinear as LazyLinear
+from minigrad.nn.layers.lazy import LazyModuleMixin as LazyModuleMixin
 from minigrad.nn.layers.linear import Identity as Identity
 from minigrad.nn.layers.linear import Linear as Linear
 from minigrad.nn.layers.loss import BCELoss as BCELoss
@@ -57,6 +63,8 @@ from minigrad.nn.layers.recurrent import RNNCellBase as RNNCellBase
 from minigrad.nn.module import MODULES as MODULES
 from minigrad.nn.module import Module as Module
 from minigrad.nn.parameter import Parameter as Parameter
+from minigrad.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from minigrad.nn.parameter import UninitializedParameter as UninitializedParameter
 
 __all__ = ["MODULES", "Module", "Parameter", "functional", "init", "utils"]
 __all__ += sorted(MODULES)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-
-from minigrad.engine.device import Device, DeviceArray, device_of, moved
+from minigrad.engine.device import Device, moved
 from minigrad.engine.dtypes import float32, float64, numpy_dtype
-from minigrad.engine.overwrite import Spans, check_writable, copy_of, overwrite
+from minigrad.nn.hooks import Hook, Registered, add_hook, call_with_hooks
 from minigrad.nn.parameter import Parameter
+from minigrad.nn.state import BUFFER, MODULE, PARAMETER, Loaded, Members, absent, gather, load
 from minigrad.ops.common import converted
 from minigrad.tensors.tensor import Handle, Tensor, destination, new
 
 M = TypeVar("M", bound="Module")
-Hook = Callable[..., Any]
-
-PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
 
 MODULES: dict[str, type[Module]] = {}
 
@@ -53,7 +49,7 @@ class Module:
     training: bool
     _kinds: dict[str, str]
     _transient: set[str]  # buffers that are not part of the state
-    _hooks: dict[int, tuple[str, Hook]] | None = None
+    _hooks: dict[int, Registered] | None = None
 
     def __init__(self) -> None:
         self.__dict__.update(_kinds={}, _transient=set(), training=True)
@@ -151,9 +147,11 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None:
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+        return call_with_hooks(self, args, kwargs)
 
     # ------------------------------------------------------------ the parameters end here
+    _state_hooks: dict[int, Registered] | None = None
+
     # ------------------------------------------------------------ by name
     def _check_new(self, name: str, kind: str) -> None:
         if "_kinds" not in self.__dict__:
@@ -211,7 +209,7 @@ class Module:
         """
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
-        for name in ("_kinds", "_transient", "_hooks"):
+        for name in ("_kinds", "_transient", "_hooks", "_state_hooks"):
             if self.__dict__.get(name) is not None:
                 made.__dict__[name] = self.__dict__[name].copy()
         return made
@@ -243,6 +241,51 @@ class Module:
         """Yield the buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter at a dotted name."""
+        found: Parameter = self._member(target, PARAMETER)
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """Return the buffer at a dotted name."""
+        found: Tensor = self._member(target, BUFFER)
+        return found
+
+    def _member(self, target: str, kind: str) -> Any:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if owner._kinds.get(name) != kind:
+            have = [n for n, _ in owner._own(kind)]
+            raise AttributeError(
+                f"{type(owner).__name__} has no {kind} {name!r} (of {target!r}); it has {have}"
+            )
+        return owner.__dict__[name]
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a dotted name; strict: only in place of one that is there."""
+        if not target:
+            raise ValueError("set_submodule: expected a dotted name, got an empty one")
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict:
+            owner.get_submodule(name)
+        owner.add_module(name, module)
+
+    @property
+    def _parameters(self) -> Members:
+        """The module's own parameters by name, as PyTorch's modules keep them."""
+        return Members(self, PARAMETER)
+
+    @property
+    def _buffers(self) -> Members:
+        """The module's own buffers by name."""
+        return Members(self, BUFFER)
+
+    @property
+    def _modules(self) -> Members:
+        """The module's own children by name."""
+        return Members(self, MODULE)
+
     def get_submodule(self, target: str) -> Module:
         """Return the module at a dotted name; "" is this one."""
         module = self
@@ -256,64 +299,107 @@ class Module:
         return module
 
     # ------------------------------------------------------------ hooks
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        hooks = tuple((self._hooks or {}).values())
-        for when, hook in hooks:
-            if when == "before":
-                replaced = hook(self, args)
-                if replaced is not None:
-                    args = replaced if isinstance(replaced, tuple) else (replaced,)
-        output = self.forward(*args, **kwargs)
-        for when, hook in hooks:
-            if when == "after":
-                replaced = hook(self, args, output)
-                output = output if replaced is None else replaced
-        return output
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before `forward`; what it returns replaces the arguments.
 
-    def register_forward_pre_hook(self, hook: Hook) -> Handle:
-        """Call `hook(module, args)` before `forward`; what it returns replaces the arguments."""
-        return self._add_hook("before", hook)
+        with_kwargs: call `hook(module, args, kwargs)`, which returns None or both.
+        """
+        return add_hook(self, "_hooks", Registered("before", hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Hook) -> Handle:
+    def register_forward_hook(
+        self,
+        hook: Hook,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Handle:
         """Call `hook(module, args, output)` after `forward`; what it returns replaces the
         output.
+
+        with_kwargs: call `hook(module, args, kwargs, output)`.  always_call: after an error too,
+            with None.
         """
-        return self._add_hook("after", hook)
+        entry = Registered("after", hook, with_kwargs, always_call)
+        return add_hook(self, "_hooks", entry, prepend)
 
-    def _add_hook(self, when: str, hook: Hook) -> Handle:
-        hooks = self.__dict__.get("_hooks") or {}
-        key = max(hooks, default=-1) + 1
-        hooks[key] = (when, hook)
-        self.__dict__["_hooks"] = hooks
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are there.
 
-        def remove() -> None:
-            hooks.pop(key, None)
-            if not hooks and self.__dict__.get("_hooks") is hooks:
-                del self.__dict__["_hooks"]
+        Both are tuples, None for what has no gradient; a tuple that it returns replaces grad_input.
+        """
+        return add_hook(self, "_hooks", Registered("backward", hook), prepend)
 
-        return Handle(remove)
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_output)` before the module's backward; what it returns replaces
+        the gradients.
+        """
+        return add_hook(self, "_hooks", Registered("backward_before", hook), prepend)
+
+    def register_state_dict_pre_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` gathers."""
+        return add_hook(self, "_state_hooks", Registered("gather", hook))
+
+    def register_state_dict_post_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after `state_dict` gathered; it
+        may edit the dict.
+        """
+        return add_hook(self, "_state_hooks", Registered("gathered", hook))
+
+    def register_load_state_dict_pre_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)` before a state is loaded; it may edit the dict, a copy.
+        """
+        return add_hook(self, "_state_hooks", Registered("load", hook))
+
+    def register_load_state_dict_post_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, incompatible_keys)` after a state was loaded; it may edit the lists,
+        and with strict what is left in them is an error.
+        """
+        return add_hook(self, "_state_hooks", Registered("loaded", hook))
 
     # ------------------------------------------------------------ state
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self,
+        *,
+        destination: dict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Any]:
         """Return {dotted name: tensor} of parameters and persistent buffers, sharing their memory.
 
         Copy the values (`{k: v.clone() ...}`) to keep them as they are now.
+        destination: a dict to enter them into.
         """
-        return {
-            name: value if keep_vars else value.detach()
-            for name, value in gathered(self, prefix).items()
-        }
+        found: dict[str, Any] = {} if destination is None else destination
+        gather(self, prefix, keep_vars, found)
+        return found
 
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> Loaded:
+    @absent
+    def get_extra_state(self) -> Any:
+        """Return what else belongs to the state; a module that has some overrides this and
+        `set_extra_state`.
+        """
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state()")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what `get_extra_state` gave."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define set_extra_state()")
+
+    def load_state_dict(
+        self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False
+    ) -> Loaded:
         """Copy values into the parameters and buffers by name.
 
         strict: names must agree both ways.  Values may be tensors or arrays.  Nothing is written
-            unless all fits.
+            unless all fits.  assign: put the tensors themselves in place of the module's own.
 
         Returns: the names that were missing and unexpected (both empty when strict).
         Raises: RuntimeError listing every missing, unexpected and misshapen name.
         """
-        return load(self, state_dict, strict)
+        return load(self, state_dict, strict, assign)
 
     # ------------------------------------------------------------ modes
     def train(self: M, mode: bool = True) -> M:
@@ -401,6 +487,29 @@ class Module:
         """Convert floating parameters and buffers to float32 in place."""
         return self._convert(float32)
 
+    def half(self: M) -> M:
+        """Refuse: there is no float16."""
+        raise NotImplementedError(
+            f"{type(self).__name__}.half: there are float32 and float64 only; leave it out"
+        )
+
+    bfloat16 = half
+
+    def type(self: M, dst_type: Any) -> M:
+        """Convert floating parameters and buffers to a dtype in place."""
+        return self._convert(dst_type)
+
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Move parameters and buffers to a device; their values come along."""
+        return self.to(device=device)
+
+    def share_memory(self: M) -> M:
+        """Return the module: its memory belongs to one process."""
+        return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the kernels are compiled already, and nothing is fused across modules."""
+
     # ------------------------------------------------------------ printing
     def extra_repr(self) -> str:
         """Return what stands between the brackets of the repr."""
@@ -421,83 +530,3 @@ class Module:
 def indented(text: str) -> str:
     """Shift all lines but the first by two columns."""
     return text.replace("\n", "\n  ")
-
-
-# ---------------------------------------------------------------- state
-class Loaded(NamedTuple):
-    """What `load_state_dict` found in one and not in the other."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"Loaded(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
-
-
-def gathered(module: Module, prefix: str) -> dict[str, Tensor]:
-    """Return the parameters, then the persistent buffers, then the children's, under dotted
-    names.
-    """
-    found: dict[str, Tensor] = {}
-    for name, p in module._own(PARAMETER):
-        found[prefix + name] = p
-    for name, b in module._own(BUFFER):
-        if name not in module._transient:
-            found[prefix + name] = b
-    for name, child in module._own(MODULE):
-        found.update(gathered(child, f"{prefix}{name}."))
-    return found
-
-
-def load(module: Module, state: dict[str, Any], strict: bool) -> Loaded:
-    """Check `state` against the module whole, then copy it in."""
-    if not hasattr(state, "items"):
-        raise TypeError(
-            f"load_state_dict: expected a dict of tensors by name, got {type(state).__name__}"
-        )
-    own = gathered(module, "")
-    names = {id(t): f"load_state_dict: {name}" for name, t in own.items()}
-    missing = [name for name in own if name not in state]
-    unexpected = [name for name in state if name not in own]
-    faults = []
-    if strict and unexpected:
-        faults.append(f"unexpected: {', '.join(unexpected)}")
-    if strict and missing:
-        faults.append(f"missing: {', '.join(missing)}")
-    values: list[tuple[Tensor, Any]] = []
-    for name, target in own.items():
-        if name not in state:
-            continue
-        value = state[name]
-        data = value.array if isinstance(value, Tensor) else value
-        if not isinstance(data, (np.ndarray, np.generic, DeviceArray)):
-            faults.append(f"{name}: expected a tensor, got {type(value).__name__}")
-        elif data.shape != target.array.shape:
-            faults.append(f"{name}: its shape is {data.shape}, the model's {target.array.shape}")
-        elif not np.can_cast(data.dtype, target.array.dtype, "same_kind"):
-            faults.append(f"{name}: its dtype is {data.dtype}, the model's {target.array.dtype}")
-        else:
-            values.append((target, np.asarray(data) if isinstance(data, np.generic) else data))
-    if faults:
-        listed = "\n  ".join(faults)
-        hint = (
-            "\n  (strict=False ignores missing and unexpected names)"
-            if strict and (missing or unexpected)
-            else ""
-        )
-        raise RuntimeError(
-            f"load_state_dict: the state does not fit {type(module).__name__}, nothing was "
-            f"loaded:\n  {listed}{hint}"
-        )
-    for target, _ in values:
-        check_writable(target.array, names[id(target)])
-    own_memory = Spans(target.array for target, _ in values)
-    # What is a part of the model's own memory is read before any of that is written.
-    values = [(t, copy_of(d) if d is not t.array and own_memory.touch(d) else d) for t, d in values]
-    for target, data in values:
-        if data is not target.array:
-            overwrite(target.array, moved(data, device_of(target.array)))
-        target.bump_version("by load_state_dict()")
-    return Loaded(missing, unexpected)

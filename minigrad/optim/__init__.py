@@ -1,7 +1,7 @@
 """Optimizers, parameter groups, gradient clipping and learning rate schedulers.
 
-Names, defaults and results are PyTorch's; `OPTIMIZERS` lists the optimizers by name.  Every class
-of an optimizer in a file of this folder is found and is a public name.
+Names, defaults and results are PyTorch's; `OPTIMIZERS` lists the optimizers that a kernel steps by
+name.  Every class of an optimizer in a file of this folder is found and is a public name.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from minigrad.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from minigrad.optim import lr_scheduler
 from minigrad.optim.adagrad import Adagrad as Adagrad
 from minigrad.optim.adam import Adam as Adam
 from minigrad.optim.adam import AdamW as AdamW
-from minigrad.optim.clip_grad import clip_grad_norm_, clip_grad_value_
+from minigrad.optim.lbfgs import LBFGS as LBFGS
 from minigrad.optim.nadam import NAdam as NAdam
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.param_groups import decay_groups
@@ -35,8 +36,9 @@ def _found() -> dict[str, type[Optimizer]]:
     }
 
 
-OPTIMIZERS = _found()
-globals().update(OPTIMIZERS)
+_ALL = _found()
+OPTIMIZERS = {name: kind for name, kind in _ALL.items() if kind.steps}
+globals().update(_ALL)
 
 __all__ = [
     "OPTIMIZERS",
@@ -46,4 +48,4 @@ __all__ = [
     "decay_groups",
     "lr_scheduler",
 ]
-__all__ += sorted(OPTIMIZERS)
+__all__ += sorted(_ALL)

@@ -19,6 +19,7 @@ from minigrad.engine import arguments, device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.grad_mode import enable_grad
 from minigrad.engine.overwrite import Spans, check_writable, turns
+from minigrad.nn.parameter import Uninitialized
 from minigrad.tensors.tensor import Tensor
 from minigrad_kernels.jit.address_table import INDEX, G, address, build_table
 
@@ -64,6 +65,10 @@ def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
             f" {entry!r:.80}"
         )
     label = "a parameter" if name is None else f"parameter {name!r}"
+    if isinstance(p, Uninitialized):
+        raise ValueError(
+            f"{kind}: {label} of a lazy module has no shape yet; call the model on an input first"
+        )
     if not p.is_leaf:
         raise ValueError(
             f"{kind}: {label} of shape {tuple(p.shape)} is the result of an op, not a leaf, so it"
@@ -260,6 +265,10 @@ class Optimizer:
             raise NotImplementedError(f"{self._kind} names no kernel in `steps`")
         return self.steps[0]
 
+    def kept(self, group: Group) -> tuple[str, ...]:
+        """Return the names of the state arrays of a group's parameters."""
+        return kept_by(self.rule(group))
+
     def check(self, group: Group) -> None:
         """Raise a ValueError for options out of range, a TypeError for what is no number."""
         for name in NON_NEGATIVE & group.keys():
@@ -391,6 +400,12 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._update()
+        self._step_count += 1
+        return loss
+
+    def _update(self) -> None:
+        """Step the parameters that have a gradient, by the kernels of their groups."""
         self._read_options()
         while True:  # once, or twice after a change; more only while other threads change it
             active = [i for i, slot in enumerate(self._slots) if slot.param._grad is not None]
@@ -399,8 +414,6 @@ class Optimizer:
             self._plan(active)
         for launch in self._launches:
             launch.run(self._hyper, self._steps)
-        self._step_count += 1
-        return loss
 
     def _forget(self) -> None:
         """Drop what was prepared for launches; the next step prepares it anew."""
@@ -616,7 +629,7 @@ def _read_arrays(
     for slot in optimizer._slots:
         entry = saved["state"][slot.name]
         arrays = {}
-        expected = kept_by(optimizer.rule(saved["param_groups"][slot.group]))
+        expected = optimizer.kept(saved["param_groups"][slot.group])
         if "step" not in entry:
             problems.append(f"{slot.name}: there is no step count")
         elif entry["step"] > 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,36 @@ def pair() -> list[nn.Module]:
 
 
 PAIR = "(0): Linear(in_features=3, out_features=5, bias=True)\n  (1): Tanh()\n)"
+
+# Lazy modules as they are after their first input.
+NORM = "eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
+LAZY: list[tuple[str, tuple[Any, ...], Array, tuple[int, ...], str]] = [
+    ("Linear", (5,), X, (4, 5), "Linear(in_features=3, out_features=5, bias=True)"),
+    (
+        "Conv1d",
+        (3, 2),
+        IMAGE[0],
+        (2, 3, 5),
+        "Conv1d(2, 3, kernel_size=(2,), stride=(1,))",
+    ),
+    (
+        "Conv2d",
+        (3, (2, 3), 2),
+        IMAGE,
+        (2, 3, 1, 2),
+        "Conv2d(2, 3, kernel_size=(2, 3), stride=(2, 2))",
+    ),
+    ("BatchNorm1d", (), X, (4, 3), f"BatchNorm1d(3, {NORM}"),
+    ("BatchNorm2d", (), X.reshape(2, 2, 1, 3), (2, 2, 1, 3), f"BatchNorm2d(2, {NORM}"),
+]
+
+
+def called(name: str, options: tuple[Any, ...], x: Array) -> nn.Module:
+    """Return a lazy module after its first input."""
+    module: nn.Module = getattr(nn, name)(*options)
+    module.eval()(mg.Tensor(x.astype(np.float32)))
+    return module.train()
+
 
 SAMPLES: dict[str, list[Sample]] = {
     "Linear": [
@@ -119,7 +150,7 @@ SAMPLES: dict[str, list[Sample]] = {
             lambda: nn.Conv1d(2, 4, 3, padding="same", groups=2),
             (IMAGE[0],),
             (2, 4, 6),
-            "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding='same', groups=2)",
+            "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding=same, groups=2)",
         ),
         Sample(
             lambda: nn.Conv1d(2, 3, 2, 2, 1, 2, bias=False, padding_mode="circular"),
@@ -302,4 +333,8 @@ SAMPLES: dict[str, list[Sample]] = {
     ],
     "LSTMCell": [Sample(lambda: nn.LSTMCell(3, 2), (X,), (16,), "LSTMCell(3, 2)")],
     "GRUCell": [Sample(lambda: nn.GRUCell(3, 5, False), (X,), (4, 5), "GRUCell(3, 5, bias=False)")],
+    **{
+        f"Lazy{name}": [Sample(partial(called, f"Lazy{name}", options, x), (x,), shape, text)]
+        for name, options, x, shape, text in LAZY
+    },
 }

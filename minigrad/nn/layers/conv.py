@@ -36,6 +36,7 @@ class Convolution(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -61,10 +62,14 @@ class Convolution(Module):
         self.padding = padding if whole else tuple(before for before, _ in self._ends)
         self.groups = groups
         self.padding_mode = padding_mode
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = blank(*shape, dtype=dtype)
-        self.register_parameter("bias", blank(out_channels, dtype=dtype) if bias else None)
+        place = {"device": device, "dtype": dtype}
+        self.weight = blank(*self.weight_shape(in_channels), **place)
+        self.register_parameter("bias", blank(out_channels, **place) if bias else None)
         self.reset_parameters()
+
+    def weight_shape(self, in_channels: int) -> tuple[int, ...]:
+        """Return the shape of the weight for so many channels of the input."""
+        return self.out_channels, in_channels // self.groups, *self.kernel_size
 
     def reset_parameters(self) -> None:
         """Draw the initial weight and bias anew."""
@@ -88,7 +93,7 @@ class Convolution(Module):
         text += f", stride={self.stride}"
         none: Sequence[int] = (0,) * self.dims
         if self.padding != none:
-            text += f", padding={self.padding!r}"
+            text += f", padding={self.padding}"
         if self.dilation != (1,) * self.dims:
             text += f", dilation={self.dilation}"
         if self.groups != 1:

@@ -19,8 +19,13 @@ from minigrad.tensors.tensor import Tensor, new
 
 def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
     """Return a parameter whose elements are not set, float32 on the CPU unless said otherwise."""
-    made: Any = np.empty(shape, np.float32 if dtype is None else numpy_dtype(dtype))
-    return Parameter(made if device is None else new(moved(made, Device(device))))
+    return Parameter(new(blank_array(shape, dtype, device)))
+
+
+def blank_array(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> Any:
+    """Return an array whose elements are not set, float32 on the CPU unless said otherwise."""
+    made = np.empty(shape, np.float32 if dtype is None else numpy_dtype(dtype))
+    return made if device is None else moved(made, Device(device))
 
 
 @registered
@@ -37,7 +42,12 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         in_features = arguments.whole("Linear", "in_features", in_features)
@@ -47,8 +57,9 @@ class Linear(Module):
                 raise ValueError(f"Linear: {name} must not be negative, got {n}")
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = blank(out_features, in_features, dtype=dtype)
-        self.register_parameter("bias", blank(out_features, dtype=dtype) if bias else None)
+        place = {"device": device, "dtype": dtype}
+        self.weight = blank(out_features, in_features, **place)
+        self.register_parameter("bias", blank(out_features, **place) if bias else None)
         self.reset_parameters()
 
     bias: Parameter | None

@@ -9,11 +9,10 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import launch
-from minigrad.engine.dtypes import numpy_dtype
 from minigrad.engine.overwrite import check_writable
 from minigrad.nn import init
 from minigrad.nn.functional.layers import batch_norm, layer_norm
-from minigrad.nn.layers.linear import blank
+from minigrad.nn.layers.linear import blank, blank_array
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
 from minigrad.tensors.tensor import Tensor, new
@@ -39,6 +38,7 @@ class BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
@@ -58,16 +58,17 @@ class BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        kind = np.dtype(np.float32) if dtype is None else numpy_dtype(dtype)
-        self.register_parameter("weight", blank(num_features, dtype=kind) if affine else None)
-        shifted = affine and bias
-        self.register_parameter("bias", blank(num_features, dtype=kind) if shifted else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", new(np.zeros(num_features, kind)) if tracked else None)
-        self.register_buffer("running_var", new(np.ones(num_features, kind)) if tracked else None)
-        self.register_buffer(
-            "num_batches_tracked", new(np.zeros((), np.int64)) if tracked else None
-        )
+        n, tracked = num_features, track_running_stats
+        place = {"device": device, "dtype": dtype}
+        self.register_parameter("weight", blank(n, **place) if affine else None)
+        self.register_parameter("bias", blank(n, **place) if affine and bias else None)
+        for name, shape, kind in (
+            ("running_mean", (n,), dtype),
+            ("running_var", (n,), dtype),
+            ("num_batches_tracked", (), np.int64),
+        ):
+            made = new(blank_array(shape, kind, device)) if tracked else None
+            self.register_buffer(name, made)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -181,6 +182,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -191,8 +193,9 @@ class LayerNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         affine = elementwise_affine
-        self.register_parameter("weight", blank(*shape, dtype=dtype) if affine else None)
-        self.register_parameter("bias", blank(*shape, dtype=dtype) if affine and bias else None)
+        place = {"device": device, "dtype": dtype}
+        self.register_parameter("weight", blank(*shape, **place) if affine else None)
+        self.register_parameter("bias", blank(*shape, **place) if affine and bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import host_copy
-from minigrad.optim.clip_grad import clip_grad_value_, clip_if_finite, total_norm
+from minigrad.nn.utils.clip_grad import clip_grad_value_, clip_if_finite, total_norm
 from minigrad.tensors.tensor import new
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.checks import all_finite

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.engine import device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.overwrite import check_writable, turns
-from minigrad.optim.optimizer import contiguous
+from minigrad.ops.common import contiguous
 from minigrad.tensors.tensor import Tensor
 from minigrad_kernels.jit.address_table import build_table
 
@@ -68,6 +68,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients together to a norm of at most max_norm; return their norm before.
 
@@ -76,6 +77,7 @@ def clip_grad_norm_(
     Shape: returns a tensor of shape ().
     parameters: those whose .grad is None are left out.  max_norm: >= 0.
     norm_type: > 0, math.inf for the largest |g|.
+    foreach: PyTorch's; it is one launch for all either way.
     error_if_nonfinite: raise where the norm is NaN or infinite, and change nothing; otherwise such
         a norm makes NaN gradients, so that it cannot go unseen.
     Raises: ValueError for options out of range, RuntimeError as said.
@@ -183,7 +185,48 @@ def _combine(parts: list[float], order: float) -> float:
     return float(np.sum(np.array(parts) ** order) ** (1 / order))
 
 
-def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+def get_total_norm(
+    tensors: Iterable[Tensor] | Tensor,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Return the norm of tensors together, see `clip_grad_norm_`.
+
+    >>> import minigrad as mg
+    >>> get_total_norm([mg.tensor([3.0]), mg.tensor([4.0])])
+    tensor(5.)
+    """
+    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    norm = total_norm(given, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {norm}")
+    kinds = [t.array.dtype for t in given]
+    return Tensor(np.array(norm, np.result_type(*kinds) if kinds else np.float32))
+
+
+def clip_grads_with_norm_(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)).
+
+    >>> import minigrad as mg
+    >>> w = mg.tensor([3.0, 4.0], requires_grad=True)
+    >>> w.sum().backward()
+    >>> clip_grads_with_norm_([w], 1.0, mg.tensor(4.0))
+    >>> w.grad
+    tensor([0.2500, 0.2500])
+    """
+    work = _Work(_gradients(parameters, "clip_grads_with_norm_"))
+    _scale(work, np.array([float(total_norm)]), float(max_norm))
+
+
+def clip_grad_value_(
+    parameters: Iterable[Tensor] | Tensor, clip_value: float, foreach: bool | None = None
+) -> None:
     """Clamp every gradient to [-clip_value, clip_value]; a NaN stays one.
 
     parameters: those whose .grad is None are left out.  clip_value: >= 0.
