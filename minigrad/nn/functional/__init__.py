@@ -8,8 +8,11 @@ from minigrad.nn.functional import (
     folding,
     groups,
     losses,
+    resizing,
+    sampling,
     sequences,
     transposed,
+    volumes,
 )
 from minigrad.nn.functional.activations import (
     elu,

@@ -18,12 +18,14 @@ from minigrad.ops.pool import (
     max_windows,
     windows_of,
 )
+from minigrad.ops.registry import public
 from minigrad.tensors.tensor import Tensor, new
 
 Sizes = int | Sequence[int]
 
 
 # ---------------------------------------------------------------- convolution
+@public("functional", "function")
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -50,6 +52,7 @@ def conv1d(
     return convolve("conv1d", input, weight, bias, stride, padding, dilation, groups)
 
 
+@public("functional", "function")
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -115,7 +118,7 @@ def max_pool(
     """Return the largest element of each window: `max_pool1d` and `max_pool2d`."""
     dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
+    steps = kernel if stride is None or stride == () else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
     gaps = several(name, "dilation", dilation, dims, 1)
     sizes = input.array.shape[-dims:]
@@ -124,6 +127,7 @@ def max_pool(
     return largest(name, input, windows_of(tables), return_indices)
 
 
+@public("functional", "function")
 def max_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -145,6 +149,7 @@ def max_pool1d(
     return max_pool(name, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@public("functional", "function")
 def max_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -183,7 +188,7 @@ def avg_pool(
     """Return the mean of each window: `avg_pool1d` and `avg_pool2d`."""
     dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if stride is None else several(name, "stride", stride, dims, 1)
+    steps = kernel if stride is None or stride == () else several(name, "stride", stride, dims, 1)
     pads = several(name, "padding", padding, dims, 0)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be 0")
@@ -193,6 +198,7 @@ def avg_pool(
     return AvgPool.apply(input, windows=windows_of(tables, divisor_override), dims=dims)
 
 
+@public("functional", "function")
 def avg_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -249,6 +255,7 @@ def adaptive(name: str, input: Tensor, output_size: Any, mean: bool) -> Windows:
     )
 
 
+@public("functional", "function")
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Return the means of `output_size` windows that cover the signal evenly.
 

@@ -14,7 +14,7 @@ from minigrad.ops.registry import public
 from minigrad.ops.shape import expand
 
 
-@public("functional")
+@public("functional", "function")
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """Return x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`, both broadcast.
 
@@ -39,7 +39,7 @@ def held_above(x: Any, least: float) -> Any:
     return x if not gap.array.any() else where(gap > 0, x - x.detach() + least, x)
 
 
-@public("functional")
+@public("functional", "function")
 def pairwise_distance(
     x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Any:
@@ -53,7 +53,7 @@ def pairwise_distance(
     return norm(gap, p, gap.ndim - 1 if gap.ndim else None, keepdim)
 
 
-@public("functional")
+@public("functional", "function")
 def pdist(input: Any, p: float = 2.0) -> Any:
     """Return the p-norms of the differences of all pairs of rows, (0, 1) first, then (0, 2), ...
 

@@ -110,7 +110,7 @@ def fold(
 
 
 # ---------------------------------------------------------------- channels and pixels
-@public("functional")
+@public("functional", "function")
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """Return r x r channels as one of r times the height and width.
 
@@ -129,7 +129,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return split.permute(order).reshape(*lead, c // (r * r), h * r, w * r)
 
 
-@public("functional")
+@public("functional", "function")
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """Return each r x r pixels as channels: `pixel_shuffle` turned about."""
     r = int(downscale_factor)

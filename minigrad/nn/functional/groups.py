@@ -42,7 +42,7 @@ def check_sizes(name: str, channels: int, **given: Any) -> None:
             raise ValueError(f"{name}: {label} has shape {t.shape}, expected ({channels},)")
 
 
-@public("functional")
+@public("functional", "function")
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -110,7 +110,7 @@ def moved_towards(x: Any, mean: Any, var: Any, momentum: float, count: int) -> N
             var.copy_(var * (1 - momentum) + rows.var(2).mean(0) * momentum)
 
 
-@public("functional")
+@public("functional", "function")
 def rms_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
 ) -> Any:

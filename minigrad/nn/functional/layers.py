@@ -16,6 +16,7 @@ from minigrad.ops.linalg import absent
 from minigrad.ops.linalg import linear as _linear
 from minigrad.ops.linalg import linear_activation as linear_activation
 from minigrad.ops.norm import BatchNorm, BatchNormDropout, BatchNormEval, LayerNorm, check_channels
+from minigrad.ops.registry import public
 from minigrad.ops.unary import Relu
 from minigrad.tensors.tensor import Tensor, new
 
@@ -41,6 +42,7 @@ def check_dropout(p: float, scaling: str) -> None:
         raise ValueError(f"dropout: scaling must be 'inverted' or 'classical', got {scaling!r}")
 
 
+@public("functional", "function")
 def dropout(
     input: Tensor,
     p: float = 0.5,
@@ -239,6 +241,7 @@ def batch_norm_activation_dropout(
     return y
 
 
+@public("functional", "function")
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
