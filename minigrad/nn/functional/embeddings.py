@@ -117,7 +117,8 @@ def embedding_bag(
     Shape: weight: (V, D) -> (B, D).
 
     >>> import minigrad as mg
-    >>> embedding_bag(mg.tensor([0, 1, 1]), mg.tensor([[1.0], [3.0]]), mg.tensor([0, 1]), mode="sum")
+    >>> weight = mg.tensor([[1.0], [3.0]])
+    >>> embedding_bag(mg.tensor([0, 1, 1]), weight, mg.tensor([0, 1]), mode="sum")
     tensor([[1.],
             [6.]])
     """
