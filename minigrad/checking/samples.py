@@ -422,6 +422,11 @@ def above_one(*shape: int) -> Array:
     return np.asarray(positive_wave(*shape) + 0.8)
 
 
+def unit(*shape: int) -> Array:
+    """Return a wave between 0.05 and 0.95."""
+    return np.asarray(0.5 + wave(*shape) * 0.23)
+
+
 DOMAINS: dict[str, Any] = {
     "reals": wave,
     "positive": positive_wave,

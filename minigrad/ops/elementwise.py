@@ -10,7 +10,7 @@ from minigrad.engine.device import USED, device_of, filled, moved, run_at, same_
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.op import Bridge, Op
+from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.engine.values import dtype_beside, plain_number, stored
 from minigrad.ops.arithmetic import BOOL, Binary, Mul, Neg
 from minigrad.ops.common import (
@@ -131,7 +131,7 @@ def two(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two operands as tensors, a number lifted to go with the other one."""
     if isinstance(a, Bridge.tensor):
         return a, tensor_of(b, a)
-    b = tensor_of(b)
+    refuse_others("a function of two operands, one of them a number", (b,))
     return tensor_of(a, b), b
 
 
@@ -328,8 +328,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         raise ValueError("clamp: expected min, max or both, got neither")
     low, high = plain_number(min), plain_number(max)
     if (low is None) != (min is None) or (high is None) != (max is None):  # tensors
-        y = input if min is None else Maximum.apply(input, tensor_of(min, input))
-        return y if max is None else Minimum.apply(y, tensor_of(max, input))
+        y = input if min is None else bounded(input, tensor_of(min, input), "ge")
+        return y if max is None else bounded(y, tensor_of(max, input), "le")
     if input.array.dtype.kind != "f":
         dtype = input.array.dtype
         for bound in (low, high):
@@ -340,6 +340,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
                 stored(bound, dtype)  # raises where it does not fit
         input = Bridge.new(converted(input.array, dtype))
     return Clamp.apply(input, low=low, high=high)
+
+
+def bounded(a: Any, bound: Any, holds: str) -> Any:
+    """Return `a` where it holds the bound or is NaN, else the bound, which has the gradient."""
+    return Where.apply(compare(holds, a, bound) | test("isnan", a), a, bound)
 
 
 # ---------------------------------------------------------------- bits

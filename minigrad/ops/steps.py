@@ -30,7 +30,12 @@ class Step(Unary):
         return a.clone()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (Bridge.new(filled(g.array.shape, 0, g.array.dtype, g.array)),)
+        return (zeros_like(g),)
+
+
+def zeros_like(g: Any) -> Any:
+    """Return zeros in the shape of a gradient."""
+    return Bridge.new(filled(g.array.shape, 0, g.array.dtype, g.array))
 
 
 @op

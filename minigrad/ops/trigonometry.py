@@ -121,7 +121,12 @@ class Atanh(Unary):
 
 
 class FloatBinary(Binary):
-    """A function of two numbers that integers, made float32, take too."""
+    """A function of two numbers that integers, made float32, take too.
+
+    numbers: whether its function takes a number in the place of one of the tensors.
+    """
+
+    numbers = True
 
     @classmethod
     def apply(cls, a: Any, b: Any) -> Any:
@@ -136,6 +141,7 @@ class Atan2(FloatBinary):
 
     kernel = "atan2"
     also = ("arctan2",)
+    numbers = False
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, b = self.saved(0), self.saved(1)
@@ -149,6 +155,7 @@ class Hypot(FloatBinary):
     """y = sqrt(a^2 + b^2), without overflow; the gradient at the origin is NaN, as PyTorch's"""
 
     kernel = "hypot"
+    numbers = False
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         a, b = self.saved(0), self.saved(1)

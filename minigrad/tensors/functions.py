@@ -10,6 +10,7 @@ from minigrad.ops import (  # noqa: F401  # noqa: F401
     arranging,
     closeness,
     logarithms,
+    pairs,
     products,
     scatter,
     sorting,
@@ -67,7 +68,7 @@ abs, neg = Tensor.abs, Tensor.neg
 isnan, isfinite, logical_not = Tensor.isnan, Tensor.isfinite, Tensor.logical_not
 logical_and, logical_or = Tensor.logical_and, Tensor.logical_or
 logical_xor = Tensor.logical_xor
-add, sub, mul, div, pow = Tensor.add, Tensor.sub, Tensor.mul, Tensor.div, Tensor.pow
+add, sub, mul = Tensor.add, Tensor.sub, Tensor.mul
 maximum, minimum = Tensor.maximum, Tensor.minimum
 eq, ne, lt, le, gt, ge = Tensor.eq, Tensor.ne, Tensor.lt, Tensor.le, Tensor.gt, Tensor.ge
 sum, mean, prod = Tensor.sum, Tensor.mean, Tensor.prod
@@ -97,7 +98,6 @@ __all__ = [
     "clamp",
     "cos",
     "cumsum",
-    "div",
     "dot",
     "eq",
     "erf",
@@ -138,7 +138,6 @@ __all__ = [
     "norm",
     "outer",
     "permute",
-    "pow",
     "prod",
     "reciprocal",
     "relu",

@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.engine.op import Op
+from minigrad.engine.op import Op, refuse_others
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.common import tensor_of
 from minigrad.ops.registry import PLACES, Public, for_each_op, for_each_public, function_name
@@ -26,6 +26,7 @@ from minigrad.ops.unary import Unary
 from minigrad.tensors.tensor import Tensor
 
 Function = Callable[..., Any]
+DERIVED: set[Function] = set()  # methods made from ops, to which written ones are preferred
 FUNCTIONS: dict[str, dict[str, Function]] = {place: {} for place in PLACES}
 GIVEN: dict[str, Function] = {}  # the methods that were made here
 NAMESPACES: dict[str, list[dict[str, Any]]] = {place: [] for place in PLACES}
@@ -54,12 +55,20 @@ def of_one(cls: type[Op]) -> Function:
 
 
 def of_two(cls: type[Op]) -> Function:
-    """Return an elementwise op of two operands as a function."""
+    """Return an elementwise op of two operands as a function, of tensors alone where its class says
+    `numbers = False`.
+    """
 
     def function(input: Any, other: Any) -> Any:
+        if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+            refuse_others(cls.__name__, (input, other))
         return cls.apply(tensor_of(input, other), tensor_of(other, input))
 
-    return function
+    def of_tensors(input: Any, other: Any) -> Any:
+        refuse_others(cls.__name__, (input, other))
+        return cls.apply(input, other)
+
+    return function if getattr(cls, "numbers", True) else of_tensors
 
 
 def of_any(cls: type[Op]) -> Function:
@@ -94,8 +103,11 @@ def publish(cls: type[Op]) -> None:
     for name in (function_name(cls), *getattr(cls, "also", ())):
         if cls.public == "tensor":
             give(name, function)
+            DERIVED.add(function)
             if issubclass(cls, Unary | Binary):
-                give(f"{name}_", in_place(name, cls))
+                written = in_place(name, cls)
+                give(f"{name}_", written)
+                DERIVED.add(written)
         enter(cls.public, name, function)
 
 
@@ -157,8 +169,9 @@ def named(method: Function, name: str) -> Function:
 
 
 def give(name: str, function: Function) -> None:
-    """Make a function a method of Tensor, where it has none of that name."""
-    if not hasattr(Tensor, name):
+    """Make a function a method of Tensor, where it has none of that name, or one from an op."""
+    standing = getattr(Tensor, name, None)
+    if standing is None or standing in DERIVED:
         setattr(Tensor, name, function)
         GIVEN[name] = function
 
@@ -190,5 +203,14 @@ def share(namespace: dict[str, Any], place: str) -> None:
         NAMESPACES[each].append(namespace)
 
 
+# Methods that Tensor writes out, whose results PyTorch also writes in place.
+WRITTEN_IN_PLACE = (
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift"),
+    *("bitwise_right_shift", "logical_and", "logical_or", "logical_xor", "logical_not"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "neg", "rsqrt", "reciprocal", "floor_divide"),
+    *("clip", "cumsum", "masked_fill"),
+)
 for_each_op(publish)
+for _name in WRITTEN_IN_PLACE:
+    give(f"{_name}_", function_in_place(_name, getattr(Tensor, _name)))
 for_each_public(publish_function)

@@ -652,10 +652,6 @@ class Tensor(Methods):
         """Return x * other, broadcast."""
         return self * other
 
-    def div(self: Any, other: Any) -> Tensor:
-        """Return x / other, broadcast."""
-        return self / other
-
     def floor_divide(self: Any, other: Any) -> Tensor:
         """See `minigrad.floor_divide`."""
         return self // other
@@ -1058,10 +1054,6 @@ class Tensor(Methods):
     def mul_(self, other: Any) -> Any:
         """Multiply in place."""
         return self._write(arithmetic.Mul, other)
-
-    def div_(self, other: Any) -> Any:
-        """Divide in place."""
-        return self._write(arithmetic.Div, other)
 
     def pow_(self, exponent: Any) -> Any:
         """Raise to a power in place."""

@@ -41,8 +41,9 @@ class Drawn:
             x = rng.uniform(-0.9, 0.9, shape)
         elif self.kind == "unit":
             x = rng.uniform(0.05, 0.95, shape)
-        elif self.kind == "apart":
-            values = (0.23 * (1 + np.arange(n)) - 0.07) * np.where(np.arange(n) % 2, 1, -1)
+        elif self.kind in ("apart", "between"):  # no two are alike, those of the other kind neither
+            shift = 0.07 if self.kind == "apart" else 0.16
+            values = (0.23 * (1 + np.arange(n)) - shift) * np.where(np.arange(n) % 2, 1, -1)
             x = rng.permutation(values).reshape(shape)
         elif self.kind == "ties":
             x = np.rint(rng.normal(size=shape) * 1.5) + 0.0
@@ -63,8 +64,8 @@ def drawn(kind: str) -> Any:
 
 
 normal, positive, inside, unit = (drawn(k) for k in ("normal", "positive", "inside", "unit"))
-apart, ties, whole, counts, truth = (
-    drawn(k) for k in ("apart", "ties", "whole", "counts", "truth")
+apart, between, ties, whole, counts, truth = (
+    drawn(k) for k in ("apart", "between", "ties", "whole", "counts", "truth")
 )
 
 
@@ -72,7 +73,7 @@ apart, ties, whole, counts, truth = (
 class Call:
     """One call of a function.
 
-    smooth: whether second derivatives are checked.  method: whether it is a method alone.
+    smooth: whether second derivatives are checked, at points that are drawn.
     """
 
     args: tuple[Any, ...]
@@ -81,7 +82,7 @@ class Call:
 
 
 def call(*args: Any, smooth: bool = True, **options: Any) -> Call:
-    return Call(args, options, smooth)
+    return Call(args, options, smooth and not any(isinstance(x, np.ndarray) for x in args))
 
 
 def layouts(kind: Any, **options: Any) -> list[Call]:
@@ -113,6 +114,63 @@ CASES: dict[str, list[Call]] = {
     "frac": [*layouts(normal), call(AWKWARD)],
     "positive": layouts(normal),
     "heaviside": [call(ties(4, moving=False), normal(4, moving=False)), call(whole(3), counts(3))],
+    "div": [
+        *pairs(normal, positive),
+        *(call(normal(4), positive(4), rounding_mode=m) for m in ("trunc", "floor")),
+        *(call(whole(6), counts(6), rounding_mode=m) for m in (None, "trunc", "floor")),
+        call(whole(6), -2, rounding_mode="trunc"),
+    ],
+    "true_divide": pairs(normal, positive),
+    "divide": [call(normal(3), positive(3), rounding_mode="floor")],
+    "fmod": [*pairs(normal, positive), call(whole(9), counts(9)), call(whole(5), -3)],
+    "multiply": pairs(normal, normal),
+    "subtract": [call(normal(3), normal(3), alpha=2)],
+    "rsub": [call(normal(3), normal(3), alpha=2), call(normal(3), 2.5)],
+    "pow": [call(2.0, normal(3)), call(positive(3), normal(3)), call(2, counts(3))],
+    "float_power": [call(positive(3), 2), call(counts(3), 0.5), call(2, normal(3))],
+    "ldexp": [call(normal(2, 3), whole(3)), call(normal(3), normal(3))],
+    "xlogy": [
+        *pairs(normal, positive),
+        call(exactly(0.0, 2.0, NAN), exactly(3.0, 1.0, 1.0)),
+        call(2.0, positive(3)),
+        call(normal(3), 2.0),
+    ],
+    "fmax": [*pairs(apart, between), call(exactly(NAN, 1.0, 2.0), exactly(1.0, NAN, 2.0))],
+    "fmin": [*pairs(apart, between), call(exactly(NAN, 1.0, 2.0), exactly(1.0, NAN, 2.0))],
+    "copysign": [*pairs(apart, between), call(exactly(0.0, 2.0), exactly(-1.0, -0.0))],
+    "nextafter": [call(normal(3, moving=False), normal(3, moving=False))],
+    "gcd": [call(whole(8), whole(8))],
+    "lcm": [call(whole(8), whole(8))],
+    "lerp": [
+        *pairs(normal, normal, weight=0.3),
+        call(normal(2, 3), normal(3), unit(2, 1)),
+    ],
+    "addcmul": [call(normal(2, 3), normal(3), normal(2, 1), value=0.5), call(*[normal(0)] * 3)],
+    "addcdiv": [call(normal(2, 3), normal(3), positive(2, 1), value=0.5), call(*[normal(0)] * 3)],
+    "clamp": [
+        call(apart(2, 3), between(3), ties(2, 1)),
+        call(apart(4), None, between(4)),
+        call(exactly(1.0, 2.0), exactly(1.0, 3.0)),
+    ],
+    "clamp_min": [call(apart(4), 0.1), call(apart(4), between(4))],
+    "clamp_max": [call(apart(4), 0.1), call(apart(4), between(4))],
+    "threshold": [call(apart(4), 0.1, -2.0)],
+    "F.threshold": [call(apart(2, 3), -0.1, 20)],
+    "logaddexp": [
+        *pairs(normal, normal),
+        call(exactly(1000.0, -1000.0, 3.0), exactly(999.0, -INF, 3.0)),
+    ],
+    "logaddexp2": pairs(normal, normal),
+    "logit": [
+        *layouts(unit),
+        call(exactly(0.0, 0.05, 0.5, 0.95, 1.0), 0.1),
+        call(exactly(0.25, -1.0, 2.0)),
+    ],
+    "greater": [call(ties(5), ties(5))],
+    "less_equal": [call(ties(5), 1)],
+    "not_equal": [call(whole(5), whole(5))],
+    "absolute": layouts(apart),
+    "negative": layouts(normal),
     "isclose": [
         call(exactly(1.0, 1.0, INF, INF, NAN, 0.0), exactly(1.0, 1.0001, INF, -INF, NAN, 1e-9)),
         call(exactly(1.0, NAN), exactly(1.05, NAN), 0.1, 0.0, True),

@@ -14,8 +14,9 @@ import numpy as np
 
 from minigrad_kernels.elementwise.kernels import lift
 from minigrad_kernels.elementwise.rules import CLOSE, plain
-from minigrad_kernels.kernel import EXACT, Rounding, Rule
-from minigrad_kernels.math.exponential import exponential
+from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
+from minigrad_kernels.math.exponential import exp_of_negative, exponential
+from minigrad_kernels.math.logarithm import log1p_unit
 from minigrad_kernels.math.scalar import constant, like, nearest, power_of_two, rule
 
 Array = np.ndarray[Any, Any]
@@ -113,6 +114,24 @@ def log10(a):
     return math.log10(a)
 
 
+@rule
+def logaddexp(a, b):
+    """Return log(e^a + e^b), without overflow."""
+    top = a if a > b or a != a else b
+    if a == b:
+        return top + like(a, LN_2)
+    return top + log1p_unit(exp_of_negative(-abs(a - b)))
+
+
+@rule
+def logaddexp2(a, b):
+    """Return the logarithm of 2^a + 2^b to base 2, without overflow."""
+    top = a if a > b or a != a else b
+    if a == b:
+        return top + like(a, 1)
+    return top + log1p_unit(exp_of_negative(-abs(a - b) * like(a, LN_2))) * like(a, 1 / LN_2)
+
+
 # ---------------------------------------------------------------- steps
 @rule
 def rint(a):
@@ -179,6 +198,8 @@ RULES = {
     "exp2": Rule(exp2, 1, np.exp2, ufunc=True, flops=12, rounding=FAR),
     "log2": Rule(log2, 1, np.log2, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
     "log10": Rule(log10, 1, np.log10, ufunc=True, flops=10, draws="positive", rounding=CLOSE),
+    "logaddexp": Rule(logaddexp, 2, np.logaddexp, ufunc=True, flops=30, rounding=NEAR_ONE),
+    "logaddexp2": Rule(logaddexp2, 2, np.logaddexp2, ufunc=True, flops=30, rounding=NEAR_ONE),
     "rint": Rule(rint, 1, np.rint, ufunc=True, rounding=EXACT),
     "ceil": Rule(ceil, 1, np.ceil, ufunc=True, flops=2, rounding=EXACT),
     "trunc": Rule(trunc, 1, np.trunc, ufunc=True, flops=2, rounding=EXACT),
