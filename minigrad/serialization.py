@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad import trees
+from minigrad import pytorch_files, trees
+from minigrad.engine.device import Device
 from minigrad.engine.dispatch import write_whole
 from minigrad.engine.dtypes import DTYPES
 from minigrad.lazy import lazy
@@ -23,9 +23,11 @@ safetensors_numpy = lazy("safetensors.numpy")
 Array = np.ndarray[Any, Any]
 CHECKSUM = "minigrad.sha256"
 TREE = "minigrad.tree"
+ZIP = b"PK\x03\x04"
+Target = Any  # str | PathLike[str] | a binary file
 
 
-def save(state: Any, path: str | PathLike[str]) -> Path:
+def save(state: Any, path: Target) -> Any:
     """Write a state_dict, of a module, an optimizer, a scheduler, a loader, or several together, to
     a safetensors file; return the path.
 
@@ -34,10 +36,11 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
     a link stays a link.
     It carries a checksum, which `load` verifies; any safetensors reader can read its tensors.
 
-    state: Tensors or arrays by name; or a dict that holds, as deep as you like, dicts, lists,
-        tuples, tensors, arrays, NumPy scalars, numbers, strings, bools and None; or what has a
-        `state_dict()` of such.  Dicts may have numbers as keys.  A scheduler alone brings the state
-        of its optimizer along, without which it cannot go on: both load from that one file.
+    state: Tensors or arrays by name; or what holds, as deep as you like, dicts, lists, tuples,
+        sets, tensors, arrays, NumPy scalars, numbers, strings, bools, dtypes and None; or what has
+        a `state_dict()` of such.  Dicts may have numbers as keys.  A scheduler alone brings the
+        state of its optimizer along, without which it cannot go on: both load from that one file.
+    path: where to; or a file open for writing bytes, which is returned.
     Raises: TypeError naming an entry that cannot be held; ValueError for one that holds itself.
 
     >>> import pathlib, tempfile
@@ -57,28 +60,54 @@ def save(state: Any, path: str | PathLike[str]) -> Path:
     entries = state.state_dict() if hasattr(state, "state_dict") else state
     if isinstance(state, LRScheduler):
         entries = {**state.state_dict(), "optimizer": state.optimizer.state_dict()}
-    if not isinstance(entries, Mapping):
-        raise TypeError(
-            f"save: expected a dict, or what has a state_dict(), got {type(state).__name__}"
-        )
-    arrays, tree = trees.flatten(entries)
+    return write(*trees.flatten(entries), path)
+
+
+def write(arrays: dict[str, Array], tree: str, path: Target) -> Any:
+    """Write arrays and their structure, as `trees.flatten` gives them, to a file."""
     metadata = {CHECKSUM: _checksum(arrays, tree)}
     if tree:
         metadata[TREE] = tree
+    data = safetensors_numpy.save(arrays, metadata)
+    if hasattr(path, "write"):
+        path.write(data)
+        return path
     path = Path(path)
-    write_whole(path, safetensors_numpy.save(arrays, metadata))
+    write_whole(path, data)
     return path
 
 
-def load(path: str | PathLike[str]) -> dict[Any, Any]:
-    """Read what `save` wrote, or the tensors of any safetensors file by name.
+def load(
+    path: Target,
+    map_location: Any = None,
+    *,
+    weights_only: Any = None,
+    mmap: Any = None,
+) -> Any:
+    """Read what `save` wrote, the tensors of any safetensors file by name, or a checkpoint that
+    PyTorch wrote.
 
     Tensors and modules' arrays come back as Tensors, everything else as the type that it was.
 
-    Raises: FileNotFoundError; ValueError with the reason for a file that is damaged or is none.
+    path: the file's; or a file open for reading bytes.
+    map_location: the device where its tensors are to lie, the CPU by default.
+    weights_only, mmap: PyTorch's; a file never runs code here, and is read whole.
+    Raises: FileNotFoundError; ValueError with the reason for a file that is damaged or is none, and
+        for what PyTorch pickled that is no tensor, number or the like.
     """
-    path = Path(path)
-    data = path.read_bytes()
+    found = read(path)
+    return found if map_location is None else placed(found, map_location)
+
+
+def read(path: Target, reader: type[trees.Reader] | None = None) -> Any:
+    """Return what a file holds, on the CPU; see `load`."""
+    if hasattr(path, "read"):
+        data, path = path.read(), getattr(path, "name", "the file")
+    else:
+        path = Path(path)
+        data = path.read_bytes()
+    if data[: len(ZIP)] == ZIP:
+        return pytorch_files.read(data, str(path))
     try:
         arrays = safetensors_numpy.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
@@ -99,9 +128,23 @@ def load(path: str | PathLike[str]) -> dict[Any, Any]:
     if not tree:
         return {name: Tensor(array) for name, array in arrays.items()}
     try:
-        return trees.unflatten(tree, arrays)
+        return trees.unflatten(tree, arrays, reader)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"load: {path} is damaged: its structure cannot be read") from error
+
+
+def placed(value: Any, device: Any) -> Any:
+    """Return a state with its tensors on a device; a function says where of each is."""
+    if isinstance(value, Tensor):
+        if callable(device) and not isinstance(device, Device | type):
+            return value
+        wanted = device.get("cpu", "cpu") if isinstance(device, Mapping) else device
+        return value.to(Device(str(wanted)))
+    if isinstance(value, Mapping):
+        return type(value)((k, placed(v, device)) for k, v in value.items())  # type: ignore
+    if type(value) in (list, tuple):
+        return type(value)(placed(v, device) for v in value)
+    return value
 
 
 def _checksum(arrays: Mapping[str, Array], tree: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import DeviceArray
-from minigrad.engine.dtypes import DTYPES
+from minigrad.engine.device import Device, DeviceArray
+from minigrad.engine.dtypes import DTYPES, DType
+from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -19,11 +20,13 @@ DEEPEST = 200
 RESERVED = "__metadata__"  # what safetensors keeps its own entries under
 KEYS = (str, int, float, bool, type(None))
 DICTS: dict[str, type] = {"dict": dict, "ordered": OrderedDict}
-LISTS: dict[str, type] = {"list": list, "tuple": tuple}
+LISTS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "Size": Size}
 
 
-def flatten(state: Mapping[Any, Any]) -> tuple[dict[str, Array], str]:
+def flatten(state: Any, writer: Writer | None = None) -> tuple[dict[str, Array], str]:
     """Return the arrays of a state by dotted name, and its structure as JSON.
+
+    writer: what encodes values, by default one that takes what `save` lists.
 
     The structure of plain tensors by name is "": nothing but the names is needed.
 
@@ -31,17 +34,17 @@ def flatten(state: Mapping[Any, Any]) -> tuple[dict[str, Array], str]:
     >>> list(arrays), unflatten(tree, arrays)["lr"]
     (['state.0'], 0.5)
     """
-    plain = all(isinstance(k, str) and _is_array(v) for k, v in state.items())
-    if plain and RESERVED not in state:
+    named = isinstance(state, Mapping) and RESERVED not in state
+    if named and all(isinstance(k, str) and _is_array(v) for k, v in state.items()):
         return {name: _copied(name, value) for name, value in state.items()}, ""
-    writer = _Writer()
+    writer = Writer() if writer is None else writer
     tree = writer.encoded(state, (), set())
     return writer.arrays, json.dumps(tree, separators=(",", ":"), allow_nan=False)
 
 
-def unflatten(tree: str, arrays: Mapping[str, Array]) -> dict[Any, Any]:
-    """Return the state that `flatten` was given."""
-    return _decoded(json.loads(tree), arrays)
+def unflatten(tree: str, arrays: Mapping[str, Array], reader: type[Reader] | None = None) -> Any:
+    """Return the state that `flatten` was given.  reader: what decodes values."""
+    return (Reader if reader is None else reader)(arrays).decoded(json.loads(tree))
 
 
 def _is_array(value: Any) -> bool:
@@ -64,7 +67,7 @@ def _copied(name: str, value: Any) -> Array:
     return np.array(array, order="C", copy=True, subok=False)  # another thread may write to it
 
 
-class _Writer:
+class Writer:
     """Encode values, setting the arrays aside under names that occur once."""
 
     def __init__(self) -> None:
@@ -80,6 +83,10 @@ class _Writer:
             return {kind: self._named(path, value)}
         if isinstance(value, np.generic):
             return {"scalar": self._named(path, np.array(value))}
+        if isinstance(value, DType):
+            return {"dtype": value.name}
+        if isinstance(value, Device):
+            return {"device": str(value)}
         if hasattr(value, "state_dict") and not isinstance(value, type):
             value = value.state_dict()
         if id(value) in above:
@@ -90,7 +97,7 @@ class _Writer:
         if isinstance(value, Mapping):
             kind = "ordered" if isinstance(value, OrderedDict) else "dict"
             return {kind: [self._entry(k, v, path, above) for k, v in value.items()]}
-        if type(value) in (list, tuple):
+        if type(value) in LISTS.values():
             items = [self.encoded(v, (*path, i), above) for i, v in enumerate(value)]
             return {type(value).__name__: items}
         if isinstance(value, int | str):  # of an enum, say: it would come back as something else
@@ -98,7 +105,7 @@ class _Writer:
             raise TypeError(f"save: {_place(path)} is {what}; save the plain value")
         raise TypeError(
             f"save: {_place(path)} is {type(value).__name__}; what can be held are dicts, lists, "
-            "tuples, tensors, arrays, numbers, strings, bools and None"
+            "tuples, sets, tensors, arrays, numbers, strings, bools, dtypes and None"
         )
 
     def _entry(self, key: Any, value: Any, path: tuple[Any, ...], above: set[int]) -> list[Any]:
@@ -111,7 +118,7 @@ class _Writer:
 
     def _named(self, path: tuple[Any, ...], value: Any) -> str:
         """Set an array aside; return its name."""
-        dotted = ".".join(map(str, path))
+        dotted = ".".join(map(str, path)) or "value"
         name, count = dotted, 1
         while name in self.arrays or name == RESERVED:  # keys 0 and "0", or with dots in them
             count += 1
@@ -125,19 +132,33 @@ def _place(path: tuple[Any, ...]) -> str:
     return repr(".".join(map(str, path))) if path else "the state"
 
 
-def _decoded(node: Any, arrays: Mapping[str, Array]) -> Any:
-    """Return the value of a node of a saved state."""
-    if not isinstance(node, dict):
-        return node
-    ((kind, value),) = node.items()
-    if kind == "float":
-        return float(value)
-    if kind == "tensor":
-        return Tensor(arrays[value])
-    if kind == "array":
-        return arrays[value]
-    if kind == "scalar":
-        return arrays[value][()]
-    if kind in LISTS:
-        return LISTS[kind](_decoded(item, arrays) for item in value)
-    return DICTS[kind]((_decoded(k, arrays), _decoded(v, arrays)) for k, v in value)
+class Reader:
+    """Decode values, with the arrays that were set aside."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = arrays
+
+    def decoded(self, node: Any) -> Any:
+        """Return the value of a node of a saved state."""
+        if not isinstance(node, dict):
+            return node
+        ((kind, value),) = node.items()
+        return self.of_kind(kind, value)
+
+    def of_kind(self, kind: str, value: Any) -> Any:
+        """Return the value of a node of one kind."""
+        if kind == "float":
+            return float(value)
+        if kind == "tensor":
+            return Tensor(self.arrays[value])
+        if kind == "array":
+            return self.arrays[value]
+        if kind == "scalar":
+            return self.arrays[value][()]
+        if kind == "dtype":
+            return DTYPES[np.dtype(value)]
+        if kind == "device":
+            return Device(value)
+        if kind in LISTS:
+            return LISTS[kind](self.decoded(item) for item in value)
+        return DICTS[kind]((self.decoded(k), self.decoded(v)) for k, v in value)

@@ -91,10 +91,13 @@ def test_every_cut_and_every_flipped_byte_is_refused(path: Path) -> None:
 
 
 def test_other_files_are_refused(path: Path) -> None:
-    path.write_bytes(b"PK\x03\x04 this is a zip file, as torch.save writes it")
+    path.write_bytes(b"\x80\x02 this is a pickle, as torch.save wrote it once")
     with pytest.raises(
         ValueError, match="model.safetensors is damaged or no safetensors file \\(48 b"
     ):
+        mg.load(path)
+    path.write_bytes(b"PK\x03\x04 this begins as a zip file does")
+    with pytest.raises(ValueError, match="model.safetensors is damaged: File is not a zip file"):
         mg.load(path)
     with pytest.raises(FileNotFoundError):
         mg.load(path.with_name("missing"))
@@ -113,15 +116,12 @@ def test_other_files_are_refused(path: Path) -> None:
         ({"names": np.array(["a"])}, "'names' is ndarray of <U1"),
         ({"half": [np.zeros(2, np.float16)]}, "'half.0' is ndarray of float16"),
         ({"half": np.float16(1)}, "'half' is ndarray of float16"),
-        ({"all": {1, 2}}, "'all' is set"),
         ({"raw": b"abc"}, "'raw' is bytes"),
         ({"z": 1j}, "'z' is complex"),
-        ({"dtype": mg.float32}, "'dtype' is "),
         ({"kind": Colour.RED}, "'kind' is Colour, a kind of int; save the plain value"),
         ({"pair": Pair(1, 2)}, "'pair' is Pair"),
         ({"a": {(1, 2): 3}}, r"'a' has the key \(1, 2\) of type tuple; keys can be strings"),
         ({np.int64(3): 1}, "the state has the key .*3.* of type int64"),
-        ([1.0], "expected a dict, or what has a state_dict\\(\\), got list"),
     ],
 )
 def test_what_cannot_be_held_is_named(path: Path, state: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `minigrad train`, `minigrad check` and `minigrad compare`."""
+"""The command line: `minigrad train`, `minigrad check`, `minigrad compare` and `minigrad run`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad import compare
 from minigrad.checking import command as checking_command
+from minigrad.cli import run as running
 from minigrad.data.builtin import DATASETS
 from minigrad.data.csv_files import load_csv
 from minigrad.data.tabular import Split, TabularData
@@ -63,6 +64,7 @@ def parser() -> Parser:
     train_parser(commands)
     check_parser(commands)
     compare_parser(commands)
+    run_parser(commands)
     return top
 
 
@@ -102,6 +104,13 @@ def compare_parser(commands: Any) -> None:
     command = commands.add_parser("compare", help=compare.HELP, description=compare.HELP)
     compare.options(command)
     command.set_defaults(run=compare.run_command)
+
+
+def run_parser(commands: Any) -> None:
+    """Add `minigrad run` with its options."""
+    command = commands.add_parser("run", help=running.HELP, description=running.HELP)
+    running.add_options(command)
+    command.set_defaults(run=running.run)
 
 
 def train(arguments: argparse.Namespace) -> int:

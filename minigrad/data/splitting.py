@@ -39,7 +39,7 @@ def random_split(
     """
     count = len(dataset)
     sizes = part_sizes(count, lengths)
-    order = (random.default if generator is None else generator).permutation(count)
+    order = random.source(generator).permutation(count)
     if stratify is None:
         part = np.repeat(np.arange(len(sizes)), sizes)
     else:

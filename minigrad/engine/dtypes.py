@@ -21,16 +21,19 @@ class DType:
     (True, True)
     """
 
-    __slots__ = ("dtype", "is_floating_point", "itemsize", "name")
+    __slots__ = ("dtype", "is_floating_point", "is_signed", "itemsize", "name")
+    package = "minigrad"  # what the names are printed with; "torch" in minigrad.as_torch
+    is_complex = False
 
     def __init__(self, name: str) -> None:
         self.dtype = np.dtype(name)
         self.name = name
         self.itemsize = self.dtype.itemsize
         self.is_floating_point = self.dtype.kind == "f"
+        self.is_signed = self.dtype.kind in "fi"
 
     def __repr__(self) -> str:
-        return f"minigrad.{self.name}"
+        return f"{DType.package}.{self.name}"
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DType):
@@ -47,6 +50,32 @@ class DType:
         return "bool_" if self.name == "bool" else self.name
 
 
+class AbsentDType:
+    """A dtype of PyTorch that tensors do not have here: it may be named and compared, not used.
+
+    >>> float16
+    minigrad.float16
+    >>> numpy_dtype(float16)
+    Traceback (most recent call last):
+        ...
+    TypeError: dtype minigrad.float16 is not supported; use one of float32, ...
+    """
+
+    __slots__ = ("is_complex", "is_floating_point", "itemsize", "name")
+    is_signed = True
+
+    def __init__(self, name: str, itemsize: int) -> None:
+        self.name, self.itemsize = name, itemsize
+        self.is_complex = name.startswith("complex")
+        self.is_floating_point = not self.is_complex
+
+    def __repr__(self) -> str:
+        return f"{DType.package}.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
 float32 = DType("float32")
 float64 = DType("float64")
 int64 = DType("int64")
@@ -55,6 +84,8 @@ int16 = DType("int16")
 int8 = DType("int8")
 uint8 = DType("uint8")
 bool_ = DType("bool")
+float16, bfloat16 = AbsentDType("float16", 2), AbsentDType("bfloat16", 2)
+complex64, complex128 = AbsentDType("complex64", 8), AbsentDType("complex128", 16)
 
 DTYPES = {d.dtype: d for d in (float32, float64, int64, int32, int16, int8, uint8, bool_)}
 
@@ -65,6 +96,8 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     >>> numpy_dtype(float64), numpy_dtype("int64"), numpy_dtype(bool)
     (dtype('float64'), dtype('int64'), dtype('bool'))
     """
+    if isinstance(dtype, AbsentDType):
+        raise TypeError(f"dtype {dtype} is not supported; use one of {supported()}")
     found = dtype.dtype if isinstance(dtype, DType) else np.dtype(dtype)
     if found not in DTYPES:
         if not found.isnative:
@@ -72,8 +105,13 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
                 f"dtype {found} has the other byte order: convert the array first, "
                 "array.astype(array.dtype.newbyteorder('='))"
             )
-        raise TypeError(f"dtype {found} is not supported; use one of {', '.join(map(str, DTYPES))}")
+        raise TypeError(f"dtype {found} is not supported; use one of {supported()}")
     return found
+
+
+def supported() -> str:
+    """Return the names of the dtypes that tensors can have."""
+    return ", ".join(map(str, DTYPES))
 
 
 def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:

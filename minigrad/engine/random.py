@@ -66,6 +66,8 @@ class Generator:
     True
     """
 
+    shared = False  # whether it stands for all streams, see engine/mersenne.py
+
     def __init__(self, seed: int | None = None, *, stream: int | None = None) -> None:
         if seed is not None:
             seed = check_seed(seed)
@@ -118,6 +120,27 @@ class Generator:
         """Return standard normal numbers."""
         return self._draw("normal", math.prod(shape), floating(dtype)).reshape(tuple(shape))
 
+    def between(self, a: float, b: float, shape: Sequence[int], dtype: Any = np.float32) -> Array:
+        """Return numbers uniform in [a, b)."""
+        drawn = self.uniform(shape, dtype)
+        drawn *= drawn.dtype.type(b - a)
+        drawn += drawn.dtype.type(a)
+        return drawn
+
+    def bernoulli(self, p: Any, shape: Sequence[int]) -> Array:
+        """Return bools that are true with probability `p`, one for all or one for each."""
+        kind = np.float64 if np.ndim(p) == 0 else p.dtype
+        return self.uniform(shape, kind) < p
+
+    def exponential(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
+        """Return numbers of the exponential distribution of mean 1."""
+        drawn: Array = -np.log1p(-self.uniform(shape, np.float64)).astype(floating(dtype))
+        return drawn
+
+    def seed64(self) -> int:
+        """Return a seed for another generator."""
+        return int(self._draw("random_bits", 2, np.uint32).view(np.uint64)[0] >> np.uint64(1))
+
     def integers(self, low: int, high: int, shape: Sequence[int]) -> Array:
         """Return int64 numbers uniform in [low, high)."""
         if high <= low:
@@ -160,6 +183,15 @@ def check_seed(seed: int) -> int:
 
 
 default = Generator(stream=0)
+
+
+def source(generator: Generator | None) -> Generator:
+    """Return where numbers are drawn: a generator, or the default one for None, and in the place
+    of any stream where that one is shared.
+    """
+    if generator is None or (default.shared and not generator.shared):
+        return default
+    return generator
 
 
 def manual_seed(seed: int) -> Generator:

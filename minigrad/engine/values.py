@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.dtypes import numpy_dtype, promoted
+from minigrad.engine.dtypes import DTYPES, DType, numpy_dtype, promoted
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +22,24 @@ INT64 = np.dtype(np.int64)
 FLOAT32 = np.dtype(np.float32)
 PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 MOST = {np.dtype(kind): float(np.finfo(kind).max) for kind in (np.float32, np.float64)}
+# The dtype of Python's numbers; that of floats is the default dtype, which may be changed.
 DTYPE_OF: dict[type, np.dtype[Any]] = {bool: BOOL, int: INT64, float: FLOAT32}
+
+
+def default_dtype() -> DType:
+    """Return the dtype that tensors of Python's floats have, and new ones unless said otherwise."""
+    return DTYPES[DTYPE_OF[float]]
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Let Python's floats, new tensors and parameters be in this dtype unless said otherwise.
+
+    Raises: TypeError for what is no floating dtype.
+    """
+    wanted = numpy_dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"set_default_dtype: expected float32 or float64, got {wanted}")
+    DTYPE_OF[float] = wanted
 
 
 # ---------------------------------------------------------------- numbers
@@ -180,7 +197,7 @@ def from_values(data: Any, dtype: np.dtype[Any] | None = None) -> Array:
                 return array if dtype is None else array.astype(dtype)
         data = list(data)
     kinds, data = _leaves(data)
-    wanted = functools.reduce(promoted, kinds or [FLOAT32]) if dtype is None else dtype
+    wanted = functools.reduce(promoted, kinds or [DTYPE_OF[float]]) if dtype is None else dtype
     try:
         made = np.asarray(data)
     except ValueError as error:
@@ -231,7 +248,7 @@ def _leaves(data: Any) -> tuple[list[np.dtype[Any]], Any]:
             elif issubclass(cls, np.generic) and cls is not np.timedelta64:
                 kinds[numpy_dtype(cls)] = None
             elif issubclass(cls, int | float):
-                kinds[FLOAT32 if issubclass(cls, float) else INT64] = None
+                kinds[DTYPE_OF[float] if issubclass(cls, float) else INT64] = None
             else:
                 arrays = [x for x in row if type(x) is cls]
                 tensors = tensors or hasattr(arrays[0], "requires_grad")

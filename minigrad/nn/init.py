@@ -120,11 +120,8 @@ def uniform_(
     """
     if b < a:
         raise ValueError(f"uniform_: expected a <= b, got a={a}, b={b}")
-    values = (generator or random.default).uniform(tensor.array.shape, tensor.array.dtype)
-    kind = tensor.array.dtype.type
-    values *= kind(b - a)
-    values += kind(a)
-    return _write(tensor, values)
+    drawn = random.source(generator)
+    return _write(tensor, drawn.between(a, b, tensor.array.shape, tensor.array.dtype))
 
 
 def normal_(
@@ -138,7 +135,7 @@ def normal_(
     """
     if std < 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
-    values = (generator or random.default).normal(tensor.array.shape, tensor.array.dtype)
+    values = random.source(generator).normal(tensor.array.shape, tensor.array.dtype)
     kind = tensor.array.dtype.type
     values *= kind(std)
     values += kind(mean)
@@ -168,7 +165,7 @@ def trunc_normal_(
     mean, std, a, b = float(mean), float(std), float(a), float(b)
     if std <= 0 or b <= a:
         raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
-    source = generator or random.default
+    source = random.source(generator)
     low, high = (a - mean) / std, (b - mean) / std
     mass = 0.5 * (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2)))
     top = (
@@ -282,9 +279,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     random.floating(tensor.array.dtype)
     if not tensor.array.size:
         return tensor
-    square = (generator or random.default).normal(
-        (max(rows, columns), min(rows, columns)), np.float64
-    )
+    square = random.source(generator).normal((max(rows, columns), min(rows, columns)), np.float64)
     q, r = np.linalg.qr(square)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without it the distribution is not uniform
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(shape))

@@ -12,10 +12,10 @@ from minigrad.engine import arguments
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import result_dtype
 from minigrad.engine.op import Bridge
+from minigrad.engine.values import DTYPE_OF
 from minigrad.ops.registry import op as op
 
 Array = np.ndarray[Any, Any]
-FLOAT32 = np.dtype(np.float32)
 
 
 def tensor_of(x: Any, like: Any = None) -> Any:
@@ -70,8 +70,8 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def floating(a: Array) -> Array:
-    """Return `a` as a floating array: integers and bools become float32."""
-    return a if a.dtype.kind == "f" else converted(a, FLOAT32)
+    """Return `a` as a floating array: integers and bools become the default dtype, float32."""
+    return a if a.dtype.kind == "f" else converted(a, DTYPE_OF[float])
 
 
 def only_floating(name: str, a: Array) -> Array:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.engine import random
 from minigrad.engine.dispatch import empty, launch
-from minigrad.engine.op import Op
+from minigrad.engine.op import Bridge, Op
 from minigrad.engine.random import Generator
 from minigrad.ops.common import Array, contiguous, op
 
@@ -33,6 +34,11 @@ class Dropout(Op):
 
 def dropped(input: Any, p: float, scale: float, generator: Generator) -> Any:
     """Draw one mask from `generator` and apply it."""
+    shared = random.source(generator)
+    if shared.shared:  # its mask is drawn here, and kept
+        kept = shared.bernoulli(1 - p, input.array.shape).astype(input.array.dtype)
+        kept /= kept.dtype.type(1 / scale)
+        return input * Bridge.new(kept)
     return Dropout.apply(
         input,
         p=p,

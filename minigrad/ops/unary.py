@@ -15,7 +15,7 @@ from minigrad.engine.device import run_at
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Bridge, Op, refuse_others
-from minigrad.ops.common import FLOAT32, Array, converted, floating, only_floating, op, tensor_of
+from minigrad.ops.common import Array, converted, floating, only_floating, op, tensor_of
 from minigrad.ops.elementwise import INFINITE, Pow, limited, unary_with_parameters, where
 
 INT64 = np.dtype(np.int64)
@@ -50,7 +50,7 @@ class Unary(Op):
     @classmethod
     def of_integers(cls, a: Any) -> Any:
         """Return f of a tensor of integers or bools, which has no gradient."""
-        return cls.apply(Bridge.new(converted(a.array, FLOAT32)))
+        return cls.apply(Bridge.new(floating(a.array)))
 
     def forward(self, a: Array) -> Array:
         y = empty(a.shape, a.dtype)

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from minigrad.engine import arguments, random, values
 from minigrad.engine.device import Device, moved, targets
-from minigrad.engine.dtypes import bool_, float32, int64, numpy_dtype
+from minigrad.engine.dtypes import bool_, int64, numpy_dtype
+from minigrad.engine.values import default_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors.tensor import Tensor
 
 GPU = 2  # DLPack's number for CUDA
 
 Array = np.ndarray[Any, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+# Options of PyTorch's that say what is so anyway: where and how the memory lies.
+WITHOUT_EFFECT = frozenset(("layout", "memory_format", "non_blocking", "pin_memory"))
+
+
+class Default:
+    """Where new tensors lie, see `set_default_device`."""
+
+    device: Device | None = None
+
+
+def set_default_device(device: Any) -> None:
+    """Let new tensors lie on a device unless said otherwise; None is the CPU."""
+    Default.device = None if device is None else Device(device)
+
+
+def get_default_device() -> Device:
+    """Return the device on which new tensors lie.
+
+    >>> get_default_device()
+    device(type='cpu')
+    """
+    return Default.device or Device("cpu")
+
+
+def sized(function: F) -> F:
+    """Let a function of sizes take them as `size=`, too, and leave `WITHOUT_EFFECT` aside."""
+
+    @functools.wraps(function)
+    def made(*args: Any, **options: Any) -> Any:
+        if options:
+            for name in WITHOUT_EFFECT & options.keys():
+                del options[name]
+            if not args and "size" in options:
+                args = (options.pop("size"),)
+        return function(*args, **options)
+
+    return cast(F, made)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -106,14 +146,20 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Return a tensor of a new array, on a device."""
+    device = Default.device if device is None else device
     return Tensor(array if device is None else moved(array, Device(device)), requires_grad)
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype; for None the default one."""
+    return numpy_dtype(default_dtype() if dtype is None else dtype)
 
 
 def _filled(
     sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
 ) -> Tensor:
     """Return a tensor of sizes filled with a value."""
-    made = np.empty(sizes_of(sizes), numpy_dtype(dtype))
+    made = np.empty(sizes_of(sizes), floating(dtype))
     made.fill(value if value.__class__ is int and 0 <= value <= 1 else _one_value(value, made))
     return _made(made, requires_grad, device)
 
@@ -133,9 +179,8 @@ def _unpacked(value: Any) -> Any:
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
-def zeros(
-    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
-) -> Tensor:
+@sized
+def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Return a tensor of zeros.
 
     >>> zeros(2, 1)
@@ -145,13 +190,13 @@ def zeros(
     return _filled(size, 0, dtype, requires_grad, device)
 
 
-def ones(
-    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
-) -> Tensor:
+@sized
+def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Return a tensor of ones."""
     return _filled(size, 1, dtype, requires_grad, device)
 
 
+@sized
 def full(
     size: Sequence[int],
     fill_value: Any,
@@ -176,19 +221,19 @@ def _value_dtype(*given: Any) -> Any:
     """Return the dtype that numbers are created in: float32 if one is a float, else int64."""
     kinds = {type(values.plain_number(_unpacked(v))) for v in given}
     if float in kinds:
-        return float32
+        return default_dtype()
     if kinds == {bool}:
         return bool_
     return given[0].dtype if isinstance(given[0], Tensor) else int64
 
 
-def empty(
-    *size: Any, dtype: Any = float32, requires_grad: bool = False, device: Any = None
-) -> Tensor:
+@sized
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Return a tensor whose elements are not set."""
-    return _made(np.empty(sizes_of(size), numpy_dtype(dtype)), requires_grad, device)
+    return _made(np.empty(sizes_of(size), floating(dtype)), requires_grad, device)
 
 
+@sized
 def zeros_like(
     input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -199,6 +244,7 @@ def zeros_like(
     )
 
 
+@sized
 def ones_like(
     input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -209,6 +255,7 @@ def ones_like(
     )
 
 
+@sized
 def full_like(
     input: Tensor,
     fill_value: Any,
@@ -223,6 +270,17 @@ def full_like(
     )
 
 
+@sized
+def empty_like(
+    input: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """Return a tensor in the shape and dtype of `input` whose elements are not set."""
+    device = input.device if device is None else device
+    dtype = input.dtype if dtype is None else dtype
+    return empty(*input.shape, dtype=dtype, requires_grad=requires_grad, device=device)
+
+
+@sized
 def arange(
     start: Any,
     end: Any = None,
@@ -248,7 +306,7 @@ def arange(
         numbers = [_unpacked(v) for v in (start, end, step)]
         numbers = [v.item() if isinstance(v, Tensor) else v for v in numbers]
     whole = all(isinstance(v, int) for v in numbers)  # bools count as such
-    wanted = (int64 if whole else float32) if dtype is None else dtype
+    wanted = (int64 if whole else default_dtype()) if dtype is None else dtype
     first, last, each = numbers
     if (last - first) * each < 0:
         raise ValueError(f"arange: a step of {each} does not lead from {first} to {last}")
@@ -268,87 +326,157 @@ def _counted(array: Array, dtype: Any) -> Array:
     return values.fitted(array, wanted)
 
 
+@sized
 def linspace(
     start: float,
     end: float,
     steps: int,
-    dtype: Any = float32,
+    dtype: Any = None,
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
     """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
-    return _made(_counted(np.linspace(start, end, steps), dtype), requires_grad, device)
+    return _made(_counted(np.linspace(start, end, steps), floating(dtype)), requires_grad, device)
 
 
+@sized
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return `steps` powers of `base`, their exponents evenly spaced from `start` to `end`.
+
+    >>> logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    drawn = np.logspace(_unpacked(start), _unpacked(end), steps, base=base)
+    return _made(_counted(drawn, floating(dtype)), requires_grad, device)
+
+
+@sized
 def eye(
     n: int,
     m: int | None = None,
-    dtype: Any = float32,
+    dtype: Any = None,
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
     """Return ones on the diagonal, zeros elsewhere: (n, m)."""
-    return _made(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad, device)
+    return _made(np.eye(n, m, dtype=floating(dtype)), requires_grad, device)
 
 
 # ---------------------------------------------------------------- random
+@sized
 def rand(
     *size: Any,
-    dtype: Any = float32,
+    dtype: Any = None,
     generator: Any = None,
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
     """Return numbers uniform in [0, 1)."""
-    drawn = (generator or random.default).uniform(sizes_of(size), numpy_dtype(dtype))
+    drawn = random.source(generator).uniform(sizes_of(size), floating(dtype))
     return _made(drawn, requires_grad, device)
 
 
+@sized
 def randn(
     *size: Any,
-    dtype: Any = float32,
+    dtype: Any = None,
     generator: Any = None,
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
     """Return standard normal numbers."""
-    drawn = (generator or random.default).normal(sizes_of(size), numpy_dtype(dtype))
+    drawn = random.source(generator).normal(sizes_of(size), floating(dtype))
     return _made(drawn, requires_grad, device)
 
 
+@sized
 def randint(
     low: int,
-    high: int,
-    size: Sequence[int],
+    high: Any = None,
+    size: Any = None,
+    *,
     dtype: Any = int64,
     generator: Any = None,
+    requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Return integers uniform in [low, high).
+    """Return integers uniform in [low, high); `randint(high, size)` draws from 0 on.
 
     Raises: OverflowError where the dtype does not hold them.
+
+    >>> randint(1, (2,)), randint(3, 4, (2,))
+    (tensor([0, 0]), tensor([3, 3]))
     """
-    wanted = numpy_dtype(dtype)
+    if size is None:
+        low, high, size = 0, low, high
+    wanted = numpy_dtype(int64 if dtype is None else dtype)
     low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
     for bound in (low, high - 1):
         values.stored(bound, wanted)
-    drawn = (generator or random.default).integers(low, high, sizes_of((tuple(size),)))
-    return _made(drawn.astype(wanted, copy=False), False, device)
+    drawn = random.source(generator).integers(low, high, sizes_of((tuple(size),)))
+    return _made(drawn.astype(wanted, copy=False), requires_grad, device)
 
 
-def randperm(n: int, generator: Any = None, device: Any = None) -> Tensor:
+@sized
+def randint_like(
+    input: Tensor, low: int, high: Any = None, *, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Return integers uniform in [low, high), or in [0, low), in the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    drawn = randint(low, high, input.shape, device=input.device if device is None else device)
+    return drawn.to(dtype=input.dtype if dtype is None else dtype)
+
+
+@sized
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    dtype: Any = int64,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Return 0 ... n-1 in random order."""
     n = arguments.whole("randperm", "n", n)
-    return _made((generator or random.default).permutation(n), False, device)
+    drawn = random.source(generator).permutation(n)
+    return _made(drawn.astype(numpy_dtype(dtype), copy=False), requires_grad, device)
 
 
-def rand_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
+@sized
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Return numbers uniform in [0, 1) in the shape and dtype of `input`."""
     device = input.device if device is None else device
-    return rand(*input.shape, dtype=input.dtype, generator=generator, device=device)
+    dtype = input.dtype if dtype is None else dtype
+    made: Tensor = rand(*input.shape, dtype=dtype, generator=generator, device=device)
+    return made.requires_grad_(requires_grad)
 
 
-def randn_like(input: Tensor, generator: Any = None, device: Any = None) -> Tensor:
+@sized
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    generator: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Return standard normal numbers in the shape and dtype of `input`."""
     device = input.device if device is None else device
-    return randn(*input.shape, dtype=input.dtype, generator=generator, device=device)
+    dtype = input.dtype if dtype is None else dtype
+    made: Tensor = randn(*input.shape, dtype=dtype, generator=generator, device=device)
+    return made.requires_grad_(requires_grad)

@@ -41,7 +41,7 @@ from minigrad.engine.overwrite import check_writable, copy_of, overwrite
 from minigrad.engine.routes import Refused
 from minigrad.engine.trace import user_line
 from minigrad.engine.values import (
-    FLOAT32,
+    DTYPE_OF,
     INT64,
     PROTOCOLS,
     does_not_fit,
@@ -252,7 +252,7 @@ class Tensor(Methods):
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape, or one size of it."""
-        return self.array.shape if dim is None else self.array.shape[dim]
+        return self.shape if dim is None else self.array.shape[dim]
 
     def dim(self) -> int:
         """Return the number of dimensions."""
@@ -1066,7 +1066,7 @@ class Tensor(Methods):
             return self._kept("clamp_", elementwise.clamp(self, min, max))
         return self._write(elementwise.Clamp, low=min, high=max)
 
-    def copy_(self: Any, other: Any) -> Any:
+    def copy_(self: Any, other: Any, non_blocking: bool = False) -> Any:
         """Copy the elements of `other`, broadcast and converted, into this memory."""
         self[...] = other
         return self
@@ -1095,10 +1095,14 @@ class Tensor(Methods):
         """Return nested lists of Python numbers."""
         return self.array.tolist()
 
-    def numpy(self: Any) -> Array:
+    def numpy(self: Any, *, force: bool = False) -> Array:
         """Return the memory itself as an array.  A write to it is not seen by the tape
         (`detect_anomaly` catches it).
+
+        force: of `detach().cpu()`, which any tensor has.
         """
+        if force:
+            return self.detach().cpu().numpy()
         if self.requires_grad:
             raise RuntimeError(
                 "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
@@ -1263,7 +1267,8 @@ def lift(x: Any, like: Any) -> Tensor:
         TypeError for what is neither number nor array.
     """
     if x.__class__ is float:
-        dtype = like.array.dtype if like is not None and like.array.dtype.kind == "f" else FLOAT32
+        kept = like is not None and like.array.dtype.kind == "f"
+        dtype = like.array.dtype if kept else DTYPE_OF[float]
     elif x.__class__ is int:
         dtype = like.array.dtype if like is not None and like.array.dtype.kind in "fiu" else INT64
     elif isinstance(x, Tensor):

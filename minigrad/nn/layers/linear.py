@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.device import Device, moved
 from minigrad.engine.dtypes import numpy_dtype
+from minigrad.engine.values import default_dtype
 from minigrad.nn import init
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
@@ -18,13 +19,13 @@ from minigrad.tensors.tensor import Tensor, new
 
 
 def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
-    """Return a parameter whose elements are not set, float32 on the CPU unless said otherwise."""
+    """Return a parameter whose elements are not set, of the default dtype on the CPU unless told."""
     return Parameter(new(blank_array(shape, dtype, device)))
 
 
 def blank_array(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> Any:
-    """Return an array whose elements are not set, float32 on the CPU unless said otherwise."""
-    made = np.empty(shape, np.float32 if dtype is None else numpy_dtype(dtype))
+    """Return an array whose elements are not set, of the default dtype on the CPU unless told."""
+    made = np.empty(shape, numpy_dtype(default_dtype() if dtype is None else dtype))
     return made if device is None else moved(made, Device(device))
 
 

@@ -1,0 +1,68 @@
+"""`minigrad run`: a PyTorch program on minigrad, as it stands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+HELP = "run a PyTorch program on minigrad, as it stands"
+PYTHON = re.compile(r"^```\{?\.?(python|py|.*python.*|\.input.*)\}?\s*\n(.*?)^```", re.M | re.S)
+MAGIC = re.compile(r"^(\s*)([%!].*)$", re.M)
+
+
+def add_options(command: Any) -> None:
+    """Add the script and its arguments."""
+    command.add_argument(
+        "script", type=Path, help="a .py file, a notebook (.ipynb), or a page with code (.md)"
+    )
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the script")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a program as `python script.py arguments` would, with `import torch` being minigrad.
+
+    Errors are shown as Python shows them, for they are the program's.
+    Raises: ValueError where there is no such file.
+    """
+    path: Path = arguments.script
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}")
+    importlib.import_module("minigrad.as_torch")
+    cells = [compile(text, name, "exec", dont_inherit=True) for text, name in parts(path)]
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
+    sys.modules["__main__"] = main
+    sys.argv = [str(path), *arguments.arguments]
+    sys.path[0] = str(path.resolve().parent)
+    execute(cells, main)
+    return 0
+
+
+def execute(cells: list[CodeType], main: ModuleType) -> None:
+    """Run the parts of a program one after the other."""
+    for cell in cells:
+        exec(cell, main.__dict__)
+
+
+def parts(path: Path) -> list[tuple[str, str]]:
+    """Return the pieces of Python in a file, with the names that tracebacks show.
+
+    Of a notebook the code cells, of a page of Markdown the blocks marked as Python; lines for the
+    notebook's shell (`%matplotlib inline`, `!pip ...`) are left out.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+        pieces = ["".join(cell["source"]) for cell in cells]
+    elif path.suffix == ".md":
+        pieces = [block for _, block in PYTHON.findall(text)]
+    else:
+        return [(text, str(path))]
+    kept = [MAGIC.sub(r"\1pass  # \2", p) for p in pieces if not p.lstrip().startswith("%%")]
+    return [(piece, f"{path}[{i}]") for i, piece in enumerate(kept, 1)]

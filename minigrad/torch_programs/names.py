@@ -1,0 +1,137 @@
+"""Which module of ours stands for which of PyTorch's."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from minigrad.engine import random
+from minigrad.engine.dtypes import DType
+from minigrad.tensors.shapes import Size
+from minigrad.tensors.tensor import Tensor
+from minigrad.torch_programs import standin, top
+from minigrad.torch_programs.absent import ABSENT, COMPILER, DISTRIBUTED, JIT, REFUSED
+from minigrad.torch_programs.amp import AMP
+from minigrad.torch_programs.devices import ACCELERATOR, BACKENDS, CUDA, NONE_THERE, nothing
+from minigrad.torch_programs.files import load, save
+from minigrad.torch_programs.kinds import TENSORS, Variable
+from minigrad.torch_programs.random_state import RANDOM
+from minigrad.torch_programs.testing import assert_close
+
+Sources = Sequence[str | Mapping[str, Any]]
+DATA = ("minigrad.data.torch_names", "minigrad.data")
+NN: Sources = ("minigrad.nn",)
+OPTIM: Sources = ("minigrad.optim",)
+AUTOGRAD: Sources = (
+    {"Variable": Variable},
+    "minigrad.autograd",
+    "minigrad.torch_programs.autograd",
+    "minigrad",
+)
+UTILS: Sources = ("minigrad.nn.utils", "minigrad.optim.clip_grad")
+# Modules by name; sources that are not there are left out.
+MODULES: dict[str, Sources] = {
+    "torch": (TENSORS, {"save": save, "load": load}, "minigrad.torch_programs.top", "minigrad"),
+    "torch.accelerator": (ACCELERATOR,),
+    "torch.amp": (AMP,),
+    "torch.amp.autocast_mode": (AMP,),
+    "torch.amp.grad_scaler": (AMP,),
+    "torch.autograd": AUTOGRAD,
+    "torch.autograd.forward_ad": ("minigrad.autograd.forward_ad",),
+    "torch.autograd.function": AUTOGRAD,
+    "torch.autograd.functional": ("minigrad.autograd.functional", "minigrad.func"),
+    "torch.autograd.gradcheck": AUTOGRAD,
+    "torch.autograd.graph": ("minigrad.autograd.graph", *AUTOGRAD),
+    "torch.autograd.variable": AUTOGRAD,
+    "torch.backends": (),
+    "torch.compiler": (COMPILER,),
+    "torch.cuda": (CUDA, "minigrad.cuda"),
+    "torch.cuda.amp": (AMP,),
+    "torch.cpu": (NONE_THERE,),
+    "torch.distributed": (DISTRIBUTED,),
+    "torch.distributions": ("minigrad.distributions",),
+    "torch.export": (),
+    "torch.fft": ("minigrad.fft",),
+    "torch.func": ("minigrad.func",),
+    "torch.hub": (),
+    "torch.jit": (JIT,),
+    "torch.linalg": ("minigrad.linalg",),
+    "torch.mps": (NONE_THERE,),
+    "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing}),
+    "torch.nn": NN,
+    "torch.nn.functional": ("minigrad.nn.functional",),
+    "torch.nn.init": ("minigrad.nn.init",),
+    "torch.nn.modules": NN,
+    "torch.nn.parallel": (),
+    "torch.nn.parameter": ("minigrad.nn", "minigrad.nn.parameter"),
+    "torch.nn.utils": UTILS,
+    "torch.nn.utils.clip_grad": UTILS,
+    "torch.nn.utils.convert_parameters": UTILS,
+    "torch.nn.utils.parametrizations": ("minigrad.nn.utils.parametrizations", *UTILS),
+    "torch.nn.utils.parametrize": ("minigrad.nn.utils.parametrize", *UTILS),
+    "torch.nn.utils.rnn": ("minigrad.nn.utils.rnn", *UTILS),
+    "torch.nn.utils.spectral_norm": UTILS,
+    "torch.nn.utils.weight_norm": UTILS,
+    "torch.onnx": (),
+    "torch.optim": OPTIM,
+    "torch.optim.lr_scheduler": ("minigrad.optim.lr_scheduler",),
+    "torch.optim.swa_utils": ("minigrad.optim.swa_utils", *OPTIM),
+    "torch.profiler": (),
+    "torch.random": (RANDOM,),
+    "torch.return_types": ("minigrad.ops.results",),
+    "torch.serialization": (
+        {"save": save, "load": load, "safe_globals": top.safe_globals},
+        {"add_safe_globals": nothing},
+    ),
+    "torch.special": ("minigrad.special", "minigrad"),
+    "torch.storage": (),
+    "torch.testing": ({"assert_close": assert_close},),
+    "torch.types": ({"Device": Any, "Number": int | float | bool, "Tensor": TENSORS["Tensor"]},),
+    "torch.utils": (),
+    "torch.utils.checkpoint": ("minigrad.autograd.checkpoint", *AUTOGRAD),
+    "torch.utils.data": DATA,
+    "torch.utils.data.dataloader": DATA,
+    "torch.utils.data.dataset": DATA,
+    "torch.utils.data.sampler": DATA,
+    "torch.utils.tensorboard": ("minigrad.torch_programs.tensorboard",),
+    "torch.utils.tensorboard.writer": ("minigrad.torch_programs.tensorboard",),
+    "torch.version": ({"__version__": top.__version__, "cuda": None, "hip": None},),
+    "torch.xpu": (NONE_THERE,),
+    "functorch": ("minigrad.func",),
+}
+BELOW: dict[str, Sources] = {"torch.nn.modules": NN, "torch.optim": OPTIM}
+
+
+def there(source: str | Mapping[str, Any]) -> bool:
+    """Return whether a source is a module that there is, or a dict of names."""
+    if not isinstance(source, str):
+        return True
+    try:
+        return importlib.util.find_spec(source) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def size(self: Tensor) -> Size:
+    """Return the shape, which counts elements."""
+    return Size(self.array.shape)
+
+
+def install() -> None:
+    """Let `import torch` find minigrad in this process, printed and seeded as PyTorch.
+
+    Raises: ImportError where PyTorch itself is imported already.
+    """
+    if standin.KNOWN:
+        return standin.put_up()
+    standin.put_up()
+    modules = MODULES | {f"torch.backends.{name}": (names,) for name, names in BACKENDS.items()}
+    for name, sources in modules.items():
+        found = tuple(source for source in sources if there(source))
+        standin.KNOWN[name] = found, REFUSED.get(name, {})
+    standin.BELOW.update(BELOW)
+    standin.ABSENT.update(ABSENT)
+    DType.package = "torch"
+    Tensor.shape = property(size)  # type: ignore[method-assign,assignment]
+    random.default = top.default_generator
