@@ -51,7 +51,7 @@ from minigrad.ops.shape import (
     unbind,
     unsqueeze,
 )
-from minigrad.tensors import registry
+from minigrad.tensors import conveniences, random_numbers, registry  # noqa: F401
 from minigrad.tensors.tensor import Tensor
 
 exp, expm1, log, log1p = Tensor.exp, Tensor.expm1, Tensor.log, Tensor.log1p
