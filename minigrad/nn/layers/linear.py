@@ -19,12 +19,12 @@ from minigrad.tensors.tensor import Tensor, new
 
 
 def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
-    """Return a parameter whose elements are not set, of the default dtype on the CPU unless told."""
+    """Return a parameter that is not set yet, of the default dtype, on the CPU, unless told."""
     return Parameter(new(blank_array(shape, dtype, device)))
 
 
 def blank_array(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> Any:
-    """Return an array whose elements are not set, of the default dtype on the CPU unless told."""
+    """Return an array that is not set yet, of the default dtype, on the CPU, unless told."""
     made = np.empty(shape, numpy_dtype(default_dtype() if dtype is None else dtype))
     return made if device is None else moved(made, Device(device))
 
