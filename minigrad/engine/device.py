@@ -28,6 +28,8 @@ ARRAYS: Any = (np.ndarray, DeviceArray)  # what may be a tensor's data
 FINDING = threading.RLock()  # two threads that ask for a device get the same one
 hold_over_fork(FINDING)
 USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
+# While arrays with lanes live (see func/lanes.py): (op, inputs, options) -> its outputs, or None.
+BATCHED: list[Callable[..., Any]] = []
 
 
 class Current(threading.local):
@@ -72,6 +74,8 @@ def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
     if not found:
         return None, list(arrays)
     target = next(iter(found.values()))
+    if BATCHED and hasattr(target, "join"):
+        return target.join(arrays)
     if len(found) > 1 or any(isinstance(a, np.ndarray) and a.ndim and a.size for a in arrays):
         shown = ", ".join(
             f"{a.shape} on {a.target.name if type(a) is DeviceArray else 'cpu'}" for a in arrays
@@ -92,6 +96,17 @@ def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
         return function(*moved)
 
 
+def batched(op: Any, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """Return the outputs of an op whose inputs have lanes; None where none has."""
+    return BATCHED[0](op, inputs, options) if BATCHED else None
+
+
+def lanes_of(array: Any) -> Any:
+    """Return all elements, of all lanes, of an array that has lanes; None for any other."""
+    whole = getattr(getattr(array, "target", None), "whole", None)
+    return None if whole is None else whole(array)
+
+
 def host_copy(array: Any) -> Any:
     """Return an array on the host: itself, or what is read from a device, which waits for it."""
     return array.read() if type(array) is DeviceArray else array
@@ -99,6 +114,8 @@ def host_copy(array: Any) -> Any:
 
 def upload(target: Any, values: Any) -> Any:
     """Return a copy of a host array on a device."""
+    if BATCHED and hasattr(target, "join"):
+        return values
     return targets().upload(target, values)
 
 
@@ -117,6 +134,8 @@ def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
 def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
     """Return memory on the device of `like`, or of the default device; None for the CPU."""
     target = current.target if like is None else getattr(like, "target", None)
+    if BATCHED and hasattr(current.target, "merged"):
+        target = current.target.merged(target)
     return None if target is None else target.empty(shape, dtype)
 
 
@@ -128,6 +147,9 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
     target = target_of(args)
     if target is None:
         return False
+    if BATCHED and hasattr(target, "launch"):
+        target.launch(name, args)
+        return True
     args = [upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args]
     if check:
         check_launch(name, KERNELS[name], args)

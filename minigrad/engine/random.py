@@ -44,6 +44,15 @@ class _Global:
 hold_over_fork(_Global.lock)
 
 
+class _Watch(threading.local):
+    """refused: raises where random numbers are drawn, set while this thread may draw none."""
+
+    refused: Callable[[], None] | None = None
+
+
+watch = _Watch()
+
+
 def floating(dtype: Any) -> np.dtype[Any]:
     """Return the dtype of numbers drawn from a continuous distribution; a TypeError where it would
     cut them to integers.
@@ -102,6 +111,8 @@ class Generator:
 
     def next_call(self) -> Array:
         """Count one use and return its number in a one-element array, as kernels take it."""
+        if watch.refused is not None:
+            watch.refused()
         with _Global.lock:
             number = self.calls
             self.calls = number + 1

@@ -6,3 +6,4 @@ from minigrad.func.reverse import grad as grad
 from minigrad.func.reverse import grad_and_value as grad_and_value
 from minigrad.func.reverse import value_and_grad as value_and_grad
 from minigrad.func.reverse import vjp as vjp
+from minigrad.func.vectorized import vmap as vmap

@@ -7,20 +7,20 @@ tape.  A gradient is asked for at that place, so that transformations nest: each
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import LEAF, SLOT, cell_of
+from minigrad.func.lane_ops import levels, matched
 from minigrad.ops.memory import Identity
 from minigrad.tensors.tensor import Tensor, new
 
 
 class _Depth(threading.local):
-    """How many transformations this thread is inside of; how an alias is made among lanes."""
+    """How many transformations this thread is inside of."""
 
     count = 0
-    mapped: Callable[[Any], Any] | None = None  # set while `vmap` runs, see lanes.py
 
 
 depth = _Depth()
@@ -41,8 +41,8 @@ class transform:
 
 def alias(t: Tensor) -> Tensor:
     """Return a tensor over the same memory, at a place of its own on the tape."""
-    if depth.mapped is not None:
-        t = depth.mapped(t)
+    if levels.sizes:
+        t = matched(t, levels.sizes)
     out, op = new(t.array), Identity()
     out.cell = cell_of(t)
     op.record((t,), {}, (out,))

@@ -15,6 +15,8 @@ from minigrad.engine.backward import apply_rule, fitted, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Op
 from minigrad.engine.routes import edges_of
+from minigrad.func.lane_ops import Stack, matched
+from minigrad.func.lanes import sizes_in
 from minigrad.ops.arithmetic import Add, Binary, Div, Mul, Neg, Sub
 from minigrad.ops.index import IndexSet
 from minigrad.ops.linalg import Linear, MatMul, swapped
@@ -27,6 +29,7 @@ from minigrad.tensors.tensor import cast
 LINEAR = {
     *("Reshape", "Permute", "Expand", "Flip", "Split", "Index", "IndexAdd", "Sum", "Mean", "Neg"),
     *("Clone", "Identity", "Cast", "Move", "CumSum", "MaxUnpool", "AvgPool", "AvgUnpool"),
+    *("ToLanes", "FromLanes", "Spread", "SumLanes", "Unstack"),
 }
 
 
@@ -121,14 +124,8 @@ def of_linear(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
     return found
 
 
-def of_cat(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
-    """The tangents one after another, zeros for those that are none."""
-    parts = [zeros_like(t) if g is None else g for t, g in zip(inputs, tangents, strict=True)]
-    return Cat.apply(*parts, **op.meta)
-
-
-def of_index_set(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
-    """The tangent of b written into that of a."""
+def of_linear_parts(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
+    """The op of the tangents, zeros for those that are none."""
     parts = [zeros_like(t) if g is None else g for t, g in zip(inputs, tangents, strict=True)]
     return type(op).apply(*parts, **op.meta)
 
@@ -140,8 +137,9 @@ RULES: dict[Any, Callable[..., Any]] = {
     Div: of_div,
     MatMul: of_matmul,
     Linear: of_linear,
-    Cat: of_cat,
-    IndexSet: of_index_set,
+    Cat: of_linear_parts,
+    IndexSet: of_linear_parts,
+    Stack: of_linear_parts,
 }
 
 
@@ -158,6 +156,11 @@ def by_user(op: FunctionNode, inputs: Any, tangents: Any) -> Sequence[Any]:
     return found if isinstance(found, tuple) else (found,)
 
 
+def dummy(y: Any) -> Any:
+    """Return a leaf like a result, for a gradient that stands for any."""
+    return matched(full_like(y.detach(), 0.5), sizes_in(y.array)).requires_grad_()
+
+
 def transposed(
     op: Op, inputs: Sequence[Any], tangents: Sequence[Any], outputs: Sequence[Any]
 ) -> Sequence[Any]:
@@ -167,9 +170,7 @@ def transposed(
     keep = mode.recording
     mode.recording = mode.level(True)
     try:
-        dummies = [
-            full_like(y.detach(), 0.5).requires_grad_() if y.tracked else None for y in outputs
-        ]
+        dummies = [dummy(y) if y.tracked else None for y in outputs]
         parts = apply_rule(op, dummies if op.slots is not None else dummies[0], True)
         roots, seeds = [], []
         for edge, part, tangent in zip(op.edges or (), parts, tangents, strict=True):

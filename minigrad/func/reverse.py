@@ -10,6 +10,8 @@ from minigrad.engine.backward import first_seed, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.routes import edges_of
 from minigrad.func import trees
+from minigrad.func.lane_ops import matched
+from minigrad.func.lanes import sizes_in
 from minigrad.func.levels import alias, depends, settled, transform
 from minigrad.tensors.creation import zeros_like
 from minigrad.tensors.tensor import Tensor
@@ -26,7 +28,7 @@ def pulled(
     retain_graph: bool,
 ) -> tuple[Any, ...]:
     """Carry seeds back from outputs to sources; None for a source that no output depends on."""
-    pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.tracked]
+    pairs = [(y, within(s, y)) for y, s in zip(outputs, seeds, strict=True) if y.tracked]
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
         found: Any = {}
@@ -37,6 +39,11 @@ def pulled(
         return parted(list(seeds), [None if g is None else g[1] for g in grads])
     finally:
         mode.recording = was
+
+
+def within(t: Tensor, like: Tensor) -> Any:
+    """Return a tensor in all lanes of another."""
+    return matched(t, sizes_in(like.array))
 
 
 def differentiable(name: str, tensors: Sequence[Any]) -> list[Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.device import device_of, host_copy, moved, target_of
+from minigrad.engine.device import device_of, host_copy, lanes_of, moved, target_of
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import refuse_others
 from minigrad.nn.functional import means
@@ -277,6 +277,9 @@ def _check_there(name: str, classes: Any, count: int, ignore_index: int) -> bool
     """Check classes on a device: two numbers are read, all of them where there is an error."""
     if not classes.size:
         return False
+    held = lanes_of(classes)
+    if held is not None:  # under vmap: of all lanes
+        return check_classes(name, np.ascontiguousarray(held).reshape(-1), count, ignore_index)
     low, high = extremes(classes)
     t = new(classes)
     if low >= 0 and high < count:
