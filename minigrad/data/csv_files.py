@@ -1,33 +1,45 @@
-"""Tables from CSV files; what cannot be read is named by line and column."""
+"""Tables of numbers from CSV files; what cannot be read is named by line and column."""
 
 from __future__ import annotations
 
-import csv
 import math
 from os import PathLike
 from pathlib import Path
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
 from minigrad.data.tabular import TabularData
+from minigrad.tables.frame import Column, Frame, read_table
+from minigrad.tables.values import MISSING, number, number_form, numbers
+
+Array = np.ndarray[Any, Any]
 
 
 def load_csv(
     path: str | PathLike[str],
-    target: str | int = -1,
+    target: str | int | EllipsisType | None = ...,
     *,
     regression: bool = False,
-    delimiter: str = ",",
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
 ) -> TabularData:
-    """Read a CSV file with a header line into features and a target.
+    """Read a CSV file of numbers into features and a target.
 
-    target: name or number of the target's column, by default the last.
+    target: name or number of the target's column; None for rows without one, which are to be
+        predicted: `y` is None then.  By default the last column, or none where that holds
+        fractions, of which no value is a class, and `regression` is not set.
     regression: read the target as numbers; otherwise its distinct values are the classes, numbers
         in rising order, then words in alphabetical order.
-    All other columns must be finite numbers: encode categories and fill gaps first.
+    delimiter, header, encoding: found by looking, where they are None; `header=False` for a first
+        line of values, where columns are called column_0, column_1, ...
+    All other columns must be finite numbers.  For categories, dates and gaps there is
+    `mg.recipe.from_table`.
 
     Raises: ValueError naming line and column of what is not a finite number, a line of another
-        length, an empty file, or an unknown target.
+        length, a quote that is not closed, an empty file, or an unknown target.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "fruit.csv"
@@ -36,79 +48,107 @@ def load_csv(
     <fruit: 2 rows, 2 features, 2 classes (apple 1, cherry 1)>
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    if len(lines) < 2:
-        raise ValueError(f"load_csv: {path} has no rows; expected a header line and rows below it")
-    header = [name.strip() for name in lines[0][1]]
-    column = _target_column(path, header, target)
-    features = [i for i in range(len(header)) if i != column]
-    x = np.empty((len(lines) - 1, len(features)), np.float32)
-    labels = []
-    for row, (line, cells) in enumerate(lines[1:]):
-        if len(cells) != len(header):
-            raise ValueError(
-                f"load_csv: {path} line {line} has {len(cells)} columns, but the header has "
-                f"{len(header)}"
-            )
-        place = f"{path} line {line}"
-        x[row] = [_number(cells[i], f"{place}, column {header[i]!r}") for i in features]
-        labels.append((cells[column].strip(), f"{place}, column {header[column]!r}"))
+    try:
+        frame = read_table(path, delimiter=delimiter, header=header, encoding=encoding)
+        column = _target_column(frame, target, regression)
+    except ValueError as error:
+        raise ValueError(f"load_csv: {error}") from None
+    features = [i for i in range(len(frame.names)) if i != column]
+    x = np.empty((len(frame), len(features)), np.float32)
+    for place, i in enumerate(features):
+        x[:, place] = _numbers(frame, i)
+    feature_names = tuple(frame.names[i] for i in features)
     names: tuple[str, ...] = ()
-    if regression:
-        y = np.array([_number(*label) for label in labels], np.float32)
-    else:
-        y, names = _classes(labels)
-    return TabularData(path.stem, x, y, tuple(header[i] for i in features), names)
+    y: Array | None = None
+    if column is not None and regression:
+        y = _numbers(frame, column).astype(np.float32)
+    elif column is not None:
+        y, names = _classes(frame, column)
+    return TabularData(path.stem, x, y, feature_names, names)
 
 
-def _target_column(path: Path, header: list[str], target: str | int) -> int:
-    """Return the number of the target's column.
+def _target_column(
+    frame: Frame, target: str | int | EllipsisType | None, regression: bool
+) -> int | None:
+    """Return the number of the target's column, None for a table without one.
 
     Raises: ValueError where there is none of that name or number.
     """
-    if isinstance(target, str):
-        if header.count(target) != 1:
-            raise ValueError(
-                f"load_csv: {path} has {header.count(target)} columns called {target!r}; the "
-                f"columns are {header}"
-            )
-        return header.index(target)
-    if not -len(header) <= target < len(header):
-        raise ValueError(f"load_csv: {path} has {len(header)} columns, so no column {target}")
-    return target % len(header)
+    if target is None:
+        return None
+    if not isinstance(target, EllipsisType):
+        return frame.find(target)
+    last = len(frame.names) - 1
+    if not regression and _fractions(frame.columns[last], frame.delimiter):
+        return None
+    return last
 
 
-def _number(cell: str, place: str) -> float:
-    """Return a cell as a number.
+def _fractions(cells: Column, delimiter: str) -> bool:
+    """Say whether a column holds numbers of which some is no whole one."""
+    form = number_form(cells, delimiter) if isinstance(cells, list) else None
+    values = numbers(cells, form) if form and isinstance(cells, list) else cells
+    if isinstance(values, list):
+        return False
+    there = values[np.isfinite(values)]
+    return bool((there != np.floor(there)).any())
+
+
+def _numbers(frame: Frame, column: int) -> Array:
+    """Return a column as numbers.
 
     Raises: ValueError that says where, for one that is not finite.
     """
+    cells, name = frame.columns[column], frame.names[column]
+    if isinstance(cells, np.ndarray):
+        found = cells
+    else:
+        form = number_form(cells, frame.delimiter) or "plain"
+        try:
+            found = numbers(cells, form)
+        except ValueError:
+            found = np.array([_number_or_nan(cell, form) for cell in cells])
+    bad = np.flatnonzero(~np.isfinite(found))
+    if len(bad):
+        row = int(bad[0])
+        cell = cells[row]
+        shown = "nothing" if isinstance(cell, str) and not cell else repr(cell)
+        place = frame.place(row, name)
+        raise ValueError(f"load_csv: {place}: expected a finite number, but got {shown}")
+    return found
+
+
+def _number_or_nan(cell: str, form: str) -> float:
     try:
-        value = float(cell)
+        return number(cell, form)
+    except ValueError:
+        return math.nan
+
+
+def _classes(frame: Frame, column: int) -> tuple[Array, tuple[str, ...]]:
+    """Number the distinct labels."""
+    cells, name = frame.columns[column], frame.names[column]
+    words = cells if isinstance(cells, list) else [f"{value:g}" for value in cells]
+    for row, word in enumerate(words):
+        if word in MISSING:
+            shown = repr(word) if word else "nothing"
+            place = frame.place(row, name)
+            raise ValueError(
+                f"load_csv: {place}: expected a class, but got {shown}; leave such rows out"
+            )
+    names = tuple(sorted(set(words), key=rank))
+    codes = {name: i for i, name in enumerate(names)}
+    return np.array([codes[word] for word in words], np.int64), names
+
+
+def rank(label: str) -> tuple[bool, float, str]:
+    """Return what labels are sorted by: numbers first, by their values.
+
+    >>> sorted(["b", "10", "9", "nan"], key=rank)
+    ['9', '10', 'b', 'nan']
+    """
+    try:
+        value = number(label)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        shown = repr(cell) if cell.strip() else "nothing"
-        raise ValueError(f"load_csv: {place}: expected a finite number, but got {shown}")
-    return value
-
-
-def _classes(labels: list[tuple[str, str]]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Number the distinct labels."""
-    for label, place in labels:
-        if not label:
-            raise ValueError(f"load_csv: {place}: expected a class, but got nothing")
-    words = [label for label, _ in labels]
-    names = tuple(sorted(set(words), key=_rank))
-    numbers = {name: i for i, name in enumerate(names)}
-    return np.array([numbers[word] for word in words], np.int64), names
-
-
-def _rank(label: str) -> tuple[bool, float, str]:
-    """Return what labels are sorted by: numbers first, by their values."""
-    try:
-        return (False, float(label), label)
-    except ValueError:
-        return (True, 0.0, label)
+    return (True, 0.0, label) if math.isnan(value) else (False, value, label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -44,23 +45,25 @@ class Split:
 class TabularData(Dataset):
     """Features and a target, with their names.
 
-    Shape: `x: (N, F) float32`, `y: (N,)` int64 classes, or float32 values without `target_names`.
+    Shape: `x: (N, F) float32`, `y: (N,)` int64 classes, or float32 values without `target_names`;
+    None for rows without a target.
 
     Raises: ValueError when the shapes do not fit together.
     """
 
     name: str
     x: Array
-    y: Array
+    y: Any
     feature_names: tuple[str, ...] = field(repr=False)
     target_names: tuple[str, ...] = field(default=(), repr=False)
     description: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.x.ndim != 2 or self.y.shape != self.x.shape[:1]:
+        targets = self.x.shape[:1] if self.y is None else self.y.shape
+        if self.x.ndim != 2 or targets != self.x.shape[:1]:
             raise ValueError(
                 f"TabularData: expected x of shape (N, F) and y of shape (N,), but got "
-                f"{self.x.shape} and {self.y.shape}"
+                f"{self.x.shape} and {targets}"
             )
         if len(self.feature_names) != self.x.shape[1]:
             raise ValueError(
@@ -80,15 +83,21 @@ class TabularData(Dataset):
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        if self.y is None:
+            return (Tensor(np.array(self.x[index])),)
         return Tensor(np.array(self.x[index])), Tensor(np.array(self.y[index]))
 
-    def fetch(self, indices: Array) -> tuple[Tensor, Tensor]:
+    def fetch(self, indices: Array) -> tuple[Tensor, ...]:
         """Return the rows `indices` as Tensors; a copy."""
+        if self.y is None:
+            return (Tensor(self.x[indices]),)
         return Tensor(self.x[indices]), Tensor(self.y[indices])
 
     def __repr__(self) -> str:
         shape = f"{self.name}: {len(self)} rows, {self.n_features} features"
+        if self.y is None:
+            return f"<{shape}, no target>"
         if not self.n_classes:
             return f"<{shape}, target {self.y.min():g} to {self.y.max():g}>"
         counts = np.bincount(self.y, minlength=self.n_classes)
@@ -118,6 +127,8 @@ class TabularData(Dataset):
                 "split: expected three fractions (train, validation, test), but got "
                 f"{len(fractions)}"
             )
+        if self.y is None:
+            raise ValueError(f"split: {self.name} has no target; name its column in load_csv")
         labels = self.y if self.n_classes else None
         generator = Generator(seed, stream=STREAM)
         subsets = random_split(self, fractions, generator, stratify=labels)

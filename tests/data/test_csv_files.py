@@ -57,9 +57,17 @@ def test_a_byte_order_mark_quotes_and_another_delimiter(tmp_path: Path) -> None:
         ("a,y\n1,x\n\nold,x\n", {}, "line 4, column 'a': expected a finite number, but got 'old'"),
         ("a,y\n,x\n", {}, "line 2, column 'a': expected a finite number, but got nothing"),
         ("a,y\nnan,x\n", {}, "line 2, column 'a': expected a finite number, but got 'nan'"),
+        (
+            "a,y\n1,nan\n",
+            {},
+            "line 2, column 'y': expected a class, but got 'nan'; leave such rows",
+        ),
+        ("size,y\n1,2\n", {"target": "sise"}, "called 'sise'; did you mean 'size'?"),
+        ("a,a,y\n1,2,3\n", {"target": "a"}, "has 2 columns called 'a'; choose one by its number"),
+        ("a,y\n1_0,2\n", {}, "column 'a': expected a finite number, but got '1_0'"),
         ("a,y\n1,\n", {}, "line 2, column 'y': expected a class, but got nothing"),
         ("a,y\n1,x\n", {"regression": True}, "column 'y': expected a finite number, but got 'x'"),
-        ("a,y\n1,2\n", {"target": "z"}, "has 0 columns called 'z'; the columns are ['a', 'y']"),
+        ("a,y\n1,2\n", {"target": "z"}, "has no column called 'z'; the columns are 'a', 'y'"),
         ("a,y\n1,2\n", {"target": 2}, "has 2 columns, so no column 2"),
     ],
 )
@@ -68,3 +76,21 @@ def test_errors_name_the_place(
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         load_csv(write(tmp_path, text), **options)
+
+
+def test_new_rows_have_no_target(tmp_path: Path) -> None:
+    path = write(tmp_path, "length,width\n1.5,2.5\n3.5,4.5\n")
+    for data in (load_csv(path), load_csv(path, target=None)):
+        assert data.y is None
+        assert data.x.tolist() == [[1.5, 2.5], [3.5, 4.5]]
+        assert data.fetch(np.array([1]))[0].tolist() == [[3.5, 4.5]]
+        assert repr(data) == "<table: 2 rows, 2 features, no target>"
+        with pytest.raises(ValueError, match="has no target; name its column in load_csv"):
+            data.split()
+    assert load_csv(path, regression=True).y.tolist() == [2.5, 4.5]
+
+
+def test_a_file_of_numbers_keeps_its_first_row(tmp_path: Path) -> None:
+    data = load_csv(write(tmp_path, "1.5,0\n2.5,1\n"))
+    assert (len(data), data.feature_names) == (2, ("column_0",))
+    assert len(load_csv(write(tmp_path, "1,0\n2,1\n"), header=True)) == 1

@@ -1,0 +1,224 @@
+"""What the cells of a column say: numbers, dates, or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+MISSING = frozenset(
+    (
+        *("", "?", "-", "--", ".", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN"),
+        *("NaT", "null", "NULL", "Null", "None", "none", "<NA>", "#N/A", "#NA", "#N/A N/A"),
+        *("#NULL!", "#DIV/0!"),
+    )
+)
+# How numbers are written, besides Python's way: what a whole cell looks like, and how it is read.
+COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d+)?([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[+-]?\d*(\.\d*)?([eE][+-]?\d+)?")
+SIGNS = "$€£¥%"
+FORMATS = ("plain", "comma", "thousands", "signs")
+
+
+def number(cell: str, form: str = "plain") -> float:
+    """Return a cell as a number; NaN for nothing and for infinity, which is no measurement.
+
+    form: `plain` as Python writes it, `comma` 1.234,5, `thousands` 1,234.5, `signs` $1,234 or 5 %.
+    Raises: ValueError for what is no number, numbers with underscores too.
+
+    >>> number("1,5", "comma"), number("$1,200", "signs")
+    (1.5, 1200.0)
+    """
+    if cell in MISSING:
+        return np.nan
+    if form == "signs":
+        cell = cell.strip(SIGNS).strip()
+        if cell[:1] == "-" and cell[1:2] in SIGNS:
+            cell = "-" + cell[1:].strip(SIGNS)
+        form = "thousands"
+    if form == "comma" and COMMA.fullmatch(cell):
+        cell = cell.replace(".", "").replace(",", ".")
+    elif form == "thousands" and THOUSANDS.fullmatch(cell):
+        cell = cell.replace(",", "")
+    if "_" in cell:
+        raise ValueError(f"no number: {cell!r}")
+    value = float(cell)
+    return value if abs(value) < np.inf else np.nan
+
+
+def numbers(cells: Sequence[str], form: str = "plain") -> Array:
+    """Return cells as float64, NaN for missing ones.
+
+    Raises: ValueError where one is no number.
+
+    >>> numbers(["1", "", "2.5"]).tolist()
+    [1.0, nan, 2.5]
+    """
+    if form == "plain":
+        try:
+            found = np.array(list(map(float, cells)), np.float64)
+        except ValueError:
+            pass
+        else:
+            if "_" not in "".join(cells):  # float("1_0") is 10.0
+                found[~np.isfinite(found)] = np.nan
+                return found
+    return np.array([number(cell, form) for cell in cells], np.float64)
+
+
+def read_numbers(cells: Sequence[str], delimiter: str = ",") -> tuple[str, Array] | None:
+    """Return how the numbers of a column are written and their values; None where some cell is no
+    number, or all are missing.
+
+    >>> read_numbers(["1,5", "2"], ";")
+    ('comma', array([1.5, 2. ]))
+    """
+    first = cells[0] if cells else ""
+    odd = first not in MISSING and not _reads(first, "plain")
+    if odd and not any(sign in first for sign in "," + SIGNS):
+        return None  # most columns of words are known by their first cell
+    try:
+        found = numbers(cells)
+    except ValueError:
+        pass
+    else:
+        return None if np.isnan(found).all() and _all_missing(cells) else ("plain", found)
+    sample = [cell for cell in cells if cell not in MISSING]
+    for form in _forms_for(sample, delimiter):
+        if all(_reads(cell, form) for cell in sample[:50]):
+            try:
+                return form, numbers(cells, form)
+            except ValueError:
+                continue
+    return None
+
+
+def number_form(cells: Sequence[str], delimiter: str = ",") -> str | None:
+    """Return how the numbers of a column are written, None where some cell is no number.
+
+    >>> number_form(["1,5", "2"], ";"), number_form(["1", "a"]), number_form(["$5", ""])
+    ('comma', None, 'signs')
+    """
+    found = read_numbers(cells, delimiter)
+    return None if found is None else found[0]
+
+
+def _forms_for(cells: Sequence[str], delimiter: str) -> tuple[str, ...]:
+    """Return the ways of writing that a column may be in, the likeliest first."""
+    if any(cell.strip("-")[:1] in SIGNS or cell[-1] in SIGNS for cell in cells):
+        return ("signs",)
+    if delimiter == "," or any(re.search(r",\d{3}\.", cell) for cell in cells):
+        return ("thousands",)
+    return ("comma", "thousands")
+
+
+def _all_missing(cells: Sequence[str]) -> bool:
+    return all(cell in MISSING for cell in cells)
+
+
+def _reads(cell: str, form: str) -> bool:
+    try:
+        number(cell, form)
+    except ValueError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- dates
+ISO = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?"
+)
+PARTED = re.compile(r"(\d{1,4})([/.])(\d{1,2})\2(\d{1,4})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+WORDS = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%y", "%Y-%m")
+EPOCH = datetime(1970, 1, 1)
+
+
+def date_form(cells: Sequence[str]) -> str | None:
+    """Return how the dates of a column are written, None where some cell is no date.
+
+    iso: 2024-01-31 12:30; dmy, mdy, ymd: 31/1/2024, in which the day comes first where any number
+    says so, or where points part them; or a pattern of `strptime`.
+
+    >>> date_form(["2024-01-31", ""]), date_form(["31.01.2024"]), date_form(["1/2/2024"])
+    ('iso', 'dmy', 'mdy')
+    """
+    sample = [cell for cell in cells if cell not in MISSING]
+    if not sample or not any(mark in sample[0] for mark in "-/. "):
+        return None
+    first = sample[0]
+    if ISO.fullmatch(first):
+        forms: tuple[str, ...] = ("iso",)
+    elif found := PARTED.fullmatch(first):
+        if len(found[1]) == 4:
+            forms = ("ymd",)
+        elif len(found[1]) <= 2:
+            forms = ("dmy", "mdy") if found[2] == "." else ("mdy", "dmy")
+        else:
+            return None
+    else:
+        forms = WORDS
+    for form in forms:
+        reader = _reader(form)
+        try:
+            for cell in sample:
+                reader(cell)
+        except (ValueError, OverflowError):
+            continue
+        return form
+    return None
+
+
+def dates(cells: Sequence[str], form: str) -> Array:
+    """Return dates as seconds since 1970, UTC, NaN for missing ones.
+
+    Raises: ValueError where one is no date.
+
+    >>> dates(["1970-01-02", ""], "iso").tolist()
+    [86400.0, nan]
+    """
+    reader = _reader(form)
+    known: dict[str, float] = dict.fromkeys(MISSING, np.nan)
+    for cell in set(cells) - MISSING:
+        known[cell] = (reader(cell) - EPOCH) / timedelta(seconds=1)
+    return np.array([known[cell] for cell in cells], np.float64)
+
+
+def _reader(form: str) -> Callable[[str], datetime]:
+    """Return what reads a date that is written in a form."""
+    if form == "iso":
+        return _iso
+    if form in ("dmy", "mdy", "ymd"):
+        return lambda cell: _parted(cell, form)
+    return lambda cell: datetime.strptime(cell, form)
+
+
+def _iso(cell: str) -> datetime:
+    if not ISO.fullmatch(cell):
+        raise ValueError(f"no date: {cell!r}")
+    try:
+        found = datetime.fromisoformat(cell)
+    except ValueError:
+        head, _, tail = cell.replace("T", " ").partition(" ")
+        year, month, day = map(int, head.split("-"))
+        found = datetime.fromisoformat(
+            f"{date(year, month, day).isoformat()} {tail.zfill(5) or '00:00'}"
+        )
+    if found.tzinfo is not None:
+        found = found.astimezone(UTC).replace(tzinfo=None)
+    return found
+
+
+def _parted(cell: str, form: str) -> datetime:
+    found = PARTED.fullmatch(cell)
+    if not found:
+        raise ValueError(f"no date: {cell!r}")
+    parts = dict(zip(form, (found[1], found[3], found[4]), strict=True))
+    year = int(parts["y"])
+    if len(parts["y"]) <= 2:
+        year += 1900 if year >= 70 else 2000
+    hour, minute, second = (int(part or 0) for part in (found[5], found[6], found[7]))
+    return datetime(year, int(parts["m"]), int(parts["d"]), hour, minute, second)
