@@ -11,6 +11,8 @@ import typing as _typing
 
 from minigrad import cuda as cuda
 from minigrad import data as data
+from minigrad import fft as fft
+from minigrad import linalg as linalg
 from minigrad import nn as nn
 from minigrad import optim as optim
 from minigrad import scalar as scalar

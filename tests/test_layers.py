@@ -76,6 +76,8 @@ LAYERS = (
     "minigrad.tensors.tensor",
     "minigrad.engine.fast",
     "minigrad.tensors",
+    "minigrad.linalg",
+    "minigrad.fft",
     "minigrad.scalar",
     "minigrad.checking",
     "minigrad.autograd.hooks",

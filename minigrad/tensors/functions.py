@@ -6,10 +6,14 @@ its method, from `tensors/registry.py`.
 
 from __future__ import annotations
 
-from minigrad.ops import (  # noqa: F401  # noqa: F401
+from minigrad.ops import (  # noqa: F401
     arranging,
     closeness,
+    earlier,
+    frequencies,
     logarithms,
+    matrices,
+    norms,
     pairs,
     products,
     scatter,

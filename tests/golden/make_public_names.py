@@ -16,6 +16,8 @@ MODULES = (
     "minigrad.compare",
     "minigrad.cuda",
     "minigrad.data",
+    "minigrad.fft",
+    "minigrad.linalg",
     "minigrad.func",
     "minigrad.nn",
     "minigrad.nn.functional",
