@@ -40,7 +40,8 @@ def launch(name: str, views: list[Any], args: Sequence[Any], sizes: Sizes) -> No
     Raises: CannotLaunch where an output lacks lanes.
     """
     d = len(sizes)
-    lanes = tuple([n for _, n in sizes])
+    shapes = [view.shape[:d] for view in views if isinstance(view, np.ndarray)]
+    lanes = tuple([max(column) for column in zip(*shapes, strict=True)])
     written = outputs_of(name)
     if KERNELS[name].rule is not None:
         written = (len(args) - 1,)
@@ -168,6 +169,9 @@ def product(a: Array, b: Array, c: Array, lanes: tuple[int, ...]) -> None:
     if single(b, d) and not single(a, d):
         run("gemm", merged(a, lanes), b[(0,) * d + (...,)], merged(c, lanes))
         return
+    if a.shape[-1] == 1:  # products of a column and a row
+        run("mul", a, b, c)
+        return
     run("bmm", stacked(a, lanes), stacked(b, lanes), stacked(c, lanes))
 
 
@@ -242,6 +246,22 @@ def take(name: str, views: list[Any], args: Sequence[Any], lanes: tuple[int, ...
     return False
 
 
+# ---------------------------------------------------------------- losses
+def cross_entropy(name: str, views: list[Any], args: Sequence[Any], lanes: tuple[int, ...]) -> Any:
+    """The loss of one row a lane: its own sum and mean, where it counts."""
+    x, target, weight, ignore_index, smoothing, _, loss, logsum, total, divisor, dx = views
+    d = len(lanes)
+    if x.shape[d] != 1 or weight.shape[-1] or (target == ignore_index).any():
+        return False
+    held = np.empty(1, total.dtype), np.empty(1, divisor.dtype)
+    rows = [merged(view, lanes) for view in (x, target, loss, logsum, dx)]
+    options = weight[(0,) * d + (...,)], ignore_index, smoothing, False
+    run(name, *rows[:2], *options, *rows[2:4], *held, rows[4])
+    total[...] = loss
+    divisor[...] = 1
+    return True
+
+
 RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("sum", "mean", "max", "min", "prod", "argmax", "argmin"), reduction),
     "cumsum": running,
@@ -268,5 +288,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "gemm_activation_saved": gemm_activation,
     "take_flat": take,
     "take_rows": take,
+    "cross_entropy_forward": cross_entropy,
     "cross_entropy_backward": folded(3),
 }

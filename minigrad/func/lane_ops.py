@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.engine import fast
 from minigrad.engine.device import BATCHED, DeviceArray, run_at
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.op import Op, share
+from minigrad.engine.op import Op, cell_of, share
 from minigrad.func.lanes import (
     APPLY,
     Lanes,
@@ -26,6 +26,8 @@ from minigrad.func.lanes import (
     fresh,
     full,
     has_lanes,
+    levels_that_differ,
+    seen,
     sizes_in,
     spread,
     union,
@@ -84,21 +86,10 @@ class ToLanes(LaneOp):
         return (FromLanes.apply(g, **self.meta, size=self.size),)
 
 
-def seen(view: Array, sizes: Sizes) -> Any:
-    """Return a whole, of which axes may have size 1 for what is the same in all lanes, with lanes;
-    a plain array where there are no axes.
-    """
-    if not sizes:
-        return view
-    axes = [
-        (level, n, step if size == n else 0)
-        for (level, n), size, step in zip(sizes, view.shape, view.strides, strict=False)
-    ]
-    return DeviceArray(view[(0,) * len(sizes) + (...,)], Lanes(tuple(axes)))
-
-
 class FromLanes(LaneOp):
     """y = x with the lanes of a level as dimension `dim`"""
+
+    shared = False
 
     def forward(self, x: Any, dim: int, level: int, size: int) -> Any:
         sizes = union((sizes_in(x), ((level, size),)))
@@ -109,7 +100,17 @@ class FromLanes(LaneOp):
             shape[place] = size
             held = np.broadcast_to(held, shape)
         rest = tuple([pair for pair in sizes if pair[0] != level])
-        return seen(np.array(np.moveaxis(held, place, dim + len(rest)), order="C"), rest)
+        moved = np.moveaxis(held, place, dim + len(rest))
+        self.shared = has_lanes(x) and x.whole and moved.flags.c_contiguous
+        return seen(moved if self.shared else np.array(moved, order="C"), rest)
+
+    @classmethod
+    def apply(cls, t: Any, **meta: Any) -> Any:
+        op = cls()
+        out = new(op.forward(t.array, **meta))
+        if op.shared:  # a write to the one is noticed where the other is saved
+            out.cell = cell_of(t)
+        return noted(op, (t,), meta, (out,))
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         return (ToLanes.apply(g, dim=self.meta["dim"], level=self.meta["level"]),)
@@ -139,6 +140,19 @@ class SumLanes(LaneOp):
         return (Spread.apply(g, sizes=self.meta["sizes"]),)
 
 
+class Copies(LaneOp):
+    """y = x, with memory for each lane of some levels"""
+
+    def forward(self, x: Any, levels: set[int]) -> Any:
+        axes = [(a, n, 1 if a in levels else step) for a, n, step in x.target.axes]
+        y = fresh(tuple(axes), x.shape, x.dtype)
+        whole(y, sizes_in(x))[...] = whole(x, sizes_in(x))
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g,)
+
+
 class Unstack(LaneOp):
     """(y_0, y_1, ...) = x in each lane"""
 
@@ -163,7 +177,7 @@ class Stack(LaneOp):
     def forward(self, *parts: Any, sizes: Sizes) -> Any:
         if any(has_lanes(p) for p in parts):
             return stacked_lanes(parts, sizes)
-        y = fresh(sizes, parts[0].shape, parts[0].dtype)
+        y = fresh(differing(sizes), parts[0].shape, parts[0].dtype)
         held = whole(y, sizes)
         for at, part in zip(np.ndindex(*[n for _, n in sizes]), parts, strict=True):
             held[(*at, ...)] = part
@@ -173,6 +187,11 @@ class Stack(LaneOp):
         sizes = self.meta["sizes"]
         found: tuple[Any, ...] = Unstack.apply(matched(g, sizes), sizes=sizes)
         return found
+
+
+def differing(sizes: Sizes) -> Any:
+    """Return axes along which an array differs."""
+    return tuple([(level, n, 1) for level, n in sizes])
 
 
 def places_in(every: Sizes, sizes: Sizes) -> Iterator[tuple[Any, ...]]:
@@ -191,7 +210,7 @@ def stacked_lanes(parts: Sequence[Any], sizes: Sizes) -> Any:
     if {level for level, _ in own} & {level for level, _ in sizes}:
         raise NotBatched("lanes of one level are stacked in it")
     every = union((own, sizes))
-    y = fresh(every, parts[0].shape, parts[0].dtype)
+    y = fresh(differing(every), parts[0].shape, parts[0].dtype)
     held = whole(y, every)
     for place, part in zip(places_in(every, sizes), parts, strict=True):
         held[place] = full(part, own)
@@ -236,7 +255,10 @@ def apply(cls: Any, inputs: Sequence[Any], meta: Any) -> Any:
     try:
         found = run_at(cls.__name__, partial(op.forward, **meta), *[t.array for t in given])
     except Exception:
-        return lane_by_lane(cls, given, meta, sizes)
+        moving = tuple(
+            [p for p in sizes if any(p[0] in levels_that_differ(t.array) for t in given)]
+        )
+        return lane_by_lane(cls, given, meta, moving or sizes)
     outputs = tuple([new(y) for y in (found if cls.several else (found,))])
     if cls.view:
         for out in outputs:

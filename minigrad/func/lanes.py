@@ -41,16 +41,20 @@ class NotBatched(RuntimeError):
 class Lanes:
     """How the lanes of an array lie: one axis a level.
 
+    own: the same of what is made beside the array: it has memory of its own where this one, or
+    another operand, differs.
+
     It is kept alive by the arrays; while there are any, ops ask where they run.
     """
 
-    __slots__ = ("__weakref__", "axes")
+    __slots__ = ("__weakref__", "axes", "own")
     name = "cpu"
     processors = 1
     alive = 0
 
-    def __init__(self, axes: tuple[Axis, ...]) -> None:
+    def __init__(self, axes: tuple[Axis, ...], own: tuple[Axis, ...] | None = None) -> None:
         self.axes = axes
+        self.own = axes if own is None else own
         with COUNTING:
             Lanes.alive += 1
             if Lanes.alive == 1:
@@ -69,24 +73,20 @@ class Lanes:
 
     # ------------------------------------------------------------ what ops ask of a device
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
-        """Return an array of undefined content with lanes of its own."""
-        return fresh(self.sizes, (shape,) if isinstance(shape, int) else tuple(shape), dtype)
+        """Return an array of undefined content, with memory in the lanes in which this differs."""
+        return fresh(self.own, (shape,) if isinstance(shape, int) else tuple(shape), dtype)
 
     def merged(self, other: Any) -> Any:
         """Return where the result of arrays here and there lies: in the lanes of both."""
         if other is None or other is self or not isinstance(other, Lanes):
             return self if other is None else other
-        mine, others = self.sizes, other.sizes
-        if set(others) <= set(mine):
-            return self
-        return Lanes(tuple([(level, n, 0) for level, n in union((mine, others))]))
+        own = united((self.own, other.own))
+        return self if own == self.own else Lanes(own)
 
     def join(self, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
         """Return the lanes of all arrays, and the arrays in them."""
-        sizes = sizes_of(arrays)
-        return Lanes(tuple([(level, n, 0) for level, n in sizes])), [
-            spread(a, sizes) for a in arrays
-        ]
+        own = united([a.target.own for a in arrays if has_lanes(a)])
+        return Lanes(own), [beside(a, own) for a in arrays]
 
     def launch(self, name: str, args: Sequence[Any]) -> None:
         """Run a kernel for all lanes."""
@@ -162,6 +162,11 @@ def sizes_in(array: Any) -> Sizes:
     return found
 
 
+def levels_that_differ(array: Any) -> set[int]:
+    """Return the levels along whose lanes the elements of an array differ."""
+    return {level for level, _, step in array.target.axes if step} if has_lanes(array) else set()
+
+
 def union(several: Iterable[Sizes]) -> Sizes:
     """Return all axes of several arrays, by level."""
     found: dict[int, int] = {}
@@ -184,24 +189,38 @@ def sizes_of(arrays: Iterable[Any]) -> Sizes:
     return found[0] if len(found) == 1 else union(found)
 
 
-def fresh(sizes: Sizes, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
-    """Return an array of undefined content with lanes."""
-    full = tuple([n for _, n in sizes]) + shape
-    y = np.empty(full, dtype)
+def united(several: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:
+    """Return all axes of several arrays, by level; the stride is 0 where none differs."""
+    found: dict[int, tuple[int, int]] = {}
+    for axes in several:
+        for level, n, step in axes:
+            found[level] = n, step or found.get(level, (n, 0))[1]
+    return tuple([(level, n, step) for level, (n, step) in sorted(found.items())])
+
+
+def fresh(axes: tuple[Axis, ...], shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+    """Return an array of undefined content with lanes; the same in those of stride 0."""
+    y = np.empty(tuple([n if step else 1 for _, n, step in axes]) + shape, dtype)
     if y.nbytes >= POOLED:
         y = POOL.take(y.shape, y.dtype)
-    made = wrapped(y, sizes)
+    made = seen(y, tuple([(level, n) for level, n, _ in axes]))
+    made.handle = y
     made.whole = True
     return made
 
 
-def wrapped(full: Array, sizes: Sizes) -> DeviceArray:
-    """Return an array whose first axes are lanes as one with lanes."""
-    d = len(sizes)
-    axes = tuple([(level, n, step) for (level, n), step in zip(sizes, full.strides, strict=False)])
-    made = DeviceArray(full[(0,) * d + (...,)], Lanes(axes))
-    made.handle = full
-    return made
+def seen(view: Array, sizes: Sizes) -> Any:
+    """Return a whole, of which axes may have size 1 for what is the same in all lanes, with lanes;
+    a plain array where there are no axes.
+    """
+    if not sizes:
+        return view
+    nothing = int(not view.size)  # its strides say nothing
+    axes = [
+        (level, n, (step or nothing) if size == n else 0)
+        for (level, n), size, step in zip(sizes, view.shape, view.strides, strict=False)
+    ]
+    return DeviceArray(view[(0,) * len(sizes) + (...,)], Lanes(tuple(axes)))
 
 
 def whole(array: Any, sizes: Sizes) -> Array:
@@ -241,6 +260,17 @@ def spread(array: Any, sizes: Sizes) -> DeviceArray:
     if not missing:
         return array
     return DeviceArray(array.geometry, Lanes(tuple(sorted([*axes, *missing]))))
+
+
+def beside(array: Any, own: tuple[Axis, ...]) -> DeviceArray:
+    """Return an array in these lanes, for results that differ where `own` says."""
+    found = spread(array, tuple([(level, n) for level, n, _ in own]))
+    target: Any = found.target
+    if [bool(step) for *_, step in target.own] == [bool(step) for *_, step in own]:
+        return found
+    made = DeviceArray(found.geometry, Lanes(target.axes, own), found.whole)
+    made.handle = found.handle
+    return made
 
 
 def full(array: Any, sizes: Sizes) -> Array:

@@ -15,21 +15,21 @@ from minigrad.engine.backward import apply_rule, fitted, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Op
 from minigrad.engine.routes import edges_of
-from minigrad.func.lane_ops import Stack, matched
-from minigrad.func.lanes import sizes_in
+from minigrad.func.lane_ops import Stack
+from minigrad.func.reverse import within
 from minigrad.ops.arithmetic import Add, Binary, Div, Mul, Neg, Sub
 from minigrad.ops.index import IndexSet
 from minigrad.ops.linalg import Linear, MatMul, swapped
 from minigrad.ops.shape import Cat, Expand
 from minigrad.ops.unary import Unary
 from minigrad.tensors.creation import full_like, zeros_like
-from minigrad.tensors.tensor import cast
+from minigrad.tensors.tensor import cast, new
 
 # Ops of one operand that are linear in it: the tangent goes through the op itself.
 LINEAR = {
     *("Reshape", "Permute", "Expand", "Flip", "Split", "Index", "IndexAdd", "Sum", "Mean", "Neg"),
     *("Clone", "Identity", "Cast", "Move", "CumSum", "MaxUnpool", "AvgPool", "AvgUnpool"),
-    *("ToLanes", "FromLanes", "Spread", "SumLanes", "Unstack"),
+    *("ToLanes", "FromLanes", "Spread", "SumLanes", "Unstack", "Copies"),
 }
 
 
@@ -158,7 +158,8 @@ def by_user(op: FunctionNode, inputs: Any, tangents: Any) -> Sequence[Any]:
 
 def dummy(y: Any) -> Any:
     """Return a leaf like a result, for a gradient that stands for any."""
-    return matched(full_like(y.detach(), 0.5), sizes_in(y.array)).requires_grad_()
+    t = within(full_like(y.detach(), 0.5), y)
+    return new(t.array).requires_grad_()
 
 
 def transposed(

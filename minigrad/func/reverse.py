@@ -10,8 +10,8 @@ from minigrad.engine.backward import first_seed, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.routes import edges_of
 from minigrad.func import trees
-from minigrad.func.lane_ops import matched
-from minigrad.func.lanes import sizes_in
+from minigrad.func.lane_ops import Copies, matched
+from minigrad.func.lanes import has_lanes, levels_that_differ, sizes_in
 from minigrad.func.levels import alias, depends, settled, transform
 from minigrad.tensors.creation import zeros_like
 from minigrad.tensors.tensor import Tensor
@@ -42,8 +42,16 @@ def pulled(
 
 
 def within(t: Tensor, like: Tensor) -> Any:
-    """Return a tensor in all lanes of another."""
-    return matched(t, sizes_in(like.array))
+    """Return a tensor in all lanes of another, with memory of its own where that one differs: what
+    rules compute from it lies as it does.
+    """
+    if not has_lanes(like.array):
+        return t
+    found = matched(t, sizes_in(like.array))
+    wanted = levels_that_differ(like.array)
+    if wanted <= levels_that_differ(found.array):
+        return found
+    return Copies.apply(found, levels=wanted)
 
 
 def differentiable(name: str, tensors: Sequence[Any]) -> list[Tensor]:
@@ -123,6 +131,12 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 f"vjp: the cotangents are nested otherwise than the output: {len(seeds)} tensors "
                 f"for {len(outputs)}"
             )
+        for y, s in zip(outputs, seeds, strict=True):
+            if not isinstance(s, Tensor) or s.shape != y.shape:
+                raise RuntimeError(
+                    f"vjp: expected a cotangent of shape {y.shape}, got "
+                    f"{s.shape if isinstance(s, Tensor) else type(s).__name__}"
+                )
         seeds = [first_seed("vjp", y, s) for y, s in zip(outputs, seeds, strict=True)]
         if create_graph is None:
             moving = deep or any(s.tracked for s in seeds)

@@ -10,7 +10,7 @@ from typing import Any
 from minigrad.engine import random
 from minigrad.func import trees
 from minigrad.func.lane_ops import FromLanes, ToLanes, levels
-from minigrad.func.lanes import sizes_in
+from minigrad.func.lanes import levels_that_differ, sizes_in
 from minigrad.ops.shape import cat, stack
 from minigrad.tensors.tensor import Tensor
 
@@ -112,7 +112,7 @@ def vmap(
     refuses.
 
     in_dims: the dimension of each argument that is mapped, None for none: an int for all, or nested
-        as the arguments.  Keyword arguments are mapped over their dimension 0.
+        as the arguments.  Keyword arguments are not mapped.
     out_dims: where that dimension is put in each output.
     randomness: what random numbers do: "error" refuses them; "different" draws anew for each
         example; "same" draws the same.
@@ -136,7 +136,7 @@ def vmap(
         named, named_shape = trees.flatten(options)
         call = Call(func, shape, named_shape, out_dims, randomness)
         every = [*leaves, *named]
-        places = [*dims, *(0 if isinstance(t, Tensor) and t.ndim else None for t in named)]
+        places = [*dims, *[None] * len(named)]
         return call.chunked(every, places, size_of(every, places), chunk_size)
 
     return mapped
@@ -258,14 +258,15 @@ def output_dim(dim: int, ndim: int) -> int:
 
 def left(y: Tensor, dim: int | None, level: Level) -> Any:
     """Return a result as a tensor of all examples."""
-    inside = level.number in dict(sizes_in(y.array))
     if dim is None:
-        if inside:
+        if level.number not in dict(sizes_in(y.array)):
+            return y
+        if level.number in levels_that_differ(y.array):
             raise ValueError(
                 "vmap: out_dims has None for an output that differs from example to example; give "
                 "the dimension that counts them"
             )
-        return y
+        return FromLanes.apply(y, dim=0, level=level.number, size=level.size)[0]
     place = output_dim(dim, y.ndim)
     return FromLanes.apply(y, dim=place, level=level.number, size=level.size)
 
