@@ -73,6 +73,7 @@ LAYERS = (
     "minigrad.tensors.shapes",
     "minigrad.tensors.printing",
     "minigrad.tensors.inplace",
+    "minigrad.tensors.keywords",
     "minigrad.tensors.tensor",
     "minigrad.engine.fast",
     "minigrad.tensors",

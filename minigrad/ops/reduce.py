@@ -32,6 +32,7 @@ from minigrad.ops.common import (
 )
 from minigrad.ops.elementwise import any_unread, where
 from minigrad.ops.index import Index, gather
+from minigrad.ops.results import Max, Min
 from minigrad.ops.shape import Cat, Expand, Permute, Reshape
 from minigrad.ops.unary import no_bools
 
@@ -530,8 +531,8 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     among ties.
 
     >>> import minigrad as mg
-    >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1)
-    (tensor([3.]), tensor([1]))
+    >>> mg.tensor([[1.0, 3.0, 2.0]]).max(1).indices
+    tensor([1])
     """
     return _extremum(input, dim, keepdim, Amax, "argmax", "maximum")
 
@@ -552,8 +553,9 @@ def _extremum(
     if hasattr(dim, "requires_grad"):
         return getattr(input, pairwise)(dim)
     axis = axis_of(pairwise, dim, input.ndim)
+    result = Max if pairwise == "maximum" else Min
     if input.ndim == 0:
-        return input, Bridge.new(filled((), 0, INT64, input.array))
+        return result(input, Bridge.new(filled((), 0, INT64, input.array)))
     shape = dropped(input.array.shape, (axis,))
     if input.array.dtype.kind == "f" and input.array.shape[axis]:
         indices = empty(shape, INT64, input.array)
@@ -561,13 +563,13 @@ def _extremum(
         values = ExtremumWithIndex.apply(input, axis=axis, sign=sign, indices=indices)
         if keepdim:
             wide = kept(input.array.shape, (axis,))
-            return Reshape.apply(values, shape=wide), Bridge.new(indices.reshape(wide))
-        return values, Bridge.new(indices)
+            return result(Reshape.apply(values, shape=wide), Bridge.new(indices.reshape(wide)))
+        return result(values, Bridge.new(indices))
     indices = _position(position, input, dim, keepdim=True)
     values = gather(input, dim, indices)
     if keepdim:
-        return values, indices
-    return Reshape.apply(values, shape=shape), Reshape.apply(indices, shape=shape)
+        return result(values, indices)
+    return result(Reshape.apply(values, shape=shape), Reshape.apply(indices, shape=shape))
 
 
 def var(
@@ -576,7 +578,7 @@ def var(
     unbiased: bool | None = None,
     keepdim: bool = False,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
 ) -> Any:
     """Return the variance over `dim`, squared deviations divided by n - correction; two passes.
 
@@ -595,7 +597,7 @@ def std(
     unbiased: bool | None = None,
     keepdim: bool = False,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
 ) -> Any:
     """Return the standard deviation over `dim`, see `var`; of constants it is 0 with gradient 0."""
     return _variance("std", Deviation, input, dim, unbiased, keepdim, correction)
@@ -608,11 +610,13 @@ def _variance(
     dim: Dim,
     unbiased: bool | None,
     keepdim: bool,
-    correction: float,
+    correction: float | None,
 ) -> Any:
     """Return var or std over dimensions, divided by their elements less the correction."""
     if isinstance(dim, bool) and unbiased is None:
         dim, unbiased = None, dim
+    if correction is None:
+        correction = 1
     if unbiased is not None:
         if correction != 1:
             raise ValueError(f"{name}: give unbiased or correction, not both")
@@ -664,10 +668,10 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return running sums along `dim`, of the input in `dtype` if that is given."""
-    if dtype is not None:
-        input = input.to(dtype)
-    axis = axis_of("cumsum", dim, input.ndim)
-    return CumSum.apply(input, axis=axis) if input.ndim else input.clone()
+    x = input if dtype is None else input.to(dtype)
+    axis = axis_of("cumsum", dim, x.ndim)
+    y = CumSum.apply(x, axis=axis) if x.ndim else x.sum()
+    return y if dtype is None else y.to(dtype)
 
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:

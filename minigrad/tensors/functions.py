@@ -16,8 +16,10 @@ from minigrad.ops import (  # noqa: F401
     norms,
     pairs,
     products,
+    scans,
     scatter,
     sorting,
+    statistics,
     steps,
     triangles,
     trigonometry,
@@ -55,7 +57,7 @@ from minigrad.ops.shape import (
     unbind,
     unsqueeze,
 )
-from minigrad.tensors import conveniences, random_numbers, registry  # noqa: F401
+from minigrad.tensors import conveniences, keywords, random_numbers, registry  # noqa: F401
 from minigrad.tensors.tensor import Tensor
 
 exp, expm1, log, log1p = Tensor.exp, Tensor.expm1, Tensor.log, Tensor.log1p
@@ -166,4 +168,5 @@ __all__ = [
     "var",
     "where",
 ]
+keywords.rename_all(globals())
 registry.share(globals(), "tensor")

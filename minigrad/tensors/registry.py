@@ -23,6 +23,7 @@ from minigrad.ops.arithmetic import Binary
 from minigrad.ops.common import tensor_of
 from minigrad.ops.registry import PLACES, Public, for_each_op, for_each_public, function_name
 from minigrad.ops.unary import Unary
+from minigrad.tensors.keywords import numpy_names, rename_all
 from minigrad.tensors.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -113,14 +114,15 @@ def publish(cls: type[Op]) -> None:
 
 def publish_function(entry: Public) -> None:
     """Give a function that `public` entered its methods and its names."""
+    function = numpy_names(entry.function)
     for name in entry.names:
         for place in entry.places:
             if place in ("tensor", "method"):
-                give(name, entry.function)
+                give(name, function)
             if place != "method":
-                enter(place, name, entry.function)
+                enter(place, name, function)
         if entry.inplace:
-            give(f"{name}_", function_in_place(name, entry.function))
+            give(f"{name}_", function_in_place(name, function))
 
 
 class Call:
@@ -210,6 +212,7 @@ WRITTEN_IN_PLACE = (
     *("eq", "ne", "lt", "le", "gt", "ge", "neg", "rsqrt", "reciprocal", "floor_divide"),
     *("clip", "cumsum", "masked_fill"),
 )
+rename_all(Tensor)
 for_each_op(publish)
 for _name in WRITTEN_IN_PLACE:
     give(f"{_name}_", function_in_place(_name, getattr(Tensor, _name)))

@@ -749,13 +749,16 @@ class Tensor(Methods):
         return index.masked_fill(self, mask, value)
 
     # ------------------------------------------------------------ reductions
-    def sum(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """Return the sum over `dim`; integers sum to int64."""
-        return reduce.Sum.apply(self, dim=dim, keepdim=keepdim)
+    def sum(self, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """Return the sum over `dim`, of x in `dtype` if given; integers sum to int64."""
+        if dtype is None:
+            return reduce.Sum.apply(self, dim=dim, keepdim=keepdim)
+        return reduce.Sum.apply(self.to(dtype), dim=dim, keepdim=keepdim).to(dtype)
 
-    def mean(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """Return the mean over `dim`; floating tensors only."""
-        return reduce.Mean.apply(self, dim=dim, keepdim=keepdim)
+    def mean(self, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """Return the mean over `dim`, of x in `dtype` if given; floating tensors only."""
+        x = self if dtype is None else self.to(dtype)
+        return reduce.Mean.apply(x, dim=dim, keepdim=keepdim)
 
     def amax(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return the largest over `dim`; ties share the gradient."""
@@ -767,8 +770,9 @@ class Tensor(Methods):
 
     def prod(self, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """Return the product over `dim`, of x in `dtype` if given; exact where factors are 0."""
-        x = self if dtype is None else self.to(dtype)
-        return reduce.Prod.apply(x, dim=dim, keepdim=keepdim)
+        if dtype is None:
+            return reduce.Prod.apply(self, dim=dim, keepdim=keepdim)
+        return reduce.Prod.apply(self.to(dtype), dim=dim, keepdim=keepdim).to(dtype)
 
     def var(
         self,
@@ -776,7 +780,7 @@ class Tensor(Methods):
         unbiased: bool | None = None,
         keepdim: bool = False,
         *,
-        correction: float = 1,
+        correction: float | None = 1,
     ) -> Tensor:
         """See `minigrad.var`."""
         return reduce.var(self, dim, unbiased, keepdim, correction=correction)
@@ -787,7 +791,7 @@ class Tensor(Methods):
         unbiased: bool | None = None,
         keepdim: bool = False,
         *,
-        correction: float = 1,
+        correction: float | None = 1,
     ) -> Tensor:
         """See `minigrad.std`."""
         return reduce.std(self, dim, unbiased, keepdim, correction=correction)
