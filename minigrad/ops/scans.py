@@ -153,7 +153,7 @@ def scanned(name: str, op: Any, input: Any, dim: int, dtype: Any) -> Any:
 
 @public("tensor")
 def cummax(input: Any, dim: int) -> Any:
-    """Return (values, indices): the largest so far along `dim`, and where it is, the last of equals.
+    """Return (values, indices): the largest so far along `dim`, and where: of equals, the last.
 
     >>> import minigrad as mg
     >>> cummax(mg.tensor([1.0, 3.0, 2.0]), 0).values

@@ -104,7 +104,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
 # ---------------------------------------------------------------- order
 @public("tensor")
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Return the median, of an even number of elements the lower one; along `dim` (values, indices).
+    """Return the median, of two the lower one; along `dim` (values, indices).
 
     NaN where there is one.  Over all elements, equals share the gradient.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.samples import DOMAINS, SECOND, apart, normal, positive
+from minigrad.checking.samples import DOMAINS, SECOND, apart, normal, positive, unit
 from minigrad.engine.op import Op
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.registry import OPS, function_name
@@ -102,6 +102,7 @@ FUNCTION_SAMPLES: dict[str, Calls] = {
     "relu": unary(lambda x: np.maximum(x, 0), apart),
     "erf": unary(ERF),
     "sign": unary(np.sign, apart),
+    "logit": unary(lambda x: np.log(x / (1 - x)), unit),
     "floor": unary(np.floor),
     "isnan": unary(np.isnan),
     "isfinite": unary(np.isfinite),
