@@ -72,7 +72,7 @@ class CumProd(Op):
     def forward(self, a: Array, axis: int) -> Array:
         x = host_copy(a)
         y = np.cumprod(x, axis=axis, dtype=x.dtype if x.dtype.kind == "f" else INT64)
-        return to_current_device(y)  # type: ignore[no-any-return]
+        return to_current_device(y)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         axis = self.meta["axis"]

@@ -22,7 +22,7 @@ def numpy_names(function: Any) -> Callable[..., Any]:
     Raises: in a call, TypeError where an argument is given under both of its names.
     """
     if not isinstance(function, FunctionType):
-        return function  # type: ignore[no-any-return]
+        return function
     code = function.__code__
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     known = {theirs: ours for theirs, ours in NAMES.items() if ours in own and theirs not in own}

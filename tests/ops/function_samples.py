@@ -303,3 +303,6 @@ def of_op(op: type[Op]) -> Calls:
 for _op in OPS.values():
     if _op.public == "tensor" and function_name(_op) not in FUNCTION_SAMPLES:
         FUNCTION_SAMPLES[function_name(_op)] = of_op(_op)
+    if _op.public == "tensor":
+        for _alias in getattr(_op, "also", ()):
+            FUNCTION_SAMPLES[_alias] = FUNCTION_SAMPLES[function_name(_op)][:2]
