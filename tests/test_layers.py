@@ -106,6 +106,7 @@ LAYERS = (
     "minigrad.nn.utils",
     "minigrad.nn",
     "minigrad.func",
+    "minigrad.optim.saved_state",
     "minigrad.optim.optimizer",
     "minigrad.optim.lr_scheduler",
     "minigrad.optim",

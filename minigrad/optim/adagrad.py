@@ -42,6 +42,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **ways: Any,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -51,7 +52,7 @@ class Adagrad(Optimizer):
             "eps": eps,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, ways)
 
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""

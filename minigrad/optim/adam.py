@@ -46,6 +46,7 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
+        **ways: Any,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -56,7 +57,7 @@ class Adam(Optimizer):
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, ways)
 
     def rule(self, group: Group) -> str:
         """Return the kernel that steps the group."""
@@ -92,6 +93,7 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **ways: Any,
     ) -> None:
         super().__init__(
             params,
@@ -102,4 +104,5 @@ class AdamW(Adam):
             amsgrad,
             maximize=maximize,
             decoupled_weight_decay=True,
+            **ways,
         )

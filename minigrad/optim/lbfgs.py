@@ -24,7 +24,7 @@ NUMBERS = ("n_iter", "func_evals", "t", "h_diag", "prev_loss")
 
 @dataclass
 class Memory:
-    """What is kept between iterations, all parameters laid end to end in float64.
+    """What is kept between iterations, all parameters laid end to end.
 
     steps, changes: the last moves, and how the gradient changed by each.
     """
@@ -49,16 +49,17 @@ class Memory:
 
     def direction(self, gradient: Array) -> Array:
         """Return minus the gradient times the inverse Hessian that the pairs make up."""
+        kind = gradient.dtype.type  # NumPy makes float64 of float32 times its own numbers
         q = -gradient
         taken = []
         pairs = list(zip(self.steps, self.changes, strict=True))
         for s, y in reversed(pairs):
             a = dot(s, q) / dot(y, s)
-            q = q - a * y
+            q = q - kind(a) * y
             taken.append(a)
-        r = q * self.h_diag
+        r = q * kind(self.h_diag)
         for (s, y), a in zip(pairs, reversed(taken), strict=True):
-            r = r + s * (a - dot(y, r) / dot(y, s))
+            r = r + s * kind(a - dot(y, r) / dot(y, s))
         return r
 
 
@@ -87,6 +88,8 @@ class LBFGS(Optimizer):
     >>> opt.step(closure).item(), round(w.item(), 4)
     (4.0, 1.0)
     """
+
+    states = ()
 
     def __init__(
         self,
@@ -139,12 +142,14 @@ class LBFGS(Optimizer):
 
     # ------------------------------------------------------------ the flat parameters
     def _flat(self, values: Iterable[Tensor | None]) -> Array:
-        """Return tensors laid end to end in float64; None counts as zeros."""
+        """Return tensors laid end to end in their dtype; None counts as zeros."""
         parts = [
-            np.zeros(slot.param.numel()) if t is None else t.detach().cpu().numpy().reshape(-1)
+            np.zeros(slot.param.numel(), slot.param.array.dtype)
+            if t is None
+            else t.detach().cpu().numpy().reshape(-1)
             for slot, t in zip(self._slots, values, strict=True)
         ]
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate(parts)
 
     def _gradient(self) -> Array:
         return self._flat(slot.param.grad for slot in self._slots)
@@ -177,7 +182,6 @@ class LBFGS(Optimizer):
             first = closure()
         with no_grad():
             self._iterate(group, closure, float(first))
-        self._step_count += 1
         return first
 
     def _iterate(self, group: Group, closure: Callable[[], Any], loss: float) -> None:
@@ -193,7 +197,9 @@ class LBFGS(Optimizer):
                 m.d, m.steps, m.changes, m.h_diag = -gradient, [], [], 1.0
                 m.t = min(1.0, 1.0 / float(np.abs(gradient).sum())) * lr
             else:
-                m.remember(m.d * m.t, gradient - m.gradient, int(group["history_size"]))
+                m.remember(
+                    m.d * m.d.dtype.type(m.t), gradient - m.gradient, int(group["history_size"])
+                )
                 m.d, m.t = m.direction(gradient), lr
             m.gradient, m.prev_loss = gradient, loss
             along = dot(gradient, m.d)
@@ -225,17 +231,17 @@ class LBFGS(Optimizer):
         x = self._flat(slot.param for slot in self._slots)
 
         def at(t: float) -> tuple[float, Array]:
-            self._place(x + t * d)
+            self._place(x + d.dtype.type(t) * d)
             with enable_grad():
                 value = float(closure())
             return value, self._gradient()
 
         if group["line_search_fn"] is not None:
             m.t, loss, gradient, count = strong_wolfe(at, m.t, d, loss, gradient, along)
-            self._place(x + m.t * d)
+            self._place(x + d.dtype.type(m.t) * d)
             return loss, gradient, count
         if last:
-            self._place(x + m.t * d)
+            self._place(x + d.dtype.type(m.t) * d)
             return loss, gradient, 0
         return *at(m.t), 1
 
@@ -251,8 +257,8 @@ class LBFGS(Optimizer):
         if m.d is not None and m.gradient is not None:
             entry["d"], entry["gradient"] = Tensor(m.d.copy()), Tensor(m.gradient.copy())
             shape = len(m.steps), m.d.size
-            entry["steps"] = Tensor(np.array(m.steps, np.float64).reshape(shape))
-            entry["changes"] = Tensor(np.array(m.changes, np.float64).reshape(shape))
+            entry["steps"] = Tensor(np.array(m.steps, m.d.dtype).reshape(shape))
+            entry["changes"] = Tensor(np.array(m.changes, m.d.dtype).reshape(shape))
         return saved
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -263,7 +269,7 @@ class LBFGS(Optimizer):
         for entry in entries.values():
             for name in ("numbers", "d", "gradient", "steps", "changes"):
                 if name in entry:
-                    found[name] = np.array(entry.pop(name).array, np.float64)
+                    found[name] = np.array(entry.pop(name).array)
         count = sum(slot.param.numel() for slot in self._slots)
         if "numbers" not in found or found.get("d", np.empty(count)).shape != (count,):
             raise ValueError(

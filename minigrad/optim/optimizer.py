@@ -7,6 +7,7 @@ the rest: which numbers they read, by the options' names, and what is kept for a
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ import numpy as np
 from minigrad.engine import arguments, device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.grad_mode import enable_grad
+from minigrad.engine.hooks import Handle
 from minigrad.engine.overwrite import Spans, check_writable, turns
 from minigrad.nn.parameter import Uninitialized
+from minigrad.optim.saved_state import States, load_state, save_state
 from minigrad.tensors.tensor import Tensor
 from minigrad_kernels.jit.address_table import INDEX, G, address, build_table
 
@@ -27,11 +30,17 @@ Array = np.ndarray[Any, Any]
 Group = dict[str, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 NON_NEGATIVE = {
-    *("alpha", "eps", "initial_accumulator_value", "lr", "lr_decay"),
+    *("alpha", "eps", "initial_accumulator_value", "lambd", "lr", "lr_decay", "t0"),
     *("momentum", "momentum_decay", "weight_decay"),
 }
 SWITCHES = {"amsgrad", "centered", "decoupled_weight_decay", "maximize", "nesterov"}
-PAIRS = {"betas": ("beta1", "beta2")}  # options of two numbers, and how a kernel calls these
+PAIRS = {  # options of two numbers, and how a kernel calls these
+    "betas": ("beta1", "beta2"),
+    "etas": ("eta_minus", "eta_plus"),
+    "step_sizes": ("step_min", "step_max"),
+}
+# PyTorch's ways to do the same: here it is always one launch for all parameters.
+WAYS = {"foreach", "fused", "capturable", "differentiable"}
 
 
 # ---------------------------------------------------------------- parameters
@@ -54,6 +63,7 @@ class ParameterSlot:
     group: int
     shape: tuple[int, ...]
     arrays: dict[str, Array] = field(default_factory=dict)
+    own: dict[str, Any] = field(default_factory=dict)  # what a class of the user's keeps
 
 
 def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
@@ -191,6 +201,19 @@ def kept_by(kernel: str) -> tuple[str, ...]:
     return (*row.states, *row.scalars)
 
 
+def counted(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a step that counts itself, once, for the schedulers."""
+
+    @functools.wraps(step)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self._step_count
+        result = step(self, *args, **kwargs)
+        self._step_count = before + 1
+        return result
+
+    return run
+
+
 class Optimizer:
     """The base of the optimizers; use one of its subclasses.
 
@@ -206,7 +229,7 @@ class Optimizer:
     other_options: tuple[str, ...] = ()  # options that are no number of the step
     # Read off the rows of the kernels:
     numbers: tuple[str, ...] = ()  # what a kernel takes of a group, in its order
-    states: tuple[str, ...] = ()  # all state that any of the kernels keeps
+    states: tuple[str, ...] | None = None  # all state that any of the kernels keeps
     scalars: ClassVar[dict[str, float]] = {}  # of it, what is one float64: its first value
     _values: Callable[[Group], Any] = staticmethod(len)  # a group's options that are such numbers
 
@@ -216,7 +239,9 @@ class Optimizer:
         Raises: TypeError where a kernel reads what is no option, or none reads an option.
         """
         super().__init_subclass__(**keywords)
-        if "steps" not in vars(cls):
+        if "step" in vars(cls):
+            cls.step = counted(cls.step)  # type: ignore[method-assign]
+        if not vars(cls).get("steps"):
             return  # what it inherits is held already
         rows: list[Any] = [backend.KERNELS[name] for name in cls.steps]
         options = options_of(cls)
@@ -236,12 +261,16 @@ class Optimizer:
         read = [option for option in options if option not in cls.other_options]
         cls._values = staticmethod(itemgetter(*read))
 
-    def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+    def __init__(
+        self, params: Iterable[Any], defaults: Group, ways: dict[str, Any] | None = None
+    ) -> None:
         self.defaults = defaults
+        self._check_ways(ways or {})
         self.param_groups: list[Group] = []
         self._slots: list[ParameterSlot] = []
         self._steps = np.zeros(0, np.int64)
         self._step_count = 0
+        self._hooks: dict[int, tuple[str, Callable[..., Any]]] = {}
         self._forget()
         if isinstance(params, Tensor):
             raise TypeError(
@@ -301,14 +330,30 @@ class Optimizer:
                     f"{self._kind}: expected {name} to be True or False, got {group[name]!r}"
                 )
 
+    def _check_ways(self, ways: dict[str, Any]) -> None:
+        """Refuse keywords that PyTorch has not either, and a step that is differentiated."""
+        unknown = sorted(ways.keys() - WAYS)
+        if unknown:
+            raise TypeError(f"{self._kind}: unexpected options {', '.join(unknown)}")
+        if ways.get("differentiable"):
+            raise NotImplementedError(
+                f"{self._kind}: differentiable=True is not there, a step is not recorded; write it"
+                " in tensor operations, p - lr * g, with create_graph=True"
+            )
+        if ways.get("foreach") and ways.get("fused"):
+            raise RuntimeError(f"{self._kind}: foreach and fused cannot both be True")
+
     def fresh(self, name: str, param: Tensor, group: Group) -> Array:
         """Return a state array as it is before the first step."""
-        array: Array
-        if name in self.scalars:
-            array = device.filled(1, self.scalars[name], np.float64, param.array)
-            return array
-        array = device.filled(param.array.shape, 0, param.array.dtype, param.array)
-        return array
+        shape, array = self.state_shape(name, param.array.shape), param.array
+        first: float = self.scalars.get(name, 0.0)
+        kind = np.float64 if name in self.scalars else array.dtype
+        made: Array = device.filled(shape, first, kind, array)
+        return made
+
+    def state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a state array of a parameter of a shape."""
+        return (1,) if name in self.scalars else shape
 
     @property
     def _kind(self) -> str:
@@ -396,12 +441,18 @@ class Optimizer:
 
         closure: computes the loss and its gradients anew; what it returns is returned.
         """
+        for when, hook in tuple(self._hooks.values()):
+            if when == "before":
+                hook(self, (closure,), {})
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         self._update()
         self._step_count += 1
+        for when, hook in tuple(self._hooks.values()):
+            if when == "after":
+                hook(self, (closure,), {})
         return loss
 
     def _update(self) -> None:
@@ -414,6 +465,19 @@ class Optimizer:
             self._plan(active)
         for launch in self._launches:
             launch.run(self._hyper, self._steps)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(optimizer, args, kwargs)` before each step."""
+        return self._add_hook("before", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return self._add_hook("after", hook)
+
+    def _add_hook(self, when: str, hook: Callable[..., Any]) -> Handle:
+        key = max(self._hooks, default=-1) + 1
+        self._hooks[key] = when, hook
+        return Handle(lambda: self._hooks.pop(key, None))
 
     def _forget(self) -> None:
         """Drop what was prepared for launches; the next step prepares it anew."""
@@ -499,6 +563,14 @@ class Optimizer:
             slot.arrays[name] = device.moved(slot.arrays[name], device.device_of(data))
 
     # ------------------------------------------------------------ state
+    @property
+    def state(self) -> States:
+        """What is kept for each parameter, by the parameter: its step count and its tensors.
+
+        A class of your own keeps there what it likes.
+        """
+        return States(self._slots, None if self.states is None else self._steps)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes over: all but the launches, which hold addresses of memory."""
         prepared: dict[str, Any] = {"_rows": [], "_rules": [], "_active": None, "_launches": []}
@@ -532,122 +604,3 @@ class Optimizer:
             options = {k: v for k, v in group.items() if k != "params"}
             lines.append("    " + ", ".join(f"{k}={v!r}" for k, v in options.items()))
         return "\n".join([*lines, ")"])
-
-
-# ---------------------------------------------------------------- saved state
-def save_state(optimizer: Optimizer) -> dict[str, Any]:
-    """Return a copy of all that an optimizer needs to go on: see `Optimizer.state_dict`."""
-    state: dict[str, Any] = {}
-    for slot, step in zip(optimizer._slots, optimizer._steps, strict=True):
-        tensors = {name: Tensor(array.copy()) for name, array in slot.arrays.items()}
-        state[slot.name] = {"step": int(step), **tensors}
-    groups = [
-        {**group, "params": [s.name for s in optimizer._slots if s.group == i]}
-        for i, group in enumerate(optimizer.param_groups)
-    ]
-    return {
-        "optimizer": type(optimizer).__name__,
-        "step_count": optimizer._step_count,
-        "state": state,
-        "param_groups": groups,
-    }
-
-
-def load_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Check a saved state whole, then take it over: see `Optimizer.load_state_dict`."""
-    kind = type(optimizer).__name__
-    if (
-        isinstance(saved, dict)
-        and "scheduler" in saved
-        and isinstance(saved.get("optimizer"), dict)
-    ):
-        saved = saved["optimizer"]  # of a saved scheduler
-    problems = _frame_problems(optimizer, saved) or _group_problems(optimizer, saved)
-    arrays: list[dict[str, Array]] = []
-    if not problems:
-        arrays, problems = _read_arrays(optimizer, saved)
-    if problems:
-        raise ValueError(
-            f"{kind}: this state does not fit and was not loaded:\n  " + "\n  ".join(problems)
-        )
-    for i, slot in enumerate(optimizer._slots):
-        optimizer._steps[i] = saved["state"][slot.name]["step"]
-        slot.arrays = arrays[i]
-    for group, stored in zip(optimizer.param_groups, saved["param_groups"], strict=True):
-        for key, value in stored.items():
-            if key != "params":
-                group[key] = tuple(value) if isinstance(value, list) else value
-    optimizer._step_count = int(saved["step_count"])
-
-
-def _frame_problems(optimizer: Optimizer, saved: Any) -> list[str]:
-    """Return what is wrong with a saved state as a whole, nothing where it fits."""
-    kind = type(optimizer).__name__
-    if not isinstance(saved, dict):
-        return [f"expected a dict as {kind}.state_dict() returns, got {type(saved).__name__}"]
-    missing = {"optimizer", "step_count", "state", "param_groups"} - saved.keys()
-    if missing:
-        return [f"it has no {sorted(missing)}; expected what {kind}.state_dict() returns"]
-    if saved["optimizer"] != kind:
-        return [f"it was saved by {saved['optimizer']}; make that optimizer, or start afresh"]
-    counts = len(saved["param_groups"]), len(optimizer.param_groups)
-    if counts[0] != counts[1]:
-        return [f"it has {counts[0]} parameter groups, this optimizer has {counts[1]}"]
-    return []
-
-
-def _group_problems(optimizer: Optimizer, saved: dict[str, Any]) -> list[str]:
-    """Return where the saved parameter groups do not fit, by the names of their parameters."""
-    problems = []
-    for i, stored in enumerate(saved["param_groups"]):
-        mine = [slot.name for slot in optimizer._slots if slot.group == i]
-        theirs = stored.get("params", [])
-        missing = [name for name in mine if name not in theirs]
-        unknown = [name for name in theirs if name not in mine]
-        if missing:
-            problems.append(f"group {i} lacks the parameters {missing}")
-        if unknown:
-            problems.append(f"group {i} has parameters that this optimizer does not: {unknown}")
-        lacking = sorted(optimizer.defaults.keys() - stored.keys())
-        if lacking:
-            problems.append(f"group {i} lacks the options {lacking}")
-    names = {slot.name for slot in optimizer._slots}
-    entries = saved["state"].keys()
-    if names - entries and not problems:
-        problems.append(f"there is no state of the parameters {sorted(names - entries)}")
-    if entries - names and not problems:
-        problems.append(f"there is state of unknown parameters: {sorted(entries - names)}")
-    return problems
-
-
-def _read_arrays(
-    optimizer: Optimizer, saved: dict[str, Any]
-) -> tuple[list[dict[str, Array]], list[str]]:
-    """Return the saved state arrays of each parameter, and what is wrong with them."""
-    problems = []
-    found = []
-    for slot in optimizer._slots:
-        entry = saved["state"][slot.name]
-        arrays = {}
-        expected = optimizer.kept(saved["param_groups"][slot.group])
-        if "step" not in entry:
-            problems.append(f"{slot.name}: there is no step count")
-        elif entry["step"] > 0:
-            missing = [name for name in expected if name not in entry]
-            problems += [f"{slot.name}: there is no {name}" for name in missing]
-        for name, value in entry.items():
-            if name == "step":
-                continue
-            data = value.array if isinstance(value, Tensor) else value
-            array = data.read() if type(data) is device.DeviceArray else np.asarray(data)
-            shape = (1,) if name in optimizer.scalars else slot.shape
-            dtype = np.float64 if name in optimizer.scalars else slot.param.array.dtype
-            if name not in optimizer.states and name not in optimizer.scalars:
-                problems.append(f"{slot.name}: it has a {name}, which this optimizer does not keep")
-            elif array.shape != shape:
-                problems.append(f"{slot.name}: {name} has shape {array.shape}, expected {shape}")
-            else:
-                home = device.device_of(slot.param.array)
-                arrays[name] = device.moved(np.array(array, dtype, order="C"), home)
-        found.append(arrays)
-    return found, problems

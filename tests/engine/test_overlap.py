@@ -202,7 +202,10 @@ def test_a_state_of_the_models_own_memory(side: int) -> None:
 
 # ---------------------------------------------------------------- optimizers
 STEPS: dict[str, Callable[[Any], Any]] = {
-    **{name: partial(kind, lr=0.1, weight_decay=0.1) for name, kind in mg.optim.OPTIMIZERS.items()},
+    **{
+        name: partial(kind, lr=0.1, **({} if name == "Rprop" else {"weight_decay": 0.1}))
+        for name, kind in mg.optim.OPTIMIZERS.items()
+    },
     "momentum": partial(mg.optim.SGD, lr=0.1, momentum=0.9),
 }
 

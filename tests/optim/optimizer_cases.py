@@ -51,6 +51,27 @@ CASES: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
         ({"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "maximize": True}, {"lr_decay": 0.0}),
         ({"initial_accumulator_value": 0.5, "eps": 1e-2}, {"lr": 0.1}),
     ],
+    "Adadelta": [
+        ({}, {"lr": 0.3}),
+        ({"rho": 0.5, "eps": 1e-2, "weight_decay": 0.1, "maximize": True}, {"rho": 0.7}),
+    ],
+    "Adamax": [
+        ({}, {"lr": 0.03}),
+        ({"betas": (0.5, 0.6), "eps": 1e-2, "weight_decay": 0.1, "maximize": True}, {"lr": 0.1}),
+    ],
+    "Rprop": [
+        ({}, {"lr": 0.03}),
+        ({"etas": (0.3, 1.5), "step_sizes": (4e-3, 2e-2), "maximize": True}, {"lr": 0.1}),
+    ],
+    "ASGD": [
+        ({}, {"lr": 0.03}),
+        ({"lambd": 0.1, "alpha": 0.5, "t0": 2.0, "weight_decay": 0.1, "maximize": True}, {"t0": 0}),
+    ],
+    "Adafactor": [
+        ({}, {"lr": 0.03}),
+        ({"beta2_decay": -0.5, "eps": (1e-2, 1e-1), "d": 1.5}, {"weight_decay": 0.1}),
+        ({"weight_decay": 0.1, "maximize": True}, {"d": 2.0}),
+    ],
     "NAdam": [
         ({}, {"lr": 0.03}),
         ({"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "momentum_decay": 0.1}, {"lr": 0.1}),

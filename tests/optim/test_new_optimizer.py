@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 KERNEL = '''
-"""Lion over all parameters at once: p = p - lr sign(beta1 m + (1 - beta1) g)."""
+"""Signed momentum over all parameters at once: p = p - lr sign(beta1 m + (1 - beta1) g)."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ from minigrad_kernels.optim.multi_tensor import (
 H = numbers("maximize", "beta2", "lr", "weight_decay", "beta1")
 
 
-def lion_reference(table: Any, hyper: Any, like: Any, steps: Any) -> None:
+def signed_reference(table: Any, hyper: Any, like: Any, steps: Any) -> None:
     for (p, g, m), h, _ in stepped(table, hyper, like, steps):
         weight, grad = decayed_reference(p, g, h[H.lr], h[H.weight_decay], 1.0, h[H.maximize])
         p[...] = weight - h[H.lr] * np.sign(h[H.beta1] * m + (1 - h[H.beta1]) * grad)
@@ -37,7 +37,7 @@ def lion_reference(table: Any, hyper: Any, like: Any, steps: Any) -> None:
 
 
 @device_function()
-def lion_prepare(row: Any, h: Any, t: int, c: Any) -> None:
+def signed_prepare(row: Any, h: Any, t: int, c: Any) -> None:
     prepare_decay(h[H.lr], h[H.weight_decay], 1.0, h[H.maximize], c)
     c[3] = h[H.beta1]
     c[4] = 1.0 - h[H.beta1]
@@ -47,7 +47,7 @@ def lion_prepare(row: Any, h: Any, t: int, c: Any) -> None:
 
 
 @device_function()
-def lion_rule(c: Any, p: float, g: float, m: float) -> tuple[float, float]:
+def signed_rule(c: Any, p: float, g: float, m: float) -> tuple[float, float]:
     p, g = decayed(c, p, g)
     u = c[3] * m + c[4] * g
     if u > 0:
@@ -62,24 +62,24 @@ CASES = (
     case(lr=3e-2, beta1=0.5, beta2=0.75, weight_decay=0.1, maximize=1.0),
 )
 KERNELS = {
-    "lion_step": step(
-        "lion", lion_reference, lion_prepare, lion_rule, H, CASES, ("exp_avg",), flops=9
+    "signed_step": step(
+        "signed", signed_reference, signed_prepare, signed_rule, H, CASES, ("exp_avg",), flops=9
     )
 }
 '''
 
 CLASS = '''
-"""Lion."""
+"""Signed."""
 
 from typing import Any
 
 from minigrad.optim.optimizer import Optimizer
 
 
-class Lion(Optimizer):
-    """Lion: steps of lr in the direction of a momentum's sign."""
+class Signed(Optimizer):
+    """Signed: steps of lr in the direction of a momentum's sign."""
 
-    steps = ("lion_step",)
+    steps = ("signed_step",)
 
     def __init__(
         self,
@@ -102,14 +102,14 @@ from minigrad_kernels.table import KERNELS
 from tests.kernels import tables, test_table
 from tests.optim import test_every_optimizer as battery
 
-assert "Lion" in mg.optim.__all__ and mg.optim.OPTIMIZERS["Lion"] is mg.optim.Lion
-cases = [case for case in battery.CASES if case[0] == "Lion"]
-assert cases == [("Lion", "lion_step", 0), ("Lion", "lion_step", 1)]
+assert "Signed" in mg.optim.__all__ and mg.optim.OPTIMIZERS["Signed"] is mg.optim.Signed
+cases = [case for case in battery.CASES if case[0] == "Signed"]
+assert cases == [("Signed", "signed_step", 0), ("Signed", "signed_step", 1)]
 for case in cases:
     battery.test_an_optimizer_equals_its_kernels_reference(case)
     battery.test_a_loaded_optimizer_goes_on(case)
-assert "lion_step" in test_table.SAMPLES and example_of("lion_step").shape == "N"
-tables.check_steps(KERNELS["lion_step"], np.float64)
+assert "signed_step" in test_table.SAMPLES and example_of("signed_step").shape == "N"
+tables.check_steps(KERNELS["signed_step"], np.float64)
 try:
     import greenlet
 except ImportError:
@@ -117,7 +117,7 @@ except ImportError:
 else:
     from minigrad_kernels.cuda_table import CHECKS
 
-    assert {"lion_step/float32", "lion_step.numbers/float32"} <= set(CHECKS)
+    assert {"signed_step/float32", "signed_step.numbers/float32"} <= set(CHECKS)
     for case in cases:
         battery.test_an_optimizer_on_the_simulated_gpu(case)
     print("done")
@@ -128,8 +128,8 @@ def test_a_new_optimizer_is_two_files(tmp_path: Path) -> None:
     for package in ("minigrad", "kernels/minigrad_kernels", "kernels/minigrad_cudasim"):
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=without)
-    (tmp_path / "kernels/minigrad_kernels/optim/lion.py").write_text(KERNEL)
-    (tmp_path / "minigrad/optim/lion.py").write_text(CLASS)
+    (tmp_path / "kernels/minigrad_kernels/optim/signed.py").write_text(KERNEL)
+    (tmp_path / "minigrad/optim/signed.py").write_text(CLASS)
     paths = [tmp_path, tmp_path / "kernels", ROOT]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     done = subprocess.run(
