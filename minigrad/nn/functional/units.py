@@ -9,6 +9,7 @@ from minigrad.ops.arranging import narrow
 from minigrad.ops.common import axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.registry import public
+from minigrad.ops.scatter import scatter
 from minigrad.ops.unary import Elu, Hardtanh, Softplus
 from minigrad.tensors.creation import rand, zeros_like
 from minigrad.tensors.tensor import Tensor
@@ -273,8 +274,8 @@ def gumbel_softmax(
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft
-    where_largest = soft.detach().argmax(dim, keepdim=True)
-    one = zeros_like(soft, requires_grad=False).scatter(dim, where_largest, 1.0)  # type: ignore[attr-defined]
+    largest = soft.detach().argmax(dim, keepdim=True)
+    one: Tensor = scatter(zeros_like(soft), dim, largest, 1.0)
     return one - soft.detach() + soft
 
 
