@@ -1,9 +1,13 @@
 """Derivatives: functions with gradients of their own, and functions that return derivatives."""
 
+from minigrad.autograd import forward_ad as forward_ad
 from minigrad.autograd import function as function
+from minigrad.autograd import functional as functional
+from minigrad.autograd import graph as graph
 from minigrad.autograd.function import Function as Function
 from minigrad.autograd.gradients import Variable as Variable
 from minigrad.autograd.gradients import backward as backward
+from minigrad.autograd.gradients import set_detect_anomaly as set_detect_anomaly
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
 from minigrad.engine.anomaly import detect_anomaly as detect_anomaly
