@@ -1,8 +1,8 @@
 """Derivatives: functions with gradients of their own, and functions that return derivatives."""
 
-from minigrad.autograd import forward_ad as forward_ad
+import typing as _typing
+
 from minigrad.autograd import function as function
-from minigrad.autograd import functional as functional
 from minigrad.autograd import graph as graph
 from minigrad.autograd.function import Function as Function
 from minigrad.autograd.gradients import Variable as Variable
@@ -14,4 +14,12 @@ from minigrad.engine.anomaly import detect_anomaly as detect_anomaly
 from minigrad.engine.grad_mode import enable_grad as enable_grad
 from minigrad.engine.grad_mode import no_grad as no_grad
 from minigrad.engine.grad_mode import set_grad_enabled as set_grad_enabled
+from minigrad.lazy import lazy as _lazy
 from minigrad.tensors.transforms import grad as grad
+
+if _typing.TYPE_CHECKING:
+    from minigrad.autograd import forward_ad as forward_ad
+    from minigrad.autograd import functional as functional
+else:  # they stand on mg.func, which stands on autograd.Function
+    forward_ad = _lazy("minigrad.autograd.forward_ad")
+    functional = _lazy("minigrad.autograd.functional")
