@@ -18,8 +18,10 @@ from minigrad.lazy import lazy as _lazy
 from minigrad.tensors.transforms import grad as grad
 
 if _typing.TYPE_CHECKING:
+    from minigrad.autograd import checkpoint as checkpoint
     from minigrad.autograd import forward_ad as forward_ad
     from minigrad.autograd import functional as functional
 else:  # they stand on mg.func, which stands on autograd.Function
+    checkpoint = _lazy("minigrad.autograd.checkpoint")
     forward_ad = _lazy("minigrad.autograd.forward_ad")
     functional = _lazy("minigrad.autograd.functional")
