@@ -17,6 +17,7 @@ from minigrad import nn as nn
 from minigrad import optim as optim
 from minigrad import scalar as scalar
 from minigrad import train as train
+from minigrad.capturing.captured import capture as capture
 from minigrad.checking.gradcheck import GradcheckError as GradcheckError
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck

@@ -51,6 +51,7 @@ LAYERS = (
     "minigrad.engine.dtypes",
     "minigrad.engine.values",
     "minigrad.engine.allocator",
+    "minigrad.engine.recording",
     "minigrad.engine.device",
     "minigrad.engine.threads",
     "minigrad.engine.dispatch",
@@ -117,6 +118,7 @@ LAYERS = (
     "minigrad.tables.columns",
     "minigrad.tables.preparation",
     "minigrad.data",
+    "minigrad.capturing",
     "minigrad.trees",
     "minigrad.pytorch_files",
     "minigrad.serialization",
@@ -146,6 +148,7 @@ DOORS = {
     "minigrad.engine.dispatch",
     "minigrad.engine.fast",
     "minigrad.engine.threads",
+    "minigrad.capturing.recorder",
     "minigrad.compare",
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for

@@ -208,7 +208,7 @@ class Device:
         with FINDING:
             module = targets()
             found = module.simulator() if self.type == "cuda-sim" else module.gpu(self.index or 0)
-            if not USED:
+            if _elsewhere not in ELSEWHERE:
                 ELSEWHERE.append(_elsewhere)
             if found not in USED:
                 USED.append(found)

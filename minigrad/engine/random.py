@@ -22,7 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.device import USED
 from minigrad.engine.dispatch import empty, hold_over_fork, launch
+from minigrad.engine.recording import each_call, expect
 
 Array = np.ndarray[Any, Any]
 
@@ -116,7 +118,17 @@ class Generator:
         with _Global.lock:
             number = self.calls
             self.calls = number + 1
-        return np.array([number], np.int64)
+        made = np.array([number], np.int64)
+        if USED:
+            expect(self, "seed", self.seed)
+            each_call(self._count, made)
+        return made
+
+    def _count(self, call: Array) -> None:
+        """Count one use and write its number."""
+        with _Global.lock:
+            call[0] = self.calls
+            self.calls += 1
 
     def _draw(self, kernel: str, size: int, dtype: Any) -> Array:
         y = empty(size, dtype)

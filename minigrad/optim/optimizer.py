@@ -21,6 +21,7 @@ from minigrad.engine import dispatch as backend
 from minigrad.engine.grad_mode import enable_grad
 from minigrad.engine.hooks import Handle
 from minigrad.engine.overwrite import Spans, check_writable, turns
+from minigrad.engine.recording import each_call
 from minigrad.nn.parameter import Uninitialized
 from minigrad.optim.saved_state import States, load_state, save_state
 from minigrad.tensors.tensor import Tensor
@@ -164,7 +165,7 @@ class Launch:
             if (g.base is not None or id(g) in owners) and self.stepped.touch(g):
                 g = g.copy()  # it is read as it was before the step
             held.append(g)  # maybe a copy, and `.grad` may be replaced: it must outlive the launch
-            addresses.append(address(g) if type(g) is np.ndarray else g.address)
+            addresses.append(g.address if type(g) is device.DeviceArray else address(g))
         self.table[:, G] = addresses
         self.held = held
         return True
@@ -232,6 +233,7 @@ class Optimizer:
     states: tuple[str, ...] | None = None  # all state that any of the kernels keeps
     scalars: ClassVar[dict[str, float]] = {}  # of it, what is one float64: its first value
     _values: Callable[[Group], Any] = staticmethod(len)  # a group's options that are such numbers
+    _changes = 0  # how often what was prepared was dropped: recordings hold until then
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Hold the options of a class to the numbers that its kernels read, by their names.
@@ -458,6 +460,8 @@ class Optimizer:
     def _update(self) -> None:
         """Step the parameters that have a gradient, by the kernels of their groups."""
         self._read_options()
+        if device.USED:
+            each_call(self._begin, self._hyper)
         while True:  # once, or twice after a change; more only while other threads change it
             active = [i for i, slot in enumerate(self._slots) if slot.param._grad is not None]
             if active == self._active and self._gather():
@@ -479,8 +483,15 @@ class Optimizer:
         self._hooks[key] = when, hook
         return Handle(lambda: self._hooks.pop(key, None))
 
+    def _begin(self, hyper: Array) -> None:
+        """Begin a step whose launches are replayed: write the groups' numbers of now, count."""
+        self._read_options()
+        hyper[...] = self._hyper
+        self._step_count += 1
+
     def _forget(self) -> None:
         """Drop what was prepared for launches; the next step prepares it anew."""
+        self._changes += 1
         self._rows: list[Any] = []
         self._rules: list[str] = []
         self._active: list[int] | None = None

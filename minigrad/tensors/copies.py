@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import Device, DeviceArray, device_of, moved
+from minigrad.engine.device import USED, Device, DeviceArray, device_of, moved
+from minigrad.engine.recording import refuse_recording
 from minigrad_kernels.jit.address_table import address, buffer_of
 
 Array = np.ndarray[Any, Any]
@@ -22,6 +23,13 @@ Array = np.ndarray[Any, Any]
 OWN = frozenset(
     ("_grad", "apart", "array", "base", "cell", "hooks", "node", "retains_grad", "tracked", "views")
 )
+
+
+def given_away(array: Array) -> Array:
+    """Return a tensor's memory, to what is not recorded."""
+    if USED:
+        refuse_recording("numpy() gives memory away, to what is not recorded")
+    return array
 
 
 # ---------------------------------------------------------------- memory

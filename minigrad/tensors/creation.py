@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from minigrad.engine import arguments, random, values
-from minigrad.engine.device import Device, moved, targets
+from minigrad.engine.device import USED, Device, moved, targets
 from minigrad.engine.dtypes import bool_, int64, numpy_dtype
+from minigrad.engine.recording import constant, refuse_recording
 from minigrad.engine.values import default_dtype
 from minigrad.ops.common import sizes_of
 from minigrad.tensors.tensor import Tensor
@@ -75,6 +76,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     minigrad.int64
     """
     wanted = None if dtype is None else numpy_dtype(dtype)
+    if USED and isinstance(data, Tensor | np.ndarray):
+        refuse_recording("tensor(array) copies numbers outside of the kernels; use clone()")
     if isinstance(data, Tensor):
         device = data.device if device is None else device
         held: Any = data.array
@@ -105,6 +108,8 @@ def from_numpy(array: Array) -> Tensor:
             f"from_numpy: expected a NumPy array, got {type(array).__name__}; use "
             "minigrad.tensor(...)"
         )
+    if USED:
+        refuse_recording("from_numpy() takes memory that nobody watches: pass the tensor")
     return Tensor(array)
 
 
@@ -146,6 +151,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def _made(array: Array, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Return a tensor of a new array, on a device."""
+    if USED:
+        constant(array)
     device = Default.device if device is None else device
     return Tensor(array if device is None else moved(array, Device(device)), requires_grad)
 

@@ -1113,7 +1113,7 @@ class Tensor(Methods):
             )
         if type(self.array) is DeviceArray:
             raise TypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
-        return self.array
+        return copies.given_away(self.array)
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
         a = self.numpy()

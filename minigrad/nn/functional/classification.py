@@ -12,6 +12,7 @@ from minigrad.engine import arguments
 from minigrad.engine.device import device_of, host_copy, lanes_of, moved, target_of
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import refuse_others
+from minigrad.engine.recording import each_input, recording
 from minigrad.nn.functional import means
 from minigrad.ops.common import any_true, contiguous, extremes
 from minigrad.ops.elementwise import where
@@ -258,6 +259,9 @@ def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> b
     """Refuse class numbers outside [0, count); return whether some are `ignore_index`."""
     if target_of((classes,)) is not None:
         return _check_there(name, classes, count, ignore_index)
+    if recording.recorder is not None and not recording.recorder.checking:
+        each_input(lambda c: check_classes(name, c, count, ignore_index), classes)
+        return False
     # Seen as unsigned, a negative number is a huge one: one pass tells whether all are in range.
     if not classes.size or int(classes.view(np.uint64).max()) < count:
         return 0 <= ignore_index < count and bool((classes == ignore_index).any())

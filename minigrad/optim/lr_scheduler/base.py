@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.device import USED
+from minigrad.engine.recording import each_call
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors.tensor import Tensor
 
@@ -146,6 +149,8 @@ class LRScheduler:
             schedule cannot be entered in its middle.
         """
         self._refuse_early()
+        if USED:
+            each_call(partial(self.step, epoch))
         if epoch is None:
             self._advance()
             return

@@ -1,0 +1,508 @@
+"""`capture`: a function whose calls are recorded, then replayed."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.capturing.guards import SIMPLE, Surroundings
+from minigrad.capturing.guards import Captured as Base
+from minigrad.capturing.planning import plan
+from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, difference
+from minigrad.capturing.recorder import Recorder
+from minigrad.capturing.replay import Effects, Given, Leaf, Replay, Result
+from minigrad.capturing.traced import Traced, plain
+from minigrad.engine.dispatch import dispatch
+from minigrad.engine.grad_mode import mode
+from minigrad.engine.recording import recording
+from minigrad.tensors.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+MOST = 8  # recordings that one function keeps
+TRIES = 4  # recordings of one kind of call, until two are the same
+
+
+class Unfit(Exception):
+    """A call that cannot be recorded, with the reason."""
+
+
+class Captured(Base):
+    """A function whose launches are recorded, then replayed; see `capture`."""
+
+    def __init__(self, function: Callable[..., Any], explain: bool, most: int) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.reports = explain
+        self.most = most
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all recordings."""
+        self.lock = threading.RLock()
+        self.replays: dict[Any, list[Replay]] = {}
+        self.pending: dict[Any, list[Replay]] = {}
+        self.tries: dict[Any, int] = {}
+        self.refused: dict[Any, str] = {}
+        self.calls: dict[str, int] = {"eager": 0, "recorded": 0, "replayed": 0}
+        self.last = "not called yet"
+        self.failures = 0
+        self.bound: dict[int, Any] = {}
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the captured method of an instance: each has recordings of its own."""
+        if instance is None:
+            return self
+        held = instance.__dict__.setdefault("_captured_methods", Methods())
+        name = self.function.__name__
+        if name not in held.by_name:
+            method = self.function.__get__(instance, owner)
+            held.by_name[name] = Captured(method, self.reports, self.most)
+        return held.by_name[name]
+
+    # ------------------------------------------------------------ a call
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function: eagerly, recorded or replayed."""
+        if recording.recorder is not None:
+            return self.function(*args, **kwargs)  # inside another recording: a part of it
+        with self.lock:
+            try:
+                self.refuse_modes()
+                leaves, key = self.flat(args, kwargs)
+            except Unfit as why:
+                return self.eagerly(str(why), args, kwargs)
+            tensors = unique([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+            reason = "no call of this kind was recorded yet"
+            for replay in self.replays.get(key, ()):
+                found = replay.changed(tensors)
+                if found is None:
+                    self.tell("replayed", "")
+                    return replay.run(tensors)
+                reason = found
+            if not self.calls["eager"]:
+                return self.eagerly(
+                    "the first call makes what lasts, as optimizer state", args, kwargs
+                )
+            if key in self.refused:
+                return self.eagerly(self.refused[key], args, kwargs)
+            if self.failures >= TRIES * self.most:
+                return self.eagerly(f"{self.failures} recordings failed: {reason}", args, kwargs)
+            if sum(map(len, self.replays.values())) >= self.most:
+                return self.eagerly(
+                    f"{self.most} recordings are kept already: {reason}", args, kwargs
+                )
+            objects = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
+            return self.record(key, tensors, objects, args, kwargs, reason)
+
+    def refuse_modes(self) -> None:
+        """Refuse to record while somebody looks at each op or launch."""
+        if mode.tape is not None or mode.anomaly is not None or dispatch.checked:
+            raise Unfit("a Tape, detect_anomaly or check_launches looks at each op")
+
+    def flat(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any]:
+        """Return the leaves of the arguments, and what tells this kind of call from others."""
+        if kwargs:
+            given = inspect.signature(self.function).bind(*args, **kwargs)
+            args, kwargs = given.args, given.kwargs
+        leaves: list[Any] = []
+        key: list[Any] = [bool(mode.recording)]
+        self.collect(args, leaves, key)
+        for name in sorted(kwargs):
+            key.append(name)
+            self.collect((kwargs[name],), leaves, key)
+        return leaves, tuple(key)
+
+    def collect(self, values: Any, leaves: list[Any], key: list[Any]) -> None:
+        """Add the leaves of arguments, and what is the same in all calls of their kind."""
+        for value in values:
+            if isinstance(value, Tensor):
+                array = value.array
+                if not isinstance(array, np.ndarray):
+                    raise Unfit(f"an argument lies on {value.device}: captures are of the CPU")
+                if value.node is not None:
+                    raise Unfit("an argument is the result of an op that requires grad")
+                if value._grad is not None or (value.hooks is not None and value.hooks.calls):
+                    raise Unfit("an argument has a .grad already, or hooks")
+                key.append(
+                    (
+                        array.shape,
+                        array.dtype,
+                        array.strides,
+                        value.tracked,
+                        self.position(value, leaves),
+                    )
+                )
+                leaves.append(value)
+            elif isinstance(value, SIMPLE):
+                key.append((type(value), value))
+            elif isinstance(value, list | tuple):
+                key.append((type(value), len(value)))
+                self.collect(value, leaves, key)
+            elif isinstance(value, dict):
+                key.append((type(value), *value))
+                self.collect(value.values(), leaves, key)
+            elif isinstance(value, np.ndarray):
+                raise Unfit(
+                    "an argument is a NumPy array: its numbers would be recorded; pass"
+                    " minigrad.from_numpy(array)"
+                )
+            else:
+                key.append(id(value))
+                self.bound[id(value)] = value
+                leaves.append(value)
+
+    def position(self, value: Tensor, leaves: list[Any]) -> int | None:
+        """Return where a tensor came up already among the arguments."""
+        return next((i for i, leaf in enumerate(leaves) if leaf is value), None)
+
+    def eagerly(self, reason: str, args: Any, kwargs: Any) -> Any:
+        """Call the function as if it were not captured."""
+        self.tell("eager", reason)
+        return self.function(*args, **kwargs)
+
+    def tell(self, how: str, reason: str) -> None:
+        """Count a call, and say how it ran where that is asked for and news."""
+        self.calls[how] += 1
+        was, self.last = self.last, f"{how}: {reason}" if reason else how
+        if self.reports and self.last != was:
+            print(
+                f"capture {self.name}, call {sum(self.calls.values())}: {self.last}",
+                file=sys.stderr,
+            )
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
+
+    # ------------------------------------------------------------ a recording
+    def record(
+        self, key: Any, tensors: list[Tensor], objects: list[Any], args: Any, kwargs: Any, why: str
+    ) -> Any:
+        """Run the function and write its launches down."""
+        given = [(f"argument {i}", t) for i, t in enumerate(tensors)]
+        others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
+        around = Surroundings(self.function, others)
+        take = Take(self.name, given, around)
+        self.tell("recorded", why)
+        result = take.run(self.function, args, kwargs)
+        reason = take.reason
+        # Two calls that begin with other gradients are of two kinds.
+        kind = key, tuple(entry[1] is None for entry in take.before.values())
+        self.tries[kind] = tries = self.tries.get(kind, 0) + 1
+        if reason is None:
+            waiting = self.pending.setdefault(kind, [])
+            found = [difference(other.program, take.replay.program) for other in waiting]
+            if None in found:
+                plan(take.replay)
+                self.replays.setdefault(key, []).append(take.replay)
+                del waiting[found.index(None)], self.tries[kind]
+            else:
+                reason = found[-1] if found else None
+                waiting.append(take.replay)
+        if reason is not None:
+            self.failures += 1
+            self.last = f"eager: {reason}"
+            if self.reports:
+                print(f"capture {self.name}: not kept: {reason}", file=sys.stderr)
+            if tries >= TRIES or take.final:
+                self.refused[key] = reason
+        return result
+
+    # ------------------------------------------------------------ looking at it
+    @property
+    def programs(self) -> list[Program]:
+        """The recorded programs, one a kind of call: `print(step.programs[0])`."""
+        return [replay.program for found in self.replays.values() for replay in found]
+
+    def explain(self) -> str:
+        """Return how the calls so far ran, and why the last did not replay where it did not."""
+        counts = ", ".join(f"{n} {how}" for how, n in self.calls.items())
+        refused = [f"  not captured: {reason}" for reason in self.refused.values()]
+        return "\n".join([f"{self.name}: {counts}; the last call: {self.last}", *refused])
+
+    def __repr__(self) -> str:
+        return f"<captured {self.name}: {self.last}>"
+
+
+class Methods:
+    """The captured methods of one instance, by name."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Captured] = {}
+
+    def __deepcopy__(self, memo: Any) -> Methods:
+        return Methods()
+
+    def __reduce__(self) -> Any:
+        return Methods, ()
+
+
+def unique(tensors: list[Tensor]) -> list[Tensor]:
+    """Return tensors, each once."""
+    return list({id(t): t for t in tensors}.values())
+
+
+class Take:
+    """One recorded call.
+
+    reason: why it cannot be replayed, None where it can.  final: whether no other call could.
+    """
+
+    replay: Replay
+
+    def __init__(self, name: str, given: list[tuple[str, Tensor]], around: Surroundings) -> None:
+        self.around = around
+        # By id of a tensor: its gradient, that one's array, and its version.
+        self.before: dict[int, tuple[Any, Any, int]] = {}
+        known = around.tensors
+        self.given = given
+        self.recorder = Recorder(name)
+        self.tensors: dict[int, tuple[str, Tensor]] = {**known}
+        for label, t in given:
+            self.tensors.setdefault(id(t), (label, t))
+        self.reason = around.reason
+        self.final = around.reason is not None
+
+    def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call the function; `replay` is what was recorded."""
+        if self.reason is not None:
+            return function(*args, **kwargs)
+        recorder = self.recorder
+        held = self.enter()
+        try:
+            with recorder:
+                result = function(*args, **kwargs)
+        finally:
+            self.leave(held)
+        if recorder.reason is None:
+            self.build(result)
+        self.free(result)
+        if recorder.reason is None:
+            self.reason = self.around.changed()
+            if self.reason is not None:
+                self.reason = f"the function itself changes what it refers to: {self.reason}"
+        self.reason = recorder.reason or self.reason
+        if self.reason is None:
+            left = recorder.survivors()
+            if left:
+                gc.collect()
+                left = recorder.survivors()
+            if left:
+                self.reason = (
+                    f"{len(left)} of the arrays that the call has made are kept beyond it, beside"
+                    " its results and gradients"
+                )
+        return result
+
+    def enter(self) -> list[tuple[Tensor, Array, Array]]:
+        """Put arrays that tell of reads into all tensors that are known, and enter their memory."""
+        inputs = {id(t) for _, t in self.given if id(t) not in self.around.tensors}
+        items: list[tuple[str, str, Array]] = []
+        held = []
+        owners: list[tuple[Array, Any]] = []
+        for label, t in self.tensors.values():
+            kind = INPUT if id(t) in inputs else OUTSIDE
+            items.append((kind, label, t.array))
+            gradient = t._grad
+            self.before[id(t)] = (
+                gradient,
+                None if gradient is None else gradient.array,
+                0 if t.cell is None else t.cell[0],
+            )
+            for x in (t, gradient):
+                if x is not None and isinstance(x.array, np.ndarray):
+                    if x is gradient:
+                        # What owns the memory stays alive; to hold the array itself would tell the
+                        # replay whose gradient it is that somebody has kept it.
+                        owner = x.array if x.array.base is None else x.array.base
+                        owners.append((x.array, owner))
+                        items.append((OUTSIDE, f"{label}.grad", x.array))
+                    traced = plain(x.array).view(Traced)
+                    held.append((x, x.array, traced))
+                    x.array = traced
+        for optimizer in self.around.optimizers.values():
+            kind = type(optimizer).__name__
+            items.append((OUTSIDE, f"{kind}, step counts", optimizer._steps))
+            for slot in optimizer._slots:
+                items += [
+                    (OUTSIDE, f"{kind}, {name} of {slot.name}", a)
+                    for name, a in slot.arrays.items()
+                ]
+        self.recorder.enter(items)
+        for array, owner in owners:
+            buffer = self.recorder.lying(array)
+            if buffer is not None and buffer.held is array:
+                buffer.held = owner
+        return held
+
+    def leave(self, held: list[tuple[Tensor, Array, Array]]) -> None:
+        """Give all tensors their arrays back."""
+        for t, array, traced in held:
+            if t.array is not traced:
+                self.recorder.refuse("the function gives a tensor other memory")
+                t.array = plain(t.array)
+            else:
+                t.array = array
+        for optimizer in self.around.optimizers.values():
+            optimizer._forget()  # its launches hold the other arrays
+            optimizer._read_options()
+        self.around.optimized = [(o, o._changes, o._steps) for o in self.around.optimizers.values()]
+
+    # ------------------------------------------------------------ what the call leaves
+    def build(self, result: Any) -> None:
+        """Make the replay of what was recorded."""
+        recorder = self.recorder
+        if not recorder.program.launches:
+            recorder.refuse("the function launches no kernel")
+        effects = Effects()
+        used = {b for launch in recorder.program for b in launch.buffers()}
+        written = {b for launch in recorder.program for b in launch.writes}
+        order = [t for _, t in self.given]
+        inputs: list[Operand | None] = []
+        for i, t in enumerate(order):
+            operand = None
+            if id(t) not in self.around.tensors and t.array.size:
+                operand = recorder.operand(t.array)
+                if operand is not None and operand.buffer in written:
+                    effects.written.append(i)
+            inputs.append(operand)
+        self.new: dict[int, Tensor] = {}
+        for label, t in self.tensors.values():
+            self.gradient(label, t, used, effects, order)
+            count = (0 if t.cell is None else t.cell[0]) - self.before[id(t)][2]
+            if count and id(t) in self.around.tensors:
+                effects.versions.append((t, count))
+            elif count:
+                effects.of_inputs.append((order.index(t), count))
+        tree = self.results(result, order)
+        self.replay = Replay(recorder, self.around, inputs, tree, effects)
+
+    def gradient(
+        self, label: str, t: Tensor, used: set[Any], effects: Effects, order: list[Tensor]
+    ) -> None:
+        """Note what becomes of a tensor's gradient."""
+        recorder = self.recorder
+        before, array, _ = self.before[id(t)]
+        after = t._grad
+        is_input = id(t) not in self.around.tensors
+        entered = before is not None and before.array.size > 0
+        operand = recorder.operand(before.array) if entered else None
+        touched = operand is not None and operand.buffer in used
+        if not is_input:
+            kept = (weakref.ref(before), weakref.ref(array)) if touched else (None, None)
+            effects.entry.append((t, before is not None, *kept))
+        if after is before:
+            return
+        if is_input:
+            recorder.refuse(f"{label} gets a .grad: only tensors that the function refers to may")
+        elif after is None:
+            effects.gradients.append((t, None, None))
+        else:
+            place = recorder.operand(after.array)
+            if place is None or place.buffer.kind != MADE or after.node is not None:
+                recorder.refuse(f"the gradient of {label} is not made by the function")
+                return
+            if place.buffer.lasting:
+                recorder.refuse(f"the gradient of {label} is another's too")
+            place.buffer.lasting = True
+            place.buffer.label = f"{label}.grad"
+            after.array = place.of(place.buffer.held)
+            effects.gradients.append((t, after, place))
+            self.new[id(after)] = t
+
+    def results(self, value: Any, order: list[Tensor]) -> Any:
+        """Return the tree of what is returned, with what each tensor is made from."""
+        recorder = self.recorder
+        if isinstance(value, Tensor):
+            if id(value) in self.new:
+                return Leaf(self.new[id(value)])
+            if id(value) in self.around.tensors:
+                return value
+            for i, t in enumerate(order):
+                if t is value:
+                    return Given(i)
+            if value.tracked and getattr(value.node, "edges", 1) is not None:
+                recorder.refuse(
+                    "the function returns a tensor that backward() could still be called on: call"
+                    " it inside, return it detach()ed, or compute it under no_grad()"
+                )
+                return None
+            operand = recorder.operand(value.array)
+            if operand is None or operand.buffer.kind != MADE:
+                recorder.refuse("the function returns a view of memory that was there before")
+                return None
+            return Result(operand, value.tracked, value.node)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*[self.results(v, order) for v in value])
+        if isinstance(value, list | tuple):
+            return type(value)(self.results(v, order) for v in value)
+        if isinstance(value, dict):
+            return {k: self.results(v, order) for k, v in value.items()}
+        if not isinstance(value, SIMPLE):
+            recorder.refuse(
+                f"the function returns a {type(value).__name__}: expected tensors, numbers, None,"
+                " and lists, tuples and dicts of them"
+            )
+        return value
+
+    def free(self, value: Any) -> None:
+        """Give results memory of their own: that of the recording is the program's."""
+        if isinstance(value, Tensor):
+            lies = self.recorder.lying(value.array)
+            if isinstance(value.array, Traced) or (lies and lies.kind == MADE and not lies.lasting):
+                value.array = np.array(plain(value.array), order="C")
+        elif isinstance(value, list | tuple):
+            for v in value:
+                self.free(v)
+        elif isinstance(value, dict):
+            for v in value.values():
+                self.free(v)
+
+
+def capture(
+    function: Callable[..., Any] | None = None, *, explain: bool = False, most: int = MOST
+) -> Any:
+    """Return a function that does what `function` does, with its launches recorded once and then
+    replayed: a training step without the time that Python takes between the kernels.
+
+    The first call runs as ever, the next two are recorded and compared, all after that replay,
+    where shapes, dtypes, modes and all that the function refers to are as they were.  What differs
+    is recorded anew; what cannot be recorded, because it reads numbers in Python (`item()`, `if
+    loss > 1:`), runs as ever.  The bits are the same in each case.
+
+    function: of tensors, and of numbers and the like, which are a part of what is recorded; also a
+        decorator, `@mg.capture` or `@mg.capture(explain=True)`, of functions and methods.
+    explain: say on standard error how each call runs, where that changes, and why.
+    most: recordings to keep.
+
+    `print(step.programs[0])` lists launches and buffers, `step.explain()` says what happened so
+    far, `step.reset()` forgets.
+
+    >>> import minigrad as mg
+    >>> w = mg.ones(2, requires_grad=True)
+    >>> @mg.capture
+    ... def step(x):
+    ...     w.grad = None
+    ...     loss = (w * x).sum()
+    ...     loss.backward()
+    ...     return loss.detach()
+    >>> [step(mg.full((2,), float(i))).item() for i in range(5)], w.grad.tolist()
+    ([0.0, 2.0, 4.0, 6.0, 8.0], [4.0, 4.0])
+    >>> step.calls
+    {'eager': 1, 'recorded': 2, 'replayed': 2}
+    """
+    if function is None:
+        return functools.partial(capture, explain=explain, most=most)
+    if not callable(function):
+        raise TypeError(
+            f"capture: expected a function, got {type(function).__name__}: {function!r:.60}"
+        )
+    return Captured(function, explain, most)

@@ -1,0 +1,253 @@
+"""Replay a recording: its launches again, on the memory of this call."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.capturing.guards import Surroundings
+from minigrad.capturing.planning import results_of
+from minigrad.capturing.program import CELL, CONSTANT, INPUT, MADE, Buffer, Operand, Program, Table
+from minigrad.capturing.recorder import Recorder, address_of
+from minigrad.engine.dispatch import dispatch
+from minigrad.engine.op import cell_of
+from minigrad.engine.overwrite import check_writable
+from minigrad.tensors.tensor import Tensor, new
+
+Array = np.ndarray[Any, Any]
+ALIGNED = 64  # bytes: a cache line, and the widest register
+# References to a gradient and its array that are the replay's own: p._grad, the list, the loop's
+# variable and the count's; the gradient's attribute, the local and the count's.
+HELD_TENSOR = 4 if sys.version_info < (3, 14) else 0
+HELD_ARRAY = 3 if sys.version_info < (3, 14) else 0
+
+
+class Result:
+    """How one tensor of a function's results is made from a replay.
+
+    node: the op behind a loss whose backward has run: calling it again raises, as ever.
+    """
+
+    def __init__(self, operand: Operand, tracked: bool, node: Any) -> None:
+        self.operand, self.tracked, self.node = operand, tracked, node
+
+
+class Given:
+    """Stands for an argument among the results."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Effects:
+    """What a call leaves behind beside its results.
+
+    gradients: (tensor, what its `.grad` is afterwards, where that lies).
+    entry: (tensor, whether it had a gradient, weak references to that and its array where the
+    launches use it).  versions: (tensor, how many writes in place); of_inputs: the same by the
+    number of the argument.  written: the arguments that are written in place.
+    """
+
+    def __init__(self) -> None:
+        self.gradients: list[tuple[Tensor, Any, Operand | None]] = []
+        self.entry: list[tuple[Tensor, bool, Any, Any]] = []
+        self.versions: list[tuple[Tensor, int]] = []
+        self.of_inputs: list[tuple[int, int]] = []
+        self.written: list[int] = []
+
+
+class Replay:
+    """One recorded program, ready to run on new inputs.
+
+    inputs: the operand that stands for each tensor argument.  result: the tree of results.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        surroundings: Surroundings,
+        inputs: list[Operand | None],
+        result: Any,
+        effects: Effects,
+    ) -> None:
+        self.program: Program = recorder.program
+        self.recorder = recorder
+        self.surroundings = surroundings
+        self.result = result
+        self.effects = effects
+        self.operands = inputs
+        self.memory: dict[Buffer, Any] = {}
+        self.ready = False
+
+    # ------------------------------------------------------------ preparation
+    def prepare(self) -> None:
+        """Give every buffer its memory, and bind the launches to it."""
+        program = self.program
+        arena = aligned(program.arena)
+        places = getattr(program, "places", {})
+        given = [o.buffer for o in self.operands if o is not None]
+        for buffer in [*program.used(), *given, *results_of(self.result)]:
+            if buffer in self.memory:
+                continue
+            if buffer.kind == INPUT:
+                self.memory[buffer] = aligned(buffer.size)
+            elif buffer.kind in (CELL, CONSTANT):
+                self.memory[buffer] = aligned(buffer.size)
+                self.memory[buffer][:] = np.frombuffer(buffer.initial, np.uint8)
+            elif buffer.kind == MADE and not buffer.lasting:
+                start = places.get(buffer)
+                self.memory[buffer] = (
+                    aligned(buffer.size) if start is None else arena[start : start + buffer.size]
+                )
+                buffer.held = None
+            else:
+                self.memory[buffer] = memory_at(buffer.start, buffer.size)
+        self.slots = [None if o is None else o.of(self.memory[o.buffer]) for o in self.operands]
+        self.checks = [(check, o.of(self.memory[o.buffer])) for check, o in self.recorder.checks]
+        self.restored = [
+            (self.memory[b], np.frombuffer(b.initial, np.uint8))
+            for b in program.used()
+            if b.kind == CONSTANT and any(b in launch.writes for launch in program)
+        ]
+        self.host: list[tuple[Callable[..., Any], Any]] = []
+        for refresh, cell, like in self.recorder.host:
+            memory = None
+            if cell is not None:
+                memory = self.memory.get(cell, aligned(cell.size))
+                memory = np.ndarray(like[0], like[1], memory)
+            self.host.append((refresh, memory))
+        self.bind()
+        self.ready = True
+
+    def bind(self) -> None:
+        """Bind every launch to its memory."""
+        self.calls = [
+            (dispatch.kernels[launch.kernel], tuple(self.bound(a) for a in launch.args))
+            for launch in self.program
+        ]
+
+    def bound(self, argument: Any) -> Any:
+        """Return an argument with its memory."""
+        if isinstance(argument, Operand):
+            return argument.of(self.memory[argument.buffer])
+        if isinstance(argument, Table):
+            numbers = argument.numbers.copy()
+            for row, column, buffer, offset in argument.places:
+                numbers[row, column] = where_of(self.memory[buffer]) + offset
+            return numbers
+        return argument
+
+    # ------------------------------------------------------------ each call
+    def changed(self, tensors: list[Tensor]) -> str | None:
+        """Say what is not as it was recorded; None where this can be replayed."""
+        for owner, name, value in self.recorder.expected:
+            if getattr(owner, name) != value:
+                return f"{name} of a {type(owner).__name__} was {value} and is another"
+        for t, had, gradient, array in self.effects.entry:
+            held = t._grad
+            if (held is not None) is not had:
+                return "a .grad was None and is not, or the other way round"
+            if gradient is not None and (held is not gradient() or held.array is not array()):
+                return "a .grad that is added to is another tensor"
+        return self.surroundings.changed()
+
+    def run(self, tensors: list[Tensor]) -> Any:
+        """Replay on the tensors of a call; return the function's result."""
+        if not self.ready:
+            self.prepare()
+        for t, slot in zip(tensors, self.slots, strict=True):
+            if slot is not None:
+                np.copyto(slot, t.array)
+        for check, array in self.checks:
+            check(array)
+        for i in self.effects.written:
+            check_writable(tensors[i].array, f"argument {i}")
+        self.give_away()
+        for refresh, memory in self.host:
+            if memory is None:
+                refresh()
+            else:
+                refresh(memory)
+        for memory, initial in self.restored:
+            memory[:] = initial
+        for kernel, args in self.calls:
+            kernel(*args)
+        effects = self.effects
+        for i in effects.written:
+            np.copyto(tensors[i].array, self.slots[i])  # type: ignore[arg-type]
+        for i, count in effects.of_inputs:
+            cell_of(tensors[i])[0] += count
+        for t, count in effects.versions:
+            cell_of(t)[0] += count
+        for t, gradient, _ in effects.gradients:
+            t._grad = gradient
+        return self.made(self.result, tensors)
+
+    def give_away(self) -> None:
+        """Leave gradients that the user has kept from the last call as they are: the next ones get
+        memory of their own.
+        """
+        moved = False
+        gradients = self.effects.gradients
+        for i in range(len(gradients)):
+            t, gradient, operand = gradients[i]
+            if operand is None:
+                continue
+            owned = HELD_TENSOR - (t._grad is not gradient)
+            array = gradient.array
+            if sys.getrefcount(gradient) > owned or sys.getrefcount(array) > HELD_ARRAY:
+                fresh = aligned(operand.buffer.size)
+                self.memory[operand.buffer] = fresh
+                gradients[i] = t, new(operand.of(fresh)), operand
+                moved = True
+            del gradient, array
+        if moved:
+            self.bind()
+
+    def made(self, tree: Any, tensors: list[Tensor]) -> Any:
+        """Return results: copies of what is in the program's memory."""
+        if isinstance(tree, Result):
+            found = tree.operand.of(self.memory[tree.operand.buffer])
+            t = new(np.array(found, order="C"))
+            if tree.tracked:
+                t.tracked, t.node = True, tree.node
+            return t
+        if isinstance(tree, Given):
+            return tensors[tree.index]
+        if isinstance(tree, Leaf):
+            return tree.tensor._grad
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            return type(tree)(*[self.made(v, tensors) for v in tree])
+        if isinstance(tree, list | tuple):
+            return type(tree)(self.made(v, tensors) for v in tree)
+        if isinstance(tree, dict):
+            return {k: self.made(v, tensors) for k, v in tree.items()}
+        return tree
+
+
+class Leaf:
+    """Stands for the gradient of a tensor among the results."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def aligned(size: int) -> Array:
+    """Return bytes that begin at a cache line."""
+    held = np.zeros(size + ALIGNED, np.uint8)
+    start = -address_of(held) % ALIGNED
+    return held[start : start + size]
+
+
+def memory_at(start: int, size: int) -> Any:
+    """Return the bytes at an address, whose owner the caller keeps."""
+    return (ctypes.c_char * size).from_address(start)
+
+
+def where_of(memory: Any) -> int:
+    """Return the address of bytes."""
+    return address_of(memory) if isinstance(memory, np.ndarray) else ctypes.addressof(memory)
