@@ -125,7 +125,9 @@ class Captured(Base):
             if isinstance(value, Tensor):
                 array = value.array
                 if not isinstance(array, np.ndarray):
-                    raise Unfit(f"an argument lies on {value.device}: captures are of the CPU")
+                    raise Unfit(
+                        "an argument lies on a device, or has lanes: captures are of the CPU"
+                    )
                 if value.node is not None:
                     raise Unfit("an argument is the result of an op that requires grad")
                 if value._grad is not None or (value.hooks is not None and value.hooks.calls):

@@ -80,6 +80,11 @@ class Surroundings:
             return self.tensor(where, value)
         if isinstance(value, Optimizer):
             self.optimizers[id(value)] = value
+            kind = type(value)
+            if kind._update is not Optimizer._update or kind.step is not Optimizer.step:
+                self.reason = f"{kind.__name__} computes in Python from step to step"
+            if value._hooks:
+                self.reason = f"{kind.__name__} has hooks, which a replay would not call"
             params = [p for group in value.param_groups for p in group["params"]]
             return [(f"{where}, parameter {i}", p) for i, p in enumerate(params)]
         if isinstance(value, LRScheduler):
@@ -115,7 +120,7 @@ class Surroundings:
             self.reason = f"{where} has hooks, which a replay would not call"
         array: Any = t.array
         if not isinstance(array, np.ndarray):
-            self.reason = f"{where} lies on {t.device}: captures are of the CPU"
+            self.reason = f"{where} lies on a device, or has lanes: captures are of the CPU"
         self.tensors[id(t)] = where, t
         return []
 
