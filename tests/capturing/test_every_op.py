@@ -24,8 +24,8 @@ HOW: Counter[str] = Counter()
 
 
 def other(x: Array, k: int) -> Array:
-    """Return other numbers of the same domain: floats a little smaller, and all rolled along."""
-    rolled = np.roll(x, k) if x.ndim == 1 or x.dtype.kind == "f" else x
+    """Return other numbers of the same domain: floats a little smaller, rows rolled along."""
+    rolled = np.roll(x, k) if x.ndim == 1 else x
     return rolled * (1 - k / 1024) if x.dtype.kind == "f" else rolled
 
 
