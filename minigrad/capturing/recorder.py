@@ -192,9 +192,10 @@ class Recorder:
                     writes.append(operand.buffer)
                 if label not in kernel.out:
                     reads.append(operand.buffer)
-        cost = tuple(map(int, kernel.cost(*[plain(a) for a in args])))
+        flops, traffic = kernel.cost(*[plain(a) for a in args])
+        cost = int(flops), int(traffic)
         self.program.launches.append(
-            Launch(name, tuple(kept), unique(reads), unique(writes), cost, user_line())  # type: ignore[arg-type]
+            Launch(name, tuple(kept), unique(reads), unique(writes), cost, user_line())
         )
 
     def table(self, numbers: Array, item: int) -> Table:
