@@ -175,7 +175,7 @@ def test_reads_of_python_are_named_with_their_line() -> None:
     for words, function in reasons.items():
         why = refused(function, t(1, 2))
         assert words in why, (words, why)
-        assert "print()" in words or "test_guards.py:" in why, why
+        assert "print()" in words or "test_capture_guards.py:" in why, why
 
 
 def test_what_cannot_be_replayed_runs_as_ever() -> None:
