@@ -11,15 +11,13 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.device import DeviceArray, device_of, moved
 from minigrad.engine.op import Bridge
-from minigrad.ops.common import Array, axis_of, broadcast_shape, op, sizes_of
-from minigrad.ops.grammar import host, resolved
-from minigrad.ops.index import Index, IndexAdd, index_select
+from minigrad.ops.common import Array, axis_of, broadcast_shape, sizes_of
+from minigrad.ops.grammar import host
+from minigrad.ops.index import Index, index_select
 from minigrad.ops.registry import public
 from minigrad.ops.shape import (
     Expand,
-    Permute,
     Reshape,
-    ShapeOp,
     cat,
     expand,
     flip,
@@ -32,6 +30,7 @@ from minigrad.ops.shape import (
 )
 
 Dims = int | Sequence[int]
+Shape = tuple[int, ...]
 
 
 def beside(array: Array, like: Any) -> Any:
@@ -57,6 +56,11 @@ def listed(name: str, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         if not isinstance(t, Bridge.tensor):
             raise TypeError(f"{name}: expected tensors, got {type(t).__name__} for input {i}")
     return found
+
+
+def seen_through(a: Any, view: Any) -> Any:
+    """Return a view that NumPy takes, of an array on the host or on a device."""
+    return a.like(view(a.geometry)) if type(a) is DeviceArray else view(a)
 
 
 # ---------------------------------------------------------------- repeating
@@ -160,8 +164,10 @@ def roll(input: Any, shifts: Dims, dims: Dims | None = None) -> Any:
         raise ValueError(f"roll: expected as many shifts as dims, got {steps} and {axes}")
     y = input
     for step, d in zip(steps, axes, strict=True):
+        if not input.ndim:
+            raise IndexError(f"roll: a single number has no dimension {d}")
         axis = axis_of("roll", d, input.ndim)
-        n = y.shape[axis] if y.ndim else 0
+        n = y.shape[axis]
         if n and step % n:
             y = cat(split(y, [n - step % n, step % n], axis)[::-1], axis)
     return y.clone() if y is input else y
@@ -244,7 +250,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if not input.ndim:
         raise ValueError("narrow: a single number has no dimension to cut")
     axis, n = axis_of("narrow", dim, input.ndim), arguments.whole("narrow", "length", length)
-    first, size = int(start), input.shape[axis]
+    first, size = arguments.whole("narrow", "start", start), input.shape[axis]
     if not -size <= first <= size:
         raise IndexError(f"narrow: start {first} is out of range for size {size} of dim {dim}")
     first += size if first < 0 else 0
@@ -297,66 +303,6 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     if not parts or math.prod(parts) != n:
         raise ValueError(f"unflatten: sizes {parts} do not multiply to {n}, the size of dim {dim}")
     return Reshape.apply(input, shape=(*input.shape[:axis], *parts, *input.shape[axis + 1 :]))
-
-
-def seen_through(a: Any, view: Any) -> Any:
-    """Return a view that NumPy takes, of an array on the host or on a device."""
-    return a.like(view(a.geometry)) if type(a) is DeviceArray else view(a)
-
-
-@op
-class Unfold(ShapeOp):
-    """y = the windows of `size` elements along `axis`, every `step`, as a last dimension; a view"""
-
-    @staticmethod
-    def samples(draw: Any) -> Any:
-        return [
-            ((draw.normal(2, 5),), {"axis": 1, "size": 3, "step": 1}),
-            ((draw.normal(5, 2).T,), {"axis": 1, "size": 2, "step": 2}),
-            ((draw.normal(4, 3),), {"axis": 0, "size": 2, "step": 1}),
-        ]
-
-    def forward(self, a: Array, axis: int, size: int, step: int) -> Array:
-        self.was = a.shape
-        count = (a.shape[axis] - size) // step + 1
-        shape = (*a.shape[:axis], count, *a.shape[axis + 1 :], size)
-        steps = a.strides[axis]
-        strides = (*a.strides[:axis], steps * step, *a.strides[axis + 1 :], steps)
-        return seen_through(a, lambda x: np.lib.stride_tricks.as_strided(x, shape, strides))
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        axis, size, step = self.meta["axis"], self.meta["size"], self.meta["step"]
-        n, count = self.was[axis], g.shape[axis]
-        places = np.arange(count)[:, None] * step + np.arange(size)
-        rest = [d for d in range(g.ndim - 1) if d != axis]
-        front = Permute.apply(g, axes=(axis, g.ndim - 1, *rest))
-        shape = (n, *(self.was[d] for d in rest))
-        made = IndexAdd.apply(front, shape=shape, index=resolved(places, shape))
-        return (movedim(made, 0, axis),)
-
-
-@public("method")
-def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
-    """Return the windows of `size` elements along a dimension, every `step`: a view with the
-    window as its last dimension.
-
-    >>> import minigrad as mg
-    >>> mg.arange(5).unfold(0, 3, 2)
-    tensor([[0, 1, 2],
-            [2, 3, 4]])
-    """
-    if not input.ndim:
-        input, dimension = Reshape.apply(input, shape=(1,)), 0
-        if size != 1:
-            raise ValueError(f"unfold: a window of {size} is larger than a single number")
-        return Reshape.apply(input, shape=(1,))
-    axis = axis_of("unfold", dimension, input.ndim)
-    if not 0 <= size <= input.shape[axis] or step < 1:
-        raise ValueError(
-            f"unfold: a window of {size} every {step} does not fit dim {dimension} of size "
-            f"{input.shape[axis]}"
-        )
-    return Unfold.apply(input, axis=axis, size=size, step=step)
 
 
 @public("tensor")

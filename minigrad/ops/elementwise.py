@@ -233,6 +233,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None and other is None:
         places = np.atleast_1d(host(condition)).nonzero()
         return tuple(Bridge.new(moved(at, device_of(condition.array))) for at in places)
+    if isinstance(condition, bool):
+        raise TypeError("where: expected the condition as a tensor of bools, got a bool")
     a, b = two(input, other) if isinstance(other, Bridge.tensor) else (input, other)
     a = tensor_of(a)
     return Where.apply(tensor_of(condition), a, tensor_of(b, a if a is input else None))

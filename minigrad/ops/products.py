@@ -263,6 +263,8 @@ def plus_product(name: str, input: Any, product: Any, beta: Any, alpha: Any) -> 
         raise TypeError(
             f"{name}: dtypes {input.array.dtype} and {dtype} differ; convert one of them"
         )
+    if dtype.kind == "b":  # sums of bools are bools
+        return ((expand(input, product.shape) & bool(beta)) | (product & bool(alpha))).bool()
     if dtype.kind != "f":
         beta, alpha = int(beta), int(alpha)
     if alpha != 1:

@@ -151,7 +151,7 @@ def reduced_at(x: Any, part: Any, places: Chosen, reduce: str, include_self: boo
     hit = beside(counts > 0, x)
     if reduce in ("amax", "amin"):
         return ExtremumAt.apply(x, part, index=places, reduce=reduce, include_self=include_self)
-    start = x if include_self else where(hit, 1 if reduce == "prod" else 0, x)
+    start = x if include_self else cast(where(hit, 1 if reduce == "prod" else 0, x), x.dtype)
     if reduce == "prod":
         return ProductAt.apply(start, part, index=places)
     total = start + IndexAdd.apply(part, shape=shape, index=places)

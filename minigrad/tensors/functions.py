@@ -21,6 +21,7 @@ from minigrad.ops import (  # noqa: F401
     sorting,
     statistics,
     steps,
+    strides,
     triangles,
     trigonometry,
 )

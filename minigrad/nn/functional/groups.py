@@ -11,9 +11,9 @@ import numpy as np
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional.layers import batch_norm, layer_norm
 from minigrad.nn.functional.padding import pad
-from minigrad.ops.arranging import unfold
 from minigrad.ops.common import sizes_of
 from minigrad.ops.registry import public
+from minigrad.ops.strides import unfold
 
 
 def by_channel(t: Any, ndim: int) -> Any:
