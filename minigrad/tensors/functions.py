@@ -24,6 +24,7 @@ from minigrad.ops import (  # noqa: F401
     strides,
     triangles,
     trigonometry,
+    variants,
 )
 from minigrad.ops.elementwise import (
     bitwise_and,
