@@ -105,13 +105,11 @@ if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import compare as compare
     from minigrad import func as func
-    from minigrad import utils as utils
     from minigrad.published.functions import *  # noqa: F403
 else:
     autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")
     func = _lazy("minigrad.func")
-    utils = _lazy("minigrad.utils")
 
 _registry.share(globals(), "tensor")
 __version__ = "0.1.0"

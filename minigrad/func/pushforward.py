@@ -118,9 +118,9 @@ def of_linear(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
     x, weight, bias = tangents
     found = bias
     if x is not None:
-        found = total(found, x @ swapped(op.saved(1)))
+        found = total(found, MatMul.apply(x, swapped(op.saved(1))))
     if weight is not None:
-        found = total(found, op.saved(0) @ swapped(weight))
+        found = total(found, MatMul.apply(op.saved(0), swapped(weight)))
     return found
 
 

@@ -40,6 +40,11 @@ def swapped(t: Any) -> Any:
     return Permute.apply(t, axes=(*range(n - 2), n - 1, n - 2))
 
 
+def product_of_integers(a: Array, b: Array) -> Array:
+    """Return a @ b of integers, computed on the host."""
+    return to_current_device(np.matmul(host_copy(a), host_copy(b)))
+
+
 @op
 class MatMul(Op):
     """y = a @ b, over the last two dimensions; leading ones broadcast.  a: (..., M, K), b: (..., K,
@@ -57,7 +62,7 @@ class MatMul(Op):
                 f" must equal the second last of the second, {b.shape[-2]}"
             )
         if whole:  # integers are for NumPy: nothing learns from them
-            return to_current_device(np.matmul(host_copy(a), host_copy(b)))
+            return product_of_integers(a, b)
         if a.ndim == 2 and b.ndim == 2:
             y = empty((a.shape[0], b.shape[1]), a.dtype)
             launch("gemm", a, b, y)

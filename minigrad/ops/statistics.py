@@ -11,6 +11,7 @@ from minigrad.ops.common import Array, axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
 from minigrad.ops.index import gather
+from minigrad.ops.linalg import matmul
 from minigrad.ops.pairs import lerp
 from minigrad.ops.reduce import Amax, Amin, Dim, Sum, std, var
 from minigrad.ops.registry import public
@@ -395,7 +396,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     divisor = max(divisor, 0) if isinstance(divisor, int) else divisor.clamp(min=0)
     centred = x - mean
     right = centred if weight is None else centred * weight
-    return (centred @ right.to(centred.dtype).mT / divisor).squeeze()
+    return (matmul(centred, right.to(centred.dtype).mT) / divisor).squeeze()
 
 
 def weights_of(n: int, fweights: Any, aweights: Any) -> Any:

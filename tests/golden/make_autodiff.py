@@ -9,7 +9,6 @@ import json
 import warnings
 
 import torch
-import torch.utils.checkpoint
 
 from tests.autodiff.outcomes import GOLDEN, plain
 from tests.autodiff.programs import ALL

@@ -1,7 +1,8 @@
 """Write tests/golden/op_db.npz: calls of PyTorch's own samples of operations, and their outcomes.
 
-Needs torch and expecttest.  An operation that we do not have is left out; of each that we have up
-to 36 calls with few elements, floats of the outcomes in float32.
+Needs torch and expecttest; with names, only those operations are made anew.  An operation that we
+do not have is left out; of each that we have up to 36 calls with few elements, floats of the
+outcomes in float32.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def chosen(op: Any) -> list[tuple[Call, Outcome]]:
     """Return the calls of an operation for the file."""
     library = torch_library()
     right, refused = [], []
-    for call, peer in calls_of(op, 60):
+    for call, peer in calls_of(op, 40):
         if not has(call) or fault(call, peer):
             continue
         if peer.error:
@@ -72,20 +73,27 @@ def held(call: Call, peer: Outcome) -> bool:
 def main() -> None:
     warnings.filterwarnings("ignore")
     np.seterr(all="ignore")
-    pairs: files.Pairs = {}
-    for op in entries(sys.argv[1:]):
-        if not has(Call(op.name, [], {})):
-            continue
-        calls = [pair for pair in chosen(op) if held(*pair)]
-        for _, peer in calls:
-            if peer.random:  # only shapes and dtypes count
-                peer.leaves = [np.zeros_like(x) if hasattr(x, "dtype") else x for x in peer.leaves]
-                peer.gradients = [np.zeros_like(x) for x in peer.gradients]
-        name = f"{op.name}/{op.variant_test_name}".rstrip("/")
-        if calls:
-            pairs[name] = calls
-            print(f"{name}: {len(calls)}", flush=True)
-    files.save(HERE / "op_db.npz", pairs)
+    path = HERE / "op_db.npz"
+    pairs: files.Pairs = files.load(path) if path.exists() else {}
+    try:
+        for op in entries(sys.argv[1:]):
+            name = f"{op.name}/{op.variant_test_name}".rstrip("/")
+            pairs.pop(name, None)
+            calls = chosen(op) if has(Call(op.name, [], {})) else []
+            calls = [(call, emptied(peer)) for call, peer in calls if held(call, peer)]
+            if calls:
+                pairs[name] = calls
+                print(f"{name}: {len(calls)}", flush=True)
+    finally:  # a run that is cut short is not lost
+        files.save(path, pairs)
+
+
+def emptied(peer: Outcome) -> Outcome:
+    """Return an outcome without the values of random results: only shapes and dtypes count."""
+    if peer.random:
+        peer.leaves = [np.zeros_like(x) if hasattr(x, "dtype") else x for x in peer.leaves]
+        peer.gradients = [np.zeros_like(x) for x in peer.gradients]
+    return peer
 
 
 if __name__ == "__main__":

@@ -300,9 +300,20 @@ def of_op(op: type[Op]) -> Calls:
     return unary(rule.reference, DOMAINS[op.domain])
 
 
+def of_a_rule(op: type[Op]) -> bool:
+    """Say whether an op is a kernel's rule; what else is made of other ops is held to PyTorch."""
+    name = function_name(op)
+    return name in KERNELS and KERNELS[name].rule is not None
+
+
+COMPOSED: set[str] = set()  # functions of such ops that are no rule's
 for _op in OPS.values():
-    if _op.public == "tensor" and function_name(_op) not in FUNCTION_SAMPLES:
+    if _op.public != "tensor":
+        continue
+    if function_name(_op) not in FUNCTION_SAMPLES:
+        if not of_a_rule(_op):
+            COMPOSED |= {function_name(_op), *getattr(_op, "also", ())}
+            continue
         FUNCTION_SAMPLES[function_name(_op)] = of_op(_op)
-    if _op.public == "tensor":
-        for _alias in getattr(_op, "also", ()):
-            FUNCTION_SAMPLES[_alias] = FUNCTION_SAMPLES[function_name(_op)][:2]
+    for _alias in getattr(_op, "also", ()):
+        FUNCTION_SAMPLES[_alias] = FUNCTION_SAMPLES[function_name(_op)][:2]

@@ -142,6 +142,8 @@ def peer_outcome(library: Library, call: Call) -> Outcome | None:
         return None
     except Exception as e:  # whatever it raises is a refusal
         return Outcome(type(e).__name__, str(e))
+    if any(str(getattr(x, "dtype", "bool")) not in HELD for x in first.leaves):
+        return None
     first.random = undefined(call) or bool(difference(again, first))
     return first
 

@@ -5,7 +5,9 @@ live where PyTorch is installed.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +49,45 @@ def test_a_wrong_answer_is_found() -> None:
     assert op_db.fault(call, peer, IN_FLOAT32) == ""
     peer = op_db.Outcome(leaves=peer.leaves, tracked=peer.tracked, gradients=[peer.leaves[0] * 2])
     assert "gradient 0: off by" in op_db.fault(call, peer, IN_FLOAT32)
+
+
+# What a Python number may come as.
+IN_NUMPY = {
+    bool: (np.bool_,),
+    int: (np.int64, np.int32),
+    float: (np.float64,),
+}
+
+
+def in_numpy(call: op_db.Call) -> Iterator[op_db.Call]:
+    """Yield a call with its numbers as NumPy's, in each of their types."""
+    for which in range(2):
+        seen = False
+
+        def leaf(x: Any, which: int = which) -> Any:
+            nonlocal seen
+            forms = IN_NUMPY.get(type(x), ())
+            if which >= len(forms):
+                return x
+            seen = True
+            return forms[which](x)
+
+        args, options = op_db.mapped([call.args[1:], call.options], leaf)
+        if seen:
+            yield op_db.Call(call.name, [*call.args[:1], *args], options, call.way)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_numbers_of_numpy(name: str) -> None:
+    chosen = [pair for pair in PAIRS[name] if not pair[1].error]
+    with np.errstate(all="ignore"):
+        faults = [
+            f"{op_db.describe(varied)}: {what}"
+            for call, peer in op_db.spread(chosen, 8)
+            for varied in in_numpy(call)
+            if (what := op_db.fault(varied, peer, IN_FLOAT32))
+        ]
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.slow

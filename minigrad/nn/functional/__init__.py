@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from minigrad.nn.functional import (
     attention,
     distances,
-    dropping,
     folding,
     groups,
     losses,
@@ -13,7 +12,6 @@ from minigrad.nn.functional import (
     sampling,
     sequences,
     transposed,
-    units,
     volumes,
 )
 from minigrad.nn.functional.activations import (

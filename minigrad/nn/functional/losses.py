@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.nn.functional import means
 from minigrad.nn.functional.classification import check_reduction, reduction_of
 from minigrad.nn.functional.distances import pairwise_distance
 from minigrad.ops.arranging import beside
@@ -25,9 +26,13 @@ Old = bool | None
 
 
 def reduced(name: str, loss: Any, reduction: str) -> Any:
-    """Return a loss as it is, its sum, or its mean."""
+    """Return a loss as it is, its sum, or its mean; say what it is the mean of."""
     check_reduction(name, reduction)
-    return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.mean()
+    if reduction == "none":
+        return loss
+    result = loss.sum() if reduction == "sum" else loss.mean()
+    means.report(result, loss.array.size, reduction == "sum")
+    return result
 
 
 # ---------------------------------------------------------------- distributions
@@ -58,7 +63,10 @@ def kl_div(
         safe = where(some, target, 1.0)
         loss = where(some, safe * safe.log(), 0.0) - target * input
     if reduction == "batchmean":
-        return loss.sum() / (input.shape[0] if input.ndim else 1)
+        rows = input.shape[0] if input.ndim else 1
+        result = loss.sum() / rows
+        means.report(result, rows)
+        return result
     return reduced("kl_div", loss, reduction)
 
 
