@@ -65,6 +65,9 @@ from minigrad.lazy import lazy as _lazy
 from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save
+from minigrad.tables.model import TableModel as TableModel
+from minigrad.tables.model import load_model as load_model
+from minigrad.tables.recipe import from_table as _from_table
 from minigrad.tensors import registry as _registry
 from minigrad.tensors.conveniences import finfo as finfo
 from minigrad.tensors.conveniences import iinfo as iinfo
@@ -112,4 +115,5 @@ else:
     func = _lazy("minigrad.func")
 
 _registry.share(globals(), "tensor")
+recipe.from_table = _from_table  # type: ignore[attr-defined]
 __version__ = "0.1.0"

@@ -115,6 +115,7 @@ LAYERS = (
     "minigrad.tables.values",
     "minigrad.tables.frame",
     "minigrad.tables.columns",
+    "minigrad.tables.targets",
     "minigrad.tables.preparation",
     "minigrad.data",
     "minigrad.capturing",

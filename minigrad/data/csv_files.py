@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.data.tabular import TabularData
 from minigrad.tables.frame import Column, Frame, read_table
-from minigrad.tables.values import MISSING, number, number_form, numbers
+from minigrad.tables.values import MISSING, number, number_form, numbers, rank
 
 Array = np.ndarray[Any, Any]
 
@@ -139,16 +139,3 @@ def _classes(frame: Frame, column: int) -> tuple[Array, tuple[str, ...]]:
     names = tuple(sorted(set(words), key=rank))
     codes = {name: i for i, name in enumerate(names)}
     return np.array([codes[word] for word in words], np.int64), names
-
-
-def rank(label: str) -> tuple[bool, float, str]:
-    """Return what labels are sorted by: numbers first, by their values.
-
-    >>> sorted(["b", "10", "9", "nan"], key=rank)
-    ['9', '10', 'b', 'nan']
-    """
-    try:
-        value = number(label)
-    except ValueError:
-        value = math.nan
-    return (True, 0.0, label) if math.isnan(value) else (False, value, label)

@@ -128,6 +128,19 @@ def _reads(cell: str, form: str) -> bool:
     return True
 
 
+def rank(label: str) -> tuple[bool, float, str]:
+    """Return what labels are sorted by: numbers first, by their values.
+
+    >>> sorted(["b", "10", "9", "nan"], key=rank)
+    ['9', '10', 'b', 'nan']
+    """
+    try:
+        value = number(label)
+    except ValueError:
+        value = np.nan
+    return (True, 0.0, label) if np.isnan(value) else (False, value, label)
+
+
 # ---------------------------------------------------------------- dates
 ISO = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?"

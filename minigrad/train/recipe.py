@@ -104,6 +104,36 @@ def recipe(
         metrics = {name: for_one_column(m) for name, m in named_metrics(metrics).items()}
     rates = [dropout] * (len(hidden) - 1) + [last_dropout]
     model = mlp(sizes, activation, rates)
+    return around(
+        model,
+        loss,
+        metrics,
+        lr,
+        weight_decay,
+        lr_patience=lr_patience,
+        lr_factor=lr_factor,
+        patience=patience,
+        device=device,
+    )
+
+
+def around(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    metrics: Any = None,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    *,
+    lr_patience: int = 8,
+    lr_factor: float = 0.5,
+    patience: int = 30,
+    device: Any = None,
+) -> Recipe:
+    """Return the recipe's optimizer, schedule and callbacks around a model; see `recipe`.
+
+    >>> around(nn.Linear(2, 1), nn.functional.mse_loss).parameter_count
+    3
+    """
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
     callbacks = [StopOnNonFinite(), ScheduleLR(scheduler), EarlyStopping(patience=patience)]
@@ -160,7 +190,7 @@ class Recipe:
 
     def __init__(
         self,
-        model: nn.Sequential,
+        model: nn.Module,
         optimizer: AdamW,
         scheduler: ReduceLROnPlateau,
         callbacks: list[Callback],

@@ -1,0 +1,108 @@
+"""The network of a table's model: embeddings beside numbers, then the recipe's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from minigrad import nn
+from minigrad.nn import init
+from minigrad.tensors.functions import cat
+from minigrad.tensors.tensor import Tensor
+from minigrad.train.recipe import ACTIVATIONS, mlp
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that a network is built from.
+
+    n_dense: inputs that are used as they come.  tables: rows and columns of each embedding.
+    hidden: widths.  rates: of dropout, one a hidden layer.
+    """
+
+    n_dense: int
+    tables: tuple[tuple[int, int], ...]
+    hidden: tuple[int, ...]
+    n_out: int
+    activation: str
+    rates: tuple[float, ...]
+
+    def build(self) -> nn.Module:
+        """Return a network of this shape, its weights drawn anew."""
+        return TableNetwork(self) if self.tables else self.layers()
+
+    def layers(self) -> nn.Sequential:
+        """Return the recipe's layers, after the embeddings."""
+        n_in = self.n_dense + sum(width for _, width in self.tables)
+        return mlp([n_in, *self.hidden, self.n_out], self.activation, self.rates)
+
+    def state(self) -> dict[str, Any]:
+        """Return the shape as what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Shape:
+        """Return the shape whose state this is.
+
+        Raises: ValueError where it is none.
+        """
+        try:
+            shape = cls(
+                _size(state["n_dense"], 0),
+                tuple((_size(rows), _size(width)) for rows, width in state["tables"]),
+                tuple(_size(width) for width in state["hidden"]),
+                _size(state["n_out"]),
+                str(state["activation"]),
+                tuple(float(rate) for rate in state["rates"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no shape of a network: {error!r}") from None
+        if shape.activation not in ACTIVATIONS or len(shape.rates) < len(shape.hidden):
+            raise ValueError(f"no shape of a network: {shape}")
+        return shape
+
+    def __str__(self) -> str:
+        embedded = "".join(f" + {rows}x{width}" for rows, width in self.tables)
+        return " -> ".join([f"{self.n_dense}{embedded}", *map(str, (*self.hidden, self.n_out))])
+
+
+def _size(value: Any, least: int = 1) -> int:
+    if not isinstance(value, int) or not least <= value < 1 << 24:
+        raise ValueError(f"expected a size, got {value!r}")
+    return value
+
+
+class TableNetwork(nn.Module):
+    """Layers over the columns of a table, of which the last ones are categories to be embedded.
+
+    Shape: `x: (N, n_dense + tables)` -> `(N, n_out)`; the last columns hold whole numbers.
+
+    Source: Guo and Berkhahn, "Entity embeddings of categorical variables" (2016).
+
+    >>> import minigrad as mg
+    >>> network = TableNetwork(Shape(1, ((5, 2),), (4,), 3, "relu", (0.0,)))
+    >>> network(mg.tensor([[0.5, 4.0], [0.1, 0.0]])).shape
+    (2, 3)
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.n_dense = shape.n_dense
+        embeddings = [nn.Embedding(*table) for table in shape.tables]
+        self.embeddings = nn.ModuleList(embeddings)
+        for embedding in embeddings:
+            init.normal_(embedding.weight, 0.0, 0.3)
+            init.zeros_(embedding.weight.detach()[0])  # what is unknown says nothing
+        self.layers = shape.layers()
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes = x[:, self.n_dense :].long()
+        parts = [x[:, : self.n_dense]] if self.n_dense else []
+        parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
+        return self.layers(cat(parts, 1))
+
+
+def rates_for(hidden: Sequence[int], dropout: float, last_dropout: float) -> tuple[float, ...]:
+    """Return the dropout of each hidden layer."""
+    return tuple([dropout] * (len(hidden) - 1) + [last_dropout])

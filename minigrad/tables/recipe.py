@@ -1,0 +1,270 @@
+"""From a table to a trained model: what `mg.recipe.from_table` builds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.data.dataset import TensorDataset
+from minigrad.data.splitting import random_split
+from minigrad.data.tabular import STREAM
+from minigrad.engine.random import Generator, manual_seed
+from minigrad.nn.functional import cross_entropy, mse_loss
+from minigrad.tables.baselines import baselines
+from minigrad.tables.columns import USED, Taken, take_columns
+from minigrad.tables.frame import Frame, as_frame
+from minigrad.tables.model import TableModel, finite
+from minigrad.tables.network import Shape, rates_for
+from minigrad.tables.preparation import TablePreprocessor
+from minigrad.tables.scores import confusion
+from minigrad.tables.targets import Amount, Classes, take_target
+from minigrad.tensors.tensor import Tensor
+from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.history import History
+from minigrad.train.metrics import accuracy
+from minigrad.train.recipe import Recipe, around, for_one_column
+
+Array = np.ndarray[Any, Any]
+TASKS = ("classes", "regression")
+FEWEST_ROWS = 10
+PARTS = ("training", "validation", "test")
+
+
+def from_table(
+    data: Any,
+    target: str | int = -1,
+    *,
+    task: str | None = None,
+    types: Mapping[str, str] | None = None,
+    drop: Iterable[str] = (),
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    hidden: Sequence[int] = (256, 128),
+    activation: str = "relu",
+    dropout: float | None = None,
+    last_dropout: float | None = None,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    class_weights: str | Mapping[str, float] | None = None,
+    patience: int = 30,
+    fractions: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+    device: Any = None,
+) -> TableRecipe:
+    """Read a table and build the recipe for it: what its columns are is found by looking.
+
+    data: the path of a file (CSV, TSV and the like, gzip too; Parquet with pandas), a DataFrame, a
+        dict of columns, a list of dicts, or rows as lists or an array.
+    target: the column to predict, by name or number; the last by default.
+    task: "classes" or "regression"; by default what the target's values tell: words and few whole
+        numbers are classes, others amounts.
+    types: kinds by column, where you know better: number, category, date, text or drop.
+    drop: columns to leave out.  delimiter, header, encoding: of a file, found by looking.
+    hidden, activation, lr, weight_decay, patience: of the network, see `mg.recipe`.
+    dropout, last_dropout: 0.2 and 0.5 for classes, as in `mg.recipe`; 0.1 and 0 for amounts.
+    class_weights: "balanced" weighs classes by their rarity; or weights by class name.
+    fractions: of training, validation and test rows; classes in proportion.  seed: of the split,
+        the weights and the order.
+
+    Raises: ValueError naming line and column of what cannot be read, for an unknown target (with
+        the nearest name), and for one with nothing to learn.
+
+    >>> table = {"size": [1, 2, 3, 4] * 5, "price": [1.5, 2.5, 3.5, 4.5] * 5}
+    >>> built = from_table(table, target="price", hidden=(8,))
+    >>> built.task, built.preprocessor.columns
+    ('regression', ['size'])
+    """
+    if task is not None and task not in TASKS:
+        raise ValueError(f"from_table: expected task to be one of {TASKS}, but got {task!r}")
+    is_path = isinstance(data, str | PathLike)
+    options: dict[str, Any] = {"delimiter": delimiter, "header": header, "encoding": encoding}
+    frame = as_frame(data, **(options if is_path else {}))
+    name = frame.names[frame.find(target, numbers=True)]
+    if len(frame) < FEWEST_ROWS:
+        raise ValueError(
+            f"{frame.source} has {len(frame)} rows; expected at least {FEWEST_ROWS}, to be split "
+            "into training, validation and test rows"
+        )
+    manual_seed(seed)
+    found, y, notes = take_target(frame, name, task)
+    there = np.flatnonzero(y >= 0 if isinstance(found, Classes) else ~np.isnan(y))
+    taken = take_columns(frame, types, drop, [name])
+    parts = _split(y[there], isinstance(found, Classes), fractions, seed)
+    rows = [there[part] for part in parts]
+    preprocessor = TablePreprocessor.fit(frame, rows[0], taken, found)
+    amounts = isinstance(found, Amount)
+    rates = rates_for(
+        hidden,
+        (0.1 if amounts else 0.2) if dropout is None else dropout,
+        (0.0 if amounts else 0.5) if last_dropout is None else last_dropout,
+    )
+    n_dense = len(preprocessor.outputs) - len(preprocessor.tables)
+    tables = tuple(preprocessor.tables)
+    shape = Shape(n_dense, tables, tuple(hidden), found.n_out, activation, rates)
+    loss: Any = for_one_column(mse_loss)
+    metrics: Any = {}
+    if isinstance(found, Classes):
+        metrics = {"accuracy": accuracy}
+        loss = cross_entropy
+        if class_weights is not None:
+            weights = Tensor(weights_of(class_weights, found, y[rows[0]]))
+            loss = partial(cross_entropy, weight=weights if device is None else weights.to(device))
+    elif class_weights is not None:
+        raise ValueError("from_table: class_weights are for classes, but the target holds amounts")
+    built = around(shape.build(), loss, metrics, lr, weight_decay, patience=patience, device=device)
+    return TableRecipe(
+        frame, taken, preprocessor, shape, built, rows, y, [*frame.notes, *notes], seed
+    )
+
+
+def _split(y: Array, classes: bool, fractions: Sequence[float], seed: int) -> list[Array]:
+    """Return the numbers of the rows of each part, classes in proportion."""
+    if len(fractions) != 3:
+        raise ValueError(
+            f"from_table: expected three fractions (training, validation, test), got {fractions}"
+        )
+    generator = Generator(seed, stream=STREAM)
+    parts = random_split(y, fractions, generator, stratify=y if classes else None)
+    return [part.indices for part in parts]
+
+
+def weights_of(wanted: str | Mapping[str, float], target: Classes, y: Array) -> Array:
+    """Return one weight a class: (C,) float32.
+
+    >>> weights_of("balanced", Classes("y", ("a", "b")), np.array([0, 1, 1, 1])).round(3)
+    array([2.   , 0.667], dtype=float32)
+    """
+    counts = np.bincount(y, minlength=len(target.labels))
+    if wanted == "balanced":
+        return (len(y) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+    if not isinstance(wanted, Mapping) or set(map(str, wanted)) != set(target.labels):
+        raise ValueError(
+            "from_table: expected class_weights to be 'balanced' or a dict with a weight for each "
+            f"of {target.labels[:10]}, but got {wanted!r:.200}"
+        )
+    by_name = {str(name): weight for name, weight in wanted.items()}
+    return np.array([by_name[label] for label in target.labels], np.float32)
+
+
+class TableRecipe:
+    """A table, what its columns were taken for, and the recipe that learns from it.
+
+    frame: the table.  taken: what each column is.  preprocessor: fitted on the training rows.
+    recipe: model, optimizer and callbacks.  notes: what is to be known of the reading.
+    rows: the numbers of the training, validation and test rows.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        taken: list[Taken],
+        preprocessor: TablePreprocessor,
+        shape: Shape,
+        recipe: Recipe,
+        rows: list[Array],
+        y: Array,
+        notes: list[str],
+        seed: int,
+    ) -> None:
+        self.frame = frame
+        self.taken = taken
+        self.preprocessor = preprocessor
+        self.shape = shape
+        self.recipe = recipe
+        self.rows = rows
+        self.notes = notes
+        self.seed = seed
+        self.history: History | None = None
+        assert preprocessor.target is not None
+        self.target: Classes | Amount = preprocessor.target
+        self._y = y
+        values = {t.name: t.values for t in taken if t.kind in USED}
+        x = preprocessor.encode(values)
+        known = y if isinstance(self.target, Classes) else self.target.encode(y)
+        self.train, self.validation, self.test = (
+            TensorDataset(x[part], known[part]) for part in rows
+        )
+
+    @property
+    def task(self) -> str:
+        """Return "classes" or "regression"."""
+        return self.target.task
+
+    @property
+    def batch_size(self) -> int:
+        """Return how many rows a step takes where nothing is said: 32 up to some 4,000 rows, more
+        of larger tables, up to 512.
+        """
+        wanted = len(self.train) / 96
+        return min(32 if wanted < 48 else 1 << min(round(math.log2(wanted)), 9), len(self.train))
+
+    def fit(
+        self,
+        *,
+        epochs: int = 200,
+        batch_size: int | None = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> History:
+        """Train until the validation loss stops improving, at most `epochs` epochs."""
+        size = self.batch_size if batch_size is None else batch_size
+        self.history = self.recipe.fit(
+            self.train,
+            self.validation,
+            epochs=epochs,
+            batch_size=min(size, len(self.train)),
+            callbacks=callbacks,
+        )
+        self.recipe.model.eval()
+        return self.history
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the scores over the test rows, amounts in the target's units."""
+        rows = self.rows[2]
+        return self.table_model.score(self.frame.take(rows), self._y[rows])
+
+    @cached_property
+    def table_model(self) -> TableModel:
+        """Return the model with its preprocessing, which predicts and can be saved."""
+        return TableModel(self.recipe.model, self.shape, self.preprocessor)
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """Return the scores of simple models, trained and tested on the same rows."""
+        x, new_x = self.train.arrays[0], self.test.arrays[0]
+        classes = self.target.n_out if isinstance(self.target, Classes) else 0
+        y, new_y = self._y[self.rows[0]], self._y[self.rows[2]]
+        return baselines(x, y, new_x, new_y, classes, len(self.preprocessor.tables))
+
+    def confusion(self) -> Array:
+        """Return how often each class (row) of the test rows was taken for each (column).
+
+        Raises: ValueError for a target of amounts.
+        """
+        if not isinstance(self.target, Classes):
+            raise ValueError("confusion: the target holds amounts, not classes")
+        rows = self.rows[2]
+        guess = self.table_model.outputs(self.frame.take(rows)).argmax(1)
+        return confusion(guess, self._y[rows], self.target.n_out)
+
+    def predict(self, data: Any) -> Array:
+        """Return predictions for new rows; see `TableModel.predict`."""
+        return self.table_model.predict(data)
+
+    def save(self, path: str | PathLike[str], scores: Mapping[str, float] | None = None) -> Path:
+        """Write the model with all that a prediction takes; `mg.load_model` reads it."""
+        counts = dict(zip(PARTS, map(len, self.rows), strict=True))
+        self.table_model.about = {"seed": self.seed, "rows": counts, "scores": finite(scores or {})}
+        return self.table_model.save(path)
+
+    def __repr__(self) -> str:
+        used = len(self.preprocessor.columns)
+        return (
+            f"TableRecipe({self.frame.source}: {len(self.frame):,} rows, {self.task} of "
+            f"{self.target.name!r} from {used} columns, network {self.shape})"
+        )
