@@ -14,6 +14,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.cli import main as cli
+from minigrad.cli import train as training
 from minigrad.data import load_iris
 from minigrad.train import Callback, Trainer
 
@@ -65,7 +66,7 @@ def test_the_files_are_enough_to_predict(
     built.model.load_state_dict(mg.load(tmp_path / "model.safetensors"))
     standardizer = mg.data.Standardizer()
     standardizer.load_state_dict(mg.load(tmp_path / "standardizer.safetensors"))
-    raw = load_iris().split(0, cli.FRACTIONS, standardize=False)
+    raw = load_iris().split(0, training.FRACTIONS, standardize=False)
     x, y = raw.test.arrays
     wrong = int((built.predict(standardizer.transform(x)).numpy().argmax(1) != y).sum())
     assert f"({wrong} of 22 wrong)" in printed
@@ -126,25 +127,25 @@ def test_a_csv_file(
             ["train", "--data", "iris", "--target", "2"],
             "--target is for CSV files; iris has its own",
         ),
-        (["train", "--data", "{csv}", "--target", "size"], "has 0 columns called 'size'"),
+        (["train", "--data", "{csv}", "--target", "kin"], "called 'kin'; did you mean 'kind'?"),
         (["train", "--data", "{csv}", "--target", "9"], "has 5 columns, so no column 9"),
-        (["train", "--data", "{csv}", "--target", "a"], "column 'kind': expected a finite number"),
+        (["train", "--data", "iris", "{csv}"], "expected TABLE or --data, not both"),
+        (["train", "--data", "iris", "--regression"], "--regression is for CSV files; iris has"),
+        (["train", "{csv}", "--types", "a"], "--types: expected COLUMN=..., got 'a'"),
+        (["train", "{csv}", "--types", "a=colour"], "expected one of number, category, date"),
+        (["train", "{csv}", "--drop", "z"], "has no column called 'z'"),
+        (["train", "{csv}", "--class-weights", "a=b"], "--class-weights: expected NAME=WEIGHT"),
+        (["train", "{csv}", "--regression"], "column 'kind': expected a number, but got"),
         (["train", "--data", "iris", "--out", "{csv}"], "File exists"),
-        (
-            ["train", "--data", "{prices}"],
-            "the target column has 9 distinct values in 9 rows, '1.5' in 1",
-        ),
-        (
-            ["train", "--data", "{prices}", "--target", "b"],
-            "has 1 distinct value in 9 rows, '1' in 9",
-        ),
+        (["train", "--data", "{prices}", "--classes"], "has 12 distinct values in 12 rows"),
+        (["train", "--data", "{prices}", "--target", "b"], "has 1 distinct value in 12 rows"),
     ],
 )
 def test_mistakes_are_one_line(
     arguments: list[str], message: str, csv_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices = csv_path.with_name("prices.csv")
-    prices.write_text("a,b,c\n" + "".join(f"{i},1,{i}.5\n" for i in range(1, 10)))
+    prices.write_text("a,b,c\n" + "".join(f"{i},1,{i}.5\n" for i in range(1, 13)))
     paths = {"{csv}": str(csv_path), "{prices}": str(prices)}
     assert cli.main([paths.get(argument, argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
@@ -170,7 +171,7 @@ def test_mistakes_are_one_line(
         (["train", "--hidden", "0"], "--hidden: expected widths such as 256,128, got '0'"),
         (["train", "--lr", "0"], "--lr: expected a number above 0, got '0'"),
         (["train", "--lr", "nan"], "--lr: expected a number above 0, got 'nan'"),
-        (["train", "--speed", "9"], "minigrad: error: unrecognized arguments: --speed 9"),
+        (["train", "--speed", "9"], "minigrad: error: unrecognized arguments: --speed"),
     ],
 )
 def test_wrong_arguments_are_one_line(
@@ -216,7 +217,7 @@ class Interrupt(Callback):
 def test_ctrl_c_still_scores_and_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "Progress", Interrupt)
+    monkeypatch.setattr(training, "Progress", Interrupt)
     assert cli.main([*SMALL, "--out", str(tmp_path)]) == 130
     assert "weights of epoch 1, the best on validation" in capsys.readouterr().out
     assert (tmp_path / "model.safetensors").is_file()
@@ -225,7 +226,7 @@ def test_ctrl_c_still_scores_and_writes(
 def test_ctrl_c_in_the_first_epoch_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "Progress", Interrupt)
+    monkeypatch.setattr(training, "Progress", Interrupt)
     monkeypatch.setattr(Interrupt, "epoch", 1)
     assert cli.main([*SMALL, "--out", str(tmp_path)]) == 130
     assert "interrupted" in capsys.readouterr().err

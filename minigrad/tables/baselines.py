@@ -68,13 +68,24 @@ def linear_amounts(x: Array, y: Array, new_x: Array, decay: float = 1.0) -> Arra
     >>> linear_amounts(x, np.array([1.0, 3.0, 5.0]), np.array([[3.0]]), decay=0.0).round(6).tolist()
     [7.0]
     """
-    mean, middle = x.mean(0), float(y.mean())
+    weights, bias = ridge(x, y, decay)
+    predictions: Array = new_x @ weights + bias
+    return predictions
+
+
+def ridge(x: Array, y: Array, decay: float = 1.0) -> tuple[Array, float]:
+    """Return weights and bias of a ridge regression.
+
+    >>> weights, bias = ridge(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0]), 0.0)
+    >>> weights.round(6).tolist(), round(bias, 6)
+    ([2.0], 1.0)
+    """
+    mean, middle = x.mean(0, dtype=np.float64), float(y.mean(dtype=np.float64))
     centred = x - mean
     gram = centred.T @ centred
     gram[np.diag_indices_from(gram)] += max(decay, 1e-9)
     weights = np.linalg.solve(gram, centred.T @ (y - middle))
-    predictions: Array = (new_x - mean) @ weights + middle
-    return predictions
+    return weights, middle - float(mean @ weights)
 
 
 def linear_classes(

@@ -28,7 +28,7 @@ safetensors = lazy("safetensors")
 safetensors_numpy = lazy("safetensors.numpy")
 installed = lazy("importlib.metadata")
 Array = np.ndarray[Any, Any]
-KEY, DIGEST = "minigrad.table", "minigrad.table.sha256"
+KEY = "minigrad.table"  # the one key of the metadata: of several, safetensors draws the order
 FORMAT = 1
 ROWS = 4096  # that go through the network at once
 
@@ -143,7 +143,7 @@ class TableModel:
         with a checksum over both.  `mg.load_model` reads it, and never a damaged one.
         """
         arrays = {
-            name: np.ascontiguousarray(tensor.detach().cpu().numpy())
+            name: np.array(tensor.detach().cpu().numpy(), order="C")
             for name, tensor in self.network.state_dict().items()
         }
         known = {
@@ -154,7 +154,7 @@ class TableModel:
             "versions": {"minigrad": _version(), "numpy": np.__version__},
         }
         text = json.dumps(known, sort_keys=True, allow_nan=False)
-        metadata = {KEY: text, DIGEST: _digest(arrays, text)}
+        metadata = {KEY: f"{_digest(arrays, text)} {text}"}
         path = Path(path)
         write_whole(path, safetensors_numpy.save(arrays, metadata))
         return path
@@ -186,13 +186,13 @@ def load_model(path: str | PathLike[str]) -> TableModel:
         raise ValueError(
             f"load_model: {path} is damaged or no safetensors file ({len(data):,} bytes): {error}"
         ) from error
-    text = metadata.get(KEY)
-    if text is None:
+    digest, _, text = str(metadata.get(KEY, "")).partition(" ")
+    if not digest:
         raise ValueError(
             f"load_model: {path} holds weights alone, without the columns of a table; expected a "
             "file of `minigrad train` (mg.load reads weights)"
         )
-    if metadata.get(DIGEST) != _digest(arrays, text):
+    if digest != _digest(arrays, text):
         raise ValueError(
             f"load_model: {path} is damaged: its contents do not match their checksum; get it again"
         )
@@ -208,7 +208,7 @@ def load_model(path: str | PathLike[str]) -> TableModel:
         network.load_state_dict({name: Tensor(array) for name, array in arrays.items()})
         network.eval()
         return TableModel(network, shape, preprocessor, known["about"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"load_model: {path} cannot be read: {error}") from error
 
 

@@ -19,6 +19,7 @@ class Shape:
 
     n_dense: inputs that are used as they come.  tables: rows and columns of each embedding.
     hidden: widths.  rates: of dropout, one a hidden layer.
+    skip: whether a linear layer from inputs to outputs stands beside the others.
     """
 
     n_dense: int
@@ -27,15 +28,20 @@ class Shape:
     n_out: int
     activation: str
     rates: tuple[float, ...]
+    skip: bool = False
+
+    @property
+    def n_in(self) -> int:
+        """Return how many numbers the first layer sees."""
+        return self.n_dense + sum(width for _, width in self.tables)
 
     def build(self) -> nn.Module:
         """Return a network of this shape, its weights drawn anew."""
-        return TableNetwork(self) if self.tables else self.layers()
+        return TableNetwork(self) if self.tables or self.skip else self.layers()
 
     def layers(self) -> nn.Sequential:
         """Return the recipe's layers, after the embeddings."""
-        n_in = self.n_dense + sum(width for _, width in self.tables)
-        return mlp([n_in, *self.hidden, self.n_out], self.activation, self.rates)
+        return mlp([self.n_in, *self.hidden, self.n_out], self.activation, self.rates)
 
     def state(self) -> dict[str, Any]:
         """Return the shape as what JSON can hold."""
@@ -55,6 +61,7 @@ class Shape:
                 _size(state["n_out"]),
                 str(state["activation"]),
                 tuple(float(rate) for rate in state["rates"]),
+                bool(state["skip"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no shape of a network: {error!r}") from None
@@ -95,12 +102,25 @@ class TableNetwork(nn.Module):
             init.normal_(embedding.weight, 0.0, 0.3)
             init.zeros_(embedding.weight.detach()[0])  # what is unknown says nothing
         self.layers = shape.layers()
+        self.skip = nn.Linear(shape.n_in, shape.n_out) if shape.skip else None
+        if self.skip is not None:  # the rest begins with nothing to say
+            init.zeros_(self.skip.weight)
+            init.zeros_(self.layers[-1].weight)
+            init.zeros_(self.layers[-1].bias)
+
+    def begin_linear(self, weight: Any, bias: Any) -> None:
+        """Let the skip begin as a linear model of the inputs that are used as they come."""
+        assert self.skip is not None
+        assert self.skip.bias is not None
+        self.skip.weight.array[:, : self.n_dense] = weight
+        self.skip.bias.array[:] = bias
 
     def forward(self, x: Tensor) -> Tensor:
         codes = x[:, self.n_dense :].long()
         parts = [x[:, : self.n_dense]] if self.n_dense else []
         parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
-        return self.layers(cat(parts, 1))
+        whole = cat(parts, 1)
+        return self.layers(whole) if self.skip is None else self.layers(whole) + self.skip(whole)
 
 
 def rates_for(hidden: Sequence[int], dropout: float, last_dropout: float) -> tuple[float, ...]:

@@ -421,7 +421,9 @@ def _made(cls: Any, entry: Mapping[str, Any], left: str) -> Any:
             if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
                 raise TypeError(f"{cls.__name__}.{key}: expected a list of words, got {value!r}")
             values[key] = tuple(value)
-        elif kind == "float" and isinstance(value, int | float) and math.isfinite(value):
+        elif kind == "float":
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise TypeError(f"{cls.__name__}.{key}: expected a number, got {value!r}")
             values[key] = float(value)
         elif type(value).__name__ != kind:
             raise TypeError(f"{cls.__name__}.{key}: expected {kind}, got {value!r}")

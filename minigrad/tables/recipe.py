@@ -16,11 +16,11 @@ from minigrad.data.splitting import random_split
 from minigrad.data.tabular import STREAM
 from minigrad.engine.random import Generator, manual_seed
 from minigrad.nn.functional import cross_entropy, mse_loss
-from minigrad.tables.baselines import baselines
+from minigrad.tables.baselines import baselines, ridge
 from minigrad.tables.columns import USED, Taken, take_columns
 from minigrad.tables.frame import Frame, as_frame
 from minigrad.tables.model import TableModel, finite
-from minigrad.tables.network import Shape, rates_for
+from minigrad.tables.network import Shape, TableNetwork, rates_for
 from minigrad.tables.preparation import TablePreprocessor
 from minigrad.tables.scores import confusion
 from minigrad.tables.targets import Amount, Classes, take_target
@@ -107,7 +107,7 @@ def from_table(
     )
     n_dense = len(preprocessor.outputs) - len(preprocessor.tables)
     tables = tuple(preprocessor.tables)
-    shape = Shape(n_dense, tables, tuple(hidden), found.n_out, activation, rates)
+    shape = Shape(n_dense, tables, tuple(hidden), found.n_out, activation, rates, amounts)
     loss: Any = for_one_column(mse_loss)
     metrics: Any = {}
     if isinstance(found, Classes):
@@ -191,6 +191,14 @@ class TableRecipe:
         self.train, self.validation, self.test = (
             TensorDataset(x[part], known[part]) for part in rows
         )
+        if isinstance(recipe.model, TableNetwork) and recipe.model.skip is not None:
+            self._begin_linear(recipe.model)
+
+    def _begin_linear(self, network: TableNetwork) -> None:
+        """Let a network for amounts begin as the linear model that it has to be better than."""
+        x, y = self.train.arrays
+        if network.n_dense and len(x) > 1:
+            network.begin_linear(*ridge(x[:, : network.n_dense], y))
 
     @property
     def task(self) -> str:

@@ -116,8 +116,12 @@ def main_score(scores: Mapping[str, float]) -> str:
     return "r2" if "r2" in scores else "accuracy"
 
 
-def baseline_lines(scores: Mapping[str, float], others: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the scores of the baselines, and a plain word where the model is no better."""
+def baseline_lines(
+    scores: Mapping[str, float], others: Mapping[str, Mapping[str, float]], rows: int
+) -> str:
+    """Return the scores of the baselines on so many rows, and a plain word where the model is no
+    better.
+    """
     main = main_score(scores)
     names = [main, "balanced_accuracy", "auroc"] if main == "accuracy" else ["r2", "mae"]
     titles = {"majority": "majority class", "mean": "mean", "linear": "linear model"}
@@ -130,9 +134,12 @@ def baseline_lines(scores: Mapping[str, float], others: Mapping[str, Mapping[str
     known = title.get(best, "nearest neighbours")
     ours, theirs = scores[main], others[best][main]
     if ours < theirs:
+        advice = "use that, or train otherwise"
+        if main == "accuracy" and theirs - ours < (theirs * (1 - theirs) / rows) ** 0.5:
+            advice = f"in {rows} rows that may be chance"
         lines.append(
             f"The model is WORSE than {known} ({shown(main, ours)} against {shown(main, theirs)} "
-            f"{NAMES[main]}): use that, or train otherwise."
+            f"{NAMES[main]}): {advice}."
         )
     elif ours == theirs:
         lines.append(f"The model is no better than {known}.")

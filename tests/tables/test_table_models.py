@@ -1,0 +1,218 @@
+"""Models of tables: scores, baselines, one file, and damaged files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as parse
+
+import minigrad as mg
+from minigrad.tables import report
+from minigrad.tables.baselines import linear_classes, neighbours, ridge
+from minigrad.tables.recipe import TableRecipe
+from minigrad.tables.scores import amount_scores, auroc, average_precision, class_scores
+
+
+def table(rows: int = 120) -> dict[str, Any]:
+    g = np.random.default_rng(0)
+    x, group = g.normal(size=rows), g.integers(0, 15, rows)
+    return {
+        "x": x,
+        "group": [f"g{i}" for i in group],
+        "kind": np.where(x + 0.2 * group > 1.4, "big", "small").tolist(),
+        "amount": 3 * x + group + 100,
+    }
+
+
+@pytest.fixture(scope="module")
+def classes() -> TableRecipe:
+    built = mg.recipe.from_table(table(), "kind", drop=["amount"], hidden=(16,), lr=0.01)
+    built.fit(epochs=15)
+    return built
+
+
+@pytest.fixture(scope="module")
+def amounts() -> TableRecipe:
+    built = mg.recipe.from_table(table(), "amount", drop=["kind"], hidden=(16,), lr=0.02)
+    built.fit(epochs=40)
+    return built
+
+
+def test_a_regression_meets_its_targets_row_by_row(amounts: TableRecipe) -> None:
+    scores = amounts.evaluate()
+    assert scores["r2"] > 0.7
+    rows = {name: values for name, values in table().items() if name in ("x", "group")}
+    guess = amounts.predict(rows)
+    assert guess.shape == (120,)
+    assert guess.dtype == np.float64
+    assert amount_scores(guess, table()["amount"])["mae"] < 2.5  # in its own units
+    with pytest.raises(ValueError, match="predicts amounts, which have none"):
+        amounts.table_model.predict_proba(rows)
+
+
+def test_a_file_holds_everything(
+    classes: TableRecipe, amounts: TableRecipe, tmp_path: Path
+) -> None:
+    for built in (classes, amounts):
+        path = built.save(tmp_path / "m.safetensors", built.evaluate())
+        model = mg.load_model(path)
+        np.testing.assert_array_equal(model.predict(table()), built.predict(table()))
+        assert model.evaluate(table()) == built.table_model.evaluate(table())
+        assert model.about["rows"] == {"training": 84, "validation": 18, "test": 18}
+        assert set(mg.load(path)) == set(built.recipe.model.state_dict())  # weights for any reader
+        assert set(parse(path.read_bytes())) == set(mg.load(path))
+    header = (tmp_path / "m.safetensors").read_bytes()
+    size = int.from_bytes(header[:8], "little")
+    known = json.loads(json.loads(header[8 : 8 + size])["__metadata__"]["minigrad.table"][65:])
+    assert known["preprocessing"]["target"]["name"] == "amount"
+    assert set(known["versions"]) == {"minigrad", "numpy"}
+    assert repr(model).startswith("TableModel('amount': amounts, from 2 columns, network 1 + 16x")
+
+
+def test_predictions_and_probabilities(classes: TableRecipe) -> None:
+    model = classes.table_model
+    one = {"x": 0.5, "group": "never seen"}
+    assert model.predict([one]).tolist()[0] in ("big", "small")
+    probabilities = model.predict_proba(table())
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    guess = np.array(model.class_names)[probabilities.argmax(1)]
+    np.testing.assert_array_equal(guess, model.predict(table()))
+    assert not classes.recipe.model.training
+
+
+def test_whole_numbers_come_back_as_numbers() -> None:
+    built = mg.recipe.from_table({"x": [0, 1, 2] * 10, "y": [7, 8, 9] * 10}, "y", hidden=(4,))
+    assert built.predict({"x": [0, 1]}).dtype == np.int64
+
+
+def test_what_from_table_refuses() -> None:
+    for options, message in (
+        ({"target": "kimd"}, "did you mean 'kind'?"),
+        ({"target": "kind", "task": "sorting"}, "expected task to be one of"),
+        ({"target": "amount", "class_weights": "balanced"}, "class_weights are for classes"),
+        ({"target": "kind", "class_weights": {"big": 1}}, "a weight for each of"),
+        ({"target": "kind", "fractions": (0.5, 0.5)}, "expected three fractions"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            mg.recipe.from_table(table(), **options)
+    with pytest.raises(ValueError, match="has 3 rows; expected at least 10"):
+        mg.recipe.from_table({"x": [1, 2, 3], "y": [1, 2, 3]}, "y")
+
+
+def damaged(data: bytes, g: np.random.Generator) -> bytes:
+    at = int(g.integers(len(data)))
+    how = int(g.integers(4))
+    if how == 0:
+        return data[:at]
+    if how == 1:
+        return data[:at] + bytes([data[at] ^ (1 << int(g.integers(8)))]) + data[at + 1 :]
+    if how == 2:
+        return data[:at] + data[at + 1 :]
+    return data[:at] + bytes(g.integers(0, 256, 4).astype(np.uint8)) + data[at:]
+
+
+def test_damaged_files_are_refused(classes: TableRecipe, tmp_path: Path) -> None:
+    data = classes.save(tmp_path / "m.safetensors").read_bytes()
+    g, path = np.random.default_rng(0), tmp_path / "d.safetensors"
+    header = 8 + int.from_bytes(data[:8], "little")
+    for number in range(300):
+        part = data if number % 2 else data[:header]  # half of the damage in the header
+        spoilt = damaged(part, g) + (b"" if number % 2 else data[header:])
+        path.write_bytes(spoilt)
+        try:
+            model = mg.load_model(path)
+        except ValueError as error:
+            assert str(error).startswith("load_model: ")
+        else:  # what changed was nothing: a blank between the parts, say
+            np.testing.assert_array_equal(model.predict(table()), classes.predict(table()))
+            assert number % 2 == 0
+    mg.save({"w": mg.ones(2)}, path)
+    with pytest.raises(ValueError, match="holds weights alone, without the columns of a table"):
+        mg.load_model(path)
+
+
+def test_scores_of_classes() -> None:
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6], [0.2, 0.8]])
+    scores = class_scores(p, np.array([0, 0, 0, 1]))
+    assert scores["accuracy"] == 0.75
+    assert scores["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert scores["f1"] == pytest.approx(2 / 3)
+    assert scores["auroc"] == scores["average_precision"] == 1.0
+    three = class_scores(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 1]))
+    assert three["accuracy"] == 0.75
+    assert np.isnan(auroc(np.zeros(2), np.zeros(2, bool)))
+    assert np.isnan(average_precision(np.zeros(2), np.zeros(2, bool)))
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    g = np.random.default_rng(0)
+    for count in (2, 4):
+        p = g.dirichlet(np.ones(count), 200).round(2) + 1e-3
+        p /= p.sum(1, keepdims=True)
+        y = g.integers(0, count, 200)
+        scores, guess = class_scores(p, y), p.argmax(1)
+        assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(y, guess))
+        expected = metrics.balanced_accuracy_score(y, guess)
+        assert scores["balanced_accuracy"] == pytest.approx(expected)
+        assert scores["log_loss"] == pytest.approx(metrics.log_loss(y, p))
+        if count == 2:
+            rarer = int(np.bincount(y).argmin())
+            assert scores["f1"] == pytest.approx(metrics.f1_score(y, guess, pos_label=rarer))
+            expected = metrics.roc_auc_score(y == rarer, p[:, rarer])
+            assert scores["auroc"] == pytest.approx(expected)
+            expected = metrics.average_precision_score(y == rarer, p[:, rarer])
+            assert scores["average_precision"] == pytest.approx(expected)
+        else:
+            expected = metrics.f1_score(y, guess, average="macro")
+            assert scores["f1"] == pytest.approx(expected)
+            expected = metrics.roc_auc_score(y, p, multi_class="ovr")
+            assert scores["auroc"] == pytest.approx(expected)
+    y, guess = g.normal(size=50), g.normal(size=50)
+    scores = amount_scores(guess, y)
+    assert scores["r2"] == pytest.approx(metrics.r2_score(y, guess))
+    assert scores["rmse"] == pytest.approx(metrics.root_mean_squared_error(y, guess))
+
+
+def test_baselines_agree_with_scikit_learn() -> None:
+    linear = pytest.importorskip("sklearn.linear_model")
+    g = np.random.default_rng(0)
+    x = g.normal(size=(150, 5))
+    y = (x @ g.normal(size=(5, 3)) + g.normal(size=(150, 3))).argmax(1)
+    theirs = linear.LogisticRegression(C=1.0, max_iter=1000, tol=1e-8).fit(x, y)
+    np.testing.assert_allclose(
+        linear_classes(x, y, x, 3, steps=500), theirs.predict_proba(x), atol=1e-3
+    )
+    weights, bias = ridge(x, x[:, 0] * 2 + 1)
+    expected = linear.Ridge(alpha=1.0).fit(x, x[:, 0] * 2 + 1)
+    np.testing.assert_allclose(weights, expected.coef_, rtol=1e-9)
+    assert bias == pytest.approx(expected.intercept_)
+    np.testing.assert_array_equal(neighbours(x, x[:, 0], x, 1), x[:, 0])
+
+
+def test_a_model_worse_than_a_baseline_is_said_to_be_so() -> None:
+    others = {"mean": {"r2": 0.0, "mae": 2.0}, "linear": {"r2": 0.9, "mae": 0.5}}
+    lines = report.baseline_lines({"r2": 0.5, "mae": 1.0}, others, 50)
+    assert "The model is WORSE than a linear model (0.5000 against 0.9000 R2): use that" in lines
+    assert "WORSE" not in report.baseline_lines({"r2": 0.95}, others, 50)
+    others = {"majority": {"accuracy": 0.8}}
+    assert "that may be chance" in report.baseline_lines({"accuracy": 0.79}, others, 20)
+    assert "use that" in report.baseline_lines({"accuracy": 0.5}, others, 20)
+    assert "is no better than the majority" in report.baseline_lines({"accuracy": 0.8}, others, 9)
+    hint = report.imbalance_hint(np.array([[960, 2], [28, 4]]), ["ok", "fraud"], False)
+    assert "of 32 rows of class 'fraud' 4 were found; --class-weights balanced" in hint
+    assert report.imbalance_hint(np.array([[50, 2], [3, 45]]), ["a", "b"], False) == ""
+
+
+def test_baselines_of_a_recipe(classes: TableRecipe, amounts: TableRecipe) -> None:
+    assert list(classes.baselines()) == ["majority", "linear", "neighbours"]
+    found = amounts.baselines()
+    assert found["linear"]["r2"] > found["mean"]["r2"]
+    assert classes.confusion().sum() == 18
+    with pytest.raises(ValueError, match="the target holds amounts"):
+        amounts.confusion()
