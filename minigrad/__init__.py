@@ -108,11 +108,13 @@ if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import compare as compare
     from minigrad import func as func
+    from minigrad import utils as utils
     from minigrad.published.functions import *  # noqa: F403
 else:
     autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")
     func = _lazy("minigrad.func")
+    utils = _lazy("minigrad.utils")
 
 _registry.share(globals(), "tensor")
 recipe.from_table = _from_table  # type: ignore[attr-defined]

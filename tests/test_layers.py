@@ -95,6 +95,7 @@ LAYERS = (
     "minigrad.func.vectorized",
     "minigrad.func.jacobians",
     "minigrad.autograd",
+    "minigrad.utils",
     "minigrad.nn.parameter",
     "minigrad.nn.hooks",
     "minigrad.nn.state",

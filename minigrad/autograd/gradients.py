@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.engine.anomaly import detect_anomaly
+from minigrad.engine.grad_mode import mode as modes
 from minigrad.tensors.tensor import Tensor
 
 
@@ -64,3 +66,29 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
     """
     t = data.detach() if isinstance(data, Tensor) else Tensor(data)
     return t.requires_grad_(requires_grad) if requires_grad else t
+
+
+class set_detect_anomaly:
+    """Switch anomaly detection on or off in this thread: at once, and, used by `with`, until its
+    end; see `detect_anomaly`.
+
+    >>> with set_detect_anomaly(True):
+    ...     pass
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.was = modes.anomaly
+        self.turn(bool(mode))
+
+    def turn(self, on: bool) -> None:
+        """Switch on or off."""
+        if on and modes.anomaly is None:
+            detect_anomaly()._turn()
+        elif not on and modes.anomaly is not None:
+            detect_anomaly()._restore((None, False))
+
+    def __enter__(self) -> None:
+        """Stay as it is."""
+
+    def __exit__(self, *_: Any) -> None:
+        self.turn(self.was is not None)

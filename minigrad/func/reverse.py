@@ -197,14 +197,15 @@ def grad_and_value(
             check_scalar(output)
             deep = depends((output,), sources)
             seed = first_seed(name, output, None)
+            value = settled(output, sources)
+            aux = trees.mapped(lambda t: settled(t, sources), aux) if has_aux else None
             found = pulled([output], [seed], sources, deep, deep)
         grads = [zeros_like(t) if g is None else g for g, t in zip(found, sources, strict=True)]
         if deep and not outer:
             grads = [g.detach() for g in grads]
         parts = trees.unflatten(shape, grads)
-        value = settled(output, sources)
         if has_aux:
-            value = value, trees.mapped(lambda t: settled(t, sources), aux)
+            value = value, aux
         return (tuple(parts) if isinstance(argnums, tuple) else parts[0]), value
 
     return differentiated

@@ -342,17 +342,6 @@ def clamp_max(input: Any, max: Any) -> Any:
     return input.clamp(max=max)
 
 
-@public("function", "functional")
-def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """Return the elements above `threshold`, `value` in place of the others.
-
-    >>> import minigrad as mg
-    >>> mg.threshold(mg.tensor([0.5, 2.0]), 1.0, 0.0)
-    tensor([0., 2.])
-    """
-    return where(input <= threshold, tensor_of(value, input).to(input.dtype), input)
-
-
 # ---------------------------------------------------------------- other names
 @public("tensor", inplace=True)
 def greater(input: Any, other: Any) -> Any:

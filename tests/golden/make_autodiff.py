@@ -9,6 +9,7 @@ import json
 import warnings
 
 import torch
+import torch.utils.checkpoint
 
 from tests.autodiff.outcomes import GOLDEN, plain
 from tests.autodiff.programs import ALL

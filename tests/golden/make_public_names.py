@@ -13,6 +13,10 @@ PATH = Path(__file__).with_name("public_names.txt")
 MODULES = (
     "minigrad",
     "minigrad.autograd",
+    "minigrad.autograd.checkpoint",
+    "minigrad.autograd.forward_ad",
+    "minigrad.autograd.functional",
+    "minigrad.autograd.graph",
     "minigrad.compare",
     "minigrad.cuda",
     "minigrad.data",

@@ -272,6 +272,26 @@ CASES: dict[str, list[Call]] = {
         call(whole(2, 4)),
     ],
     "corrcoef": [call(normal(3, 5)), call(normal(4))],
+    **{
+        f"F.{name}": [*layouts(apart), call(AWKWARD[:9])]
+        for name in ("selu", "celu", "mish", "tanhshrink", "softsign", "hardswish", "hardsigmoid")
+    },
+    "F.relu6": [call(apart(2, 3))],
+    "F.hardshrink": [*layouts(apart), call(apart(4), 0.1), call(AWKWARD[:9])],
+    "F.softshrink": [*layouts(apart), call(apart(4), 0.2), call(AWKWARD[:9])],
+    "F.prelu": [
+        call(apart(2, 3), unit(1)),
+        call(apart(2, 3), unit(3)),
+        call(apart(2, 3, 2), unit(3)),
+        call(apart(4), unit()),
+        call(apart(0, 3), unit(3)),
+    ],
+    "F.rrelu": [call(apart(2, 3)), call(apart(3), 0.1, 0.3)],
+    "F.glu": [call(normal(2, 4)), call(normal(4, 2, turned=True), 0), call(normal(0, 4))],
+    "F.softmin": [call(normal(2, 3), 1), call(normal(2, 3), 0)],
+    "F.dropout2d": [call(normal(2, 3, 2), 0.4, False), call(normal(2, 3, 2), 1.0)],
+    "F.alpha_dropout": [call(normal(2, 3), 0.4)],
+    "F.feature_alpha_dropout": [call(normal(2, 3), 0.4)],
     "isclose": [
         call(exactly(1.0, 1.0, INF, INF, NAN, 0.0), exactly(1.0, 1.0001, INF, -INF, NAN, 1e-9)),
         call(exactly(1.0, NAN), exactly(1.05, NAN), 0.1, 0.0, True),

@@ -24,6 +24,7 @@ CALLS = [
     pytest.param(name, k, id=f"{name}-{k}") for name, c in CASES.items() for k in range(len(c))
 ]
 SMOOTH = [p for p in CALLS if CASES[p.values[0]][p.values[1]].smooth]
+LOOSE = {"F.hardsigmoid": 1e-7}  # PyTorch's 1/6 in its slope is a float32 number
 calls = pytest.mark.parametrize(("name", "k"), CALLS)
 
 
@@ -50,7 +51,7 @@ def test_as_recorded(name: str, k: int, golden: dict[str, Any]) -> None:
     start = f"{name}/{k}/"
     want = {key[len(start) :]: value for key, value in golden.items() if key.startswith(start)}
     assert want, f"{name} is not in {GOLDEN.name}: run python -m tests.golden.make_breadth"
-    agree(evaluate(mg, F, name, k), want, 1e-11)
+    agree(evaluate(mg, F, name, k), want, LOOSE.get(name, 1e-11))
 
 
 @calls
@@ -61,7 +62,7 @@ def test_as_pytorch_live(name: str, k: int) -> None:
             warnings.simplefilter("ignore")
             want = evaluate(torch, torch.nn.functional, name, k, dtype)
         got = evaluate(mg, F, name, k, dtype)
-        agree(got, want, tolerance)
+        agree(got, want, max(tolerance, LOOSE.get(name, 0.0)))
         assert {p: v.dtype for p, v in got.items()} == {p: v.dtype for p, v in want.items()}
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from minigrad.nn.functional import (
     attention,
     distances,
+    dropping,
     folding,
     groups,
     losses,
@@ -12,6 +13,7 @@ from minigrad.nn.functional import (
     sampling,
     sequences,
     transposed,
+    units,
     volumes,
 )
 from minigrad.nn.functional.activations import (

@@ -23,16 +23,27 @@ from minigrad.ops.unary import (
     Softplus,
     Tanh,
 )
+from minigrad.tensors.registry import function_in_place
 from minigrad.tensors.tensor import Tensor
 
 
-def relu(input: Tensor) -> Tensor:
+def written(function: Any, input: Tensor, *args: Any, **options: Any) -> Tensor:
+    """Write the result of a function into its input, recorded where a gradient flows."""
+    found: Tensor = function_in_place(function.__name__, function)(input, *args, **options)
+    return found
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """Return max(x, 0); the derivative at 0 is 0.
+
+    inplace: write it into the input, as in all activations that take the argument.
 
     >>> import minigrad as mg
     >>> relu(mg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+    if inplace:
+        return written(relu, input)
     return Relu.apply(input)
 
 
@@ -73,13 +84,15 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """Return x sigmoid(x).
 
     >>> import minigrad as mg
     >>> silu(mg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.7311])
     """
+    if inplace:
+        return written(silu, input)
     return Silu.apply(input)
 
 
@@ -107,37 +120,45 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return where(linear, input, bent)
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """Return x where x > 0, else negative_slope * x.
 
     >>> import minigrad as mg
     >>> leaky_relu(mg.tensor([-1.0, 2.0]), 0.5)
     tensor([-0.5000,  2.0000])
     """
+    if inplace:
+        return written(leaky_relu, input, negative_slope)
     if type(negative_slope) is not float:
         negative_slope = arguments.number("leaky_relu", "negative_slope", negative_slope)
     return LeakyRelu.apply(input, negative_slope=negative_slope)
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """Return x where x > 0, else alpha (e^x - 1).
 
     >>> import minigrad as mg
     >>> elu(mg.tensor([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
+    if inplace:
+        return written(elu, input, alpha)
     if type(alpha) is not float:
         alpha = arguments.number("elu", "alpha", alpha)
     return Elu.apply(input, alpha=alpha)
 
 
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
     """Return x limited to [min_val, max_val]; the derivative at both bounds is 0.
 
     >>> import minigrad as mg
     >>> hardtanh(mg.tensor([-3.0, 0.5]))
     tensor([-1.0000,  0.5000])
     """
+    if inplace:
+        return written(hardtanh, input, min_val, max_val)
     if type(min_val) is not float:
         min_val = arguments.number("hardtanh", "min_val", min_val)
     if type(max_val) is not float:
@@ -147,13 +168,15 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     return Hardtanh.apply(input, low=min_val, high=max_val)
 
 
-def relu6(input: Tensor) -> Tensor:
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """Return x limited to [0, 6]; the derivative at both bounds is 0.
 
     >>> import minigrad as mg
     >>> relu6(mg.tensor([-3.0, 3.0, 9.0]))
     tensor([0., 3., 6.])
     """
+    if inplace:
+        return written(relu6, input)
     return hardtanh(input, 0.0, 6.0)
 
 

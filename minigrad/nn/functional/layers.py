@@ -10,6 +10,7 @@ from minigrad.engine import arguments, random
 from minigrad.engine.device import filled
 from minigrad.engine.op import refuse_others
 from minigrad.engine.overwrite import check_writable, overlap
+from minigrad.nn.functional.activations import written
 from minigrad.ops.common import Array, sizes_of
 from minigrad.ops.dropout import dropped
 from minigrad.ops.linalg import absent
@@ -47,11 +48,14 @@ def dropout(
     input: Tensor,
     p: float = 0.5,
     training: bool = True,
+    inplace: bool = False,
     *,
     generator: random.Generator | None = None,
     scaling: str = "inverted",
 ) -> Tensor:
     """Set each element to 0 with probability `p`.
+
+    inplace: write the result into the input.
 
     scaling: "inverted" multiplies what is kept by 1 / (1 - p) in training; "classical" multiplies
     by 1 - p in evaluation instead.  p = 0 returns the same tensor; p = 1 gives zeros, for infinite
@@ -66,6 +70,8 @@ def dropout(
     if type(p) is not float:
         p = arguments.number("dropout", "p", p)
     check_dropout(p, scaling)
+    if inplace:
+        return written(dropout, input, p, training, generator=generator, scaling=scaling)
     if p == 0:
         return input
     inverted = scaling == "inverted"
