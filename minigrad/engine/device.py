@@ -30,6 +30,7 @@ hold_over_fork(FINDING)
 USED: list[Any] = []  # devices in use: while there is none, ops do not ask where they run
 # While arrays with lanes live (see func/lanes.py): (op, inputs, options) -> its outputs, or None.
 BATCHED: list[Callable[..., Any]] = []
+LANE_RULES: dict[str, Callable[..., Any]] = {}  # functions of positions that may differ by lane
 
 
 class Current(threading.local):
@@ -99,6 +100,12 @@ def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
 def batched(op: Any, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """Return the outputs of an op whose inputs have lanes; None where none has."""
     return BATCHED[0](op, inputs, options) if BATCHED else None
+
+
+def in_lanes(name: str, *args: Any) -> Any:
+    """Return the result of a function of positions that differ by lane; None where none does."""
+    rule = LANE_RULES.get(name)
+    return None if rule is None else rule(*args)
 
 
 def lanes_of(array: Any) -> Any:

@@ -15,7 +15,7 @@ Shapes: the whole of an array of shape S is (B1, B2, ..., *S), B by level.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,17 +136,22 @@ def switch_on() -> None:
         ELSEWHERE.append(_elsewhere)
     if not BATCHED:
         BATCHED.append(APPLY[0])
+    for switch in ON:
+        switch(True)
 
 
 def switch_off() -> None:
     """Let ops run as before, now that no array has lanes."""
     BATCHED.clear()
+    for switch in ON:
+        switch(False)
     if MARKER in USED:
         USED.remove(MARKER)
     if not USED:
         ELSEWHERE.clear()
 
 
+ON: list[Callable[[bool], None]] = []  # told when there begin to be lanes, and when they end
 APPLY: list[Any] = [lambda *_: None]  # how ops apply to lanes: lane_ops.py fills it in
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import to_current_device
+from minigrad.engine.device import BATCHED, in_lanes, to_current_device
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.overwrite import apart, check_writable, overwrite
@@ -183,6 +183,10 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     tensor([[2.],
             [3.]])
     """
+    if BATCHED:
+        found = in_lanes("gather", input, dim, index)
+        if found is not None:
+            return found
     axis = axis_of("gather", dim, input.ndim)
     shape = input.array.shape or (1,)  # a single number is a vector of one to index
     picks = positions_of("gather", index, shape[axis], axis)
@@ -207,6 +211,10 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """Pick whole slices along `dim` by a 1-D int64 tensor of positions, none negative."""
+    if BATCHED:
+        found = in_lanes("index_select", input, dim, index)
+        if found is not None:
+            return found
     axis = axis_of("index_select", dim, input.ndim)
     shape = input.array.shape or (1,)
     picks = positions_of("index_select", index, shape[axis], axis)

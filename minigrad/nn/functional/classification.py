@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.device import device_of, host_copy, lanes_of, moved, target_of
+from minigrad.engine.device import (
+    BATCHED,
+    device_of,
+    host_copy,
+    in_lanes,
+    lanes_of,
+    moved,
+    target_of,
+)
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import refuse_others
 from minigrad.engine.recording import each_input, recording
@@ -179,6 +187,10 @@ def nll_loss(
             f"nll_loss: expected integer class numbers, got {target.array.dtype}; convert them "
             "with .long()"
         )
+    if BATCHED:
+        found = in_lanes("nll_loss", input, target, weight, ignore_index, reduction)
+        if found is not None:
+            return found
     rows, classes, shape = _rows("nll_loss", input, target)
     there, classes = device_of(rows.array), host_copy(classes)
     n, c = rows.array.shape

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.device import device_of, filled, host_copy, moved
+from minigrad.engine.device import BATCHED, device_of, filled, host_copy, in_lanes, moved
 from minigrad.engine.grad_mode import no_grad
 from minigrad.engine.op import refuse_others
 from minigrad.ops.elementwise import where
@@ -46,6 +46,11 @@ def embedding(
             [1., 2.]])
     """
     refuse_others("embedding", (input, weight))
+    if BATCHED:
+        plain = max_norm is None and not scale_grad_by_freq
+        found = in_lanes("embedding", input, weight, padding_idx, plain)
+        if found is not None:
+            return found
     ids = row_numbers("embedding", input, weight)
     row = None if padding_idx is None else row_of(padding_idx, len(weight.array))
     if max_norm is not None:
