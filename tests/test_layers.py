@@ -140,6 +140,7 @@ DOORS = {
     "minigrad.engine.fast",
     "minigrad.engine.threads",
     "minigrad.capturing.recorder",
+    "minigrad.capturing.tables",
     "minigrad.compare",
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for

@@ -1,21 +1,46 @@
-"""Plan the memory of a program: leave out what nobody reads, lay the rest out in one arena."""
+"""Plan a program: leave out what nobody needs, gather what runs in one go, lay out its memory.
+
+Each pass takes a program and changes its launches alone; none changes a bit of what is computed.
+`PASSES` has them in their order, and each can be left out of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from minigrad.capturing.program import MADE, Buffer, Program
+import numpy as np
+
+from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
+from minigrad.engine.dispatch import KERNELS
 
 ALIGNED = 64
+# Kernels of which the CPU column only chooses a jitted function and passes its arguments on, by
+# sizes and scalars alone: what it called once it will call again (tests/capturing/test_tables.py).
+FORWARDING = {
+    *("gemm", "gemm_bias", "gemm_sums", "gemm_activation", "gemm_activation_saved"),
+    *("gemm_masked", "gemm_accumulate", "grad_norm", "dropout"),
+    *("batch_norm_forward", "batch_norm_running", "batch_norm_backward"),
+    *("batch_norm_dropout_forward", "batch_norm_dropout_backward"),
+    *("cross_entropy_forward", "cross_entropy_backward"),
+}
+
+
+def forwards(kernel: str) -> bool:
+    """Return whether a launch of a kernel is the same calls of jitted functions each time."""
+    row = KERNELS[kernel]
+    step = hasattr(row, "prepare")  # an optimizer's
+    return kernel in FORWARDING or step or row.rule is not None
 
 
 def plan(replay: Any) -> None:
-    """Plan a replay's memory."""
+    """Plan a replay's program."""
     program: Program = replay.program
     results = results_of(replay.result)
-    remove_dead(program, results)
+    for change in PASSES:
+        change(program, results)
     lifetimes(program, results)
-    program.places = lay_out(program)  # type: ignore[attr-defined]
+    program.places = lay_out(program)
 
 
 def results_of(tree: Any) -> set[Buffer]:
@@ -30,6 +55,48 @@ def results_of(tree: Any) -> set[Buffer]:
     return set()
 
 
+# ---------------------------------------------------------------- passes
+def remove_products_with_one(program: Program, results: set[Buffer]) -> None:
+    """Leave out `x *= 1`, as of a gradient with the 1 that backward() begins with."""
+    ones: set[Buffer] = set()
+    kept = []
+    for launch in program.launches:
+        if launch.kernel == "mul" and is_product_with(ones, launch.args):
+            continue
+        ones -= set(launch.writes)
+        if launch.kernel == "copy" and all(isinstance(a, Operand) for a in launch.args):
+            source, target = launch.args
+            if holds_ones(source) and target.buffer.kind == MADE and whole(target):
+                ones.add(target.buffer)
+        kept.append(launch)
+    program.removed += len(program.launches) - len(kept)
+    program.launches = kept
+
+
+def holds_ones(operand: Operand) -> bool:
+    """Return whether an operand is a constant full of ones."""
+    if operand.buffer.kind != CONSTANT:
+        return False
+    return bool((operand.of(bytearray(operand.buffer.initial)) == 1).all())
+
+
+def whole(operand: Operand) -> bool:
+    """Return whether an operand is all of its buffer."""
+    return int(np.prod(operand.shape)) * operand.dtype.itemsize == operand.buffer.size
+
+
+def is_product_with(ones: set[Buffer], args: tuple[Any, ...]) -> bool:
+    """Return whether a product is in place, with ones that do not widen it."""
+    x, one, y = args
+    return (
+        all(isinstance(a, Operand) for a in args)
+        and one.buffer in ones
+        and x == y
+        and x.dtype == one.dtype
+        and len(one.shape) <= len(x.shape)
+    )
+
+
 def remove_dead(program: Program, results: set[Buffer]) -> None:
     """Leave out launches that write only what nobody reads afterwards."""
     needed = set(results)
@@ -39,10 +106,37 @@ def remove_dead(program: Program, results: set[Buffer]) -> None:
         if lasts:
             kept.append(launch)
             needed.update(launch.reads)
-    program.removed = len(program.launches) - len(kept)
+    program.removed += len(program.launches) - len(kept)
     program.launches = kept[::-1]
 
 
+def gather(program: Program, results: set[Buffer]) -> None:
+    """Bring launches that Python has to make to the front where they depend on nothing: what is
+    left between them runs in one call.
+    """
+    first: list[Launch] = []
+    rest: list[Launch] = []
+    for launch in program.launches:
+        python = not forwards(launch.kernel) or KERNELS[launch.kernel].small is not None
+        free = python and not any(depend(launch, other) for other in rest)
+        (first if free else rest).append(launch)
+    program.launches = first + rest
+
+
+def depend(a: Launch, b: Launch) -> bool:
+    """Return whether the order of two launches matters."""
+    written, others = set(a.writes), set(b.writes)
+    return bool(written & {*b.reads, *others} or others & set(a.reads))
+
+
+PASSES: list[Callable[[Program, set[Buffer]], None]] = [
+    remove_products_with_one,
+    remove_dead,
+    gather,
+]
+
+
+# ---------------------------------------------------------------- memory
 def lifetimes(program: Program, results: set[Buffer]) -> None:
     """Note between which launches each buffer is alive."""
     for buffer in program.buffers:

@@ -101,6 +101,7 @@ class Program:
     launches: list[Launch] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     removed: int = 0  # launches whose results nobody reads
+    places: dict[Buffer, int] = field(default_factory=dict)  # of buffers, in the arena
     arena: int = 0  # bytes in which all that is made and does not outlive a call has its place
 
     def __iter__(self) -> Iterator[Launch]:

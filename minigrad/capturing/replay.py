@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.capturing.guards import Surroundings
-from minigrad.capturing.planning import results_of
+from minigrad.capturing.planning import forwards, results_of
 from minigrad.capturing.program import CELL, CONSTANT, INPUT, MADE, Buffer, Operand, Program, Table
 from minigrad.capturing.recorder import Recorder, address_of
+from minigrad.capturing.tables import call_table, compiled, fits, listen
 from minigrad.engine.dispatch import dispatch
 from minigrad.engine.op import cell_of
-from minigrad.engine.overwrite import check_writable
+from minigrad.engine.overwrite import bounds, check_writable
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -82,13 +83,13 @@ class Replay:
         self.operands = inputs
         self.memory: dict[Buffer, Any] = {}
         self.ready = False
+        self.steps: Any = None
 
     # ------------------------------------------------------------ preparation
     def prepare(self) -> None:
         """Give every buffer its memory, and bind the launches to it."""
         program = self.program
         arena = aligned(program.arena)
-        places = getattr(program, "places", {})
         given = [o.buffer for o in self.operands if o is not None]
         for buffer in [*program.used(), *given, *results_of(self.result)]:
             if buffer in self.memory:
@@ -99,7 +100,7 @@ class Replay:
                 self.memory[buffer] = aligned(buffer.size)
                 self.memory[buffer][:] = np.frombuffer(buffer.initial, np.uint8)
             elif buffer.kind == MADE and not buffer.lasting:
-                start = places.get(buffer)
+                start = program.places.get(buffer)
                 self.memory[buffer] = (
                     aligned(buffer.size) if start is None else arena[start : start + buffer.size]
                 )
@@ -125,6 +126,8 @@ class Replay:
 
     def bind(self) -> None:
         """Bind every launch to its memory."""
+        self.runs = 0
+        self.steps = None
         self.calls = [
             (dispatch.kernels[launch.kernel], tuple(self.bound(a) for a in launch.args))
             for launch in self.program
@@ -174,8 +177,11 @@ class Replay:
                 refresh(memory)
         for memory, initial in self.restored:
             memory[:] = initial
-        for kernel, args in self.calls:
-            kernel(*args)
+        if self.steps is None:
+            self.launch_and_listen()
+        else:
+            for call, args in self.steps:
+                call(*args)
         effects = self.effects
         for i in effects.written:
             np.copyto(tensors[i].array, self.slots[i])  # type: ignore[arg-type]
@@ -186,6 +192,29 @@ class Replay:
         for t, gradient, _ in effects.gradients:
             t._grad = gradient
         return self.made(self.result, tensors)
+
+    def launch_and_listen(self) -> None:
+        """Launch by way of Python; the second time, note the calls of jitted functions that the
+        launches come down to, and from then on run these from a table.
+        """
+        self.runs += 1
+        if self.runs == 1 or not compiled():
+            for kernel, args in self.calls:
+                kernel(*args)
+            return
+        steps = Steps()
+        for launch, (kernel, args) in zip(self.program, self.calls, strict=True):
+            if not forwards(launch.kernel):
+                kernel(*args)
+                steps.add_python(kernel, args)
+                continue
+            with listen() as calls:
+                kernel(*args)
+            if calls and all(fits(call) and stays(call, launch.kernel, args) for call in calls):
+                steps.add_calls(calls)
+            else:
+                steps.add_python(kernel, args)
+        self.steps = steps.finish()
 
     def give_away(self) -> None:
         """Leave gradients that the user has kept from the last call as they are: the next ones get
@@ -227,6 +256,48 @@ class Replay:
         if isinstance(tree, dict):
             return {k: self.made(v, tensors) for k, v in tree.items()}
         return tree
+
+
+class Steps:
+    """What a replay runs: tables of calls, and calls of Python between them."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.calls: list[Any] = []
+
+    def add_python(self, kernel: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Add a launch that Python makes."""
+        self.close()
+        self.steps.append((kernel, args))
+
+    def add_calls(self, calls: list[Any]) -> None:
+        """Add calls of jitted functions."""
+        self.calls += calls
+
+    def close(self) -> None:
+        """Make a table of the calls so far."""
+        if self.calls:
+            self.steps.append((call_table(self.calls), ()))
+            self.calls = []
+
+    def finish(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Return all steps."""
+        self.close()
+        return self.steps
+
+
+def stays(call: Any, kernel: str, args: tuple[Any, ...]) -> bool:
+    """Return whether all arrays of a call are the launch's own, or parts of them: another would be
+    a copy of what they held at the time, but for the seed of a dropout.
+    """
+    spans = [bounds(a) for a in args if isinstance(a, np.ndarray)]
+    for a in call[1]:
+        if isinstance(a, np.ndarray) and a.size:
+            low, high = bounds(a)
+            seed = a.dtype == np.uint64 and kernel.startswith("batch_norm_dropout")
+            if not seed and not any(start <= low and high <= end for start, end in spans):
+                return False
+    return True
 
 
 class Leaf:
