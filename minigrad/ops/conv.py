@@ -190,6 +190,14 @@ def check_shapes(name: str, x: Array, weight: Array, bias: Array, groups: int) -
         )
 
 
+def of_integers(*tensors: Any) -> bool:
+    """Say whether tensors are integers of one dtype: they are multiplied in float64, exactly where
+    no sum exceeds 2^53.
+    """
+    kinds = {t.array.dtype for t in tensors if t is not None}
+    return len(kinds) == 1 and kinds.pop().kind in "iu"
+
+
 def convolve(
     name: str,
     input: Any,
@@ -208,6 +216,9 @@ def convolve(
     except AttributeError:
         refuse_others(name, (input, weight))
         raise
+    if of_integers(input, weight, bias):
+        x, w, b = (t if t is None else t.double() for t in (input, weight, bias))
+        return convolve(name, x, w, b, stride, padding, dilation, groups).to(input.dtype)
     if rank == dims + 1:
         batch = input.reshape(1, *input.array.shape)
         y = convolve(name, batch, weight, bias, stride, padding, dilation, groups)

@@ -170,7 +170,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
         )
     x = ops.LeastSquares.apply(A, b, rcond=rcond)
     with_values = driver in ("gelsd", "gelss")
-    singular = svdvals(A)
+    singular = svdvals(A.detach())
     floor = np.finfo(A.array.dtype).eps * max(A.shape[-2:]) if rcond is None else rcond
     large = host(singular) > floor * host(singular).max(-1, keepdims=True, initial=0)
     ranks = large.sum(-1)
@@ -182,7 +182,8 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
         residuals = (gap * gap).sum(-2)
     rank = beside(np.zeros(0, np.int64), A) if driver == "gels" else beside(ranks, A)
     solution = x.squeeze(-1) if vector else x
-    return Lstsq(solution, residuals, rank, singular if with_values else empty)
+    values = singular if with_values else empty.detach()
+    return Lstsq(solution, residuals, rank, values)
 
 
 @public("linalg")
@@ -398,7 +399,8 @@ def lu(A: Any, *, pivot: bool = True) -> Any:
     """Return (P, L, U): A = P L U, a permutation, a unit lower and an upper triangle."""
     matrices("lu", A)
     check_pivot(pivot)
-    return Lu(*ops.LU.apply(A))
+    p, left, right = ops.LU.apply(A)
+    return Lu(p.detach(), left, right)
 
 
 def check_pivot(pivot: bool) -> None:

@@ -116,6 +116,12 @@ def max_pool(
     return_indices: bool,
 ) -> Any:
     """Return the largest element of each window: `max_pool1d` and `max_pool2d`."""
+    if getattr(getattr(input, "array", None), "dtype", np.dtype(bool)).kind in "iu":
+        how = kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        found = max_pool(name, input.double(), *how)
+        if return_indices:
+            return found[0].to(input.dtype), found[1]
+        return found.to(input.dtype)
     dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride is None or stride == () else several(name, "stride", stride, dims, 1)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.nn.functional.padding import pad
-from minigrad.ops.conv import ConvBackwardInput, Sliding, convolve, several
+from minigrad.ops.conv import ConvBackwardInput, Sliding, convolve, of_integers, several
 from minigrad.ops.grammar import resolved
 from minigrad.ops.index import Index, IndexAdd
 from minigrad.ops.linalg import check_dtypes
@@ -52,6 +52,10 @@ def transposed(
 ) -> Any:
     """Check the arguments of `name`, conv_transpose1d to 3d, and compute it."""
     dims = int(name[-2])
+    if of_integers(input, weight, bias):
+        x, w, b = (t if t is None else t.double() for t in (input, weight, bias))
+        rest = stride, padding, output_padding, groups, dilation
+        return transposed(name, x, w, b, *rest).to(input.dtype)
     if input.ndim == dims + 1:
         rest = stride, padding, output_padding, groups, dilation
         y = transposed(name, input.unsqueeze(0), weight, bias, *rest)

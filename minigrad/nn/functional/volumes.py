@@ -77,6 +77,10 @@ def max_pool3d(
     Shape: (N, C, D, H, W) or (C, D, H, W) -> the same with the windows' numbers.
     """
     name = "max_pool3d"
+    if input.array.dtype.kind in "iu":
+        how = kernel_size, stride, padding, dilation, ceil_mode, True
+        y, places = max_pool3d(input.double(), *how)
+        return (y.to(input.dtype), places) if return_indices else y.to(input.dtype)
     check_volume(name, input)
     kernel = several(name, "kernel_size", kernel_size, 3, 1)
     steps = kernel if stride is None or stride == () else several(name, "stride", stride, 3, 1)
