@@ -192,6 +192,14 @@ def test_errors_of_pooling(call: Any, message: str) -> None:
         call(mg.ones(2, 3, 5, 6))
 
 
-def test_pooling_integers_is_refused() -> None:
-    with pytest.raises(TypeError, match="max_pool2d: expected a floating input, got int64"):
-        F.max_pool2d(mg.ones(1, 2, 2).long(), 2)
+def test_means_of_integers_are_refused() -> None:
+    with pytest.raises(TypeError, match="avg_pool2d: expected a floating input, got int64"):
+        F.avg_pool2d(mg.ones(1, 2, 2).long(), 2)
+
+
+def test_integers_stay_integers() -> None:
+    x = mg.tensor([[[3, 1], [2, 9]]])
+    y, index = F.max_pool2d(x, 2, return_indices=True)
+    assert (y.tolist(), y.dtype, index.tolist()) == ([[[9]]], mg.int64, [[[3]]])
+    y = F.conv2d(x, mg.tensor([[[[1, -1]]]]))
+    assert (y.tolist(), y.dtype) == ([[[2], [-7]]], mg.int64)
