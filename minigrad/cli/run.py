@@ -12,7 +12,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 HELP = "run a PyTorch program on minigrad, as it stands"
-PYTHON = re.compile(r"^```\{?\.?(python|py|.*python.*|\.input.*)\}?\s*\n(.*?)^```", re.M | re.S)
+PYTHON = re.compile(r"^```\{?\.?(?:python|py)\b[^\n]*\n(.*?)^```", re.M | re.S)
+TAB = re.compile(r"^\s*(?:%%|#@)tab ([^\n]*)\n?")  # of a page in several frameworks
 MAGIC = re.compile(r"^(\s*)([%!].*)$", re.M)
 
 
@@ -61,8 +62,15 @@ def parts(path: Path) -> list[tuple[str, str]]:
         cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
         pieces = ["".join(cell["source"]) for cell in cells]
     elif path.suffix == ".md":
-        pieces = [block for _, block in PYTHON.findall(text)]
+        pieces = [block for block in PYTHON.findall(text) if ours(block)]
     else:
         return [(text, str(path))]
-    kept = [MAGIC.sub(r"\1pass  # \2", p) for p in pieces if not p.lstrip().startswith("%%")]
-    return [(piece, f"{path}[{i}]") for i, piece in enumerate(kept, 1)]
+    pieces = [TAB.sub("", piece) for piece in pieces]
+    kept = ["" if p.lstrip().startswith("%%") else p for p in pieces]
+    return [(MAGIC.sub(r"\1pass  # \2", p), f"{path}[{i}]") for i, p in enumerate(kept, 1)]
+
+
+def ours(block: str) -> bool:
+    """Return whether a block is for PyTorch, of a page that has tabs for several frameworks."""
+    tab = TAB.match(block)
+    return tab is None or any(word in tab[1] for word in ("pytorch", "all"))

@@ -11,23 +11,51 @@ from __future__ import annotations
 
 from minigrad.data.builtin import DATASETS, load_breast_cancer, load_digits, load_iris, load_wine
 from minigrad.data.csv_files import load_csv
-from minigrad.data.dataset import Dataset, Subset, TensorDataset, collate
+from minigrad.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    collate,
+)
 from minigrad.data.idx_files import load_mnist, read_idx
-from minigrad.data.loader import DataLoader
+from minigrad.data.loader import DataLoader, get_worker_info
+from minigrad.data.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from minigrad.data.splitting import random_split
 from minigrad.data.standardizer import Standardizer
 from minigrad.data.tabular import Split, TabularData
 
 __all__ = [
+    "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
     "DATASETS",
     "DataLoader",
     "Dataset",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "Split",
+    "StackDataset",
     "Standardizer",
     "Subset",
+    "SubsetRandomSampler",
     "TabularData",
     "TensorDataset",
+    "WeightedRandomSampler",
     "collate",
+    "get_worker_info",
     "load_breast_cancer",
     "load_csv",
     "load_digits",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ def collate(samples: Sequence[Any]) -> Any:
         return list(samples)
     if isinstance(first, Mapping):
         return {key: collate([sample[key] for sample in samples]) for key in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(collate(field) for field in zip(*samples, strict=True)))
     if isinstance(first, Sequence):
         sizes = sorted({len(sample) for sample in samples})
         if len(sizes) > 1:
@@ -88,11 +90,17 @@ class Dataset:
     [1, 9]
     """
 
+    def __class_getitem__(cls, kind: Any) -> Any:
+        return cls  # Dataset[tuple] is for type checkers
+
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} lacks __getitem__(self, index)")
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} lacks __len__(self)")
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
 
     def fetch(self, indices: Array) -> Any:
         """Return the rows `indices` as one batch.
@@ -187,6 +195,97 @@ class Subset(Dataset):
 
     def __repr__(self) -> str:
         return f"Subset({len(self)} of {len(self.dataset)} rows)"
+
+
+class ConcatDataset(Dataset):
+    """Several datasets, one after the other.
+
+    Raises: ValueError for no dataset.
+
+    >>> both = ConcatDataset([TensorDataset(np.arange(2)), TensorDataset(np.arange(5, 8))])
+    >>> len(both), [int(both[i][0]) for i in (1, 2, -1)]
+    (5, [1, 5, 7])
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: expected at least one dataset, but got none")
+
+    @property
+    def cumulative_sizes(self) -> list[int]:
+        """How many rows there are up to the end of each dataset."""
+        found: list[int] = np.cumsum([len(each) for each in self.datasets]).tolist()
+        return found
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        sizes = self.cumulative_sizes
+        row = index + sizes[-1] if index < 0 else index
+        if not 0 <= row < sizes[-1]:
+            raise IndexError(f"ConcatDataset: row {index} of {sizes[-1]}")
+        which = int(np.searchsorted(sizes, row, side="right"))
+        return self.datasets[which][row - (sizes[which - 1] if which else 0)]
+
+
+class StackDataset(Dataset):
+    """Several datasets side by side: row i is a tuple, or a dict, of their rows i.
+
+    Raises: ValueError for no dataset, and for lengths that differ.
+
+    >>> StackDataset("ab", [1, 2])[1]
+    ('b', 2)
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.datasets: Any = kwargs or args
+        parts = list(kwargs.values() if kwargs else args)
+        if not parts or len({len(part) for part in parts}) > 1:
+            raise ValueError(
+                f"StackDataset: expected datasets of one length, got {[len(p) for p in parts]}"
+            )
+        self._length = len(parts[0])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: part[index] for name, part in self.datasets.items()}
+        return tuple(part[index] for part in self.datasets)
+
+
+class IterableDataset(Dataset):
+    """Rows in a stream: inherit and write `__iter__`.
+
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(3))
+    >>> list(Count() + Count())
+    [0, 1, 2, 0, 1, 2]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} lacks __iter__(self)")
+
+    def __add__(self, other: Any) -> Any:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """Several streams, one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for each in self.datasets:
+            yield from each
+
+    def __len__(self) -> int:
+        return sum(len(each) for each in self.datasets)
 
 
 def _row_numbers(indices: Any, length: int) -> Array:

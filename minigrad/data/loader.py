@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.data.dataset import Array, fetch
+from minigrad.cuda import is_available
+from minigrad.data.dataset import IterableDataset, collate, fetch
+from minigrad.data.samplers import BatchSampler, RandomSampler, SequentialSampler
 from minigrad.engine import arguments
 from minigrad.engine.random import Generator
+from minigrad.tensors.tensor import Tensor
 
 
 class DataLoader:
@@ -18,11 +21,18 @@ class DataLoader:
     Shape: rows `(...)` -> batches `(batch_size, ...)`; the last one is shorter unless `drop_last`.
 
     dataset: anything with `len` and `[]`; array datasets (TensorDataset, a Subset of one) are
-        batched without a Python loop over rows.
+        batched without a Python loop over rows.  An IterableDataset is taken as it comes.
+    batch_size: None takes rows one by one, without a batch's axis.
     shuffle: a new random order in every epoch.
+    sampler, batch_sampler: yield row numbers, or lists of them, in the order that you want; see
+        `minigrad.data.RandomSampler` and its siblings.
+    collate_fn: turns a list of samples into a batch, instead of `collate`.
+    pin_memory: put batches where a GPU reaches them by itself; of no effect where there is none.
     drop_last: leave out the last batch when it is not full (batch-norm cannot train on one row).
     generator: where the orders come from; without one, the loader has a random stream of its own.
-    collate_fn: turns a list of samples into a batch, instead of `collate`.
+    num_workers, timeout, worker_init_fn, prefetch_factor, persistent_workers: PyTorch's.  Rows are
+        read in this process, when they are asked for, whatever the number of workers; so what is
+        to be done in each worker is not done.
 
     One epoch takes one call of the generator.  So epoch e has the same order in every run with the
     same seed, whatever else draws random numbers; `state_dict` in mid-epoch remembers the position,
@@ -43,27 +53,99 @@ class DataLoader:
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        *,
-        drop_last: bool = False,
-        generator: Generator | None = None,
+        batch_size: int | None = 1,
+        shuffle: bool | None = False,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         self.dataset = dataset
-        self.batch_size = _checked_size(batch_size)
+        self.batch_size: Any = None if batch_size is None else _checked_size(batch_size)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
         self.generator = Generator() if generator is None else generator
         self.collate_fn = collate_fn
+        self.num_workers = arguments.whole("DataLoader", "num_workers", num_workers, 0)
+        self.pin_memory = bool(pin_memory)
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.prefetch_factor = prefetch_factor
+        self.persistent_workers = bool(persistent_workers)
+        self._streams = isinstance(dataset, IterableDataset)
+        self._given = sampler, batch_sampler
+        self._check_options()
+        # Without any of these, rows are taken by number, many at once, and resumed in mid-epoch.
+        self._plain = not (self._streams or sampler or batch_sampler) and batch_size is not None
         self.epoch = 0
         self._position = 0  # batches handed out in this epoch
         self._resuming = False
         self._begin: Any = None  # the generator's state when this epoch began
-        self._check_rows()
+        if self._plain:
+            self._check_rows()
+
+    def _check_options(self) -> None:
+        """Refuse options that contradict each other."""
+        sampler, batch_sampler = self._given
+        if batch_sampler is not None and (
+            self.batch_size != 1 or self.shuffle or sampler is not None or self.drop_last
+        ):
+            raise ValueError(
+                "DataLoader: batch_sampler says all of batch_size, shuffle, sampler and drop_last: "
+                "leave these out"
+            )
+        if sampler is not None and self.shuffle:
+            raise ValueError("DataLoader: the sampler says the order: leave shuffle out")
+        if self._streams and (self.shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError(
+                "DataLoader: an IterableDataset comes in its own order: leave shuffle and samplers "
+                "out"
+            )
+        if self.batch_size is None and self.drop_last:
+            raise ValueError("DataLoader: without batches (batch_size=None) none is dropped")
+        for name in ("prefetch_factor", "persistent_workers"):
+            if getattr(self, name) and not self.num_workers:
+                raise ValueError(f"DataLoader: {name} needs num_workers of at least 1")
+
+    # ------------------------------------------------------------ orders
+    @property
+    def sampler(self) -> Any:
+        """What yields the row numbers: the sampler given, or one in order or at random."""
+        if self._given[0] is not None:
+            return self._given[0]
+        if self.batch_sampler_given is not None:
+            return getattr(self.batch_sampler_given, "sampler", None)
+        if self.shuffle:
+            return RandomSampler(self.dataset, generator=self.generator)
+        return SequentialSampler(self.dataset)
+
+    @property
+    def batch_sampler_given(self) -> Any:
+        """The batch_sampler that the loader was made with."""
+        return self._given[1]
+
+    @property
+    def batch_sampler(self) -> Any:
+        """What yields the lists of row numbers; None where there are no batches."""
+        if self.batch_sampler_given is not None or self.batch_size is None or self._streams:
+            return self.batch_sampler_given
+        return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def _check_rows(self) -> int:
         rows = len(self.dataset)
+        if self.batch_size is None:
+            return rows
         if rows == 0:
             raise ValueError("DataLoader: the dataset is empty (0 rows), so there are no batches")
         if self.drop_last and rows < self.batch_size:
@@ -74,31 +156,62 @@ class DataLoader:
         return rows
 
     def __len__(self) -> int:
+        if not self._plain and not self._streams:
+            return len(self.batch_sampler or self.sampler)
         rows = self._check_rows()
+        if self.batch_size is None:
+            return rows
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
+    # ------------------------------------------------------------ batches
     def __iter__(self) -> Iterator[Any]:
+        batches = self._by_number() if self._plain else self._as_sampled()
+        if self.pin_memory and is_available():
+            return map(pinned, batches)
+        return batches
+
+    def _as_sampled(self) -> Iterator[Any]:
+        """Yield what the samplers ask for, or what streams in."""
+        made = collate if self.collate_fn is None else self.collate_fn
+        if self.batch_size is None and self.batch_sampler_given is None:
+            convert = (lambda row: row) if self.collate_fn is None else self.collate_fn
+            rows = self.dataset if self._streams else (self.dataset[i] for i in self.sampler)
+            yield from map(convert, rows)
+        elif self._streams:
+            for samples in BatchSampler(self.dataset, self.batch_size or 1, self.drop_last):
+                yield made(samples)
+        else:
+            for rows in self.batch_sampler:
+                yield self._fetch(rows)
+        self.epoch += 1
+
+    def _by_number(self) -> Iterator[Any]:
         if self._position and not self._resuming:
             self._next_epoch()  # the pass before was left in its middle
         self._resuming = False
         self._begin = self.generator.state_dict()
         rows, batches, first = len(self.dataset), len(self), self._position
+        size = self.batch_size or 1
         order = self.generator.permutation(rows) if self.shuffle else np.arange(rows)
         for batch in range(first, batches):
             if batch + 1 < batches:
                 self._position = batch + 1
             else:
                 self._next_epoch()  # with its last batch handed out, an epoch is over
-            yield self._fetch(order[batch * self.batch_size : (batch + 1) * self.batch_size])
+            yield self._fetch(order[batch * size : (batch + 1) * size])
 
     def _next_epoch(self) -> None:
         self.epoch += 1
         self._position = 0
 
-    def _fetch(self, indices: Array) -> Any:
-        if self.collate_fn is None:
+    def _fetch(self, indices: Any) -> Any:
+        """Return rows as one batch; by the dataset's own `__getitems__` where it has one."""
+        if self.collate_fn is None and isinstance(indices, np.ndarray):
             return fetch(self.dataset, indices)
-        return self.collate_fn([self.dataset[int(index)] for index in indices])
+        many = getattr(self.dataset, "__getitems__", None)
+        numbers = indices.tolist() if isinstance(indices, np.ndarray) else indices
+        samples = many(numbers) if many else [self.dataset[index] for index in numbers]
+        return (collate if self.collate_fn is None else self.collate_fn)(samples)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the loader stands: epoch, batches handed out of it, and the random state.
@@ -116,7 +229,7 @@ class DataLoader:
         return {
             "epoch": self.epoch,
             "position": self._position,
-            "rows": len(self.dataset),
+            "rows": len(self.dataset) if not self._streams else 0,
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "drop_last": self.drop_last,
@@ -129,6 +242,11 @@ class DataLoader:
 
         Raises: ValueError naming what is missing or differs.
         """
+        if not self._plain and state.get("position"):
+            raise ValueError(
+                "DataLoader.load_state_dict: a loader with a sampler, or of a stream, cannot go on "
+                "in mid-epoch; save its state between epochs"
+            )
         own = self.state_dict()
         if set(state) != set(own):
             raise ValueError(
@@ -159,6 +277,21 @@ class DataLoader:
             f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, shuffle={self.shuffle}, "
             f"drop_last={self.drop_last})"
         )
+
+
+def pinned(batch: Any) -> Any:
+    """Return a batch whose tensors lie where a GPU reaches them by itself."""
+    if isinstance(batch, Tensor):
+        return batch.pin_memory()
+    if isinstance(batch, Mapping):
+        return {name: pinned(value) for name, value in batch.items()}
+    if isinstance(batch, list | tuple) and not hasattr(batch, "_fields"):
+        return type(batch)(map(pinned, batch))
+    return batch
+
+
+def get_worker_info() -> None:
+    """Return None: rows are read in the program's own process."""
 
 
 def _checked_size(batch_size: Any) -> int:

@@ -422,8 +422,8 @@ def randint(
     >>> randint(1, (2,)), randint(3, 4, (2,))
     (tensor([0, 0]), tensor([3, 3]))
     """
-    if size is None:
-        low, high, size = 0, low, high
+    if size is None or high is None:
+        low, high, size = 0, low, high if size is None else size
     wanted = numpy_dtype(int64 if dtype is None else dtype)
     low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
     for bound in (low, high - 1):

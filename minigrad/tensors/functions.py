@@ -59,7 +59,13 @@ from minigrad.ops.shape import (
     unbind,
     unsqueeze,
 )
-from minigrad.tensors import conveniences, keywords, random_numbers, registry  # noqa: F401
+from minigrad.tensors import (  # noqa: F401
+    conveniences,
+    graph,
+    keywords,
+    random_numbers,
+    registry,
+)
 from minigrad.tensors.tensor import Tensor
 
 exp, expm1, log, log1p = Tensor.exp, Tensor.expm1, Tensor.log, Tensor.log1p

@@ -143,7 +143,8 @@ def describe(t: Any, prefix: str = "tensor(") -> str:
         notes.append(f"device='{t.device}'")
     if t.node is not None:
         op = getattr(t.node, "op", t.node)
-        notes.append(f"grad_fn=<{type(op).__name__}>")
+        suffix = "Backward0" if DType.package == "torch" else ""
+        notes.append(f"grad_fn=<{type(op).__name__}{suffix}>")
     elif t.requires_grad:
         notes.append("requires_grad=True")
     text = prefix + text

@@ -284,9 +284,8 @@ class Tensor(Methods):
         return printing.describe(self)
 
     def __format__(self, spec: str) -> str:
-        return (
-            format(self.item(), spec) if spec and self.array.size == 1 else format(repr(self), spec)
-        )
+        number = self.array.ndim == 0 or (spec and self.array.size == 1)
+        return format(self.item() if number else repr(self), spec)
 
     __hash__ = object.__hash__
 

@@ -20,7 +20,7 @@ from minigrad.torch_programs.random_state import RANDOM
 from minigrad.torch_programs.testing import assert_close
 
 Sources = Sequence[str | Mapping[str, Any]]
-DATA = ("minigrad.data.torch_names", "minigrad.data")
+DATA: Sources = ("minigrad.torch_programs.loader", "minigrad.data")
 NN: Sources = ("minigrad.nn",)
 OPTIM: Sources = ("minigrad.optim",)
 AUTOGRAD: Sources = (

@@ -31,7 +31,7 @@ class StandIn(ModuleType):
         self._refused = refused
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         found = self._found(name)
         if found is MISSING:

@@ -121,7 +121,7 @@ def test_a_batch_size_in_any_type(size: Any) -> None:
     loader.load_state_dict(DataLoader(DATA, 4).state_dict())
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.0, np.float32(2), "4", None, True, np.bool_(True), [4]])
+@pytest.mark.parametrize("size", [0, -1, 2.0, np.float32(2), "4", True, np.bool_(True), [4]])
 def test_a_batch_size_that_is_none(size: Any) -> None:
     with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
         DataLoader(DATA, size)
