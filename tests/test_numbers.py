@@ -186,6 +186,7 @@ ELSEWHERE = {
     "mg.grad": "flags of the tape",
     "mg.Tensor.backward": "flags of the tape",
     "mg.Tensor.to": "flags",
+    "mg.data.DataLoader": "tests/data: its options, and flags",
     "mg.set_printoptions": "tests/as_torch: printing",
     "mg.Tensor.cuda": "needs a GPU",
     "mg.data.load_csv": "a flag",

@@ -270,6 +270,9 @@ class IterableDataset(Dataset):
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} lacks __iter__(self)")
 
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} is a stream and lacks __len__(self)")
+
     def __add__(self, other: Any) -> Any:
         return ChainDataset([self, other])
 
