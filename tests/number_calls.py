@@ -239,11 +239,11 @@ mg.optim.clip_grad_norm_(P(), 0.5, error_if_nonfinite=True)
 [mg.optim.clip_grad_value_(p, 0.5) or p[0].grad for p in [P()]]
 decays(mg.optim.decay_groups(nn.Linear(2, 3), 0.25))
 mg.optim.lr_scheduler.warmup(mg.optim.SGD(P(), 0.5), 4, 0.25).preview(6, 0)
-len(list(mg.data.BatchSampler(range(5), 2, drop_last=True))
+list(mg.data.BatchSampler(range(5), 2, drop_last=True))
 list(mg.data.RandomSampler(range(5), True, 3, generator=G(3)))
 list(mg.data.SubsetRandomSampler([4, 2], generator=G(3)))
 list(mg.data.WeightedRandomSampler([1, 2], 3, True, generator=G(3)))
-mg.data.DataLoader(DATA, 2, True, drop_last=True))
+len(mg.data.DataLoader(DATA, 2, True, drop_last=True))
 [len(part) for part in mg.data.random_split(DATA, [3, 1])]
 [len(part) for part in mg.data.random_split(DATA, [0.75, 0.25])]
 mg.data.Subset(DATA, [1, 3])[1]

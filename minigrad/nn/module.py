@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -374,7 +373,7 @@ class Module:
         Copy the values (`{k: v.clone() ...}`) to keep them as they are now.
         destination: a dict to enter them into.
         """
-        found: dict[str, Any] = OrderedDict() if destination is None else destination
+        found: dict[str, Any] = {} if destination is None else destination
         gather(self, prefix, keep_vars, found)
         return found
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigrad.engine import random
 from minigrad.engine.dtypes import DType
+from minigrad.nn.module import Module
 from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
 from minigrad.torch_programs import standin, top
@@ -118,6 +120,17 @@ def size(self: Tensor) -> Size:
     return Size(self.array.shape)
 
 
+def state_dict(
+    self: Module, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+) -> Any:
+    """Return the state as an OrderedDict, as it is printed in PyTorch."""
+    found = OrderedDict() if destination is None else destination
+    return STATE_DICT(self, destination=found, prefix=prefix, keep_vars=keep_vars)
+
+
+STATE_DICT = Module.state_dict
+
+
 def install() -> None:
     """Let `import torch` find minigrad in this process, printed and seeded as PyTorch.
 
@@ -134,4 +147,5 @@ def install() -> None:
     standin.ABSENT.update(ABSENT)
     DType.package = "torch"
     Tensor.shape = property(size)  # type: ignore[method-assign,assignment]
+    Module.state_dict = state_dict  # type: ignore[method-assign]
     random.default = top.default_generator
