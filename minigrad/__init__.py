@@ -109,12 +109,20 @@ if _typing.TYPE_CHECKING:
     from minigrad import compare as compare
     from minigrad import func as func
     from minigrad import utils as utils
+    from minigrad.func import vmap as vmap
     from minigrad.published.functions import *  # noqa: F403
 else:
     autograd = _lazy("minigrad.autograd")
     compare = _lazy("minigrad.compare")
     func = _lazy("minigrad.func")
     utils = _lazy("minigrad.utils")
+
+    def __getattr__(name: str) -> _typing.Any:
+        """Return `vmap`, whose module is loaded when it is first asked for."""
+        if name == "vmap":
+            return func.vmap
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+
 
 _registry.share(globals(), "tensor")
 recipe.from_table = _from_table  # type: ignore[attr-defined]

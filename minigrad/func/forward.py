@@ -13,7 +13,7 @@ from typing import Any
 
 from minigrad.engine.backward import sweep
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.op import SLOT, Op
+from minigrad.engine.op import LEAF, SLOT, Op
 from minigrad.engine.routes import edges_of
 from minigrad.func import trees
 from minigrad.func.levels import alias, depth, settled, transform
@@ -21,6 +21,9 @@ from minigrad.func.pushforward import pushed
 from minigrad.func.reverse import differentiable, parts_of, tensors_of
 from minigrad.tensors.creation import full_like, zeros_like
 from minigrad.tensors.tensor import Tensor, cast
+
+
+KEPT = ("tangents", "slots", "hooks", "cell")  # of an op whose tangents are computed
 
 
 class Forward:
@@ -49,6 +52,8 @@ class Forward:
         """Return an alias of a tensor that carries a tangent."""
         made = alias(primal)
         self.put(made, tangent)
+        if not primal.tracked:
+            made.node.shell = self
         self.roots.append(made)
         return made
 
@@ -88,6 +93,28 @@ class Forward:
         for y, tangent in zip(outputs, results, strict=True):
             if tangent is not None and y.tracked:
                 self.put(y, tangent)
+        if depth.count == 1 and self.outer is None and all(map(self.light, op.edges or ())):
+            self.empty(op)
+
+    def light(self, edge: Any) -> bool:
+        """Say whether an edge leads to this level's inputs alone."""
+        if edge is None:
+            return True
+        if edge.kind == LEAF:
+            return False
+        node = edge.op if edge.kind == SLOT else edge
+        return node.__dict__.get("shell") is self
+
+    def empty(self, op: Op) -> None:
+        """Drop what an op has saved: no sweep comes here, and its tangents are computed.
+
+        So a pass forward holds no more memory than the function itself.
+        """
+        n, own = len(op.edges or ()), vars(op)
+        kept: Any = {name: own[name] for name in KEPT if name in own}
+        own.clear()
+        own.update(kept, shell=self, edges=[None] * n, composite=None)
+        own["backward"] = lambda *_: (None,) * n
 
     def moves(self, inputs: Sequence[Any], given: Sequence[Any]) -> bool:
         """Say whether tangents may be part of another gradient."""

@@ -7,12 +7,13 @@ tensors of all examples, whose first dimension counts them, and the result gets 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.autograd.function import VMAPS
 from minigrad.engine.device import LANE_RULES
-from minigrad.func.lane_ops import FromLanes, ToLanes
+from minigrad.func.lane_ops import FromLanes, ToLanes, levels
 from minigrad.func.lanes import ON, has_lanes, levels_that_differ, sizes_in, whole
 from minigrad.nn.functional.embeddings import embedding
 from minigrad.ops.common import axis_of
@@ -156,9 +157,48 @@ def picked(x: Any, parts: tuple[Any, ...], first: int, last: int) -> Any:
     return along(flat, axis, total)
 
 
+# ---------------------------------------------------------------- functions that say how
+class VmapInfo(NamedTuple):
+    """What a Function's `vmap` is told beside its arguments."""
+
+    batch_size: int
+    randomness: str
+
+
+def by_function(cls: Any, args: tuple[Any, ...]) -> Any:
+    """Apply a Function by its own `vmap` over the innermost level; None where none is mapped."""
+    inside = [level for level, _ in levels.sizes]
+    found = [
+        pair
+        for a in args
+        if isinstance(a, Tensor)
+        for pair in sizes_in(a.array)
+        if pair[0] in inside
+    ]
+    if not found:
+        return None
+    level = max(found)
+    mapped = [isinstance(a, Tensor) and level in sizes_in(a.array) for a in args]
+    given = [physical(a, level) if m else a for a, m in zip(args, mapped, strict=True)]
+    was, levels.sizes = levels.sizes, tuple([p for p in levels.sizes if p != level])
+    try:
+        in_dims = tuple([0 if m else None for m in mapped])
+        outputs, dims = cls.vmap(VmapInfo(level[1], "error"), in_dims, *given)
+    finally:
+        levels.sizes = was
+    several = outputs if isinstance(outputs, tuple) else (outputs,)
+    places = dims if isinstance(dims, tuple) else (dims,) * len(several)
+    results = [
+        y if d is None else ToLanes.apply(y, dim=d % y.ndim, level=level[0])
+        for y, d in zip(several, places, strict=True)
+    ]
+    return tuple(results) if isinstance(outputs, tuple) else results[0]
+
+
 def switch(on: bool) -> None:
-    """Let tensors find lanes in an index, or not."""
+    """Let tensors find lanes in an index, and Functions in their arguments, or not."""
     Tensor.__getitem__ = getitem if on else get  # type: ignore[method-assign]
+    VMAPS[:] = [by_function] if on else []
 
 
 ON.append(switch)

@@ -19,7 +19,7 @@ from minigrad.func.lane_ops import Stack
 from minigrad.func.reverse import within
 from minigrad.ops.arithmetic import Add, Binary, Div, Mul, Neg, Sub
 from minigrad.ops.index import IndexSet
-from minigrad.ops.linalg import Linear, MatMul, swapped
+from minigrad.ops.linalg import Linear, MatMul, matmul, swapped
 from minigrad.ops.shape import Cat, Expand
 from minigrad.ops.unary import Unary
 from minigrad.tensors.creation import full_like, zeros_like
@@ -118,9 +118,9 @@ def of_linear(op: Op, inputs: Any, tangents: Any, y: Any) -> Any:
     x, weight, bias = tangents
     found = bias
     if x is not None:
-        found = total(found, MatMul.apply(x, swapped(op.saved(1))))
+        found = total(found, matmul(x, swapped(op.saved(1))))
     if weight is not None:
-        found = total(found, MatMul.apply(op.saved(0), swapped(weight)))
+        found = total(found, matmul(op.saved(0), swapped(weight)))
     return found
 
 

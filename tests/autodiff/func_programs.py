@@ -207,6 +207,36 @@ def functions(T: Any) -> Any:
     ]
 
 
+def functions_that_map(T: Any) -> Any:
+    F, (x, w) = T.func, points(T)
+    seen = []
+
+    class Scaled(T.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(x: Any, w: Any, factor: float) -> Any:
+            return x * w * factor, x.sum(-1)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs[:2])
+            ctx.factor = inputs[2]
+
+        @staticmethod
+        def backward(ctx: Any, g: Any, h: Any) -> Any:
+            x, w = ctx.saved_tensors
+            return g * w * ctx.factor + h.unsqueeze(-1), (g * x * ctx.factor), None
+
+        @staticmethod
+        def vmap(info: Any, in_dims: Any, x: Any, w: Any, factor: float) -> Any:
+            seen.append([float(info.batch_size), *[float(d is None) for d in in_dims]])
+            x = x if in_dims[0] is None else x.movedim(in_dims[0], 0)
+            w = w if in_dims[1] is None else w.movedim(in_dims[1], 0)
+            return Scaled.apply(x + w * 0, w + x * 0, factor), (0, 0)
+
+    found = F.vmap(lambda a: Scaled.apply(a, w, 3.0))(x)
+    return [found, seen[:1], F.vmap(lambda a: Scaled.apply(w, a, 2.0)[0])(x)]
+
+
 def refuses(T: Any) -> Any:
     F, (x, w) = T.func, points(T)
     failing = (
@@ -271,6 +301,7 @@ PROGRAMS = {
     program.__name__: program
     for program in (
         gradients, third_order, perturbations, vectors_and_matrices, mapped, per_example, modules,
-        inside_the_tape, in_place, functions, refuses, refuses_to_map, randomness, cubes,
+        inside_the_tape, in_place, functions,
+        functions_that_map, refuses, refuses_to_map, randomness, cubes,
     )
 }  # fmt: skip

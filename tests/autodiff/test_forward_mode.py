@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad.nn.functional as F
 from minigrad.func import grad, jvp, linearize, vjp
 from tests.autodiff.op_cases import CASES, Case, directions, flat, function_of
 
@@ -51,3 +53,39 @@ def test_forward_over_reverse_is_reverse_over_forward(case: Case) -> None:
     np.testing.assert_allclose(flat(over_reverse), flat(over_forward), rtol=1e-7, atol=1e-9)
     _, pull = vjp(grad(loss, argnums=every), *inputs)
     np.testing.assert_allclose(flat(pull(tangents)), flat(over_forward), rtol=1e-7, atol=1e-9)
+
+
+def test_a_pass_forward_keeps_nothing_of_what_it_has_passed() -> None:
+    alive: list[Any] = []
+    counts: list[int] = []
+
+    def chain(x: mg.Tensor) -> mg.Tensor:
+        for _ in range(50):
+            x = (x * 1.5).sin()
+            alive.append(weakref.ref(x.array))
+            counts.append(sum(r() is not None for r in alive))
+        return x
+
+    x = mg.ones(3)
+    jvp(chain, (x,), (x,))
+    assert max(counts) <= 2
+    alive.clear()
+    counts.clear()
+    vjp(chain, x)
+    assert max(counts) == 50, "reverse mode keeps all: the count counts"
+
+
+def test_what_forward_mode_has_passed_does_not_disturb_a_sweep() -> None:
+    """A sweep from a loss that also depends on a dual tensor goes by it."""
+    w = mg.ones(3, requires_grad=True)
+
+    def f(x: mg.Tensor) -> mg.Tensor:
+        y = F.linear(x.sin().unsqueeze(0), mg.eye(3))
+        (y * w * w).sum().backward(create_graph=True)
+        return y
+
+    x = mg.tensor([0.1, 0.2, 0.3])
+    _, pushed = jvp(f, (x,), (mg.ones(3),))
+    np.testing.assert_allclose(pushed.numpy()[0], np.cos(x.numpy()), rtol=1e-6)
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.detach().numpy(), 2 * np.sin(x.numpy()), rtol=1e-6)
