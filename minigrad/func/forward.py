@@ -22,7 +22,6 @@ from minigrad.func.reverse import differentiable, parts_of, tensors_of
 from minigrad.tensors.creation import full_like, zeros_like
 from minigrad.tensors.tensor import Tensor, cast
 
-
 KEPT = ("tangents", "slots", "hooks", "cell")  # of an op whose tangents are computed
 
 
