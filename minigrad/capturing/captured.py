@@ -20,9 +20,13 @@ from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, d
 from minigrad.capturing.recorder import Recorder
 from minigrad.capturing.replay import Effects, Given, Leaf, Replay, Result
 from minigrad.capturing.traced import Traced, plain
+from minigrad.engine import random
 from minigrad.engine.dispatch import dispatch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.recording import recording
+from minigrad.engine.values import default_dtype
+from minigrad.nn.functional import means
+from minigrad.tensors.creation import Default
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +59,13 @@ class Captured(Base):
         self.last = "not called yet"
         self.failures = 0
         self.bound: dict[int, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy takes over: the function, not its recordings."""
+        return {"function": self.function, "reports": self.reports, "most": self.most}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["function"], state["reports"], state["most"])  # type: ignore[misc]
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Return the captured method of an instance: each has recordings of its own."""
@@ -105,6 +116,8 @@ class Captured(Base):
         """Refuse to record while somebody looks at each op or launch."""
         if mode.tape is not None or mode.anomaly is not None or dispatch.checked:
             raise Unfit("a Tape, detect_anomaly or check_launches looks at each op")
+        if means.watch.reports is not None or random.watch.refused is not None:
+            raise Unfit("what the function computes is watched, by a trainer or a transformation")
 
     def flat(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any]:
         """Return the leaves of the arguments, and what tells this kind of call from others."""
@@ -112,7 +125,7 @@ class Captured(Base):
             given = inspect.signature(self.function).bind(*args, **kwargs)
             args, kwargs = given.args, given.kwargs
         leaves: list[Any] = []
-        key: list[Any] = [bool(mode.recording)]
+        key: list[Any] = [bool(mode.recording), default_dtype(), Default.device]
         self.collect(args, leaves, key)
         for name in sorted(kwargs):
             key.append(name)

@@ -27,6 +27,7 @@ from minigrad.tensors.tensor import Tensor
 
 ARRAY, TRACKED, NODE, HOOKS = map(attrgetter, ("array", "tracked", "node", "hooks"))
 SIMPLE = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
+SMALL = 16  # elements of a NumPy array whose numbers are compared
 MOST = 20_000  # objects that a function may refer to
 MISSING = object()
 OF_MODULES = ("_kinds", "_transient")  # which say of what kind the attributes are
@@ -56,6 +57,7 @@ class Surroundings:
         # (where, how to read the values, what they were)
         self.watched: list[tuple[str, Callable[[], Any], list[Any]]] = []
         self.dicts: list[tuple[str, dict[Any, Any], list[Any], list[Any]]] = []
+        self.of_objects: list[bool] = []  # of each dict: whether it holds an object's attributes
         self.cells: list[tuple[str, Any, Any]] = []
         pending = [("the function", function), *arguments]
         while pending and self.reason is None:
@@ -90,6 +92,10 @@ class Surroundings:
         if isinstance(value, LRScheduler):
             return [(f"{where}.optimizer", value.optimizer)]
         if isinstance(value, Generator):
+            return []
+        if isinstance(value, np.ndarray):
+            # What is larger reaches no launch without the recording's notice.
+            self.watch(where, lambda: (value.tobytes() if value.size <= SMALL else value.shape,))
             return []
         if isinstance(value, types.FunctionType):
             return self.function(where, value)
@@ -133,6 +139,7 @@ class Surroundings:
     def entries(self, where: str, held: dict[Any, Any], form: str) -> list[tuple[str, Any]]:
         """Remember what a dict holds."""
         self.dicts.append((where, held, list(held), list(held.values())))
+        self.of_objects.append(form.endswith(".{}"))
         return [(form.format(key), v) for key, v in held.items()]
 
     def function(self, where: str, f: Any) -> list[tuple[str, Any]]:
@@ -211,7 +218,9 @@ class Surroundings:
         self.held = [d for _, d, _, _ in self.dicts]
         self.sizes = [len(d) for d in self.held]
         self.values = [v for _, _, _, values in self.dicts for v in values]
-        self.keys = [k for _, _, keys, _ in self.dicts for k in keys]
+        # Of attributes the values say enough: another name for the same value would be no change.
+        self.named_dicts = [d for d, own in zip(self.held, self.of_objects, strict=True) if not own]
+        self.keys = [k for d in self.named_dicts for k in d]
         self.members = [t for _, t, _, _ in self.arrays]
         self.memories = [array for _, _, array, _ in self.arrays]
         self.needs = [tracked for _, _, _, tracked in self.arrays]
@@ -227,7 +236,7 @@ class Surroundings:
         return (
             [len(d) for d in held] == self.sizes
             and all(map(is_, chain.from_iterable(map(dict.values, held)), self.values))
-            and all(map(is_, chain.from_iterable(held), self.keys))
+            and all(map(is_, chain.from_iterable(self.named_dicts), self.keys))
             and all(map(is_, now, self.contents))
             and all(map(is_, map(ARRAY, members), self.memories))
             and all(map(is_, map(TRACKED, members), self.needs))

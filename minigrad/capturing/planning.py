@@ -22,6 +22,8 @@ FORWARDING = {
     *("gemm_masked", "gemm_accumulate", "grad_norm", "dropout"),
     *("batch_norm_forward", "batch_norm_running", "batch_norm_backward"),
     *("batch_norm_dropout_forward", "batch_norm_dropout_backward"),
+    *("batch_norm_eval", "layer_norm_forward", "layer_norm_backward", "logsumexp"),
+    *("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"),
     *("cross_entropy_forward", "cross_entropy_backward"),
 }
 

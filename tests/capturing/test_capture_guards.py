@@ -4,6 +4,8 @@ why, and the numbers are right.
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from typing import Any
 
@@ -325,3 +327,52 @@ def test_explain_says_how_each_call_ran(capsys: pytest.CaptureFixture[str]) -> N
 def test_capture_wants_a_function() -> None:
     with pytest.raises(TypeError, match="capture: expected a function, got int: 3"):
         mg.capture(3)
+
+
+def test_small_arrays_of_numpy_are_compared() -> None:
+    rate = np.array(0.5)
+    step = ready(lambda x: x * rate, t(1, 2))
+    for value in (0.25, 2.0, 0.5):
+        rate[...] = value
+        for _ in range(3):
+            assert step(t(1, 2)).tolist() == [value, 2 * value]
+
+
+def test_the_default_dtype_is_seen() -> None:
+    step = ready(lambda x: x * mg.zeros(2) + 1.5, t(1, 2))
+    mg.set_default_dtype(mg.float64)
+    try:
+        for _ in range(CALLS):
+            assert step(mg.ones(2, dtype=mg.float32)).dtype == mg.float64
+    finally:
+        mg.set_default_dtype(mg.float32)
+
+
+def test_copies_start_anew() -> None:
+    step = ready(double, t(1))
+    for copied in (copy.deepcopy(step), pickle.loads(pickle.dumps(step))):
+        assert copied.calls == {"eager": 0, "recorded": 0, "replayed": 0}
+        assert copied(t(3)).item() == 6
+
+
+def double(x: Any) -> Any:
+    return x * 2
+
+
+def test_a_model_is_captured_for_prediction(net: Net) -> None:
+    predict = mg.capture(net.eval())
+    with mg.no_grad():
+        for _ in range(CALLS):
+            x = mg.randn(3, 2)
+            assert predict(x).array.tobytes() == net(x).array.tobytes()
+    assert predict.calls["replayed"] == 2
+    assert predict(mg.ones(3, 2)).requires_grad and "no_grad()" not in str(predict.calls)
+
+
+def test_inside_a_transformation_it_runs_as_ever() -> None:
+    step = ready(double, t(1))
+    assert mg.func.grad(lambda x: step(x).sum())(t(1, 2)).tolist() == [2, 2]
+    assert mg.func.vmap(step)(mg.ones(3, 2)).tolist() == [[2, 2]] * 3
+    found = mg.capture(lambda x: mg.func.grad(lambda v: (v * v).sum())(x))
+    for k in range(CALLS):
+        assert found(t(1, k)).tolist() == [2, 2 * k]
