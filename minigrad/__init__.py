@@ -16,6 +16,7 @@ from minigrad import linalg as linalg
 from minigrad import nn as nn
 from minigrad import optim as optim
 from minigrad import scalar as scalar
+from minigrad import special as special
 from minigrad import train as train
 from minigrad.capturing.captured import capture as capture
 from minigrad.checking.gradcheck import GradcheckError as GradcheckError

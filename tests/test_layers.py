@@ -79,6 +79,7 @@ LAYERS = (
     "minigrad.engine.fast",
     "minigrad.tensors",
     "minigrad.linalg",
+    "minigrad.special",
     "minigrad.fft",
     "minigrad.scalar",
     "minigrad.checking",

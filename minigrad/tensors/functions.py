@@ -19,6 +19,7 @@ from minigrad.ops import (  # noqa: F401
     scans,
     scatter,
     sorting,
+    special,
     statistics,
     steps,
     strides,

@@ -26,7 +26,9 @@ SPOILT = [[-INF, -INF, -INF], [INF, 0.0, 1.0], [NAN, 0.0, 1.0]]
 GOLDEN = Path(__file__).parent.parent / "golden" / "ops.npz"
 with np.load(GOLDEN) as _held:
     RECORDED = {key.split("/")[0] for key in _held.files}
-UNARY = (*named_as_in_pytorch("tensor", RECORDED), "reciprocal", "rsqrt")
+# PyTorch's slope of digamma at its poles is what rounding makes of them: breadth_cases has it.
+POLES = {"digamma"}
+UNARY = (*sorted(set(named_as_in_pytorch("tensor", RECORDED)) - POLES), "reciprocal", "rsqrt")
 
 
 def unary(name: str) -> Case:
