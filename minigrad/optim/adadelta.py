@@ -25,7 +25,7 @@ class Adadelta(Optimizer):
     >>> (w * 2).sum().backward()
     >>> opt.step()
     >>> [round(x, 6) for x in w.tolist()]
-    [0.292893]
+    [-0.414214]
     """
 
     steps = ("adadelta_step",)

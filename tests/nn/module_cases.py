@@ -37,7 +37,7 @@ def n(*shape: int, below: int = 3, seed: int = 0) -> Array:
     return np.random.default_rng((seed, *shape)).integers(0, below, shape)
 
 
-# How a module is made, and its inputs: arrays, or tuples of them.
+# How a module is made, and its inputs: arrays, or tuples of them; [array] is not differentiated.
 SEQUENCES = {
     "nn.RNN(3, 4)": (x(5, 2, 3),),
     "nn.RNN(3, 4, 2, 'relu', False, True)": (x(2, 5, 3),),
@@ -57,7 +57,142 @@ SEQUENCES = {
     "nn.GRUCell(3, 4)": (x(2, 3), x(2, 4)),
     "nn.GRUCell(3, 4, False)": (x(3), x(4)),
 }
-CASES: dict[str, tuple[Any, ...]] = {**SEQUENCES}
+POSITIVE = np.abs(x(4, 3)) + 0.2
+SIGNS = np.sign(x(4, 3, seed=3))
+ACTIVATIONS = {
+    **{f"nn.{name}()": (x(2, 4),) for name in (
+        "CELU", "Hardsigmoid", "Hardswish", "Mish", "SELU", "Softsign", "Tanhshrink", "Hardshrink",
+        "Softshrink", "GLU", "PReLU",
+    )},
+    "nn.CELU(0.7, inplace=False)": (x(2, 4),),
+    "nn.GLU(0)": (x(2, 4),),
+    "nn.Hardshrink(0.2)": (x(2, 4),),
+    "nn.Softshrink(0.2)": (x(2, 4),),
+    "nn.PReLU(3, 0.4)": (x(2, 3, 2),),
+    "nn.RReLU(0.3, 0.3)": (x(2, 4),),
+    "nn.Softmin(1)": (x(2, 4),),
+    "nn.Softmax2d()": (x(1, 3, 2, 2),),
+    "nn.Threshold(0.3, 2.0)": (x(2, 4),),
+    "nn.ReLU(inplace=False)": (x(2, 4),),
+    "nn.LeakyReLU(0.2)": (x(2, 4),),
+    "nn.Hardtanh(-0.5, 0.5)": (x(2, 4),),
+}  # fmt: skip
+LOSSES = {
+    "nn.KLDivLoss(reduction='batchmean')": (x(4, 3), [POSITIVE]),
+    "nn.KLDivLoss(log_target=True)": (x(4, 3), x(4, 3, seed=1)),
+    "nn.PoissonNLLLoss()": (x(4, 3), [POSITIVE]),
+    "nn.PoissonNLLLoss(False, True, reduction='sum')": (POSITIVE, [n(4, 3, below=5) * 1.0]),
+    "nn.GaussianNLLLoss(full=True)": (x(4, 3), x(4, 3, seed=1), POSITIVE),
+    "nn.HingeEmbeddingLoss(0.5)": (x(4, 3), [SIGNS]),
+    "nn.MarginRankingLoss(0.1)": (x(4, 3), x(4, 3, seed=1), [SIGNS]),
+    "nn.CosineEmbeddingLoss(0.1)": (x(4, 3), x(4, 3, seed=1), [SIGNS[:, 0]]),
+    "nn.SoftMarginLoss(reduction='none')": (x(4, 3), [SIGNS]),
+    "nn.MultiMarginLoss()": (x(4, 3), n(4)),
+    "nn.MultiMarginLoss(2, 0.5, reduction='sum')": (x(4, 3), n(4)),
+    "nn.MultiLabelMarginLoss()": (x(4, 3), np.array([[0, 2, -1]] * 4)),
+    "nn.MultiLabelSoftMarginLoss()": (x(4, 3), [n(4, 3, below=2) * 1.0]),
+    "nn.TripletMarginLoss(swap=True)": (x(4, 3), x(4, 3, seed=1), x(4, 3, seed=2)),
+    "nn.TripletMarginWithDistanceLoss(margin=0.5)": (x(4, 3), x(4, 3, seed=1), x(4, 3, seed=2)),
+    "nn.MSELoss(size_average=False)": (x(4, 3), x(4, 3, seed=1)),
+    "nn.L1Loss(reduce=False)": (x(4, 3), x(4, 3, seed=1)),
+    "nn.BCEWithLogitsLoss(None, None, None, 'sum')": (x(4, 3), [n(4, 3, below=2) * 1.0]),
+    "nn.CrossEntropyLoss(None, None, -100, None, 'sum')": (x(4, 3), n(4)),
+}
+SPACE = {
+    "nn.Conv3d(2, 3, 2, padding=1)": (x(1, 2, 3, 2, 3),),
+    "nn.Conv1d(2, 4, 2, padding='same', groups=2)": (x(1, 2, 4),),
+    "nn.ConvTranspose1d(2, 4, 3, 2, 1, 1, groups=2, dilation=2)": (x(2, 2, 4),),
+    "nn.ConvTranspose2d(2, 3, 2, stride=2, bias=False)": (x(2, 2, 3),),
+    "nn.ConvTranspose2d(2, 3, 3, 2, output_padding=1)": (x(1, 2, 2, 2),),
+    "nn.ConvTranspose3d(2, 1, 2, 2)": (x(1, 2, 2, 1, 2),),
+    "nn.MaxPool3d(2, padding=1)": (x(1, 2, 3, 2, 4),),
+    "nn.AvgPool3d(2, 1)": (x(1, 2, 3, 2, 4),),
+    "nn.AdaptiveAvgPool3d((1, 2, None))": (x(1, 2, 3, 2, 4),),
+    "nn.AdaptiveMaxPool3d(2)": (x(1, 2, 3, 2, 4),),
+    "nn.LPPool1d(2, 2)": (x(1, 2, 4),),
+    "nn.LPPool2d(3.0, 2, 1)": (np.abs(x(1, 2, 3, 4)),),
+    "nn.LPPool3d(2, 2)": (x(1, 1, 2, 2, 4),),
+    "nn.MaxUnpool1d(2)": (x(1, 1, 2), np.array([[[1, 2]]])),
+    "nn.MaxUnpool2d(2)": (x(1, 1, 1, 2), np.array([[[[1, 6]]]])),
+    "nn.MaxUnpool3d(2)": (x(1, 1, 1, 1, 1), np.array([[[[[3]]]]])),
+    **{f"nn.{kind}Pad1d({p})": (x(1, 2, 4),) for kind, p in (
+        ("Zero", "(1, 2)"), ("Constant", "(1, 2), 0.5"), ("Reflection", "(1, 2)"),
+        ("Replication", "2"), ("Circular", "(1, 2)"),
+    )},
+    **{f"nn.{kind}Pad2d({p})": (x(1, 2, 3, 3),) for kind, p in (
+        ("Zero", "(1, 2, -1, 0)"), ("Constant", "1, 0.5"), ("Reflection", "(1, 2, 0, 1)"),
+        ("Replication", "1"), ("Circular", "(1, 2, 0, 1)"),
+    )},
+    **{f"nn.{kind}Pad3d({p})": (x(1, 1, 2, 2, 3),) for kind, p in (
+        ("Zero", "1"), ("Constant", "(1, 0, 0, 1, 1, 0), 0.5"), ("Reflection", "1"),
+        ("Replication", "(1, 0, 0, 1, 1, 0)"), ("Circular", "1"),
+    )},
+    "nn.PixelShuffle(2)": (x(1, 4, 2, 2),),
+    "nn.PixelUnshuffle(2)": (x(1, 1, 2, 4),),
+    "nn.ChannelShuffle(2)": (x(1, 4, 2),),
+    "nn.Fold((3, 3), 2)": (x(1, 4, 4),),
+    "nn.Unfold(2, padding=1)": (x(1, 1, 2, 3),),
+    "nn.Upsample(scale_factor=2, mode='linear')": (x(1, 2, 3),),
+    "nn.Upsample((2, 4), mode='bicubic', align_corners=True)": (x(1, 1, 3, 2),),
+    "nn.UpsamplingNearest2d(scale_factor=2)": (x(1, 1, 2, 2),),
+    "nn.UpsamplingBilinear2d(size=3)": (x(1, 1, 2, 2),),
+}  # fmt: skip
+OTHERS = {
+    "nn.CosineSimilarity(1)": (x(4, 3), x(4, 3, seed=1)),
+    "nn.PairwiseDistance(2.0, keepdim=True)": (x(4, 3), x(4, 3, seed=1)),
+    "nn.Bilinear(3, 2, 4)": (x(4, 3), x(4, 2)),
+    "nn.Bilinear(3, 2, 4, False)": (x(4, 3), x(4, 2)),
+    "nn.EmbeddingBag(5, 3)": (n(4, 2, below=5),),
+    "nn.EmbeddingBag(5, 3, mode='max', padding_idx=1)": (n(4, 2, below=5),),
+    "nn.Embedding(5, 3, 1, scale_grad_by_freq=True)": (n(4, 2, below=5),),
+    "nn.GroupNorm(2, 4)": (x(2, 4, 3),),
+    "nn.GroupNorm(1, 4, affine=False)": (x(2, 4),),
+    "nn.InstanceNorm1d(2)": (x(2, 2, 3),),
+    "nn.InstanceNorm1d(2, affine=True, track_running_stats=True)": (x(2, 2, 3),),
+    "nn.InstanceNorm2d(2, affine=True)": (x(2, 2, 3),),
+    "nn.InstanceNorm3d(2, track_running_stats=True)": (x(1, 2, 2, 2, 2),),
+    "nn.BatchNorm3d(2)": (x(2, 2, 1, 2, 2),),
+    "nn.RMSNorm(3)": (x(2, 3),),
+    "nn.RMSNorm((2, 3), 1e-3, False)": (x(2, 2, 3),),
+    "nn.LocalResponseNorm(2)": (x(1, 4, 3),),
+    "nn.Dropout1d(0.0)": (x(1, 2, 3),),
+    "nn.Dropout2d(0.0)": (x(1, 2, 3, 1),),
+    "nn.Dropout3d(0.0)": (x(1, 2, 3, 1, 1),),
+    "nn.AlphaDropout(0.0)": (x(2, 3),),
+    "nn.FeatureAlphaDropout(0.0)": (x(2, 3),),
+}
+HIDDEN = np.triu(np.ones((3, 3), bool), 1)
+PADDED = np.array([[False, False, True], [False, False, False]])
+ATTENTION = {
+    "nn.MultiheadAttention(4, 2)": (x(3, 2, 4), x(3, 2, 4, seed=1), x(3, 2, 4, seed=2)),
+    "nn.MultiheadAttention(4, 2, bias=False, batch_first=True)": (
+        *(x(2, 3, 4), x(2, 3, 4, seed=1), x(2, 3, 4, seed=2), PADDED, False, HIDDEN),
+    ),
+    "nn.MultiheadAttention(4, 2, add_bias_kv=True, add_zero_attn=True, kdim=3, vdim=2)": (
+        *(x(3, 2, 4), x(3, 2, 3), x(3, 2, 2), PADDED, True, x(4, 3, 3), False),
+    ),
+    "nn.MultiheadAttention(4, 1)": (x(3, 4), x(3, 4, seed=1), x(3, 4, seed=2)),
+    "nn.TransformerEncoderLayer(4, 2, 3, 0.0)": (x(3, 2, 4), HIDDEN, PADDED),
+    "nn.TransformerEncoderLayer(4, 1, 3, 0.0, 'gelu', 1e-3, True, True, False)": (x(2, 3, 4),),
+    "nn.TransformerDecoderLayer(4, 2, 3, 0.0)": (x(3, 2, 4), x(2, 2, 4), HIDDEN),
+    "nn.TransformerDecoderLayer(4, 2, 3, 0.0, norm_first=True)": (x(3, 4), x(2, 4)),
+    "nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 3, 0.0), 2, nn.LayerNorm(4))": (
+        *(x(3, 2, 4), HIDDEN),
+    ),
+    "nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 3, 0.0), 2)": (x(3, 2, 4), x(2, 2, 4)),
+    "nn.Transformer(4, 2, 1, 1, 3, 0.0)": (x(3, 2, 4), x(2, 2, 4)),
+    "nn.Transformer(4, 2, 1, 1, 3, 0.0, batch_first=True, norm_first=True)": (
+        *(x(2, 3, 4), x(2, 3, 4, seed=1), HIDDEN, HIDDEN, None, PADDED),
+    ),
+}
+CASES: dict[str, tuple[Any, ...]] = {
+    **SEQUENCES,
+    **ACTIVATIONS,
+    **LOSSES,
+    **SPACE,
+    **OTHERS,
+    **ATTENTION,
+}
 
 
 # ---------------------------------------------------------------- running one
@@ -72,6 +207,8 @@ def leaves(found: Any) -> Iterator[Any]:
 
 def built(kit: Kit, value: Any, inputs: list[Any]) -> Any:
     """Return arrays as tensors, and list the floating ones, which are differentiated."""
+    if isinstance(value, list):
+        return kit.tensor(value[0])
     if isinstance(value, tuple):
         return tuple(built(kit, part, inputs) for part in value)
     if not isinstance(value, np.ndarray):

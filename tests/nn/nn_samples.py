@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
 from minigrad import nn
+from tests.nn.module_cases import CASES
+from tests.nn.nn_cases import unpacked
 
 Array = np.ndarray[Any, Any]
 
@@ -23,6 +28,11 @@ class Sample:
     inputs: tuple[Array, ...]
     shape: tuple[int, ...] | None
     text: str
+
+    def numbers(self) -> int:
+        """Return how many numbers there are to differentiate by."""
+        own = [p.numel() for p in self.make().parameters()]
+        return sum(own) + sum(x.size for x in self.inputs if x.dtype.kind == "f")
 
 
 X = np.random.default_rng(0).standard_normal((4, 3)) + 0.05
@@ -48,6 +58,8 @@ PAIR = "(0): Linear(in_features=3, out_features=5, bias=True)\n  (1): Tanh()\n)"
 
 # Lazy modules as they are after their first input.
 NORM = "eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
+INSTANCE = "eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=False)"
+VOLUME = "kernel_size=(1, 2, 6), stride=(1, 1, 1)"
 LAZY: list[tuple[str, tuple[Any, ...], Array, tuple[int, ...], str]] = [
     ("Linear", (5,), X, (4, 5), "Linear(in_features=3, out_features=5, bias=True)"),
     (
@@ -66,6 +78,24 @@ LAZY: list[tuple[str, tuple[Any, ...], Array, tuple[int, ...], str]] = [
     ),
     ("BatchNorm1d", (), X, (4, 3), f"BatchNorm1d(3, {NORM}"),
     ("BatchNorm2d", (), X.reshape(2, 2, 1, 3), (2, 2, 1, 3), f"BatchNorm2d(2, {NORM}"),
+    ("BatchNorm3d", (), X.reshape(2, 2, 1, 1, 3), (2, 2, 1, 1, 3), f"BatchNorm3d(2, {NORM}"),
+    *(
+        (f"InstanceNorm{d}d", (1e-5, 0.1, True), x, x.shape, f"InstanceNorm{d}d(2, {INSTANCE}")
+        for d, x in enumerate((X.reshape(2, 2, 3), IMAGE[:1, :, :, :2], IMAGE[:1, :, None]), 1)
+    ),
+    ("Conv3d", (1, (1, 2, 6)), IMAGE[:1, :, None], (1, 1, 1, 1, 1), f"Conv3d(2, 1, {VOLUME})"),
+    *(
+        (f"ConvTranspose{d}d", (1, 1), x, (1, 1, *x.shape[2:]), f"ConvTranspose{d}d(2, 1, {one})")
+        for d, x, one in (
+            (
+                1,
+                IMAGE[0, :1, :, :2].swapaxes(0, 1).reshape(1, 2, 2),
+                "kernel_size=(1,), stride=(1,)",
+            ),
+            (2, IMAGE[:1, :, :, :2], "kernel_size=(1, 1), stride=(1, 1)"),
+            (3, IMAGE[:1, :, None, :, :2], "kernel_size=(1, 1, 1), stride=(1, 1, 1)"),
+        )
+    ),
 ]
 
 
@@ -122,8 +152,11 @@ SAMPLES: dict[str, list[Sample]] = {
         ),
     ],
     "Dropout": [
-        *same(lambda: nn.Dropout(0.4), "Dropout(p=0.4)"),
-        *same(lambda: nn.Dropout(0.4, scaling="classical"), "Dropout(p=0.4, scaling='classical')"),
+        *same(lambda: nn.Dropout(0.4), "Dropout(p=0.4, inplace=False)"),
+        *same(
+            lambda: nn.Dropout(0.4, scaling="classical"),
+            "Dropout(p=0.4, inplace=False, scaling='classical')",
+        ),
     ],
     "Embedding": [
         Sample(lambda: nn.Embedding(5, 2), (CLASSES,), (4, 2), "Embedding(5, 2)"),
@@ -338,3 +371,38 @@ SAMPLES: dict[str, list[Sample]] = {
         for name, options, x, shape, text in LAZY
     },
 }
+
+
+# ---------------------------------------------------------------- as PyTorch's answers have them
+FOLDER = Path(__file__).parent.parent / "golden"
+GOLDEN = unpacked(np.load(FOLDER / "modules.npz"))
+DESCRIBED = json.loads((FOLDER / "modules.json").read_text())
+
+
+def plain(inputs: tuple[Any, ...]) -> tuple[Array, ...] | None:
+    """Return the arrays of a case's inputs, None where there are others than arrays among them."""
+    arrays = [x[0] if isinstance(x, list) else x for x in inputs]
+    return tuple(arrays) if all(isinstance(x, np.ndarray) for x in arrays) else None
+
+
+def derived(key: str, inputs: tuple[Array, ...]) -> Sample:
+    """Return the sample that a case of module_cases is."""
+    outputs = [v for name, v in GOLDEN[f"{key}|True"].items() if re.fullmatch(r"y\d+", name)]
+    shape = outputs[0].shape if len(outputs) == 1 else (sum(y.size for y in outputs),)
+    make = partial(eval, key, {"nn": nn})
+    return Sample(make, inputs, shape, DESCRIBED[key]["repr"])
+
+
+SAMPLES["CTCLoss"] = [
+    Sample(
+        nn.CTCLoss,
+        (X[:, None] - 2.0, np.array([[1, 2]]), np.array([4]), np.array([2])),
+        (),
+        "CTCLoss()",
+    )
+]
+for _key, _given in CASES.items():
+    _name = _key.split("(")[0].removeprefix("nn.")
+    _inputs = plain(_given)
+    if _inputs is not None and (_name not in SAMPLES or _key.endswith("()")):
+        SAMPLES.setdefault(_name, []).append(derived(_key, _inputs))

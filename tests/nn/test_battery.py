@@ -19,6 +19,7 @@ CASES = [
     for name, samples in SAMPLES.items()
     for i, sample in enumerate(samples)
 ]
+MANY = 75  # numbers from which finite differences of all of them take long
 every = pytest.mark.parametrize("sample", CASES)
 
 
@@ -84,6 +85,8 @@ def test_the_output_is_never_a_parameter(sample: Sample) -> None:
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients(sample: Sample, check: Any, training: bool) -> None:
+    if sample.numbers() > MANY:
+        return  # its gradients are held to PyTorch's, see test_modules_golden.py
     module = frozen_statistics(sample.make().double().train(training))
     if sample.shape is None or (isinstance(module, nn.Embedding) and check is gradgradcheck):
         return  # a lookup is linear in its weight: there is no second derivative
@@ -169,7 +172,8 @@ def test_an_input_of_no_rows_gives_no_rows(sample: Sample) -> None:
     module = sample.make().eval()
     per_row = sample.shape is not None and sample.shape and sample.shape[0] == len(sample.inputs[0])
     statistics = isinstance(module, nn.BatchNorm1d) and module.running_mean is None
-    if not per_row or statistics:
+    alone = isinstance(module, nn.InstanceNorm2d) or len(sample.inputs) > 1
+    if not per_row or statistics or alone:
         return
     y = module(mg.Tensor(arguments(sample)[0].array[:0]))
     assert y.shape == (0, *sample.shape[1:])

@@ -25,11 +25,16 @@ MINIGRAD = Kit(
 every = pytest.mark.parametrize(("key", "training"), KEYS)
 
 
-def close(found: Values, want: Values) -> None:
+# PyTorch's gradients of these have a factor rounded to float32.
+SINGLE = ("nn.Hardsigmoid()", "nn.CELU(0.7, inplace=False)", "nn.Hardswish()")
+
+
+def close(key: str, found: Values, want: Values) -> None:
     assert found.keys() == want.keys()
     for name, value in want.items():
         assert found[name].shape == value.shape, name
-        np.testing.assert_allclose(found[name], value, 1e-10, 1e-11, err_msg=name)
+        rtol = 1e-7 if key in SINGLE else 1e-10
+        np.testing.assert_allclose(found[name], value, rtol, 1e-11, err_msg=name)
 
 
 def test_every_case_is_stored() -> None:
@@ -39,7 +44,7 @@ def test_every_case_is_stored() -> None:
 
 @every
 def test_a_module_agrees_with_the_stored_answers(key: str, training: bool) -> None:
-    close(run(MINIGRAD, key, training), GOLDEN[f"{key}|{training}"])
+    close(key, run(MINIGRAD, key, training), GOLDEN[f"{key}|{training}"])
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -49,10 +54,11 @@ def test_names_and_repr_are_pytorchs(key: str) -> None:
     assert repr(module) == DESCRIBED[key]["repr"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of words of old
 def test_modules_agree_with_torch_live() -> None:
     pytest.importorskip("torch")
     live = importlib.import_module("tests.golden.make_modules")
     for key, training in KEYS:
-        close(run(MINIGRAD, key, training), live.compute(key, training))
+        close(key, run(MINIGRAD, key, training), live.compute(key, training))
     for key in CASES:
         assert live.described(key) == DESCRIBED[key]

@@ -9,19 +9,44 @@ from minigrad.ops.unary import LogSigmoid as LogSigmoidOp
 from minigrad.ops.unary import Relu, Silu
 from minigrad.ops.unary import Sigmoid as SigmoidOp
 from minigrad.ops.unary import Tanh as TanhOp
+from minigrad.tensors.registry import function_in_place
 from minigrad.tensors.tensor import Tensor
 
 
+class InPlace(Module):
+    """The base of the activations that may write their result into the input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
+        raise NotImplementedError(f"{self._get_name()} has no compute()")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.inplace:
+            made: Tensor = function_in_place(self._get_name(), self.compute)(input)
+            return made
+        return self.compute(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
 @registered
-class ReLU(Module):
+class ReLU(InPlace):
     """y = max(x, 0).
+
+    inplace: write the result into the input.
 
     >>> import minigrad as mg
     >>> ReLU()(mg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
         return Relu.apply(input)
 
 
@@ -52,7 +77,7 @@ class Sigmoid(Module):
 
 
 @registered
-class SiLU(Module):
+class SiLU(InPlace):
     """y = x sigmoid(x).
 
     >>> import minigrad as mg
@@ -60,7 +85,8 @@ class SiLU(Module):
     tensor([0.7311])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
         return Silu.apply(input)
 
 
@@ -121,7 +147,7 @@ class Softplus(Module):
 
 
 @registered
-class LeakyReLU(Module):
+class LeakyReLU(InPlace):
     """y = x where x > 0, else negative_slope * x.
 
     >>> import minigrad as mg
@@ -129,19 +155,20 @@ class LeakyReLU(Module):
     tensor([-0.5000])
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.negative_slope = arguments.number("LeakyReLU", "negative_slope", negative_slope)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
         return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 @registered
-class ELU(Module):
+class ELU(InPlace):
     """y = x where x > 0, else alpha (e^x - 1).
 
     >>> import minigrad as mg
@@ -149,19 +176,20 @@ class ELU(Module):
     tensor([-0.6321])
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.alpha = arguments.number("ELU", "alpha", alpha)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
         return F.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 @registered
-class Hardtanh(Module):
+class Hardtanh(InPlace):
     """y = x limited to [min_val, max_val]; the derivative at both bounds is 0.
 
     >>> import minigrad as mg
@@ -169,8 +197,8 @@ class Hardtanh(Module):
     tensor([-1.])
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         min_val = arguments.number("Hardtanh", "min_val", min_val)
         max_val = arguments.number("Hardtanh", "max_val", max_val)
         if min_val >= max_val:
@@ -180,11 +208,13 @@ class Hardtanh(Module):
         self.min_val = min_val
         self.max_val = max_val
 
-    def forward(self, input: Tensor) -> Tensor:
+    def compute(self, input: Tensor) -> Tensor:
+        """Return the result in memory of its own."""
         return F.hardtanh(input, self.min_val, self.max_val)
 
     def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}"
+        text = f"min_val={self.min_val}, max_val={self.max_val}"
+        return text + (", inplace=True" if self.inplace else "")
 
 
 @registered
@@ -196,11 +226,11 @@ class ReLU6(Hardtanh):
     tensor([6.])
     """
 
-    def __init__(self) -> None:
-        super().__init__(0.0, 6.0)
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
 
     def extra_repr(self) -> str:
-        return ""
+        return InPlace.extra_repr(self)
 
 
 @registered

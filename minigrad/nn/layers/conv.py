@@ -1,4 +1,4 @@
-"""Conv1d and Conv2d."""
+"""Convolutions, and transposed ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.engine import arguments
-from minigrad.nn import init
+from minigrad.nn import functional, init
 from minigrad.nn.functional.conv import Sizes, conv1d, conv2d
 from minigrad.nn.functional.padding import pad
 from minigrad.nn.layers.linear import blank
@@ -20,7 +20,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class Convolution(Module):
-    """The base of Conv1d and Conv2d."""
+    """The base of the convolutions."""
 
     dims = 0
     bias: Parameter | None
@@ -84,7 +84,7 @@ class Convolution(Module):
             ends = [n for pair in reversed(self._ends) for n in pair]
             input = pad(input, ends, mode=self.padding_mode)
             padding = 0
-        convolve = conv1d if self.dims == 1 else conv2d
+        convolve = (conv1d, conv2d, functional.conv3d)[self.dims - 1]
         how = self.stride, padding, self.dilation, self.groups
         return convolve(input, self.weight, self.bias, *how)
 
@@ -135,3 +135,130 @@ class Conv2d(Convolution):
     """
 
     dims = 2
+
+
+@registered
+class Conv3d(Convolution):
+    """Slide learnt kernels over volumes; see `functional.conv3d`.
+
+    Shape: (N, in_channels, D, H, W) -> (N, out_channels, D', H', W'), both also without N.
+
+    >>> import minigrad as mg
+    >>> Conv3d(1, 2, 3)(mg.ones(1, 1, 4, 5, 6)).shape
+    (1, 2, 2, 3, 4)
+    """
+
+    dims = 3
+
+
+class TransposedConvolution(Convolution):
+    """The base of the transposed convolutions: the gradients of convolutions, as layers."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Sizes = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError(
+                f"{self._get_name()}: padding_mode must be 'zeros', got {padding_mode!r}"
+            )
+        rest = stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        super().__init__(in_channels, out_channels, kernel_size, *rest)
+        self.output_padding = several(
+            self._get_name(), "output_padding", output_padding, self.dims, 0
+        )
+
+    def weight_shape(self, in_channels: int) -> tuple[int, ...]:
+        """Return the shape of the weight for so many channels of the input."""
+        return in_channels, self.out_channels // self.groups, *self.kernel_size
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Any:
+        """Return the layer's output; output_size: of its spatial dimensions, where several fit."""
+        padding = self.output_padding
+        if output_size is not None:
+            padding = self.padding_for(input, output_size)
+        convolve = getattr(functional, f"conv_transpose{self.dims}d")
+        how = self.stride, self.padding, padding, self.groups, self.dilation
+        return convolve(input, self.weight, self.bias, *how)
+
+    def padding_for(self, input: Tensor, wanted: Sequence[int]) -> tuple[int, ...]:
+        """Return the output padding that leads to a size."""
+        given = tuple(wanted)[-self.dims :]
+        padding: Any = self.padding
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[-self.dims :],
+                self.stride,
+                padding,
+                self.dilation,
+                self.kernel_size,
+                strict=True,
+            )
+        ]
+        found = tuple(n - low for n, low in zip(given, least, strict=True))
+        if any(not 0 <= n < s for n, s in zip(found, self.stride, strict=True)):
+            most = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
+            raise ValueError(
+                f"{self._get_name()}: expected output_size between {least} and {most}, got {given}"
+            )
+        return found
+
+    def extra_repr(self) -> str:
+        text = super().extra_repr()
+        if self.output_padding == (0,) * self.dims:
+            return text
+        before, mark, after = text.partition(", groups=")
+        if not mark:
+            before, mark, after = text.partition(", bias=")
+        return f"{before}, output_padding={self.output_padding}{mark}{after}"
+
+
+@registered
+class ConvTranspose1d(TransposedConvolution):
+    """The gradient of a convolution of signals, as a layer; see `functional.conv_transpose1d`.
+
+    Shape: (N, in_channels, L) -> (N, out_channels, L'), both also without N; weight:
+        (in_channels, out_channels / groups, kernel_size).
+
+    >>> import minigrad as mg
+    >>> ConvTranspose1d(2, 3, 4, stride=2)(mg.ones(1, 2, 5)).shape
+    (1, 3, 12)
+    """
+
+    dims = 1
+
+
+@registered
+class ConvTranspose2d(TransposedConvolution):
+    """The gradient of a convolution of images, as a layer; see `ConvTranspose1d`.
+
+    >>> import minigrad as mg
+    >>> ConvTranspose2d(2, 3, 2, stride=2)(mg.ones(1, 2, 5, 5)).shape
+    (1, 3, 10, 10)
+    """
+
+    dims = 2
+
+
+@registered
+class ConvTranspose3d(TransposedConvolution):
+    """The gradient of a convolution of volumes, as a layer; see `ConvTranspose1d`.
+
+    >>> import minigrad as mg
+    >>> ConvTranspose3d(2, 3, 2, stride=2)(mg.ones(1, 2, 2, 2, 2)).shape
+    (1, 3, 4, 4, 4)
+    """
+
+    dims = 3

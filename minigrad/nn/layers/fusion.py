@@ -54,4 +54,5 @@ def dropping(drop: Dropout, norm: BatchNorm1d, input: Tensor) -> bool:
     """Return whether batch-norm and dropout both do what they do in training only, on rows."""
     if random.default.shared:
         return False
-    return norm.training and drop.training and 0 < drop.p < 1 and input.array.ndim == 2
+    plain = not drop.inplace and 0 < drop.p < 1 and input.array.ndim == 2
+    return norm.training and drop.training and plain

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.engine.grad_mode import no_grad
-from minigrad.nn.layers.conv import Conv1d, Conv2d, Convolution
+from minigrad.nn.layers.conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    Convolution,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    TransposedConvolution,
+)
+from minigrad.nn.layers.groups import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from minigrad.nn.layers.linear import Linear
-from minigrad.nn.layers.norm import BatchNorm, BatchNorm1d, BatchNorm2d
+from minigrad.nn.layers.norm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import (
     Uninitialized,
@@ -176,29 +186,113 @@ class LazyConv2d(LazyConvolution):
     cls_to_become = Conv2d
 
 
+@registered
+class LazyConv3d(LazyConvolution):
+    """A `Conv3d` whose in_channels are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyConv3d(2, 3)(mg.ones(1, 1, 4, 5, 6)).shape
+    (1, 2, 2, 3, 4)
+    """
+
+    dims = 3
+    cls_to_become = Conv3d
+
+
+class LazyTransposed(LazyConvolution, TransposedConvolution):
+    """The base of the lazy transposed convolutions."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        rest = groups, False, dilation, padding_mode, device, dtype
+        whole = stride, padding, output_padding, *rest
+        TransposedConvolution.__init__(self, groups, out_channels, kernel_size, *whole)
+        self.in_channels = 0
+        place = {"device": device, "dtype": dtype}
+        self.weight = UninitializedParameter(**place)
+        if bias:
+            self.bias = UninitializedParameter(**place)
+
+
+@registered
+class LazyConvTranspose1d(LazyTransposed):
+    """A `ConvTranspose1d` whose in_channels are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyConvTranspose1d(3, 4, stride=2)(mg.ones(1, 2, 5)).shape
+    (1, 3, 12)
+    """
+
+    dims = 1
+    cls_to_become = ConvTranspose1d
+
+
+@registered
+class LazyConvTranspose2d(LazyTransposed):
+    """A `ConvTranspose2d` whose in_channels are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyConvTranspose2d(3, 2, stride=2)(mg.ones(1, 2, 5, 5)).shape
+    (1, 3, 10, 10)
+    """
+
+    dims = 2
+    cls_to_become = ConvTranspose2d
+
+
+@registered
+class LazyConvTranspose3d(LazyTransposed):
+    """A `ConvTranspose3d` whose in_channels are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyConvTranspose3d(3, 2, stride=2)(mg.ones(1, 2, 2, 2, 2)).shape
+    (1, 3, 4, 4, 4)
+    """
+
+    dims = 3
+    cls_to_become = ConvTranspose3d
+
+
 class LazyNorm(LazyModuleMixin, BatchNorm):
     """The base of the lazy normalisations."""
 
     weight: Any
+    bias: Any
     running_mean: Any
     running_var: Any
+    dims = 0  # of one sample without its channels, where that may come alone
+    usual = True  # whether weights and statistics are there by default
 
     def __init__(
         self,
         eps: float = 1e-5,
         momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
+        affine: bool | None = None,
+        track_running_stats: bool | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(0, eps, momentum, False, track_running_stats, device, dtype)
+        affine = self.usual if affine is None else affine
+        tracked = self.usual if track_running_stats is None else track_running_stats
+        super().__init__(0, eps, momentum, False, tracked, device, dtype)
         self.affine = affine
         place = {"device": device, "dtype": dtype}
         if affine:
             self.weight = UninitializedParameter(**place)
             self.bias = UninitializedParameter(**place)
-        if track_running_stats:
+        if tracked:
             self.running_mean = UninitializedBuffer(**place)
             self.running_var = UninitializedBuffer(**place)
 
@@ -209,7 +303,8 @@ class LazyNorm(LazyModuleMixin, BatchNorm):
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Take num_features from an input."""
-        features = input.shape[1]
+        single = self.dims and input.ndim == self.dims + 1
+        features = input.shape[0 if single else 1]
         if self.has_uninitialized_params():
             for t in (self.weight, self.bias, self.running_mean, self.running_var):
                 if isinstance(t, Uninitialized):
@@ -243,3 +338,61 @@ class LazyBatchNorm2d(LazyNorm):
 
     ranks = (4,)
     cls_to_become = BatchNorm2d
+
+
+@registered
+class LazyBatchNorm3d(LazyNorm):
+    """A `BatchNorm3d` whose num_features are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyBatchNorm3d()(mg.ones(2, 3, 2, 2, 2)).shape
+    (2, 3, 2, 2, 2)
+    """
+
+    ranks = (5,)
+    cls_to_become = BatchNorm3d
+
+
+class LazyInstanceNorm(LazyNorm):
+    """The base of the lazy instance normalisations."""
+
+    usual = False
+
+
+@registered
+class LazyInstanceNorm1d(LazyInstanceNorm):
+    """An `InstanceNorm1d` whose num_features are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyInstanceNorm1d(affine=True)(mg.ones(1, 2, 3)).shape
+    (1, 2, 3)
+    """
+
+    dims = 1
+    cls_to_become = InstanceNorm1d
+
+
+@registered
+class LazyInstanceNorm2d(LazyInstanceNorm):
+    """An `InstanceNorm2d` whose num_features are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyInstanceNorm2d(affine=True)(mg.ones(1, 2, 3, 3)).shape
+    (1, 2, 3, 3)
+    """
+
+    dims = 2
+    cls_to_become = InstanceNorm2d
+
+
+@registered
+class LazyInstanceNorm3d(LazyInstanceNorm):
+    """An `InstanceNorm3d` whose num_features are those of the first input.
+
+    >>> import minigrad as mg
+    >>> LazyInstanceNorm3d(affine=True)(mg.ones(1, 2, 3, 3, 3)).shape
+    (1, 2, 3, 3, 3)
+    """
+
+    dims = 3
+    cls_to_become = InstanceNorm3d

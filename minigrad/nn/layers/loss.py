@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from minigrad.nn.functional import classification as functional_classes
 from minigrad.nn.functional import regression as functional_losses
-from minigrad.nn.functional.classification import check_reduction
+from minigrad.nn.functional.classification import check_reduction, reduction_of
 from minigrad.nn.module import Module, registered
 from minigrad.tensors.tensor import Tensor
+
+Old = bool | None  # `size_average` and `reduce`, PyTorch's words before `reduction`
 
 
 class Loss(Module):
     """The base of the losses: their reduction."""
 
-    def __init__(self, reduction: str) -> None:
+    def __init__(self, reduction: str, size_average: Old = None, reduce: Old = None) -> None:
         super().__init__()
+        reduction = reduction_of(reduction, size_average, reduce)
         check_reduction(self._get_name(), reduction)
         self.reduction = reduction
 
@@ -23,8 +26,10 @@ class Weighted(Loss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None, reduction: str) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, weight: Tensor | None, reduction: str, size_average: Old, reduce: Old
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
 
 
@@ -40,12 +45,13 @@ class CrossEntropyLoss(Weighted):
     def __init__(
         self,
         weight: Tensor | None = None,
-        *,
+        size_average: Old = None,
         ignore_index: int = -100,
+        reduce: Old = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction, size_average, reduce)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(
                 f"CrossEntropyLoss: label_smoothing must lie in [0, 1], got {label_smoothing}"
@@ -74,9 +80,14 @@ class NLLLoss(Weighted):
     """
 
     def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        ignore_index: int = -100,
+        reduce: Old = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction, size_average, reduce)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -98,8 +109,10 @@ class MSELoss(Loss):
     tensor(4.)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, size_average: Old = None, reduce: Old = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional_losses.mse_loss(input, target, reduction=self.reduction)
@@ -114,8 +127,10 @@ class L1Loss(Loss):
     tensor(2.)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, size_average: Old = None, reduce: Old = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional_losses.l1_loss(input, target, reduction=self.reduction)
@@ -130,8 +145,14 @@ class SmoothL1Loss(Loss):
     tensor(1.5000)
     """
 
-    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
         if not beta >= 0:
             raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta}")
         self.beta = beta
@@ -170,8 +191,14 @@ class BCELoss(Weighted):
     tensor(0.6931)
     """
 
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
-        super().__init__(weight, reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional_losses.binary_cross_entropy(
@@ -193,11 +220,12 @@ class BCEWithLogitsLoss(Weighted):
     def __init__(
         self,
         weight: Tensor | None = None,
-        *,
+        size_average: Old = None,
+        reduce: Old = None,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, reduction, size_average, reduce)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

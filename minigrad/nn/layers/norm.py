@@ -161,6 +161,21 @@ class BatchNorm2d(BatchNorm):
 
 
 @registered
+class BatchNorm3d(BatchNorm):
+    """Normalise every channel of volumes over batch and space; see `BatchNorm1d`.
+
+    Shape: (N, C, D, H, W), the same out.
+
+    >>> import minigrad as mg
+    >>> BatchNorm3d(3)(mg.ones(2, 3, 2, 2, 2)).shape
+    (2, 3, 2, 2, 2)
+    """
+
+    ranks = (5,)
+    expected = "(N, C, D, H, W)"
+
+
+@registered
 class LayerNorm(Module):
     """Normalise each sample over its last dimensions: (x - mean) / sqrt(var + eps) * weight + bias.
 
