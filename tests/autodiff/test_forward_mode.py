@@ -89,3 +89,30 @@ def test_what_forward_mode_has_passed_does_not_disturb_a_sweep() -> None:
     np.testing.assert_allclose(pushed.numpy()[0], np.cos(x.numpy()), rtol=1e-6)
     assert w.grad is not None
     np.testing.assert_allclose(w.grad.detach().numpy(), 2 * np.sin(x.numpy()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_the_third_derivative_is_the_slope_of_the_second(name: str) -> None:
+    function, inputs = function_of((name, 0))
+    tangents = directions(inputs)
+    outputs = function(*inputs)
+    weights = directions(list(outputs) if isinstance(outputs, tuple) else [outputs], 4)
+    every = tuple(range(len(inputs)))
+
+    def loss(*xs: Any) -> Any:
+        found = function(*xs)
+        parts = found if isinstance(found, tuple) else (found,)
+        return sum([(y * w).sum() for y, w in zip(parts, weights, strict=True)], mg.tensor(0.0))
+
+    def curvature(*xs: Any) -> Any:
+        return jvp(grad(loss, argnums=every), xs, tangents)[1]
+
+    _, third = jvp(curvature, tuple(inputs), tangents)
+    step = 1e-5
+    up, down = (
+        flat(curvature(*[x + (s * step) * t for x, t in zip(inputs, tangents, strict=True)]))
+        for s in (1, -1)
+    )
+    slope = (up - down) / (2 * step)
+    scale = 1 + np.abs(slope).max(initial=0)
+    np.testing.assert_allclose(flat(third) / scale, slope / scale, atol=2e-5)
