@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.capturing.fusion import FUSIONS
 from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
 from minigrad.engine.dispatch import KERNELS
 
@@ -134,6 +135,7 @@ def depend(a: Launch, b: Launch) -> bool:
 PASSES: list[Callable[[Program, set[Buffer]], None]] = [
     remove_products_with_one,
     remove_dead,
+    *FUSIONS,
     gather,
 ]
 

@@ -31,9 +31,9 @@ class Buffer:
     kind: str
     start: int
     size: int
-    held: Any
+    held: Any = field(repr=False)
     label: str = ""
-    initial: Any = None
+    initial: Any = field(default=None, repr=False)
     first: int = -1
     last: int = -1
     lasting: bool = False

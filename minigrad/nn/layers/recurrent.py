@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from minigrad.engine import arguments
-from minigrad.engine.device import device_of, moved
+from minigrad.engine.device import filled
 from minigrad.nn import init
 from minigrad.nn.functional.layers import dropout
 from minigrad.nn.layers.linear import blank
@@ -215,7 +213,7 @@ class RNNBase(Module):
 
 def zeros_like(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return zeros of a shape, of the dtype of `x` and where it lies."""
-    return new(moved(np.zeros(shape, x.array.dtype), device_of(x.array)))
+    return new(filled(shape, 0, x.array.dtype, x.array))
 
 
 @registered
