@@ -154,7 +154,7 @@ def roll(input: Any, shifts: Dims, dims: Dims | None = None) -> Any:
     tensor([3, 1, 2])
     """
     steps = sequence_of(shifts)
-    if dims is None or dims == ():
+    if dims is None or sequence_of(dims) == ():
         if len(steps) != 1:
             raise ValueError(f"roll: expected one shift where no dims are given, got {steps}")
         flat = Reshape.apply(input, shape=(-1,))

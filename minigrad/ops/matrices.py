@@ -125,7 +125,9 @@ def solve_triangular(
     matrices("solve_triangular", A, B)
     if A.shape[-1] != A.shape[-2] or B.shape[-2 if left else -1] != A.shape[-1]:
         raise ValueError(f"solve_triangular: shapes {A.shape} and {B.shape} do not fit")
-    half = triangles.triu(A, int(unitriangular)) if upper else triangles.tril(A, -unitriangular)
+    half = (
+        triangles.triu(A, int(unitriangular)) if upper else triangles.tril(A, -int(unitriangular))
+    )
     if unitriangular:
         half = half + ops.eye_like(A, A.shape[-1])
     if left:

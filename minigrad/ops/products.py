@@ -7,9 +7,10 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.engine import arguments
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.op import Bridge
-from minigrad.ops.arranging import listed
+from minigrad.ops.arranging import listed, sequence_of
 from minigrad.ops.common import axis_of, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
@@ -206,12 +207,13 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """
     if isinstance(dims, Bridge.tensor):
         dims = host(dims).tolist()
-    if isinstance(dims, int):
+    if not isinstance(dims, (tuple, list)):
+        dims = arguments.whole("tensordot", "dims", dims)
         if not 0 <= dims <= min(a.ndim, b.ndim):
             raise ValueError(f"tensordot: dims {dims} is out of range for {a.shape} and {b.shape}")
         first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
-        first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
+        first, second = (list(sequence_of(d)) for d in dims)
     if len(first) != len(second):
         raise ValueError(f"tensordot: expected as many dims of both, got {first} and {second}")
     first = [axis_of("tensordot", d, a.ndim) for d in first]

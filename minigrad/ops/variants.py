@@ -16,10 +16,9 @@ from minigrad.engine.op import Bridge, bump_version
 from minigrad.engine.trace import user_line
 from minigrad.ops import arranging, shape, strides, triangles
 from minigrad.ops.arranging import beside
-from minigrad.ops.common import axis_of, sizes_of
-from minigrad.ops.elementwise import where
+from minigrad.ops.common import sizes_of
 from minigrad.ops.grammar import host
-from minigrad.ops.reduce import norm, reduce_to
+from minigrad.ops.reduce import reduce_to
 from minigrad.ops.registry import public
 from minigrad.ops.results import result
 
@@ -136,6 +135,40 @@ def t_(input: Any) -> Any:
     return seen_anew(input, input.t())
 
 
+@public("function")
+def t(input: Any) -> Any:
+    """Return a matrix transposed, a view; vectors and numbers are themselves."""
+    return input.t()
+
+
+@public("tensor")
+def adjoint(input: Any) -> Any:
+    """Return the matrices of a tensor transposed, a view."""
+    if input.ndim < 2:
+        raise ValueError(f"adjoint: expected at least two dimensions, got shape {input.shape}")
+    return shape.transpose(input, -2, -1)
+
+
+@public("method")
+def fill_diagonal_(input: Any, fill_value: float, wrap: bool = False) -> Any:
+    """Set the main diagonal, the elements whose places agree, to a number; wrap: of a matrix with
+    more rows than columns, again and again below it.
+    """
+    sizes = tuple(input.shape)
+    if len(sizes) < 2 or (len(sizes) > 2 and len(set(sizes)) > 1):
+        raise ValueError(
+            f"fill_diagonal_: expected a matrix, or sizes that all agree, got shape {sizes}"
+        )
+    if wrap and len(sizes) == 2:
+        rows = np.arange(0, sizes[0] * sizes[1], sizes[1] + 1) // max(sizes[1], 1)
+        columns = np.arange(0, sizes[0] * sizes[1], sizes[1] + 1) % max(sizes[1], 1)
+        input[rows, columns] = fill_value
+        return input
+    steps = np.arange(min(sizes))
+    input[(steps,) * len(sizes)] = fill_value
+    return input
+
+
 # ---------------------------------------------------------------- sizes
 @public("method")
 def sum_to_size(input: Any, *size: Any) -> Any:
@@ -153,28 +186,6 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     if not fits:
         raise ValueError(f"sum_to_size: {wanted} does not broadcast to shape {input.shape}")
     return input if tuple(input.shape) == wanted else reduce_to(input, wanted)
-
-
-@public("tensor", inplace=True)
-def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
-    """Return the slices along `dim` scaled down to a p-norm of at most `maxnorm`.
-
-    >>> import minigrad as mg
-    >>> mg.renorm(mg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
-    tensor([[0.6000, 0.8000],
-            [0.3000, 0.4000]])
-    """
-    axis = axis_of("renorm", dim, input.ndim)
-    if input.ndim < 2 or p <= 0 or maxnorm < 0:
-        raise ValueError(
-            f"renorm: expected two dimensions, p > 0 and maxnorm >= 0, got {input.shape}, {p} and "
-            f"{maxnorm}"
-        )
-    axes = tuple(d for d in range(input.ndim) if d != axis)
-    size = norm(input, p, axes, keepdim=True)
-    large = size.detach() > maxnorm
-    safe = where(large, size, 1.0)
-    return input * where(large, maxnorm / (safe + 1e-7), 1.0)
 
 
 # ---------------------------------------------------------------- places

@@ -105,9 +105,12 @@ def largest(name: str, input: Tensor, windows: Windows, indices: bool) -> Any:
     return (y, new(index.array.astype(np.int64))) if indices else y
 
 
-def unset(stride: Any) -> bool:
-    """Say whether a stride is left to the kernel's size: by None, or as PyTorch has it by ()."""
-    return stride is None or (isinstance(stride, (tuple, list)) and not stride)
+def steps_of(name: str, stride: Any, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a stride: the kernel's size where it is None, or as PyTorch has it ()."""
+    if stride is None or (isinstance(stride, (tuple, list)) and not stride):
+        return kernel
+    found: tuple[int, ...] = several(name, "stride", stride, len(kernel), 1)
+    return found
 
 
 def max_pool(
@@ -129,7 +132,7 @@ def max_pool(
         return found.to(input.dtype)
     dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if unset(stride) else several(name, "stride", stride, dims, 1)
+    steps = steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
     gaps = several(name, "dilation", dilation, dims, 1)
     sizes = input.array.shape[-dims:]
@@ -199,7 +202,7 @@ def avg_pool(
     """Return the mean of each window: `avg_pool1d` and `avg_pool2d`."""
     dims = check_image(name, input)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if unset(stride) else several(name, "stride", stride, dims, 1)
+    steps = steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be 0")

@@ -83,7 +83,7 @@ def max_pool3d(
         return (y.to(input.dtype), places) if return_indices else y.to(input.dtype)
     check_volume(name, input)
     kernel = several(name, "kernel_size", kernel_size, 3, 1)
-    steps = kernel if conv.unset(stride) else several(name, "stride", stride, 3, 1)
+    steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, 3, 0)
     gaps = several(name, "dilation", dilation, 3, 1)
 
@@ -147,7 +147,7 @@ def avg_pool3d(
     name = "avg_pool3d"
     check_volume(name, input)
     kernel = several(name, "kernel_size", kernel_size, 3, 1)
-    steps = kernel if conv.unset(stride) else several(name, "stride", stride, 3, 1)
+    steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, 3, 0)
     if divisor_override == 0:
         raise ValueError(f"{name}: divisor_override must not be 0")
@@ -236,7 +236,7 @@ def unpooled(
     """Return zeros with the elements of `input` where `indices` say they were the largest."""
     dims = int(name[-2])
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if conv.unset(stride) else several(name, "stride", stride, dims, 1)
+    steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
     if input.shape != indices.shape or input.ndim not in (dims + 1, dims + 2):
         raise ValueError(
