@@ -98,15 +98,52 @@ def test_a_composite_that_differs_is_reported() -> None:
         mg.gradgradcheck(WrongComposite.apply, leaf(1, 2))
 
 
-@pytest.mark.parametrize(
-    ("fn", "at"), [(mg.relu, 0.0), (mg.floor, 2.0), (lambda x: x.clamp(0), 0.0)]
-)
-def test_a_kink_is_named(fn: Any, at: float) -> None:
-    x = leaf(0.7, at)
-    with pytest.raises(mg.GradcheckError, match="the point sits on a kink or a step") as caught:
-        mg.gradcheck(lambda x: fn(x) + fn(x) * fn(x), x)
-    assert caught.value.mismatch is not None
+class TwiceAtZero(Op):
+    """y = |a|, whose rule says 2 at 0"""
+
+    def forward(self, a: Any) -> Any:
+        return np.abs(a)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        return (g * mg.where(a == 0, 2.0, mg.where(a > 0, 1.0, -1.0)),)
+
+
+@pytest.mark.parametrize("fn", [mg.relu, mg.abs, lambda x: x.clamp(0), lambda x: x.amax()])
+def test_a_subgradient_at_a_kink_is_no_fault(fn: Any) -> None:
+    assert mg.gradcheck(fn, leaf(0.7, 0.0, 0.7))
+
+
+def test_a_kink_is_named() -> None:
+    with pytest.raises(mg.GradcheckError, match="kink or a step.* no subgradient") as caught:
+        mg.gradcheck(TwiceAtZero.apply, leaf(0.7, 0.0))
     assert caught.value.mismatch.input_index == (1,)
+    assert caught.value.mismatch.kink
+
+
+def test_a_step_is_named() -> None:
+    with pytest.raises(mg.GradcheckError, match="the point sits on a kink or a step"):
+        mg.gradcheck(lambda x: mg.floor(x) + x, leaf(0.7, 2.0))
+
+
+def test_a_point_outside_the_domain_is_named() -> None:
+    with pytest.raises(mg.GradcheckError, match="outside the function's domain"):
+        mg.gradcheck(mg.log, leaf(0.7, -2.0))
+    with pytest.raises(mg.GradcheckError, match="at the end of the function's domain"):
+        mg.gradcheck(mg.sqrt, leaf(0.7, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("fn", "at"),
+    [
+        (lambda x: x * x, 1e8),
+        (mg.log, 1e-9),
+        (mg.relu, 3e-7),
+        (lambda x: x**1.5, 0.0),
+    ],
+)
+def test_a_right_rule_is_not_refused_where_differences_are_hard(fn: Any, at: float) -> None:
+    assert mg.gradcheck(fn, leaf(1.0, at))
 
 
 def test_curvature_is_no_kink() -> None:

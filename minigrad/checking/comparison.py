@@ -1,39 +1,68 @@
-"""One analytic Jacobian held against the numeric one; what the worst element's point is like."""
+"""Analytic Jacobians held against numeric ones, and what the worst element's point is like."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
-from minigrad.checking.problem import Array, Problem, unit
-from minigrad.checking.report import GradcheckError, Mismatch, Point, Tolerance
+from minigrad.checking.ladder import (
+    EDGE,
+    KINK,
+    OUTSIDE,
+    STEP,
+    SUBGRADIENT,
+    WRONG,
+    Ladder,
+    climb,
+)
+from minigrad.checking.mismatch import Mismatch
+from minigrad.checking.problem import Array, Problem, steps_for
+from minigrad.checking.report import GradcheckError, Tolerance
+from minigrad.checking.rules import nodes_of
+from minigrad.checking.signature import Case, Kind, explain
 
-CLOSER = (1e-2, 1e-4, 1e-6)  # of eps, where a kink or the end of the domain lies within it
+LOOKED_AT = 200  # elements of a Jacobian that get a ladder of steps: the worst ones
+FEW = 40  # the same at points of the check's own choice
 
 
-def fail(problem: Problem, message: str) -> NoReturn:
+def fail(problem: Problem, message: str, kind: str = "") -> NoReturn:
     """Raise the failure of a check that concerns no single element."""
-    raise GradcheckError(f"{problem.name}: {message}")
+    where = f"{problem.when}: " if problem.when else ""
+    raise GradcheckError(f"{problem.name}: {where}{message}", kind=kind)
+
+
+@dataclass
+class Jacobians:
+    """All Jacobians of a function at a point: d(output k)/d(input i) under (k, i)."""
+
+    exact: dict[tuple[int, int], Array]
+    numeric: dict[tuple[int, int], Array]
+
+
+def compare_all(problem: Problem, held: Jacobians, tol: Tolerance, lenient: bool = False) -> float:
+    """Compare every Jacobian; return the largest difference as a share of the allowed one."""
+    worst = 0.0
+    for k, i in held.numeric:
+        worst = max(worst, compare(problem, held, k, i, tol, lenient))
+    return worst
 
 
 def compare(
-    problem: Problem,
-    output: int,
-    i: int,
-    a: Array,
-    n: Array,
-    tol: Tolerance,
-    lenient: bool = False,
+    problem: Problem, held: Jacobians, output: int, i: int, tol: Tolerance, lenient: bool = False
 ) -> float:
     """Hold one analytic Jacobian against the numeric one; a NaN agrees with nothing.
 
-    An element whose point has a kink or the end of the domain within eps gets smaller steps.
-    lenient: pass over those that have it at the point itself, for points of the check's own choice.
+    An element that disagrees gets a ladder of steps: one at which a better step agrees, or whose
+    value lies between the slopes of a kink, is no fault.
+    lenient: nor is one at the end of the domain or at a step, for points of the check's choice.
     Returns the largest difference as a share of the allowed one.
     """
+    a, n = held.exact[output, i], held.numeric[output, i]
     values = np.abs(problem.values[output].reshape(-1, 1))
-    noise = np.where(np.isfinite(values), values, 0.0) * (tol.noise / tol.eps)
+    steps = steps_for(problem.points()[i], tol.eps).reshape(1, -1)
+    noise = np.where(np.isfinite(values), values, 0.0) * (tol.noise / steps)
     allowed = tol.allowed(n) + noise
     with np.errstate(all="ignore"):
         excess = np.abs(a - n) / allowed
@@ -41,92 +70,133 @@ def compare(
     if not wrong.any():
         return float(excess.max(initial=0.0))
     excess[wrong & ~np.isfinite(excess)] = np.inf
-    count = int(wrong.sum())
+    count, looked = int(wrong.sum()), 0
+    spared = {EDGE, STEP, OUTSIDE}
+    if len(nodes_of([problem.first[output]])) > 1:
+        spared.add(KINK)  # rules that are right add up to no subgradient: relu(x) - 2 relu(-x)
+    bent: list[tuple[int, int]] = []
     while wrong.any():
         flat = int(np.argmax(np.where(wrong, excess, -1.0)))
         row, column = divmod(flat, excess.shape[1])
-        if lenient and np.isnan(a[row, column]):
-            undefined = np.flatnonzero(np.isnan(a[:, column]))
-            if not all(look_at(problem, output, int(r), i, column, tol).smooth for r in undefined):
-                wrong[:, column] = False  # where one output has no derivative, 0 * NaN is no fault
+        looked += 1
+        lost = undefined(problem, held, output, i, column, tol) if np.isnan(a[row, column]) else -1
+        if lost >= 0:  # where one output has no derivative, 0 * NaN in another is no fault
+            if lenient:
+                wrong[:, column] = False
                 continue
-        point = look_at(problem, output, row, i, column, tol)
-        if point.smooth:
-            if not lenient or steady(problem, output, row, i, column, tol):
-                break
-        elif closer(problem, output, row, i, column, float(a[row, column]), tol):
-            count -= 1
-        elif not lenient:
+            row = lost
+        found = climb(problem, output, row, i, column, float(a[row, column]), tol)
+        if found.verdict == SUBGRADIENT:
+            bent.append((row, column))
+        elif not (found.accepts or (lenient and found.verdict in spared)):
             break
+        count -= 1
         wrong[row, column] = False
+        if looked > (FEW if lenient else LOOKED_AT):
+            wrong[:] = False
     else:
+        check_together(problem, held, output, i, bent, tol)
         return float(np.where(excess <= 1, excess, 0.0).max(initial=0.0))
+    check_steady(problem, found)
+    sure = found.verdict == WRONG
+    kind = explain(Case(problem, held.exact, held.numeric, output, i, tol)) if sure else Kind()
+    raise mismatched(problem, held, (output, row, i, column), found, allowed, count, kind)
+
+
+def mismatched(
+    problem: Problem,
+    held: Jacobians,
+    place: tuple[int, int, int, int],
+    found: Ladder,
+    allowed: Array,
+    count: int,
+    kind: Kind,
+) -> GradcheckError:
+    """Return the error about one Jacobian, with its worst element."""
+    output, row, i, column = place
     mismatch = Mismatch(
         output,
         problem.position(i),
         tuple(int(k) for k in np.unravel_index(row, problem.first[output].shape)),
         tuple(int(k) for k in np.unravel_index(column, problem.checked[i].shape)),
-        float(a[row, column]),
-        float(n[row, column]),
+        float(held.exact[output, i][row, column]),
+        float(held.numeric[output, i][row, column]),
         float(allowed[row, column]),
-        point.left,
-        point.right,
-        point.kink,
         count,
-        int(wrong.size),
+        int(allowed.size),
+        found,
+        kind,
+        problem.named(i),
     )
     where = f"{problem.name}: " + (f"{problem.when}: " if problem.when else "")
-    raise GradcheckError(f"{where}{mismatch}", mismatch)
+    return GradcheckError(f"{where}{mismatch}", mismatch, kind.name)
 
 
-def beside(
-    problem: Problem, output: int, row: int, i: int, column: int, eps: float
-) -> tuple[float, float]:
-    """Return the slopes to the left and to the right, over a distance of eps."""
-    shape = problem.checked[i].shape
-    to_current_device = float(problem.values[output].reshape(-1)[row])
-    up, down = (
-        float(problem.perturbed(i, unit(shape, column, s))[output].reshape(-1)[row])
-        for s in (eps, -eps)
-    )
-    return (to_current_device - down) / eps, (up - to_current_device) / eps
-
-
-def look_at(problem: Problem, output: int, row: int, i: int, column: int, tol: Tolerance) -> Point:
-    """Return the slopes at both sides, and whether they differ at any distance: a kink.
-
-    Those of a curved function differ too, but a quarter of the distance leaves a quarter of it.
+def undefined(
+    problem: Problem, held: Jacobians, output: int, i: int, column: int, tol: Tolerance
+) -> int:
+    """Return an element of the output that has no derivative by an input's element, of those whose
+    analytic one is not finite; -1 where there is none.
     """
-    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
-    left, right = beside(problem, output, row, i, column, tol.eps)
-    near_left, near_right = beside(problem, output, row, i, column, tol.eps / 4)
-    if not np.isfinite([to_current_device, left, right, near_left, near_right]).all():
-        return Point(left, right, kink=False)
-    noise = 4 * to_current_device * tol.noise / tol.eps
-    jump, near = abs(right - left), abs(near_right - near_left)
-    kink = near > tol.allowed(max(abs(near_left), abs(near_right))) + noise and near > jump / 2
-    step = max(abs(near_left), abs(near_right)) > 3 * max(abs(left), abs(right)) + tol.atol + noise
-    return Point(left, right, bool(kink or step))
+    a = held.exact[output, i]
+    for row in np.flatnonzero(~np.isfinite(a[:, column])):
+        if climb(problem, output, int(row), i, column, np.nan, tol).verdict != WRONG:
+            return int(row)
+    return -1
 
 
-def closer(
-    problem: Problem, output: int, row: int, i: int, column: int, a: float, tol: Tolerance
-) -> bool:
-    """Say whether smaller steps agree with the analytic derivative `a`."""
-    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
-    for share in CLOSER:
-        eps = share * tol.eps
-        left, right = beside(problem, output, row, i, column, eps)
-        n, noise = (left + right) / 2, to_current_device * tol.noise / eps
-        if noise <= tol.allowed(n) and abs(a - n) <= tol.allowed(n) + noise:
-            return True
-    return False
+def check_steady(problem: Problem, found: Ladder) -> None:
+    """Refuse a function whose values have changed, before its derivative is called wrong."""
+    again = problem.run()
+    for k, (y, z) in enumerate(zip(problem.values, again, strict=True)):
+        if y.shape != z.array.shape or not np.array_equal(y, z.array, equal_nan=True):
+            fail(
+                problem,
+                f"output {k} differs after some calls with the same inputs and random numbers: the"
+                " function keeps state, so that no difference of its values is a derivative",
+                "state",
+            )
 
 
-def steady(problem: Problem, output: int, row: int, i: int, column: int, tol: Tolerance) -> bool:
-    """Say whether a smaller step gives the same slope, so that the numeric one can be trusted."""
-    far, near = (
-        sum(beside(problem, output, row, i, column, eps)) / 2 for eps in (tol.eps, tol.eps / 4)
-    )
-    to_current_device = abs(float(problem.values[output].reshape(-1)[row]))
-    return abs(far - near) <= tol.allowed(near) + 4 * to_current_device * tol.noise / tol.eps
+def check_together(
+    problem: Problem,
+    held: Jacobians,
+    output: int,
+    i: int,
+    bent: list[tuple[int, int]],
+    tol: Tolerance,
+) -> None:
+    """Hold subgradients of several elements to the slope along all of them at once: each may lie
+    between its slopes, while their sum does not.
+    """
+    a = held.exact[output, i]
+    for row in sorted({r for r, _ in bent}):
+        columns = [c for r, c in bent if r == row]
+        if len(columns) < 2:
+            continue
+        at = problem.points()[i]
+        steps = steps_for(at, tol.eps).reshape(-1)[columns]
+        size = float(steps.min())
+        direction = np.zeros(at.size)
+        direction[columns] = 1.0
+        direction = direction.reshape(at.shape)
+        here = float(problem.values[output].reshape(-1)[row])
+        up, down = (
+            float(problem.perturbed(i, s * size * direction)[output].reshape(-1)[row])
+            for s in (1, -1)
+        )
+        lo, hi = sorted(((here - down) / size, (up - here) / size))
+        total = float(a[row, columns].sum())
+        slack = float(tol.allowed(max(abs(lo), abs(hi)))) + 4 * abs(here) * tol.noise / size
+        if not np.isfinite([lo, hi]).all() or max(abs(lo), abs(hi)) > 1e-3 / size:
+            continue
+        if not lo - slack <= total <= hi + slack:
+            fail(
+                problem,
+                f"the derivatives of output {output} by {len(columns)} elements of"
+                f" {problem.named(i)} at a kink (equal elements) lie each between the slopes"
+                f" beside it, but not together: their sum is {total:.6g}, and the slope along all"
+                f" of them {lo:.6g} from one side and {hi:.6g} from the other: right but for ties,"
+                " whose share is wrong",
+                "ties",
+            )

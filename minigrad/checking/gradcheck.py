@@ -13,20 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.comparison import compare, fail
+from minigrad.checking.comparison import Jacobians, compare_all, fail
 from minigrad.checking.probes import (
     check_additive,
     check_layouts,
     check_linear,
     check_seed_layouts,
     check_sweeps,
-    check_zeros,
     seeds_of,
 )
-from minigrad.checking.problem import Problem, analytic, gradients, live, numeric, tensors_in
+from minigrad.checking.problem import (
+    Problem,
+    analytic,
+    gradients,
+    live,
+    numeric,
+    tensors_in,
+    tensors_within,
+)
+from minigrad.checking.projections import check_projections, is_large
+from minigrad.checking.reach import distinct
 from minigrad.checking.report import GradcheckError as GradcheckError
 from minigrad.checking.report import Tolerance
 from minigrad.checking.rules import nodes_of, watched
+from minigrad.checking.scenarios import check_points_again
 from minigrad.checking.sizes import check_all
 from minigrad.tensors.tensor import Tensor
 from minigrad.tensors.transforms import grad
@@ -50,42 +60,28 @@ def check_values(problem: Problem, again: list[Any]) -> None:
             f"output {k} differs between two calls with the same inputs and random numbers: the"
             " function keeps state or draws from a source that minigrad does not know"
             f" ({found})",
+            "state",
         )
 
 
 def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> float:
     """Hold outputs that do not require grad, where none does, to a derivative of zero."""
-    worst = 0.0
     floats = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
-    for i, t in enumerate(problem.checked):
-        for k, n in zip(floats, numeric(problem, i, floats, tol.eps), strict=True):
-            zero = np.zeros((outputs[k].array.size, t.array.size))
-            worst = max(worst, compare(problem, k, i, zero, n, tol))
-    return worst
+    return compare_all(problem, jacobians(problem, floats, [], tol), tol)
 
 
-def check_projections(problem: Problem, outputs: list[int], tol: Tolerance) -> bool:
-    """Compare u'Jv for random u and v, three times an output and input; say whether all agree.
-
-    What is allowed grows as the noise does, with the root of the number of elements.
-    """
-    rng = np.random.default_rng(0)
+def jacobians(problem: Problem, outputs: list[int], found: list[int], tol: Tolerance) -> Jacobians:
+    """Return every Jacobian of some outputs; of those not in `found` the derivative is zero."""
+    held = Jacobians({}, {})
     for k in outputs:
-        y = problem.first[k]
-        for _ in range(3):
-            u = rng.standard_normal(y.shape)
-            found = gradients(problem, [y], [Tensor(np.asarray(u))])
-            noise = tol.noise * float(np.abs(u * problem.values[k]).sum())
-            for i, g in enumerate(found):
-                v = np.asarray(rng.standard_normal(g.shape))
-                step = v * (tol.eps / max(float(np.abs(v).max(initial=0.0)), 1e-300))
-                up, down = (problem.perturbed(i, np.asarray(s))[k] for s in (step, -step))
-                n = float((u * (up - down)).sum()) / 2
-                a = float((g * step).sum())
-                spread = float(np.sqrt((u * u).sum() * (step * step).sum()))
-                if not abs(a - n) <= tol.atol * spread + 1e-6 * abs(n) + 4 * noise:
-                    return False
-    return True
+        rows = analytic(problem, problem.first[k]) if k in found else None
+        for i, t in enumerate(problem.checked):
+            zero = np.zeros((problem.first[k].array.size, t.array.size))
+            held.exact[k, i] = zero if rows is None else rows[i]
+    for i in range(len(problem.checked)):
+        for k, n in zip(outputs, numeric(problem, i, outputs, tol.eps), strict=True):
+            held.numeric[k, i] = n
+    return held
 
 
 def check(
@@ -112,15 +108,27 @@ def check(
         base = check_sweeps(problem, outputs, undefined)
         check_linear(problem, outputs, base)
         check_seed_layouts(problem, outputs, base)
-        if not (fast and check_projections(problem, found, tol)):
-            exact = {k: analytic(problem, problem.first[k]) for k in found}
-            for i in range(len(problem.checked)):
-                for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
-                    worst = max(worst, compare(problem, k, i, exact[k][i], n, tol))
+        large = fast or is_large(problem, found)
+        if not (large and check_projections(problem, found, tol)):
+            held = jacobians(problem, found, found, tol)
+            worst = compare_all(problem, held, tol)
+            problem.elementwise = is_elementwise(problem, held)
+            exact = {k: [held.exact[k, i] for i in range(len(problem.checked))] for k in found}
             check_additive(problem, base, exact, seeds_of(outputs))
         check_all(problem, found, base, tol, costly)
         check_values(problem, problem.run())
     return worst
+
+
+def is_elementwise(problem: Problem, held: Jacobians) -> bool:
+    """Say whether all Jacobians are diagonal, of outputs and inputs of one shape."""
+    for (k, i), n in held.numeric.items():
+        if problem.values[k].shape != problem.checked[i].shape or n.size < 2:
+            return False
+        off = ~np.eye(len(n), dtype=bool)
+        if n[off].any() or held.exact[k, i][off].any():
+            return False
+    return True
 
 
 def begun(problem: Problem) -> list[int]:
@@ -139,13 +147,16 @@ def check_second(
     tol: Tolerance,
     undefined: bool,
     fast: bool,
+    costly: bool = True,
+    order: int = 2,
 ) -> float:
     """Run all comparisons of second derivatives; return and raise as `check` does.
 
     A gradient that does not require grad is held to a second derivative of zero.
+    order: 3 for the third derivatives.
     """
-    worst = 0.0
-    with Problem("gradgradcheck", fn, inputs) as problem:
+    name = "gradgradcheck" if order == 2 else "third order"
+    with Problem(name, fn, inputs) as problem:
         outputs = problem.run()
         outputs = [outputs[k] for k in live(problem, outputs)]
         seeds = weights(outputs, grad_outputs)
@@ -153,10 +164,14 @@ def check_second(
             check_recorded(problem, outputs, seeds)
     if not outputs:
         return 0.0
+    gradient = gradient_of(problem, fn)
     args = problem.args
-    gradient = gradient_of(fn, len(args))
+    if order > 2:
+        return check_second(gradient, (*args, *seeds), None, tol, undefined, fast, False, order - 1)
+    worst = 0.0
     try:
-        with Problem("gradgradcheck", gradient, (*args, *seeds), fn) as problem:
+        with Problem(name, gradient, (*args, *seeds), fn, problem.beside) as problem:
+            problem.weights = len(seeds)
             found = begun(problem)
             if not found:
                 return check_constants(problem, problem.first, tol)
@@ -164,19 +179,14 @@ def check_second(
             outputs = [problem.first[k] for k in found]
             base = check_sweeps(problem, outputs, undefined, first_order=False)
             check_linear(problem, outputs, base)
-            if not (fast and check_projections(problem, found, tol)):
-                every = range(len(problem.first))
-                exact = {k: analytic(problem, problem.first[k]) for k in found}
-                for i, t in enumerate(problem.checked):
-                    columns = numeric(problem, i, list(every), tol.eps)
-                    for k, n in zip(every, columns, strict=True):
-                        zero = np.zeros((problem.first[k].array.size, t.array.size))
-                        a = exact[k][i] if k in exact else zero
-                        worst = max(worst, compare(problem, k, i, a, n, tol))
+            large = fast or is_large(problem, found)
+            if not (large and check_projections(problem, found, tol)):
+                held = jacobians(problem, list(range(len(problem.first))), found, tol)
+                worst = compare_all(problem, held, tol)
             check_layouts(problem, found, base, False)
-            check_zeros(problem, found, tol)
+            check_points_again(problem, found, tol, costly)
     except GradcheckError as error:
-        raise GradcheckError(explained(str(error), len(args)), error.mismatch) from None
+        raise GradcheckError(explained(str(error), len(args)), error.mismatch, error.kind) from None
     return worst
 
 
@@ -278,14 +288,16 @@ def weights(outputs: list[Any], given: Any) -> list[Tensor]:
     return [Tensor(np.asarray(rng.standard_normal(y.shape)), requires_grad=True) for y in outputs]
 
 
-def gradient_of(fn: Callable[..., Any], count: int) -> Callable[..., tuple[Tensor, ...]]:
-    """Return the gradient of `fn` as a function of its `count` arguments and of the weights."""
+def gradient_of(problem: Problem, fn: Callable[..., Any]) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the gradient of `fn` as a function of its arguments and of the weights."""
+    count = len(problem.args)
 
     def gradient(*args: Any) -> tuple[Tensor, ...]:
         found = fn(*args[:count])
-        outputs = [y for y in tensors_in("gradgradcheck", found) if y.requires_grad]
-        inputs = [x for x in args[:count] if isinstance(x, Tensor) and x.requires_grad]
-        parts = grad(outputs, inputs, args[count:], create_graph=True, allow_unused=True)
+        outputs = [y for y in tensors_in(problem.name, found) if y.requires_grad]
+        given = [t for _, t in tensors_within(tuple(args[:count])) if t.requires_grad]
+        moving = distinct([*given, *(t for _, t in problem.beside if t.requires_grad)])
+        parts = grad(outputs, moving, args[count:], create_graph=True, allow_unused=True)
         return tuple(g for g in parts if g is not None)
 
     return gradient
@@ -305,7 +317,7 @@ def check_recorded(problem: Problem, outputs: list[Any], seeds: list[Tensor]) ->
             at = np.unravel_index(int(np.argmax(np.abs(value - g))), g.shape)
             fail(
                 problem,
-                f"with create_graph=True the gradient of input {problem.position(i)} at"
+                f"with create_graph=True the gradient of {problem.named(i)} at"
                 f" {[int(k) for k in at]} is {value[at]:.9g}, without it {g[at]:.9g}: a composite"
                 " or a recorded rule differs from the plain one, or depends on the mode"
                 f"{fused(outputs)}",
@@ -313,7 +325,7 @@ def check_recorded(problem: Problem, outputs: list[Any], seeds: list[Tensor]) ->
         if g.any() and not (h is not None and h.requires_grad):
             fail(
                 problem,
-                f"the gradient of input {problem.position(i)} leaves the tape: under"
+                f"the gradient of {problem.named(i)} leaves the tape: under"
                 " create_graph=True it does not require grad, so that its derivative is lost"
                 f"{fused(outputs)}",
             )

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.comparison import compare, fail
-from minigrad.checking.problem import Array, Problem, analytic, gradients, numeric, swept
-from minigrad.checking.report import GradcheckError, Tolerance
+from minigrad.checking.comparison import fail
+from minigrad.checking.problem import Array, Problem, gradients, swept
 from minigrad.checking.rules import watched
 from minigrad.tensors.tensor import Tensor
 from minigrad.tensors.transforms import grad
@@ -52,12 +51,17 @@ def differing(a: Array, b: Array) -> str:
 
 
 def expect(
-    problem: Problem, found: Sequence[Array], want: Sequence[Array], what: str, rtol: float = EXACT
+    problem: Problem,
+    found: Sequence[Array],
+    want: Sequence[Array],
+    what: str,
+    kind: str,
+    rtol: float = EXACT,
 ) -> None:
     """Hold gradients to those that another way gave."""
     for i, (g, h) in enumerate(zip(found, want, strict=True)):
         if not same(g, h, rtol):
-            fail(problem, f"{what}: input {problem.position(i)} gets {differing(g, h)} as gradient")
+            fail(problem, f"{what}: {problem.named(i)} gets {differing(g, h)} as gradient", kind)
 
 
 def seeds_of(outputs: Sequence[Any], seed: int = 0) -> list[Array]:
@@ -105,21 +109,31 @@ def check_sweeps(
             problem,
             "the backward sweep draws from a global random generator (numpy.random or random);"
             " draw in forward, and keep what was drawn for the gradient",
+            "state",
         )
     try:
         second = gradients(problem, outputs, seeds)
     except Exception as error:
-        fail(problem, f"a second sweep over the same graph raises {type(error).__name__}: {error}")
+        fail(
+            problem,
+            f"a second sweep over the same graph raises {type(error).__name__}: {error}",
+            "state",
+        )
     for i, (g, h) in enumerate(zip(first, second, strict=True)):
         if not np.array_equal(g, h, equal_nan=True):
             fail(
                 problem,
-                f"two backward sweeps give input {problem.position(i)} different gradients"
+                f"two backward sweeps give {problem.named(i)} different gradients"
                 f" ({differing(h, g)}): a rule keeps state, draws random numbers or asks the time",
+                "state",
             )
     for k, (seed, value) in enumerate(zip(seeds, given, strict=True)):
         if not np.array_equal(seed.array, value):
-            fail(problem, f"backward writes to the gradient of output {k} that it was given")
+            fail(
+                problem,
+                f"backward writes to the gradient of output {k} that it was given",
+                "writes",
+            )
     for k, (y, seed) in enumerate(zip(outputs, seeds, strict=True)):
         if not undefined or len(outputs) == 1:
             break
@@ -131,6 +145,7 @@ def check_sweeps(
             gradients(problem, outputs, zeros),
             f"with a gradient for output {k} alone, not with zeros for the other outputs: a missing"
             " gradient must count as zero",
+            "contract",
         )
     return first
 
@@ -150,8 +165,9 @@ def check_linear(problem: Problem, outputs: list[Any], base: list[Array]) -> Non
             fail(
                 problem,
                 f"the backward sweep is not linear in the gradient it is given: with {SCALE:g}"
-                f" times the gradient input {problem.position(i)} gets"
+                f" times the gradient {problem.named(i)} gets"
                 f" {differing(g, SCALE * h)}{ignored}",
+                "linear",
             )
 
 
@@ -164,7 +180,17 @@ def check_seed_layouts(problem: Problem, outputs: list[Any], base: list[Array]) 
         base,
         "the backward sweep depends on the memory layout of the gradient it is given (the same"
         " numbers, transposed or with gaps in memory)",
+        "layout",
     )
+    if any(u.ndim > 1 for u in plain):
+        expect(
+            problem,
+            gradients(problem, outputs, tensors([fortran(u) for u in plain])),
+            base,
+            "the backward sweep depends on the memory layout of the gradient it is given (the same"
+            " numbers, transposed: in Fortran's order)",
+            "layout",
+        )
     flat = [np.full(u.shape, 1.25) for u in plain]
     strides = [
         np.lib.stride_tricks.as_strided(np.array(1.25), u.shape, (0,) * u.ndim) for u in flat
@@ -173,6 +199,8 @@ def check_seed_layouts(problem: Problem, outputs: list[Any], base: list[Array]) 
     if any(u.ndim > 1 for u in plain):
         rows = [repeated_row(u) for u in plain]
         ways.append(("one row", rows, [u.copy() for u in rows]))
+        last = [repeated_column(u) for u in plain]
+        ways.append(("one column", last, [u.copy() for u in last]))
     for what, expanded, full in ways:
         expect(
             problem,
@@ -180,6 +208,7 @@ def check_seed_layouts(problem: Problem, outputs: list[Any], base: list[Array]) 
             gradients(problem, outputs, tensors(full)),
             "the backward sweep depends on the memory layout of the gradient it is given"
             f" ({what} expanded with stride 0, as sum() gives it, beside the same numbers in full)",
+            "layout",
         )
 
 
@@ -189,6 +218,14 @@ def repeated_row(a: Array) -> Array:
         return a
     row = a[:1].copy()
     return np.lib.stride_tricks.as_strided(row, a.shape, (0, *row.strides[1:]))
+
+
+def repeated_column(a: Array) -> Array:
+    """Return the first place along the last axis for all of it, with stride 0 there."""
+    if a.ndim < 2 or not a.size:
+        return a
+    column = a[..., :1].copy()
+    return np.lib.stride_tricks.as_strided(column, a.shape, (*column.strides[:-1], 0))
 
 
 def check_additive(
@@ -207,8 +244,9 @@ def check_additive(
             fail(
                 problem,
                 "the backward sweep is not additive in the gradient it is given: a random gradient"
-                f" gives input {problem.position(i)} {differing(g, np.reshape(total, g.shape))},"
+                f" gives {problem.named(i)} {differing(g, np.reshape(total, g.shape))},"
                 " the sum over its elements one by one",
+                "linear",
             )
 
 
@@ -230,8 +268,9 @@ def check_state(problem: Problem, outputs: list[Any], found: list[int], base: li
             ):
                 fail(
                     problem,
-                    f"the gradient of input {problem.position(i)} is a view of the memory of input"
+                    f"the gradient of {problem.named(i)} is a view of the memory of input"
                     f" {k}: whoever changes .grad in place changes the input; return a copy",
+                    "writes",
                 )
     others = problem.at([generic(a, 7 + n) for n, a in enumerate(problem.points())])
     there = [others[k] for k in found]
@@ -245,6 +284,7 @@ def check_state(problem: Problem, outputs: list[Any], found: list[int], base: li
         base,
         "the backward sweep hands out memory that a later sweep writes to (a buffer kept on the"
         " class or a global): the gradient that was given has changed; return memory of its own",
+        "state",
     )
     expect(
         problem,
@@ -253,7 +293,37 @@ def check_state(problem: Problem, outputs: list[Any], found: list[int], base: li
         "the gradient of a graph changes when the function is evaluated elsewhere in between: a"
         " rule uses state kept on the class or a global instead of on self; keep what backward"
         " needs on self",
+        "state",
     )
+
+
+def check_before(problem: Problem, found: list[int], base: list[Array]) -> None:
+    """Hold the gradient after a call elsewhere to the one after a call at the same point."""
+    elsewhere = problem.at([generic(a, 17 + n) for n, a in enumerate(problem.points())])
+    there = [elsewhere[k] for k in found]
+    wrong = None
+    if all(y.requires_grad for y in there):
+        wrong = gradients(problem, there, tensors(seeds_of(there)))
+    every = problem.run()
+    outputs = [every[k] for k in found]
+    now = gradients(problem, outputs, tensors(seeds_of(outputs)))
+    for i, (g, h) in enumerate(zip(now, base, strict=True)):
+        if not same(g, h):
+            stale = wrong is not None and same(g, wrong[i])
+            words = "is that" if stale else "depends on that"
+            fail(
+                problem,
+                f"after a call at another point {problem.named(i)} gets {differing(g, h)}: the"
+                f" gradient {words} of the call before: a rule keeps a buffer from one call to the"
+                " next; keep what backward needs on self",
+                "before",
+            )
+
+
+def generic(a: Array, seed: int) -> Array:
+    """Return a point near `a`, of the same signs, without its symmetries."""
+    (spread,) = drawn(seed, (a.shape,))
+    return np.asarray(a * (1 + 0.07 * np.tanh(spread)))
 
 
 # ---------------------------------------------------------------- which inputs, and twice
@@ -287,12 +357,13 @@ def check_alone(problem: Problem, found: list[int], base: list[Array]) -> None:
                 problem,
                 f"{words_alone(problem, i)}, its gradient is {differing(value, base[i])}: a rule is"
                 " wrong where only some of its inputs need a gradient (self.needs(i))",
+                "contract",
             )
 
 
 def words_alone(problem: Problem, i: int) -> str:
     """Return what `check_alone` does, for a message."""
-    return f"where input {problem.position(i)} alone requires grad"
+    return f"where {problem.named(i)} alone requires grad"
 
 
 def check_twice(problem: Problem, found: list[int]) -> None:
@@ -335,6 +406,7 @@ def check_twice(problem: Problem, found: list[int]) -> None:
                 f"the same tensor used twice, as inputs {p} and {q}, gets"
                 f" {differing(results[1], results[0])}: its gradient must be the sum of those of"
                 " two tensors of the same values",
+                "contract",
             )
 
 
@@ -355,27 +427,55 @@ def reordered(a: Array) -> Array:
     return np.asarray(view)
 
 
+def fortran(a: Array) -> Array:
+    """Return a copy with the first axis the fastest in memory."""
+    return np.array(a, order="F")
+
+
+WAYS: tuple[tuple[str, Callable[[Array], Array]], ...] = (
+    ("transposed or with gaps", reordered),
+    ("transposed: in Fortran's order", fortran),
+    ("reversed: with negative strides", lambda a: np.flip(np.flip(a).copy())),
+    ("in C order", np.array),
+)
+
+
 def check_layouts(problem: Problem, found: list[int], base: list[Array], all_: bool) -> None:
-    """Lay the inputs out otherwise, with the same values: in C order, transposed with gaps,
-    expanded with stride 0.
+    """Lay the inputs out otherwise, with the same values: in C order, transposed, reversed, with
+    gaps, expanded with stride 0.
     """
     points = problem.points()
     values = [problem.values[k] for k in found]
-    for how, lay in (("transposed or with gaps", reordered), ("in C order", np.array)):
-        if lay is np.array and all(t.array.flags.c_contiguous for t in problem.checked):
+    plain = all(t.array.flags.c_contiguous for t in problem.checked)
+    flat = all(a.ndim < 2 for a in points)
+    for how, lay in WAYS if all_ else (WAYS[0], WAYS[-1]):
+        if (lay is np.array and plain) or (lay is fortran and flat):
             continue
         got = at_point(problem, [lay(a) for a in points], found)
         hold_layout(problem, got, (values, base), how)
-    if not all_ or not any(a.ndim and a.shape[0] > 1 for a in points):
-        return
-    expanded = [a[:1] if a.ndim and a.shape[0] > 1 else a for a in points]
-    pairs = list(zip(expanded, points, strict=True))
+    for axis in (0, -1) if all_ else ():
+        if any(a.ndim and a.shape[axis] > 1 and (axis == 0 or a.ndim > 1) for a in points):
+            check_expanded(problem, found, points, axis)
+
+
+def check_expanded(problem: Problem, found: list[int], points: list[Array], axis: int) -> None:
+    """Expand inputs along an axis with stride 0, and give the same numbers in full."""
+
+    def one(a: Array) -> Array:
+        if not a.ndim or a.shape[axis] < 2:
+            return a
+        return a[:1] if axis == 0 else a[..., :1]
+
+    def spread(e: Array, a: Array) -> Array:
+        if e is a:
+            return a
+        strides = list(e.strides)
+        strides[axis] = 0
+        return np.lib.stride_tricks.as_strided(e, a.shape, strides)
+
+    pairs = [(one(a), a) for a in points]
     plain = at_point(problem, [np.array(np.broadcast_to(e, a.shape)) for e, a in pairs], found)
-    views = [
-        np.lib.stride_tricks.as_strided(e, a.shape, (0, *e.strides[1:])) if e is not a else a
-        for e, a in pairs
-    ]
-    got = at_point(problem, views, found)
+    got = at_point(problem, [spread(e, a) for e, a in pairs], found)
     if plain is not None:
         hold_layout(problem, got, plain, "with a dimension expanded (stride 0)")
 
@@ -413,6 +513,7 @@ def hold_layout(problem: Problem, got: Result | None, want: Result, how: str) ->
             problem,
             f"the function cannot be evaluated with its inputs laid out otherwise in memory ({how})"
             ", the same values: it depends on the memory layout of its inputs",
+            "layout",
         )
     for k, (y, z) in enumerate(zip(got[0], want[0], strict=True)):
         if not same(y, z):
@@ -420,155 +521,12 @@ def hold_layout(problem: Problem, got: Result | None, want: Result, how: str) ->
                 problem,
                 f"output {k} depends on the memory layout of the inputs (the same values, {how}):"
                 f" {differing(y, z)}",
+                "layout",
             )
     expect(
         problem,
         got[1],
         want[1],
         f"the gradient depends on the memory layout of the inputs (the same values, {how})",
+        "layout",
     )
-
-
-# ---------------------------------------------------------------- other points
-Move = Callable[[Array, int], Array]
-
-
-def generic(a: Array, seed: int) -> Array:
-    """Return a point near `a`, of the same signs, without its symmetries."""
-    (spread,) = drawn(seed, (a.shape,))
-    return np.asarray(a * (1 + 0.07 * np.tanh(spread)))
-
-
-def zeros_in(a: Array, count: int, seed: int) -> Array:
-    """Return a point near `a` with some elements, never all, set to zero."""
-    made = generic(a, seed)
-    at = np.random.default_rng(seed).permutation(made.size)[: min(count, max(made.size - 1, 1))]
-    made.reshape(-1)[at] = 0.0
-    return made
-
-
-def tied(a: Array, seed: int) -> Array:
-    """Return a point near `a` with equal elements beside each other and far apart."""
-    made = generic(a, seed)
-    made.reshape(-1)[1:2] = made.reshape(-1)[:1]
-    made.reshape(-1)[-1:] = made.reshape(-1)[:1]
-    return made
-
-
-POINTS: tuple[tuple[str, Move], ...] = (
-    ("at a point beside the one given", generic),
-    ("at a point with equal elements", tied),
-)
-MIXED: tuple[str, Move] = (
-    "at a negated point with zeros in it",
-    lambda a, seed: zeros_in(-a, 2, seed),
-)
-PARTS: tuple[tuple[str, Move], ...] = (
-    ("at a point of the other sign", lambda a, seed: -generic(a, seed)),
-    ("at a point with a zero in it", lambda a, seed: zeros_in(a, 1, seed)),
-    ("at a point with two zeros in it", lambda a, seed: zeros_in(a, 2, seed)),
-)
-
-
-def check_points(problem: Problem, found: list[int], tol: Tolerance) -> None:
-    """Hold directional derivatives at other points; where one differs, every element there.
-
-    A point where the function raises, is not finite or has a kink is no fault.
-    """
-    start = problem.points()
-    for label, move in POINTS:
-        visited(problem, found, label, [move(a, 5 + n) for n, a in enumerate(start)], tol)
-    label, move = MIXED
-    if visited(problem, found, label, [move(a, 23 + n) for n, a in enumerate(start)], tol):
-        return
-    for label, move in PARTS:
-        for i in range(len(start)) if len(start) > 1 else ():
-            points = [move(a, 29) if n == i else generic(a, n) for n, a in enumerate(start)]
-            visited(problem, found, f"{label} (input {problem.position(i)})", points, tol)
-        visited(problem, found, label, [move(a, 31 + n) for n, a in enumerate(start)], tol)
-
-
-def check_zeros(problem: Problem, found: list[int], tol: Tolerance) -> None:
-    """Hold directional derivatives at a point with two zeros in it."""
-    label, move = PARTS[-1]
-    points = [move(a, 31 + n) for n, a in enumerate(problem.points())]
-    visited(problem, found, label, points, tol)
-
-
-def visited(
-    problem: Problem,
-    found: list[int],
-    label: str,
-    points: list[Array],
-    tol: Tolerance,
-) -> bool:
-    """Check at one point; return whether the function is finite and has a gradient there.
-
-    Where several inputs meet at a bound, as in clamp(x, low, high) at x = low = high, the slopes by
-    one input alone may agree: a kink is looked for along the direction in which all are moved.
-    """
-    if all(np.array_equal(a, b) for a, b in zip(points, problem.points(), strict=True)):
-        return True
-    try:
-        outputs = attempt(problem, [a.copy() for a in points], found)
-        if outputs is None or not all(np.isfinite(y.array).all() for y in outputs):
-            return False
-        seeds = seeds_of(outputs)
-        moving = [k for k, y in enumerate(outputs) if y.requires_grad]
-        grads = (
-            gradients(problem, [outputs[k] for k in moving], tensors([seeds[k] for k in moving]))
-            if moving
-            else [np.zeros(a.shape) for a in points]
-        )
-        size = float(sum(np.abs(u * y.array).sum() for u, y in zip(seeds, outputs, strict=True)))
-        steps: list[Array] = drawn(4, tuple(a.shape for a in points))
-        ends = []
-        for sign in (1, -1):
-            there = [a + sign * tol.eps * s for a, s in zip(points, steps, strict=True)]
-            moved = attempt(problem, there, found)
-            if moved is None:
-                return False
-            pairs = zip(seeds, moved, strict=True)
-            ends.append(float(sum((u * y.array).sum() for u, y in pairs)))
-        n = (ends[0] - ends[1]) / (2 * tol.eps)
-        with np.errstate(all="ignore"):  # a gradient may be infinite where the function is not
-            a = float(sum((g * s).sum() for g, s in zip(grads, steps, strict=True)))
-            middle = float(sum((u * y.array).sum() for u, y in zip(seeds, outputs, strict=True)))
-        bend = abs(ends[0] + ends[1] - 2 * middle) / tol.eps  # 0 but for the step where smooth
-        spread = float(np.sqrt(sum((g * g).sum() for g in seeds + steps)))
-        noise = 4 * size * tol.noise / tol.eps
-        seen = any(g.any() for g in grads)
-        if abs(a - n) <= tol.atol * spread + 1e-5 * abs(n) + noise or not np.isfinite(n):
-            return seen
-        if bend > 0.1 * abs(a - n) + noise:
-            return False
-    finally:
-        problem.reset()
-    if sum(a.size for a in points) * sum(u.size for u in seeds) <= 250_000:
-        in_full(problem, found, label, points, tol)
-    return True
-
-
-def in_full(
-    problem: Problem, found: list[int], label: str, points: list[Array], tol: Tolerance
-) -> None:
-    """Compare every element of every Jacobian at another point."""
-    with problem.elsewhere(points, label), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        try:
-            problem.first = problem.run()
-            problem.values = [np.array(y.array) for y in problem.first]
-            exact = {
-                k: analytic(problem, problem.first[k])
-                if problem.first[k].requires_grad
-                else [np.zeros((problem.values[k].size, a.size)) for a in points]
-                for k in found
-            }
-            columns = [numeric(problem, i, found, tol.eps) for i in range(len(problem.checked))]
-        except GradcheckError:
-            raise
-        except Exception:
-            return
-        for i, column in enumerate(columns):
-            for k, n in zip(found, column, strict=True):
-                compare(problem, k, i, exact[k][i], n, tol, lenient=True)

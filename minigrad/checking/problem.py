@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random as python_random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from minigrad.checking.reach import distinct, leaves_of, modules_of, parameters_of
 from minigrad.checking.report import GradcheckError
 from minigrad.engine import random
 from minigrad.engine.grad_mode import enable_grad
@@ -17,6 +19,7 @@ from minigrad.tensors.transforms import grad
 
 Array = np.ndarray[Any, Any]
 Index = tuple[int, ...]
+Named = list[tuple[str, Tensor]]
 
 
 class Problem:
@@ -25,37 +28,89 @@ class Problem:
 
     Inside the context the very tensors given hold that memory, so that a function which reaches
     them through a closure or a module is checked as well as one that takes them as arguments.
+    Parameters of the module that the function is are inputs too; where no argument requires grad,
+    so are all leaves of its graph.
+
+    beside: inputs that are no arguments, with their names; found where not given.
     """
 
     def __init__(
         self,
         name: str,
         fn: Callable[..., Any],
-        inputs: Any,
+        inputs: Any = (),
         source: Callable[..., Any] | None = None,
+        beside: Named | None = None,
     ) -> None:
         self.name, self.fn = name, fn
         self.source = source or fn  # where modules are looked for, whose buffers are set back
         self.when = ""  # words about another point, for a message
-        given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-        self.args = tuple(_leaf(x) for x in given)
         self.first: list[Any] = []  # the outputs at the point, on the tape
         self.values: list[Any] = []  # their elements
-        self.checked = _distinct(t for t in self.args if isinstance(t, Tensor) and t.requires_grad)
+        self.elementwise = False  # whether each output element depends on its own input element
+        self.weights = 0  # how many of the last arguments weight the outputs of a first derivative
+        given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        self.args: tuple[Any, ...] = tuple(mapped(_leaf, x) for x in given)
+        self.places = [(path, t) for path, t in tensors_within(self.args)]
+        self.modules = modules_of(self.source)
+        asked = [(path, t) for path, t in self.places if t.requires_grad]
+        if beside is None:
+            held = {id(t) for _, t in asked}
+            beside = [(n, p) for n, p in parameters_of(fn) if id(p) not in held]
+            if not asked and not beside:
+                beside = self.discovered()
+        self.beside = beside
+        self.names = [path for path, _ in asked] + [name for name, _ in beside]
+        self.checked: list[Tensor] = []
+        for t in [t for _, t in asked] + [t for _, t in beside]:
+            if not any(t is s for s in self.checked):
+                self.checked.append(t)
         if not self.checked:
             raise ValueError(
                 f"{name}: none of the {len(given)} inputs requires grad, so there is nothing to"
                 " check; set requires_grad=True on those to be checked"
             )
 
+    def discovered(self) -> Named:
+        """Return the leaves of the graph of one evaluation, which leaves nothing behind."""
+        rewind = random.snapshot()
+        kept = self.held_by_modules()
+        modes = self.modes()
+        try:
+            return leaves_of(self.fn, self.evaluate())
+        finally:
+            rewind()
+            for t, array, value in kept:
+                array[...] = value
+                t.array = array
+            restore(modes)
+
+    def held_by_modules(self) -> list[tuple[Any, Any, Any]]:
+        """Return the parameters and buffers of the modules, their memory and a copy of it."""
+        held = [t for m in self.modules for _, t in (*m.named_buffers(), *m.named_parameters())]
+        return [(t, t.array, t.array.copy()) for t in distinct(held)]
+
+    def modes(self) -> list[tuple[Any, bool]]:
+        """Return which modules are in training."""
+        every = [m for module in self.modules for m in module.modules()]
+        return [(m, m.training) for m in distinct(every)]
+
     def __enter__(self) -> Problem:
         self.rewind = random.snapshot()
-        held = _distinct(t for t in self.args if isinstance(t, Tensor) and t.is_floating_point())
-        self.before = [(t, t.array) for t in held]
+        self.shared = np.random.get_state(), python_random.getstate()  # noqa: NPY002
+        self.was_training = self.modes()
+        floats = [t for _, t in self.places] + self.checked
+        held = distinct(t for t in floats if t.is_floating_point())
+        taken = {id(t) for t in held}
+        inside = [(t, a) for t, a, _ in self.held_by_modules() if id(t) not in taken]
+        self.before = [(t, t.array) for t in held] + inside
         for t in held:
             t.array = private(t.array)
+        for t, array in inside:
+            narrow = array.dtype.kind == "f" and array.dtype != np.float64
+            t.array = array.astype(np.float64) if narrow else array.copy()
         self.start = [(t, t.array, t.array.copy()) for t in held]
-        self.kept = [(b, b.array, b.array.copy()) for b in buffers_of(self.source)]
+        self.kept = [(t, t.array, t.array.copy()) for t, _ in inside]
         return self
 
     def __exit__(
@@ -67,16 +122,21 @@ class Problem:
         self.reset()
         for t, data in self.before:
             t.array = data
+        np.random.set_state(self.shared[0])  # noqa: NPY002
+        python_random.setstate(self.shared[1])
 
     def reset(self) -> None:
-        """Set inputs, random streams and the buffers of modules back to the start."""
+        """Set inputs, random streams, modes, parameters and buffers of modules back to the
+        start.
+        """
         self.rewind()
         for t, memory, value in self.start:
             t.array = memory
             memory[...] = value
-        for buffer, array, value in self.kept:
+        for t, array, value in self.kept:
             array[...] = value
-            buffer.array = array
+            t.array = array
+        restore(self.was_training)
 
     def run(self) -> list[Any]:
         """Evaluate the function from the start; return its outputs.
@@ -89,10 +149,9 @@ class Problem:
             if t.requires_grad and not (
                 t.array is memory and np.array_equal(memory, value, equal_nan=True)
             ):
-                k = next(k for k, x in enumerate(self.args) if x is t)
                 raise GradcheckError(
-                    f"{self.name}: the function writes to its input {k}, outside the tape; give"
-                    " back a new tensor instead"
+                    f"{self.name}: the function writes to its {self.named_tensor(t)}, outside the"
+                    " tape; give back a new tensor instead"
                 )
         return found
 
@@ -117,7 +176,7 @@ class Problem:
     @contextmanager
     def elsewhere(self, arrays: Sequence[Array], when: str) -> Any:
         """Within the context, the checked inputs start at other values."""
-        was = self.start, self.first, self.values
+        was, before = (self.start, self.first, self.values), self.when
         perturbed = {id(t): a for t, a in zip(self.checked, arrays, strict=True)}
         self.start = [(t, memory, perturbed.get(id(t), value)) for t, memory, value in self.start]
         self.when = when
@@ -125,7 +184,7 @@ class Problem:
             yield
         finally:
             self.start, self.first, self.values = was
-            self.when = ""
+            self.when = before
             self.reset()
 
     def perturbed(self, i: int, step: Array) -> list[Any]:
@@ -135,16 +194,77 @@ class Problem:
         moving.array[...] += step
         return [np.array(y.array) if isinstance(y, Tensor) else y for y in self.evaluate()]
 
+    def named(self, i: int) -> str:
+        """Return what the checked input `i` is called: "input 0", "input 1['w']", "parameter w"."""
+        return self.named_tensor(self.checked[i])
+
+    def named_tensor(self, t: Tensor) -> str:
+        """Return what an input is called, by the first of its places."""
+        for path, x in self.places:
+            if x is t:
+                return f"input {path}"
+        return next(name for name, x in self.beside if x is t)
+
+    def label(self, i: int) -> str:
+        """Return the same without the word: "0", "1['w']", "parameter w"."""
+        return self.named(i).removeprefix("input ")
+
     def position(self, i: int) -> int:
-        """Return which argument the checked input `i` is, the first of equals."""
-        return next(k for k, x in enumerate(self.args) if x is self.checked[i])
+        """Return which argument the checked input `i` is in, the first of equals; of one that is no
+        argument, its place after them.
+        """
+        for path, x in self.places:
+            if x is self.checked[i]:
+                return int(path.partition("[")[0])
+        return len(self.args) + next(
+            k for k, (_, x) in enumerate(self.beside) if x is self.checked[i]
+        )
 
 
-def _leaf(x: Any) -> Any:
-    """Return a computed tensor as a leaf of its own; anything else as it is."""
-    if isinstance(x, Tensor) and x.node is not None:
-        return Tensor(x.array, requires_grad=x.requires_grad)
+def restore(modes: Sequence[tuple[Any, bool]]) -> None:
+    """Set modules to training or not, each by itself."""
+    for module, training in modes:
+        if module.training != training:
+            module.training = training
+
+
+def mapped(change: Callable[[Any], Any], x: Any) -> Any:
+    """Return `x` with every tensor within its lists, tuples and dicts changed; the very `x` where
+    none is.
+    """
+    if isinstance(x, Tensor):
+        return change(x)
+    if isinstance(x, dict):
+        parts = {k: mapped(change, v) for k, v in x.items()}
+        same = all(parts[k] is v for k, v in x.items())
+        return x if same else parts
+    if isinstance(x, (list, tuple)):
+        items = [mapped(change, v) for v in x]
+        if all(a is b for a, b in zip(items, x, strict=True)):
+            return x
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
     return x
+
+
+def tensors_within(x: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors within arguments, with their places: "0", "1['w']", "2[0]".
+
+    >>> [path for path, _ in tensors_within(({"w": Tensor(np.zeros(1))}, 3))]
+    ["0['w']"]
+    """
+    if isinstance(x, Tensor):
+        yield path, x
+    elif isinstance(x, dict):
+        for k, v in x.items():
+            yield from tensors_within(v, f"{path}[{k!r}]")
+    elif isinstance(x, (list, tuple)):
+        for k, v in enumerate(x):
+            yield from tensors_within(v, f"{path}[{k}]" if path else str(k))
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """Return a computed tensor as a leaf of its own; any other as it is."""
+    return x if x.node is None else Tensor(x.array, requires_grad=x.requires_grad)
 
 
 def tensors_in(name: str, found: Any) -> list[Any]:
@@ -162,27 +282,6 @@ def tensors_in(name: str, found: Any) -> list[Any]:
         f"{name}: the function gave a {type(found).__name__}, which cannot be checked; expected a"
         " tensor, or tuples, lists and dicts of tensors"
     )
-
-
-def buffers_of(fn: Any) -> list[Any]:
-    """Return the buffers of the modules that a function is, closes over or is a method of."""
-    cells = getattr(fn, "__closure__", None) or ()
-    near = [fn, getattr(fn, "__self__", None), *getattr(fn, "args", ()), getattr(fn, "func", None)]
-    for cell in cells:
-        try:
-            near.append(cell.cell_contents)
-        except ValueError:  # not bound yet
-            continue
-    names = getattr(getattr(fn, "__code__", None), "co_names", ())
-    scope = getattr(fn, "__globals__", {})
-    near += [scope[name] for name in names if name in scope]
-    modules = [m for m in near if hasattr(type(m), "named_buffers")]
-    return _distinct(b for m in modules for _, b in m.named_buffers())
-
-
-def _distinct(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Return the tensors without repetitions, in their order."""
-    return list({id(t): t for t in tensors}.values())
 
 
 def private(a: Array) -> Array:
@@ -238,7 +337,7 @@ def gradients(problem: Problem, outputs: Sequence[Any], seeds: Sequence[Tensor])
             continue
         if g.array.shape != t.array.shape or g.array.dtype != t.array.dtype:
             raise GradcheckError(
-                f"{problem.name}: the gradient of input {problem.position(i)} is {g.array.dtype} "
+                f"{problem.name}: the gradient of {problem.named(i)} is {g.array.dtype} "
                 "of shape"
                 f" {g.shape}, the input {t.array.dtype} of shape {t.shape}: they must agree"
             )
@@ -266,13 +365,20 @@ def unit(shape: Index, k: int, size: float) -> Array:
     return step
 
 
+def steps_for(a: Array, eps: float) -> Array:
+    """Return how far each element is moved: `eps`, or that share of a large one."""
+    return np.asarray(eps * np.maximum(1.0, np.where(np.isfinite(a), np.abs(a), 1.0)))
+
+
 def numeric(problem: Problem, i: int, outputs: list[int], eps: float) -> list[Array]:
     """Return d(output)/d(checked input i) of each output by central differences."""
     columns: list[list[Array]] = [[] for _ in outputs]
-    shape = problem.checked[i].shape
-    for k in range(problem.checked[i].array.size):
-        up, down = (problem.perturbed(i, unit(shape, k, s)) for s in (eps, -eps))
+    at = problem.points()[i]
+    sizes = steps_for(at, eps).reshape(-1)
+    for k in range(at.size):
+        up, down = (problem.perturbed(i, unit(at.shape, k, s * sizes[k])) for s in (1, -1))
         for column, j in zip(columns, outputs, strict=True):
-            column.append((up[j] - down[j]).reshape(-1) / (2 * eps))
-    sizes = [problem.first[j].array.size for j in outputs]
-    return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, sizes, strict=True)]
+            with np.errstate(all="ignore"):
+                column.append((up[j] - down[j]).reshape(-1) / (2 * sizes[k]))
+    lengths = [problem.first[j].array.size for j in outputs]
+    return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, lengths, strict=True)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from minigrad.checking.comparison import fail
 from minigrad.checking.probes import (
     Result,
     at_point,
+    attempt,
     check_alone,
+    check_before,
     check_layouts,
-    check_points,
     check_state,
     check_twice,
     differing,
-    expect,
     problem_outputs,
     same,
     seeds_of,
@@ -28,9 +29,13 @@ from minigrad.checking.probes import (
 from minigrad.checking.problem import Array, Problem, gradients, swept
 from minigrad.checking.report import Tolerance
 from minigrad.checking.rules import nodes_of, watched
+from minigrad.checking.scenarios import EDGES, EQUAL, PARTS, POINTS, check_points
+from minigrad.ops.registry import OPS
 from minigrad.tensors.tensor import Tensor
 
-NARROW = 5e-3  # the same for float32 beside float64
+NARROW = 5e-3  # how far the gradient in float32 may lie from the one in float64
+LOST = 1e-6  # of the gradient that is given: what float32 may lose of the one that comes out
+STAGES = (2, 16, 128, 1024)  # how often rows are repeated before they are LARGE
 LARGE = 70_000  # elements: above every size at which a kernel changes its way
 SIZED = {
     "shape",
@@ -60,15 +65,48 @@ def check_sizes(problem: Problem, found: list[int], base: list[Array]) -> None:
     for places in sets:
         if repeated(problem, found, places, 2, y, base):
             rows = sum(problem.args[k].array.size for k in places)
-            took = []
-            for m in (2, 16):
-                start = time.thread_time()
-                repeated(problem, found, places, m, y, base)
-                took.append(time.thread_time() - start)
             m = -(-LARGE // rows)
-            if m > 16 and (took[1] - took[0]) / 14 * m < LONG:
-                repeated(problem, found, places, m, y, base)
+
+            def at_size(m: int, places: list[int] = places) -> bool:
+                return repeated(problem, found, places, m, y, base)
+
+            if m > 16 and grown(at_size, m):
+                grown(partial(check_equal_rows, problem, found, places), m)
             return
+
+
+def grown(run: Callable[[int], Any], most: int) -> bool:
+    """Run at rising sizes up to the largest, while that will not take long; a rule may take the
+    square of the size.
+    """
+    last = (1, 1e-4)
+    power = 2.0
+    for m in (*(s for s in STAGES if s < most), most):
+        before, took = last
+        if took * (m / before) ** power > LONG:
+            return False
+        start = time.thread_time()
+        if run(m) is False:
+            return False
+        spent = max(time.thread_time() - start, 1e-4)
+        if m >= STAGES[1]:
+            power = float(np.clip(np.log(spent / took) / np.log(m / before) + 0.3, 1.0, 3.0))
+        last = (m, spent)
+    return True
+
+
+def check_equal_rows(problem: Problem, found: list[int], places: list[int], m: int) -> None:
+    """Compare float32 with float64 for thousands of equal elements."""
+    tiled = [problem.args[k] for k in places]
+    arrays = []
+    for n, (t, a) in enumerate(zip(problem.checked, problem.points(), strict=True)):
+        if any(t is s for s in tiled):
+            a = np.tile(EQUAL[1](a, 5 + n), (m, *(1,) * (a.ndim - 1)))
+        arrays.append(a)
+    beside = [s for s in tiled if not any(s is t for t in problem.checked)]
+    if not beside:
+        label = f"for {arrays[0].size} equal elements"
+        check_narrow(problem, found, arrays, label)
 
 
 def repeatable(problem: Problem) -> list[list[int]]:
@@ -124,16 +162,33 @@ def repeated(
             rows = grads[i].reshape(m, *base[i].shape) if any(t is s for s, _ in was) else None
             total = grads[i] if rows is None else rows.sum(axis=0)
             if not same(total / share, base[i], 1e-7) and holds_nearby(problem, found, was, m, way):
+                tail = "" if rows is None else tail_in_words(grads[i], base[i] * (share / m))
                 fail(
                     problem,
-                    f"{what} input {problem.position(i)} gets {differing(total / share, base[i])}:"
-                    " a rule is right for some sizes only, or mistakes the size it averages over",
+                    f"{what} {problem.named(i)} gets {differing(total / share, base[i])}:"
+                    " a rule is right for some sizes only, or mistakes the size it averages over"
+                    f"{tail}",
+                    "tail" if tail else "size",
                 )
         return True
     finally:
         for t, a in was:
             t.array = a
         problem.reset()
+
+
+def tail_in_words(g: Array, row: Array) -> str:
+    """Return where repeated rows get another gradient than the row, if it is at the end."""
+    want = np.broadcast_to(row, (g.shape[0] // max(row.shape[0], 1), *row.shape)).reshape(g.shape)
+    gap = np.abs(g - want) > 1e-7 * max(float(np.abs(want).max(initial=0.0)), 1e-3)
+    wrong = gap.reshape(-1)
+    if wrong.all() or not wrong.any():
+        return ""
+    first = int(np.flatnonzero(wrong)[0])
+    moves = np.abs(want).reshape(-1)[first:] > 0
+    if first < wrong.size // 2 or not wrong[first:][moves].all():
+        return ""
+    return f"; right but for the tail: the last {wrong.size - first} of {wrong.size} elements"
 
 
 def holds_nearby(
@@ -161,9 +216,17 @@ def way_of(z: Array, v: Array, m: int) -> str | None:
 
 
 # ---------------------------------------------------------------- float32
-def check_narrow(problem: Problem, found: list[int]) -> None:
-    """Hold the gradient in float32 to the one in float64 at the same point."""
-    narrow = [(t, value.astype(np.float32)) for t, _, value in problem.start]
+def check_narrow(
+    problem: Problem,
+    found: list[int],
+    arrays: list[Array] | None = None,
+    label: str = "",
+) -> None:
+    """Hold the gradient in float32 to the one in float64 at the same point, or at another."""
+    values = {id(t): value for t, _, value in problem.start}
+    if arrays is not None:
+        values |= {id(t): a for t, a in zip(problem.checked, arrays, strict=True)}
+    narrow = [(t, values[id(t)].astype(np.float32)) for t, _, _ in problem.start]
     wide = [a.astype(np.float64) for t, a in narrow]
     memories = [t for t, _ in narrow]
 
@@ -171,6 +234,9 @@ def check_narrow(problem: Problem, found: list[int]) -> None:
         problem.reset()
         for t, a in zip(memories, arrays, strict=True):
             t.array = a
+        if dtype == np.float32:
+            for t, a, _ in problem.kept:
+                t.array = a.astype(np.float32) if a.dtype.kind == "f" else a
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
@@ -197,25 +263,109 @@ def check_narrow(problem: Problem, found: list[int]) -> None:
         if low is None or high is None:
             return
         near = all(same(y, z, 1e-4) for y, z in zip(low[0], high[0], strict=True))
-        if not near or all(same(g, h, NARROW) for g, h in zip(low[1], high[1], strict=True)):
+        finite = all(np.isfinite(z).all() for z in (*high[0], *high[1]))
+        top = max(float(np.abs(u).max(initial=0.0)) for u in seeds_of([Tensor(v) for v in low[0]]))
+        pairs = list(zip(low[1], high[1], strict=True))
+        if not near or not finite or all(alike(g, h, top) for g, h in pairs):
             return
         for seed in (1, 2):  # what rounding the inputs alone would do
             rng = np.random.default_rng(seed)
             beside = [a * (1 + 2e-7 * rng.uniform(-1, 1, a.shape)) for a in wide]
+            if arrays is not None:
+                beside = [a * (1 + 2e-7 * seed) for a in wide]
             other = sweep(beside, np.float64)
             if other is None or not all(
-                same(g, h, NARROW / 10) for g, h in zip(other[1], high[1], strict=True)
+                alike(g, h, top, NARROW / 10) for g, h in zip(other[1], high[1], strict=True)
             ):
                 return
     finally:
         problem.reset()
-    expect(
-        problem,
-        low[1],
-        high[1],
-        "the gradient is wrong in float32, beside float64 at the same point",
-        NARROW,
+    where = f" ({label})" if label else ""
+    for i, (g, h) in enumerate(pairs):
+        if not alike(g, h, top):
+            fail(
+                problem,
+                f"the gradient is wrong in float32, beside float64 at the same point{where}:"
+                f" {problem.named(i)} gets {differing(g, h)} as gradient",
+                "float32",
+            )
+
+
+def alike(g: Array, h: Array, top: float, rtol: float = NARROW) -> bool:
+    """Say whether two gradients agree, relative to the largest element; what is lost beside a
+    gradient of `top` where a function saturates is no fault.
+    """
+    finite = np.abs(h[np.isfinite(h)])
+    size = float(finite.max(initial=0.0))
+    if size < LOST * top or size > 1e30:
+        return True
+    gap = float(np.abs(g - h).max(initial=0.0)) if np.isfinite(g).all() else np.inf
+    return gap <= LOST * top or same(g / size, h / size, rtol)
+
+
+def check_narrow_elsewhere(problem: Problem, found: list[int]) -> None:
+    """Compare float32 with float64 at points with equal elements, zeros and large numbers."""
+    start = problem.points()
+    for label, move in (POINTS[1], EQUAL, PARTS[-1], EDGES[1]):
+        check_narrow(problem, found, [move(a, 5 + n) for n, a in enumerate(start)], label)
+    check_tails(problem, found)
+
+
+TAILS = (9.0, 17.5, 30.0)  # where what saturates has no digits left in float32
+GONE = 1e-30  # a slope that float32 holds
+
+
+def check_tails(problem: Problem, found: list[int]) -> None:
+    """Refuse a rule of one's own that gives exactly zero in float32 where float64 has a slope.
+
+    Of ops of the registry nothing is asked: 1 - y^2 and y (1 - y) are how everybody writes the
+    derivatives of tanh and the sigmoid, and lose what they lose.
+    """
+    outputs = problem_outputs(problem, found)
+    own = [n for n in nodes_of(outputs) if OPS.get(type(n).__name__) is not type(n)]
+    if not own or any(y.array.shape != outputs[0].array.shape for y in outputs):
+        return
+    for i, at in enumerate(problem.points()):
+        if at.shape != outputs[0].array.shape or not at.size:
+            continue
+        for far in (s * m for m in TAILS for s in (-1.0, 1.0)):
+            points = problem.points()
+            points[i] = np.full(at.shape, far)
+            hold_tail(problem, found, i, points, far)
+
+
+def hold_tail(problem: Problem, found: list[int], i: int, points: list[Array], far: float) -> None:
+    """Compare one input's gradient at one number far out."""
+    results = []
+    for dtype in (np.float32, np.float64):
+        try:
+            outputs = attempt(problem, [a.astype(dtype) for a in points], found)
+            if outputs is None or not all(y.requires_grad for y in outputs):
+                return
+            seeds = tensors([np.ones(y.shape, y.array.dtype) for y in outputs])
+            g = swept(problem, outputs, seeds)[i]
+        except Exception:
+            return
+        finally:
+            problem.reset()
+        if g is None or g.array.dtype != dtype:
+            return
+        results.append((g.array.astype(np.float64), outputs[0].array.astype(np.float64)))
+    (low, _), (high, y) = results
+    lost = (low == 0) & (np.abs(high) > GONE) & np.isfinite(high)
+    usual = np.isclose(high, 1 - y * y, rtol=1e-3, atol=0) | np.isclose(
+        high, y * (1 - y), rtol=1e-3, atol=0
     )
+    lost &= ~usual
+    if lost.any():
+        at = tuple(int(k) for k in np.argwhere(lost)[0])
+        fail(
+            problem,
+            f"the gradient is wrong in float32, beside float64 at the same point far out (all"
+            f" elements {far:g}): {problem.named(i)} gets 0 where the slope is {high[at]:.3g}: the"
+            " rule subtracts numbers that are equal in all their digits; write it without",
+            "float32",
+        )
 
 
 def check_all(
@@ -230,6 +380,7 @@ def check_all(
         return
     problem.reset()
     check_state(problem, outputs, found, base)
+    check_before(problem, found, base)
     check_alone(problem, found, base)
     check_twice(problem, found)
     check_layouts(problem, found, base, True)
@@ -237,3 +388,4 @@ def check_all(
     if costly:
         check_sizes(problem, found, base)
         check_narrow(problem, found)
+        check_narrow_elsewhere(problem, found)

@@ -54,9 +54,10 @@ class Pow(Binary):
         a, b = self.saved(0), self.saved(1)
         da = db = None
         if self.needs(0):
-            zero = b == 0
-            safe = where(zero, 1.0, b) if any_unread(zero.array) else b
-            da = g * where(zero, 0.0, b) * Pow.apply(a, safe - 1.0)
+            zero, safe = b == 0, b
+            if any_unread(zero.array):  # b a^(b-1) is 0 * inf at 0; elsewhere b is differentiated
+                safe = where(zero & ~(a.abs() > 0), 1.0, b)
+            da = g * b * Pow.apply(a, safe - 1.0)
         if self.needs(1):
             flat = (a == 0) & (b >= 0)
             safe = where(flat, 1.0, a)

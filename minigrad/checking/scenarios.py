@@ -1,0 +1,328 @@
+"""Other points than the one given, where mistakes hide: zeros, ties, both signs, the edges of
+branches, large and small values; each finding names its scenario.
+
+A point where the function raises, is not finite or has a kink is no fault.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import chain, cycle, islice
+from typing import Any
+
+import numpy as np
+
+from minigrad.checking.comparison import Jacobians, compare_all, fail
+from minigrad.checking.probes import attempt, drawn, generic, seeds_of, tensors
+from minigrad.checking.problem import Array, Problem, analytic, gradients, numeric, steps_for
+from minigrad.checking.report import GradcheckError, Tolerance
+from minigrad.tensors.tensor import Tensor
+
+Move = Callable[[Array, int], Array]
+SMALL = 2_500  # elements of all Jacobians up to which every element is compared at every point
+FULL = 250_000  # and up to which where a direction differs
+BOUNDS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 6.0, -6.0, 20.0, -20.0, 0.1, -0.1)
+
+
+def zeros_in(a: Array, count: int, seed: int) -> Array:
+    """Return a point near `a` with some elements, never all, set to zero."""
+    made = generic(a, seed)
+    at = np.random.default_rng(seed).permutation(made.size)[: min(count, max(made.size - 1, 1))]
+    made.reshape(-1)[at] = 0.0
+    return made
+
+
+def tied(a: Array, seed: int) -> Array:
+    """Return a point near `a` with equal elements beside each other and far apart."""
+    made = generic(a, seed)
+    made.reshape(-1)[1:2] = made.reshape(-1)[:1]
+    made.reshape(-1)[-1:] = made.reshape(-1)[:1]
+    return made
+
+
+def equal(a: Array, seed: int) -> Array:
+    """Return a point all of whose elements are one of those near `a`."""
+    made = generic(a, seed)
+    return np.full_like(made, made.reshape(-1)[:1].sum())
+
+
+def bounds(a: Array, seed: int) -> Array:
+    """Return the numbers at which branches usually change, another first for another seed."""
+    values = islice(cycle(BOUNDS), seed % len(BOUNDS), seed % len(BOUNDS) + a.size)
+    return np.array(list(values), dtype=a.dtype).reshape(a.shape)
+
+
+def scaled(factor: float) -> Move:
+    """Return what makes numbers of this size of a point, of the same signs."""
+
+    def move(a: Array, seed: int) -> Array:
+        (spread,) = drawn(seed, (a.shape,))
+        sign = np.where(a < 0, -1.0, 1.0)
+        return np.asarray(sign * factor * (1 + 0.07 * np.tanh(spread)))
+
+    return move
+
+
+def half_scaled(factor: float) -> Move:
+    """Return what makes every other element large."""
+
+    def move(a: Array, seed: int) -> Array:
+        made = generic(a, seed)
+        large = scaled(factor)(a, seed)
+        made.reshape(-1)[::2] = large.reshape(-1)[::2]
+        return made
+
+    return move
+
+
+POINTS: tuple[tuple[str, Move], ...] = (
+    ("at a point beside the one given", generic),
+    ("at a point with equal elements", tied),
+)
+EQUAL = ("at a point with all elements equal", equal)
+MIXED: tuple[str, Move] = (
+    "at a negated point with zeros in it",
+    lambda a, seed: zeros_in(-a, 2, seed),
+)
+PARTS: tuple[tuple[str, Move], ...] = (
+    ("at a point of the other sign", lambda a, seed: -generic(a, seed)),
+    ("at a point with a zero in it", lambda a, seed: zeros_in(a, 1, seed)),
+    ("at a point with two zeros in it", lambda a, seed: zeros_in(a, 2, seed)),
+)
+EDGES: tuple[tuple[str, Move], ...] = (
+    ("at a point of numbers at which branches end (0.5, 1, 2, 3, 6, 20)", bounds),
+    ("at a point of large numbers (20)", scaled(20.0)),
+    ("at a point of large numbers (1000)", scaled(1e3)),
+    ("at a point with some large numbers (300)", half_scaled(300.0)),
+    ("at a point of small numbers (1e-5)", scaled(1e-5)),
+)
+
+
+def check_points(problem: Problem, found: list[int], tol: Tolerance) -> None:
+    """Hold derivatives at other points: along a direction, and every element where one differs or
+    the Jacobians are small.
+    """
+    start = problem.points()
+    held = [
+        problem.checked[i].array is not None and not weighs(problem, i) for i in range(len(start))
+    ]
+
+    def moved(move: Move, seed: int) -> list[Array]:
+        pairs = enumerate(zip(start, held, strict=True))
+        return [move(a, seed + n) if moves else generic(a, n) for n, (a, moves) in pairs]
+
+    visited(problem, found, "at the point given, equal elements moved alike", start, tol, True)
+    for label, move in POINTS:
+        visited(problem, found, label, moved(move, 5), tol)
+    label, move = EQUAL
+    visited(problem, found, f"{label}, moved alike", moved(move, 11), tol, True)
+    label, move = MIXED
+    if not visited(problem, found, label, moved(move, 23), tol):
+        for label, move in PARTS:
+            one_by_one(problem, found, label, move, tol)
+            visited(problem, found, label, moved(move, 31), tol)
+    every = list(EDGES)
+    if small(problem, start):
+        shift = len(BOUNDS) // 2
+        every.append((EDGES[0][0], lambda a, seed: bounds(a, seed + shift)))
+        every += [EQUAL, *PARTS[1:]]
+    for label, move in every:
+        edge(problem, found, label, moved(move, 41), tol)
+
+
+def weighs(problem: Problem, i: int) -> bool:
+    """Say whether a checked input weights the outputs of a first derivative."""
+    weights = problem.args[len(problem.args) - problem.weights :] if problem.weights else ()
+    return any(problem.checked[i] is w for w in weights)
+
+
+def check_points_again(problem: Problem, found: list[int], tol: Tolerance, costly: bool) -> None:
+    """Hold second derivatives at points with zeros, equal elements and at branches' edges."""
+    start = problem.points()
+
+    def moved(move: Move, seed: int) -> list[Array]:
+        return [
+            generic(a, n) if weighs(problem, n) else move(a, seed + n) for n, a in enumerate(start)
+        ]
+
+    label, move = PARTS[-1]
+    visited(problem, found, label, moved(move, 31), tol)
+    label, move = POINTS[1]
+    visited(problem, found, label, moved(move, 5), tol)
+    if not costly:
+        return
+    for label, move in (PARTS[1], EDGES[0], EDGES[1]) if small(problem, start) else ():
+        edge(problem, found, label, moved(move, 41), tol)
+
+
+def one_by_one(problem: Problem, found: list[int], label: str, move: Move, tol: Tolerance) -> None:
+    """Move one input alone there, the others beside where they are."""
+    start = problem.points()
+    for i in range(len(start)) if len(start) > 1 else ():
+        points = [move(a, 29) if n == i else generic(a, n) for n, a in enumerate(start)]
+        visited(problem, found, f"{label} ({problem.named(i)})", points, tol)
+
+
+def small(problem: Problem, points: Sequence[Array]) -> bool:
+    """Say whether every element may be compared at every point."""
+    outputs = sum(v.size for v in problem.values)
+    return outputs * sum(a.size for a in points) <= SMALL
+
+
+def edge(
+    problem: Problem, found: list[int], label: str, points: list[Array], tol: Tolerance
+) -> None:
+    """Check at one point in full where the Jacobians are small, since a kink of one element hides
+    the others along a direction.
+    """
+    if small(problem, points):
+        in_full(problem, found, label, points, tol)
+    else:
+        visited(problem, found, label, points, tol)
+
+
+def alike(a: Array, seed: int) -> Array:
+    """Return a direction along which equal elements stay equal."""
+    values, back = np.unique(a.reshape(-1), return_inverse=True)
+    (spread,) = drawn(seed, (values.shape,))
+    return np.asarray(spread[back].reshape(a.shape))
+
+
+def visited(
+    problem: Problem,
+    found: list[int],
+    label: str,
+    points: list[Array],
+    tol: Tolerance,
+    ties: bool = False,
+) -> bool:
+    """Check at one point along a direction; return whether the function is finite and has a
+    gradient there.
+
+    Where several inputs meet at a bound, as in clamp(x, low, high) at x = low = high, the slopes by
+    one input alone may agree: a kink is looked for along the direction in which all are moved.
+    ties: move equal elements alike, so that they stay equal: what shares a gradient among them must
+    share all of it.
+    """
+    unmoved = all(np.array_equal(a, b) for a, b in zip(points, problem.points(), strict=True))
+    if unmoved != (ties and label.startswith("at the point given")):
+        return True
+    if ties and all(np.unique(a).size == a.size for a in points):
+        return True
+    try:
+        outputs = attempt(problem, [a.copy() for a in points], found)
+        if outputs is None or not all(np.isfinite(y.array).all() for y in outputs):
+            return False
+        seeds = seeds_of(outputs)
+        moving = [k for k, y in enumerate(outputs) if y.requires_grad]
+        grads = (
+            gradients(problem, [outputs[k] for k in moving], tensors([seeds[k] for k in moving]))
+            if moving
+            else [np.zeros(a.shape) for a in points]
+        )
+        size = float(sum(np.abs(u * y.array).sum() for u, y in zip(seeds, outputs, strict=True)))
+        steps: list[Array] = drawn(4, tuple(a.shape for a in points))
+        if ties:
+            steps = [alike(a, 4 + n) for n, a in enumerate(points)]
+        steps = [
+            s * (steps_for(a, 1.0) if not ties else 1) for s, a in zip(steps, points, strict=True)
+        ]
+        ends = []
+        for sign in (1, -1):
+            there = [a + sign * tol.eps * s for a, s in zip(points, steps, strict=True)]
+            moved = attempt(problem, there, found)
+            if moved is None:
+                return False
+            pairs = zip(seeds, moved, strict=True)
+            ends.append(float(sum((u * y.array).sum() for u, y in pairs)))
+        n = (ends[0] - ends[1]) / (2 * tol.eps)
+        with np.errstate(all="ignore"):  # a gradient may be infinite where the function is not
+            a = float(sum((g * s).sum() for g, s in zip(grads, steps, strict=True)))
+            middle = float(sum((u * y.array).sum() for u, y in zip(seeds, outputs, strict=True)))
+        bend = abs(ends[0] + ends[1] - 2 * middle) / tol.eps  # 0 but for the step where smooth
+        spread = float(np.sqrt(sum((g * g).sum() for g in chain(seeds, steps))))
+        noise = 4 * size * tol.noise / tol.eps
+        seen = any(g.any() for g in grads)
+        if abs(a - n) <= tol.atol * spread + 1e-5 * abs(n) + noise or not np.isfinite(n):
+            return seen
+        if bend > 0.1 * abs(a - n) + noise:
+            return False
+    finally:
+        problem.reset()
+    if ties:
+        hold_alike(problem, label, a, n)
+    if sum(a.size for a in points) * sum(u.size for u in seeds) <= FULL:
+        in_full(problem, found, label, points, tol)
+    return True
+
+
+def hold_alike(problem: Problem, label: str, a: float, n: float) -> None:
+    """Refuse a gradient that is wrong along a direction in which equal elements stay equal."""
+    fail(
+        problem,
+        f"{label}: the gradient gives {a:.9g} along a direction in which equal elements stay equal,"
+        f" and the slope there is {n:.9g} on both sides: right but for ties, whose share is wrong",
+        "ties",
+    )
+
+
+def in_full(
+    problem: Problem, found: list[int], label: str, points: list[Array], tol: Tolerance
+) -> None:
+    """Compare every element of every Jacobian at another point."""
+    with problem.elsewhere(points, label), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            problem.first = problem.run()
+            problem.values = [np.array(y.array) for y in problem.first]
+            if any(k >= len(problem.values) or not held(problem.first[k]) for k in found):
+                return
+            made = diagonals if problem.elementwise else every_element
+            jacobians = made(problem, found, points, tol)
+        except GradcheckError:
+            raise
+        except Exception:
+            return
+        compare_all(problem, jacobians, tol, lenient=True)
+
+
+def every_element(
+    problem: Problem, found: list[int], points: list[Array], tol: Tolerance
+) -> Jacobians:
+    """Return every Jacobian at the point."""
+    made = Jacobians({}, {})
+    for k in found:
+        y = problem.first[k]
+        rows = analytic(problem, y) if y.requires_grad else None
+        for i, a in enumerate(points):
+            zero = np.zeros((problem.values[k].size, a.size))
+            made.exact[k, i] = zero if rows is None else rows[i]
+    for i in range(len(points)):
+        for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
+            made.numeric[k, i] = n
+    return made
+
+
+def diagonals(problem: Problem, found: list[int], points: list[Array], tol: Tolerance) -> Jacobians:
+    """Return the Jacobians of a function of each element by itself: one sweep, two evaluations an
+    input.
+    """
+    made = Jacobians({}, {})
+    for k in found:
+        y = problem.first[k]
+        ones = tensors([np.ones(y.shape)])
+        rows = gradients(problem, [y], ones) if y.requires_grad else [0 * a for a in points]
+        made.exact |= {(k, i): np.diag(g.reshape(-1)) for i, g in enumerate(rows)}
+    for i, a in enumerate(points):
+        steps = steps_for(a, tol.eps)
+        up, down = (problem.perturbed(i, s * steps) for s in (1, -1))
+        for k in found:
+            slopes = (up[k] - down[k]) / (2 * steps)
+            made.numeric[k, i] = np.diag(slopes.reshape(-1))
+    return made
+
+
+def held(y: Any) -> bool:
+    """Say whether an output can be compared."""
+    return isinstance(y, Tensor) and y.array.dtype.kind == "f"
