@@ -62,6 +62,7 @@ LAYERS = (
     "minigrad.engine.grad_mode",
     "minigrad.engine.op",
     "minigrad.engine.trace",
+    "minigrad.engine.origins",
     "minigrad.engine.anomaly",
     "minigrad.engine.hooks",
     "minigrad.engine.routes",

@@ -41,7 +41,8 @@ class Checked:
 
     samples: how many points it was checked at.  first, second: the largest difference between a
         derivative and its finite difference, as a share of what is allowed; None where that order
-        was not reached.  failure: the report of the first check that failed.
+        was not reached.  failure: the report of the first check that failed.  kind: of mistake, a
+        word.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Checked:
     second: float | None
     seconds: float
     failure: str | None = None
+    kind: str = ""
 
     @property
     def ok(self) -> bool:
@@ -71,7 +73,7 @@ def checked(
     """
     start = time.perf_counter()
     worst: list[float | None] = [None, None]
-    failure, count = None, 0
+    failure, count, kind = None, 0, ""
     try:
         for fn, inputs in points:
             count += 1
@@ -83,8 +85,10 @@ def checked(
             ):
                 worst[order] = max(found, worst[order] or 0.0)
     except GradcheckError as error:
-        failure = str(error)
-    return Checked(name, count, worst[0], worst[1], time.perf_counter() - start, failure)
+        failure, kind = str(error), error.kind
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+    return Checked(name, count, worst[0], worst[1], time.perf_counter() - start, failure, kind)
 
 
 def check_op(name: str, tol: Tolerance = TOLERANCE) -> Checked:

@@ -372,13 +372,29 @@ def steps_for(a: Array, eps: float) -> Array:
 
 def numeric(problem: Problem, i: int, outputs: list[int], eps: float) -> list[Array]:
     """Return d(output)/d(checked input i) of each output by central differences."""
+    return [n for n, _ in numeric_with_bends(problem, i, outputs, eps)]
+
+
+def numeric_with_bends(
+    problem: Problem, i: int, outputs: list[int], eps: float
+) -> list[tuple[Array, Array]]:
+    """Return the same, and beside each by how much the slopes to both sides differ."""
     columns: list[list[Array]] = [[] for _ in outputs]
+    bends: list[list[Array]] = [[] for _ in outputs]
     at = problem.points()[i]
     sizes = steps_for(at, eps).reshape(-1)
     for k in range(at.size):
         up, down = (problem.perturbed(i, unit(at.shape, k, s * sizes[k])) for s in (1, -1))
-        for column, j in zip(columns, outputs, strict=True):
+        for column, bend, j in zip(columns, bends, outputs, strict=True):
             with np.errstate(all="ignore"):
                 column.append((up[j] - down[j]).reshape(-1) / (2 * sizes[k]))
+                bend.append((up[j] + down[j] - 2 * problem.values[j]).reshape(-1) / sizes[k])
     lengths = [problem.first[j].array.size for j in outputs]
-    return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, lengths, strict=True)]
+
+    def matrix(rows: list[Array], length: int) -> Array:
+        return np.array(rows).reshape(len(rows), length).T
+
+    return [
+        (matrix(c, n), np.abs(matrix(b, n)))
+        for c, b, n in zip(columns, bends, lengths, strict=True)
+    ]

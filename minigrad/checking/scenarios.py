@@ -15,7 +15,14 @@ import numpy as np
 
 from minigrad.checking.comparison import Jacobians, compare_all, fail
 from minigrad.checking.probes import attempt, drawn, generic, seeds_of, tensors
-from minigrad.checking.problem import Array, Problem, analytic, gradients, numeric, steps_for
+from minigrad.checking.problem import (
+    Array,
+    Problem,
+    analytic,
+    gradients,
+    numeric_with_bends,
+    steps_for,
+)
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.tensors.tensor import Tensor
 
@@ -299,8 +306,9 @@ def every_element(
             zero = np.zeros((problem.values[k].size, a.size))
             made.exact[k, i] = zero if rows is None else rows[i]
     for i in range(len(points)):
-        for k, n in zip(found, numeric(problem, i, found, tol.eps), strict=True):
-            made.numeric[k, i] = n
+        pairs = numeric_with_bends(problem, i, found, tol.eps)
+        for k, (n, bend) in zip(found, pairs, strict=True):
+            made.numeric[k, i], made.bends[k, i] = n, bend
     return made
 
 
@@ -320,6 +328,8 @@ def diagonals(problem: Problem, found: list[int], points: list[Array], tol: Tole
         for k in found:
             slopes = (up[k] - down[k]) / (2 * steps)
             made.numeric[k, i] = np.diag(slopes.reshape(-1))
+            bends = np.abs(up[k] + down[k] - 2 * problem.values[k]) / steps
+            made.bends[k, i] = np.diag(bends.reshape(-1))
     return made
 
 

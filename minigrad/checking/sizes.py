@@ -71,19 +71,19 @@ def check_sizes(problem: Problem, found: list[int], base: list[Array]) -> None:
                 return repeated(problem, found, places, m, y, base)
 
             if m > 16 and grown(at_size, m):
-                grown(partial(check_equal_rows, problem, found, places), m)
+                grown(partial(check_equal_rows, problem, found, places), m, STAGES[2:3])
             return
 
 
-def grown(run: Callable[[int], Any], most: int) -> bool:
+def grown(run: Callable[[int], Any], most: int, stages: tuple[int, ...] = STAGES) -> bool:
     """Run at rising sizes up to the largest, while that will not take long; a rule may take the
     square of the size.
     """
     last = (1, 1e-4)
     power = 2.0
-    for m in (*(s for s in STAGES if s < most), most):
+    for m in (*(s for s in stages if s < most), most):
         before, took = last
-        if took * (m / before) ** power > LONG:
+        if m > STAGES[2] and took * (m / before) ** power > LONG:
             return False
         start = time.thread_time()
         if run(m) is False:

@@ -6,16 +6,18 @@ the `Anomaly` in `mode.anomaly`, where there is one.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import host_copy
-from minigrad.engine.dispatch import CHECKED, dispatch, empty, launch
+from minigrad.engine.dispatch import CHECKED, dispatch
 from minigrad.engine.grad_mode import Bare, mode
 from minigrad.engine.op import Op, name_of
+from minigrad.engine.origins import Origins
 from minigrad.engine.trace import user_line
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +60,13 @@ CHECKS = check_launches()
 
 
 class Anomaly:
-    """The calls that the heart makes while anomaly detection is on."""
+    """The calls that the heart makes while anomaly detection is on.
+
+    origins: what first made a value that is not finite, see engine/origins.py.
+    """
+
+    def __init__(self, origins: Origins | None = None) -> None:
+        self.origins = origins or Origins()
 
     def recorded(self, op: Op, inputs: Sequence[Any]) -> None:
         """Note the line that recorded an op, and a hash of each input's elements."""
@@ -76,21 +84,12 @@ class Anomaly:
         op.check_saved = check_saved
 
     def check_gradients(self, node: Op, parts: Iterable[Any]) -> None:
-        """Name the op whose gradient has turned NaN.
+        """Name the op whose gradient has turned NaN or infinite.
 
         Raises: RuntimeError.
         """
-        for i, g in enumerate(parts):
-            if g is None or not holds_nan(g.array):
-                continue
-            bad = int(np.isnan(host_copy(g.array)).sum())
-            raise RuntimeError(
-                f"the gradient of {name_of(node)} is NaN for its input {i}, shape {g.array.shape}"
-                f" ({bad} of {g.array.size} elements)"
-            )
-
-
-ANOMALY = Anomaly()
+        if self.origins.check_nan:
+            self.origins.swept(node, parts)
 
 
 def checksum(data: Array) -> int:
@@ -98,24 +97,21 @@ def checksum(data: Array) -> int:
     return zlib.crc32(data.tobytes())
 
 
-def holds_nan(a: Any) -> bool:
-    """Return whether an array holds a NaN: of one on a device one number is read."""
-    if isinstance(a, np.ndarray):
-        return bool(np.isnan(a).any())
-    if not a.size:
-        return False
-    found, held = empty((a.size,), np.bool_, a), empty((), np.bool_, a)
-    launch("isnan", a, found.reshape(a.shape))
-    launch("max", found, (0,), held)
-    return bool(held.item())
-
-
 class detect_anomaly(Bare):
-    """Name the op, and its line in your code, whose gradient turns NaN, and catch writes through
-    `numpy()`; check each launch of a kernel as `check_launches` does.
+    """Name the first op, forward or backward, that makes a NaN or an infinity, its line in your
+    code and what it was given; catch writes through `numpy()`; check each launch of a kernel as
+    `check_launches` does.
 
-    Slow: every saved array is hashed.  `where` masks its gradient, so a NaN that it brings is
-    0 * inf from the branch not taken: bring that branch's input into range first.
+    A NaN is named where it is made: by the op itself, or, where infinities became one (inf - inf,
+    0 * inf), by the op that made the infinity, with both lines.  An infinity is named once a NaN, a
+    gradient or the number that is differentiated comes of it, for log(0) under a mask is no fault.
+    What enters from outside, data or a parameter, is named as that.
+
+    Slow: every array is read, every saved one hashed.  `where` masks its gradient, so a NaN that it
+    brings is 0 * inf from the branch not taken: bring that branch's input into range first.
+
+    check_nan: False looks for writes alone.  save: the path of a repro, `path.npz` with the op's
+        inputs and `path.py` that runs it on them, written when a NaN is named.
 
     A context manager, and (**ours**) a decorator, with and without parentheses; of this thread
     alone (PyTorch's is of the process).
@@ -129,13 +125,35 @@ class detect_anomaly(Bare):
     RuntimeError: the gradient of Sqrt ... is NaN for its input 0, ...
     """
 
-    def _turn(self) -> tuple[Anomaly | None, bool]:
-        was = mode.anomaly, CHECKS._turn()
-        mode.anomaly = ANOMALY
+    def __new__(
+        cls, function: Any = None, *, check_nan: bool = True, save: str | Path | None = None
+    ) -> Any:
+        given = function if callable(function) else None
+        made = object.__new__(cls)
+        made.check_nan = check_nan if function is None or given else bool(function)
+        made.save = save
+        return made if given is None else made(given)
+
+    def _again(self) -> detect_anomaly:
+        again: detect_anomaly = type(self)(check_nan=self.check_nan, save=self.save)
+        return again
+
+    check_nan: bool
+    save: str | Path | None
+
+    def _turn(self) -> tuple[Anomaly | None, bool, Any]:
+        was = mode.anomaly, CHECKS._turn(), mode.tape
+        if mode.anomaly is None or (mode.anomaly.origins.save, self.check_nan) != (self.save, True):
+            origins = Origins(mode.tape, self.save, self.check_nan)
+            mode.anomaly = Anomaly(origins)
+            mode.tape = origins if self.check_nan else mode.tape
         mode.recording = mode.level(bool(mode.recording))
         return was
 
-    def _restore(self, was: tuple[Anomaly | None, bool]) -> None:
-        mode.anomaly, checked = was
+    def _restore(self, was: tuple[Anomaly | None, bool, Any]) -> None:
+        inner = mode.anomaly
+        mode.anomaly, checked, mode.tape = was
         CHECKS._restore(checked)
         mode.recording = mode.level(bool(mode.recording))
+        if inner is not None and inner is not mode.anomaly and sys.exc_info()[0] is None:
+            inner.origins.finish()
