@@ -9,6 +9,7 @@ tensor([2., 4., 6.])
 
 import typing as _typing
 
+from minigrad import checking as checking
 from minigrad import cuda as cuda
 from minigrad import data as data
 from minigrad import fft as fft
@@ -22,6 +23,7 @@ from minigrad.capturing.captured import capture as capture
 from minigrad.checking.gradcheck import GradcheckError as GradcheckError
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
+from minigrad.checking.watching import checked as checked
 from minigrad.engine import fast as _fast
 from minigrad.engine import random as random
 from minigrad.engine.anomaly import check_launches as check_launches

@@ -15,15 +15,15 @@ def masks_of(x: Array, others: Sequence[Array] = ()) -> Iterator[Mask]:
     """Yield sets of elements that rules may mistake: (kind, words, mask).
 
     >>> [kind for kind, _, mask in masks_of(np.array([2.0, 0.0, 2.0])) if mask.any()][:2]
-    ['ties', 'zeros']
+    ['zeros', 'ties']
     """
     flat = x.reshape(-1)
+    yield "zeros", "zeros", x == 0
     _, back, count = np.unique(flat, return_inverse=True, return_counts=True)
     yield "ties", "ties (equal elements)", (count[back] > 1).reshape(x.shape)
     for other in others:
         if other.shape == x.shape:
             yield "ties", "ties (elements equal to those of another input)", x == other
-    yield "zeros", "zeros", x == 0
     if x.ndim > 1 and x.shape[-1] == x.shape[-2]:
         eye = np.broadcast_to(np.eye(x.shape[-1], dtype=bool), x.shape)
         yield "diagonal", "the diagonal", eye

@@ -51,7 +51,10 @@ def near(x: Any) -> Iterator[Any]:
         yield from list(x)[:MANY]
     elif isinstance(x, dict):
         yield from list(x.values())[:MANY]
-    elif isinstance(x, (Tensor, type, ModuleType, str, bytes, int, float)):
+    elif isinstance(x, type):
+        if not x.__module__.startswith(("minigrad", "numpy", "builtins")):
+            yield from list(vars(x).values())[:MANY]
+    elif isinstance(x, (Tensor, ModuleType, str, bytes, int, float)):
         return
     else:
         yield from held_by(x)
@@ -64,7 +67,7 @@ def held_by(x: Any) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:  # not bound yet
             continue
-    for name in ("__self__", "func", "args", "keywords", "__wrapped__"):
+    for name in ("__self__", "func", "args", "keywords", "__wrapped__", "__defaults__", "__func__"):
         yield getattr(x, name, None)
     scope = getattr(x, "__globals__", None)
     if scope is not None:

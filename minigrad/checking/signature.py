@@ -261,20 +261,34 @@ def statistics_taken_for_constants(case: Case) -> Kind | None:
     if not case.same(case.a, np.diag(np.diagonal(case.a))):
         return None
     for axes in axes_to_average(x.ndim):
-        dx, dy = (v - v.mean(axis=axes, keepdims=True) for v in (x, y))
+        dx = x - x.mean(axis=axes, keepdims=True)
         square = (dx * dx).sum(axis=axes, keepdims=True)
         if (square == 0).any():
             continue
-        slope = np.broadcast_to((dx * dy).sum(axis=axes, keepdims=True) / square, x.shape)
-        if case.same(dy.reshape(-1), (slope * dx).reshape(-1)) and case.same(
-            np.diagonal(case.a), slope.reshape(-1)
-        ):
+        together = projected(x, dx, square, axes)
+        near = 1e-3 * float(np.abs(case.n).max())
+        if np.allclose(np.diagonal(case.a)[:, None] * together, case.n, rtol=0, atol=near):
             return Kind(
                 "eval",
                 f"{EVAL} (the mean and variance of the batch are taken for constants: the terms by"
                 " which each element moves them are missing)",
             )
     return None
+
+
+def projected(x: Array, dx: Array, square: Array, axes: tuple[int, ...]) -> Array:
+    """Return what is left of a change of `x` once its mean and its size over axes are taken out."""
+    free = [k for k in range(x.ndim) if k not in axes]
+    labels = np.zeros(x.shape, np.int64)
+    for k in free:
+        shape = [1] * x.ndim
+        shape[k] = x.shape[k]
+        labels = labels * x.shape[k] + np.arange(x.shape[k]).reshape(shape)
+    flat = labels.reshape(-1)
+    group = flat[:, None] == flat[None, :]
+    count = x.size // max(int(np.prod([x.shape[k] for k in free])), 1)
+    unit = (dx / np.sqrt(square)).reshape(-1)
+    return np.asarray(np.eye(x.size) - group * (1 / count + np.outer(unit, unit)))
 
 
 def axes_to_average(ndim: int) -> list[tuple[int, ...]]:

@@ -29,7 +29,7 @@ from minigrad.checking.probes import (
 from minigrad.checking.problem import Array, Problem, gradients, swept
 from minigrad.checking.report import Tolerance
 from minigrad.checking.rules import nodes_of, watched
-from minigrad.checking.scenarios import EDGES, EQUAL, PARTS, POINTS, check_points
+from minigrad.checking.scenarios import EDGES, EQUAL, PARTS, POINTS, check_points, delicate
 from minigrad.ops.registry import OPS
 from minigrad.tensors.tensor import Tensor
 
@@ -44,7 +44,7 @@ SIZED = {
 }  # options of ops that hold sizes of the inputs, and are trusted
 BACKWARDS = {"MaxUnpool", "AvgUnpool", "ConvBackwardInput", "ConvBackwardWeight"}
 SLOW = 0.05  # seconds of an evaluation above which nothing is evaluated at large sizes
-LONG = 3.0  # seconds that the evaluation at a large size may take
+LONG = 1.5  # seconds that the evaluation at a large size may take
 
 
 # ---------------------------------------------------------------- sizes
@@ -58,9 +58,9 @@ def check_sizes(problem: Problem, found: list[int], base: list[Array]) -> None:
     for node in nodes_of(problem_outputs(problem, found)):
         if SIZED & set(node.meta) or BACKWARDS & {c.__name__ for c in type(node).__mro__}:
             return
-    start = time.thread_time()
+    start = time.process_time()
     y = at_point(problem, problem.points(), found)
-    if y is None or time.thread_time() - start > SLOW:
+    if y is None or time.process_time() - start > SLOW:
         return
     for places in sets:
         if repeated(problem, found, places, 2, y, base):
@@ -85,10 +85,10 @@ def grown(run: Callable[[int], Any], most: int, stages: tuple[int, ...] = STAGES
         before, took = last
         if m > STAGES[2] and took * (m / before) ** power > LONG:
             return False
-        start = time.thread_time()
+        start = time.process_time()
         if run(m) is False:
             return False
-        spent = max(time.thread_time() - start, 1e-4)
+        spent = max(time.process_time() - start, 1e-4)
         if m >= STAGES[1]:
             power = float(np.clip(np.log(spent / took) / np.log(m / before) + 0.3, 1.0, 3.0))
         last = (m, spent)
@@ -306,6 +306,8 @@ def alike(g: Array, h: Array, top: float, rtol: float = NARROW) -> bool:
 def check_narrow_elsewhere(problem: Problem, found: list[int]) -> None:
     """Compare float32 with float64 at points with equal elements, zeros and large numbers."""
     start = problem.points()
+    if delicate(problem, found):
+        return
     for label, move in (POINTS[1], EQUAL, PARTS[-1], EDGES[1]):
         check_narrow(problem, found, [move(a, 5 + n) for n, a in enumerate(start)], label)
     check_tails(problem, found)

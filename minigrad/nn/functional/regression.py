@@ -167,10 +167,9 @@ def smooth_l1_loss(
         beta = arguments.number("smooth_l1_loss", "beta", beta)
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    gap = Abs.apply(difference(input, target))
-    return reduced(
-        _half_square_then_line(gap, beta) / float(beta) if beta else gap, None, reduction
-    )
+    gap = difference(input, target)
+    found = _half_square_then_line(gap, beta) / float(beta) if beta else Abs.apply(gap)
+    return reduced(found, None, reduction)
 
 
 def huber_loss(
@@ -195,14 +194,16 @@ def huber_loss(
         delta = arguments.number("huber_loss", "delta", delta)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    return reduced(
-        _half_square_then_line(Abs.apply(difference(input, target)), delta), weight, reduction
-    )
+    gap = difference(input, target)
+    return reduced(_half_square_then_line(gap, delta), weight, reduction)
 
 
 def _half_square_then_line(gap: Tensor, delta: float) -> Tensor:
-    """Return gap^2 / 2 up to delta, a line beyond: no square of a large gap can overflow."""
-    near = clamp(gap, max=float(delta))
+    """Return gap^2 / 2 up to delta, a line beyond: no square of a large gap can overflow.
+
+    Of the gap itself, not of its size, which has no second derivative at 0.
+    """
+    near = clamp(gap, min=-float(delta), max=float(delta))
     return near * (gap - near * 0.5)
 
 
