@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -358,3 +359,127 @@ def test_private_memory_keeps_strides() -> None:
             assert [s // 8 for s in copy.strides] == [s // 4 for s in view.strides]
     shared = np.lib.stride_tricks.as_strided(a, (3, 3), (4, 4))
     assert private(shared).flags.c_contiguous
+
+
+class DoubledTanh(Op):
+    """y = tanh a, with twice its gradient"""
+
+    def forward(self, a: Any) -> Any:
+        return np.tanh(a)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        y = np.tanh(self.saved(0).array)
+        return (g * mg.Tensor(2 * (1 - y * y)),)
+
+
+class Deep(mg.nn.Module):
+    """50 ops, one of which may have a wrong rule."""
+
+    def __init__(self, wrong: int) -> None:
+        super().__init__()
+        self.layers = mg.nn.ModuleList([mg.nn.Linear(4, 4) for _ in range(16)])
+        self.norm = mg.nn.BatchNorm1d(4)
+        self.wrong = wrong
+
+    def forward(self, x: mg.Tensor) -> mg.Tensor:
+        for k, layer in enumerate(self.layers):
+            y = layer(x)
+            x = (DoubledTanh.apply(y) if k == self.wrong else y.tanh()) * 1.01
+        return self.norm(x)
+
+
+def test_blame_names_the_wrong_rule_of_a_model_of_50_ops() -> None:
+    mg.manual_seed(0)
+    x = mg.randn(5, 4)
+    right = mg.checking.blame(Deep(-1), x)
+    assert right.ok and right.checked == 49 and not right.skipped
+    model = Deep(9)
+    found = mg.checking.blame(model, x)
+    assert (found.op, found.kind, found.index) == ("DoubledTanh", "factor", 28)
+    lines = Path(__file__).read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "DoubledTanh.apply(y) if" in text)
+    assert found.where == f"{__file__}:{line}"
+    assert "2 times too large" in str(found)
+    assert model.norm.num_batches_tracked.item() == 0
+
+
+def test_a_module_and_a_batch_are_checked_in_one_call() -> None:
+    mg.manual_seed(0)
+    nn = mg.nn
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 2))
+    before = {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    model[1].eval()
+    assert mg.gradcheck(model, mg.randn(5, 3)) and mg.gradgradcheck(model, mg.randn(5, 3))
+    for name, value in model.state_dict().items():
+        assert value.numpy().dtype == before[name].dtype
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    assert [m.training for m in model] == [True, False, True, True]
+    assert all(p.grad is None for p in model.parameters())
+    with pytest.raises(
+        mg.GradcheckError, match="(?s)parameter layers.0.weight.*blame: the rule of"
+    ):
+        mg.gradcheck(Deep(1), mg.randn(3, 4))
+
+
+def test_a_function_of_no_arguments_is_checked_over_its_leaves() -> None:
+    w, b = leaf(1, 2, 3), leaf(0.5)
+    assert mg.gradcheck(lambda: (w * w + b).sum()) and mg.gradgradcheck(lambda: (w**3 * b).sum())
+    with pytest.raises(mg.GradcheckError, match=r"d\(output 0\)/d\(w\) is wrong"):
+        mg.gradcheck(lambda: DoubledTanh.apply(w) * b)
+
+
+def test_inputs_within_lists_and_dicts_are_checked() -> None:
+    given = {"w": leaf(1, 2), "rest": [leaf(3.0), 4]}
+    assert mg.gradcheck(lambda d: d["w"] * d["rest"][0] * d["rest"][1], (given,))
+    with pytest.raises(mg.GradcheckError, match=r"d\(input 0\['rest'\]\[0\]\) is wrong"):
+        mg.gradcheck(lambda d: d["w"] * DoubledTanh.apply(d["rest"][0]), (given,))
+
+
+def test_outputs_that_cannot_be_read_are_refused() -> None:
+    for fn in (lambda x: None, lambda x: 3.0, lambda x: (x, [x, "no"])):
+        with pytest.raises(TypeError, match="which cannot be checked"):
+            mg.gradcheck(fn, leaf(1.0))
+    assert mg.gradcheck(lambda x: {"a": x, "b": (x * x, [x.exp()])}, leaf(1.0))
+
+
+def test_fast_mode_sees_one_row_of_a_large_input() -> None:
+    class Dropped(Op):
+        """y = a v, whose rule forgets one row"""
+
+        def forward(self, a: Any) -> Any:
+            return a @ np.ones(a.shape[1])
+
+        def backward(self, g: Any) -> tuple[Any, ...]:
+            kept = np.ones((len(g.array), 1))
+            kept[7] = 0
+            return ((g.reshape(-1, 1) * mg.Tensor(kept)).expand(self.saved(0).shape).clone(),)
+
+    x = mg.Tensor(np.random.default_rng(0).normal(size=(320, 320)), requires_grad=True)
+    with pytest.raises(mg.GradcheckError, match="wrong along a random direction"):
+        mg.gradcheck(Dropped.apply, x, fast_mode=True)
+    assert mg.gradcheck(lambda x: x @ mg.ones(320, dtype=mg.float64), x, fast_mode=True)
+
+
+def test_ops_are_verified_as_they_run() -> None:
+    x = leaf(0.3, 0.7)
+    with mg.checked() as seen:
+        ((x * x).tanh() + x).sum().backward()
+    assert seen.count == 4
+    named = "(?s)checked: the rule of DoubledTanh.*2 times"
+    with pytest.raises(mg.GradcheckError, match=named), mg.checked():
+        DoubledTanh.apply(x * 2)
+
+
+def test_an_op_that_writes_to_its_input_is_refused() -> None:
+    class Doubling(Op):
+        """y = 2 a, written over a"""
+
+        def forward(self, a: Any) -> Any:
+            a *= 2
+            return a.copy()
+
+        def backward(self, g: Any) -> tuple[Any, ...]:
+            return (g * 2.0,)
+
+    with pytest.raises(mg.GradcheckError, match="writes to its input 0"):
+        mg.gradcheck(Doubling.apply, leaf(1.0))

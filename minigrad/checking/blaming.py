@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.comparison import compare_all
-from minigrad.checking.gradcheck import jacobians, live
-from minigrad.checking.problem import Array, Problem, gradients, steps_for
+from minigrad.checking.comparison import compare_all, jacobians
+from minigrad.checking.problem import Array, Problem, gradients, live, steps_for
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.engine import random
 from minigrad.engine.grad_mode import enable_grad, mode
@@ -130,9 +129,10 @@ def watch(fn: Callable[..., Any], inputs: Sequence[Any], heard: Callable[[Suspec
     rewind = random.snapshot()
     kept = problem.held_by_modules() if problem else []
     was = mode.tape
-    mode.tape = Listener(was, heard)
     try:
         with enable_grad():
+            mode.tape = Listener(was, heard)
+            mode.recording = mode.level(True)
             fn(*inputs)
     finally:
         mode.tape = was

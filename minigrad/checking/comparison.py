@@ -18,7 +18,7 @@ from minigrad.checking.ladder import (
     climb,
 )
 from minigrad.checking.mismatch import Mismatch
-from minigrad.checking.problem import Array, Problem, steps_for
+from minigrad.checking.problem import Array, Problem, analytic, numeric, steps_for
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.rules import nodes_of
 from minigrad.checking.signature import Case, Kind, explain
@@ -43,6 +43,20 @@ class Jacobians:
     exact: dict[tuple[int, int], Array]
     numeric: dict[tuple[int, int], Array]
     bends: dict[tuple[int, int], Array] = field(default_factory=dict)
+
+
+def jacobians(problem: Problem, outputs: list[int], found: list[int], tol: Tolerance) -> Jacobians:
+    """Return every Jacobian of some outputs; of those not in `found` the derivative is zero."""
+    held = Jacobians({}, {})
+    for k in outputs:
+        rows = analytic(problem, problem.first[k]) if k in found else None
+        for i, t in enumerate(problem.checked):
+            zero = np.zeros((problem.first[k].array.size, t.array.size))
+            held.exact[k, i] = zero if rows is None else rows[i]
+    for i in range(len(problem.checked)):
+        for k, n in zip(outputs, numeric(problem, i, outputs, tol.eps), strict=True):
+            held.numeric[k, i] = n
+    return held
 
 
 def compare_all(problem: Problem, held: Jacobians, tol: Tolerance, lenient: bool = False) -> float:

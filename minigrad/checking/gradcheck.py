@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checking.comparison import Jacobians, compare_all, fail
+from minigrad.checking.blaming import blame
+from minigrad.checking.comparison import Jacobians, compare_all, fail, jacobians
 from minigrad.checking.probes import (
     check_additive,
     check_layouts,
@@ -24,10 +25,8 @@ from minigrad.checking.probes import (
 )
 from minigrad.checking.problem import (
     Problem,
-    analytic,
     gradients,
     live,
-    numeric,
     tensors_in,
     tensors_within,
 )
@@ -68,20 +67,6 @@ def check_constants(problem: Problem, outputs: list[Any], tol: Tolerance) -> flo
     """Hold outputs that do not require grad, where none does, to a derivative of zero."""
     floats = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
     return compare_all(problem, jacobians(problem, floats, [], tol), tol)
-
-
-def jacobians(problem: Problem, outputs: list[int], found: list[int], tol: Tolerance) -> Jacobians:
-    """Return every Jacobian of some outputs; of those not in `found` the derivative is zero."""
-    held = Jacobians({}, {})
-    for k in outputs:
-        rows = analytic(problem, problem.first[k]) if k in found else None
-        for i, t in enumerate(problem.checked):
-            zero = np.zeros((problem.first[k].array.size, t.array.size))
-            held.exact[k, i] = zero if rows is None else rows[i]
-    for i in range(len(problem.checked)):
-        for k, n in zip(outputs, numeric(problem, i, outputs, tol.eps), strict=True):
-            held.numeric[k, i] = n
-    return held
 
 
 def check(
@@ -193,7 +178,7 @@ def check_second(
 # ---------------------------------------------------------------- the public face
 def gradcheck(
     fn: Callable[..., Any],
-    inputs: Any,
+    inputs: Any = (),
     *,
     eps: float = 1e-6,
     atol: float = 1e-5,
@@ -231,16 +216,32 @@ def gradcheck(
     try:
         tol = Tolerance(float(eps), float(atol), float(rtol))
         check("gradcheck", fn, inputs, tol, check_undefined_grad, fast_mode)
-    except GradcheckError:
+    except GradcheckError as error:
         if raise_exception:
-            raise
+            raise blamed(error, fn, inputs) from None
         return False
     return True
 
 
+def blamed(error: GradcheckError, fn: Callable[..., Any], inputs: Any) -> GradcheckError:
+    """Return the error about a function of several ops with the first whose rule is wrong."""
+    given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    try:
+        found = blame(fn, *given)
+    except Exception:
+        return error
+    if found.op is None or found.checked + found.skipped < 2:
+        return error
+    words = (
+        f"{error}\n  blame: the rule of {found.op}, op {found.index} of this run, called at"
+        f" {found.where}, is the first that is wrong" + (f": {found.kind}" if found.kind else "")
+    )
+    return GradcheckError(words, error.mismatch, error.kind)
+
+
 def gradgradcheck(
     fn: Callable[..., Any],
-    inputs: Any,
+    inputs: Any = (),
     grad_outputs: Any = None,
     *,
     eps: float = 1e-6,

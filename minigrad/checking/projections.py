@@ -7,14 +7,17 @@ does the sum over everything: each row of an input is projected by itself too.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from minigrad.checking.problem import Array, Problem, gradients, steps_for
-from minigrad.checking.report import Tolerance
+from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.tensors.tensor import Tensor
 
 LARGE = 60_000  # elements of all Jacobians beyond which projections are compared first
 TIMES = 3
+HUGE = 2_000_000  # elements of a Jacobian that is not compared element by element at all
 ROWS = 16  # of each input that are projected by themselves, drawn at random where it has more
 SHARE = 1e-5  # of |u'Jv| that the two ways may lie apart
 
@@ -41,8 +44,21 @@ def check_projections(problem: Problem, outputs: list[int], tol: Tolerance) -> b
                     v = np.zeros(g.shape)
                     v[where] = rng.standard_normal(v[where].shape)
                     if not agrees(problem, (k, i), u, g, v, tol):
+                        if y.array.size * g.size > HUGE:
+                            refuse(problem, k, i, where)
                         return False
     return True
+
+
+def refuse(problem: Problem, k: int, i: int, where: object) -> NoReturn:
+    """Raise about a Jacobian that is too large to look at element by element."""
+    place = "a random direction" if where is ... else f"a random direction in row {where}"
+    raise GradcheckError(
+        f"{problem.name}: d(output {k})/d({problem.named(i)}) is wrong along {place}; the Jacobian"
+        " is too large for every element to be compared: check a smaller input for the kind of"
+        " mistake",
+        kind="projection",
+    )
 
 
 def rows_of(g: Array, rng: np.random.Generator) -> list[int]:

@@ -532,4 +532,5 @@ KINDS = {
     "writes": "writes to what it was given",
     "contract": "a rule returns what no rule may",
     "tape": "the second derivative is lost",
+    "projection": "wrong along a direction, in a Jacobian too large to look at",
 }

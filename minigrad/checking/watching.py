@@ -76,3 +76,4 @@ class checked(Bare):
             raise GradcheckError(words, error.mismatch, error.kind) from None
         finally:
             self.busy, mode.tape = False, was
+            mode.recording = mode.level(bool(mode.recording))
