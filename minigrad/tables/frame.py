@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import importlib.util
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,13 +17,15 @@ import numpy as np
 
 from minigrad.engine.values import unmasked
 from minigrad.lazy import lazy
-from minigrad.tables.text import Cells, read_cells
+from minigrad.tables.text import SPACES, Cells, cut, read_text
 from minigrad.tables.values import MISSING
 
 pandas = lazy("pandas")
 Array = np.ndarray[Any, Any]
 Column = list[str] | Array  # text, or float64 with NaN for what is missing
 YEARS = range(1900, 2101)
+HEAD = 300  # lines from which the header is found
+QUICK_FROM = 1 << 23  # characters of a text from which pandas is asked
 
 
 @dataclass(frozen=True)
@@ -250,41 +255,79 @@ def read_table(
     path = Path(path)
     if path.suffix == ".parquet":
         return replace(as_frame(_parquet(path)), source=str(path))
-    cells = read_cells(path, delimiter, encoding)
+    text, delimiter, encoding = read_text(path, delimiter, encoding)
+    rows = rows_for_pandas(text, delimiter)
+    head = text if rows is None else "\n".join(text.split("\n", HEAD)[:HEAD])
+    cells = cut(head, delimiter, encoding, path)
     first = [column[0] for column in cells.columns]
     if header is None:
         names = set(known)
         found = bool(names) and len(names & set(first)) * 2 > min(len(names), len(first))
         header = found or has_header(cells)
-    notes = []
-    if cells.encoding not in ("utf-8", "ascii"):
-        notes.append(f"read as {cells.encoding}")
     if header and cells.rows < 2:
         raise ValueError(f"{path} has no rows; expected a header line and rows below it")
-    if not header:
-        notes.append("no header line")
-        return Frame(
-            tuple(numbered(len(first))),
-            tuple(cells.columns),
-            str(path),
-            False,
-            cells.delimiter,
-            cells.lines,
-            tuple(notes),
-        )
-    unique, duplicates = distinct(first)
+    notes = [] if encoding in ("utf-8", "ascii") else [f"read as {encoding}"]
+    columns: list[Column] = [column[1:] if header else column for column in cells.columns]
+    lines = cells.lines[1:] if header else cells.lines
+    if rows is not None:
+        columns = columns_by_pandas(text, delimiter, header)
+        lines = range(1 + header, rows + 1)
+    unique, duplicates = distinct(first) if header else (numbered(len(first)), ())
     if duplicates:
         notes.append(f"columns of one name, numbered: {listed(sorted(set(duplicates)))}")
+    if not header:
+        notes.append("no header line")
     return Frame(
         tuple(unique),
-        tuple(column[1:] for column in cells.columns),
+        tuple(columns),
         str(path),
-        True,
-        cells.delimiter,
-        cells.lines[1:],
+        header,
+        delimiter,
+        lines,
         tuple(notes),
         duplicates,
     )
+
+
+def rows_for_pandas(text: str, delimiter: str) -> int | None:
+    """Return the number of lines where pandas' C parser takes a text apart sooner, None where it is
+    not to: without pandas, for small files, quotes, blank lines, and lines of several lengths.
+
+    2,000,000 cells take it 0.1 s, `cut` and `read_numbers` 0.8 s; to import it takes 0.5 s.
+    """
+    if len(text) < QUICK_FROM or '"' in text or delimiter == SPACES:
+        return None
+    if importlib.util.find_spec("pandas") is None:
+        return None
+    lines = text.rstrip("\n").split("\n")
+    width = lines[0].count(delimiter)
+    alike = all(line.count(delimiter) == width for line in lines) and all(map(str.strip, lines))
+    return len(lines) if alike else None
+
+
+def columns_by_pandas(text: str, delimiter: str, header: bool) -> list[Column]:
+    """Return the columns of a text as `cut` and `read_numbers` would, numbers as float64."""
+    frame = pandas.read_csv(
+        io.StringIO(text),
+        sep=delimiter,
+        header=None,
+        skiprows=int(header),
+        quoting=csv.QUOTE_NONE,
+        keep_default_na=False,
+        na_values=sorted(MISSING),
+        low_memory=False,
+    )
+    columns: list[Column] = []
+    for i, kind in enumerate(frame.dtypes):
+        if kind.kind in "iuf":
+            columns.append(frame[i].to_numpy(np.float64))
+            continue
+        cells = frame[i].fillna("").tolist()
+        if {type(cell) for cell in cells} != {str}:  # True, say, for TRUE: read it as it is written
+            lines = text.rstrip("\n").split("\n")[int(header) :]
+            cells = [line.split(delimiter)[i] for line in lines]
+        columns.append([cell.strip() for cell in cells])
+    return columns
 
 
 def _parquet(path: Path) -> Any:

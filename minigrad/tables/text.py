@@ -62,6 +62,14 @@ def read_cells(
     ([['a', '1,5'], ['b', '2']], ';')
     """
     path = Path(path)
+    return cut(*read_text(path, delimiter, encoding), path)
+
+
+def read_text(path: Path, delimiter: str | None, encoding: str | None) -> tuple[str, str, str]:
+    """Return a file's text, its delimiter and its encoding.
+
+    Raises: as `read_cells`.
+    """
     text, encoding = decoded(read_bytes(path), path, encoding)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
@@ -70,6 +78,14 @@ def read_cells(
         delimiter = find_delimiter(text)
     elif len(delimiter) != 1 or delimiter in '"\n\r':
         raise ValueError(f"delimiter: expected one character such as ',' or ';', got {delimiter!r}")
+    return text, delimiter, encoding
+
+
+def cut(text: str, delimiter: str, encoding: str, path: Path) -> Cells:
+    """Cut a text into cells.
+
+    Raises: as `read_cells`.
+    """
     if '"' in text:
         return _quoted(text, path, delimiter, encoding)
     return _plain(text, path, delimiter, encoding)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad.tables import frame as frames
+from minigrad.tables.columns import take_columns
 from minigrad.tables.frame import as_frame, read_table
 from minigrad.tables.text import find_delimiter, read_cells
 from minigrad.tables.values import date_form, dates, number, number_form, numbers
@@ -232,3 +234,34 @@ def test_parquet_needs_its_readers(tmp_path: Path) -> None:
     path = write(tmp_path, b"PAR1 damaged", "t.parquet")
     with pytest.raises((ValueError, ModuleNotFoundError), match="Parquet|pyarrow"):
         read_table(path)
+
+
+ODD = ["1", "-2.5", "1e5", "NA", "", "x", "1_0", "TRUE", "False", "+3", " 4 ", "inf", "007", "1,5"]
+ODD += ["99999999999999999999", "0.1", "2024-01-31", "0x1A", "nan", "5.", "a b"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pandas_reads_what_the_own_parser_reads(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pandas")
+    g = np.random.default_rng(seed)
+    kinds = [g.choice(ODD, size=int(g.integers(1, 4))) for _ in range(6)]
+    rows = [[str(g.choice(kind)) for kind in kinds] for _ in range(400)]
+    head = [[f"c{i}" for i in range(6)]] * (seed % 2)
+    path = write(tmp_path, "".join(";".join(row) + "\n" for row in head + rows))
+    own = read_table(path, delimiter=";", header=seed % 2 == 1)
+    monkeypatch.setattr(frames, "QUICK_FROM", 0)
+    quick = read_table(path, delimiter=";", header=seed % 2 == 1)
+    assert any(isinstance(column, np.ndarray) for column in quick.columns) or seed
+    assert (quick.names, quick.notes, list(quick.lines or ())) == (
+        own.names,
+        own.notes,
+        list(own.lines or ()),
+    )
+    for a, b in zip(take_columns(own), take_columns(quick), strict=True):
+        assert (a.kind, a.missing, a.distinct, a.about) == (b.kind, b.missing, b.distinct, b.about)
+        if a.kind in ("number", "date"):
+            np.testing.assert_array_equal(a.values, b.values)
+        else:
+            assert a.values == b.values
