@@ -1,0 +1,84 @@
+"""Weights go to PyTorch and come back by safetensors: the same names, the same outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+torch = pytest.importorskip("torch")
+theirs = pytest.importorskip("safetensors.torch")
+
+
+def table() -> dict[str, Any]:
+    g = np.random.default_rng(0)
+    x = g.normal(size=80)
+    return {"a": x, "b": g.normal(size=80), "y": np.where(x > 0, "up", "down").tolist()}
+
+
+def layers(n_in: int, n_out: int) -> Any:
+    return torch.nn.Sequential(
+        torch.nn.Linear(n_in, 8, bias=False),
+        torch.nn.BatchNorm1d(8),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.2),
+        torch.nn.Linear(8, n_out),
+    )
+
+
+def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None:
+    built = mg.recipe.from_table(table(), "y", hidden=(8,))
+    built.fit(epochs=3)
+    path = built.save(tmp_path / "model.safetensors")
+    network = layers(2, 2)
+    network.load_state_dict(theirs.load_file(path))
+    network.eval()
+    x = built.preprocessor.transform(table())
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(built.table_model.outputs(table()), expected, atol=1e-6)
+
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network(torch.from_numpy(x)).square().mean().backward()
+    optimizer.step()
+    network.eval()
+    theirs.save_file(network.state_dict(), tmp_path / "theirs.safetensors")
+    built.recipe.model.load_state_dict(mg.load(tmp_path / "theirs.safetensors"))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(built.table_model.outputs(table()), expected, atol=1e-6)
+
+
+class Embedded(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """What a table's network is in PyTorch, where it embeds and has a linear layer beside."""
+
+    def __init__(self, n_dense: int, rows: int, width: int) -> None:
+        super().__init__()
+        self.n_dense = n_dense
+        self.embeddings = torch.nn.ModuleList([torch.nn.Embedding(rows, width)])
+        self.layers = layers(n_dense + width, 1)
+        self.skip = torch.nn.Linear(n_dense + width, 1)
+
+    def forward(self, x: Any) -> Any:
+        codes = x[:, self.n_dense :].long()
+        whole = torch.cat([x[:, : self.n_dense], self.embeddings[0](codes[:, 0])], 1)
+        return self.layers(whole) + self.skip(whole)
+
+
+def test_embeddings_and_the_layer_beside_go_along(tmp_path: Path) -> None:
+    data = {**table(), "group": [f"g{i % 20}" for i in range(80)]}
+    built = mg.recipe.from_table(data, "a", drop=["y"], hidden=(8,))
+    built.fit(epochs=2)
+    path = built.save(tmp_path / "model.safetensors")
+    network = Embedded(built.shape.n_dense, *built.shape.tables[0])
+    network.load_state_dict(theirs.load_file(path))
+    network.eval()
+    with torch.no_grad():
+        x = torch.from_numpy(built.preprocessor.transform(data))
+        expected = network(x).numpy()
+    np.testing.assert_allclose(built.table_model.outputs(data), expected, atol=1e-5)
