@@ -23,6 +23,7 @@ RUN = ("README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in sorted(ROOT.g
 READ = (*RUN, "benchmarks/results/README.md", "examples/results/README.md")
 NEEDS: dict[str, Callable[[], bool]] = {
     "needs-numba": lambda: not plain.ON,
+    "needs-sklearn": lambda: importlib.util.find_spec("sklearn") is not None,
     "needs-simulator": lambda: not plain.ON and importlib.util.find_spec("greenlet") is not None,
 }
 
