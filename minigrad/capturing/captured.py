@@ -125,7 +125,8 @@ class Captured(Base):
             given = inspect.signature(self.function).bind(*args, **kwargs)
             args, kwargs = given.args, given.kwargs
         leaves: list[Any] = []
-        key: list[Any] = [bool(mode.recording), default_dtype(), Default.device]
+        kind = bool(mode.recording), default_dtype(), Default.device, random.default.shared
+        key: list[Any] = [*kind]
         self.collect(args, leaves, key)
         for name in sorted(kwargs):
             key.append(name)
@@ -275,8 +276,8 @@ class Take:
 
     def __init__(self, name: str, given: list[tuple[str, Tensor]], around: Surroundings) -> None:
         self.around = around
-        # By id of a tensor: its gradient, that one's array, and its version.
-        self.before: dict[int, tuple[Any, Any, int]] = {}
+        # By id of a tensor: its gradient, that one's array, and both versions.
+        self.before: dict[int, tuple[Any, Any, int, int]] = {}
         known = around.tensors
         self.given = given
         self.recorder = Recorder(name)
@@ -331,6 +332,7 @@ class Take:
                 gradient,
                 None if gradient is None else gradient.array,
                 0 if t.cell is None else t.cell[0],
+                0 if gradient is None or gradient.cell is None else gradient.cell[0],
             )
             for x in (t, gradient):
                 if x is not None and isinstance(x.array, np.ndarray):
@@ -405,7 +407,7 @@ class Take:
     ) -> None:
         """Note what becomes of a tensor's gradient."""
         recorder = self.recorder
-        before, array, _ = self.before[id(t)]
+        before, array, _, version = self.before[id(t)]
         after = t._grad
         is_input = id(t) not in self.around.tensors
         entered = before is not None and before.array.size > 0
@@ -415,6 +417,9 @@ class Take:
             kept = (weakref.ref(before), weakref.ref(array)) if touched else (None, None)
             effects.entry.append((t, before is not None, *kept))
         if after is before:
+            count = 0 if after is None or after.cell is None else after.cell[0] - version
+            if count:
+                effects.gradient_versions.append((t, count))
             return
         if is_input:
             recorder.refuse(f"{label} gets a .grad: only tensors that the function refers to may")

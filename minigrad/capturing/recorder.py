@@ -167,6 +167,9 @@ class Recorder:
         kernel = KERNELS[name]
         labels = names(kernel, args)
         written = {*kernel.out, *kernel.inout}
+        if not written <= set(labels):
+            self.refuse(f"kernel {name} does not say which arguments it writes")
+            return
         reads: list[Buffer] = []
         writes: list[Buffer] = []
         kept: list[Any] = []

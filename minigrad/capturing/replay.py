@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import ctypes
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from minigrad.capturing.planning import forwards, results_of
 from minigrad.capturing.program import CELL, CONSTANT, INPUT, MADE, Buffer, Operand, Program, Table
 from minigrad.capturing.recorder import Recorder, address_of
 from minigrad.capturing.tables import call_table, compiled, fits, listen
-from minigrad.engine.dispatch import dispatch
+from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
 from minigrad.engine.op import cell_of
 from minigrad.engine.overwrite import bounds, check_writable
 from minigrad.tensors.tensor import Tensor, new
@@ -49,14 +50,16 @@ class Effects:
 
     gradients: (tensor, what its `.grad` is afterwards, where that lies).
     entry: (tensor, whether it had a gradient, weak references to that and its array where the
-    launches use it).  versions: (tensor, how many writes in place); of_inputs: the same by the
-    number of the argument.  written: the arguments that are written in place.
+    launches use it).  versions: (tensor, how many writes in place); gradient_versions:
+    the same of its gradient; of_inputs: the same by the number of the argument.
+    written: the arguments that are written in place.
     """
 
     def __init__(self) -> None:
         self.gradients: list[tuple[Tensor, Any, Operand | None]] = []
         self.entry: list[tuple[Tensor, bool, Any, Any]] = []
         self.versions: list[tuple[Tensor, int]] = []
+        self.gradient_versions: list[tuple[Tensor, int]] = []
         self.of_inputs: list[tuple[int, int]] = []
         self.written: list[int] = []
 
@@ -84,6 +87,8 @@ class Replay:
         self.memory: dict[Buffer, Any] = {}
         self.ready = False
         self.steps: Any = None
+        self.context = contextvars.copy_context()  # of its own: one thread at a time may enter it
+        self.context.run(np.seterr, all="ignore")
 
     # ------------------------------------------------------------ preparation
     def prepare(self) -> None:
@@ -129,8 +134,9 @@ class Replay:
         self.runs = 0
         self.steps = None
         self.calls = [
-            (dispatch.kernels[launch.kernel], tuple(self.bound(a) for a in launch.args))
+            (launched(launch.kernel, args), args)
             for launch in self.program
+            for args in [tuple(self.bound(a) for a in launch.args)]
         ]
 
     def bound(self, argument: Any) -> Any:
@@ -177,11 +183,7 @@ class Replay:
                 refresh(memory)
         for memory, initial in self.restored:
             memory[:] = initial
-        if self.steps is None:
-            self.launch_and_listen()
-        else:
-            for call, args in self.steps:
-                call(*args)
+        self.context.run(self.launch)
         effects = self.effects
         for i in effects.written:
             np.copyto(tensors[i].array, self.slots[i])  # type: ignore[arg-type]
@@ -189,9 +191,19 @@ class Replay:
             cell_of(tensors[i])[0] += count
         for t, count in effects.versions:
             cell_of(t)[0] += count
+        for t, count in effects.gradient_versions:
+            cell_of(t._grad)[0] += count
         for t, gradient, _ in effects.gradients:
             t._grad = gradient
         return self.made(self.result, tensors)
+
+    def launch(self) -> None:
+        """Run all launches; NumPy's warnings about numbers are off, as at the door."""
+        if self.steps is None:
+            self.launch_and_listen()
+        else:
+            for call, args in self.steps:
+                call(*args)
 
     def launch_and_listen(self) -> None:
         """Launch by way of Python; the second time, note the calls of jitted functions that the
@@ -286,11 +298,21 @@ class Steps:
         return self.steps
 
 
+def launched(kernel: str, args: tuple[Any, ...]) -> Callable[..., None]:
+    """Return what a launch calls: a kernel's CPU column, or the ufunc that it is on few numbers."""
+    small = KERNELS[kernel].small
+    return CPU[kernel] if small is None or args[-1].size >= PARALLEL else small
+
+
 def stays(call: Any, kernel: str, args: tuple[Any, ...]) -> bool:
     """Return whether all arrays of a call are the launch's own, or parts of them: another would be
     a copy of what they held at the time, but for the seed of a dropout.
     """
     spans = [bounds(a) for a in args if isinstance(a, np.ndarray)]
+    if call[0].py_func.__name__ == "walk":
+        # Over large arrays: it takes a plan, which depends on layouts, a function, and addresses.
+        numbers = [a for a in call[1][2:] if a]
+        return all(any(start <= a < end for start, end in spans) for a in numbers)
     for a in call[1]:
         if isinstance(a, np.ndarray) and a.size:
             low, high = bounds(a)

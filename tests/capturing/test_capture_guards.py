@@ -283,6 +283,43 @@ def test_threads_share_one_captured_function() -> None:
     assert not wrong
 
 
+def test_a_thread_replays_while_another_computes() -> None:
+    step = ready(lambda x: ((x * 2).exp() + 1).sum(), mg.zeros(30_000))
+    wrong: list[Any] = []
+
+    def work() -> None:
+        for _ in range(60):
+            if step(mg.zeros(30_000)).item() != 60_000:
+                wrong.append("replay")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(200):
+        if (mg.ones(40_000) * 2 + 1).sum().item() != 120_000:
+            wrong.append("eager")
+    thread.join()
+    assert not wrong
+
+
+def test_versions_are_counted() -> None:
+    w = mg.ones(2, requires_grad=True)
+
+    @mg.capture
+    def step(x: Any) -> Any:
+        (w * x).sum().backward()
+        with mg.no_grad():
+            w.mul_(0.5)
+        return x * 2
+
+    step(t(1, 2))
+    found = []
+    for _ in range(6):
+        before = w._version, w.grad._version
+        step(t(1, 2))
+        found.append((w._version - before[0], w.grad._version - before[1]))
+    assert found == [(1, 1)] * 6 and step.calls["replayed"] > 2
+
+
 def test_other_threads_compute_while_one_records() -> None:
     inside, done = threading.Event(), threading.Event()
     found: list[Any] = []

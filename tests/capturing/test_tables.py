@@ -71,6 +71,21 @@ def test_a_table_does_what_python_did(name: str) -> None:
     assert made or name not in FORWARDING, f"{name} never goes by address"
 
 
+def test_a_launch_by_way_of_a_copy_is_no_row() -> None:
+    """Its addresses would be those of memory that is gone."""
+    x = np.ones((200, 300), np.float32)
+    for y in (np.empty((200, 300), np.float32), np.empty((200, 300), np.float32, "F")):
+        with listen() as calls:
+            KERNELS["exp"].cpu(x, y)
+        assert calls and all(stays(c, "exp", (x, y)) for c in calls)
+    with listen() as calls:
+        KERNELS["exp"].cpu(np.ones_like(x), y)
+    assert calls and not any(stays(c, "exp", (x, y)) for c in calls)
+    with listen() as calls:
+        KERNELS["gemm"].cpu(x[::2, ::3], x.T[::3, :40], np.empty((100, 40), np.float32))
+    assert calls and not all(stays(c, "gemm", (x[:1], x[:1], y[:1])) for c in calls)
+
+
 def test_calls_of_other_threads_are_not_heard() -> None:
     x = np.ones(64, np.float32)
     y, z = np.empty_like(x), np.empty_like(x)

@@ -71,6 +71,7 @@ class Heard(threading.local):
 
 
 heard = Heard()
+ONE_LISTENER = threading.RLock()  # who puts the functions back must be who has changed them
 
 
 class Listening(CPUDispatcher):
@@ -96,18 +97,19 @@ def listen() -> Iterator[list[Call]]:
     """Note the calls of all kernels that this thread makes, in their order."""
     changed = []
     calls: list[Call] = []
-    heard.calls = calls
-    try:
-        for dispatcher in JITTED.values():
-            kind = type(dispatcher)
-            if kind in (Locked, CPUDispatcher):
-                changed.append((dispatcher, kind))
-                dispatcher.__class__ = ListeningLocked if kind is Locked else Listening
-        yield calls
-    finally:
-        heard.calls = None
-        for dispatcher, kind in changed:
-            dispatcher.__class__ = kind
+    with ONE_LISTENER:
+        heard.calls = calls
+        try:
+            for dispatcher in list(JITTED.values()):
+                kind = type(dispatcher)
+                if kind in (Locked, CPUDispatcher):
+                    changed.append((dispatcher, kind))
+                    dispatcher.__class__ = ListeningLocked if kind is Locked else Listening
+            yield calls
+        finally:
+            heard.calls = None
+            for dispatcher, kind in changed:
+                dispatcher.__class__ = kind
 
 
 # ---------------------------------------------------------------- forms of arguments
