@@ -7,6 +7,7 @@ from minigrad.autograd import graph as graph
 from minigrad.autograd.function import Function as Function
 from minigrad.autograd.gradients import Variable as Variable
 from minigrad.autograd.gradients import backward as backward
+from minigrad.autograd.gradients import grad as grad
 from minigrad.autograd.gradients import set_detect_anomaly as set_detect_anomaly
 from minigrad.checking.gradcheck import gradcheck as gradcheck
 from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
@@ -15,7 +16,6 @@ from minigrad.engine.grad_mode import enable_grad as enable_grad
 from minigrad.engine.grad_mode import no_grad as no_grad
 from minigrad.engine.grad_mode import set_grad_enabled as set_grad_enabled
 from minigrad.lazy import lazy as _lazy
-from minigrad.tensors.transforms import grad as grad
 
 if _typing.TYPE_CHECKING:
     from minigrad.autograd import checkpoint as checkpoint

@@ -7,7 +7,60 @@ from typing import Any
 
 from minigrad.engine.anomaly import detect_anomaly
 from minigrad.engine.grad_mode import mode as modes
+from minigrad.lazy import lazy
+from minigrad.tensors import transforms
 from minigrad.tensors.tensor import Tensor
+
+func = lazy("minigrad.func")  # it stands on autograd.Function
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of outputs by inputs; see `minigrad.grad`.
+
+    is_grads_batched: the first dimension of each of `grad_outputs` counts gradients, which are
+        carried back at once.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 3.0], requires_grad=True)
+    >>> grad(x * x, x, mg.eye(2), is_grads_batched=True)
+    (tensor([[2., 0.],
+            [0., 6.]]),)
+    """
+    if not is_grads_batched:
+        return transforms.grad(
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            only_inputs,
+            allow_unused,
+            materialize_grads,
+        )
+    weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
+    if not weights or any(w is None for w in weights):
+        raise ValueError("grad: is_grads_batched needs grad_outputs, one for each output")
+
+    def sweep(*parts: Any) -> Any:
+        found = transforms.grad(
+            outputs, inputs, list(parts), True, create_graph, only_inputs, allow_unused
+        )
+        missing[:] = [g is None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    missing: list[bool] = []
+    found = list(func.vmap(sweep)(*weights))
+    return tuple([None if gone else found.pop(0) for gone in missing])
 
 
 def backward(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from minigrad.engine.allocator import owns
 from minigrad.engine.backward import first_seed, sweep
+from minigrad.engine.device import filled
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.overwrite import turns
 from minigrad.engine.routes import edges_of
-from minigrad.tensors.tensor import Tensor
+from minigrad.tensors.tensor import Tensor, new
 
 
 def grad(
@@ -18,13 +19,16 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """Return d(sum of outputs)/d(input) for each input; `.grad` stays as it is.
 
     inputs: leaves or computed tensors.  grad_outputs: what each output is weighted by, 1 for single
         numbers.
     create_graph: record the sweep, so that the result can be differentiated again, to any order.
+    materialize_grads: give zeros for inputs that no output depends on.  only_inputs: must be True.
 
     Returns: gradients that share no memory with each other, nor with `grad_outputs`.
     Raises: RuntimeError for an input that no output depends on (unless `allow_unused`, which gives
@@ -36,6 +40,12 @@ def grad(
     >>> dx, grad(dx, x)
     (tensor(27., grad_fn=<Mul>), (tensor(18.),))
     """
+    if not only_inputs:
+        raise ValueError("grad: only_inputs=False is no more; use backward() to fill .grad")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "grad: materialize_grads=True gives zeros, allow_unused=False forbids that"
+        )
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     weights: list[Tensor | None]
@@ -63,6 +73,9 @@ def grad(
         result: list[Tensor | None] = []
         for i, t in enumerate(wanted):
             edge = found.get(id(t.node or t))
+            if edge is None and materialize_grads:
+                result.append(new(filled(t.shape, 0, t.array.dtype, t.array)))
+                continue
             if edge is None and not allow_unused:
                 raise RuntimeError(
                     f"grad: input {i}, shape {t.shape}, was not used in the outputs; pass "

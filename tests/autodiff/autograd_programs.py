@@ -177,10 +177,26 @@ def inside_of_transformations(T: Any) -> Any:
     ]  # fmt: skip
 
 
+def gradients(T: Any) -> Any:
+    """The options of `grad`."""
+    a, b = leaf(T, 1.0, 2.0), leaf(T, 3.0, 5.0)
+    y = a * a * b
+    basis = T.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 3.0]], dtype=T.float64)
+    batched = T.autograd.grad(y, (a, b), basis, retain_graph=True, is_grads_batched=True)
+    zeros = T.autograd.grad((a * 2).sum(), (a, b), materialize_grads=True)
+    (one, none) = T.autograd.grad((a * 2).sum(), (a, b), allow_unused=True)
+    refused = [
+        raises(lambda: T.autograd.grad((a * 2).sum(), (a, b))),
+        raises(lambda: T.autograd.grad(y, a)),
+        raises(lambda: T.autograd.grad(y.sum(), T.tensor(1.0))),
+    ]
+    return [batched, zeros, one, none, [float(r) for r in refused]]
+
+
 PROGRAMS = {
     program.__name__: program
     for program in (
         products, products_on_the_tape, refused_products, duals, saved_hooks, several_hooks,
-        checkpoints, checkpoints_draw_the_same, inside_of_transformations,
+        gradients, checkpoints, checkpoints_draw_the_same, inside_of_transformations,
     )
 }  # fmt: skip
