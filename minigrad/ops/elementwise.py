@@ -10,7 +10,7 @@ from minigrad.engine.device import USED, device_of, filled, moved, run_at, same_
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.op import Bridge, Op, refuse_others
+from minigrad.engine.op import Bridge, Op, no_tensor
 from minigrad.engine.values import dtype_beside, plain_number, stored
 from minigrad.ops.arithmetic import BOOL, Binary, Mul, Neg
 from minigrad.ops.common import (
@@ -111,6 +111,8 @@ def remainder(input: Any, other: Any) -> Any:
     >>> remainder(mg.tensor([5, -5]), 3)
     tensor([2, 1])
     """
+    if not isinstance(input, Bridge.tensor) and not isinstance(other, Bridge.tensor):
+        raise no_tensor("remainder", (input, other))
     return Remainder.apply(*two(input, other))
 
 
@@ -132,7 +134,7 @@ def two(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two operands as tensors, a number lifted to go with the other one."""
     if isinstance(a, Bridge.tensor):
         return a, tensor_of(b, a)
-    refuse_others("a function of two operands, one of them a number", (b,))
+    b = tensor_of(b)
     return tensor_of(a, b), b
 
 
@@ -346,8 +348,12 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def bounded(a: Any, bound: Any, holds: str) -> Any:
-    """Return `a` where it holds the bound or is NaN, else the bound, which has the gradient."""
-    return Where.apply(compare(holds, a, bound) | test("isnan", a), a, bound)
+    """Return `a` where it holds the bound, else the bound; NaN, without a gradient, where one is."""
+    y = Where.apply(compare(holds, a, bound), a, bound)
+    if y.array.dtype.kind != "f":
+        return y
+    missing = test("isnan", a) | test("isnan", bound)
+    return where(missing, float("nan"), y) if any_unread(missing.array) else y
 
 
 # ---------------------------------------------------------------- bits

@@ -93,6 +93,11 @@ class Fmod(Binary):
 ROUNDED = {"floor": FloorDiv, "trunc": TruncDiv}
 
 
+def first_of(a: Any, b: Any) -> Any:
+    """Return the first of two operands as a tensor."""
+    return a if isinstance(a, Bridge.tensor) else two(a, b)[0]
+
+
 @public("tensor", also=("divide",), inplace=True)
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """Return input / other, broadcast; integers divide to float32.
@@ -107,7 +112,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     (tensor([ 2.5000, -2.5000]), tensor([ 2, -2]))
     """
     if rounding_mode is None:
-        return input / other
+        return first_of(input, other) / other
     if rounding_mode not in ROUNDED:
         raise ValueError(
             f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
@@ -118,7 +123,30 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 @public("tensor", inplace=True)
 def true_divide(input: Any, other: Any) -> Any:
     """Return input / other; see `div`."""
-    return input / other
+    return first_of(input, other) / other
+
+
+@public("tensor")
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """Return input + alpha * other, broadcast.
+
+    >>> import minigrad as mg
+    >>> add(mg.tensor([1.0, 2.0]), 10, alpha=2)
+    tensor([21., 22.])
+    """
+    return first_of(input, other).add(other, alpha=alpha)
+
+
+@public("tensor")
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """Return input - alpha * other, broadcast."""
+    return first_of(input, other).sub(other, alpha=alpha)
+
+
+@public("tensor")
+def mul(input: Any, other: Any) -> Any:
+    """Return input * other, broadcast."""
+    return first_of(input, other) * other
 
 
 @public("tensor", inplace=True)

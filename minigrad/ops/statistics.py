@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.ops.arranging import beside, movedim, narrow
-from minigrad.ops.common import Array, axis_of, only_floating, tensor_of
+from minigrad.ops.common import Array, axes_of, axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
 from minigrad.ops.index import gather
@@ -363,6 +363,87 @@ def areas(y: Any, x: Any, dx: Any, axis: int) -> Any:
     else:
         steps = diff(x, dim=axis - y.ndim)
     return total * steps / 2.0
+
+
+@public("function")
+def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> Any:
+    """Return the derivative along each of `dim`, by central differences, one-sided at the edges.
+
+    spacing: of all samples, or for each dimension; or for each the coordinates of the samples.
+    edge_order: how exact the edges are, 1 or 2.
+
+    >>> import minigrad as mg
+    >>> gradient(mg.tensor([1.0, 4.0, 9.0]))
+    (tensor([3., 4., 5.]),)
+    """
+    axes = axes_of("gradient", dim, input.ndim)
+    if isinstance(dim, (tuple, list)):
+        axes = tuple(axis_of("gradient", d, input.ndim) for d in dim)  # in the order asked for
+    if edge_order not in (1, 2):
+        raise ValueError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
+    spacing = 1 if spacing is None else spacing
+    several = isinstance(spacing, (tuple, list))
+    steps = list(spacing) if several else [spacing] * len(axes)
+    if len(steps) != len(axes):
+        raise ValueError(f"gradient: {len(steps)} spacings for {len(axes)} dimensions")
+    for axis in axes:
+        if input.array.shape[axis] <= edge_order:
+            raise ValueError(
+                f"gradient: shape {input.array.shape} has too few elements along dim {axis} for "
+                f"edge_order {edge_order}"
+            )
+    x = input if input.array.dtype.kind == "f" else input.float()
+    return tuple(slopes(x, axis, h, edge_order) for axis, h in zip(axes, steps, strict=True))
+
+
+def slopes(x: Any, axis: int, spacing: Any, edge_order: int) -> Any:
+    """Return the derivative along one axis; spacing: a number, or the coordinates."""
+    n = x.array.shape[axis]
+    shape = [-1 if i == axis else 1 for i in range(x.ndim)]
+
+    def at(first: int, count: int) -> Any:
+        return narrow(x, axis, first, count)
+
+    if getattr(spacing, "ndim", 0):  # the distances of neighbours
+        gaps = host(diff(spacing))
+    else:
+        gaps = np.full(n - 1, float(spacing))
+    gaps = gaps.astype(x.array.dtype)
+
+    def weighted(parts: list[tuple[Any, Array]]) -> Any:
+        return sum_of([t * beside(w.reshape(shape), x) for t, w in parts])
+
+    a, b = gaps[:-1], gaps[1:]
+    middle = [
+        (at(0, n - 2), -b / (a * (a + b))),
+        (at(1, n - 2), (b - a) / (a * b)),
+        (at(2, n - 2), a / (b * (a + b))),
+    ]
+    inner = [weighted(middle)] if n > 2 else []
+    if edge_order == 1:
+        low = [(at(0, 1), -1 / gaps[:1]), (at(1, 1), 1 / gaps[:1])]
+        high = [(at(n - 2, 1), -1 / gaps[-1:]), (at(n - 1, 1), 1 / gaps[-1:])]
+    else:
+        p, q, r, s = gaps[:1], gaps[1:2], gaps[-2:-1], gaps[-1:]
+        low = [
+            (at(0, 1), -(2 * p + q) / (p * (p + q))),
+            (at(1, 1), (p + q) / (p * q)),
+            (at(2, 1), -p / (q * (p + q))),
+        ]
+        high = [
+            (at(n - 3, 1), s / (r * (r + s))),
+            (at(n - 2, 1), -(r + s) / (r * s)),
+            (at(n - 1, 1), (2 * s + r) / (s * (r + s))),
+        ]
+    return cat([weighted(low), *inner, weighted(high)], axis)
+
+
+def sum_of(terms: list[Any]) -> Any:
+    """Return the sum of tensors."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 # ---------------------------------------------------------------- covariances

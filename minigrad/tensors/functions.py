@@ -15,6 +15,7 @@ from minigrad.ops import (  # noqa: F401
     matrices,
     norms,
     pairs,
+    parts,
     products,
     scans,
     scatter,
@@ -83,7 +84,6 @@ abs, neg = Tensor.abs, Tensor.neg
 isnan, isfinite, logical_not = Tensor.isnan, Tensor.isfinite, Tensor.logical_not
 logical_and, logical_or = Tensor.logical_and, Tensor.logical_or
 logical_xor = Tensor.logical_xor
-add, sub, mul = Tensor.add, Tensor.sub, Tensor.mul
 maximum, minimum = Tensor.maximum, Tensor.minimum
 eq, ne, lt, le, gt, ge = Tensor.eq, Tensor.ne, Tensor.lt, Tensor.le, Tensor.gt, Tensor.ge
 sum, mean, prod = Tensor.sum, Tensor.mean, Tensor.prod
@@ -93,7 +93,6 @@ mm, bmm = Tensor.mm, Tensor.bmm
 
 __all__ = [
     "abs",
-    "add",
     "all",
     "amax",
     "amin",
@@ -147,7 +146,6 @@ __all__ = [
     "min",
     "minimum",
     "mm",
-    "mul",
     "ne",
     "neg",
     "norm",
@@ -168,7 +166,6 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
-    "sub",
     "sum",
     "tanh",
     "transpose",

@@ -313,6 +313,14 @@ CASES: dict[str, list[Call]] = {
     "special.expit": [call(normal(3))],
     "special.psi": [call(positive(3))],
     "special.logit": [call(unit(3)), call(unit(3), 0.2, smooth=False)],
+    "angle": [*layouts(apart), call(exactly(1.0, -2.0, NAN, 0.0)), call(whole(3))],
+    "frexp": [*layouts(normal), call(exactly(0.0, 6.0, -0.3))],
+    "conj": [call(normal(2))],
+    "gradient": [
+        call(normal(5)),
+        call(normal(3, 4), spacing=0.5),
+        call(normal(3, 4), dim=1, edge_order=2),
+    ],
     "isclose": [
         call(exactly(1.0, 1.0, INF, INF, NAN, 0.0), exactly(1.0, 1.0001, INF, -INF, NAN, 1e-9)),
         call(exactly(1.0, NAN), exactly(1.05, NAN), 0.1, 0.0, True),

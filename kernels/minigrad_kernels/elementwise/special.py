@@ -95,8 +95,8 @@ def erfinv(a):
 # ---------------------------------------------------------------- the gamma function
 @rule
 def lgamma(a):
-    """Return the logarithm of |gamma(a)|."""
-    return math.lgamma(a)
+    """Return the logarithm of |gamma(a)|, infinite at 0 and whole numbers below."""
+    return like(a, np.inf) if a <= 0 and nearest(a) == a else math.lgamma(a)
 
 
 @rule
