@@ -348,7 +348,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def bounded(a: Any, bound: Any, holds: str) -> Any:
-    """Return `a` where it holds the bound, else the bound; NaN, without a gradient, where one is."""
+    """Return `a` where it holds the bound, else the bound; NaN, with no gradient, where one is."""
     y = Where.apply(compare(holds, a, bound), a, bound)
     if y.array.dtype.kind != "f":
         return y
