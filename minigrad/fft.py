@@ -1,5 +1,5 @@
-"""Helpers of Fourier transforms.  The transforms themselves are not here: their results are
-complex, and minigrad has no complex tensors; `numpy.fft` takes `x.numpy()`.
+"""What of Fourier transforms is real.  Those with complex results are not here, for minigrad has no
+complex tensors; `numpy.fft` takes `x.numpy()`.
 
 >>> import minigrad as mg
 >>> mg.fft.fftfreq(4)

@@ -33,6 +33,18 @@ def order_of(a: Array, axis: int, descending: bool) -> Array:
     return np.asarray(a.shape[axis] - 1 - np.flip(found, axis))
 
 
+def first_of_order(a: Array, k: int, axis: int, descending: bool) -> Array:
+    """Return the first `k` of the positions that sort an array."""
+    n = a.shape[axis]
+    if 8 * k > n or not k:
+        return np.take(order_of(a, axis, descending), np.arange(k), axis=axis)
+    parted = np.argpartition(a, n - k if descending else k - 1, axis=axis)
+    chosen = np.take(parted, np.arange(n - k, n) if descending else np.arange(k), axis=axis)
+    chosen = np.sort(chosen, axis=axis)  # so that equals keep their order
+    order = order_of(np.take_along_axis(a, chosen, axis), axis, descending)
+    return np.take_along_axis(chosen, order, axis)
+
+
 def picked_along(input: Any, places: Array, axis: int) -> Any:
     """Return the elements at positions along an axis."""
     return Index.apply(input, index=along(np.ascontiguousarray(places), axis))
@@ -87,8 +99,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
         if not k:
             return Topk(input.detach(), beside(np.zeros((), INT64), input))
         return Topk(input.clone(), beside(np.zeros((), INT64), input))
-    order = order_of(host(input), axis, bool(largest))
-    places = np.take(order, np.arange(k), axis=axis).astype(INT64)
+    places = first_of_order(host(input), k, axis, bool(largest)).astype(INT64)
     return Topk(picked_along(input, places, axis), beside(places, input))
 
 
@@ -131,13 +142,13 @@ def unique(
     a, axis = host(input), None if dim is None else axis_of("unique", dim, input.ndim)
     if axis is not None and not a.ndim:
         axis, a = None, a.reshape(-1)
-    values, inverse, counts = np.unique(
-        a, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
-    )
-    shape = a.shape if axis is None else (a.shape[axis],)
-    return found_values(
-        input, values, inverse.reshape(shape), counts, return_inverse, return_counts
-    )
+    asked: Any = {"return_inverse": bool(return_inverse), "return_counts": bool(return_counts)}
+    found: Any = np.unique(a, axis=axis, equal_nan=False, **asked)
+    parts = list(found) if isinstance(found, tuple) else [found]
+    if return_inverse:
+        parts[1] = parts[1].reshape(a.shape if axis is None else (a.shape[axis],))
+    made = tuple(beside(p if i == 0 else p.astype(INT64), input) for i, p in enumerate(parts))
+    return made if len(made) > 1 else made[0]
 
 
 def found_values(

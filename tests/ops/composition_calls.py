@@ -112,6 +112,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "mg.sort(a(3, 4), 0).indices",
         "mg.topk(a(3, 4), 2).values ** 2",
         "mg.topk(a(5), 3, largest=False)[1]",
+        "mg.topk(a(40), 3)[0] ** 2",
+        "mg.topk(a(2, 40).T, 2, 0, largest=False)[1]",
         "mg.kthvalue(a(3, 4), 2, 0).values",
         "mg.msort(a(3, 2))",
         "mg.argsort(a(5))",
@@ -156,6 +158,13 @@ CALLS: dict[str, tuple[str, ...]] = {
         "mg.linalg.vecdot(n(2, 3), n(2, 3))",
         "mg.linalg.tensorinv(m(6).reshape(6, 2, 3), 1)",
         "mg.linalg.tensorsolve(m(6).reshape(2, 3, 6), n(2, 3))",
+    ),
+    "fft": (
+        "mg.fft.irfft(n(3)) ** 2",
+        "mg.fft.hfft(n(2, 3), 5, norm='ortho')",
+        "mg.fft.irfftn(n(3, 2), (2, 3), norm='forward') ** 2",
+        "mg.fft.fftshift(n(2, 3))",
+        "mg.fft.fftfreq(5, 0.5)",
     ),
     "distances": (
         "F.cosine_similarity(n(3, 4), n(3, 4))",
