@@ -89,8 +89,9 @@ class RandomSampler(Sampler):
                 count = min(CHUNK, wanted - first)
                 yield from source.integers(0, rows, (count,)).tolist()
             return
-        for first in range(0, wanted, max(rows, 1)):
-            yield from source.permutation(rows)[: wanted - first].tolist()
+        for _ in range(wanted // rows if rows else 0):
+            yield from source.permutation(rows).tolist()
+        yield from source.permutation(rows)[: wanted % rows if rows else 0].tolist()
 
     def __len__(self) -> int:
         return self.num_samples

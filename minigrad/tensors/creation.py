@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -46,13 +47,15 @@ def get_default_device() -> Device:
 
 def sized(function: F) -> F:
     """Let a function of sizes take them as `size=`, too, and leave `WITHOUT_EFFECT` aside."""
+    kinds = {p.kind for p in inspect.signature(function).parameters.values()}
+    by_position = inspect.Parameter.VAR_POSITIONAL in kinds
 
     @functools.wraps(function)
     def made(*args: Any, **options: Any) -> Any:
         if options:
             for name in WITHOUT_EFFECT & options.keys():
                 del options[name]
-            if not args and "size" in options:
+            if by_position and not args and "size" in options:
                 args = (options.pop("size"),)
         return function(*args, **options)
 
@@ -406,7 +409,7 @@ def randn(
 
 @sized
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,
@@ -424,6 +427,8 @@ def randint(
     """
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
+    if size is None:
+        raise TypeError("randint: expected size=, or (low, high, size)")
     wanted = numpy_dtype(int64 if dtype is None else dtype)
     low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
     for bound in (low, high - 1):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.dtypes import DType
+from minigrad.engine.values import default_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -136,7 +137,8 @@ def describe(t: Any, prefix: str = "tensor(") -> str:
     notes = []
     if not a.size and a.shape != (0,):
         notes.append(f"size={tuple(a.shape)}")
-    plain = a.dtype in (np.float32, np.int64, np.bool_) and (a.size or a.dtype == np.float32)
+    default = default_dtype()
+    plain = a.dtype in (default, np.int64, np.bool_) and (a.size or a.dtype == default)
     if not plain:
         notes.append(f"dtype={DType.package}.{a.dtype}")
     if t.is_cuda:

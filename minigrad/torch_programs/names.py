@@ -14,7 +14,7 @@ from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
 from minigrad.torch_programs import standin, top
 from minigrad.torch_programs.absent import ABSENT, COMPILER, DISTRIBUTED, JIT, REFUSED
-from minigrad.torch_programs.amp import AMP
+from minigrad.torch_programs.amp import AMP, autocast
 from minigrad.torch_programs.devices import ACCELERATOR, BACKENDS, CUDA, NONE_THERE, nothing
 from minigrad.torch_programs.files import load, save
 from minigrad.torch_programs.kinds import TENSORS, Variable
@@ -34,7 +34,7 @@ AUTOGRAD: Sources = (
 UTILS: Sources = ("minigrad.nn.utils", "minigrad.optim.clip_grad")
 # Modules by name; sources that are not there are left out.
 MODULES: dict[str, Sources] = {
-    "torch": (TENSORS, {"save": save, "load": load}, "minigrad.torch_programs.top", "minigrad"),
+    "torch": (TENSORS, {"save": save, "load": load, "autocast": autocast}, "minigrad.torch_programs.top", "minigrad"),
     "torch.accelerator": (ACCELERATOR,),
     "torch.amp": (AMP,),
     "torch.amp.autocast_mode": (AMP,),
