@@ -98,6 +98,8 @@ from minigrad.nn.layers.padding import ReplicationPad3d as ReplicationPad3d
 from minigrad.nn.layers.padding import ZeroPad1d as ZeroPad1d
 from minigrad.nn.layers.padding import ZeroPad2d as ZeroPad2d
 from minigrad.nn.layers.padding import ZeroPad3d as ZeroPad3d
+from minigrad.nn.layers.parameters import ParameterDict as ParameterDict
+from minigrad.nn.layers.parameters import ParameterList as ParameterList
 from minigrad.nn.layers.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from minigrad.nn.layers.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from minigrad.nn.layers.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d

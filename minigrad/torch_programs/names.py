@@ -12,7 +12,7 @@ from minigrad.engine.dtypes import DType
 from minigrad.nn.module import Module
 from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
-from minigrad.torch_programs import standin, top
+from minigrad.torch_programs import elsewhere, standin, top
 from minigrad.torch_programs.absent import ABSENT, COMPILER, DISTRIBUTED, JIT, REFUSED
 from minigrad.torch_programs.amp import AMP, autocast
 from minigrad.torch_programs.devices import ACCELERATOR, BACKENDS, CUDA, NONE_THERE, nothing
@@ -23,7 +23,7 @@ from minigrad.torch_programs.testing import assert_close
 
 Sources = Sequence[str | Mapping[str, Any]]
 DATA: Sources = ("minigrad.torch_programs.loader", "minigrad.data")
-NN: Sources = ("minigrad.nn",)
+NN: Sources = ("minigrad.nn", "minigrad.nn.layers.parameters")
 OPTIM: Sources = ("minigrad.optim",)
 AUTOGRAD: Sources = (
     {"Variable": Variable},
@@ -34,7 +34,15 @@ AUTOGRAD: Sources = (
 UTILS: Sources = ("minigrad.nn.utils", "minigrad.optim.clip_grad")
 # Modules by name; sources that are not there are left out.
 MODULES: dict[str, Sources] = {
-    "torch": (TENSORS, {"save": save, "load": load, "autocast": autocast}, "minigrad.torch_programs.top", "minigrad"),
+    "torch": (
+        TENSORS,
+        {"save": save, "load": load, "autocast": autocast},
+        "minigrad.torch_programs.top",
+        "minigrad",
+        elsewhere.TORCH,
+        elsewhere.IN_TORCH,
+        elsewhere.FROM_FUNCTIONAL,
+    ),
     "torch.accelerator": (ACCELERATOR,),
     "torch.amp": (AMP,),
     "torch.amp.autocast_mode": (AMP,),
@@ -63,7 +71,7 @@ MODULES: dict[str, Sources] = {
     "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing}),
     "torch.nn": NN,
     "torch.nn.functional": ("minigrad.nn.functional",),
-    "torch.nn.init": ("minigrad.nn.init",),
+    "torch.nn.init": ("minigrad.nn.init", elsewhere.INITIALISERS),
     "torch.nn.modules": NN,
     "torch.nn.parallel": (),
     "torch.nn.parameter": ("minigrad.nn", "minigrad.nn.parameter"),
@@ -147,5 +155,8 @@ def install() -> None:
     standin.ABSENT.update(ABSENT)
     DType.package = "torch"
     Tensor.shape = property(size)  # type: ignore[method-assign,assignment]
+    for name, value in elsewhere.ATTRIBUTES.items():
+        if not hasattr(Tensor, name):
+            setattr(Tensor, name, value)
     Module.state_dict = state_dict  # type: ignore[method-assign]
     random.default = top.default_generator
