@@ -1,6 +1,6 @@
 """Write what PyTorch prints for each program: `python tests/as_torch/make_expected.py`.
 
-It needs torch alone; the files are compared with what minigrad prints, see test_programs.py.
+It needs torch alone; the files are compared with what minigrad prints, see test_as_torch.py.
 """
 
 from __future__ import annotations
