@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigrad.ops.common import Array
-from minigrad.ops.linalg import absent, linear
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.op import Bridge, Op
+from minigrad.ops.common import Array, contiguous, op
+from minigrad.ops.linalg import absent, check_dtypes, linear
 from minigrad.ops.shape import cat, chunk, split
 from minigrad.ops.unary import Relu, Sigmoid, Tanh
 
@@ -102,13 +104,345 @@ def unrolled(
 def recurrent(
     kind: str, x: Any, state: State, weights: tuple[Any, ...], sizes: Sequence[int], reverse: bool
 ) -> tuple[Any, State]:
-    """Run one layer in one direction over packed rows, see `unrolled`; weights may be None."""
+    """Run one layer in one direction over packed rows, see `unrolled`; weights may be None.
+
+    Sequences of one length, without a projection, go through one op for all steps.
+    """
     none = absent(weights[0])
     given = tuple(none if w is None else w for w in weights)
-    return unrolled(kind, x, state, given, sizes, reverse)
+    if given[4].array.size or len(set(sizes)) > 1 or not fitting(x, state, given):
+        return unrolled(kind, x, state, given, sizes, reverse)
+    y, *final = FUSED[kind].apply(x, *state, *given[:4], steps=len(sizes), reverse=reverse)
+    return y, tuple(final)
+
+
+def fitting(x: Any, state: State, weights: tuple[Any, ...]) -> bool:
+    """Return whether all are of one floating dtype; the plain ops say what is wrong where not."""
+    dtype = x.array.dtype
+    return dtype.kind == "f" and all(t.array.dtype == dtype for t in (*state, *weights))
 
 
 def check_state(name: str, label: str, state: Array, shape: tuple[int, ...]) -> None:
     """Refuse a state of another shape than the layer's."""
     if state.shape != shape:
         raise RuntimeError(f"{name}: expected {label} of shape {shape}, got {state.shape}")
+
+
+# ---------------------------------------------------------------- all steps as one op
+class Steps(Op):
+    """The base of the fused layers: rows of all steps in one memory, and the state before each.
+
+    Inputs: x, the state, W_ih, W_hh, and both biases, empty for none.  Outputs: y: (T B, H), the
+    rows of the steps, and the state after the last one.
+    """
+
+    several = True
+    states = 1
+    gates = 1
+
+    def begin(self, arrays: Sequence[Any], steps: int, reverse: bool) -> None:
+        """Take the inputs apart, and multiply the inputs of all steps by W_ih at once."""
+        self.state = arrays[1 : 1 + self.states]
+        x, (w_ih, w_hh, b_ih, b_hh) = arrays[0], arrays[1 + self.states :]
+        self.rows, self.w_ih, self.w_hh = contiguous(x), w_ih, w_hh
+        self.batch, self.size = self.state[0].shape
+        self.order = range(steps)[:: -1 if reverse else 1]
+        self.reverse = reverse
+        check_dtypes("recurrent", x, w_ih)
+        self.parts = empty((x.shape[0], w_ih.shape[0]), x.dtype, x)
+        bias = self.bias_of_all(b_ih, b_hh)
+        if bias.size:
+            launch("gemm_bias", self.rows, w_ih.T, bias, self.parts)
+        else:
+            launch("gemm", self.rows, w_ih.T, self.parts)
+
+    def bias_of_all(self, b_ih: Array, b_hh: Array) -> Array:
+        """Return the bias that is added for all steps at once."""
+        if not b_ih.size:
+            return b_ih
+        both = empty(b_ih.shape, b_ih.dtype, b_ih)
+        launch("add", b_ih, b_hh, both)
+        return both
+
+    def blank(self, *shape: int) -> Array:
+        """Return memory of the layer's dtype."""
+        return empty(shape, self.rows.dtype, self.rows)
+
+    def chain(self, first: Array) -> Array:
+        """Return memory for a state before and after each step; `first` stands at its beginning,
+        or at its end in reverse.
+        """
+        made = self.blank((len(self.order) + 1) * self.batch, self.size)
+        launch("copy", first, made[self.before(self.order[0])])
+        return made
+
+    def at(self, t: int) -> slice:
+        """Return the rows of step t."""
+        return slice(t * self.batch, (t + 1) * self.batch)
+
+    def before(self, t: int) -> slice:
+        """Return the rows of the state before step t, in a chain."""
+        return self.at(t + 1 if self.reverse else t)
+
+    def after(self, t: int) -> slice:
+        """Return the rows of the state after step t, in a chain."""
+        return self.at(t if self.reverse else t + 1)
+
+    def all_before(self, chain: Array) -> Array:
+        """Return the state before each step, step by step."""
+        return chain[self.batch :] if self.reverse else chain[: -self.batch]
+
+    def copied(self, a: Array) -> Array:
+        """Return a copy in memory of its own: what users are given they may write to."""
+        y = empty(a.shape, a.dtype, a)
+        launch("copy", a, y)
+        return y
+
+    def outputs(self, chain: Array, *more: Array) -> tuple[Array, ...]:
+        """Return y and the last states of chains."""
+        y = chain[: -self.batch] if self.reverse else chain[self.batch :]
+        last = self.after(self.order[-1])
+        return self.copied(y), *(self.copied(c[last]) for c in (chain, *more))
+
+    def gate(self, a: Array, k: int) -> Array:
+        """Return gate k of rows."""
+        return a[:, k * self.size : (k + 1) * self.size]
+
+    def started(self, g: Any) -> Array:
+        """Return a gradient of the last state as memory to write to, zeros where there is none."""
+        y = self.blank(self.batch, self.size)
+        if g is None:
+            y.fill(0)
+        else:
+            launch("copy", g.array, y)
+        return y
+
+    def saved_all(self) -> None:
+        """Raise where an input was written to since."""
+        for i in range(len(self.inputs)):
+            self.saved(i)
+
+    def arrived(self, g: Any, t: int, dh: Array) -> None:
+        """Add the gradient of y of step t to that of the state."""
+        if g is not None:
+            launch("add", dh, g.array[self.at(t)], dh)
+
+    def ended(self, d: Array, recurrent: Array, chain: Array, *states: Array) -> tuple[Any, ...]:
+        """Return the gradients of all inputs.
+
+        d, recurrent: of the gates, as x's part has them, and as the state's part has them.
+        """
+        first = 1 + self.states
+        found: list[Any] = [None] * (first + 4)
+        if self.needs(0):
+            found[0] = self.blank(*self.rows.shape)
+            launch("gemm", d, self.w_ih, found[0])
+        found[1:first] = states
+        db = self.blank(d.shape[1])
+        if self.needs(first) or self.needs(first + 2):
+            found[first] = self.blank(*self.w_ih.shape)
+            launch("gemm_sums", d.T, self.rows, found[first], db)
+        dc = db if recurrent is d else self.blank(d.shape[1])
+        if self.needs(first + 1) or self.needs(first + 3):
+            found[first + 1] = self.blank(*self.w_hh.shape)
+            launch("gemm_sums", recurrent.T, self.all_before(chain), found[first + 1], dc)
+        if self.needs(first + 2):
+            found[first + 2] = db
+        if self.needs(first + 3):
+            found[first + 3] = self.copied(dc) if dc is db else dc
+        return tuple(
+            Bridge.new(a) if a is not None and self.needs(i) else None for i, a in enumerate(found)
+        )
+
+    @classmethod
+    def composed(cls, kind: str, inputs: tuple[Any, ...], steps: int, reverse: bool) -> Any:
+        """Return the same in plain ops."""
+        x, state, weights = inputs[0], inputs[1 : 1 + cls.states], inputs[1 + cls.states :]
+        sizes = [x.array.shape[0] // steps] * steps
+        given = (*weights, absent(x))
+        y, final = unrolled(kind, x, state, given, sizes, reverse)
+        return y, *final
+
+
+class Elman(Steps):
+    """h = f(W_ih x + b_ih + W_hh h + b_hh) for each step"""
+
+    activation = ""
+
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+        self.begin(arrays, steps, reverse)
+        self.h = self.chain(self.state[0])
+        for t in self.order:
+            z = self.parts[self.at(t)]
+            launch("gemm_accumulate", self.h[self.before(t)], self.w_hh.T, z)
+            launch(self.activation, z, self.h[self.after(t)])
+        return self.outputs(self.h)
+
+    def backward(self, dy: Any, dlast: Any) -> tuple[Any, ...]:
+        self.saved_all()
+        d, dh = self.blank(*self.parts.shape), self.started(dlast)
+        for t in reversed(self.order):
+            self.arrived(dy, t, dh)
+            launch(self.activation + "_backward", dh, self.h[self.after(t)], d[self.at(t)])
+            launch("gemm", d[self.at(t)], self.w_hh, dh)
+        return self.ended(d, d, self.h, dh)
+
+
+@op
+class RnnTanh(Elman):
+    """h = tanh(W_ih x + b_ih + W_hh h + b_hh) for each of T steps
+
+    x: (T B, I), h: (B, H), W_ih: (H, I), W_hh: (H, H), biases: (H,) or empty -> y: (T B, H), h
+    """
+
+    activation = "tanh"
+
+    @staticmethod
+    def composite(*inputs: Any, steps: int, reverse: bool) -> Any:
+        return RnnTanh.composed("RNN_TANH", inputs, steps, reverse)
+
+
+@op
+class RnnRelu(Elman):
+    """h = max(W_ih x + b_ih + W_hh h + b_hh, 0) for each of T steps; shapes: see RnnTanh"""
+
+    activation = "relu"
+
+    @staticmethod
+    def composite(*inputs: Any, steps: int, reverse: bool) -> Any:
+        return RnnRelu.composed("RNN_RELU", inputs, steps, reverse)
+
+
+@op
+class Lstm(Steps):
+    """i, f, g, o = W_ih x + b_ih + W_hh h + b_hh;  c = s(f) c + s(i) tanh(g);  h = s(o) tanh(c)
+
+    x: (T B, I), h, c: (B, H), W_ih: (4 H, I), W_hh: (4 H, H), biases: (4 H,) or empty
+    -> y: (T B, H), h, c
+    """
+
+    states = 2
+    gates = 4
+
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+        self.begin(arrays, steps, reverse)
+        self.h, self.c = self.chain(self.state[0]), self.chain(self.state[1])
+        self.curved = self.blank(steps * self.batch, self.size)  # tanh(c)
+        product = self.blank(self.batch, self.size)
+        for t in self.order:
+            z = self.parts[self.at(t)]
+            launch("gemm_accumulate", self.h[self.before(t)], self.w_hh.T, z)
+            i, f, g, o = (self.gate(z, k) for k in range(4))
+            launch("sigmoid", z[:, : 2 * self.size], z[:, : 2 * self.size])
+            launch("tanh", g, g)
+            launch("sigmoid", o, o)
+            c, curved = self.c[self.after(t)], self.curved[self.at(t)]
+            launch("mul", f, self.c[self.before(t)], c)
+            launch("mul", i, g, product)
+            launch("add", c, product, c)
+            launch("tanh", c, curved)
+            launch("mul", o, curved, self.h[self.after(t)])
+        return self.outputs(self.h, self.c)
+
+    def backward(self, dy: Any, dlast: Any, dcell: Any) -> tuple[Any, ...]:
+        self.saved_all()
+        d = self.blank(*self.parts.shape)
+        dh, dc = self.started(dlast), self.started(dcell)
+        p = self.blank(self.batch, self.size)
+        for t in reversed(self.order):
+            self.arrived(dy, t, dh)
+            z, dz, curved = self.parts[self.at(t)], d[self.at(t)], self.curved[self.at(t)]
+            i, f, g, o = (self.gate(z, k) for k in range(4))
+            di, df, dg, do = (self.gate(dz, k) for k in range(4))
+            launch("mul", dh, curved, p)
+            launch("sigmoid_backward", p, o, do)
+            launch("mul", dh, o, p)
+            launch("tanh_backward", p, curved, p)
+            launch("add", dc, p, dc)
+            launch("mul", dc, g, p)
+            launch("sigmoid_backward", p, i, di)
+            launch("mul", dc, self.c[self.before(t)], p)
+            launch("sigmoid_backward", p, f, df)
+            launch("mul", dc, i, p)
+            launch("tanh_backward", p, g, dg)
+            launch("mul", dc, f, dc)
+            launch("gemm", dz, self.w_hh, dh)
+        return self.ended(d, d, self.h, dh, dc)
+
+    @staticmethod
+    def composite(*inputs: Any, steps: int, reverse: bool) -> Any:
+        return Lstm.composed("LSTM", inputs, steps, reverse)
+
+
+@op
+class Gru(Steps):
+    """r, z = s(x_r + h_r), s(x_z + h_z);  n = tanh(x_n + r h_n);  h = n + z (h - n)
+
+    where x_. = W_ih x + b_ih and h_. = W_hh h + b_hh.  x: (T B, I), h: (B, H), W_ih: (3 H, I),
+    W_hh: (3 H, H), biases: (3 H,) or empty -> y: (T B, H), h
+    """
+
+    gates = 3
+
+    def bias_of_all(self, b_ih: Array, b_hh: Array) -> Array:
+        """Return the bias that is added for all steps at once: the other one is inside of r."""
+        self.bias = contiguous(b_hh)
+        return contiguous(b_ih)
+
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+        self.begin(arrays, steps, reverse)
+        self.h = self.chain(self.state[0])
+        self.inner = self.blank(*self.parts.shape)  # of the state; its last gate is h_n
+        two, p = 2 * self.size, self.blank(self.batch, self.size)
+        for t in self.order:
+            z, s, h = self.parts[self.at(t)], self.inner[self.at(t)], self.h[self.before(t)]
+            if self.bias.size:
+                launch("gemm_bias", h, self.w_hh.T, self.bias, s)
+            else:
+                launch("gemm", h, self.w_hh.T, s)
+            launch("add", z[:, :two], s[:, :two], z[:, :two])
+            launch("sigmoid", z[:, :two], z[:, :two])
+            r, update, n = (self.gate(z, k) for k in range(3))
+            launch("mul", r, self.gate(s, 2), p)
+            launch("add", n, p, n)
+            launch("tanh", n, n)
+            launch("sub", h, n, p)
+            launch("mul", update, p, p)
+            launch("add", n, p, self.h[self.after(t)])
+        return self.outputs(self.h)
+
+    def backward(self, dy: Any, dlast: Any) -> tuple[Any, ...]:
+        self.saved_all()
+        d, inner = self.blank(*self.parts.shape), self.blank(*self.parts.shape)
+        dh, p = self.started(dlast), self.blank(self.batch, self.size)
+        two, carried = 2 * self.size, self.blank(self.batch, self.size)
+        for t in reversed(self.order):
+            self.arrived(dy, t, dh)
+            z, dz, ds = self.parts[self.at(t)], d[self.at(t)], inner[self.at(t)]
+            r, update, n = (self.gate(z, k) for k in range(3))
+            dr, du, dn = (self.gate(dz, k) for k in range(3))
+            launch("sub", self.h[self.before(t)], n, p)
+            launch("mul", dh, p, p)
+            launch("sigmoid_backward", p, update, du)
+            launch("mul", dh, update, carried)
+            launch("sub", dh, carried, p)
+            launch("tanh_backward", p, n, dn)
+            launch("mul", dn, self.gate(self.inner[self.at(t)], 2), p)
+            launch("sigmoid_backward", p, r, dr)
+            launch("copy", dz[:, :two], ds[:, :two])
+            launch("mul", dn, r, self.gate(ds, 2))
+            launch("gemm_accumulate", ds, self.w_hh, carried)
+            dh, carried = carried, dh
+        return self.ended(d, inner, self.h, dh)
+
+    @staticmethod
+    def composite(*inputs: Any, steps: int, reverse: bool) -> Any:
+        return Gru.composed("GRU", inputs, steps, reverse)
+
+
+FUSED: dict[str, type[Steps]] = {
+    "RNN_TANH": RnnTanh,
+    "RNN_RELU": RnnRelu,
+    "LSTM": Lstm,
+    "GRU": Gru,
+}
