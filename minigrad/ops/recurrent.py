@@ -112,8 +112,12 @@ def recurrent(
     given = tuple(none if w is None else w for w in weights)
     if given[4].array.size or len(set(sizes)) > 1 or not fitting(x, state, given):
         return unrolled(kind, x, state, given, sizes, reverse)
-    y, *final = FUSED[kind].apply(x, *state, *given[:4], steps=len(sizes), reverse=reverse)
-    return y, tuple(final)
+    fused, batch = FUSED[kind], sizes[0]
+    y = fused.apply(x, *state, *given[:4], steps=len(sizes), reverse=reverse)
+    cell: list[Any] = []
+    if fused.states > 1:
+        y, *cell = split(y, [x.array.shape[0], batch], 0)
+    return y, (y[:batch] if reverse else y[-batch:], *cell)
 
 
 def fitting(x: Any, state: State, weights: tuple[Any, ...]) -> bool:
@@ -132,11 +136,10 @@ def check_state(name: str, label: str, state: Array, shape: tuple[int, ...]) -> 
 class Steps(Op):
     """The base of the fused layers: rows of all steps in one memory, and the state before each.
 
-    Inputs: x, the state, W_ih, W_hh, and both biases, empty for none.  Outputs: y: (T B, H), the
-    rows of the steps, and the state after the last one.
+    Inputs: x, the state, W_ih, W_hh, both biases, empty for none.  Output: (T B, H), the rows of
+    the steps; below them, of an LSTM, the cells after the last one.
     """
 
-    several = True
     states = 1
     gates = 1
 
@@ -149,7 +152,10 @@ class Steps(Op):
         self.order = range(steps)[:: -1 if reverse else 1]
         self.reverse = reverse
         check_dtypes("recurrent", x, w_ih)
+        if x.shape[0] != steps * self.batch:
+            raise ValueError(f"recurrent: {steps} steps of {self.batch} rows, got {x.shape}")
         self.parts = empty((x.shape[0], w_ih.shape[0]), x.dtype, x)
+        self.biased = bool(b_ih.size)
         bias = self.bias_of_all(b_ih, b_hh)
         if bias.size:
             launch("gemm_bias", self.rows, w_ih.T, bias, self.parts)
@@ -192,40 +198,28 @@ class Steps(Op):
         """Return the state before each step, step by step."""
         return chain[self.batch :] if self.reverse else chain[: -self.batch]
 
-    def copied(self, a: Array) -> Array:
-        """Return a copy in memory of its own: what users are given they may write to."""
-        y = empty(a.shape, a.dtype, a)
-        launch("copy", a, y)
-        return y
-
-    def outputs(self, chain: Array, *more: Array) -> tuple[Array, ...]:
-        """Return y and the last states of chains."""
-        y = chain[: -self.batch] if self.reverse else chain[self.batch :]
-        last = self.after(self.order[-1])
-        return self.copied(y), *(self.copied(c[last]) for c in (chain, *more))
+    def rows_of(self, chain: Array) -> Array:
+        """Return the states after each step of a chain in memory of their own: what users are given
+        they may write to.
+        """
+        made = self.blank(len(self.order) * self.batch, self.size)
+        launch("copy", chain[: -self.batch] if self.reverse else chain[self.batch :], made)
+        return made
 
     def gate(self, a: Array, k: int) -> Array:
         """Return gate k of rows."""
         return a[:, k * self.size : (k + 1) * self.size]
 
-    def started(self, g: Any) -> Array:
-        """Return a gradient of the last state as memory to write to, zeros where there is none."""
-        y = self.blank(self.batch, self.size)
-        if g is None:
-            y.fill(0)
-        else:
-            launch("copy", g.array, y)
-        return y
+    def zeros(self) -> Array:
+        """Return a gradient of the state before anything has arrived."""
+        made = self.blank(self.batch, self.size)
+        made.fill(0)
+        return made
 
     def saved_all(self) -> None:
         """Raise where an input was written to since."""
         for i in range(len(self.inputs)):
             self.saved(i)
-
-    def arrived(self, g: Any, t: int, dh: Array) -> None:
-        """Add the gradient of y of step t to that of the state."""
-        if g is not None:
-            launch("add", dh, g.array[self.at(t)], dh)
 
     def ended(self, d: Array, recurrent: Array, chain: Array, *states: Array) -> tuple[Any, ...]:
         """Return the gradients of all inputs.
@@ -238,21 +232,32 @@ class Steps(Op):
             found[0] = self.blank(*self.rows.shape)
             launch("gemm", d, self.w_ih, found[0])
         found[1:first] = states
-        db = self.blank(d.shape[1])
+        db, dc = self.blank(d.shape[1]), self.blank(d.shape[1])
         if self.needs(first) or self.needs(first + 2):
             found[first] = self.blank(*self.w_ih.shape)
             launch("gemm_sums", d.T, self.rows, found[first], db)
-        dc = db if recurrent is d else self.blank(d.shape[1])
         if self.needs(first + 1) or self.needs(first + 3):
             found[first + 1] = self.blank(*self.w_hh.shape)
             launch("gemm_sums", recurrent.T, self.all_before(chain), found[first + 1], dc)
-        if self.needs(first + 2):
-            found[first + 2] = db
-        if self.needs(first + 3):
-            found[first + 3] = self.copied(dc) if dc is db else dc
+        if self.biased:
+            found[first + 2 :] = [db, dc]
         return tuple(
             Bridge.new(a) if a is not None and self.needs(i) else None for i, a in enumerate(found)
         )
+
+    @classmethod
+    def samples(cls, draw: Any) -> Any:
+        """Return points to try the op at: both directions, with biases and without."""
+        steps, batch, inputs, size = 3, 2, 3, 2
+        wide, normal = cls.gates * size, draw.normal
+        found = []
+        for reverse, x in ((False, normal(steps * batch, inputs)), (True, normal(inputs, 6).T)):
+            state = [normal(batch, size) for _ in range(cls.states)]
+            weights = normal(wide, inputs) / 2, normal(wide, size) / 2
+            biases = (draw.ABSENT, draw.ABSENT) if reverse else (normal(wide), normal(wide))
+            how = {"steps": steps, "reverse": reverse}
+            found.append(((x, *state, *weights, *biases), how))
+        return found
 
     @classmethod
     def composed(cls, kind: str, inputs: tuple[Any, ...], steps: int, reverse: bool) -> Any:
@@ -261,7 +266,7 @@ class Steps(Op):
         sizes = [x.array.shape[0] // steps] * steps
         given = (*weights, absent(x))
         y, final = unrolled(kind, x, state, given, sizes, reverse)
-        return y, *final
+        return cat([y, *final[1:]], 0)
 
 
 class Elman(Steps):
@@ -269,20 +274,21 @@ class Elman(Steps):
 
     activation = ""
 
-    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> Array:
         self.begin(arrays, steps, reverse)
         self.h = self.chain(self.state[0])
         for t in self.order:
             z = self.parts[self.at(t)]
             launch("gemm_accumulate", self.h[self.before(t)], self.w_hh.T, z)
             launch(self.activation, z, self.h[self.after(t)])
-        return self.outputs(self.h)
+        return self.rows_of(self.h)
 
-    def backward(self, dy: Any, dlast: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any) -> tuple[Any, ...]:
         self.saved_all()
-        d, dh = self.blank(*self.parts.shape), self.started(dlast)
+        dy = g.array
+        d, dh = self.blank(*self.parts.shape), self.zeros()
         for t in reversed(self.order):
-            self.arrived(dy, t, dh)
+            launch("add", dh, dy[self.at(t)], dh)
             launch(self.activation + "_backward", dh, self.h[self.after(t)], d[self.at(t)])
             launch("gemm", d[self.at(t)], self.w_hh, dh)
         return self.ended(d, d, self.h, dh)
@@ -292,7 +298,7 @@ class Elman(Steps):
 class RnnTanh(Elman):
     """h = tanh(W_ih x + b_ih + W_hh h + b_hh) for each of T steps
 
-    x: (T B, I), h: (B, H), W_ih: (H, I), W_hh: (H, H), biases: (H,) or empty -> y: (T B, H), h
+    x: (T B, I), h: (B, H), W_ih: (H, I), W_hh: (H, H), biases: (H,) or empty -> (T B, H)
     """
 
     activation = "tanh"
@@ -318,54 +324,61 @@ class Lstm(Steps):
     """i, f, g, o = W_ih x + b_ih + W_hh h + b_hh;  c = s(f) c + s(i) tanh(g);  h = s(o) tanh(c)
 
     x: (T B, I), h, c: (B, H), W_ih: (4 H, I), W_hh: (4 H, H), biases: (4 H,) or empty
-    -> y: (T B, H), h, c
+    -> (T B + B, H): h of every step, then the last c
     """
 
     states = 2
     gates = 4
 
-    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> Array:
         self.begin(arrays, steps, reverse)
         self.h, self.c = self.chain(self.state[0]), self.chain(self.state[1])
-        self.curved = self.blank(steps * self.batch, self.size)  # tanh(c)
-        product = self.blank(self.batch, self.size)
+        rows = steps * self.batch
+        self.curved, self.g = self.blank(rows, self.size), self.blank(rows, self.size)
+        self.opened = self.blank(*self.parts.shape)  # the gates; g's place is not used
+        product, w_hh = self.blank(self.batch, self.size), self.w_hh.T
         for t in self.order:
-            z = self.parts[self.at(t)]
-            launch("gemm_accumulate", self.h[self.before(t)], self.w_hh.T, z)
-            i, f, g, o = (self.gate(z, k) for k in range(4))
-            launch("sigmoid", z[:, : 2 * self.size], z[:, : 2 * self.size])
-            launch("tanh", g, g)
-            launch("sigmoid", o, o)
-            c, curved = self.c[self.after(t)], self.curved[self.at(t)]
-            launch("mul", f, self.c[self.before(t)], c)
-            launch("mul", i, g, product)
+            at, before, after = self.at(t), self.before(t), self.after(t)
+            z, opened, g, curved = self.parts[at], self.opened[at], self.g[at], self.curved[at]
+            c = self.c[after]
+            launch("gemm_accumulate", self.h[before], w_hh, z)
+            # One pass over all gates, one of which is tanh: contiguous, that is the quicker way.
+            launch("sigmoid", z, opened)
+            launch("tanh", self.gate(z, 2), g)
+            launch("mul", self.gate(opened, 1), self.c[before], c)
+            launch("mul", self.gate(opened, 0), g, product)
             launch("add", c, product, c)
             launch("tanh", c, curved)
-            launch("mul", o, curved, self.h[self.after(t)])
-        return self.outputs(self.h, self.c)
+            launch("mul", self.gate(opened, 3), curved, self.h[after])
+        rows = steps * self.batch
+        made = self.blank(rows + self.batch, self.size)
+        launch("copy", self.h[: -self.batch] if reverse else self.h[self.batch :], made[:rows])
+        launch("copy", self.c[self.after(self.order[-1])], made[rows:])
+        return made
 
-    def backward(self, dy: Any, dlast: Any, dcell: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any) -> tuple[Any, ...]:
         self.saved_all()
+        dy = g.array
         d = self.blank(*self.parts.shape)
-        dh, dc = self.started(dlast), self.started(dcell)
+        d.fill(0)
+        dh, dc = self.zeros(), self.blank(self.batch, self.size)
+        launch("copy", dy[self.rows.shape[0] :], dc)
         p = self.blank(self.batch, self.size)
         for t in reversed(self.order):
-            self.arrived(dy, t, dh)
-            z, dz, curved = self.parts[self.at(t)], d[self.at(t)], self.curved[self.at(t)]
-            i, f, g, o = (self.gate(z, k) for k in range(4))
-            di, df, dg, do = (self.gate(dz, k) for k in range(4))
-            launch("mul", dh, curved, p)
-            launch("sigmoid_backward", p, o, do)
-            launch("mul", dh, o, p)
+            launch("add", dh, dy[self.at(t)], dh)
+            at = self.at(t)
+            dz, opened, curved, bent = d[at], self.opened[at], self.curved[at], self.g[at]
+            launch("mul", dh, curved, self.gate(dz, 3))
+            launch("mul", dh, self.gate(opened, 3), p)
             launch("tanh_backward", p, curved, p)
             launch("add", dc, p, dc)
-            launch("mul", dc, g, p)
-            launch("sigmoid_backward", p, i, di)
-            launch("mul", dc, self.c[self.before(t)], p)
-            launch("sigmoid_backward", p, f, df)
-            launch("mul", dc, i, p)
-            launch("tanh_backward", p, g, dg)
-            launch("mul", dc, f, dc)
+            launch("mul", dc, bent, self.gate(dz, 0))
+            launch("mul", dc, self.c[self.before(t)], self.gate(dz, 1))
+            launch("mul", dc, self.gate(opened, 0), p)
+            launch("tanh_backward", p, bent, p)
+            launch("sigmoid_backward", dz, opened, dz)
+            launch("copy", p, self.gate(dz, 2))
+            launch("mul", dc, self.gate(opened, 1), dc)
             launch("gemm", dz, self.w_hh, dh)
         return self.ended(d, d, self.h, dh, dc)
 
@@ -379,7 +392,7 @@ class Gru(Steps):
     """r, z = s(x_r + h_r), s(x_z + h_z);  n = tanh(x_n + r h_n);  h = n + z (h - n)
 
     where x_. = W_ih x + b_ih and h_. = W_hh h + b_hh.  x: (T B, I), h: (B, H), W_ih: (3 H, I),
-    W_hh: (3 H, H), biases: (3 H,) or empty -> y: (T B, H), h
+    W_hh: (3 H, H), biases: (3 H,) or empty -> (T B, H)
     """
 
     gates = 3
@@ -389,7 +402,7 @@ class Gru(Steps):
         self.bias = contiguous(b_hh)
         return contiguous(b_ih)
 
-    def forward(self, *arrays: Any, steps: int, reverse: bool) -> tuple[Array, ...]:
+    def forward(self, *arrays: Any, steps: int, reverse: bool) -> Array:
         self.begin(arrays, steps, reverse)
         self.h = self.chain(self.state[0])
         self.inner = self.blank(*self.parts.shape)  # of the state; its last gate is h_n
@@ -409,15 +422,16 @@ class Gru(Steps):
             launch("sub", h, n, p)
             launch("mul", update, p, p)
             launch("add", n, p, self.h[self.after(t)])
-        return self.outputs(self.h)
+        return self.rows_of(self.h)
 
-    def backward(self, dy: Any, dlast: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any) -> tuple[Any, ...]:
         self.saved_all()
+        dy = g.array
         d, inner = self.blank(*self.parts.shape), self.blank(*self.parts.shape)
-        dh, p = self.started(dlast), self.blank(self.batch, self.size)
+        dh, p = self.zeros(), self.blank(self.batch, self.size)
         two, carried = 2 * self.size, self.blank(self.batch, self.size)
         for t in reversed(self.order):
-            self.arrived(dy, t, dh)
+            launch("add", dh, dy[self.at(t)], dh)
             z, dz, ds = self.parts[self.at(t)], d[self.at(t)], inner[self.at(t)]
             r, update, n = (self.gate(z, k) for k in range(3))
             dr, du, dn = (self.gate(dz, k) for k in range(3))
