@@ -102,8 +102,8 @@ class OverFrequencies(Op):
             ((draw.normal(2, 3),), {"axes": (1,), "sizes": (4,), "norm": "backward", "was": (3,)}),
             ((draw.normal(4, 2).T,), {"axes": (1,), "sizes": (5,), "norm": "ortho", "was": (4,)}),
             (
-                (draw.normal(3, 2),),
-                {"axes": (0, 1), "sizes": (2, 3), "norm": "forward", "was": (3, 2)},
+                (draw.normal(2, 3, 2),),
+                {"axes": (1, 2), "sizes": (2, 3), "norm": "forward", "was": (3, 2)},
             ),
         ]
 
