@@ -30,15 +30,15 @@ def baselines(
     if n_classes:
         counts = np.bincount(y, minlength=n_classes)
         guesses["majority"] = lambda: np.tile(counts / counts.sum(), (len(new_x), 1))
-        guesses["linear"] = lambda: linear_classes(*_some(x, y, MOST_ROWS), new_x, n_classes)
+        guesses["linear"] = lambda: linear_classes(*some(x, y, MOST_ROWS), new_x, n_classes)
         eye = np.eye(n_classes)
         guesses["neighbours"] = lambda: neighbours(
-            *_some(x, eye[y], NEIGHBOUR_ROWS), new_x, NEIGHBOURS
+            *some(x, eye[y], NEIGHBOUR_ROWS), new_x, NEIGHBOURS
         )
         return {name: class_scores(guess(), new_y) for name, guess in guesses.items()}
     guesses["mean"] = lambda: np.full(len(new_x), y.mean())
     guesses["linear"] = lambda: linear_amounts(x, y, new_x)
-    guesses["neighbours"] = lambda: neighbours(*_some(x, y, NEIGHBOUR_ROWS), new_x, NEIGHBOURS)
+    guesses["neighbours"] = lambda: neighbours(*some(x, y, NEIGHBOUR_ROWS), new_x, NEIGHBOURS)
     return {name: amount_scores(guess(), new_y) for name, guess in guesses.items()}
 
 
@@ -55,8 +55,12 @@ def _spread(x: Array, n_dense: int, seen: Iterable[Array]) -> Array:
     return np.concatenate(parts, 1)
 
 
-def _some(x: Array, y: Array, most: int) -> tuple[Array, Array]:
-    """Return at most so many rows, spread over all of them, which come in random order."""
+def some(x: Array, y: Array, most: int) -> tuple[Array, Array]:
+    """Return at most so many rows, spread over all of them, which come in random order.
+
+    >>> some(np.arange(5), np.arange(5), 2)[0].tolist()
+    [0, 3]
+    """
     step = -(-len(x) // most)
     return x[::step], y[::step]
 
@@ -91,16 +95,35 @@ def ridge(x: Array, y: Array, decay: float = 1.0) -> tuple[Array, float]:
 def linear_classes(
     x: Array, y: Array, new_x: Array, n_classes: int, decay: float = 1.0, steps: int = 100
 ) -> Array:
-    """Return the probabilities of a softmax regression, fitted by L-BFGS.
-
-    Source: Nocedal and Wright, "Numerical optimization", algorithms 7.4 and 7.5.
+    """Return the probabilities of a softmax regression.
 
     >>> x = np.array([[-1.0], [1.0]])
     >>> linear_classes(x, np.array([0, 1]), x, 2).argmax(1).tolist()
     [0, 1]
     """
+    weights = softmax_weights(x, y, n_classes, decay, steps)
+    return softmax(new_x @ weights[:-1] + weights[-1])
+
+
+def softmax_weights(
+    x: Array,
+    y: Array,
+    n_classes: int,
+    decay: float = 1.0,
+    steps: int = 100,
+    shares: Array | None = None,
+) -> Array:
+    """Return the weights of a softmax regression, (F + 1, C), the last row the biases.
+
+    shares: what each row counts.
+    Source: Nocedal and Wright, "Numerical optimization", algorithms 7.4 and 7.5.
+
+    >>> softmax_weights(np.array([[-1.0], [1.0]]), np.array([0, 1]), 2)[0].round(2).tolist()
+    [-0.52, 0.52]
+    """
     rows = np.concatenate([x, np.ones((len(x), 1))], 1)
     onehot = np.eye(n_classes)[y]
+    counts = np.ones(len(x)) if shares is None else shares.astype(np.float64)
     kept = np.ones((rows.shape[1], 1)) * decay
     kept[-1] = 0.0  # no decay on the bias
 
@@ -108,13 +131,12 @@ def linear_classes(
         weights = flat.reshape(rows.shape[1], n_classes)
         probabilities = softmax(rows @ weights)
         true = np.maximum((probabilities * onehot).sum(1), 1e-300)
-        value = -np.log(true).sum() + 0.5 * float((kept * weights**2).sum())
-        slope = rows.T @ (probabilities - onehot) + kept * weights
-        return value / len(rows), slope.ravel() / len(rows)
+        value = -counts @ np.log(true) + 0.5 * float((kept * weights**2).sum())
+        slope = rows.T @ (counts[:, None] * (probabilities - onehot)) + kept * weights
+        return float(value) / len(rows), slope.ravel() / len(rows)
 
     flat = minimise(loss, np.zeros(rows.shape[1] * n_classes), steps)
-    weights = flat.reshape(rows.shape[1], n_classes)
-    return softmax(new_x @ weights[:-1] + weights[-1])
+    return flat.reshape(rows.shape[1], n_classes)
 
 
 def minimise(

@@ -16,7 +16,7 @@ from minigrad.data.splitting import random_split
 from minigrad.data.tabular import STREAM
 from minigrad.engine.random import Generator, manual_seed
 from minigrad.nn.functional import cross_entropy, mse_loss
-from minigrad.tables.baselines import baselines, ridge
+from minigrad.tables.baselines import MOST_ROWS, baselines, ridge, softmax_weights, some
 from minigrad.tables.columns import USED, Taken, take_columns
 from minigrad.tables.frame import Frame, as_frame
 from minigrad.tables.model import TableModel, finite
@@ -67,7 +67,8 @@ def from_table(
         numbers are classes, others amounts.
     types: kinds by column, where you know better: number, category, date, text or drop.
     drop: columns to leave out.  delimiter, header, encoding: of a file, found by looking.
-    hidden, activation, lr, weight_decay, patience: of the network, see `mg.recipe`.
+    hidden, activation, lr, weight_decay, patience: of the network, see `mg.recipe`; beside its
+        layers stands a linear one, with which it begins: the model that it has to be better than.
     dropout, last_dropout: 0.2 and 0.5 for classes, as in `mg.recipe`; 0.1 and 0 for amounts.
     class_weights: "balanced" weighs classes by their rarity; or weights by class name.
     fractions: of training, validation and test rows; classes in proportion.  seed: of the split,
@@ -107,21 +108,22 @@ def from_table(
     )
     n_dense = len(preprocessor.outputs) - len(preprocessor.tables)
     tables = tuple(preprocessor.tables)
-    shape = Shape(n_dense, tables, tuple(hidden), found.n_out, activation, rates, amounts)
+    shape = Shape(n_dense, tables, tuple(hidden), found.n_out, activation, rates, True)
+    shares: Array | None = None
     loss: Any = for_one_column(mse_loss)
     metrics: Any = {}
     if isinstance(found, Classes):
         metrics = {"accuracy": accuracy}
         loss = cross_entropy
         if class_weights is not None:
-            weights = Tensor(weights_of(class_weights, found, y[rows[0]]))
+            shares = weights_of(class_weights, found, y[rows[0]])
+            weights = Tensor(shares)
             loss = partial(cross_entropy, weight=weights if device is None else weights.to(device))
     elif class_weights is not None:
         raise ValueError("from_table: class_weights are for classes, but the target holds amounts")
     built = around(shape.build(), loss, metrics, lr, weight_decay, patience=patience, device=device)
-    return TableRecipe(
-        frame, taken, preprocessor, shape, built, rows, y, [*frame.notes, *notes], seed
-    )
+    said = [*frame.notes, *notes]
+    return TableRecipe(frame, taken, preprocessor, shape, built, rows, y, said, seed, shares)
 
 
 def _split(y: Array, classes: bool, fractions: Sequence[float], seed: int) -> list[Array]:
@@ -172,6 +174,7 @@ class TableRecipe:
         y: Array,
         notes: list[str],
         seed: int,
+        class_weights: Array | None = None,
     ) -> None:
         self.frame = frame
         self.taken = taken
@@ -181,6 +184,7 @@ class TableRecipe:
         self.rows = rows
         self.notes = notes
         self.seed = seed
+        self.class_weights = class_weights
         self.history: History | None = None
         assert preprocessor.target is not None
         self.target: Classes | Amount = preprocessor.target
@@ -191,14 +195,19 @@ class TableRecipe:
         self.train, self.validation, self.test = (
             TensorDataset(x[part], known[part]) for part in rows
         )
-        if isinstance(recipe.model, TableNetwork) and recipe.model.skip is not None:
+        if isinstance(recipe.model, TableNetwork) and recipe.model.n_dense and len(rows[0]) > 1:
             self._begin_linear(recipe.model)
 
     def _begin_linear(self, network: TableNetwork) -> None:
-        """Let a network for amounts begin as the linear model that it has to be better than."""
+        """Let the network begin as the linear model that it has to be better than."""
         x, y = self.train.arrays
-        if network.n_dense and len(x) > 1:
-            network.begin_linear(*ridge(x[:, : network.n_dense], y))
+        x, y = some(x[:, : network.n_dense], y, MOST_ROWS)
+        if isinstance(self.target, Amount):
+            network.begin_linear(*ridge(x, y))
+            return
+        shares = None if self.class_weights is None else self.class_weights[y]
+        weights = softmax_weights(x.astype(np.float64), y, self.target.n_out, shares=shares)
+        network.begin_linear(weights[:-1].T, weights[-1])
 
     @property
     def task(self) -> str:

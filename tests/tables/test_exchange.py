@@ -30,11 +30,29 @@ def layers(n_in: int, n_out: int) -> Any:
     )
 
 
+class Network(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """What a table's network is in PyTorch."""
+
+    def __init__(self, n_dense: int, tables: Any, n_out: int) -> None:
+        super().__init__()
+        self.n_dense = n_dense
+        self.embeddings = torch.nn.ModuleList([torch.nn.Embedding(*table) for table in tables])
+        n_in = n_dense + sum(width for _, width in tables)
+        self.layers = layers(n_in, n_out)
+        self.skip = torch.nn.Linear(n_in, n_out)
+
+    def forward(self, x: Any) -> Any:
+        codes = x[:, self.n_dense :].long()
+        parts = [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
+        whole = torch.cat([x[:, : self.n_dense], *parts], 1)
+        return self.layers(whole) + self.skip(whole)
+
+
 def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None:
     built = mg.recipe.from_table(table(), "y", hidden=(8,))
     built.fit(epochs=3)
     path = built.save(tmp_path / "model.safetensors")
-    network = layers(2, 2)
+    network = Network(2, (), 2)
     network.load_state_dict(theirs.load_file(path))
     network.eval()
     x = built.preprocessor.transform(table())
@@ -54,28 +72,12 @@ def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None
     np.testing.assert_allclose(built.table_model.outputs(table()), expected, atol=1e-6)
 
 
-class Embedded(torch.nn.Module):  # type: ignore[misc,name-defined]
-    """What a table's network is in PyTorch, where it embeds and has a linear layer beside."""
-
-    def __init__(self, n_dense: int, rows: int, width: int) -> None:
-        super().__init__()
-        self.n_dense = n_dense
-        self.embeddings = torch.nn.ModuleList([torch.nn.Embedding(rows, width)])
-        self.layers = layers(n_dense + width, 1)
-        self.skip = torch.nn.Linear(n_dense + width, 1)
-
-    def forward(self, x: Any) -> Any:
-        codes = x[:, self.n_dense :].long()
-        whole = torch.cat([x[:, : self.n_dense], self.embeddings[0](codes[:, 0])], 1)
-        return self.layers(whole) + self.skip(whole)
-
-
 def test_embeddings_and_the_layer_beside_go_along(tmp_path: Path) -> None:
     data = {**table(), "group": [f"g{i % 20}" for i in range(80)]}
     built = mg.recipe.from_table(data, "a", drop=["y"], hidden=(8,))
     built.fit(epochs=2)
     path = built.save(tmp_path / "model.safetensors")
-    network = Embedded(built.shape.n_dense, *built.shape.tables[0])
+    network = Network(built.shape.n_dense, built.shape.tables, 1)
     network.load_state_dict(theirs.load_file(path))
     network.eval()
     with torch.no_grad():

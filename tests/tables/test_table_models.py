@@ -13,7 +13,7 @@ from safetensors.numpy import load as parse
 
 import minigrad as mg
 from minigrad.tables import report
-from minigrad.tables.baselines import linear_classes, neighbours, ridge
+from minigrad.tables.baselines import linear_classes, neighbours, ridge, softmax_weights
 from minigrad.tables.recipe import TableRecipe
 from minigrad.tables.scores import amount_scores, auroc, average_precision, class_scores
 
@@ -216,3 +216,19 @@ def test_baselines_of_a_recipe(classes: TableRecipe, amounts: TableRecipe) -> No
     assert classes.confusion().sum() == 18
     with pytest.raises(ValueError, match="the target holds amounts"):
         amounts.confusion()
+
+
+def test_a_network_begins_as_the_linear_model() -> None:
+    for target, drop in (("kind", "amount"), ("amount", "kind")):
+        built = mg.recipe.from_table(table(), target, drop=[drop, "group"], hidden=(8,))
+        scores, linear = built.evaluate(), built.baselines()["linear"]
+        for name, score in scores.items():
+            assert score == pytest.approx(linear[name], rel=1e-3), name
+
+
+def test_rows_that_count_twice_count_as_two() -> None:
+    g = np.random.default_rng(0)
+    x, y = g.normal(size=(40, 2)), g.integers(0, 2, 40)
+    shares = 1 + (np.arange(40) < 10)
+    twice = softmax_weights(np.concatenate([x, x[:10]]), np.concatenate([y, y[:10]]), 2)
+    np.testing.assert_allclose(softmax_weights(x, y, 2, shares=shares), twice, atol=1e-4)
