@@ -391,14 +391,14 @@ class Take:
                 if operand is not None and operand.buffer in written:
                     effects.written.append(i)
             inputs.append(operand)
-        self.new: dict[int, Tensor] = {}
         for label, t in self.tensors.values():
             self.gradient(label, t, used, effects, order)
             count = (0 if t.cell is None else t.cell[0]) - self.before[id(t)][2]
             if count and id(t) in self.around.tensors:
                 effects.versions.append((t, count))
             elif count:
-                effects.of_inputs.append((order.index(t), count))
+                at = next(i for i, given in enumerate(order) if given is t)
+                effects.of_inputs.append((at, count))
         tree = self.results(result, order)
         self.replay = Replay(recorder, self.around, inputs, tree, effects)
 
@@ -436,14 +436,14 @@ class Take:
             place.buffer.label = f"{label}.grad"
             after.array = place.of(place.buffer.held)
             effects.gradients.append((t, after, place))
-            self.new[id(after)] = t
 
     def results(self, value: Any, order: list[Tensor]) -> Any:
         """Return the tree of what is returned, with what each tensor is made from."""
         recorder = self.recorder
         if isinstance(value, Tensor):
-            if id(value) in self.new:
-                return Leaf(self.new[id(value)])
+            for _, t in self.tensors.values():
+                if t._grad is value:
+                    return Leaf(t)
             if id(value) in self.around.tensors:
                 return value
             for i, t in enumerate(order):
