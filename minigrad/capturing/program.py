@@ -204,7 +204,8 @@ def difference(first: Program, second: Program) -> str | None:
 def identity(buffer: Buffer, place: int) -> Any:
     """Return what tells a buffer from others across recordings: its memory, or where it came up."""
     if buffer.kind == OUTSIDE:
-        return OUTSIDE, buffer.start
+        # A gradient that is added to lies elsewhere from call to call, until those before replay.
+        return OUTSIDE, buffer.label if buffer.label.endswith(".grad") else buffer.start
     if buffer.kind == CONSTANT:
         return CONSTANT, bytes_of(buffer)
     return buffer.kind, buffer.label if buffer.kind == INPUT else place
