@@ -12,8 +12,10 @@ from minigrad.ops.grammar import host
 from minigrad.ops.linalg import swapped
 from minigrad.ops.registry import public
 from minigrad.ops.results import result
+from minigrad.ops.shape import expand
 
 LuUnpack = result("lu_unpack", "P", "L", "U")
+Geqrf = result("geqrf", "a", "tau")
 LuFactorEx = result("linalg_lu_factor_ex", "LU", "pivots", "info")
 
 
@@ -71,3 +73,46 @@ def lu_unpack(
     one = beside(np.eye(m, k, dtype=LU_data.array.dtype), LU_data)
     left = triangles.tril(LU_data[..., :, :k], -1) + one
     return LuUnpack(p, left, triangles.triu(LU_data[..., :k, :]))
+
+
+# ---------------------------------------------------------------- reflections
+@public("linalg")
+def householder_product(A: Any, tau: Any) -> Any:
+    """Return the first columns of a product of reflections I - tau_i v_i v_i^T, v_i the i-th column
+    of A with 1 at its i-th place and 0 above; as `geqrf` gives them.
+
+    Shape: A: (..., M, N), tau: (..., K), K <= N <= M -> (..., M, N).
+    """
+    matrices.matrices("householder_product", A)
+    m, n = A.shape[-2:]
+    k = tau.shape[-1]
+    if not k <= n <= m or A.shape[:-2] != tau.shape[:-1] or A.dtype != tau.dtype:
+        raise ValueError(f"householder_product: shapes {A.shape} and {tau.shape} do not fit")
+    one = beside(np.eye(m, n, dtype=A.array.dtype), A)
+    lines = triangles.tril(A, -1) + one
+    y = expand(one, A.shape)
+    for i in range(k - 1, -1, -1):
+        v = lines[..., :, i : i + 1]
+        y = y - tau[..., i].reshape(*tau.shape[:-1], 1, 1) * (v * (v * y).sum(-2, keepdim=True))
+    return y
+
+
+@public("tensor")
+def orgqr(input: Any, input2: Any) -> Any:
+    """Return the first columns of a product of reflections; see `linalg.householder_product`."""
+    return householder_product(input, input2)
+
+
+@public("tensor")
+def geqrf(input: Any) -> Any:
+    """Return (a, tau): R above the diagonal, the reflections whose product is Q below; without
+    gradients.
+    """
+    matrices.matrices("geqrf", input)
+    held = host(input)
+    k = min(held.shape[-2:])
+    packed, tau = np.empty_like(held), np.empty((*held.shape[:-2], k), held.dtype)
+    for i in np.ndindex(*held.shape[:-2]):
+        raw, found = np.linalg.qr(held[i], "raw")
+        packed[i], tau[i] = raw.T, found
+    return Geqrf(beside(packed, input), beside(tau, input))
