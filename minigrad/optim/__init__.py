@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 
 from minigrad.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
-from minigrad.optim import lr_scheduler
+from minigrad.optim import lr_scheduler, swa_utils
 from minigrad.optim.adadelta import Adadelta as Adadelta
 from minigrad.optim.adafactor import Adafactor as Adafactor
 from minigrad.optim.adagrad import Adagrad as Adagrad
@@ -55,5 +55,6 @@ __all__ = [
     "clip_grad_value_",
     "decay_groups",
     "lr_scheduler",
+    "swa_utils",
 ]
 __all__ += sorted(_ALL)

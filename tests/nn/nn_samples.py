@@ -393,6 +393,23 @@ def derived(key: str, inputs: tuple[Array, ...]) -> Sample:
     return Sample(make, inputs, shape, DESCRIBED[key]["repr"])
 
 
+SAMPLES["ParameterList"] = [
+    Sample(
+        lambda: nn.ParameterList([mg.zeros(2, 3), mg.ones(1)]),
+        (),
+        None,
+        "ParameterList(\n    (0): Parameter containing: [minigrad.float32 of size 2x3]\n"
+        "    (1): Parameter containing: [minigrad.float32 of size 1]\n)",
+    )
+]
+SAMPLES["ParameterDict"] = [
+    Sample(
+        lambda: nn.ParameterDict({"a": mg.zeros(2)}),
+        (),
+        None,
+        "ParameterDict((a): Parameter containing: [minigrad.float32 of size 2])",
+    )
+]
 SAMPLES["CTCLoss"] = [
     Sample(
         nn.CTCLoss,
