@@ -11,6 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.checking.command import Checked, check_function, check_op, checked, known_name
+from minigrad.checking.mutation import mutation_score
 from minigrad.cli.main import main
 from minigrad.engine.op import Op
 from minigrad.ops.registry import OPS
@@ -116,3 +117,39 @@ def test_mistakes_are_named(
 def test_a_result_says_whether_it_is_right() -> None:
     assert Checked("f", 1, 0.1, 0.2, 0.0).ok
     assert not Checked("f", 1, np.nan, None, 0.0, "wrong").ok
+
+
+def test_integers_and_ranges_reach_the_function(module: Path) -> None:
+    module.write_text("def f(x, y, k):\n    return (x.log() * y[k]).sum()")
+    assert main(["check", f"{module}:f", "--inputs", "3:0.5..2", "4", "3:int:0..3"]) == 0
+    module.write_text("def f(x):\n    return (x.detach() * x).sum()")
+    assert main(["check", f"{module}:f", "--order", "1"]) == 1
+
+
+def test_a_page_and_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    assert main(["check", "Mul", "Neg", "--jobs", "2", "--html", str(page)]) == 0
+    assert "2 of 2 are right" in capsys.readouterr().out
+    written = page.read_text()
+    assert written.startswith("<!doctype html>") and "<td>Mul</td>" in written
+    assert "http" not in written
+
+
+def test_third_order_and_versions_are_reported() -> None:
+    found = check_op("Tanh", orders=3)
+    assert found.ok and found.third is not None and found.versions is not None
+    assert 0 < found.versions["float32"] < 1e-5
+    gelu = check_op("Gelu")
+    assert gelu.versions is not None and gelu.versions["fused"] < 1e-12
+
+
+def test_mutants_are_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "Mul", "Div", "Softmax", "--mutate", "4"]) == 0
+    assert "100.0%" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_mutation_score_of_all_rules() -> None:
+    score = mutation_score(list(OPS), most=3)
+    assert score.total > 200
+    assert score.share >= 0.95, score.survivors
