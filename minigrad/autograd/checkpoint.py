@@ -12,6 +12,7 @@ from typing import Any
 
 from minigrad.engine import random
 from minigrad.engine.backward import sweep
+from minigrad.engine.device import on_device, target_of
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import LEAF, SLOT, Op, next_seq
 from minigrad.engine.routes import edges_of
@@ -44,7 +45,8 @@ class Checkpoint(Op):
         if self.rewind is not None:
             self.rewind()
         try:
-            with transform():
+            tensors = [t for t in trees.flatten(self.args)[0] if isinstance(t, Tensor)]
+            with transform(), on_device(target_of(t.array for t in tensors)):
                 sources, outputs, _ = traced(self.run, self.args, self.options)
         finally:
             if again is not None:

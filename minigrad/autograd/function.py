@@ -79,6 +79,9 @@ class Context:
         return tuple([None if s is None else s.get(node) for s in self._saved])
 
 
+FunctionCtx = Context  # PyTorch's name of it
+
+
 class Saved:
     """A saved tensor: an input, an output of the node, or another; `get` returns it as it was."""
 
@@ -282,6 +285,10 @@ class Function:
         if mode.recording and mode.tape is not None:
             mode.tape.add(node, inputs, tuple([y for y in outputs if isinstance(y, Tensor)]))
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+
+
+class InplaceFunction(Function):
+    """The base that functions which write into their input once had; `mark_dirty` says it now."""
 
 
 def made(name: str, ctx: Context, y: Any, inputs: Sequence[Any]) -> Any:

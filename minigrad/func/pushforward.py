@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.autograd.function import Function, FunctionNode
-from minigrad.engine.backward import apply_rule, fitted, sweep
+from minigrad.engine import backward
+from minigrad.engine.backward import fitted, sweep
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Op
 from minigrad.engine.routes import edges_of
@@ -172,7 +173,7 @@ def transposed(
     mode.recording = mode.level(True)
     try:
         dummies = [dummy(y) if y.tracked else None for y in outputs]
-        parts = apply_rule(op, dummies if op.slots is not None else dummies[0], True)
+        parts = backward.apply_rule(op, dummies if op.slots is not None else dummies[0], True)
         roots, seeds = [], []
         for edge, part, tangent in zip(op.edges or (), parts, tangents, strict=True):
             if edge is not None and part is not None and tangent is not None and part.tracked:

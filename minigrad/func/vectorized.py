@@ -9,6 +9,7 @@ from typing import Any
 
 from minigrad.engine import random
 from minigrad.func import lane_functions as lane_functions
+from minigrad.func import lane_rules as lane_rules
 from minigrad.func import trees
 from minigrad.func.lane_ops import FromLanes, ToLanes, levels
 from minigrad.func.lanes import levels_that_differ, sizes_in

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.func import grad, jvp, vmap
+from minigrad.func import grad, jvp, vjp, vmap
 from tests.autodiff.op_cases import CASES, Case, directions, flat, function_of
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c[0]}-{c[1]}")
@@ -89,3 +89,35 @@ def test_forward_mode_under_vmap_and_over_it(case: Case) -> None:
     np.testing.assert_allclose(flat(vmap(pushed)(*given, *tangents)), want, **close)
     over = jvp(vmap(function), tuple(given), tangents)[1]
     np.testing.assert_allclose(flat(over), want, **close)
+
+
+@few
+def test_sweeps_over_many_gradients_are_differentiated(case: Case) -> None:
+    """A Jacobian by vmap over its rows, in both modes: what is saved has no lanes, gradients do."""
+    function, inputs = function_of(case)
+    outputs = function(*inputs)
+    several = list(outputs) if isinstance(outputs, tuple) else [outputs]
+    weights = [directions(several, seed) for seed in (5, 6)]
+    rows = [mg.stack(list(column)) for column in zip(*weights, strict=True)]
+    nested = (lambda w: tuple(w)) if isinstance(outputs, tuple) else (lambda w: w[0])
+    tangents = directions(inputs, 7)
+
+    def at_once(*xs: Any) -> Any:
+        pull = vjp(function, *xs)[1]
+        return vmap(lambda *w: pull(nested(w)))(*rows)
+
+    def in_turn(*xs: Any) -> Any:
+        pull = vjp(function, *xs)[1]
+        found = [pull(nested(w)) for w in weights]
+        return tuple([mg.stack(list(column)) for column in zip(*found, strict=True)])
+
+    close = {"rtol": 1e-9, "atol": 1e-11}
+    np.testing.assert_allclose(flat(at_once(*inputs)), flat(in_turn(*inputs)), **close)
+    pushed = [jvp(f, tuple(inputs), tangents)[1] for f in (at_once, in_turn)]
+    np.testing.assert_allclose(flat(pushed[0]), flat(pushed[1]), **close)
+    every = tuple(range(len(inputs)))
+    found = [
+        grad(lambda *xs, f=f: sum([(y * y).sum() for y in f(*xs)], mg.tensor(0.0)), every)(*inputs)
+        for f in (at_once, in_turn)
+    ]
+    np.testing.assert_allclose(flat(found[0]), flat(found[1]), **close)
