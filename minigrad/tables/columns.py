@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ USED = ("number", "category", "date")
 LEFT_OUT = ("constant", "empty", "row number", "text", "dropped")
 TYPES = (*USED, "text", "drop")
 TEXT_FROM = 20  # words of more than so many values, most of which come once, are no categories
+ODD_WORDS = 3  # among numbers, at most so many kinds, in a tenth of the rows
 INDEX_NAMES = frozenset(["", "id", "index", "idx", "row", "no", "nr", "number", "unnamed: 0", "#"])
 
 
@@ -36,6 +37,7 @@ class Taken:
     missing: int = 0
     distinct: int = 0
     about: str = ""
+    words: tuple[str, ...] = ()  # that stand for nothing among numbers
 
 
 def take_columns(
@@ -88,7 +90,44 @@ def take_column(frame: Frame, name: str, column: Column, kind: str | None) -> Ta
     form = date_form(column)
     if form is not None:
         return _date(name, dates(column, form), form)
+    nearly = nearly_numbers(column, frame.delimiter)
+    if nearly is not None:
+        form, values, words = nearly
+        taken = _number(name, values, form)
+        said = f"{', '.join(map(repr, words))} taken for missing, {taken.about}"
+        return replace(taken, words=words, about=said)
     return _category(name, column)
+
+
+def nearly_numbers(
+    cells: Sequence[str], delimiter: str
+) -> tuple[str, Array, tuple[str, ...]] | None:
+    """Return form and values of a column of many numbers among which a few words stand for nothing,
+    and those words; None for any other column.
+
+    >>> cells = [str(i) for i in range(40)] + ["unknown"]
+    >>> nearly_numbers(cells, ",")[2]
+    ('unknown',)
+    """
+    counts = Counter(cell for cell in cells if cell not in MISSING)
+    words = tuple(sorted(word for word in counts if not any(c.isdigit() for c in word)))
+    odd = sum(counts[word] for word in words)
+    if not 0 < len(words) <= ODD_WORDS or len(counts) - len(words) <= TEXT_FROM:
+        return None
+    if 10 * odd > sum(counts.values()):
+        return None
+    found = read_numbers(without(cells, words), delimiter)
+    return None if found is None else (*found, words)
+
+
+def without(cells: Sequence[str], words: Iterable[str]) -> list[str]:
+    """Return cells with nothing in place of some words.
+
+    >>> without(["1", "x"], ["x"])
+    ['1', '']
+    """
+    left = set(words)
+    return ["" if cell in left else cell for cell in cells]
 
 
 def _stated(frame: Frame, name: str, column: Column, kind: str) -> Taken:
@@ -186,14 +225,17 @@ def _label(cell: str) -> str:
     return cell if np.isnan(value) else canonical(value)
 
 
-def number_cells(frame: Frame, name: str, form: str) -> Array:
+def number_cells(frame: Frame, name: str, form: str, words: tuple[str, ...] = ()) -> Array:
     """Return a column as numbers that are written in a form, or in Python's.
 
+    words: that stand for nothing.
     Raises: ValueError that names the place of the first cell that is no number.
     """
     column = frame.column(name)
     if isinstance(column, np.ndarray):
         return np.where(np.isfinite(column), column, np.nan)
+    if words:
+        column = without(column, words)
     for way in dict.fromkeys((form, "plain")):
         try:
             return numbers(column, way)

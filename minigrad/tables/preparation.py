@@ -29,6 +29,8 @@ DAY = 86400.0
 class NumberInput:
     """A column of numbers: missing ones filled by the median, with a column that says so; outliers
     clipped; then mean 0 and deviation 1.
+
+    words: that stand for nothing, such as "unknown".
     """
 
     kind: ClassVar[str] = "number"
@@ -40,6 +42,7 @@ class NumberInput:
     mean: float
     scale: float
     indicator: bool
+    words: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, taken: Taken, rows: Array) -> NumberInput:
@@ -48,16 +51,17 @@ class NumberInput:
         there = values[~np.isnan(values)]
         indicator = len(there) < len(values)
         if not len(there):
-            return cls(taken.name, taken.form, 0.0, 0.0, 0.0, 0.0, 1.0, indicator)
+            return cls(taken.name, taken.form, 0.0, 0.0, 0.0, 0.0, 1.0, indicator, taken.words)
         low, high = bounds(there)
         fill = float(np.median(there))
         filled = np.where(np.isnan(values), fill, np.clip(values, low, high))
         mean, scale = centre(filled)
-        return cls(taken.name, taken.form, fill, low, high, mean, scale, indicator)
+        statistics = (fill, low, high, mean, scale)
+        return cls(taken.name, taken.form, *statistics, indicator, taken.words)
 
     def read(self, frame: Frame) -> Array:
         """Return the column's numbers in a table of new rows."""
-        return number_cells(frame, self.name, self.form)
+        return number_cells(frame, self.name, self.form, self.words)
 
     def encode(self, values: Array) -> Array:
         """Return the inputs: (N,) -> (N, 1), or (N, 2) with the indicator."""

@@ -198,3 +198,17 @@ def test_rare_classes_are_left_out_aloud() -> None:
     assert notes == ["2 rows left out, of classes with less than 3: 'c'"]
     with pytest.raises(ValueError, match="always holds 2: nothing to learn"):
         take_target(as_frame({"y": [2, 2, 2]}), "y", "regression")
+
+
+def test_a_few_words_among_numbers_stand_for_nothing() -> None:
+    cells = [f"{i}.5" for i in range(60)] + ["unknown", "k.A."] * 2
+    (taken,) = take_columns(as_frame({"a": cells}))
+    assert (taken.kind, taken.missing, taken.words) == ("number", 4, ("k.A.", "unknown"))
+    assert taken.about == "'k.A.', 'unknown' taken for missing, 0.5 to 59.5"
+    p = fitted({"a": cells})
+    p = TablePreprocessor.from_state(json.loads(json.dumps(p.state_dict())))
+    np.testing.assert_array_equal(p.transform({"a": ["unknown"]}), p.transform({"a": [None]}))
+    with pytest.raises(ValueError, match="expected a number, but got 'lost'"):
+        p.transform({"a": ["lost", "3"]})
+    for other in (cells + ["odd"] * 10, [*cells, "x", "y"], ["1", "2", "low"] * 20):
+        assert take_columns(as_frame({"a": other}))[0].kind != "number"
