@@ -229,6 +229,15 @@ def test_dataframes() -> None:
     assert frame.columns[1:] == (["x", ""], ["True", "False"], ["2024-01-31 00:00:00", ""])
 
 
+def test_parquet_comes_by_way_of_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    data = pandas.DataFrame({"a": [1.5, 2.5], "b": ["x", None]})
+    monkeypatch.setattr(pandas, "read_parquet", lambda path: data)
+    frame = read_table(tmp_path / "t.parquet")
+    assert (frame.names, frame.columns[1]) == (("a", "b"), ["x", ""])
+    assert frame.source.endswith("t.parquet")
+
+
 def test_parquet_needs_its_readers(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     path = write(tmp_path, b"PAR1 damaged", "t.parquet")
