@@ -12,7 +12,17 @@ import numpy as np
 
 from minigrad.capturing.guards import Surroundings
 from minigrad.capturing.planning import forwards, results_of
-from minigrad.capturing.program import CELL, CONSTANT, INPUT, MADE, Buffer, Operand, Program, Table
+from minigrad.capturing.program import (
+    CELL,
+    CONSTANT,
+    INPUT,
+    MADE,
+    OUTSIDE,
+    Buffer,
+    Operand,
+    Program,
+    Table,
+)
 from minigrad.capturing.recorder import Recorder, address_of
 from minigrad.capturing.tables import call_table, compiled, fits, listen
 from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
@@ -109,9 +119,12 @@ class Replay:
                 self.memory[buffer] = (
                     aligned(buffer.size) if start is None else arena[start : start + buffer.size]
                 )
-                buffer.held = None
             else:
                 self.memory[buffer] = memory_at(buffer.start, buffer.size)
+        needed = {b for b in program.used() if b.kind == OUTSIDE}
+        for buffer in program.buffers:
+            if buffer not in needed and not buffer.lasting:
+                buffer.held = None  # where it lay while recording
         self.slots = [None if o is None else o.of(self.memory[o.buffer]) for o in self.operands]
         self.checks = [(check, o.of(self.memory[o.buffer])) for check, o in self.recorder.checks]
         self.restored = [
@@ -243,6 +256,7 @@ class Replay:
             if sys.getrefcount(gradient) > owned or sys.getrefcount(array) > HELD_ARRAY:
                 fresh = aligned(operand.buffer.size)
                 self.memory[operand.buffer] = fresh
+                operand.buffer.held = None  # it is the user's now
                 gradients[i] = t, new(operand.of(fresh)), operand
                 moved = True
             del gradient, array

@@ -10,7 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.capturing import planning
-from minigrad.capturing.program import MADE, Program
+from minigrad.capturing.program import MADE, OUTSIDE, Program
 from tests.capturing.test_capture import Training
 
 
@@ -31,6 +31,13 @@ def test_what_is_alive_at_once_lies_apart() -> None:
         if not (a.last < b.first or b.last < a.first):
             first, second = sorted((a, b), key=program.places.__getitem__)
             assert program.places[first] + first.size <= program.places[second]
+
+
+def test_the_memory_of_the_recording_is_given_back() -> None:
+    program = program_of(Training((6, 8, 8, 3), 5, capture=True))
+    kept = [b for b in program.buffers if b.held is not None]
+    assert kept and all(b.lasting or b in program.used() for b in kept)
+    assert not any(b.kind == OUTSIDE and b.label.endswith(".grad") for b in kept)
 
 
 def test_every_read_is_of_what_was_written() -> None:
