@@ -613,7 +613,7 @@ def _variance(
     correction: float | None,
 ) -> Any:
     """Return var or std over dimensions, divided by their elements less the correction."""
-    if isinstance(dim, bool) and unbiased is None:
+    if isinstance(dim, bool | np.bool_) and unbiased is None:
         dim, unbiased = None, dim
     if correction is None:
         correction = 1

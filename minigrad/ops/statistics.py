@@ -87,7 +87,7 @@ def mean_beside(input: Any, args: tuple[Any, ...], options: dict[str, Any]) -> A
     """Return the mean over the dimensions that are the first argument of `var`, kept as there."""
     dim = options.get("dim", options.get("axis", args[0] if args else None))
     kept = options.get("keepdim", options.get("keepdims", args[2] if len(args) > 2 else False))
-    return input.mean(None if isinstance(dim, bool) else dim, kept)
+    return input.mean(None if isinstance(dim, bool | np.bool_) else dim, kept)
 
 
 @public("tensor")
@@ -474,7 +474,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         divisor = total - correction
     else:
         divisor = total - correction * (weight * aweights).sum() / total
-    divisor = max(divisor, 0) if isinstance(divisor, int) else divisor.clamp(min=0)
+    divisor = max(divisor, 0) if isinstance(divisor, int | np.integer) else divisor.clamp(min=0)
     centred = x - mean
     right = centred if weight is None else centred * weight
     return (matmul(centred, right.to(centred.dtype).mT) / divisor).squeeze()

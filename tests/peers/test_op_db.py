@@ -67,7 +67,7 @@ def in_numpy(call: op_db.Call) -> Iterator[op_db.Call]:
         def leaf(x: Any, which: int = which) -> Any:
             nonlocal seen
             forms = IN_NUMPY.get(type(x), ())
-            if which >= len(forms):
+            if which >= len(forms) or (which and abs(x) >= 2**31):
                 return x
             seen = True
             return forms[which](x)

@@ -203,6 +203,11 @@ def conv3d(
             f"{name}: expected an input (N, C, D, H, W), or one without N, and a weight of five "
             f"dimensions, got {input.shape} and {weight.shape}"
         )
+    if bias is not None and bias.array.dtype != input.array.dtype:
+        raise TypeError(
+            f"{name}: expected a bias of the input's dtype, {input.array.dtype}, got "
+            f"{bias.array.dtype}"
+        )
     steps = several(name, "stride", stride, 3, 1)
     gaps = several(name, "dilation", dilation, 3, 1)
     planes: Any = padding
