@@ -38,6 +38,19 @@ def stepped(optimizer: Any) -> Any:
     return [p.detach() for group in optimizer.param_groups for p in group["params"]]
 
 
+def minimised(optimizer: Any) -> Any:
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = sum((p * p * p * p).sum() for p in params)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return [p.detach() for p in params]
+
+
 def regrouped(optimizer: Any, name: str, value: Any) -> Any:
     optimizer.param_groups[0][name] = value
     return stepped(optimizer)
@@ -70,6 +83,7 @@ NAMES: dict[str, Any] = {
     "DATA": DATA,
     "DATA_LOADER": mg.data.DataLoader(DATA, 4),
     "stepped": stepped,
+    "minimised": minimised,
     "regrouped": regrouped,
     "trained": trained,
     "decays": lambda groups: [group["weight_decay"] for group in groups],
@@ -191,6 +205,11 @@ ELSEWHERE = {
     "mg.Tensor.cuda": "needs a GPU",
     "mg.data.load_csv": "a flag",
     "mg.compare": "a command",
+    "mg.capture": "flags and a limit",
+    "mg.checked": "a flag",
+    "mg.detect_anomaly": "a flag",
+    "nn.RNNBase": "what RNN, LSTM and GRU are made of",
+    "nn.RNNCellBase": "what their cells are made of",
 }
 FLAGS = {"requires_grad", "non_blocking", "copy"}
 

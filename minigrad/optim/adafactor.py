@@ -85,13 +85,14 @@ class Adafactor(ByParameter):
 
     def stepped(self, p: Array, g: Array, state: dict[str, Array], group: Group, t: int) -> Array:
         """Return a parameter after step t."""
-        share, lr = t ** group["beta2_decay"], float(group["lr"])
-        first, second = group["eps"]
+        share, lr = t ** float(group["beta2_decay"]), float(group["lr"])
+        first, second = map(float, group["eps"])
         least = float(np.finfo(p.dtype).eps) if first is None else first
         count = max(p.size, 1)
         size = math.sqrt(float(np.square(p, dtype=np.float64).sum()) / count)
         length = max(second, size) * min(lr, 1 / math.sqrt(t))
-        weight = p * (1 - lr * group["weight_decay"]) if group["weight_decay"] else p
+        decay = float(group["weight_decay"])
+        weight = p * (1 - lr * decay) if decay else p
         if p.ndim > 1:
             rows, columns = state["row_var"], state["col_var"]
             rows += (np.square(g).mean(-1, keepdims=True) - rows) * share
@@ -103,5 +104,5 @@ class Adafactor(ByParameter):
             v = state["variance"]
         update = g / np.sqrt(np.maximum(v, least * least))
         rms = math.sqrt(float(np.square(update, dtype=np.float64).sum()) / count)
-        found: Array = weight - (length / max(1.0, rms / group["d"])) * update
+        found: Array = weight - (length / max(1.0, rms / float(group["d"]))) * update
         return found

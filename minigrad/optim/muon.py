@@ -86,7 +86,7 @@ class Muon(ByParameter):
 
     def stepped(self, p: Array, g: Array, state: dict[str, Array], group: Group, t: int) -> Array:
         """Return a matrix after step t."""
-        m, momentum = state["momentum_buffer"], group["momentum"]
+        m, momentum = state["momentum_buffer"], float(group["momentum"])
         m += (g - m) * (1 - momentum)
         update = g + (m - g) * momentum if group["nesterov"] else m
         direction = orthogonal(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
@@ -94,8 +94,8 @@ class Muon(ByParameter):
         scale = np.sqrt(max(1, rows / columns))
         if group["adjust_lr_fn"] == "match_rms_adamw":
             scale = RATIO * np.sqrt(max(rows, columns))
-        lr = float(group["lr"])
-        found: Array = p * (1 - lr * group["weight_decay"]) - lr * scale * direction.astype(p.dtype)
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        found: Array = p * (1 - lr * decay) - lr * scale * direction.astype(p.dtype)
         return found
 
     def add_param_group(self, group: Group) -> None:

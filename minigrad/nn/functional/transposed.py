@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine import arguments
 from minigrad.nn.functional.padding import pad
 from minigrad.ops.conv import ConvBackwardInput, Sliding, convolve, of_integers, several
 from minigrad.ops.grammar import resolved
@@ -60,6 +61,7 @@ def transposed(
         rest = stride, padding, output_padding, groups, dilation
         y = transposed(name, input.unsqueeze(0), weight, bias, *rest)
         return y.reshape(y.shape[1:])
+    groups = arguments.whole(name, "groups", groups)
     check_operands(name, dims, input, weight, bias, groups)
     steps = several(name, "stride", stride, dims, 1)
     ends = several(name, "padding", padding, dims, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from minigrad.nn.functional.padding import pad
 from minigrad.nn.module import Module, registered
 from minigrad.ops.conv import several
@@ -19,7 +21,7 @@ class Padding(Module):
 
     def __init__(self, padding: Any) -> None:
         super().__init__()
-        given = padding if isinstance(padding, int) else tuple(padding)
+        given = tuple(padding) if np.ndim(padding) else padding
         self.padding = several(self._get_name(), "padding", given, 2 * self.dims, -(10**9))
 
     def forward(self, input: Tensor) -> Tensor:
