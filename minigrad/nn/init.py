@@ -283,3 +283,49 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     q, r = np.linalg.qr(square)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without it the distribution is not uniform
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Write a convolution's weight that passes each input channel on, as far as there are outputs.
+
+    Shape: (out, in, ...) of three to five dimensions; groups: each has its own identity.
+
+    >>> import minigrad as mg
+    >>> dirac_(mg.empty(2, 1, 3), groups=2).tolist()
+    [[[0.0, 1.0, 0.0]], [[0.0, 1.0, 0.0]]]
+    """
+    shape = tensor.array.shape
+    if len(shape) not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected 3, 4 or 5 dimensions, got shape {shape}")
+    if shape[0] % groups:
+        raise ValueError(f"dirac_: {shape[0]} outputs are no multiple of groups={groups}")
+    values, own = np.zeros(shape), shape[0] // groups
+    centre = tuple(n // 2 for n in shape[2:])
+    for group in range(groups):
+        for i in range(min(own, shape[1])):
+            values[(group * own + i, i, *centre)] = 1
+    return _write(tensor, values)
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Draw a matrix from N(0, std^2), and set a share of each column to 0.
+
+    Source: Martens, "Deep learning via Hessian-free optimization" (ICML 2010).
+
+    >>> import minigrad as mg
+    >>> (sparse_(mg.empty(4, 3), 0.5) == 0).sum(0).tolist()
+    [2, 2, 2]
+    """
+    if tensor.array.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got shape {tensor.array.shape}")
+    rows, columns = tensor.array.shape
+    zeros = int(np.ceil(sparsity * rows))
+    normal_(tensor, 0.0, std, generator)
+    order = Tensor(np.empty((rows, columns)))
+    uniform_(order, generator=generator)
+    values = np.array(tensor.detach().cpu().numpy())
+    for j, first in enumerate(np.argsort(order.array, axis=0)[:zeros].T):
+        values[first, j] = 0
+    return _write(tensor, values)

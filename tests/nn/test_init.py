@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,4 +149,33 @@ def test_defaults_of_the_layers() -> None:
 )
 def test_refusals(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+# ---------------------------------------------------------------- convolutions and sparse matrices
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((4, 2, 3), 1), ((4, 2, 3, 4), 2), ((2, 3, 1, 2, 3), 1)]
+)
+def test_dirac_is_torchs_live(shape: tuple[int, ...], groups: int) -> None:
+    torch = pytest.importorskip("torch")
+    want = torch.nn.init.dirac_(torch.empty(shape), groups)
+    assert nn.init.dirac_(mg.empty(*shape), groups).tolist() == want.tolist()
+
+
+def test_sparse_columns() -> None:
+    found = nn.init.sparse_(mg.empty(10, 4), 0.25, 2.0).numpy()
+    assert ((found == 0).sum(0) == 3).all()
+    assert found.std() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: nn.init.dirac_(mg.empty(2, 2)), "3, 4 or 5 dimensions"),
+        (lambda: nn.init.dirac_(mg.empty(3, 2, 2), 2), "no multiple of groups=2"),
+        (lambda: nn.init.sparse_(mg.empty(2), 0.5), "expected a matrix"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(call: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         call()

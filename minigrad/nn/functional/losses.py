@@ -59,7 +59,7 @@ def kl_div(
     if log_target:
         loss = target.exp() * (target - input)
     else:
-        some = target > 0
+        some = target != 0  # a negative one gives NaN
         safe = where(some, target, 1.0)
         loss = where(some, safe * safe.log(), 0.0) - target * input
     if reduction == "batchmean":
