@@ -21,6 +21,12 @@ from minigrad.func.forward import Forward
 from minigrad.func.levels import alias, transform
 from minigrad.tensors.tensor import Tensor, new
 
+__all__ = [
+    "CheckpointError",
+    "checkpoint",
+    "checkpoint_sequential",
+]
+
 
 class CheckpointError(RuntimeError):
     """The part computed something else the second time."""

@@ -9,6 +9,15 @@ from minigrad.func.forward import Forward, paired
 from minigrad.func.levels import settled, transform
 from minigrad.tensors.tensor import Tensor
 
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+]
+
 
 class UnpackedDualTensor(NamedTuple):
     """A tensor and its tangent, None where it has none."""

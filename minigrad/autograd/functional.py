@@ -16,6 +16,15 @@ from minigrad.func.forward import jvp as push_forward
 from minigrad.tensors.creation import ones_like
 from minigrad.tensors.tensor import Tensor
 
+__all__ = [
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "vhp",
+    "vjp",
+]
+
 Tensors = Tensor | tuple[Tensor, ...]
 Function = Callable[..., Any]
 

@@ -12,6 +12,15 @@ from minigrad.engine.op import LEAF, Op
 from minigrad.ops.memory import Identity
 from minigrad.tensors.tensor import Tensor, new
 
+__all__ = [
+    "Node",
+    "disable_saved_tensors_hooks",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
 Node = Op
 
 
