@@ -81,7 +81,7 @@ def test_a_function_is_mapped_as_in_a_loop(name: str) -> None:
 
         primals = tuple([examples[0][j] for j in call.moving])
         tangents = directions(list(primals))
-        _, pushed = jvp(line, primals, tangents)
+        value, pushed = jvp(line, primals, tangents)
         want = sum(float((g * t).sum()) for g, t in zip(rows[0], tangents, strict=True))
-        if np.isfinite(want):
+        if np.isfinite(want) and np.isfinite(float(value)):
             np.testing.assert_allclose(float(pushed), want, rtol=1e-8, atol=1e-10)
