@@ -279,7 +279,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     random.floating(tensor.array.dtype)
     if not tensor.array.size:
         return tensor
-    square = random.source(generator).normal((max(rows, columns), min(rows, columns)), np.float64)
+    source = random.source(generator)
+    if source.shared:  # drawn as PyTorch draws it
+        drawn = source.normal((rows, columns), tensor.array.dtype).astype(np.float64)
+        square = drawn if rows >= columns else drawn.T
+    else:
+        square = source.normal((max(rows, columns), min(rows, columns)), np.float64)
     q, r = np.linalg.qr(square)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without it the distribution is not uniform
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(shape))

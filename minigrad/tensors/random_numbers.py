@@ -215,7 +215,7 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: expected 0 < p < 1, got {p}")
     unit = random.source(generator).uniform(self.shape, np.float64)
-    return written(self, np.ceil(np.log1p(-unit) / np.log1p(-p)).clip(1))
+    return written(self, np.ceil(np.log(unit) / np.log1p(-p)).clip(1))
 
 
 @public("method")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.engine import random
+from minigrad.engine.device import moved
 from minigrad.nn.functional.activations import elu, hardtanh, leaky_relu, relu, softmax, written
 from minigrad.ops.arranging import narrow
 from minigrad.ops.common import axis_of, only_floating, tensor_of
@@ -269,8 +271,8 @@ def gumbel_softmax(
     tensor([1., 1.])
     """
     only_floating("gumbel_softmax", logits.array)
-    u = rand(*logits.shape, dtype=logits.dtype, device=logits.device)
-    noise = -(-(u.clamp(min=2.0**-32).log())).clamp(min=2.0**-32).log()
+    drawn = random.source(None).exponential(logits.array.shape, logits.array.dtype)
+    noise = -Tensor(moved(drawn, logits.device)).clamp(min=2.0**-32).log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft
