@@ -168,6 +168,8 @@ def trunc_normal_(
     source = random.source(generator)
     low, high = (a - mean) / std, (b - mean) / std
     mass = 0.5 * (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2)))
+    if source.shared and mass > 0.3:
+        return _write(tensor, _redrawn(source, tensor, mean, std, a, b))
     top = (
         min(max(low, 0.0), high) if low <= high else 0.0
     )  # where the density is highest in [low, high]
@@ -184,6 +186,21 @@ def trunc_normal_(
         values[missing[kept]] = drawn[kept]
         missing = missing[~kept]
     return _write(tensor, np.clip(values * std + mean, a, b).reshape(tensor.array.shape))
+
+
+def _redrawn(
+    source: Generator, tensor: Tensor, mean: float, std: float, a: float, b: float
+) -> Array:
+    """Return normal numbers of [a, b] in PyTorch's order: all are drawn anew while any lies
+    outside.
+    """
+    shape, kind = tensor.array.shape, tensor.array.dtype.type
+    values = source.normal(shape, kind) * kind(std) + kind(mean)
+    while True:
+        outside = (values < kind(a)) | (values > kind(b))
+        if not outside.any():
+            return values
+        values = np.where(outside, source.normal(shape, kind) * kind(std) + kind(mean), values)
 
 
 # ---------------------------------------------------------------- scaled by the fans
