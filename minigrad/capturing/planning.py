@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.capturing.fusion import FUSIONS
 from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
+from minigrad.capturing.tables import compiled
 from minigrad.engine.dispatch import KERNELS
 
 ALIGNED = 64
@@ -135,7 +136,7 @@ def depend(a: Launch, b: Launch) -> bool:
 PASSES: list[Callable[[Program, set[Buffer]], None]] = [
     remove_products_with_one,
     remove_dead,
-    *FUSIONS,
+    *(FUSIONS if compiled() else ()),  # references round a fused result once, not at each step
     gather,
 ]
 
