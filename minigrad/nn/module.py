@@ -332,6 +332,9 @@ class Module:
         """
         return add_hook(self, "_hooks", Registered("backward", hook), prepend)
 
+    # PyTorch's older name, whose hooks see the gradients of the last op alone there.
+    register_backward_hook = register_full_backward_hook
+
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> Handle:
         """Call `hook(module, grad_output)` before the module's backward; what it returns replaces
         the gradients.

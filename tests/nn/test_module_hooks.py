@@ -117,6 +117,13 @@ def test_backward_hooks_see_several_inputs_and_outputs() -> None:
     assert len(seen) == 2
 
 
+def test_a_backward_hook_by_its_older_name() -> None:
+    module, seen = nn.Linear(3, 2), []
+    module.register_backward_hook(lambda m, i, o: seen.append(o[0].tolist()))
+    module(mg.tensor(X).requires_grad_()).sum().backward()
+    assert seen == [[[1.0, 1.0], [1.0, 1.0]]]
+
+
 def test_backward_hooks_may_be_differentiated_through() -> None:
     module = nn.Linear(3, 2).double()
     module.register_full_backward_hook(lambda m, i, o: (i[0] * 1.0,))
