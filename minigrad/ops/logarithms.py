@@ -11,6 +11,7 @@ from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Op
 from minigrad.ops.common import Array, floating, op
 from minigrad.ops.elementwise import limited, where
+from minigrad.ops.registry import public
 from minigrad.ops.trigonometry import FloatBinary
 from minigrad.ops.unary import FromOutput, Unary
 
@@ -86,8 +87,6 @@ class Logit(Op):
     The gradient is NaN beyond 0 and 1, and 0 beyond the limits.
     """
 
-    public = "tensor"
-
     @staticmethod
     def samples(draw: Any) -> Any:
         return draw.layouts(draw.unit) + draw.layouts(draw.unit, eps=0.1)[3:]
@@ -108,3 +107,14 @@ class Logit(Op):
         inside = (a >= low) & (a <= 1.0 - low)
         a = where(inside, a, 0.5)  # no infinity there that the second derivative would meet
         return (where(inside, g / (a * (1.0 - a)), beyond),)
+
+
+@public("tensor", inplace=True)
+def logit(input: Any, eps: float | None = None) -> Any:
+    """Return log(x / (1 - x)); where eps is given, of x limited to [eps, 1 - eps].
+
+    >>> import minigrad as mg
+    >>> logit(mg.tensor([0.5, 0.75]))
+    tensor([0.0000, 1.0986])
+    """
+    return Logit.apply(input, eps=eps)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine import arguments
 from minigrad.engine.dispatch import empty, launch
-from minigrad.engine.op import Bridge, Op
+from minigrad.engine.op import Op
 from minigrad.ops.common import Array, floating, op
 from minigrad.ops.elementwise import two, where
-from minigrad.ops.logarithms import Exp2, Logit
+from minigrad.ops.logarithms import Exp2, logit
 from minigrad.ops.pairs import xlogy
 from minigrad.ops.reduce import logsumexp
 from minigrad.ops.registry import public
@@ -88,19 +89,32 @@ class Polygamma(Op):
         return (g * Polygamma.apply(self.saved(0), n=self.meta["n"] + 1),)
 
 
-@public("tensor", "special", inplace=True)
-def polygamma(n: Any, input: Any) -> Any:
+@public("function", "special")
+def polygamma(n: int, input: Any) -> Any:
     """Return the n-th derivative of digamma; as a method, `x.polygamma(n)`.
 
     >>> import minigrad as mg
     >>> polygamma(1, mg.tensor([1.0, 0.5]))
     tensor([1.6449, 4.9348])
     """
-    if not isinstance(input, Bridge.tensor):
-        n, input = input, n
+    n = arguments.whole("polygamma", "n", n)
     if n < 0:
         raise ValueError(f"polygamma: n must be at least 0, got {n}")
-    return Polygamma.apply(input, n=int(n)) if n else Digamma.apply(input)
+    return Polygamma.apply(input, n=n) if n else Digamma.apply(input)
+
+
+def method_of(function: Any) -> Any:
+    """Return a function with its first two arguments exchanged, as a method of its name."""
+
+    def method(input: Any, n: int) -> Any:
+        return function(n, input)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = function.__doc__
+    return method
+
+
+public("method", inplace=True)(method_of(polygamma))
 
 
 @public("tensor", "special", also=("multigammaln",), inplace=True)
@@ -357,11 +371,5 @@ for _name, _cls in OF_OTHERS.items():
     public("special")(of_special(_name, _cls))
 
 
-@public("special")
-def logit(input: Any, eps: float | None = None) -> Any:
-    """Return log(x / (1 - x)); see `minigrad.logit`."""
-    return Logit.apply(input, eps=eps)
-
-
-for _function in (xlogy, logsumexp, round_):
+for _function in (logit, xlogy, logsumexp, round_):
     public("special")(_function)

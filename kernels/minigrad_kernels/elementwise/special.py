@@ -17,7 +17,6 @@ Source: Abramowitz and Stegun, "Handbook of mathematical functions" (1964), 6.3,
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -260,14 +259,16 @@ np_lgamma = _on_poles(math.lgamma, math.inf)
 
 
 def _erfinv(x: float) -> float:
-    """Return the inverse of erf by Halley's steps from the normal distribution's quantile."""
+    """Return the inverse of erf by Halley's steps from Winitzki's guess, good to 0.2 %."""
     if not abs(x) < 1:
         return math.copysign(math.inf, x) if abs(x) == 1 else math.nan
     if x == 0:
         return x
     size = abs(x)
-    y = -NormalDist().inv_cdf((1 - size) / 2) / math.sqrt(2)
-    for _ in range(3):
+    low = math.log((1 - size) * (1 + size))
+    middle = 2 / (math.pi * 0.147) + low / 2
+    y = math.sqrt(max(0.0, math.sqrt(middle * middle - low / 0.147) - middle))
+    for _ in range(5):
         off = (math.erf(y) - size) if size < 0.5 else ((1 - size) - math.erfc(y))
         step = off / (2 / math.sqrt(math.pi) * math.exp(-y * y))
         y -= step / (1 + y * step)
