@@ -27,7 +27,7 @@ from minigrad.checking.probes import (
     tensors,
 )
 from minigrad.checking.problem import Array, Problem, gradients, swept
-from minigrad.checking.report import Tolerance
+from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.rules import nodes_of, watched
 from minigrad.checking.scenarios import EDGES, EQUAL, PARTS, POINTS, check_points, delicate
 from minigrad.ops.registry import OPS
@@ -155,8 +155,13 @@ def repeated(
         if way == "copies":
             seeds = [np.tile(u, (m, *(1,) * (u.ndim - 1))) for u in seeds]
         what = f"at larger sizes (the same rows {m} times: {was[0][0].array.size} elements)"
-        with watched(problem.name, outputs, what):
-            grads = gradients(problem, outputs, tensors(seeds))
+        try:
+            with watched(problem.name, outputs, what):
+                grads = gradients(problem, outputs, tensors(seeds))
+        except GradcheckError as error:
+            if "the wrong shape" in str(error):  # a rule for one size, by what it closes over
+                return False
+            raise
         share = 1 if way == "same" else m
         for i, t in enumerate(problem.checked):
             rows = grads[i].reshape(m, *base[i].shape) if any(t is s for s, _ in was) else None
