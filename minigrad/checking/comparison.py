@@ -184,8 +184,7 @@ def undefined(
     """
     a = held.exact[output, i]
     for row in np.flatnonzero(~np.isfinite(a[:, column])):
-        found = climb(problem, output, int(row), i, column, np.nan, tol)
-        if found.verdict in (EDGE, OUTSIDE, STEP):
+        if climb(problem, output, int(row), i, column, np.nan, tol).verdict != WRONG:
             return int(row)
     return -1
 
