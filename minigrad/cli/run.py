@@ -14,7 +14,7 @@ from typing import Any
 HELP = "run a PyTorch program on minigrad, as it stands"
 PYTHON = re.compile(r"^```\{?\.?(?:python|py)\b[^\n]*\n(.*?)^```", re.M | re.S)
 TAB = re.compile(r"^\s*(?:%%|#@)tab ([^\n]*)\n?")  # of a page in several frameworks
-MAGIC = re.compile(r"^(\s*)([%!].*)$", re.M)
+MAGIC = re.compile(r"^(\s*)(%[A-Za-z_].*|!(?!=).*)$", re.M)
 
 
 def add_options(command: Any) -> None:
@@ -67,7 +67,16 @@ def parts(path: Path) -> list[tuple[str, str]]:
         return [(text, str(path))]
     pieces = [TAB.sub("", piece) for piece in pieces]
     kept = ["" if p.lstrip().startswith("%%") else p for p in pieces]
-    return [(MAGIC.sub(r"\1pass  # \2", p), f"{path}[{i}]") for i, p in enumerate(kept, 1)]
+    return [(without_shell(p), f"{path}[{i}]") for i, p in enumerate(kept, 1)]
+
+
+def without_shell(piece: str) -> str:
+    """Return a piece of a notebook without its lines for the notebook's shell, if it has any."""
+    try:
+        compile(piece, "piece", "exec", dont_inherit=True)
+    except SyntaxError:
+        return MAGIC.sub(r"\1pass  # \2", piece)
+    return piece
 
 
 def ours(block: str) -> bool:

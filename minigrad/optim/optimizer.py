@@ -62,7 +62,7 @@ class ParameterSlot:
     named: bool  # by the user, not by its position
     param: Tensor
     group: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None  # None: of a lazy module before its first input
     arrays: dict[str, Array] = field(default_factory=dict)
     own: dict[str, Any] = field(default_factory=dict)  # what a class of the user's keeps
 
@@ -76,10 +76,6 @@ def as_pair(kind: str, entry: Any) -> tuple[str | None, Tensor]:
             f" {entry!r:.80}"
         )
     label = "a parameter" if name is None else f"parameter {name!r}"
-    if isinstance(p, Uninitialized):
-        raise ValueError(
-            f"{kind}: {label} of a lazy module has no shape yet; call the model on an input first"
-        )
     if not p.is_leaf:
         raise ValueError(
             f"{kind}: {label} of shape {tuple(p.shape)} is the result of an op, not a leaf, so it"
@@ -417,7 +413,13 @@ class Optimizer:
             by_id[id(p)] = label
             names.add(label)
             slots.append(
-                ParameterSlot(label, name is not None, p, len(self.param_groups), p.array.shape)
+                ParameterSlot(
+                    label,
+                    name is not None,
+                    p,
+                    len(self.param_groups),
+                    None if isinstance(p, Uninitialized) else p.array.shape,
+                )
             )
         return slots
 
@@ -559,6 +561,8 @@ class Optimizer:
     def _prepare(self, i: int, slot: ParameterSlot, states: tuple[str, ...]) -> None:
         """Make a parameter's state where it is missing, and follow a change of its dtype."""
         data = slot.param.array
+        if slot.shape is None:
+            slot.shape = data.shape
         if data.shape != slot.shape:
             raise ValueError(
                 f"{self._kind}: parameter {slot.name!r} has shape {data.shape} now, but had"

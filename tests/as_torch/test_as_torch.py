@@ -77,6 +77,7 @@ def test_the_command_runs_notebooks_and_pages(tmp_path: Path) -> None:
         {"cell_type": "code", "source": ["%matplotlib inline\n", "import torch\n", "x = 2"]},
         {"cell_type": "code", "source": ["%%bash\n", "rm nothing"]},
         {"cell_type": "code", "source": ["!pip install x\n", "print(torch.full((x,), x))"]},
+        {"cell_type": "code", "source": ["print('%d'\n", "      % (x,))"]},
     ]
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
     (tmp_path / "a.md").write_text(
@@ -84,7 +85,9 @@ def test_the_command_runs_notebooks_and_pages(tmp_path: Path) -> None:
         "```{.python .input}\n%%tab mxnet\nx = 5\n```\n```{.python .input}\n%%tab pytorch\nx += 1\n"
         "```\n```python\nprint(x)\n```\n"
     )
-    assert python("-m", "minigrad", "run", str(tmp_path / "a.ipynb")).stdout == "tensor([2, 2])\n"
+    assert (
+        python("-m", "minigrad", "run", str(tmp_path / "a.ipynb")).stdout == "tensor([2, 2])\n2\n"
+    )
     assert python("-m", "minigrad", "run", str(tmp_path / "a.md")).stdout == "2\n"
 
 

@@ -81,10 +81,17 @@ def test_what_a_lazy_module_cannot_do_yet_says_so() -> None:
     module = nn.LazyLinear(2)
     with pytest.raises(RuntimeError, match="its shape is not known yet"):
         _ = module.weight.shape
-    with pytest.raises(ValueError, match="has no shape yet; call the model"):
-        mg.optim.SGD(module.parameters(), lr=0.1)
     with pytest.raises(ValueError, match="multiple of groups=2 channels, got 3"):
         nn.LazyConv1d(4, 1, groups=2)(mg.ones(3, 5))
+
+
+def test_an_optimizer_may_be_made_before_the_first_input() -> None:
+    module = nn.LazyLinear(2)
+    optimizer = mg.optim.Adam(module.parameters(), lr=0.5)
+    module(mg.ones(1, 3)).sum().backward()
+    before = module.bias.detach().clone()
+    optimizer.step()
+    assert (before - module.bias).detach().numpy() == pytest.approx(0.5)
 
 
 def test_a_lazy_module_of_ones_own() -> None:
