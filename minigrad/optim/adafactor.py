@@ -71,7 +71,7 @@ class Adafactor(ByParameter):
 
     def kept_by(self, slot: ParameterSlot) -> tuple[str, ...]:
         """Return the names of the state arrays of one parameter."""
-        return ("row_var", "col_var") if len(slot.shape) > 1 else ("variance",)
+        return ("row_var", "col_var") if slot.param.array.ndim > 1 else ("variance",)
 
     def kept(self, group: Group) -> tuple[str, ...]:
         """Return what every parameter of a group has: it depends on its shape."""
