@@ -86,11 +86,11 @@ class Adafactor(ByParameter):
     def stepped(self, p: Array, g: Array, state: dict[str, Array], group: Group, t: int) -> Array:
         """Return a parameter after step t."""
         share, lr = t ** float(group["beta2_decay"]), float(group["lr"])
-        first, second = map(float, group["eps"])
-        least = float(np.finfo(p.dtype).eps) if first is None else first
+        first, second = group["eps"]
+        least = float(np.finfo(p.dtype).eps) if first is None else float(first)
         count = max(p.size, 1)
         size = math.sqrt(float(np.square(p, dtype=np.float64).sum()) / count)
-        length = max(second, size) * min(lr, 1 / math.sqrt(t))
+        length = max(float(second), size) * min(lr, 1 / math.sqrt(t))
         decay = float(group["weight_decay"])
         weight = p * (1 - lr * decay) if decay else p
         if p.ndim > 1:
