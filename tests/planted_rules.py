@@ -308,7 +308,8 @@ def contiguous_inputs_only(op: type[Op], sample: Sample) -> type[Op] | None:
 
 @mistake("depends on the memory layout of the inputs .*stride 0|is wrong in")
 def expanded_inputs(op: type[Op], sample: Sample) -> type[Op] | None:
-    if op.__name__ in ("Clamp", "BatchNormDropout"):  # where equal rows have a gradient of zero
+    # Where equal rows have a gradient of zero, or are singular.
+    if op.__name__ in ("Clamp", "BatchNormDropout", "Diagonal", "Solve", "Inverse", "Cholesky"):
         return None
 
     def change(node: Op, parts: Any, grads: Any) -> Any:
@@ -423,7 +424,7 @@ def nan_at_zero(op: type[Op], sample: Sample) -> type[Op] | None:
 
 @mistake("wrong in float32, beside float64")
 def float64_only(op: type[Op], sample: Sample) -> type[Op] | None:
-    if "dtype" in sample[1]:
+    if "dtype" in sample[1] or op.__name__ == "Diagonal":  # whose smallest sample keeps one row
         return None
 
     def change(node: Op, parts: Any, grads: Any) -> Any:
@@ -467,4 +468,5 @@ def composite(op: type[Op], sample: Sample) -> type[Op] | None:
 
 def names() -> list[str]:
     """Return the ops that have a gradient to spoil at their sample."""
-    return [name for name in OPS if moving(sample_of(name))]
+    flat = {"Floor", "Ceil", "Trunc", "Rint", "Sign", "FloorDiv", "TruncDiv"}  # slope 0 everywhere
+    return [name for name in OPS if name not in flat and moving(sample_of(name))]

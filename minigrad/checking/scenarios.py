@@ -149,7 +149,8 @@ def delicate(problem: Problem, found: list[int]) -> bool:
     multiplicity of its values changes: there zeros and equal elements are no fair points.
     """
     return any(
-        type(n).__module__ in DECOMPOSING for n in nodes_of([problem.first[k] for k in found])
+        any(c.__module__ in DECOMPOSING for c in type(n).__mro__)
+        for n in nodes_of([problem.first[k] for k in found])
     )
 
 
