@@ -130,6 +130,17 @@ def element_size(self: Tensor) -> int:
 
 
 @public("method")
+def astype(self: Tensor, dtype: Any) -> Tensor:
+    """Return the tensor in a dtype, as NumPy spells it; `to(dtype)` is PyTorch's.
+
+    >>> import minigrad as mg
+    >>> mg.ones(2).astype(np.float64)
+    tensor([1., 1.], dtype=minigrad.float64)
+    """
+    return self.to(dtype)
+
+
+@public("method")
 def stride(self: Tensor, dim: int | None = None) -> Any:
     """Return how many elements lie between neighbours along each dimension, or along one."""
     steps = tuple(step // self.array.dtype.itemsize for step in self.array.strides)
@@ -373,6 +384,8 @@ ATTRIBUTES: dict[str, Any] = {
     "real": property(lambda self: self, doc="The tensor itself: there are no complex ones."),
     "itemsize": property(element_size, doc="The bytes of an element."),
     "nbytes": property(lambda self: self.array.nbytes, doc="The bytes of all elements."),
+    "flags": property(lambda self: self.array.flags, doc="How the memory lies, as NumPy has it."),
+    "strides": property(lambda self: self.array.strides, doc="The strides in bytes, as NumPy's."),
     "is_sparse": False,
     "is_quantized": False,
     "is_mps": False,

@@ -78,7 +78,13 @@ def test_numpys_functions_of_a_device_array_raise(name: str, reads: Reads) -> No
     with pytest.raises(TypeError, match=r"cuda-sim"):
         FUNCTIONS[name]([t.array] if name in ("concatenate", "stack") else t.array)
     if name not in ("array_equal", "zeros_like", "array == ", "array + ", "where", "an out"):
-        own = name in ("sum", "max", "any", "all", "mean")  # NumPy calls the tensor's, with `axis` and `out`
+        own = name in (
+            "sum",
+            "max",
+            "any",
+            "all",
+            "mean",
+        )  # NumPy calls the tensor's, with `axis` and `out`
         with pytest.raises(TypeError, match="axis|out" if own else "cuda-sim"):
             FUNCTIONS[name]([t] if name in ("concatenate", "stack") else t)
     assert reads.sizes == []

@@ -120,3 +120,10 @@ def test_continuous_numbers_are_not_cut_to_integers(draw: str, dtype: Any) -> No
 def test_init_draws_into_floats_only(draw: str) -> None:
     with pytest.raises(TypeError, match="random numbers of int64: expected a floating dtype"):
         getattr(mg.nn.init, draw)(mg.ones(2, 2, dtype=mg.int64))
+
+
+def test_numpys_attributes_of_memory() -> None:
+    x = mg.Tensor(np.arange(6.0).reshape(2, 3).T)
+    assert x.flags.f_contiguous and not x.data.flags.c_contiguous  # type: ignore[attr-defined]
+    assert x.strides == (8, 24)  # type: ignore[attr-defined]
+    assert x.astype(np.float32).dtype == mg.float32
