@@ -18,7 +18,7 @@ from minigrad.checking.ladder import (
     climb,
 )
 from minigrad.checking.mismatch import Mismatch
-from minigrad.checking.problem import Array, Problem, analytic, numeric, steps_for
+from minigrad.checking.problem import Array, Problem, analytic, steps_for
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.rules import nodes_of
 from minigrad.checking.signature import Case, Kind, explain
@@ -37,7 +37,7 @@ def fail(problem: Problem, message: str, kind: str = "") -> NoReturn:
 class Jacobians:
     """All Jacobians of a function at a point: d(output k)/d(input i) under (k, i).
 
-    bends: by how much the slopes on both sides of each element differ, where that was kept.
+    bends: by how much the slopes on both sides of each element differ.
     """
 
     exact: dict[tuple[int, int], Array]
@@ -54,8 +54,9 @@ def jacobians(problem: Problem, outputs: list[int], found: list[int], tol: Toler
             zero = np.zeros((problem.first[k].array.size, t.array.size))
             held.exact[k, i] = zero if rows is None else rows[i]
     for i in range(len(problem.checked)):
-        for k, n in zip(outputs, numeric(problem, i, outputs, tol.eps), strict=True):
-            held.numeric[k, i] = n
+        pairs = numeric_with_bends(problem, i, outputs, tol.eps)
+        for k, (n, bend) in zip(outputs, pairs, strict=True):
+            held.numeric[k, i], held.bends[k, i] = n, bend
     return held
 
 
