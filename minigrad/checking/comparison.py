@@ -18,7 +18,7 @@ from minigrad.checking.ladder import (
     climb,
 )
 from minigrad.checking.mismatch import Mismatch
-from minigrad.checking.problem import Array, Problem, analytic, steps_for
+from minigrad.checking.problem import Array, Problem, analytic, numeric_with_bends, steps_for
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.rules import nodes_of
 from minigrad.checking.signature import Case, Kind, explain
