@@ -9,7 +9,6 @@ tensor([2., 4., 6.])
 
 import typing as _typing
 
-from minigrad import checking as checking
 from minigrad import cuda as cuda
 from minigrad import data as data
 from minigrad import fft as fft
@@ -19,11 +18,6 @@ from minigrad import optim as optim
 from minigrad import scalar as scalar
 from minigrad import special as special
 from minigrad import train as train
-from minigrad.capturing.captured import capture as capture
-from minigrad.checking.gradcheck import GradcheckError as GradcheckError
-from minigrad.checking.gradcheck import gradcheck as gradcheck
-from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
-from minigrad.checking.watching import checked as checked
 from minigrad.engine import fast as _fast
 from minigrad.engine import random as random
 from minigrad.engine.anomaly import check_launches as check_launches
@@ -68,9 +62,6 @@ from minigrad.lazy import lazy as _lazy
 from minigrad.scalar import Value as Value
 from minigrad.serialization import load as load
 from minigrad.serialization import save as save
-from minigrad.tables.model import TableModel as TableModel
-from minigrad.tables.model import load_model as load_model
-from minigrad.tables.recipe import from_table as _from_table
 from minigrad.tensors import registry as _registry
 from minigrad.tensors.conveniences import finfo as finfo
 from minigrad.tensors.conveniences import iinfo as iinfo
@@ -109,24 +100,55 @@ from minigrad.train.trainer import Trainer as Trainer
 
 if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
+    from minigrad import checking as checking
     from minigrad import compare as compare
     from minigrad import func as func
     from minigrad import utils as utils
+    from minigrad.capturing.captured import capture as capture
+    from minigrad.checking.gradcheck import GradcheckError as GradcheckError
+    from minigrad.checking.gradcheck import gradcheck as gradcheck
+    from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
+    from minigrad.checking.watching import checked as checked
     from minigrad.func import vmap as vmap
     from minigrad.published.functions import *  # noqa: F403
+    from minigrad.tables.model import TableModel as TableModel
+    from minigrad.tables.model import load_model as load_model
 else:
     autograd = _lazy("minigrad.autograd")
+    checking = _lazy("minigrad.checking")
     compare = _lazy("minigrad.compare")
     func = _lazy("minigrad.func")
     utils = _lazy("minigrad.utils")
 
+    _LATER = {
+        "GradcheckError": _lazy("minigrad.checking.gradcheck"),
+        "TableModel": _lazy("minigrad.tables.model"),
+        "capture": _lazy("minigrad.capturing.captured"),
+        "checked": _lazy("minigrad.checking.watching"),
+        "gradcheck": _lazy("minigrad.checking.gradcheck"),
+        "gradgradcheck": _lazy("minigrad.checking.gradcheck"),
+        "load_model": _lazy("minigrad.tables.model"),
+        "vmap": func,
+    }
+
     def __getattr__(name: str) -> _typing.Any:
-        """Return `vmap`, whose module is loaded when it is first asked for."""
-        if name == "vmap":
-            return func.vmap
-        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+        """Return what a program may never ask for: its module is loaded when it does."""
+        if name not in _LATER:
+            raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+        value = globals()[name] = getattr(_LATER[name], name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
 
 
 _registry.share(globals(), "tensor")
+
+
+def _from_table(*args: _typing.Any, **options: _typing.Any) -> _typing.Any:
+    """Build and train a recipe on a table; see `minigrad.tables.recipe.from_table`."""
+    return _lazy("minigrad.tables.recipe").from_table(*args, **options)
+
+
 recipe.from_table = _from_table  # type: ignore[attr-defined]
 __version__ = "0.1.0"

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from minigrad.data.builtin import DATASETS, load_breast_cancer, load_digits, load_iris, load_wine
-from minigrad.data.csv_files import load_csv
 from minigrad.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -34,6 +35,19 @@ from minigrad.data.samplers import (
 from minigrad.data.splitting import random_split
 from minigrad.data.standardizer import Standardizer
 from minigrad.data.tabular import Split, TabularData
+from minigrad.lazy import lazy
+
+if TYPE_CHECKING:
+    from minigrad.data.csv_files import load_csv
+else:
+    csv_files = lazy("minigrad.data.csv_files")
+
+    def __getattr__(name: str) -> Any:
+        """Return `load_csv`, whose module is loaded when it is first asked for."""
+        if name == "load_csv":
+            return csv_files.load_csv
+        raise AttributeError(f"module 'minigrad.data' has no attribute {name!r}")
+
 
 __all__ = [
     "BatchSampler",

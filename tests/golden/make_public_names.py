@@ -43,8 +43,8 @@ def public_names(module: ModuleType) -> list[str]:
     """Return the sorted public names of a module: its __all__, else what a user sees in it."""
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
-    names = vars(module).items()
-    return sorted(n for n, value in names if not n.startswith("_") and is_ours(value, n))
+    names = [(n, getattr(module, n)) for n in dir(module) if not n.startswith("_")]
+    return sorted(n for n, value in names if is_ours(value, n))
 
 
 def listing() -> list[str]:
