@@ -389,4 +389,7 @@ stepped(mg.optim.Rprop(P(), 0.5, (0.5, 1.5), (0.25, 8.0), maximize=True))
 minimised(mg.optim.LBFGS(P(), 0.5, 4, 5, 0.25, 0.125, 6))
 mg.optim.clip_grad_norm_(P(), 0.5, foreach=True)
 mg.optim.clip_grad_value_(P(), 0.5, foreach=True)
+nn.init.dirac_(mg.zeros(4, 2, 3), 2)
+nn.init.sparse_(mg.zeros(4, 3), 0.25, 0.5, G(3))
+mg.vmap(mg.sin, 0, 0, chunk_size=2)(X)
 """

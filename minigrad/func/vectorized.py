@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -131,6 +132,8 @@ def vmap(
         )
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"vmap: chunk_size must be at least 1, got {chunk_size}")
+    in_dims, out_dims = plain_dims(in_dims), plain_dims(out_dims)
+    chunk_size = None if chunk_size is None else int(chunk_size)
 
     @functools.wraps(func)
     def mapped(*args: Any, **options: Any) -> Any:
@@ -142,6 +145,13 @@ def vmap(
         return call.chunked(every, places, size_of(every, places), chunk_size)
 
     return mapped
+
+
+def plain_dims(dims: Any) -> Any:
+    """Return dimensions with Python's ints for those of NumPy and of tensors."""
+    return trees.mapped(
+        lambda d: operator.index(d) if d is not None and hasattr(d, "__index__") else d, dims
+    )
 
 
 class Call:
