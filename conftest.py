@@ -4,4 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("sklearn") else ["minigrad/sklearn.py"]
+# Importing as_torch makes the whole process one for PyTorch's programs.
+collect_ignore = ["minigrad/as_torch.py"]
+if importlib.util.find_spec("sklearn") is None:
+    collect_ignore.append("minigrad/sklearn.py")

@@ -15,6 +15,8 @@ class LazyModule(ModuleType):
     """Stands for a module; the first attribute that is asked for imports it."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":  # asked by `inspect` of everything, and no reason to import
+            raise AttributeError(name)
         return getattr(importlib.import_module(self.__name__), name)
 
     def __dir__(self) -> list[str]:

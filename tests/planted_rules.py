@@ -32,7 +32,8 @@ def sample_of(name: str) -> Sample:
         elements = sum(a.size for a in arrays)
         return first.size < 2 or elements > 60 or 1 in first.shape, first.ndim != 2, elements
 
-    return min(OP_SAMPLES[name], key=size)
+    wide = [s for s in OP_SAMPLES[name] if not (name == "Diagonal" and s[1]["offset"] == 2)]
+    return min(wide, key=size)  # a diagonal beyond the corner has no elements
 
 
 def mistake(named: str) -> Callable[[Mistake], Mistake]:
@@ -308,8 +309,8 @@ def contiguous_inputs_only(op: type[Op], sample: Sample) -> type[Op] | None:
 
 @mistake("depends on the memory layout of the inputs .*stride 0|is wrong in")
 def expanded_inputs(op: type[Op], sample: Sample) -> type[Op] | None:
-    # Where equal rows have a gradient of zero or are singular, or the diagonal is empty.
-    if op.__name__ in ("Clamp", "BatchNormDropout", "Diagonal", "Solve", "Inverse", "Cholesky"):
+    # Where equal rows have a gradient of zero or are singular.
+    if op.__name__ in ("Clamp", "BatchNormDropout", "Solve", "Inverse", "Cholesky"):
         return None
 
     def change(node: Op, parts: Any, grads: Any) -> Any:
@@ -424,7 +425,7 @@ def nan_at_zero(op: type[Op], sample: Sample) -> type[Op] | None:
 
 @mistake("wrong in float32, beside float64")
 def float64_only(op: type[Op], sample: Sample) -> type[Op] | None:
-    if "dtype" in sample[1] or op.__name__ == "Diagonal":  # whose smallest is empty
+    if "dtype" in sample[1]:
         return None
 
     def change(node: Op, parts: Any, grads: Any) -> Any:

@@ -89,6 +89,7 @@ ARRAYS: dict[str, Peer] = {
     "argmax": plain(lambda xp, x, axis, y: xp.argmax(x, axis=axis, out=y)),
     "argmin": plain(lambda xp, x, axis, y: xp.argmin(x, axis=axis, out=y)),
     "cumsum": plain(lambda xp, x, axis, backwards, y: xp.cumsum(x, axis=axis, out=y)),
+    "sinc": plain(lambda xp, x, order, unused, y: xp.sinc(x)),  # compared at order 0
     "take_rows": plain(lambda xp, weight, indices, y: xp.take(weight, indices, axis=0, out=y)),
     "take_flat": plain(lambda xp, x, indices, y: xp.take(x, indices, out=y)),
 }
@@ -212,6 +213,7 @@ def adamw(t: Any, rows: Any, hyper: Any, like: Any, steps: Any) -> Call:
 
 TORCH: dict[str, Peer] = {
     "gelu_tanh": functional("gelu", approximate="tanh"),
+    "sinc": plain(lambda t, x, order, _, y: t.sinc(x)),
     "leaky_relu": plain(lambda t, x, slope, _, y: t.nn.functional.leaky_relu(x, slope)),
     "elu": plain(lambda t, x, alpha, _, y: t.nn.functional.elu(x, alpha)),
     "copy": plain(lambda t, x, y: y.copy_(x)),
