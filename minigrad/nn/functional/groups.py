@@ -121,8 +121,8 @@ def rms_norm(
     Source: Zhang and Sennrich, "Root mean square layer normalization" (2019).
 
     >>> import minigrad as mg
-    >>> rms_norm(mg.tensor([3.0, 3.0]), (2,))
-    tensor([1.0000, 1.0000])
+    >>> rms_norm(mg.tensor([3.0, -1.0]), (2,))
+    tensor([ 1.3416, -0.4472])
     """
     shape = sizes_of((tuple(normalized_shape),))
     if not shape or tuple(input.shape[input.ndim - len(shape) :]) != shape:

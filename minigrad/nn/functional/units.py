@@ -98,8 +98,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     Source: Howard et al., "Searching for MobileNetV3" (2019).
 
     >>> import minigrad as mg
-    >>> hardswish(mg.tensor([-3.0, 0.0, 3.0]))
-    tensor([0., 0., 3.])
+    >>> hardswish(mg.tensor([-1.0, 0.5, 3.0]))
+    tensor([-0.3333,  0.2917,  3.0000])
     """
     if inplace:
         return written(hardswish, input)
