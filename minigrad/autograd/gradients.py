@@ -125,23 +125,28 @@ class set_detect_anomaly:
     """Switch anomaly detection on or off in this thread: at once, and, used by `with`, until its
     end; see `detect_anomaly`.
 
+    >>> import minigrad as mg
     >>> with set_detect_anomaly(True):
-    ...     pass
+    ...     print(mg.ones(1).add(1))
+    tensor([2.])
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.was = modes.anomaly
+        self.was = modes.anomaly is not None
+        self.check_nan = check_nan
         self.turn(bool(mode))
 
     def turn(self, on: bool) -> None:
         """Switch on or off."""
-        if on and modes.anomaly is None:
-            detect_anomaly()._turn()
-        elif not on and modes.anomaly is not None:
-            detect_anomaly()._restore((None, False))
+        found = modes.anomaly
+        if on and found is None:
+            detect_anomaly(check_nan=self.check_nan)._turn()
+        elif not on and found is not None:
+            tape = found.origins.before if modes.tape is found.origins else modes.tape
+            detect_anomaly()._restore((None, False, tape))
 
     def __enter__(self) -> None:
         """Stay as it is."""
 
     def __exit__(self, *_: Any) -> None:
-        self.turn(self.was is not None)
+        self.turn(self.was)
