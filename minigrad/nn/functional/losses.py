@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.nn.functional import means
+from minigrad.nn.functional import means, regression
 from minigrad.nn.functional.classification import check_reduction, reduction_of
 from minigrad.nn.functional.distances import pairwise_distance
 from minigrad.ops.arranging import beside
@@ -28,11 +28,7 @@ Old = bool | None
 def reduced(name: str, loss: Any, reduction: str) -> Any:
     """Return a loss as it is, its sum, or its mean; say what it is the mean of."""
     check_reduction(name, reduction)
-    if reduction == "none":
-        return loss
-    result = loss.sum() if reduction == "sum" else loss.mean()
-    means.report(result, loss.array.size, reduction == "sum")
-    return result
+    return regression.reduced(loss, None, reduction)
 
 
 # ---------------------------------------------------------------- distributions
