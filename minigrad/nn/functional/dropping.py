@@ -28,6 +28,18 @@ def kept(input: Tensor, shape: tuple[int, ...], p: float, generator: Generator) 
     return drawn
 
 
+def by_channel(name: str, input: Tensor, lead: int) -> tuple[int, ...]:
+    """Return the shape of a mask with one element for each of the first `lead` dimensions.
+
+    Raises: ValueError for an input of fewer than two dimensions.
+    """
+    if input.ndim < 2:
+        raise ValueError(
+            f"{name}: expected channels in the second dimension, got shape {input.shape}"
+        )
+    return (*input.shape[:lead], *[1] * (input.ndim - lead))
+
+
 def of_channels(name: str, input: Tensor, p: float, dims: int, generator: Generator) -> Tensor:
     """Return the input with whole channels dropped, the others scaled.
 
@@ -35,12 +47,7 @@ def of_channels(name: str, input: Tensor, p: float, dims: int, generator: Genera
 
     Raises: ValueError for fewer than two dimensions.
     """
-    if input.ndim < 2:
-        raise ValueError(
-            f"{name}: expected channels in the second dimension, got shape {input.shape}"
-        )
-    lead = 1 if input.ndim == dims else 2
-    mask = kept(input, (*input.shape[:lead], *[1] * (input.ndim - lead)), p, generator)
+    mask = kept(input, by_channel(name, input, 1 if input.ndim == dims else 2), p, generator)
     return input * (mask if p == 1 else mask / (1.0 - p))
 
 
@@ -151,13 +158,7 @@ def feature_alpha_dropout(
         return written(feature_alpha_dropout, input, p, training, generator=generator)
     if not (training and p):
         return input
-    if input.ndim < 2:
-        raise ValueError(
-            "feature_alpha_dropout: expected channels in the second dimension, got shape "
-            f"{input.shape}"
-        )
-    shape = (*input.shape[:2], *[1] * (input.ndim - 2))
-    return saturated(input, shape, p, generator)
+    return saturated(input, by_channel("feature_alpha_dropout", input, 2), p, generator)
 
 
 def saturated(input: Tensor, shape: tuple[int, ...], p: float, generator: Generator) -> Tensor:
