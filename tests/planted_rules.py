@@ -8,6 +8,7 @@ the op cannot have it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,28 @@ Mistake = Callable[[type[Op], Sample], "type[Op] | None"]
 MISTAKES: dict[str, tuple[Mistake, str]] = {}
 
 
+@lru_cache
 def sample_of(name: str) -> Sample:
-    """Return the smallest sample of an op with several elements, rows and columns if it can be."""
+    """Return the smallest sample of an op that gives elements, with several, rows and columns if it
+    can be.
+    """
 
-    def size(sample: Sample) -> tuple[bool, bool, int]:
+    def size(sample: Sample) -> tuple[bool, bool, bool, int]:
         arrays, _ = sample
         first = next((a for a in arrays if a.dtype.kind == "f"), arrays[0])
         elements = sum(a.size for a in arrays)
-        return first.size < 2 or elements > 60 or 1 in first.shape, first.ndim != 2, elements
+        ungainly = first.size < 2 or elements > 60 or 1 in first.shape
+        return is_empty(OPS[name], sample), ungainly, first.ndim != 2, elements
 
-    wide = [s for s in OP_SAMPLES[name] if not (name == "Diagonal" and s[1]["offset"] == 2)]
-    return min(wide, key=size)  # a diagonal beyond the corner has no elements
+    return min(OP_SAMPLES[name], key=size)
+
+
+def is_empty(op: type[Op], sample: Sample) -> bool:
+    """Say whether a sample's result has no elements."""
+    arrays, meta = sample
+    with np.errstate(all="ignore"):
+        found = op.apply(*[mg.Tensor(np.asarray(a)) for a in arrays], **meta)
+    return not any(y.numel() for y in (found if isinstance(found, tuple) else (found,)))
 
 
 def mistake(named: str) -> Callable[[Mistake], Mistake]:
