@@ -1,0 +1,1 @@
+"""minigrad's tests, a package lest an installed one of that name comes first."""
