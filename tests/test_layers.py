@@ -25,6 +25,7 @@ LAYERS = (
     "minigrad_kernels.example",
     "minigrad_kernels.kernel",
     "minigrad_kernels.jit",
+    "minigrad_kernels.text",
     "minigrad_kernels.scalar_program",
     "minigrad_kernels.simd",
     "minigrad_kernels.math",
@@ -106,6 +107,7 @@ LAYERS = (
     "minigrad.optim",
     "minigrad.tables.text",
     "minigrad.tables.values",
+    "minigrad.tables.quick",
     "minigrad.tables.frame",
     "minigrad.tables.columns",
     "minigrad.tables.targets",
@@ -135,7 +137,7 @@ KERNELS_THAT_PRINT = {
     "minigrad_kernels.compare.command",
     "minigrad_kernels.compare.report",
 }
-# The one way to the kernels, and what looks at them from outside.
+# The one way to the kernels, what looks at them from outside, and what reads bytes, no arrays.
 DOORS = {
     "minigrad.engine.device",
     "minigrad.engine.dispatch",
@@ -144,6 +146,7 @@ DOORS = {
     "minigrad.capturing.recorder",
     "minigrad.capturing.tables",
     "minigrad.compare",
+    "minigrad.tables.quick",
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
@@ -153,7 +156,7 @@ ARGUMENT_LAYOUTS = {
     "minigrad_kernels.scalar_program.opcodes",
 }
 # Extras of pyproject.toml: imported inside the function that needs them, where they may be missing.
-OPTIONAL = {"matplotlib", "pandas", "sklearn", "mpi4py", "greenlet"}
+OPTIONAL = {"matplotlib", "pandas", "sklearn", "mpi4py", "greenlet", "onnx"}
 
 
 @dataclass(frozen=True)

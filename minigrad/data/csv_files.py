@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.data.tabular import TabularData
-from minigrad.tables.frame import Column, Frame, read_table
+from minigrad.tables.frame import Column, Frame, canonical, read_table
 from minigrad.tables.values import MISSING, number, number_form, numbers, rank
 
 Array = np.ndarray[Any, Any]
@@ -112,7 +112,8 @@ def _numbers(frame: Frame, column: int) -> Array:
     if len(bad):
         row = int(bad[0])
         cell = cells[row]
-        shown = "nothing" if isinstance(cell, str) and not cell else repr(cell)
+        gone = not cell if isinstance(cell, str) else np.isnan(cell)
+        shown = "nothing" if gone else repr(cell) if isinstance(cell, str) else f"{cell:g}"
         place = frame.place(row, name)
         raise ValueError(f"load_csv: {place}: expected a finite number, but got {shown}")
     return found
@@ -128,7 +129,7 @@ def _number_or_nan(cell: str, form: str) -> float:
 def _classes(frame: Frame, column: int) -> tuple[Array, tuple[str, ...]]:
     """Number the distinct labels."""
     cells, name = frame.columns[column], frame.names[column]
-    words = cells if isinstance(cells, list) else [f"{value:g}" for value in cells]
+    words = cells if isinstance(cells, list) else [canonical(value) for value in cells.tolist()]
     for row, word in enumerate(words):
         if word in MISSING:
             shown = repr(word) if word else "nothing"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import importlib.util
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +14,14 @@ import numpy as np
 
 from minigrad.engine.values import unmasked
 from minigrad.lazy import lazy
-from minigrad.tables.text import SPACES, Cells, cut, read_text
+from minigrad.tables.quick import Column, columns_quickly, first_lines, is_quick
+from minigrad.tables.text import Cells, cut, read_bytes, read_text
 from minigrad.tables.values import MISSING
 
 pandas = lazy("pandas")
 Array = np.ndarray[Any, Any]
-Column = list[str] | Array  # text, or float64 with NaN for what is missing
 YEARS = range(1900, 2101)
 HEAD = 300  # lines from which the header is found
-QUICK_FROM = 1 << 23  # characters of a text from which pandas is asked
 
 
 @dataclass(frozen=True)
@@ -255,33 +251,36 @@ def read_table(
     path = Path(path)
     if path.suffix == ".parquet":
         return replace(as_frame(_parquet(path)), source=str(path))
-    text, delimiter, encoding = read_text(path, delimiter, encoding)
-    rows = rows_for_pandas(text, delimiter)
-    head = text if rows is None else "\n".join(text.split("\n", HEAD)[:HEAD])
-    cells = cut(head, delimiter, encoding, path)
+    data = read_bytes(path)
+    text, delimiter, encoding = read_text(data, path, delimiter, encoding)
+    large = is_quick(text, delimiter)
+    cells = cut(first_lines(text, HEAD) if large else text, delimiter, encoding, path)
+    named = _header(cells, known) if header is None else header
+    columns: list[Column] = [column[named:] for column in cells.columns]
+    lines = cells.lines[named:]
+    if large:
+        quick = None
+        if not cells.short_header:
+            quick = columns_quickly(text, data, delimiter, named, cells.columns)
+        if quick is None:
+            cells = cut(text, delimiter, encoding, path)
+            columns, lines = [column[named:] for column in cells.columns], cells.lines[named:]
+        else:
+            columns, lines = quick, range(1 + named, 1 + named + len(quick[0]))
     first = [column[0] for column in cells.columns]
-    if header is None:
-        names = set(known)
-        found = bool(names) and len(names & set(first)) * 2 > min(len(names), len(first))
-        header = found or has_header(cells)
-    if header and cells.rows < 2:
+    if named and cells.rows < 2:
         raise ValueError(f"{path} has no rows; expected a header line and rows below it")
     notes = [] if encoding in ("utf-8", "ascii") else [f"read as {encoding}"]
-    columns: list[Column] = [column[1:] if header else column for column in cells.columns]
-    lines = cells.lines[1:] if header else cells.lines
-    if rows is not None:
-        columns = columns_by_pandas(text, delimiter, header)
-        lines = range(1 + header, rows + 1)
-    unique, duplicates = distinct(first) if header else (numbered(len(first)), ())
+    unique, duplicates = distinct(first) if named else (numbered(len(first)), ())
     if duplicates:
         notes.append(f"columns of one name, numbered: {listed(sorted(set(duplicates)))}")
-    if not header:
+    if not named:
         notes.append("no header line")
     return Frame(
         tuple(unique),
         tuple(columns),
         str(path),
-        header,
+        named,
         delimiter,
         lines,
         tuple(notes),
@@ -289,45 +288,11 @@ def read_table(
     )
 
 
-def rows_for_pandas(text: str, delimiter: str) -> int | None:
-    """Return the number of lines where pandas' C parser takes a text apart sooner, None where it is
-    not to: without pandas, for small files, quotes, blank lines, and lines of several lengths.
-
-    2,000,000 cells take it 0.1 s, `cut` and `read_numbers` 0.8 s; to import it takes 0.5 s.
-    """
-    if len(text) < QUICK_FROM or '"' in text or delimiter == SPACES:
-        return None
-    if importlib.util.find_spec("pandas") is None:
-        return None
-    lines = text.rstrip("\n").split("\n")
-    width = lines[0].count(delimiter)
-    alike = all(line.count(delimiter) == width for line in lines) and all(map(str.strip, lines))
-    return len(lines) if alike else None
-
-
-def columns_by_pandas(text: str, delimiter: str, header: bool) -> list[Column]:
-    """Return the columns of a text as `cut` and `read_numbers` would, numbers as float64."""
-    frame = pandas.read_csv(
-        io.StringIO(text),
-        sep=delimiter,
-        header=None,
-        skiprows=int(header),
-        quoting=csv.QUOTE_NONE,
-        keep_default_na=False,
-        na_values=sorted(MISSING),
-        low_memory=False,
-    )
-    columns: list[Column] = []
-    for i, kind in enumerate(frame.dtypes):
-        if kind.kind in "iuf":
-            columns.append(frame[i].to_numpy(np.float64))
-            continue
-        cells = frame[i].fillna("").tolist()
-        if {type(cell) for cell in cells} != {str}:  # True, say, for TRUE: read it as it is written
-            lines = text.rstrip("\n").split("\n")[int(header) :]
-            cells = [line.split(delimiter)[i] for line in lines]
-        columns.append([cell.strip() for cell in cells])
-    return columns
+def _header(cells: Cells, known: Iterable[str]) -> bool:
+    """Say whether the first line holds names: those that are known, or what looks like some."""
+    names, first = set(known), [column[0] for column in cells.columns]
+    found = bool(names) and len(names & set(first)) * 2 > min(len(names), len(first))
+    return found or has_header(cells)
 
 
 def _parquet(path: Path) -> Any:

@@ -62,17 +62,20 @@ def read_cells(
     ([['a', '1,5'], ['b', '2']], ';')
     """
     path = Path(path)
-    return cut(*read_text(path, delimiter, encoding), path)
+    return cut(*read_text(read_bytes(path), path, delimiter, encoding), path)
 
 
-def read_text(path: Path, delimiter: str | None, encoding: str | None) -> tuple[str, str, str]:
+def read_text(
+    data: bytes, path: Path, delimiter: str | None, encoding: str | None
+) -> tuple[str, str, str]:
     """Return a file's text, its delimiter and its encoding.
 
     Raises: as `read_cells`.
     """
-    text, encoding = decoded(read_bytes(path), path, encoding)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
+    text, encoding = decoded(data, path, encoding)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text or text.isspace():
         raise ValueError(f"{path} has no rows; expected a header line and rows below it")
     if delimiter is None:
         delimiter = find_delimiter(text)

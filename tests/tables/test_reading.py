@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.tables import frame as frames
+from minigrad.tables import quick as quickly
 from minigrad.tables.columns import take_columns
 from minigrad.tables.frame import as_frame, read_table
 from minigrad.tables.text import find_delimiter, read_cells
 from minigrad.tables.values import date_form, dates, number, number_form, numbers
+from minigrad_kernels.jit import plain
 
 
 def write(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
@@ -250,19 +251,18 @@ ODD += ["99999999999999999999", "0.1", "2024-01-31", "0x1A", "nan", "5.", "a b"]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_pandas_reads_what_the_own_parser_reads(
+def test_the_kernel_reads_what_the_own_parser_reads(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("pandas")
     g = np.random.default_rng(seed)
     kinds = [g.choice(ODD, size=int(g.integers(1, 4))) for _ in range(6)]
     rows = [[str(g.choice(kind)) for kind in kinds] for _ in range(400)]
     head = [[f"c{i}" for i in range(6)]] * (seed % 2)
     path = write(tmp_path, "".join(";".join(row) + "\n" for row in head + rows))
     own = read_table(path, delimiter=";", header=seed % 2 == 1)
-    monkeypatch.setattr(frames, "QUICK_FROM", 0)
+    monkeypatch.setattr(quickly, "QUICK_FROM", 0)
     quick = read_table(path, delimiter=";", header=seed % 2 == 1)
-    assert any(isinstance(column, np.ndarray) for column in quick.columns) or seed
+    assert plain.ON or seed or any(isinstance(column, np.ndarray) for column in quick.columns)
     assert (quick.names, quick.notes, list(quick.lines or ())) == (
         own.names,
         own.notes,
@@ -274,3 +274,31 @@ def test_pandas_reads_what_the_own_parser_reads(
             np.testing.assert_array_equal(a.values, b.values)
         else:
             assert a.values == b.values
+
+
+ODD_TEXTS = [
+    *("a,b\n1,2\n\n3,4\n", "a,b\n1,2,3\n4,5,6\n", "a,b\n1,2\n3\n", "a,b\n1,2\n3,4,5\n"),
+    *("a\n1\n\n2\n", "a,b\n1,2\n \n3,4\n", 'a,b\n1,"2"\n', "a,b\n1,2,\n3,4,\n", "a,b\n1,2"),
+    *("a,b\n1,ä\n2,ö\n", "a,b\r\n1,2\r\n3,x\r\n", "a,b\n1, x \n\t2,y\n", "a,b\n,\n,\n"),
+    '"a","b"\n1,2\n3,4\n\n',
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_the_kernel_leaves_odd_texts_to_the_own_parser(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, text)
+
+    def read() -> tuple[Any, ...]:
+        try:
+            frame = read_table(path, delimiter=",")
+        except ValueError as error:
+            return (str(error),)
+        taken = take_columns(frame)
+        seen = [(t.name, t.kind, t.missing, np.array(t.values).tolist()) for t in taken]
+        return frame.names, frame.notes, list(frame.lines or ()), repr(seen)
+
+    own = read()
+    monkeypatch.setattr(quickly, "QUICK_FROM", 0)
+    assert read() == own
