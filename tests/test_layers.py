@@ -39,6 +39,7 @@ LAYERS = (
     "minigrad_kernels.optim",
     "minigrad_kernels.randomness",
     "minigrad_kernels.norm",
+    "minigrad_kernels.recurrent",
     "minigrad_kernels.table",
     "minigrad_kernels.checked",
     "minigrad_kernels.compare",

@@ -22,7 +22,7 @@ from minigrad_kernels.kernel import Kernel
 
 ROOMS = (
     *("elementwise", "matmul", "conv", "reduce", "softmax", "indexing", "optim", "randomness"),
-    *("norm", "scalar_program"),
+    *("norm", "recurrent", "scalar_program"),
 )
 FAMILIES: list[ModuleType] = []
 KERNELS: dict[str, Kernel] = {}

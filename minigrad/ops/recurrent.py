@@ -206,9 +206,9 @@ class Steps(Op):
         launch("copy", chain[: -self.batch] if self.reverse else chain[self.batch :], made)
         return made
 
-    def gate(self, a: Array, k: int) -> Array:
-        """Return gate k of rows."""
-        return a[:, k * self.size : (k + 1) * self.size]
+    def by_step(self, rows: Array) -> Array:
+        """Return contiguous rows as steps of the batch, one of them more of a chain."""
+        return rows.reshape(rows.shape[0] // max(1, self.batch), self.batch, rows.shape[1])
 
     def zeros(self) -> Array:
         """Return a gradient of the state before anything has arrived."""
@@ -333,23 +333,10 @@ class Lstm(Steps):
     def forward(self, *arrays: Any, steps: int, reverse: bool) -> Array:
         self.begin(arrays, steps, reverse)
         self.h, self.c = self.chain(self.state[0]), self.chain(self.state[1])
-        rows = steps * self.batch
-        self.curved, self.g = self.blank(rows, self.size), self.blank(rows, self.size)
-        self.opened = self.blank(*self.parts.shape)  # the gates; g's place is not used
-        product, w_hh = self.blank(self.batch, self.size), self.w_hh.T
-        for t in self.order:
-            at, before, after = self.at(t), self.before(t), self.after(t)
-            z, opened, g, curved = self.parts[at], self.opened[at], self.g[at], self.curved[at]
-            c = self.c[after]
-            launch("gemm_accumulate", self.h[before], w_hh, z)
-            # One pass over all gates, one of which is tanh: contiguous, that is the quicker way.
-            launch("sigmoid", z, opened)
-            launch("tanh", self.gate(z, 2), g)
-            launch("mul", self.gate(opened, 1), self.c[before], c)
-            launch("mul", self.gate(opened, 0), g, product)
-            launch("add", c, product, c)
-            launch("tanh", c, curved)
-            launch("mul", self.gate(opened, 3), curved, self.h[after])
+        self.curved = self.blank(steps * self.batch, self.size)  # tanh of the cells
+        self.w_hh = contiguous(self.w_hh)
+        states = self.by_step(self.h), self.by_step(self.c), self.by_step(self.curved)
+        launch("lstm_forward", self.w_hh, reverse, self.by_step(self.parts), *states)
         rows = steps * self.batch
         made = self.blank(rows + self.batch, self.size)
         launch("copy", self.h[: -self.batch] if reverse else self.h[self.batch :], made[:rows])
@@ -358,28 +345,13 @@ class Lstm(Steps):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         self.saved_all()
-        dy = g.array
+        dy, rows = contiguous(g.array), self.rows.shape[0]
         d = self.blank(*self.parts.shape)
-        d.fill(0)
-        dh, dc = self.zeros(), self.blank(self.batch, self.size)
-        launch("copy", dy[self.rows.shape[0] :], dc)
-        p = self.blank(self.batch, self.size)
-        for t in reversed(self.order):
-            launch("add", dh, dy[self.at(t)], dh)
-            at = self.at(t)
-            dz, opened, curved, bent = d[at], self.opened[at], self.curved[at], self.g[at]
-            launch("mul", dh, curved, self.gate(dz, 3))
-            launch("mul", dh, self.gate(opened, 3), p)
-            launch("tanh_backward", p, curved, p)
-            launch("add", dc, p, dc)
-            launch("mul", dc, bent, self.gate(dz, 0))
-            launch("mul", dc, self.c[self.before(t)], self.gate(dz, 1))
-            launch("mul", dc, self.gate(opened, 0), p)
-            launch("tanh_backward", p, bent, p)
-            launch("sigmoid_backward", dz, opened, dz)
-            launch("copy", p, self.gate(dz, 2))
-            launch("mul", dc, self.gate(opened, 1), dc)
-            launch("gemm", dz, self.w_hh, dh)
+        dh, dc = self.blank(self.batch, self.size), self.blank(self.batch, self.size)
+        launch("copy", dy[rows:], dc)
+        saved = self.by_step(self.parts), self.by_step(self.c), self.by_step(self.curved)
+        given = self.by_step(dy[:rows]), self.w_hh, *saved
+        launch("lstm_backward", *given, self.reverse, dh, self.by_step(d), dc)
         return self.ended(d, d, self.h, dh, dc)
 
     @staticmethod
@@ -398,56 +370,33 @@ class Gru(Steps):
     gates = 3
 
     def bias_of_all(self, b_ih: Array, b_hh: Array) -> Array:
-        """Return the bias that is added for all steps at once: the other one is inside of r."""
-        self.bias = contiguous(b_hh)
-        return contiguous(b_ih)
+        """Return the bias that is added for all steps at once: n's second one is inside of r."""
+        two = 2 * self.size
+        self.bias = contiguous(b_hh)[two:]
+        if not b_ih.size:
+            return b_ih
+        both = empty(b_ih.shape, b_ih.dtype, b_ih)
+        launch("add", b_ih[:two], b_hh[:two], both[:two])
+        launch("copy", b_ih[two:], both[two:])
+        return both
 
     def forward(self, *arrays: Any, steps: int, reverse: bool) -> Array:
         self.begin(arrays, steps, reverse)
         self.h = self.chain(self.state[0])
-        self.inner = self.blank(*self.parts.shape)  # of the state; its last gate is h_n
-        two, p = 2 * self.size, self.blank(self.batch, self.size)
-        for t in self.order:
-            z, s, h = self.parts[self.at(t)], self.inner[self.at(t)], self.h[self.before(t)]
-            if self.bias.size:
-                launch("gemm_bias", h, self.w_hh.T, self.bias, s)
-            else:
-                launch("gemm", h, self.w_hh.T, s)
-            launch("add", z[:, :two], s[:, :two], z[:, :two])
-            launch("sigmoid", z[:, :two], z[:, :two])
-            r, update, n = (self.gate(z, k) for k in range(3))
-            launch("mul", r, self.gate(s, 2), p)
-            launch("add", n, p, n)
-            launch("tanh", n, n)
-            launch("sub", h, n, p)
-            launch("mul", update, p, p)
-            launch("add", n, p, self.h[self.after(t)])
+        self.inner = self.blank(steps * self.batch, self.size)  # W_n h + b of each step
+        self.w_hh = contiguous(self.w_hh)
+        found = self.by_step(self.parts), self.by_step(self.h), self.by_step(self.inner)
+        launch("gru_forward", self.w_hh, self.bias, reverse, *found)
         return self.rows_of(self.h)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         self.saved_all()
-        dy = g.array
-        d, inner = self.blank(*self.parts.shape), self.blank(*self.parts.shape)
-        dh, p = self.zeros(), self.blank(self.batch, self.size)
-        two, carried = 2 * self.size, self.blank(self.batch, self.size)
-        for t in reversed(self.order):
-            launch("add", dh, dy[self.at(t)], dh)
-            z, dz, ds = self.parts[self.at(t)], d[self.at(t)], inner[self.at(t)]
-            r, update, n = (self.gate(z, k) for k in range(3))
-            dr, du, dn = (self.gate(dz, k) for k in range(3))
-            launch("sub", self.h[self.before(t)], n, p)
-            launch("mul", dh, p, p)
-            launch("sigmoid_backward", p, update, du)
-            launch("mul", dh, update, carried)
-            launch("sub", dh, carried, p)
-            launch("tanh_backward", p, n, dn)
-            launch("mul", dn, self.gate(self.inner[self.at(t)], 2), p)
-            launch("sigmoid_backward", p, r, dr)
-            launch("copy", dz[:, :two], ds[:, :two])
-            launch("mul", dn, r, self.gate(ds, 2))
-            launch("gemm_accumulate", ds, self.w_hh, carried)
-            dh, carried = carried, dh
-        return self.ended(d, inner, self.h, dh)
+        d, recurrent = self.blank(*self.parts.shape), self.blank(*self.parts.shape)
+        dh = self.blank(self.batch, self.size)
+        saved = self.by_step(self.parts), self.by_step(self.h), self.by_step(self.inner)
+        given = self.by_step(contiguous(g.array)), self.w_hh, *saved
+        launch("gru_backward", *given, self.reverse, dh, self.by_step(d), self.by_step(recurrent))
+        return self.ended(d, recurrent, self.h, dh)
 
     @staticmethod
     def composite(*inputs: Any, steps: int, reverse: bool) -> Any:

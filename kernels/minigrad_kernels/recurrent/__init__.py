@@ -1,0 +1,1 @@
+"""Recurrent layers over all their steps: LSTM and GRU."""
