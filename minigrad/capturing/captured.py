@@ -41,11 +41,14 @@ class Unfit(Exception):
 class Captured(Base):
     """A function whose launches are recorded, then replayed; see `capture`."""
 
-    def __init__(self, function: Callable[..., Any], explain: bool, most: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], explain: bool, most: int, memory: int | None
+    ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.reports = explain
         self.most = most
+        self.memory = memory
         self.reset()
 
     def reset(self) -> None:
@@ -62,10 +65,10 @@ class Captured(Base):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes over: the function, not its recordings."""
-        return {"function": self.function, "reports": self.reports, "most": self.most}
+        return {name: getattr(self, name) for name in ("function", "reports", "most", "memory")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["function"], state["reports"], state["most"])  # type: ignore[misc]
+        self.__init__(*state.values())  # type: ignore[misc]
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Return the captured method of an instance: each has recordings of its own."""
@@ -75,7 +78,7 @@ class Captured(Base):
         name = self.function.__name__
         if name not in held.by_name:
             method = self.function.__get__(instance, owner)
-            held.by_name[name] = Captured(method, self.reports, self.most)
+            held.by_name[name] = Captured(method, self.reports, self.most, self.memory)
         return held.by_name[name]
 
     # ------------------------------------------------------------ a call
@@ -196,7 +199,10 @@ class Captured(Base):
     @property
     def name(self) -> str:
         """The function's name."""
-        return getattr(self.function, "__qualname__", type(self.function).__name__)
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return getattr(function, "__qualname__", type(function).__name__)
 
     # ------------------------------------------------------------ a recording
     def record(
@@ -206,7 +212,7 @@ class Captured(Base):
         given = [(f"argument {i}", t) for i, t in enumerate(tensors)]
         others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
         around = Surroundings(self.function, others)
-        take = Take(self.name, given, around)
+        take = Take(self.name, given, around, self.memory)
         self.tell("recorded", why)
         result = take.run(self.function, args, kwargs)
         reason = take.reason
@@ -223,6 +229,7 @@ class Captured(Base):
             else:
                 reason = found[-1] if found else None
                 waiting.append(take.replay)
+                take.replay.program.release()
         if reason is not None:
             self.failures += 1
             self.last = f"eager: {reason}"
@@ -274,13 +281,19 @@ class Take:
 
     replay: Replay
 
-    def __init__(self, name: str, given: list[tuple[str, Tensor]], around: Surroundings) -> None:
+    def __init__(
+        self,
+        name: str,
+        given: list[tuple[str, Tensor]],
+        around: Surroundings,
+        memory: int | None,
+    ) -> None:
         self.around = around
         # By id of a tensor: its gradient, that one's array, and both versions.
         self.before: dict[int, tuple[Any, Any, int, int]] = {}
         known = around.tensors
         self.given = given
-        self.recorder = Recorder(name)
+        self.recorder = Recorder(name, memory)
         self.tensors: dict[int, tuple[str, Tensor]] = {**known}
         for label, t in given:
             self.tensors.setdefault(id(t), (label, t))
@@ -301,6 +314,8 @@ class Take:
         if recorder.reason is None:
             self.build(result)
         self.free(result)
+        if recorder.reason is None:
+            recorder.reason = self.around.drawn()
         if recorder.reason is None:
             self.reason = self.around.changed()
             if self.reason is not None:
@@ -369,8 +384,7 @@ class Take:
             else:
                 t.array = array
         for optimizer in self.around.optimizers.values():
-            optimizer._forget()  # its launches hold the other arrays
-            optimizer._read_options()
+            optimizer._drop_launches()  # they hold the other arrays
         self.around.optimized = [(o, o._changes, o._steps) for o in self.around.optimizers.values()]
 
     # ------------------------------------------------------------ what the call leaves
@@ -488,7 +502,11 @@ class Take:
 
 
 def capture(
-    function: Callable[..., Any] | None = None, *, explain: bool = False, most: int = MOST
+    function: Callable[..., Any] | None = None,
+    *,
+    explain: bool = False,
+    most: int = MOST,
+    memory: int | None = None,
 ) -> Any:
     """Return a function that does what `function` does, with its launches recorded once and then
     replayed: a training step without the time that Python takes between the kernels.
@@ -502,6 +520,7 @@ def capture(
         decorator, `@mg.capture` or `@mg.capture(explain=True)`, of functions and methods.
     explain: say on standard error how each call runs, where that changes, and why.
     most: recordings to keep.
+    memory: bytes; what makes more on its way, all of which a recording holds, runs as ever.
 
     `print(step.programs[0])` lists launches and buffers, `step.explain()` says what happened so
     far, `step.reset()` forgets.
@@ -523,9 +542,9 @@ def capture(
     {'eager': 1, 'recorded': 2, 'replayed': 2}
     """
     if function is None:
-        return functools.partial(capture, explain=explain, most=most)
+        return functools.partial(capture, explain=explain, most=most, memory=memory)
     if not callable(function):
         raise TypeError(
             f"capture: expected a function, got {type(function).__name__}: {function!r:.60}"
         )
-    return Captured(function, explain, most)
+    return Captured(function, explain, most, memory)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import builtins
 import enum
 import functools
+import random
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import attrgetter, is_
 from typing import Any
@@ -34,12 +36,46 @@ OF_MODULES = ("_kinds", "_transient")  # which say of what kind the attributes a
 LIBRARIES = {"minigrad", "minigrad_kernels", "numpy", "numba", "llvmlite"} | sys.stdlib_module_names
 # What a replay would leave out, in silence.
 SPEAKING = {"print": print, "input": input, "open": open, "breakpoint": breakpoint}
+# Modules of which a function that names them, or something of theirs, would tell, ask or wait.
+ELSEWHERE = {
+    *("datetime", "logging", "multiprocessing", "os", "queue", "secrets", "select", "signal"),
+    *("socket", "subprocess", "sys", "threading", "time", "uuid", "warnings"),
+}
+DRAWING = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+OF_PROCESS = (random.random.__self__, np.random.mtrand._rand)  # type: ignore[attr-defined]
 
 
 def from_library(module: Any) -> bool:
     """Return whether a module's name is that of a library whose code does not change."""
     root = str(module or "").partition(".")[0]
     return root in LIBRARIES and root != "__main__"
+
+
+def module_of(value: Any) -> str:
+    """Return the module that a value is, or comes from; "" for what says none.
+
+    >>> import time
+    >>> module_of(time), module_of(time.time), module_of(1.0)
+    ('time', 'time', '')
+    """
+    if isinstance(value, types.ModuleType):
+        name: Any = value.__name__
+    elif isinstance(value, SIMPLE):
+        name = ""
+    elif isinstance(getattr(value, "__self__", None), random.Random):
+        name = "random"
+    else:
+        name = getattr(value if callable(value) else type(value), "__module__", "")
+    return str(name or "").partition(".")[0]
+
+
+def random_state(source: Any) -> Any:
+    """Return the state of a source of random numbers that is not minigrad's."""
+    if isinstance(source, np.random.Generator | np.random.BitGenerator):
+        return repr(getattr(source, "bit_generator", source).state)
+    if isinstance(source, np.random.RandomState):
+        return repr(source.get_state(legacy=False))
+    return source.getstate()
 
 
 class Surroundings:
@@ -59,6 +95,8 @@ class Surroundings:
         self.dicts: list[tuple[str, dict[Any, Any], list[Any], list[Any]]] = []
         self.of_objects: list[bool] = []  # of each dict: whether it holds an object's attributes
         self.cells: list[tuple[str, Any, Any]] = []
+        # Random numbers that are not minigrad's: where, the source, and its state.
+        self.sources = [("the process", s, random_state(s)) for s in OF_PROCESS]
         pending = [("the function", function), *arguments]
         while pending and self.reason is None:
             where, value = pending.pop()
@@ -112,6 +150,15 @@ class Surroundings:
             return self.entries(where, value, where + "[{!r}]")
         if isinstance(value, Captured):
             return self.look(where, value.function)
+        if isinstance(value, DRAWING):
+            self.sources.append((where, value, random_state(value)))
+            return []
+        if isinstance(value, Iterator):
+            self.reason = f"{where} is an iterator, which a replay would not advance"
+            return []
+        if isinstance(value, deque):
+            self.watch(where, lambda: value)
+            return [(f"{where}[{i}]", v) for i, v in enumerate(value)]
         return self.thing(where, value)
 
     def watch(self, where: str, read: Callable[[], Any]) -> None:
@@ -144,8 +191,6 @@ class Surroundings:
 
     def function(self, where: str, f: Any) -> list[tuple[str, Any]]:
         """Remember the variables around a function of the user's."""
-        if from_library(f.__module__):
-            return []
         found: list[tuple[str, Any]] = []
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
@@ -154,10 +199,17 @@ class Surroundings:
                 continue
             self.cells.append((f"the variable {name!r}", cell, value))
             found.append((name, value))
+        if from_library(f.__module__):
+            return found  # what was given to it may be the user's; its code does not change
         used = names_of(f.__code__)
         for name in used:
             if name in f.__globals__:
                 value = f.__globals__[name]
+                if module_of(value) in ELSEWHERE:
+                    self.reason = (
+                        f"{f.__qualname__} names {name!r}, of the module {module_of(value)}: what"
+                        " it says, asks or waits for would be left out of a replay"
+                    )
                 self.named(f"the global {name!r}", f.__globals__, name, value)
                 found.append((name, value))
             elif name in SPEAKING and getattr(builtins, name) is SPEAKING[name]:
@@ -248,6 +300,17 @@ class Surroundings:
             )
             and all(changes_of(optimizer) == changes for optimizer, changes, _ in self.optimized)
         )
+
+    def drawn(self) -> str | None:
+        """Say which source of random numbers, not minigrad's, was drawn from since the walk."""
+        for where, source, state in self.sources:
+            if random_state(source) != state:
+                kind = type(source)
+                return (
+                    f"{kind.__module__}.{kind.__name__} of {where} was drawn from, which a replay"
+                    " would not do; draw by mg.rand and the like"
+                )
+        return None
 
     def changed(self) -> str | None:
         """Say what is another than it was; None where all is the same."""

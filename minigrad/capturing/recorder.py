@@ -51,8 +51,9 @@ class Recorder:
     None); checks: what it asks of its inputs; expected: attributes that must not change.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, memory: int | None = None) -> None:
         self.program = Program(name)
+        self.memory = memory  # bytes that may be made, all of which are held; None: any number
         self.reason: str | None = None
         self.checking = False
         self.host: list[tuple[Callable[..., Any], Buffer | None, Any]] = []
@@ -124,8 +125,14 @@ class Recorder:
         count = 1
         for n in sizes:
             count *= int(n)
-        lease = Lease(max(EMPTY_BYTES, count * kind.itemsize), np.uint8)
-        self.add(MADE, lease, "")
+        size = max(EMPTY_BYTES, count * kind.itemsize)
+        if self.memory is not None:
+            self.memory -= size
+            if self.memory < 0:
+                self.refuse("a recording holds all that is made on the way, and it is too much")
+        lease = Lease(size, np.uint8)
+        if self.reason is None:
+            self.add(MADE, lease, "")
         return Traced(sizes, kind, lease)
 
     def lying(self, array: Array) -> Buffer | None:

@@ -492,10 +492,14 @@ class Optimizer:
         self._step_count += 1
 
     def _forget(self) -> None:
-        """Drop what was prepared for launches; the next step prepares it anew."""
+        """Drop what was prepared; the next step prepares it anew, and recordings hold no more."""
         self._changes += 1
         self._rows: list[Any] = []
         self._rules: list[str] = []
+        self._drop_launches()
+
+    def _drop_launches(self) -> None:
+        """Drop the launches alone, and the arrays that they hold."""
         self._active: list[int] | None = None
         self._launches: list[Launch] = []
 

@@ -50,6 +50,7 @@ def recipe(
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
     metrics: Any = None,
     device: Any = None,
+    capture: bool | str = True,
 ) -> Recipe:
     """Build the production MLP with its optimizer, schedule and callbacks, ready to fit.
 
@@ -67,6 +68,7 @@ def recipe(
     loss, metrics: of (output, target); cross-entropy and accuracy by default.  With n_out=1 the
         losses of `mg.nn` and binary_accuracy take targets (N,) as (N, 1), as a regression has them.
     device: where to train, "cuda" say; the CPU by default.
+    capture: whether training steps are captured where that pays; see `Trainer`.
 
     Raises: ValueError for sizes below 1, an unknown activation, and cross-entropy over one class.
 
@@ -114,6 +116,7 @@ def recipe(
         lr_factor=lr_factor,
         patience=patience,
         device=device,
+        capture=capture,
     )
 
 
@@ -128,6 +131,7 @@ def around(
     lr_factor: float = 0.5,
     patience: int = 30,
     device: Any = None,
+    capture: bool | str = True,
 ) -> Recipe:
     """Return the recipe's optimizer, schedule and callbacks around a model; see `recipe`.
 
@@ -137,7 +141,7 @@ def around(
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
     callbacks = [StopOnNonFinite(), ScheduleLR(scheduler), EarlyStopping(patience=patience)]
-    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device)
+    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device, capture)
 
 
 def mlp(sizes: Sequence[int], activation: str, rates: Sequence[float]) -> nn.Sequential:
@@ -197,8 +201,10 @@ class Recipe:
         loss: Callable[[Tensor, Tensor], Tensor],
         metrics: Any,
         device: Any = None,
+        capture: bool | str = True,
     ) -> None:
         self.device = device
+        self.capture = capture
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -220,6 +226,7 @@ class Recipe:
             metrics=self.metrics,
             callbacks=[*self.callbacks, *callbacks],
             device=self.device,
+            capture=self.capture,
         )
 
     def fit(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from minigrad.engine.grad_mode import enable_grad, no_grad
 from minigrad.engine.trace import Tape
-from minigrad.nn.functional.means import Report, watched
+from minigrad.nn.functional.means import watched
 from minigrad.tensors.functions import cat
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.metrics import Metric, RowMeans
@@ -22,7 +22,7 @@ class Scored(NamedTuple):
     weight: Any
     total: bool
     known: bool  # said by the function, not taken to be the rows
-    parts: list[Report]  # means that went into a value which says nothing itself
+    part: Any  # the weight of a mean that went into a value which says nothing itself, or None
 
 
 def scored(function: Any, output: Any, target: Any, first: bool = False) -> Scored:
@@ -42,12 +42,13 @@ def scored(function: Any, output: Any, target: Any, first: bool = False) -> Scor
     else:
         value, reports = watched(function, output, target)
     if isinstance(value, tuple) and len(value) == 2:
-        return Scored(*value, False, True, [])
+        return Scored(*value, False, True, None)
     for report in reports:
         if report.result is value:
-            return Scored(value, report.weight, report.total, True, [])
+            return Scored(value, report.weight, report.total, True, None)
     rows = output.shape[0] if isinstance(output, Tensor) and output.ndim else 1
-    return Scored(value, rows, False, False, reports)
+    weighted = [r.weight for r in reports if not isinstance(r.weight, int) and not r.total]
+    return Scored(value, rows, False, False, weighted[0] if weighted else None)
 
 
 def column_meets_row(output: Any, target: Any) -> bool:
@@ -89,19 +90,18 @@ class Scores:
         self.batches = 0
         self._shares: set[float] = set()
 
-    def add(self, output: Any, target: Any, loss: Scored) -> None:
-        """Take a batch and its loss."""
+    def add(self, output: Any, target: Any, loss: Scored, metrics: dict[str, Scored]) -> None:
+        """Take a batch, its loss, and the metrics of it that are known already."""
         self.batches += 1
         self._means.add("loss", loss.value, loss.weight, loss.total)
-        weighted = [r for r in loss.parts if not isinstance(r.weight, int) and not r.total]
-        if weighted:
-            self._shares.add(round(float(weighted[0].weight) / loss.weight, 6))
+        if loss.part is not None:
+            self._shares.add(round(float(loss.part) / loss.weight, 6))
         if not self._metrics:
             return
         with no_grad():
             for name, metric in self._metrics.items():
                 if name not in self._probes:
-                    found = scored(metric, output, target, self.batches == 1)
+                    found = metrics.get(name) or scored(metric, output, target, self.batches == 1)
                     together = isinstance(output, Tensor) and isinstance(target, Tensor)
                     if found.known or not together:
                         self._means.add(name, found.value, found.weight, found.total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from operator import is_
 from typing import Any
 
 from minigrad.engine.device import Device
@@ -18,7 +19,8 @@ from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.callbacks.history import History
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
-from minigrad.train.scores import Scores, scored
+from minigrad.train.scores import Scores
+from minigrad.train.steps import WAYS, Steps
 
 
 class Trainer:
@@ -31,6 +33,9 @@ class Trainer:
     callbacks: what else is to happen, and when; see `Callback`.
     device: where to train, "cuda" say: the model moves there, and each batch; by default, where
         they are.
+    capture: whether `fit` captures its steps, as `mg.capture` does, where a kind of batch comes
+        often enough for that to pay; "explain" says on standard error how they run.  The bits are
+        the same; what cannot be captured runs as ever, and `explain()` says why.
 
     Losses and metrics are those of the whole set, whatever its batches: every batch weighs as many
     rows as it has; or, with class weights or ignore_index in a loss of `mg.nn`, what its mean was
@@ -63,7 +68,10 @@ class Trainer:
         metrics: Any = None,
         callbacks: Iterable[Callback] = (),
         device: Any = None,
+        capture: bool | str = True,
     ) -> None:
+        if capture not in WAYS:
+            raise ValueError(f"Trainer: expected capture to be one of {WAYS}, but got {capture!r}")
         if not isinstance(model, Module):
             raise TypeError(f"Trainer: expected a Module as model, but got {type(model).__name__}")
         if not isinstance(optimizer, Optimizer):
@@ -83,6 +91,11 @@ class Trainer:
         self.epoch = self.epochs = self.step = 0
         self.steps_per_epoch: int | None = None
         self.batch_loss: Any = None
+        self.capture = capture
+        self._steps: Steps | None = None
+        self._said = ""
+        self._norms: list[Tensor] = []
+        self._clip: float | None = None
         self._validates = False
         self._stopping = False
         self._running = False
@@ -127,7 +140,35 @@ class Trainer:
         finally:
             self._running = False
             self._batch = ()
+            self._said = "" if self._steps is None else self._steps.explain()
+            self._steps = None  # what was captured goes, with its memory
         return self.history
+
+    def _computations(self) -> Steps:
+        """Return what is computed on batches: of a fit, until somebody gives it other parts."""
+        parts = self.model, self.loss, self.metrics, self.optimizer
+        if self._steps is not None and all(map(is_, parts, self._steps.parts)):
+            return self._steps
+        if not self._running:
+            return Steps(parts, False)
+        looking = self._hooks["after_backward"]
+        norms = any(hook.__self__.reads_norm for hook in looking)
+        self._steps = Steps(parts, self.capture, update=not looking, norms=norms)
+        self._steps.begin(self.epochs - self.epoch + 1)
+        return self._steps
+
+    def explain(self) -> str:
+        """Return how the steps of the last fit ran, and why where they were not captured.
+
+        >>> import minigrad as mg
+        >>> model = mg.nn.Linear(4, 3)
+        >>> trainer = Trainer(model, mg.optim.SGD(model.parameters(), lr=0.1))
+        >>> batches = [(mg.zeros(2, 4), mg.tensor([0, 1]))] * 200
+        >>> _ = trainer.fit(batches, epochs=1)
+        >>> trainer.explain()
+        'whole_step: 150 eager, 2 recorded, 48 replayed'
+        """
+        return self._said if self._steps is None else self._steps.explain()
 
     def _begin(self, begun: list[Callback]) -> None:
         """Call the callbacks' first hooks; a callback counts as begun from its call on."""
@@ -195,22 +236,56 @@ class Trainer:
 
     def _train_epoch(self, loader: Any) -> dict[str, float]:
         scores = Scores(self.metrics)
+        self._computations().begin(self.epochs - self.epoch + 1)
         for x, target in self._batches(loader, "training"):
             self.step += 1
 
-            output = self.model(x)
-            loss = scored(self.loss, output, target, not scores.batches)
-            self.batch_loss = loss.value
-            loss.value.backward()
-            self._call("after_backward")
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            steps = self._computations()
+            found = steps.step(x, target, self.epoch == 1 and not scores.batches)
+            self.batch_loss = found.loss.value
+            if not steps.updates:
+                self._look(found.norms)
+                self._update(steps)
 
-            scores.add(output.detach(), target, loss._replace(value=loss.value.detach()))
+            loss = found.loss._replace(value=self.batch_loss.detach())
+            scores.add(found.output, target, loss, found.metrics)
             self._call("on_step_end")
             if self._stopping:
                 return {}
         return scores.results()
+
+    def _look(self, norms: list[Tensor]) -> None:
+        """Call the hooks between backward() and the optimizer's step."""
+        self._norms = norms
+        for hook in self._hooks["after_backward"]:
+            hook(self)
+            if not hook.__self__.reads_norm:
+                self._norms = []  # it may have changed the gradients
+
+    def gradient_norms(self) -> list[float]:
+        """Return the norms of the gradients as they are in `after_backward`, one a dtype; none
+        where they have not been computed: see `Callback.reads_norm`.
+        """
+        return [norm.item() for norm in self._norms]
+
+    def clip_in_step(self, callback: Callback, max_norm: float) -> bool:
+        """Have the gradients clipped as a part of the optimizer's step; False where a hook after
+        this callback's would see them before that, or their norm is not known.
+        """
+        last = self._hooks["after_backward"][-1].__self__
+        if last is not callback or len(self._norms) != 1:
+            return False
+        self._clip = max_norm
+        return True
+
+    def _update(self, steps: Steps) -> None:
+        """Step the optimizer; forget the gradients."""
+        max_norm, self._clip = self._clip, None
+        if max_norm is None:
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        else:
+            steps.update(self._norms[0], max_norm)
 
     def _batches(self, loader: Any, which: str) -> Iterator[tuple[Any, Any]]:
         """Yield (x, target) of every batch; in the first epoch each is looked at before its use."""
@@ -263,12 +338,12 @@ class Trainer:
 
     def _evaluate(self, loader: Any, which: str) -> dict[str, float]:
         scores = Scores(self.metrics)
+        steps = self._computations()
         with modes_kept(self.model), no_grad():
             self.model.eval()
             for x, target in self._batches(loader, which):
-                output = self.model(x)
-                loss = scored(self.loss, output, target, not scores.batches)
-                scores.add(output, target, loss)
+                found = steps.score(x, target, not scores.batches)
+                scores.add(found.output, target, found.loss, found.metrics)
         return scores.results()
 
     def predict(self, data: Any, batch_size: int = 1024) -> Tensor:

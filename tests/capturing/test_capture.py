@@ -198,3 +198,16 @@ def test_no_memory_stays_behind_replays(training: Training) -> None:
         assert held() == before
     finally:
         tracemalloc.stop()
+
+
+def test_two_sizes_keep_their_recordings() -> None:
+    found = []
+    for capture in (True, False):
+        training = Training((6, 8, 3), 5, capture)
+        for k in range(24):
+            training.rows = 5 + 2 * (k % 3 == 2)
+            left = training.run(1)
+        found.append(left)
+        if capture:
+            assert training.call.calls == {"eager": 1, "recorded": 4, "replayed": 19}
+    assert found[0] == found[1]

@@ -6,6 +6,10 @@ docs/capture.md has them as a table, row by row, by the names of these tests.
 
 from __future__ import annotations
 
+import logging
+import random
+import time
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ import numpy as np
 import minigrad as mg
 from tests.pages import text
 
+LOG = logging.getLogger(__name__)
 CALLS = 6  # one as ever, two recorded, then replays
 
 
@@ -309,3 +314,56 @@ def test_the_docs_have_a_row_for_each() -> None:
         n for n in globals() if n.startswith("test_") and n != "test_the_docs_have_a_row_for_each"
     ]
     assert [n for n in names if f"`{n}`" not in page] == []
+
+
+# ---------------------------------------------------------------- beyond tinygrad's
+def test_random_numbers_of_others_are_noticed() -> None:
+    generator = np.random.default_rng(0)
+    for draw in (random.random, np.random.rand, generator.random):
+
+        def step(x: Any, draw: Any = draw) -> Any:
+            return x * 2 if draw() < 2 else x
+
+        captured = mg.capture(step)
+        for _ in range(CALLS):
+            captured(mg.ones(3))
+        assert not captured.calls["replayed"] and "was drawn from" in captured.explain()
+
+
+def test_a_generator_that_is_not_asked_does_no_harm() -> None:
+    generator = np.random.default_rng(0)
+
+    def step(x: Any) -> Any:
+        return x * 2 if x.ndim else generator.random()
+
+    captured = mg.capture(step)
+    for _ in range(CALLS):
+        captured(mg.ones(3))
+    assert captured.calls["replayed"]
+
+
+def test_iterators_queues_and_logs_are_noticed() -> None:
+    turns, seen = iter(range(100)), deque([0])
+
+    def advancing(x: Any) -> Any:
+        return x * 2 if next(turns) >= 0 else x
+
+    def keeping(x: Any) -> Any:
+        seen.append(1)
+        return x * 2
+
+    def telling(x: Any) -> Any:
+        LOG.info("a step")
+        return x * 2
+
+    def timing(x: Any) -> Any:
+        time.perf_counter()
+        return x * 2
+
+    said = {advancing: "an iterator", keeping: "changes what", telling: "logging", timing: "'time'"}
+    for step, reason in said.items():
+        captured = mg.capture(step)
+        for _ in range(CALLS):
+            captured(mg.ones(3))
+        assert not captured.calls["replayed"] and reason in captured.explain()
+    assert next(turns) == CALLS

@@ -18,7 +18,8 @@ from minigrad.engine.device import (
     moved,
     target_of,
 )
-from minigrad.engine.grad_mode import mode
+from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.grad_mode import mode, no_grad
 from minigrad.engine.op import refuse_others
 from minigrad.engine.recording import each_input, recording
 from minigrad.nn.functional import means
@@ -195,6 +196,8 @@ def nll_loss(
     there, classes = device_of(rows.array), host_copy(classes)
     n, c = rows.array.shape
     ignored = check_classes("nll_loss", classes, c, ignore_index)
+    if recording.recorder is not None:
+        ignored = bool((classes == ignore_index).any())  # which ends the recording
     live = classes != ignore_index
     safe = np.where(live, classes, 0) if ignored else classes
     flat = Reshape.apply(rows, shape=(n * c,))
@@ -341,10 +344,26 @@ def _say_mean(
     if reduction == "none":
         return
     divisor: Any = classes.size
-    if ignored or weight is not None:
-        kept = host_copy(classes)
-        kept = kept[kept != ignore_index] if ignored else kept
-        divisor = float(kept.size)
-        if weight is not None:
-            divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
+    if target_of((classes,)) is not None:
+        if ignored or weight is not None:
+            kept = host_copy(classes)
+            kept = kept[kept != ignore_index] if ignored else kept
+            divisor = float(kept.size)
+            if weight is not None:
+                divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
+    elif ignored or weight is not None or recording.recorder is not None:
+        divisor = _divisor(new(classes), weight, ignore_index)  # other batches may ignore some
     means.report(loss, divisor, reduction == "sum")
+
+
+def _divisor(classes: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """Return the summed weights of the targets that count, () float64 or their number, by kernels
+    alone: a recording reads no numbers.
+    """
+    live = classes != ignore_index
+    if weight is None:
+        return live.sum()
+    found = empty(classes.array.shape, weight.array.dtype)
+    with no_grad():
+        launch("take_flat", contiguous(weight.array), where(live, classes, 0).array, found)
+        return where(live, new(found).double(), 0.0).sum()

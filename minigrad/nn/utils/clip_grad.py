@@ -12,7 +12,7 @@ from minigrad.engine import device
 from minigrad.engine import dispatch as backend
 from minigrad.engine.overwrite import check_writable, turns
 from minigrad.ops.common import contiguous
-from minigrad.tensors.tensor import Tensor
+from minigrad.tensors.tensor import Tensor, new
 from minigrad_kernels.jit.address_table import build_table
 
 Array = np.ndarray[Any, Any]
@@ -118,6 +118,33 @@ def clip_if_finite(parameters: Iterable[Tensor], max_norm: float) -> bool:
         return False
     _scale(work, norm, max_norm)
     return True
+
+
+def gradient_norms(model: Any) -> list[Tensor]:
+    """Return the norms of a model's gradients, one a dtype, as float64: no number is read.
+
+    >>> import minigrad as mg
+    >>> layer = mg.nn.Linear(2, 1, bias=False)
+    >>> layer(mg.tensor([[3.0, 4.0]])).sum().backward()
+    >>> [norm.item() for norm in gradient_norms(layer)]
+    [5.0]
+    """
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    return [new(norm) for norm in _norms(_Work(grads), 2.0)]
+
+
+def scale_gradients(model: Any, norm: Tensor, max_norm: float) -> None:
+    """Scale a model's gradients, of one dtype, by min(1, max_norm / (norm + 1e-6)).
+
+    >>> import minigrad as mg
+    >>> layer = mg.nn.Linear(2, 1, bias=False)
+    >>> layer(mg.tensor([[3.0, 4.0]])).sum().backward()
+    >>> scale_gradients(layer, gradient_norms(layer)[0], 1.0)
+    >>> layer.weight.grad
+    tensor([[0.6000, 0.8000]])
+    """
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    _scale(_Work(grads), norm.array, max_norm)
 
 
 def _norms(work: _Work, order: float) -> list[Array]:

@@ -30,6 +30,8 @@ class Fit(Protocol):
     batch_loss: Any
     history: Any
 
+    def gradient_norms(self) -> list[float]: ...
+    def clip_in_step(self, callback: Callback, max_norm: float) -> bool: ...
     def stop(self, reason: str) -> None: ...
     def require_metric(self, name: str, asker: str) -> None: ...
 
@@ -42,6 +44,8 @@ class Callback:
     last row is the finished epoch in `on_epoch_end`.  `trainer.stop(reason)` ends the fit.
 
     order: callbacks run by rising order, equal ones as they were given.
+    reads_norm: whether `after_backward` asks for `trainer.gradient_norms()`, and changes gradients
+        by `trainer.clip_in_step` alone: the norms are then computed with the gradients.
 
     Raises: TypeError when a subclass has a method that looks like a hook but is none, so that a
         misspelled hook fails at once instead of never being called.
@@ -55,6 +59,7 @@ class Callback:
     """
 
     order: int = 0
+    reads_norm: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

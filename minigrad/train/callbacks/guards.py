@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import host_copy
-from minigrad.nn.utils.clip_grad import clip_grad_value_, clip_if_finite, total_norm
+from minigrad.nn.utils.clip_grad import (
+    LEAST,
+    MOST,
+    clip_grad_value_,
+    clip_if_finite,
+    total_norm,
+)
 from minigrad.tensors.tensor import new
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.checks import all_finite
@@ -61,12 +67,21 @@ class GradientClipping(Callback):
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
 
+    @property
+    def reads_norm(self) -> bool:  # type: ignore[override]
+        """Whether the gradients' norm is asked for."""
+        return self.max_norm is not None
+
     def on_fit_begin(self, trainer: Fit) -> None:
         self.skipped = 0
 
     def after_backward(self, trainer: Fit) -> None:
         parameters = list(trainer.model.parameters())
         if self.max_norm is not None:
+            norms = trainer.gradient_norms()
+            plain = len(norms) == 1 and LEAST <= norms[0] <= MOST
+            if plain and trainer.clip_in_step(self, self.max_norm):
+                return
             if not clip_if_finite(parameters, self.max_norm):
                 self._refuse(trainer)
         elif self.value is not None:
@@ -111,9 +126,13 @@ class StopOnNonFinite(Callback):
     """
 
     order = -10  # before clipping, which spreads one NaN over all gradients
+    reads_norm = True
 
     def after_backward(self, trainer: Fit) -> None:
         loss = trainer.batch_loss
+        norms = trainer.gradient_norms()
+        if norms and all(map(math.isfinite, [*norms, loss.item()])):
+            return
         place = f"in epoch {trainer.epoch}, step {trainer.step}"
         if loss.is_cuda and not any_not_finite(trainer.model, loss.array):
             return
