@@ -71,8 +71,10 @@ def module_of(value: Any) -> str:
 
 def random_state(source: Any) -> Any:
     """Return the state of a source of random numbers that is not minigrad's."""
-    if isinstance(source, np.random.Generator | np.random.BitGenerator):
-        return repr(getattr(source, "bit_generator", source).state)
+    if isinstance(source, np.random.Generator):
+        source = source.bit_generator
+    if isinstance(source, np.random.BitGenerator):
+        return repr(source.state)
     if isinstance(source, np.random.RandomState):
         return repr(source.get_state(legacy=False))
     return source.getstate()
