@@ -13,24 +13,28 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.capturing.folding import fold_normalisations
 from minigrad.capturing.guards import SIMPLE, Surroundings
 from minigrad.capturing.guards import Captured as Base
-from minigrad.capturing.planning import plan
+from minigrad.capturing.planning import plan, results_of
+from minigrad.capturing.predicting import ByRows
 from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, difference
 from minigrad.capturing.recorder import Recorder
 from minigrad.capturing.replay import Effects, Given, Leaf, Replay, Result
 from minigrad.capturing.traced import Traced, plain
-from minigrad.engine import random
+from minigrad.engine import arguments, random
 from minigrad.engine.dispatch import dispatch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.recording import recording
 from minigrad.engine.values import default_dtype
 from minigrad.nn.functional import means
+from minigrad.nn.module import Module
 from minigrad.tensors.creation import Default
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 MOST = 8  # recordings that one function keeps
+STATE = ("function", "reports", "most", "memory", "fold")
 TRIES = 4  # recordings of one kind of call, until two are the same
 
 
@@ -42,13 +46,19 @@ class Captured(Base):
     """A function whose launches are recorded, then replayed; see `capture`."""
 
     def __init__(
-        self, function: Callable[..., Any], explain: bool, most: int, memory: int | None
+        self,
+        function: Callable[..., Any],
+        explain: bool,
+        most: int,
+        memory: int | None,
+        fold: bool,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.reports = explain
         self.most = most
         self.memory = memory
+        self.fold = fold
         self.reset()
 
     def reset(self) -> None:
@@ -65,7 +75,7 @@ class Captured(Base):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes over: the function, not its recordings."""
-        return {name: getattr(self, name) for name in ("function", "reports", "most", "memory")}
+        return {name: getattr(self, name) for name in STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(*state.values())  # type: ignore[misc]
@@ -78,7 +88,7 @@ class Captured(Base):
         name = self.function.__name__
         if name not in held.by_name:
             method = self.function.__get__(instance, owner)
-            held.by_name[name] = Captured(method, self.reports, self.most, self.memory)
+            held.by_name[name] = Captured(method, *[getattr(self, name) for name in STATE[1:]])
         return held.by_name[name]
 
     # ------------------------------------------------------------ a call
@@ -223,6 +233,8 @@ class Captured(Base):
             waiting = self.pending.setdefault(kind, [])
             found = [difference(other.program, take.replay.program) for other in waiting]
             if None in found:
+                if self.fold:
+                    fold_normalisations(take.replay, results_of(take.replay.result))
                 plan(take.replay)
                 self.replays.setdefault(key, []).append(take.replay)
                 del waiting[found.index(None)], self.tries[kind]
@@ -507,6 +519,8 @@ def capture(
     explain: bool = False,
     most: int = MOST,
     memory: int | None = None,
+    fold: bool | None = None,
+    rows: int | None = None,
 ) -> Any:
     """Return a function that does what `function` does, with its launches recorded once and then
     replayed: a training step without the time that Python takes between the kernels.
@@ -521,6 +535,12 @@ def capture(
     explain: say on standard error how each call runs, where that changes, and why.
     most: recordings to keep.
     memory: bytes; what makes more on its way, all of which a recording holds, runs as ever.
+    fold: fold batch normalisations in evaluation into the product or convolution before them, which
+        changes results by rounding, about 1e-7 of their size; by default of modules alone.
+    rows: see `ByRows`: a batch of at most so many rows runs as one of the next power of two.
+
+    `predict = mg.capture(model.eval())` is a model for predictions, under `no_grad()`.  Two threads
+    that call it wait for each other.
 
     `print(step.programs[0])` lists launches and buffers, `step.explain()` says what happened so
     far, `step.reset()` forgets.
@@ -542,9 +562,17 @@ def capture(
     {'eager': 1, 'recorded': 2, 'replayed': 2}
     """
     if function is None:
-        return functools.partial(capture, explain=explain, most=most, memory=memory)
+        return functools.partial(
+            capture, explain=explain, most=most, memory=memory, fold=fold, rows=rows
+        )
     if not callable(function):
         raise TypeError(
             f"capture: expected a function, got {type(function).__name__}: {function!r:.60}"
         )
-    return Captured(function, explain, most, memory)
+    folds = isinstance(function, Module) if fold is None else fold
+    if rows is None:
+        return Captured(function, explain, most, memory, folds)
+    limit = arguments.whole("capture", "rows", rows, 1)
+    return ByRows(
+        Captured(function, explain, max(most, limit.bit_length() + 1), memory, folds), limit
+    )
