@@ -21,6 +21,7 @@ from minigrad.capturing.predicting import ByRows
 from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, difference
 from minigrad.capturing.recorder import Recorder
 from minigrad.capturing.replay import Effects, Given, Leaf, Replay, Result
+from minigrad.capturing.timing import time_launches
 from minigrad.capturing.traced import Traced, plain
 from minigrad.engine import arguments, random
 from minigrad.engine.dispatch import dispatch
@@ -256,6 +257,23 @@ class Captured(Base):
     def programs(self) -> list[Program]:
         """The recorded programs, one a kind of call: `print(step.programs[0])`."""
         return [replay.program for found in self.replays.values() for replay in found]
+
+    def profile(self, calls: int = 50) -> str:
+        """Return the programs with the time that each of their launches takes.
+
+        calls: the median is over so many.  They run on the memory of the last call, and what they
+        write outside of it, parameters say, is put back.
+
+        Raises: RuntimeError where nothing has been replayed yet.
+        """
+        calls = arguments.whole("profile", "calls", calls, 1)
+        with self.lock:
+            ready = [r for found in self.replays.values() for r in found if r.ready]
+            if not ready:
+                raise RuntimeError(f"profile: {self.name} has not been replayed yet; call it first")
+            for replay in ready:
+                time_launches(replay, calls)
+        return "\n\n".join(str(replay.program) for replay in ready)
 
     def explain(self) -> str:
         """Return how the calls so far ran, and why the last did not replay where it did not."""

@@ -78,7 +78,10 @@ class Table:
 
 @dataclass
 class Launch:
-    """One launch: a kernel's name, its arguments, and the line of the user's code."""
+    """One launch: a kernel's name, its arguments, and the line of the user's code.
+
+    seconds: how long it takes, where that has been measured.
+    """
 
     kernel: str
     args: tuple[Any, ...]
@@ -86,6 +89,7 @@ class Launch:
     writes: tuple[Buffer, ...]
     cost: tuple[int, int]
     where: str
+    seconds: float | None = None
 
     def buffers(self) -> Iterator[Buffer]:
         """Yield all buffers of the launch."""
@@ -110,6 +114,10 @@ class Program:
     def __len__(self) -> int:
         return len(self.launches)
 
+    def timed(self) -> bool:
+        """Return whether the launches have been timed."""
+        return bool(self.launches) and all(x.seconds is not None for x in self.launches)
+
     def made(self) -> int:
         """Return the bytes of all that is made and does not outlive a call."""
         return sum(b.size for b in self.buffers if b.kind == MADE and not b.lasting)
@@ -126,14 +134,14 @@ class Program:
 
     def __str__(self) -> str:
         lines = [f"{'#':>4}  {'kernel':<28} {'reads -> writes':<48} {'flops':>12} {'bytes':>12}"]
-        lines[0] += "  where"
+        lines[0] += f"  {'us':>8}  where" if self.timed() else "  where"
         for i, launch in enumerate(self.launches):
             flops, traffic = launch.cost
             flow = f"{shown(launch.reads)} -> {shown(launch.writes)}"
-            lines.append(
-                f"{i:>4}  {launch.kernel:<28} {flow:<48} {flops:>12,} {traffic:>12,}  "
-                f"{launch.where}"
-            )
+            line = f"{i:>4}  {launch.kernel:<28} {flow:<48} {flops:>12,} {traffic:>12,}  "
+            if launch.seconds is not None:
+                line += f"{launch.seconds * 1e6:>8.1f}  "
+            lines.append(line + launch.where)
         lines += ["", f"{'buffer':<8} {'kind':<9} {'bytes':>12}  {'alive':<12} what"]
         for buffer in self.used():
             alive = "always" if buffer.kind != MADE else f"{buffer.first} to {buffer.last}"
@@ -148,6 +156,9 @@ class Program:
             f"{len(self)} launches ({self.removed} more that nobody reads are left out), "
             f"{flops:,} flops; {self.made():,} bytes are made on the way, in {self.arena:,}",
         ]
+        if self.timed():
+            total = sum(launch.seconds or 0.0 for launch in self.launches)
+            lines.append(f"{total * 1e6:,.1f} us, each launch called from Python")
         return "\n".join(lines)
 
     def to_dot(self) -> str:

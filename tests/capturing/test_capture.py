@@ -156,6 +156,28 @@ def test_the_program_can_be_looked_at(training: Training) -> None:
     assert dot.startswith("digraph program {") and dot.count("[shape=box") == len(program)
 
 
+def test_launches_are_timed_and_nothing_is_changed_by_it(training: Training) -> None:
+    before = [t.array.copy() for t in training.model.state_dict().values()]
+    shown = training.call.profile(3)
+    assert "us, each launch called from Python" in shown
+    assert all(launch.seconds > 0 for launch in training.call.programs[0])
+    after = [t.array for t in training.model.state_dict().values()]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    reference = Training((6, 8, 3), 5, capture=False)
+    reference.run(5)
+    expected = reference.run(2)
+    training = Training((6, 8, 3), 5, capture=True)  # all random numbers anew
+    training.run(4)
+    training.call.profile(2)
+    training.run(1)
+    assert training.run(2) == expected
+
+
+def test_what_never_ran_is_not_timed() -> None:
+    with pytest.raises(RuntimeError, match="has not been replayed yet"):
+        mg.capture(lambda x: x).profile()
+
+
 def test_a_loss_that_went_backward_raises_as_ever(training: Training) -> None:
     loss, _ = training.call(*training.batch())
     assert loss.requires_grad
