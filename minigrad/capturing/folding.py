@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minigrad.capturing.fusion import Uses, drop, launch_of, put, same_memory, shaped, whole
 from minigrad.capturing.program import CELL, OUTSIDE, Buffer, Launch, Operand
@@ -29,48 +30,67 @@ PRODUCTS = {"gemm": (1, -1, 1), "gemm_bias": (1, 2, 1), "conv": (1, 2, 0)}
 
 
 class Fold:
-    """Weights and bias of a product with a normalisation folded in, renewed when they change.
+    """A product's weights and bias with a normalisation folded in.
 
     sources: weight, bias, gamma, beta, mean and var, None for those that are not there.
     operand: the weight as the product reads it.  axis: of its outputs.
+    start: where both lie, in bytes of the program's memory for them.
     """
 
     def __init__(
-        self, sources: list[Tensor | None], operand: Operand, axis: int, eps: float
+        self, sources: list[Tensor | None], operand: Operand, axis: int, eps: float, start: int
     ) -> None:
         self.sources = sources
-        self.cells = [cell_of(t) for t in sources if t is not None]
-        self.operand, self.axis, self.eps = operand, axis, eps
-        self.place = -(-operand.buffer.size // ALIGNED) * ALIGNED  # of the bias, in the memory
+        self.operand, self.axis, self.eps, self.start = operand, axis, eps, start
         self.outputs = operand.shape[axis]
-        self.versions: list[int] = []
+        self.bias = start + aligned(operand.buffer.size)
+        self.end = self.bias + aligned(self.outputs * operand.dtype.itemsize)
 
-    @property
-    def size(self) -> int:
-        """The bytes of weight and bias."""
-        return self.place + self.outputs * self.operand.dtype.itemsize
-
-    def refresh(self, memory: Array) -> None:
-        """Write both into `memory`, bytes, unless they are there already."""
-        versions = [*map(COUNT, self.cells)]
-        if versions == self.versions:
-            return
-        weight, bias, gamma, beta, mean, var = (
-            None if t is None else t.array.astype(np.float64) for t in self.sources
+    def write(self, memory: Array) -> None:
+        """Write weight and bias into `memory`, bytes."""
+        source = self.sources[0]
+        bias, gamma, beta, mean, var = (
+            None if t is None else t.array.astype(np.float64) for t in self.sources[1:]
         )
-        assert mean is not None and var is not None and weight is not None
+        assert source is not None and mean is not None and var is not None
+        shape, strides, kind = self.operand.shape, self.operand.strides, self.operand.dtype
+        weight = as_strided(source.array, shape, strides).astype(np.float64)
+        turned = [1] * len(shape)
+        turned[self.axis] = self.outputs
         with np.errstate(all="ignore"):
             scale = (1.0 if gamma is None else gamma) / np.sqrt(var + self.eps)
             shift = ((0.0 if bias is None else bias) - mean) * scale
             shift += 0.0 if beta is None else beta
-            # The product may read the weight transposed: it lies as its parameter does.
-            turned = [1] * weight.ndim
-            turned[0] = self.outputs
             folded = weight * scale.reshape(turned)
-        kind = self.operand.dtype
-        np.ndarray(weight.shape, kind, memory)[...] = folded
-        np.ndarray(self.outputs, kind, memory, self.place)[...] = shift
-        self.versions = versions
+        np.ndarray(shape, kind, memory, self.start, strides)[...] = folded
+        np.ndarray(self.outputs, kind, memory, self.bias)[...] = shift
+
+
+class Folds:
+    """All that is folded in a program: renewed when a tensor behind it has another version."""
+
+    def __init__(self) -> None:
+        self.folds: list[Fold] = []
+        self.cells: list[Any] = []
+        self.versions: list[int] = []
+
+    def add(self, fold: Fold) -> None:
+        """Take one more."""
+        self.folds.append(fold)
+        self.cells += [cell_of(t) for t in fold.sources if t is not None]
+
+    def refresh(self, memory: Array) -> None:
+        """Write all folded numbers into `memory`, unless they are there already."""
+        versions = [*map(COUNT, self.cells)]
+        if versions != self.versions:
+            for fold in self.folds:
+                fold.write(memory)
+            self.versions = versions
+
+
+def aligned(size: int) -> int:
+    """Return a size up to the next cache line."""
+    return -(-size // ALIGNED) * ALIGNED
 
 
 def fold_normalisations(replay: Any, results: set[Buffer]) -> None:
@@ -83,6 +103,9 @@ def fold_normalisations(replay: Any, results: set[Buffer]) -> None:
         if array.flags.c_contiguous and array.size:
             tensors[array.__array_interface__["data"][0], array.nbytes] = t
     uses = Uses(program, results)
+    folds = Folds()
+    label = "weights and biases with batch-norm folded in"
+    buffer = Buffer(len(program.buffers), CELL, -1, 0, None, label)
     for at, norm in enumerate(list(program.launches)):
         if norm.kernel != "batch_norm_eval":
             continue
@@ -101,11 +124,18 @@ def fold_normalisations(replay: Any, results: set[Buffer]) -> None:
         found = [source(a, tensors, uses) for a in asked]
         if any(t is None and isinstance(a, Operand) for a, t in zip(asked, found, strict=True)):
             continue
-        if found[0] is None or found[0].array.shape[0] != weight.shape[axis]:
+        if found[0] is None or min(weight.strides) <= 0:
             continue
-        fold = Fold(found, weight, axis, eps)
-        put(program, first, at, folded(replay, fold, product, shaped(y, out.shape)))
+        fold = Fold(found, weight, axis, eps, buffer.size)
+        folds.add(fold)
+        buffer.size = fold.end
+        put(program, first, at, folded(fold, buffer, product, shaped(y, out.shape)))
     drop(program)
+    if folds.folds:
+        buffer.initial = bytes(buffer.size)
+        program.buffers.append(buffer)
+        memory = (buffer.size,), np.dtype(np.uint8)
+        replay.recorder.host.append((folds.refresh, buffer, memory))
 
 
 def fits(uses: Uses, x: Operand, y: Any, out: Operand, first: int, last: int) -> bool:
@@ -133,16 +163,12 @@ def source(operand: Any, tensors: dict[tuple[int, int], Tensor], uses: Uses) -> 
     return tensors.get((buffer.start + operand.offset, size))
 
 
-def folded(replay: Any, fold: Fold, product: Launch, y: Operand) -> Launch:
-    """Return a product with the folded weights, which each call of the replay looks after."""
-    program, operand = replay.program, fold.operand
-    label = "weight and bias with batch-norm folded in"
-    buffer = Buffer(len(program.buffers), CELL, -1, fold.size, None, label, bytes(fold.size))
-    program.buffers.append(buffer)
-    replay.recorder.host.append((fold.refresh, buffer, ((fold.size,), np.dtype(np.uint8))))
+def folded(fold: Fold, buffer: Buffer, product: Launch, y: Operand) -> Launch:
+    """Return a product with the folded weights."""
+    operand = fold.operand
     item = operand.dtype.itemsize
-    weight = replace(operand, buffer=buffer, offset=0)
-    bias = Operand(buffer, fold.place, (fold.outputs,), (item,), operand.dtype)
+    weight = replace(operand, buffer=buffer, offset=fold.start)
+    bias = Operand(buffer, fold.bias, (fold.outputs,), (item,), operand.dtype)
     if product.kernel == "conv":
         args = (product.args[0], weight, bias, *product.args[3:-1], y)
         return launch_of("conv", args, ("y",), product.where)

@@ -288,17 +288,17 @@ class Surroundings:
             return False
         members, held = self.members, self.held
         return (
-            [len(d) for d in held] == self.sizes
+            [*map(len, held)] == self.sizes
             and all(map(is_, chain.from_iterable(map(dict.values, held)), self.values))
             and all(map(is_, chain.from_iterable(self.named_dicts), self.keys))
             and all(map(is_, now, self.contents))
             and all(map(is_, map(ARRAY, members), self.memories))
-            and all(map(is_, map(TRACKED, members), self.needs))
+            and [*map(TRACKED, members)] == self.needs
             and not any(map(NODE, members))
             and not any(map(HOOKS, members))
             and all(
-                all(map(is_, read(), before)) and len(read()) == len(before)
-                for _, read, before in self.watched
+                len(now) == len(before) and all(map(is_, now, before))
+                for now, before in ((read(), before) for _, read, before in self.watched)
             )
             and all(changes_of(optimizer) == changes for optimizer, changes, _ in self.optimized)
         )

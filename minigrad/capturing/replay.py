@@ -6,6 +6,8 @@ import contextvars
 import ctypes
 import sys
 from collections.abc import Callable
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from minigrad.engine.overwrite import bounds, check_writable
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
+GRADIENT = attrgetter("_grad")
 ALIGNED = 64  # bytes: a cache line, and the widest register
 # References to a gradient and its array that are the replay's own: p._grad, the list, the loop's
 # variable and the count's; the gradient's attribute, the local and the count's.
@@ -94,6 +97,8 @@ class Replay:
         self.result = result
         self.effects = effects
         self.operands = inputs
+        self.without = [t for t, had, *_ in effects.entry if not had]
+        self.having = [(t, *kept) for t, had, *kept in effects.entry if had]
         self.memory: dict[Buffer, Any] = {}
         self.ready = False
         self.steps: Any = None
@@ -169,10 +174,12 @@ class Replay:
         for owner, name, value in self.recorder.expected:
             if getattr(owner, name) != value:
                 return f"{name} of a {type(owner).__name__} was {value} and is another"
-        for t, had, gradient, array in self.effects.entry:
+        if not all(map(is_, map(GRADIENT, self.without), repeat(None))):
+            return "a .grad was None and is not"
+        for t, gradient, array in self.having:
             held = t._grad
-            if (held is not None) is not had:
-                return "a .grad was None and is not, or the other way round"
+            if held is None:
+                return "a .grad was there and is None"
             if gradient is not None and (held is not gradient() or held.array is not array()):
                 return "a .grad that is added to is another tensor"
         return self.surroundings.changed()

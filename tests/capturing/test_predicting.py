@@ -82,6 +82,26 @@ def test_folding_can_be_switched_off_and_functions_do_not() -> None:
         assert kernels(predict).count("batch_norm_eval") == 2
 
 
+def test_a_weight_may_lie_either_way() -> None:
+    class Product(nn.Module):
+        def __init__(self, outputs: int) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(mg.randn(6, outputs))
+            self.norm = nn.BatchNorm1d(outputs)
+
+        def forward(self, x: Any) -> Any:
+            return self.norm(x @ self.weight)
+
+    for outputs in (6, 4, 1):
+        model = settled(Product(outputs))
+        predict = mg.capture(model)
+        with mg.no_grad():
+            for _ in range(CALLS):
+                x = mg.randn(5, 6)
+                assert apart(predict(x), model(x)) < 1e-6
+        assert "batch_norm_eval" not in kernels(predict)
+
+
 def written(model: Any) -> None:
     model[0].weight.mul_(1.5)
 
