@@ -8,6 +8,7 @@ steps through the code of `op.py`, `backward.py` and `ops/` as it reads.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ from minigrad.engine.hooks import hooks_at
 from minigrad.engine.op import LEAF, NO_OPTIONS, SLOT, Bridge, Op, next_seq, no_tensor, share
 from minigrad.engine.overwrite import copy_of
 from minigrad.engine.routes import refuse
-from minigrad.ops import unary
+from minigrad.ops import common, unary
 from minigrad.ops.arithmetic import Add, Binary, Div, Mul, Sub
 from minigrad.ops.unary import Unary
 from minigrad.tensors.tensor import Tensor, lift
@@ -218,6 +219,21 @@ def apply_unary(cls: Any, a: Any) -> Any:
     return out
 
 
+multiplied = Mul.backward
+
+
+def mul_backward(self: Any, g: Any) -> tuple[Any, ...]:
+    """`Mul.backward`, which asks first whether an operand that learns was broadcast at all."""
+    first, second = self.edges
+    a, b = self.inputs[0].array, self.inputs[1].array
+    if a.shape == b.shape or (second is None and a.shape == g.array.shape):
+        return (
+            None if first is None else Mul.apply(g, self.saved(1)),
+            None if second is None else Mul.apply(g, self.saved(0)),
+        )
+    return multiplied(self, g)
+
+
 def release_binary(self: Any) -> None:
     """`Op.release` of what a Binary keeps."""
     self.edges = None
@@ -397,6 +413,8 @@ def install() -> None:
         (Op, "record", record),
         (Binary, "apply", classmethod(apply_binary)),
         (Binary, "release", release_binary),
+        (Mul, "backward", mul_backward),
+        (common, "broadcast_shape", functools.lru_cache(4096)(common.broadcast_shape)),
         (Unary, "apply", classmethod(apply_unary)),
         (Unary, "release", release_unary),
         (unary, "fused_backward", fused_backward),

@@ -13,6 +13,7 @@ import numpy as np
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, floating, match, op
+from minigrad.ops.summed_products import product_toward
 
 BOOL = np.dtype(np.bool_)
 
@@ -71,10 +72,9 @@ class Mul(Binary):
     kernel = "mul"
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        first, second = self.edges  # type: ignore[misc]
         return (
-            None if first is None else Mul.apply(g, self.saved(1)),
-            None if second is None else Mul.apply(g, self.saved(0)),
+            product_toward(self, 0, g, self.saved(1)) if self.needs(0) else None,
+            product_toward(self, 1, g, self.saved(0)) if self.needs(1) else None,
         )
 
 

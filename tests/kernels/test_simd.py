@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minigrad_kernels.jit.address_table import load_at, store_at
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.simd import registers as simd
 from minigrad_kernels.simd.registers import (
@@ -12,6 +13,7 @@ from minigrad_kernels.simd.registers import (
     copy_lanes,
     transpose_square,
 )
+from minigrad_kernels.simd.wide import full_width
 
 FLOATS = [np.float32, np.float64]
 
@@ -112,3 +114,23 @@ def test_registers_follow_the_features_numba_compiles_for(
     monkeypatch.setattr(simd.config, "CPU_FEATURES", listed)
     monkeypatch.setattr(simd.platform, "machine", lambda: "x86_64")
     assert simd._registers() == want
+
+
+@jit()
+def doubled(x: np.ndarray, y: np.ndarray) -> None:
+    full_width()
+    p, q = address(x), address(y)
+    for i in range(x.size):
+        store_at(q, i, load_at(p, i, x, 0) + load_at(p, i, x, 0), 1)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_loops_use_whole_registers_where_they_are_asked_to(dtype: type) -> None:
+    x = np.arange(1003, dtype=dtype)
+    y = np.full(1003, np.nan, dtype)
+    doubled(x, y)
+    np.testing.assert_array_equal(y, 2 * x)
+    (signature,) = [s for s in doubled.signatures if s[0].dtype.bitwidth == 8 * x.itemsize]
+    assert f'"prefer-vector-width"="{8 * VECTOR_BYTES}"' in doubled.inspect_llvm(signature)
+    if VECTOR_BYTES == 64:
+        assert "zmm" in doubled.inspect_asm(signature)

@@ -26,6 +26,7 @@ from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.jit.function_pointers import code_address
 from minigrad_kernels.kernel import PARALLEL, Kernel, Rule
 from minigrad_kernels.simd.registers import address
+from minigrad_kernels.simd.wide import full_width
 
 Array = np.ndarray[Any, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -41,6 +42,7 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 
         @jit(name=f"{name}.loop")
         def loop(a: Array, n: Array, y: Array) -> None:
+            full_width()
             p, r, first, second = address(a), address(y), n[0], n[1]
             for i in range(y.size):
                 store_at(r, i, rule(load_at(p, i, a, 0), first, second), 3)
@@ -49,6 +51,7 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 
         @jit(name=f"{name}.loop")
         def loop(a: Array, y: Array) -> None:
+            full_width()
             p, r = address(a), address(y)
             for i in range(y.size):
                 store_at(r, i, rule(load_at(p, i, a, 0)), 3)
@@ -57,6 +60,7 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 
         @jit(name=f"{name}.loop")
         def loop(a: Array, b: Array, n: Array, y: Array) -> None:
+            full_width()
             p, q, r, first, second = address(a), address(b), address(y), n[0], n[1]
             for i in range(y.size):
                 value = rule(load_at(p, i, a, 0), load_at(q, i, b, 1), first, second)
@@ -66,6 +70,7 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 
         @jit(name=f"{name}.loop")
         def loop(a: Array, b: Array, y: Array) -> None:
+            full_width()
             p, q, r = address(a), address(b), address(y)
             for i in range(y.size):
                 store_at(r, i, rule(load_at(p, i, a, 0), load_at(q, i, b, 1)), 3)
@@ -74,6 +79,7 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 
         @jit(name=f"{name}.loop")
         def loop(a: Array, b: Array, c: Array, y: Array) -> None:
+            full_width()
             p, q, o, r = address(a), address(b), address(c), address(y)
             for i in range(y.size):
                 value = rule(load_at(p, i, a, 0), load_at(q, i, b, 1), load_at(o, i, c, 2))

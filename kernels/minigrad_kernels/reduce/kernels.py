@@ -31,6 +31,7 @@ from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import CHUNK, PARALLEL
 from minigrad_kernels.simd.memory import flat, part
 from minigrad_kernels.simd.registers import address
+from minigrad_kernels.simd.wide import full_width
 
 Array = np.ndarray[Any, Any]
 
@@ -95,6 +96,7 @@ def fold(name: str, rule: Any) -> Any:
     @jit(name=f"fold.{name}.run", fastmath={"contract", "reassoc"})
     def run(x, m):
         """Return the sum in float64 of rule(x[i], m) over a run of memory."""
+        full_width()
         total = 0.0
         for i in range(x.size):
             total += rule(np.float64(x[i]), m)
@@ -103,6 +105,7 @@ def fold(name: str, rule: Any) -> Any:
     @jit(name=f"fold.{name}.few", fastmath={"contract"})
     def few(x, p, inner, count, m, q, sums, n):
         """Add `count` rows of n elements, 4 or 1, from address p on, to the sums."""
+        full_width()
         step = inner * x.itemsize
         out = address(sums)
         if count == 4:

@@ -24,9 +24,10 @@ from minigrad_kernels.jit.address_table import load_at, store_at
 from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
-from minigrad_kernels.math.exponential import exp_of_negative, exponential, largest
+from minigrad_kernels.math.exponential import exp_of_negative, largest
 from minigrad_kernels.simd.memory import line, part, read_ahead, write_ahead
 from minigrad_kernels.simd.registers import address
+from minigrad_kernels.simd.wide import full_width
 
 Array = np.ndarray[Any, Any]
 
@@ -98,6 +99,7 @@ def exponentials(x, shift, y):
     x and y do not overlap, and the loop is told so: else it is vector code for arrays that lie
     apart and adds one by one where y follows x within 256 bytes, with other last bits.
     """
+    full_width()
     p, q = address(x), address(y)
     total = x.dtype.type(0)
     for i in range(x.size):
@@ -110,6 +112,7 @@ def exponentials(x, shift, y):
 @jit(fastmath={"reassoc"})
 def total_of(a):
     """Return the sum of a row, in any order."""
+    full_width()
     total = a.dtype.type(0)
     for i in range(a.size):
         total += a[i]
@@ -152,6 +155,7 @@ def exp_row(x, shift, y):
 @jit(fastmath={"contract", "reassoc"})
 def some_exp(x, shift):
     """Return the sum of exp(x - shift) over a part of a row."""
+    full_width()
     total = x.dtype.type(0)
     for i in range(x.size):
         total += exp_of_negative(x[i] - shift)
@@ -193,6 +197,7 @@ def log_of_total(x, rest):
 @jit()
 def softmax_row(x, y):
     """Write the softmax of one row."""
+    full_width()
     top = largest(x)
     inverse = x.dtype.type(1.0 / (1.0 + exp_row(x, top, y)))
     for i in range(x.size):
@@ -202,6 +207,7 @@ def softmax_row(x, y):
 @jit()
 def log_softmax_row(x, y):
     """Write the log-softmax of one row."""
+    full_width()
     top = largest(x)
     log_total = log_of_total(x, exp_row(x, top, y))
     for i in range(x.size):
@@ -223,6 +229,7 @@ def logsumexp_row(x):
 @jit(fastmath={"contract", "reassoc"})
 def dot(a, b, less):
     """Return the sum of (a - less) b."""
+    full_width()
     total = a.dtype.type(0)
     for i in range(a.size):
         total += (a[i] - less) * b[i]
@@ -242,6 +249,7 @@ def place_above(y, least):
 @jit(fastmath={"contract"})
 def softmax_backward_row(dy, y, dx):
     """Write the gradient of one row's softmax from its result."""
+    full_width()
     # About the gradient of an element near 1, whose own then does not cancel: sum y = 1.
     index = place_above(y, y.dtype.type(0.51))
     about = dy[index] if index >= 0 else y.dtype.type(0)
@@ -261,6 +269,7 @@ def softmax_backward_row(dy, y, dx):
 @jit(fastmath={"contract"})
 def log_softmax_backward_row(dy, y, dx):
     """Write the gradient of one row's log-softmax from its result."""
+    full_width()
     wide = 0.0
     for start in range(0, y.size, STEP):
         wide += np.float64(total_of(part(dy, start, min(dy.size, start + STEP))))
@@ -274,7 +283,7 @@ def log_softmax_backward_row(dy, y, dx):
         next_rows(dy, y, dx, start, stop - start)
         g, held, out = part(dy, start, stop), part(y, start, stop), part(dx, start, stop)
         for i in range(g.size):
-            out[i] = g[i] - exponential(held[i]) * total
+            out[i] = g[i] - exp_of_negative(held[i]) * total
     if index >= 0:
         dx[index] = own
 

@@ -8,7 +8,16 @@ PLACE = "reduce.cuda_max_index:place"
 EXACT = "reduce.cuda_centred:exact"
 NEXT = "cuda.gridDim.x * cuda.blockDim.x"
 
+FINISH = "reduce.cuda_products:finish_products"
+
 MUTANTS = (
+    Own("reduce.cuda_products:take_product", "sum_products", "one factor alone",
+        "x[index] * m[index]", "x[index]", kinds=("wrong",)),
+    Own("reduce.cuda_products:take_product", "sum_products", "a factor of the group",
+        "m[index]", "m[group]", kinds=("wrong",)),
+    Own(FINISH, "sum_products", "bound loosened", "while group < ", "while group <= ",
+        kinds=("bounds",)),
+    Own(FINISH, "sum_products", "steps of one thread", NEXT, "1", kinds=("race",)),
     Own("reduce.cuda_centred:square_fold.rows", "norm", "end of a run left out", "min(shape[4], ",
         "max(shape[4], ", kinds=("bounds", "wrong")),
     Own("reduce.cuda_centred:square_fold.rows", "norm", "four loads past the end",

@@ -51,4 +51,18 @@ def variance(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return found
 
 
-SAMPLES = {"norm": norm, "variance": variance, "tie_count": folded(True), "extreme": extreme}
+def products(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    found: Arguments = []
+    for shape in SHAPES:
+        x, z = (2 + rng.normal(size=(2, *shape))).astype(dtype)
+        found.append((x, z, empty_of(x)))
+    return found
+
+
+SAMPLES = {
+    "norm": norm,
+    "variance": variance,
+    "tie_count": folded(True),
+    "extreme": extreme,
+    "sum_products": products,
+}

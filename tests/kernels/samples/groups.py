@@ -35,6 +35,16 @@ def scaled(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return [*found, (x,), (np.zeros((2, 3, 4), dtype),)]
 
 
+def products(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
+    """Return x and z of every shape and scale, the products near it, groups of several runs."""
+    found: Arguments = []
+    more = [(rng.normal(size=s).astype(dtype),) for s in ((1, 4_200, 37), (1, 70, 1_030))]
+    for (x,) in scaled(rng, dtype) + more:
+        z = rng.normal(size=x.shape).clip(-1, 1).astype(dtype)
+        found.append((x, z, empty_of(x)))
+    return found
+
+
 def norm(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     return [(x, empty_of(x)) for (x,) in scaled(rng, dtype)]
 
@@ -95,6 +105,7 @@ def prod(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 SAMPLES = {
     "norm": norm,
+    "sum_products": products,
     "variance": variance,
     "tie_count": tie_count,
     "expand_centred": expansion(False),
