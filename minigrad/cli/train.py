@@ -29,7 +29,7 @@ from minigrad.tables import report
 from minigrad.tables.model import TableModel
 from minigrad.tables.network import Shape, rates_for
 from minigrad.tables.preparation import NumberInput, TablePreprocessor
-from minigrad.tables.recipe import PARTS, TableRecipe, from_table
+from minigrad.tables.recipe import PARTS, RECIPES, TableRecipe, from_table
 from minigrad.tables.targets import Classes
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.progress import Progress
@@ -64,11 +64,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--no-header", action="store_true", help="the first line is a row, not names")
     add("--encoding", metavar="NAME", help="of the file (utf-8, else cp1252)")
     add("--class-weights", metavar="W", help="balanced, or NAME=WEIGHT,... of every class")
-    add("--epochs", type=at_least(1), default=200, metavar="N", help="at most N epochs (200)")
+    add("--recipe", choices=RECIPES, default="plain", help="of a table: plain, or strong (slower)")
+    add("--epochs", type=at_least(1), metavar="N", help="at most N epochs (200; strong: 96)")
     add("--seed", type=at_least(0), default=0, metavar="N", help="split, weights, order (0)")
     add("--batch-size", type=at_least(2), metavar="N", help="rows a step (32; more of many rows)")
-    add("--hidden", type=widths, default=HIDDEN, metavar="N,N", help="layers (256,128)")
-    add("--lr", type=positive, default=1e-3, metavar="X", help="first learning rate (0.001)")
+    add("--hidden", type=widths, metavar="N,N", help="layers (256,128; strong: 128,128)")
+    add("--lr", type=positive, metavar="X", help="first learning rate (0.001; strong: 0.04 or so)")
     add("--threads", type=at_least(1), metavar="N", help="CPU threads (all)")
     add("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or cuda-sim (cpu)")
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
@@ -103,6 +104,7 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
         delimiter=_delimiter(arguments.delimiter),
         header=False if arguments.no_header else None,
         encoding=arguments.encoding,
+        recipe=arguments.recipe,
         hidden=arguments.hidden,
         lr=arguments.lr,
         class_weights=_weights(arguments.class_weights),
@@ -147,6 +149,7 @@ def describe_table(path: Path, built: TableRecipe, arguments: argparse.Namespace
     group = built.recipe.optimizer.param_groups[0]
     counts = (f"{len(part):,} {name}" for name, part in zip(PARTS, built.rows, strict=True))
     batch = arguments.batch_size or built.batch_size
+    epochs = arguments.epochs or built.epochs
     how = "classes in proportion, " if isinstance(target, Classes) else ""
     asked = arguments.classes or arguments.regression
     lines = [
@@ -162,7 +165,7 @@ def describe_table(path: Path, built: TableRecipe, arguments: argparse.Namespace
         field(
             "recipe",
             f"AdamW, lr {group['lr']:g}, weight decay {group['weight_decay']:g} on weights, "
-            f"batches of {batch}, at most {arguments.epochs} epochs",
+            f"batches of {batch}, at most {epochs} epochs",
         ),
         "",
     ]
@@ -234,6 +237,11 @@ def _weights(text: str | None) -> str | dict[str, float] | None:
 # ---------------------------------------------------------------- built-in data sets
 def train_builtin(name: str, arguments: argparse.Namespace) -> int:
     """Train on a data set of the package."""
+    if arguments.recipe != "plain":
+        raise UsageError(f"--recipe is for CSV files; {name} has the plain one")
+    arguments.epochs = arguments.epochs or 200
+    arguments.hidden = HIDDEN if arguments.hidden is None else arguments.hidden
+    arguments.lr = arguments.lr or 1e-3
     for option in ("target", "drop", "types", "delimiter", "encoding", "class_weights"):
         if getattr(arguments, option):
             flag = option.replace("_", "-")

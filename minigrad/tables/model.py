@@ -20,6 +20,7 @@ from minigrad.tables.frame import Frame
 from minigrad.tables.network import Shape
 from minigrad.tables.preparation import TablePreprocessor
 from minigrad.tables.scores import amount_scores, class_scores, softmax
+from minigrad.tables.strong import StrongShape, shape_from
 from minigrad.tables.targets import Amount, Classes
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.modes import modes_kept
@@ -50,7 +51,7 @@ class TableModel:
     def __init__(
         self,
         network: nn.Module,
-        shape: Shape,
+        shape: Shape | StrongShape,
         preprocessor: TablePreprocessor,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -202,7 +203,7 @@ def load_model(path: str | PathLike[str]) -> TableModel:
             raise ValueError(
                 f"it has format {known['format']}, newer than this minigrad's {FORMAT}"
             )
-        shape = Shape.from_state(known["network"])
+        shape = shape_from(known["network"])
         preprocessor = TablePreprocessor.from_state(known["preprocessing"])
         network = shape.build()
         network.load_state_dict({name: Tensor(array) for name, array in arrays.items()})

@@ -55,10 +55,10 @@ class Shape:
         """
         try:
             shape = cls(
-                _size(state["n_dense"], 0),
-                tuple((_size(rows), _size(width)) for rows, width in state["tables"]),
-                tuple(_size(width) for width in state["hidden"]),
-                _size(state["n_out"]),
+                size(state["n_dense"], 0),
+                tuple((size(rows), size(width)) for rows, width in state["tables"]),
+                tuple(size(width) for width in state["hidden"]),
+                size(state["n_out"]),
                 str(state["activation"]),
                 tuple(float(rate) for rate in state["rates"]),
                 bool(state["skip"]),
@@ -74,39 +74,33 @@ class Shape:
         return " -> ".join([f"{self.n_dense}{embedded}", *map(str, (*self.hidden, self.n_out))])
 
 
-def _size(value: Any, least: int = 1) -> int:
+def size(value: Any, least: int = 1) -> int:
+    """Return a size that a file states.
+
+    Raises: ValueError for what is none.
+    """
     if not isinstance(value, int) or not least <= value < 1 << 24:
         raise ValueError(f"expected a size, got {value!r}")
     return value
 
 
-class TableNetwork(nn.Module):
-    """Layers over the columns of a table, of which the last ones are categories to be embedded.
-
-    Shape: `x: (N, n_dense + tables)` -> `(N, n_out)`; the last columns hold whole numbers.
+class Embedded(nn.Module):
+    """A network over the columns of a table, of which the last ones are categories to be embedded.
 
     Source: Guo and Berkhahn, "Entity embeddings of categorical variables" (2016).
-
-    >>> import minigrad as mg
-    >>> network = TableNetwork(Shape(1, ((5, 2),), (4,), 3, "relu", (0.0,)))
-    >>> network(mg.tensor([[0.5, 4.0], [0.1, 0.0]])).shape
-    (2, 3)
     """
 
-    def __init__(self, shape: Shape) -> None:
+    skip: Any  # a Linear, or None
+
+    def __init__(self, n_dense: int, tables: Sequence[tuple[int, int]]) -> None:
         super().__init__()
-        self.n_dense = shape.n_dense
-        embeddings = [nn.Embedding(*table) for table in shape.tables]
+        self.n_dense = n_dense
+        self.n_in = n_dense + sum(width for _, width in tables)
+        embeddings = [nn.Embedding(*table) for table in tables]
         self.embeddings = nn.ModuleList(embeddings)
         for embedding in embeddings:
             init.normal_(embedding.weight, 0.0, 0.3)
             init.zeros_(embedding.weight.detach()[0])  # what is unknown says nothing
-        self.layers = shape.layers()
-        self.skip = nn.Linear(shape.n_in, shape.n_out) if shape.skip else None
-        if self.skip is not None:  # the rest begins with nothing to say
-            init.zeros_(self.skip.weight)
-            init.zeros_(self.layers[-1].weight)
-            init.zeros_(self.layers[-1].bias)
 
     def begin_linear(self, weight: Any, bias: Any) -> None:
         """Let the skip begin as a linear model of the inputs that are used as they come."""
@@ -119,7 +113,35 @@ class TableNetwork(nn.Module):
         codes = x[:, self.n_dense :].long()
         parts = [x[:, : self.n_dense]] if self.n_dense else []
         parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
-        whole = cat(parts, 1)
+        return self.head(cat(parts, 1))
+
+    def head(self, whole: Tensor) -> Tensor:
+        """Return the outputs for numbers beside embedded categories: (N, n_in) -> (N, n_out)."""
+        raise NotImplementedError
+
+
+class TableNetwork(Embedded):
+    """The recipe's layers over the columns of a table, and a linear layer beside them.
+
+    Shape: `x: (N, n_dense + tables)` -> `(N, n_out)`; the last columns hold whole numbers.
+
+    >>> import minigrad as mg
+    >>> network = TableNetwork(Shape(1, ((5, 2),), (4,), 3, "relu", (0.0,)))
+    >>> network(mg.tensor([[0.5, 4.0], [0.1, 0.0]])).shape
+    (2, 3)
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape.n_dense, shape.tables)
+        self.layers = shape.layers()
+        self.skip = nn.Linear(shape.n_in, shape.n_out) if shape.skip else None
+        if self.skip is not None:  # the rest begins with nothing to say
+            init.zeros_(self.skip.weight)
+            init.zeros_(self.layers[-1].weight)
+            init.zeros_(self.layers[-1].bias)
+
+    def head(self, whole: Tensor) -> Tensor:
+        """Return the outputs for numbers beside embedded categories."""
         return self.layers(whole) if self.skip is None else self.layers(whole) + self.skip(whole)
 
 

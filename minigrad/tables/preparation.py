@@ -31,6 +31,8 @@ class NumberInput:
     clipped; then mean 0 and deviation 1.
 
     words: that stand for nothing, such as "unknown".
+    smooth: instead, the median is 0, the quartiles are 1 apart, and x becomes x / sqrt(1 + x^2 / 9)
+        (Holzmüller, Grinsztajn and Steinwart 2024, see strong.py).
     """
 
     kind: ClassVar[str] = "number"
@@ -43,21 +45,23 @@ class NumberInput:
     scale: float
     indicator: bool
     words: tuple[str, ...] = ()
+    smooth: bool = False
 
     @classmethod
-    def fit(cls, taken: Taken, rows: Array) -> NumberInput:
+    def fit(cls, taken: Taken, rows: Array, smooth: bool = False) -> NumberInput:
         """Take the statistics of the training rows."""
         values = taken.values[rows]
         there = values[~np.isnan(values)]
         indicator = len(there) < len(values)
         if not len(there):
-            return cls(taken.name, taken.form, 0.0, 0.0, 0.0, 0.0, 1.0, indicator, taken.words)
+            nothing = (0.0, 0.0, 0.0, 0.0, 1.0)
+            return cls(taken.name, taken.form, *nothing, indicator, taken.words, smooth)
         low, high = bounds(there)
         fill = float(np.median(there))
         filled = np.where(np.isnan(values), fill, np.clip(values, low, high))
-        mean, scale = centre(filled)
+        mean, scale = middle(filled) if smooth else centre(filled)
         statistics = (fill, low, high, mean, scale)
-        return cls(taken.name, taken.form, *statistics, indicator, taken.words)
+        return cls(taken.name, taken.form, *statistics, indicator, taken.words, smooth)
 
     def read(self, frame: Frame) -> Array:
         """Return the column's numbers in a table of new rows."""
@@ -68,6 +72,8 @@ class NumberInput:
         gone = np.isnan(values)
         filled = np.where(gone, self.fill, np.clip(values, self.low, self.high))
         scaled = (filled - self.mean) / self.scale
+        if self.smooth:
+            scaled /= np.sqrt(1 + np.square(scaled / 3))
         return np.stack([scaled, gone], 1) if self.indicator else scaled[:, None]
 
     @property
@@ -215,6 +221,17 @@ def bounds(values: Array) -> tuple[float, float]:
     return float(middle - REACH * spread), float(middle + REACH * spread)
 
 
+def middle(values: Array) -> tuple[float, float]:
+    """Return the median, and how far the quartiles are apart; of many equal values half the range.
+
+    >>> middle(np.array([0.0, 1.0, 2.0, 3.0, 100.0]))
+    (2.0, 2.0)
+    """
+    first, median, third = np.quantile(values, (0.25, 0.5, 0.75))
+    scale = float(third - first) or float(values.max() - values.min()) / 2
+    return float(median), scale if scale > 0 and math.isfinite(scale) else 1.0
+
+
 # ---------------------------------------------------------------- the whole
 class TablePreprocessor:
     """Turn the rows of a table into a network's inputs, and know everything that this takes.
@@ -260,9 +277,11 @@ class TablePreprocessor:
         *,
         types: Mapping[str, str] | None = None,
         drop: Iterable[str] = (),
+        smooth: bool = False,
     ) -> TablePreprocessor:
         """Fit on the rows of these numbers (all of them by default).
 
+        smooth: how numbers are scaled, see NumberInput.
         Raises: ValueError where no column is of use.
         """
         left = [] if target is None else [target.name]
@@ -277,7 +296,10 @@ class TablePreprocessor:
             )
         names = [name for name in frame.names if name not in left]
         position = frame.names.index(target.name) if target is not None else -1
-        inputs = [INPUTS[t.kind].fit(t, rows) for t in used]
+        inputs = [
+            NumberInput.fit(t, rows, smooth) if t.kind == "number" else INPUTS[t.kind].fit(t, rows)
+            for t in used
+        ]
         return cls(inputs, names, target, frame.header, position)
 
     @property
@@ -415,8 +437,9 @@ def _made(cls: Any, entry: Mapping[str, Any], left: str) -> Any:
 
     Raises: TypeError where it has other fields, or values of another type.
     """
-    values = {key: value for key, value in entry.items() if key != left}
     expected = {f.name: f.type for f in fields(cls)}
+    values = {f.name: f.default for f in fields(cls) if f.name == "smooth"}  # of earlier files
+    values |= {key: value for key, value in entry.items() if key != left}
     if set(values) != set(expected):
         raise TypeError(f"{cls.__name__} has the fields {sorted(expected)}, not {sorted(values)}")
     for key, kind in expected.items():

@@ -31,6 +31,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "elu": nn.ELU,
     "leaky_relu": nn.LeakyReLU,
+    "selu": nn.SELU,
+    "mish": nn.Mish,
 }
 
 
@@ -60,7 +62,7 @@ def recipe(
 
     Shape: `model: (N, n_in) float32 -> (N, n_out)` logits.
     hidden: widths, one a hidden layer; none gives a linear model.
-    activation: relu, gelu, silu, tanh, elu or leaky_relu.
+    activation: relu, gelu, silu, tanh, elu, leaky_relu, selu or mish.
     dropout, last_dropout: probabilities in [0, 1), of all but the last hidden layer, and of the
         last.  lr: of AdamW.  weight_decay: decoupled, on weights, not on biases and norms.
     lr_patience, lr_factor: after more than so many epochs without improvement, lr times so much.
@@ -189,14 +191,14 @@ def for_one_column(function: Any) -> Any:
 
 class Recipe:
     """The parts that `recipe` builds: `model`, `optimizer`, `scheduler`, `callbacks`; and how to
-    fit it.
+    fit it.  `scheduler` is None where a callback makes one for each fit.
     """
 
     def __init__(
         self,
         model: nn.Module,
         optimizer: AdamW,
-        scheduler: ReduceLROnPlateau,
+        scheduler: ReduceLROnPlateau | None,
         callbacks: list[Callback],
         loss: Callable[[Tensor, Tensor], Tensor],
         metrics: Any,
