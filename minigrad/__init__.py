@@ -95,7 +95,6 @@ from minigrad.tensors.printing import set_printoptions as set_printoptions
 from minigrad.tensors.shapes import Size as Size
 from minigrad.tensors.tensor import Tensor as Tensor
 from minigrad.tensors.transforms import grad as grad
-from minigrad.train.recipe import recipe as recipe
 from minigrad.train.trainer import Trainer as Trainer
 
 if _typing.TYPE_CHECKING:
@@ -103,6 +102,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import checking as checking
     from minigrad import compare as compare
     from minigrad import func as func
+    from minigrad import onnx as onnx
     from minigrad import utils as utils
     from minigrad.capturing.captured import capture as capture
     from minigrad.checking.gradcheck import GradcheckError as GradcheckError
@@ -113,11 +113,24 @@ if _typing.TYPE_CHECKING:
     from minigrad.published.functions import *  # noqa: F403
     from minigrad.tables.model import TableModel as TableModel
     from minigrad.tables.model import load_model as load_model
+    from minigrad.tables.recipe import from_table as _of_tables
+    from minigrad.train.recipe import recipe as _of_sizes
+
+    class _Recipe:
+        """What type checkers see of `recipe`, a function with another one as its attribute."""
+
+        __call__ = staticmethod(_of_sizes)
+        from_table = staticmethod(_of_tables)
+
+    recipe = _Recipe()
 else:
+    from minigrad.train.recipe import recipe as recipe
+
     autograd = _lazy("minigrad.autograd")
     checking = _lazy("minigrad.checking")
     compare = _lazy("minigrad.compare")
     func = _lazy("minigrad.func")
+    onnx = _lazy("minigrad.onnx")
     utils = _lazy("minigrad.utils")
 
     _LATER = {
@@ -130,6 +143,12 @@ else:
         "load_model": _lazy("minigrad.tables.model"),
         "vmap": func,
     }
+
+    def _from_table(*args: _typing.Any, **options: _typing.Any) -> _typing.Any:
+        """Build a recipe for a table; see `minigrad.tables.recipe.from_table`."""
+        return _lazy("minigrad.tables.recipe").from_table(*args, **options)
+
+    recipe.from_table = _from_table
 
     def __getattr__(name: str) -> _typing.Any:
         """Return what a program may never ask for: its module is loaded when it does."""
@@ -144,11 +163,4 @@ else:
 
 _registry.share(globals(), "tensor")
 
-
-def _from_table(*args: _typing.Any, **options: _typing.Any) -> _typing.Any:
-    """Build and train a recipe on a table; see `minigrad.tables.recipe.from_table`."""
-    return _lazy("minigrad.tables.recipe").from_table(*args, **options)
-
-
-recipe.from_table = _from_table  # type: ignore[attr-defined]
 __version__ = "0.1.0"

@@ -24,6 +24,11 @@ Array = np.ndarray[Any, Any]
 CHECKSUM = "minigrad.sha256"
 TREE = "minigrad.tree"
 ZIP = b"PK\x03\x04"
+INDEX = ".safetensors.index.json"
+KINDS = {  # of safetensors, beside numbers of 16 bits
+    **{"F64": np.float64, "F32": np.float32, "I64": np.int64, "I32": np.int32, "I16": np.int16},
+    **{"I8": np.int8, "U8": np.uint8, "BOOL": np.bool_},
+}
 Target = Any  # str | PathLike[str] | a binary file
 
 
@@ -87,9 +92,12 @@ def load(
     """Read what `save` wrote, the tensors of any safetensors file by name, or a checkpoint that
     PyTorch wrote.
 
-    Tensors and modules' arrays come back as Tensors, everything else as the type that it was.
+    Tensors and modules' arrays come back as Tensors, everything else as the type that it was;
+    numbers of 16 bits (float16, bfloat16), which there are none of here, as float32.  Tensors that
+    `safetensors.torch.save_model` left out, as others had their memory, are there again.
 
-    path: the file's; or a file open for reading bytes.
+    path: the file's; or a file open for reading bytes; or the index of a checkpoint in several
+        files, `model.safetensors.index.json`, which lie beside it.
     map_location: the device where its tensors are to lie, the CPU by default.
     weights_only, mmap: PyTorch's; a file never runs code here, and is read whole.
     Raises: FileNotFoundError; ValueError with the reason for a file that is damaged or is none, and
@@ -105,12 +113,14 @@ def read(path: Target, reader: type[trees.Reader] | None = None) -> Any:
         data, path = path.read(), getattr(path, "name", "the file")
     else:
         path = Path(path)
+        if path.name.endswith(INDEX):
+            return _of_shards(path)
         data = path.read_bytes()
     if data[: len(ZIP)] == ZIP:
         return pytorch_files.read(data, str(path))
     try:
-        arrays = safetensors_numpy.load(data)
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        arrays = _arrays(data)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(
             f"load: {path} is damaged or no safetensors file ({len(data):,} bytes): {error}"
         ) from error
@@ -126,11 +136,53 @@ def read(path: Target, reader: type[trees.Reader] | None = None) -> Any:
                 f"load: {path}: {name!r} has dtype {array.dtype}, which is not supported"
             )
     if not tree:
-        return {name: Tensor(array) for name, array in arrays.items()}
+        found = {name: Tensor(array) for name, array in arrays.items()}
+        shared = {name: found[kept] for name, kept in metadata.items() if kept in found}
+        return {**shared, **found}
     try:
         return trees.unflatten(tree, arrays, reader)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"load: {path} is damaged: its structure cannot be read") from error
+
+
+def _arrays(data: bytes) -> dict[str, Array]:
+    """Return the arrays of a safetensors file by name, those of 16-bit numbers as float32."""
+    if b'F16"' not in data[: 8 + int.from_bytes(data[:8], "little")]:
+        return dict(safetensors_numpy.load(data))
+    found = {}
+    for name, entry in safetensors.deserialize(data):
+        kind, shape = entry["dtype"], entry["shape"]
+        if kind == "BF16":  # the upper half of a float32
+            upper = np.frombuffer(entry["data"], np.uint16).astype(np.uint32)
+            array: Array = (upper << np.uint32(16)).view(np.float32)
+        elif kind == "F16":
+            array = np.frombuffer(entry["data"], np.float16).astype(np.float32)
+        else:
+            array = np.frombuffer(entry["data"], KINDS[kind]).copy()
+        found[name] = array.reshape(shape)
+    return found
+
+
+def _of_shards(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint in several files, which an index names.
+
+    Raises: ValueError for an index that is none, and for files that lack what it says.
+    """
+    try:
+        places = dict(json.loads(path.read_text())["weight_map"])
+        files = sorted({str(file) for file in places.values()})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"load: {path} is no index of a checkpoint: {error!r}") from error
+    if any(Path(file).name != file for file in files):
+        raise ValueError(f"load: {path} names files outside of its folder")
+    shards = {file: read(path.parent / file) for file in files}
+    missing = [name for name, file in places.items() if name not in shards[file]]
+    if missing:
+        raise ValueError(
+            f"load: {path} names {len(missing)} tensors that its files lack: {missing[0]!r} in "
+            f"{places[missing[0]]}"
+        )
+    return {name: tensor for shard in shards.values() for name, tensor in shard.items()}
 
 
 def placed(value: Any, device: Any) -> Any:

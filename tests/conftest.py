@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"leave out tests marked slow, and of each parametrized test all but {QUICK_CASES} "
         "cases, evenly spread",
     )
+    parser.addoption(
+        "--all-trials",
+        action="store_true",
+        help="try all of the mutated tables (200) and damaged model files (10,000), no sample",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

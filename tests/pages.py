@@ -24,6 +24,7 @@ READ = (*RUN, "benchmarks/results/README.md", "examples/results/README.md")
 NEEDS: dict[str, Callable[[], bool]] = {
     "needs-numba": lambda: not plain.ON,
     "needs-sklearn": lambda: importlib.util.find_spec("sklearn") is not None,
+    "needs-onnx": lambda: importlib.util.find_spec("onnx") is not None,
     "needs-simulator": lambda: not plain.ON and importlib.util.find_spec("greenlet") is not None,
 }
 

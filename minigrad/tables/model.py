@@ -28,6 +28,7 @@ from minigrad.train.modes import modes_kept
 safetensors = lazy("safetensors")
 safetensors_numpy = lazy("safetensors.numpy")
 installed = lazy("importlib.metadata")
+onnx_tables = lazy("minigrad.tables.onnx_tables")
 Array = np.ndarray[Any, Any]
 KEY = "minigrad.table"  # the one key of the metadata: of several, safetensors draws the order
 FORMAT = 1
@@ -159,6 +160,17 @@ class TableModel:
         path = Path(path)
         write_whole(path, safetensors_numpy.save(arrays, metadata))
         return path
+
+    def to_onnx(self, path: str | PathLike[str]) -> Path:
+        """Write network and preprocessing to an ONNX file (extra `onnx`); return its path.
+
+        Each column is an input of its name, (N, 1): numbers and dates (in seconds since 1970) as
+        float64, NaN where they are missing; categories as text, "" there.  Outputs: `prediction`
+        (N,), and of classes `probabilities` (N, C).
+
+        Raises: ModuleNotFoundError without the package `onnx`.
+        """
+        return onnx_tables.write(self, Path(path))
 
     def __repr__(self) -> str:
         what = f"{len(self.class_names)} classes" if self.class_names else "amounts"

@@ -64,7 +64,7 @@ def coslog4(part: float) -> float:
     cosine waves, each twice as long as the one before.
 
     >>> [round(coslog4(part), 2) for part in (0.0, 1 / 45, 1 / 15, 1.0)]
-    [0.0, 0.91, 0.0, 0.0]
+    [0.0, 0.93, 0.0, 0.0]
     """
     return 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * part)))
 

@@ -239,6 +239,39 @@ def test_parquet_comes_by_way_of_pandas(tmp_path: Path, monkeypatch: pytest.Monk
     assert frame.source.endswith("t.parquet")
 
 
+def test_a_parquet_file(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    data = pandas.DataFrame(
+        {
+            "n": [1.5, None, 3.0],
+            "whole": pandas.array([1, None, 3], dtype="Int64"),
+            "kind": pandas.Categorical(["x", None, "y"]),
+            "word": ["a", "b", None],
+            "day": pandas.to_datetime(["2024-01-31", None, "2024-02-01"]),
+            "yes": [True, False, True],
+        }
+    )
+    data.to_parquet(tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet")
+    assert frame.names == tuple(data.columns)
+    np.testing.assert_array_equal(frame.columns[0], [1.5, np.nan, 3])
+    np.testing.assert_array_equal(frame.columns[1], [1, np.nan, 3])
+    assert frame.columns[2:] == (
+        ["x", "", "y"],
+        ["a", "b", ""],
+        ["2024-01-31 00:00:00", "", "2024-02-01 00:00:00"],
+        ["True", "False", "True"],
+    )
+    assert [t.kind for t in take_columns(frame)] == [
+        "number",
+        "number",
+        *["category"] * 2,
+        "date",
+        "category",
+    ]
+
+
 def test_parquet_needs_its_readers(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     path = write(tmp_path, b"PAR1 damaged", "t.parquet")
