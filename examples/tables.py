@@ -194,7 +194,7 @@ def summary(results: dict[str, list[dict[str, Scores]]]) -> list[str]:
     pairs.append(("minigrad MLP", "scikit-learn MLP"))
     for a, b in pairs:
         cells = []
-        for names in ([n for n in results if n in FRESH], list(results)):
+        for names in ([n for n in results if n in FRESH] or list(results), list(results)):
             gaps = [mean_of(results[n], a) - mean_of(results[n], b) for n in names]
             higher = sum(gap > 0 for gap in gaps)
             cells.append(f"{statistics.median(gaps):+.2f}; {higher} of {len(gaps)}")
@@ -231,7 +231,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", nargs="+", default=[*FRESH, *BUNDLED])
     parser.add_argument("--out", type=Path, help="folder for tables.md and tables.json")
+    parser.add_argument("--small", action="store_true", help="one seed of one small set")
     arguments = parser.parse_args(argv)
+    if arguments.small:
+        arguments.seeds, arguments.sets = 1, ["iris"]
     warnings.simplefilter("ignore")  # scikit-learn's, of passes that were too few
     file = arguments.out / "tables.json" if arguments.out else None
     known = json.loads(file.read_text()) if file and file.exists() else {}

@@ -54,6 +54,8 @@ def test_small_mode_runs(
 ) -> None:
     if name == "race_hunt":
         pytest.importorskip("greenlet")
+    if name == "tables":
+        pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     mg.manual_seed(0)
     example(name).main(["--small", "--out", str(tmp_path)])
