@@ -18,7 +18,14 @@ from minigrad.checking.ladder import (
     climb,
 )
 from minigrad.checking.mismatch import Mismatch
-from minigrad.checking.problem import Array, Problem, analytic, numeric_with_bends, steps_for
+from minigrad.checking.problem import (
+    Array,
+    Problem,
+    analytic,
+    numeric_with_bends,
+    steps_for,
+    unit,
+)
 from minigrad.checking.report import GradcheckError, Tolerance
 from minigrad.checking.rules import nodes_of
 from minigrad.checking.signature import Case, Kind, explain
@@ -60,22 +67,35 @@ def jacobians(problem: Problem, outputs: list[int], found: list[int], tol: Toler
     return held
 
 
-def compare_all(problem: Problem, held: Jacobians, tol: Tolerance, lenient: bool = False) -> float:
+def compare_all(
+    problem: Problem,
+    held: Jacobians,
+    tol: Tolerance,
+    lenient: bool = False,
+    kinks: bool = True,
+) -> float:
     """Compare every Jacobian; return the largest difference as a share of the allowed one."""
     worst = 0.0
     for k, i in held.numeric:
-        worst = max(worst, compare(problem, held, k, i, tol, lenient))
+        worst = max(worst, compare(problem, held, k, i, tol, lenient, kinks))
     return worst
 
 
 def compare(
-    problem: Problem, held: Jacobians, output: int, i: int, tol: Tolerance, lenient: bool = False
+    problem: Problem,
+    held: Jacobians,
+    output: int,
+    i: int,
+    tol: Tolerance,
+    lenient: bool = False,
+    kinks: bool = True,
 ) -> float:
     """Hold one analytic Jacobian against the numeric one; a NaN agrees with nothing.
 
     An element that disagrees gets a ladder of steps: one at which a better step agrees, or whose
     value lies between the slopes of a kink, is no fault.
     lenient: nor is one at the end of the domain or at a step, for points of the check's choice.
+    kinks: whether NaN is a fault where the slopes beside it are finite and differ.
     Returns the largest difference as a share of the allowed one.
     """
     a, n = held.exact[output, i], held.numeric[output, i]
@@ -91,17 +111,24 @@ def compare(
     excess[wrong & ~np.isfinite(excess)] = np.inf
     count, looked = int(wrong.sum()), 0
     spared = {EDGE, STEP, OUTSIDE}
-    if lenient and len(nodes_of([problem.first[output]])) > 1:
+    composed = lenient and len(nodes_of([problem.first[output]])) > 1
+    if composed:
         spared.add(KINK)  # rules that are right add up to no subgradient: relu(x) - 2 relu(-x)
         wrong &= ~bent_there(held, output, i, noise)
     elif lenient:
         wrong &= ~beside_a_kink(held, output, i, noise)
     bent: list[tuple[int, int]] = []
+    apart: dict[int, bool] = {}  # of a row: whether its slopes along the axes add up to none
     while wrong.any():
         flat = int(np.argmax(np.where(wrong, excess, -1.0)))
         row, column = divmod(flat, excess.shape[1])
         looked += 1
-        lost = undefined(problem, held, output, i, column, tol) if np.isnan(a[row, column]) else -1
+        nan = np.isnan(a[row, column])
+        lost = (
+            undefined(problem, held, (output, i, column), tol, kinks and not composed)
+            if nan
+            else -1
+        )
         if lost >= 0:  # where one output has no derivative, 0 * NaN in another is no fault
             if lenient:
                 wrong[:, column] = False
@@ -111,7 +138,11 @@ def compare(
         if found.verdict == SUBGRADIENT:
             bent.append((row, column))
         elif not (found.accepts or (lenient and found.verdict in spared)):
-            break
+            if lenient and row not in apart:
+                apart[row] = not adds_up(problem, held, output, row, tol)
+            if not apart.get(row, False) or found.verdict != WRONG:
+                break
+            wrong[row] = False
         count -= 1
         wrong[row, column] = False
         if looked > (FEW if lenient else LOOKED_AT):
@@ -178,16 +209,57 @@ def bent_there(held: Jacobians, output: int, i: int, noise: Array) -> Array:
 
 
 def undefined(
-    problem: Problem, held: Jacobians, output: int, i: int, column: int, tol: Tolerance
+    problem: Problem, held: Jacobians, place: tuple[int, int, int], tol: Tolerance, kinks: bool
 ) -> int:
     """Return an element of the output that has no derivative by an input's element, of those whose
     analytic one is not finite; -1 where there is none.
+
+    A kink has derivatives, the slopes on both sides and all between; of several rules composed one
+    may be infinite there, and another zero.
     """
+    output, i, column = place
     a = held.exact[output, i]
+    finite = {WRONG, KINK} if kinks else {WRONG}
     for row in np.flatnonzero(~np.isfinite(a[:, column])):
-        if climb(problem, output, int(row), i, column, np.nan, tol).verdict != WRONG:
+        if climb(problem, output, int(row), i, column, np.nan, tol).verdict not in finite:
             return int(row)
     return -1
+
+
+def adds_up(problem: Problem, held: Jacobians, output: int, row: int, tol: Tolerance) -> bool:
+    """Say whether an output's element has a derivative: its slope along a direction is what its
+    slopes along the axes add up to.
+
+    The median of equal elements and x**y at (0, 0) are level along each axis and have none.
+    Elements by which there is no slope are not moved; there must be no jump by them.
+    """
+    start, ends, want = problem.points(), [], 0.0
+    steps = []
+    here = float(problem.values[output].reshape(-1)[row])
+    for i, x in enumerate(start):
+        slopes = held.numeric[output, i][row]
+        v = np.random.default_rng(i).uniform(0.5, 1.0, x.shape) * steps_for(x, tol.eps)
+        v.reshape(-1)[~np.isfinite(slopes)] = 0.0
+        for column in np.flatnonzero(~np.isfinite(slopes))[:4]:
+            for sign in (1.0, -1.0):
+                step = unit(x.shape, int(column), sign * tol.eps)
+                there = float(problem.perturbed(i, step)[output].reshape(-1)[row])
+                if np.isfinite(there) and abs(there - here) > 1e-2 * max(1.0, abs(here)):
+                    return False
+        steps.append(v)
+        want += float(np.where(v.reshape(-1) == 0, 0.0, slopes) @ v.reshape(-1))
+    for sign in (1.0, -1.0):
+        try:
+            found = problem.at([x + sign * v for x, v in zip(start, steps, strict=True)])[output]
+            ends.append(float(found.array.reshape(-1)[row]))
+        except Exception:
+            return False
+        finally:
+            problem.reset()
+    slope = (ends[0] - ends[1]) / 2
+    size = max((float(np.abs(v).max(initial=0.0)) for v in steps), default=0.0)
+    noise = 8 * tol.noise * abs(here)
+    return bool(abs(slope - want) <= 1e-3 * abs(want) + 1e-2 * tol.atol * size + noise)
 
 
 def check_steady(problem: Problem, found: Ladder) -> None:

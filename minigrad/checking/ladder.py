@@ -153,6 +153,10 @@ def settled(slopes: list[float], noise: list[float]) -> tuple[float, float, int]
         agree = all(abs(d - here) <= 2 * error + 5 * e + 1e-4 * abs(here) for d, e in nearer)
         if math.isfinite(gap) and agree and error < found[1]:
             found = (slopes[k] if k else here, error, k)
+    level = slopes[1 : own + 2]
+    spread = max(level) - min(level) if all(map(math.isfinite, level)) else math.inf
+    if found[1] > 0.1 * abs(found[0]) and 0 < spread <= 1e-3 * abs(slopes[own]):
+        return slopes[own - 1], spread, own  # nearer ones lose the digits in which values differ
     return found
 
 

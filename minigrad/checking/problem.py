@@ -47,6 +47,7 @@ class Problem:
         self.when = ""  # words about another point, for a message
         self.first: list[Any] = []  # the outputs at the point, on the tape
         self.values: list[Any] = []  # their elements
+        self.origin: list[Array] = []  # the point given, while another one is looked at
         self.elementwise = False  # whether each output element depends on its own input element
         self.weights = 0  # how many of the last arguments weight the outputs of a first derivative
         given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
@@ -177,6 +178,7 @@ class Problem:
     def elsewhere(self, arrays: Sequence[Array], when: str) -> Any:
         """Within the context, the checked inputs start at other values."""
         was, before = (self.start, self.first, self.values), self.when
+        origin, self.origin = self.origin, self.origin or self.points()
         perturbed = {id(t): a for t, a in zip(self.checked, arrays, strict=True)}
         self.start = [(t, memory, perturbed.get(id(t), value)) for t, memory, value in self.start]
         self.when = when
@@ -184,7 +186,7 @@ class Problem:
             yield
         finally:
             self.start, self.first, self.values = was
-            self.when = before
+            self.when, self.origin = before, origin
             self.reset()
 
     def perturbed(self, i: int, step: Array) -> list[Any]:

@@ -15,6 +15,7 @@ from minigrad.checking.problem import Array, Problem, numeric, steps_for
 from minigrad.checking.report import Tolerance
 
 FIT = 2e-5  # how far a fitted Jacobian may lie from the wrong one, of the largest element
+LARGE = 50.0  # elements beyond which intermediates overflow
 BIG = 400_000  # elements of a Jacobian beyond which permutations are not looked for
 
 
@@ -218,6 +219,16 @@ def at_the_output(case: Case) -> Kind | None:
     )
 
 
+def at_the_first_point(case: Case) -> Kind | None:
+    """The derivative at the point where the function was evaluated before."""
+    problem = case.problem
+    if not problem.when or not problem.origin:
+        return None
+    if not case.same(case.a, jacobian_at(case, [p.copy() for p in problem.origin])):
+        return None
+    return Kind("before", "of the call before: the derivative is that of a point evaluated earlier")
+
+
 def of_evaluation(case: Case) -> Kind | None:
     """The derivative of the eval mode: running statistics, no mask."""
     return modules_in_eval(case) or no_mask(case) or statistics_taken_for_constants(case)
@@ -336,6 +347,9 @@ def reordered(case: Case) -> Kind | None:
     """The right numbers at other elements of the input, or by the gradient of other outputs."""
     if case.a.size > BIG:
         return None
+    if case.same(case.a, case.n.T):
+        words = "transposed: the Jacobian itself, as if the rule were that of forward mode"
+        return Kind("transposed", words)
     for name, words, at in permutations(case.x.shape):
         if case.same(case.a, case.n[:, at]):
             return Kind(name, words)
@@ -418,23 +432,52 @@ def some_elements(case: Case) -> Kind | None:
                 "off-diagonal",
                 "only the diagonal: what each element does to the outputs of others is missing",
             )
+    if not np.isfinite(case.a).all() and np.abs(case.x).max() > LARGE:
+        large = np.abs(case.x).reshape(-1) > LARGE
+        if large[wrong.any(axis=0)].all():
+            words = "not finite for large elements: something overflows on the way, as exp does"
+            return Kind("overflow", words)
     for mask, name, words in sets_of_elements(case):
         spread = np.broadcast_to(mask, wrong.shape)
         return Kind(name, f"right but for {words}{in_part(case, spread & wrong)}")
     return None
 
 
+def branch(case: Case) -> Kind | None:
+    """Right but for the elements beyond some number, where a branch ends."""
+    wrong = np.asarray(case.wrong.any(axis=0))
+    matters = np.abs(case.n).max(axis=0) + np.nan_to_num(np.abs(case.a)).max(axis=0) > case.slack
+    x, name = case.x.reshape(-1), case.problem.named(case.input)
+    right = matters & ~wrong
+    if wrong.sum() < 2 or right.sum() < 2:
+        return None
+    for values, word in ((x, ""), (np.abs(x), " in magnitude")):
+        for sign, beyond in ((1, "above"), (-1, "below")):
+            v = sign * values
+            if v[right].max() < v[wrong].min():
+                ends = sorted((sign * v[right].max(), sign * v[wrong].min()))
+                where = f"a number between {ends[0]:.4g} and {ends[1]:.4g}{word}"
+                words = (
+                    f"right but for elements of {name} {beyond} {where}: a branch ends elsewhere"
+                )
+                return Kind("branch", words + in_part(case, case.wrong))
+    return None
+
+
 def sets_of_elements(case: Case) -> Iterator[tuple[Array, str, str]]:
     """Yield what the wrong columns, or the wrong rows, have in common."""
     columns, rows = np.asarray(case.wrong.any(axis=0)), np.asarray(case.wrong.any(axis=1))
-    matters = np.abs(case.n).max(axis=0) + np.abs(case.a).max(axis=0) > case.slack
+    size = np.abs(case.n) + np.nan_to_num(np.abs(case.a))
+    if not np.isfinite(case.a).all():
+        size = np.full_like(size, np.inf)  # a zero that is no NaN is right
+    matters = size.max(axis=0) > case.slack
     others = [p for j, p in enumerate(case.problem.points()) if j != case.input]
     inputs = list(masks_of(case.x, others))
     found = elements_in_words(columns, matters, inputs, case.x.shape)
     if found is not None:
         name, words = found
         yield columns[None, :], name, f"{words} of {case.problem.named(case.input)}"
-    matters = np.abs(case.n).max(axis=1) + np.abs(case.a).max(axis=1) > case.slack
+    matters = size.max(axis=1) > case.slack
     outputs = list(masks_of(case.y, []))
     found = elements_in_words(rows, matters, outputs, case.y.shape)
     if found is not None:
@@ -495,9 +538,11 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     one_axis,
     reordered,
     at_the_output,
+    at_the_first_point,
     of_evaluation,
     some_elements,
     by_a_value,
+    branch,
 )
 
 
@@ -521,7 +566,10 @@ KINDS = {
     "head": "right but for the first elements",
     "place": "right but for one place along an axis",
     "sign of the input": "right but for negative or positive elements",
-    "large": "right but for the elements of largest magnitude",
+    "extreme": "right but for the largest or smallest element",
+    "branch": "right but for elements above, or below, some number",
+    "overflow": "not finite for large elements",
+    "infinite": "wrong where an element is infinite and the function is not",
     "one element": "right but for one element",
     "value": "a factor of an input or output too many or missing",
     "linear": "not linear in the gradient that is given",
