@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.checking.oracle import extended, oracle_of
+from minigrad.checking.problem import Problem
 from tests.test_wrong_rules import Array, R, Rule, T, op
 
 U = np.random.default_rng(1).uniform
@@ -294,3 +296,50 @@ def test_a_rule_that_saturates_as_the_sigmoid_is_right_in_float32() -> None:
 
     x = mg.Tensor(R(4), requires_grad=True)
     assert mg.gradcheck(op(lambda x: 1.7159 * np.tanh(2 * x / 3), arrays(lecun)), x)
+
+
+class Uneven(mg.Op):
+    """x^2 y whose mixed second derivative is off by 2e-5, one way."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return x * x * y
+
+    def backward(self, g: Any) -> Any:
+        x, y = self.saved(0), self.saved(1)
+        return g * 2 * x * y, g * x * x + g * 2e-5 * (x - x.detach())
+
+
+def test_the_hessian_is_held_to_its_transpose() -> None:
+    """What differences are too coarse to see."""
+    pair = tuple(mg.Tensor(a, requires_grad=True) for a in (R(3), R(3) + 2))
+    assert mg.gradgradcheck(lambda x, y: x * x * y, pair)
+    with pytest.raises(mg.GradcheckError, match="the Hessian is not symmetric") as caught:
+        mg.gradgradcheck(Uneven.apply, pair)
+    assert caught.value.kind == "symmetry"
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="long double is no longer")
+def test_a_constant_of_float32_is_found_in_80_bits() -> None:
+    """A tenth in float32 is off by 1.5e-8 of itself."""
+    x = mg.Tensor(R(4), requires_grad=True)
+
+    def scaled(x: Array) -> Any:
+        return x / 10 + np.sin(x)
+
+    assert mg.gradcheck(op(scaled, arrays(lambda g, x: g * (0.1 + np.cos(x)))), x)
+    wrong = op(scaled, arrays(lambda g, x: g * (1.0000001 * (0.1 + np.cos(x)))))
+    with pytest.raises(mg.GradcheckError, match="80 bits") as caught:
+        mg.gradcheck(wrong, x)
+    assert caught.value.kind == "digits"
+
+
+def test_references_answer_for_ops_of_the_registry_in_80_bits() -> None:
+    x = mg.Tensor(R((2, 3)), requires_grad=True)
+    with Problem("oracle", mg.exp, x) as problem:
+        problem.first = problem.run()
+        values = oracle_of(problem, [0])
+        assert values is not None
+        here = values([x.array.astype(np.longdouble)])
+        assert here[0].dtype == np.longdouble
+        assert extended(here, [y.array for y in problem.first])
+        assert mg.exp(x).array.dtype == np.float64  # the kernels are back

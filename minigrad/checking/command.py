@@ -318,7 +318,9 @@ def mutated(names: Sequence[str], most: int, console: Console) -> int:
     score = mutation_score(names, most)
     for survivor in score.survivors:
         console.print(f"survives: {survivor}", markup=False)
-    console.print(f"{score.killed} of {score.total} mutants are seen: {score.share:.1%}")
+    apart = len(score.equivalent)
+    beside = f"; {apart} more change gradients that are always zero" if apart else ""
+    console.print(f"{score.killed} of {score.total} mutants are seen: {score.share:.1%}{beside}")
     return 0 if score.share >= 0.95 else 1
 
 

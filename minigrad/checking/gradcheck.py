@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.checking.blaming import blame
 from minigrad.checking.comparison import Jacobians, compare_all, fail, jacobians
+from minigrad.checking.oracle import check_digits
 from minigrad.checking.probes import (
     check_additive,
     check_layouts,
@@ -39,6 +40,8 @@ from minigrad.checking.scenarios import check_points_again
 from minigrad.checking.sizes import check_all
 from minigrad.tensors.tensor import Tensor
 from minigrad.tensors.transforms import grad
+
+SYMMETRIC = 1e-8  # how far a Hessian may lie from its transpose, of its largest element
 
 
 # ---------------------------------------------------------------- the comparisons
@@ -97,6 +100,7 @@ def check(
         if not (large and check_projections(problem, found, tol)):
             held = jacobians(problem, found, found, tol)
             worst = compare_all(problem, held, tol)
+            check_digits(problem, found, held)
             problem.elementwise = is_elementwise(problem, held)
             exact = {k: [held.exact[k, i] for i in range(len(problem.checked))] for k in found}
             check_additive(problem, base, exact, seeds_of(outputs))
@@ -150,7 +154,7 @@ def check_second(
     if not outputs:
         return 0.0
     gradient = gradient_of(problem, fn)
-    args = problem.args
+    args, moving = problem.args, problem.checked
     if order > 2:
         return check_second(gradient, (*args, *seeds), None, tol, undefined, fast, False, order - 1)
     worst = 0.0
@@ -168,6 +172,8 @@ def check_second(
             if not (large and check_projections(problem, found, tol)):
                 held = jacobians(problem, list(range(len(problem.first))), found, tol)
                 worst = compare_all(problem, held, tol)
+                if len(problem.first) == len(moving):
+                    check_symmetric(problem, held, moving)
             check_layouts(problem, found, base, False)
             check_points_again(problem, found, tol, costly)
     except GradcheckError as error:
@@ -273,6 +279,34 @@ def gradgradcheck(
             raise
         return False
     return True
+
+
+def check_symmetric(problem: Problem, held: Jacobians, moving: list[Tensor]) -> None:
+    """Hold the Hessian to its transpose, which needs no differences: to more digits than they have.
+
+    moving: what each output is the gradient of, in their order.  A point with a kink is passed by.
+    """
+    places = [next((i for i, t in enumerate(problem.checked) if t is m), None) for m in moving]
+    for k, i in enumerate(places):
+        for j, other in enumerate(places[: k + 1]):
+            if i is None or other is None:
+                return
+            h, transposed = held.exact[k, other], held.exact[j, i].T
+            size = float(np.abs(h).max(initial=0.0))
+            bends = max(float(held.bends[pair].max(initial=0.0)) for pair in ((k, other), (j, i)))
+            if not np.isfinite(size) or bends > 1e-3 * max(size, 1e-2):
+                continue
+            gap = np.abs(h - transposed)
+            if gap.max(initial=0.0) > SYMMETRIC * max(size, 1e-3):
+                row, column = (int(n) for n in np.unravel_index(np.argmax(gap), gap.shape))
+                fail(
+                    problem,
+                    f"the Hessian is not symmetric: the derivative of the gradient of"
+                    f" {problem.named(i)} by {problem.named(other)} is {h[row, column]:.12g} at"
+                    f" [{row}, {column}], and the other way round {transposed[row, column]:.12g}:"
+                    " one of the two second derivatives is wrong in its last digits",
+                    "symmetry",
+                )
 
 
 def weights(outputs: list[Any], given: Any) -> list[Tensor]:

@@ -3,7 +3,9 @@ to see it.
 
 A mutant has another sign, factor, operand, term, mask or index; one that passes every check at all
 samples survives, and says that the samples, or the check, are too weak.  Lines that no sample
-reaches are not changed.
+reaches are not changed.  No mutants, and counted apart, are those that change nothing but gradients
+that are zero wherever they are evaluated, before the change and after it; and those of an
+expression that may be any number without a gradient changing, as what stands under a mask.
 """
 
 from __future__ import annotations
@@ -26,18 +28,37 @@ from minigrad.checking.samples import OP_SAMPLES, Constant
 from minigrad.engine.op import Op
 from minigrad.ops.registry import OPS
 from minigrad.tensors.tensor import Tensor
+from minigrad.tensors.transforms import grad
 
 TOLERANCE = Tolerance(1e-6, 1e-5, 1e-3)
 COSTLY = 3
 Change = tuple[str, int, Callable[[ast.AST], ast.AST]]
 
 
+@dataclass(frozen=True)
+class Mutant:
+    """A rule with one change.
+
+    words: "line n: what was changed".  op: the op with it.  poisoned: the op with NaN in the place
+        of what was changed, which shows what depends on it.  others: with some other numbers there.
+    """
+
+    words: str
+    op: type[Op]
+    poisoned: type[Op] | None
+    others: tuple[type[Op], ...]
+
+
 @dataclass
 class Score:
-    """How many mutants of the rules were seen; `survivors` are "Op line n: what was changed"."""
+    """How many mutants of the rules were seen; `survivors` are "Op line n: what was changed".
+
+    equivalent: those that only change gradients that are zero, and stay so; not in the total.
+    """
 
     killed: int = 0
     survivors: list[str] = field(default_factory=list)
+    equivalent: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -60,15 +81,17 @@ def mutation_score(names: Sequence[str], most: int | None = None, seed: int = 0)
         if most is not None and len(mutants) > most:
             chosen = np.random.default_rng(seed).permutation(len(mutants))[:most]
             mutants = [mutants[k] for k in sorted(chosen)]
-        for words, mutant in mutants:
-            if seen(mutant, name):
+        for mutant in mutants:
+            if seen(mutant.op, name):
                 score.killed += 1
+            elif changes_only_zeros(mutant, OPS[name]) or changes_nothing(mutant, OPS[name]):
+                score.equivalent.append(f"{name} {mutant.words}")
             else:
-                score.survivors.append(f"{name} {words}")
+                score.survivors.append(f"{name} {mutant.words}")
     return score
 
 
-def mutants_of(op: type[Op]) -> Iterator[tuple[str, type[Op]]]:
+def mutants_of(op: type[Op]) -> Iterator[Mutant]:
     """Yield each way in which one place of an op's rule may be wrong, and the op with it."""
     rule = op.__dict__.get("backward") or op.backward
     try:
@@ -78,21 +101,55 @@ def mutants_of(op: type[Op]) -> Iterator[tuple[str, type[Op]]]:
     tree = ast.parse(source)
     if "super()" in source or not isinstance(tree.body[0], ast.FunctionDef):
         return
-    lines, nothing = lines_reached(op, rule), always_zero(op)
+    lines = lines_reached(op, rule)
     for k in range(len(list(ast.walk(tree)))):
         node = list(ast.walk(tree))[k]
         place = getattr(node, "lineno", 0)
         if place not in lines:
             continue
         for words, change in changes_of(node, op):
-            if words.startswith("gradient") and int(words.split()[1]) in nothing:
+            found = changed_rule(tree, k, change, rule)
+            if found is None:
                 continue
-            changed = copy.deepcopy(tree)
-            target = list(ast.walk(changed))[k]
-            made = Replace(target, change(target)).visit(changed)
-            found = compiled(made, rule)
-            if found is not None:
-                yield f"line {place}: {words}", type(op.__name__, (op,), {"backward": found})
+            spoilt = [
+                changed_rule(tree, k, lambda n, v=v, w=words, c=change: in_place(w, v)(c(n)), rule)
+                for v in ("nan", "1e3", "-0.37")
+            ]
+            poisoned, *others = (
+                None if r is None else type(op.__name__, (op,), {"backward": r}) for r in spoilt
+            )
+            yield Mutant(
+                f"line {place}: {words}",
+                type(op.__name__, (op,), {"backward": found}),
+                poisoned,
+                tuple(o for o in others if o is not None),
+            )
+
+
+def changed_rule(tree: ast.Module, k: int, change: Callable[[Any], ast.AST], rule: Any) -> Any:
+    """Return the rule with its k-th node changed; None where that is no program."""
+    changed = copy.deepcopy(tree)
+    target = list(ast.walk(changed))[k]
+    return compiled(Replace(target, change(target)).visit(changed), rule)
+
+
+def in_place(words: str, factor: str) -> Callable[[Any], ast.AST]:
+    """Return what multiplies a changed expression by a number; of a changed return statement, its
+    gradient.
+    """
+
+    def multiplied(e: Any) -> ast.expr:
+        number = ast.Call(ast.Name("float", ast.Load()), [ast.Constant(factor)], [])
+        return ast.BinOp(e, ast.Mult(), number)
+
+    def of_return(statement: Any) -> ast.AST:
+        parts = list(statement.value.elts)
+        k = int(words.split()[1])
+        if not isinstance(parts[k], ast.Constant):
+            parts[k] = multiplied(parts[k])
+        return ast.Return(ast.Tuple(parts, ast.Load()))
+
+    return of_return if words.startswith("gradient") else multiplied
 
 
 class Replace(ast.NodeTransformer):
@@ -137,23 +194,105 @@ def lines_reached(op: type[Op], rule: Any) -> set[int]:
     return grown_over_statements(found, rule)
 
 
-def always_zero(op: type[Op]) -> set[int]:
-    """Return which gradients are zero at all samples: changed, they are the same."""
-    zero: dict[int, bool] = {}
-    for arrays, meta in OP_SAMPLES.get(op.__name__, []):
-        found = op.apply(*(leaf(a) for a in arrays), **meta)
-        first = found[0] if isinstance(found, tuple) else found
-        if first.node is None:
-            continue
-        node = first.node.op if op.several else first.node
+SPREADS = (0.0, 0.01, 1.0)  # of what is added to a sample, where a gradient is asked to be zero
+
+
+def changes_only_zeros(mutant: Mutant, op: type[Op]) -> bool:
+    """Say whether whatever depends on the change is a gradient that is zero without and with it, at
+    all samples and beside them.
+
+    What depends on it is NaN where the change is.  What gives no gradient at all is zero too.
+    """
+    if mutant.poisoned is None:
+        return False
+    asked = False
+    for right, wrong, poisoned in evaluated((op, mutant.op, mutant.poisoned), op):
+        for g, h, p in zip(right, wrong, poisoned, strict=True):
+            if p is None or np.isnan(p).any():
+                asked = True
+                if (g is not None and g.any()) or (h is not None and h.any()):
+                    return False
+            elif not same_part(g, h):
+                return False
+    return asked
+
+
+def changes_nothing(mutant: Mutant, op: type[Op]) -> bool:
+    """Say whether no gradient, of first order or second, depends on the number that was changed."""
+    if len(mutant.others) < 2:
+        return False
+    asked = False
+    for order in (1, 2):
+        for right, *others in evaluated((op, mutant.op, *mutant.others), op, order):
+            asked = True
+            for parts in others:
+                if not all(same_part(g, h) for g, h in zip(right, parts, strict=True)):
+                    return False
+    return asked
+
+
+def evaluated(
+    rules: Sequence[type[Op]], op: type[Op], order: int = 1
+) -> Iterator[tuple[list[Any], ...]]:
+    """Yield what rules give at each sample of an op and beside it, at each point where all do; one
+    that gives nothing at a sample itself differs from all.
+    """
+    for number, (arrays, meta) in enumerate(OP_SAMPLES.get(op.__name__, [])):
+        for spread in SPREADS:
+            rng = np.random.default_rng(number)
+            there = [beside(a, spread, rng) for a in arrays]
+            for alone in range(-1, 2 if op.several else 0):
+                try:
+                    yield tuple(parts_of(rule, there, meta, alone, order) for rule in rules)
+                except Exception:
+                    if not spread and alone < 0:
+                        yield tuple([k] for k in range(len(rules)))
+
+
+def same_part(g: Any, h: Any) -> bool:
+    """Say whether two gradients are the same; none at all is zero."""
+    if g is None or h is None:
+        other = h if g is None else g
+        return other is None or not np.any(other)
+    return bool(np.array_equal(g, h, equal_nan=True))
+
+
+def beside(a: Any, spread: float, rng: np.random.Generator) -> Any:
+    """Return an input of a sample moved at random; what has no gradient stays."""
+    if not spread or a.dtype.kind != "f" or isinstance(a, Constant):
+        return a
+    return np.asarray(a + spread * rng.standard_normal(a.shape)).astype(a.dtype)
+
+
+def parts_of(
+    op: type[Op], arrays: Sequence[Any], meta: dict[str, Any], alone: int = -1, order: int = 1
+) -> list[Any]:
+    """Return what a rule gives for each input, None for what gets nothing.
+
+    alone: which output alone has a gradient, -1 for all.  order: 2 for the gradient of a weighted
+    sum of what it gives.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        inputs = [leaf(a) for a in arrays]
+        found = op.apply(*inputs, **meta)
         outputs = found if isinstance(found, tuple) else (found,)
-        seeds = [Tensor(np.ones(y.shape)) if y.requires_grad else None for y in outputs]
-        with np.errstate(all="ignore"):
-            parts = node.backward(*seeds)
-        for k, part in enumerate(parts):
-            nothing = part is None or not np.asarray(part.array).any()
-            zero[k] = zero.get(k, True) and nothing
-    return {k for k, nothing in zero.items() if nothing}
+        if outputs[0].node is None:
+            return []
+        node = outputs[0].node.op if op.several else outputs[0].node
+        rng = np.random.default_rng(5)
+
+        def drawn(y: Tensor) -> Tensor:
+            return Tensor(np.asarray(rng.standard_normal(y.shape)).astype(y.array.dtype))
+
+        seeds = [drawn(y) if y.requires_grad and alone in (-1, k) else None
+                 for k, y in enumerate(outputs)]  # fmt: skip
+        parts = node.backward(*seeds)
+        if order > 1:
+            moving = [t for t in inputs if t.requires_grad]
+            tops = [p for p in parts if p is not None and p.requires_grad]
+            parts = grad(tops, moving, [drawn(p) for p in tops], allow_unused=True) if tops else ()
+        return [None if part is None else np.array(part.array) for part in parts]
 
 
 def leaf(a: Any) -> Tensor:
@@ -217,7 +356,7 @@ def changes_of_call(node: ast.Call, op: type[Op]) -> Iterator[tuple[str, Callabl
     if name == "saved" and isinstance(first, ast.Constant) and type(first.value) is int:
         inputs = max(len(arrays) for arrays, _ in OP_SAMPLES.get(op.__name__, [((), {})]))
         other = (first.value + 1) % max(inputs, 1)
-        if other != first.value:
+        if other != first.value and of_one_shape(op, first.value, other):
             words = f"saved({first.value}) is saved({other})"
             yield words, lambda n: ast.Call(n.func, [ast.Constant(other)], [])
     elif name == "where" and len(node.args) == 3:
@@ -225,6 +364,19 @@ def changes_of_call(node: ast.Call, op: type[Op]) -> Iterator[tuple[str, Callabl
         yield "the mask is missing: always the second", lambda n: n.args[2]
     elif name in ("flip", "neg", "sign", "abs", "sum") and isinstance(node.func, ast.Attribute):
         yield f"{name}() is dropped", lambda n: n.func.value
+
+
+def of_one_shape(op: type[Op], i: int, j: int) -> bool:
+    """Say whether two inputs have shapes that broadcast at all samples: kernels trust the shapes
+    that a rule gives them.
+    """
+    for arrays, _ in OP_SAMPLES.get(op.__name__, []):
+        if max(i, j) < len(arrays):
+            try:
+                np.broadcast_shapes(arrays[i].shape, arrays[j].shape)
+            except ValueError:
+                return False
+    return True
 
 
 def changes_of_return(node: ast.Tuple) -> Iterator[tuple[str, Callable[[Any], ast.AST]]]:

@@ -576,9 +576,11 @@ KINDS = {
     "layout": "depends on how memory is laid out",
     "state": "depends on what else was evaluated",
     "float32": "wrong in float32 alone",
+    "digits": "right to the digits of float32",
     "size": "wrong at some sizes alone",
     "writes": "writes to what it was given",
     "contract": "a rule returns what no rule may",
+    "symmetry": "the Hessian is not its transpose",
     "tape": "the second derivative is lost",
     "projection": "wrong along a direction, in a Jacobian too large to look at",
 }

@@ -227,6 +227,7 @@ class Determinant(Op):
             ((invertible(draw, 2),), {}),
             ((np.stack([invertible(draw, 2)] * 2),), {}),
             ((invertible(draw, 3).T,), {}),
+            ((np.array([[1.0, 2.0], [2.0, 4.0]]),), {}),  # singular: smooth all the same
         ]
 
     def forward(self, a: Array) -> Array:
