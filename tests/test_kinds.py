@@ -80,10 +80,11 @@ def at_the_output(name: str) -> Callable[[Op, Any, Any], Any]:
 
 def first_row(node: Op, parts: Any, grads: Any) -> Any:
     """Take the first along axis 0 of the output for an operand that was broadcast along it."""
-    g = grads[0].array
+    g, (a, b) = grads[0].array, (t.array for t in node.inputs)
+    slopes = {"Add": 1.0, "Mul": a, "Div": -a / (b * b)}
     kept = np.zeros(g.shape)
     kept[0] = 1.0
-    return (parts[0], parts[1] * mg.Tensor(kept))
+    return (parts[0], mg.Tensor(g * slopes[type(node).__name__.removeprefix("Wrong")] * kept))
 
 
 def first_row_of_bias(node: Op, parts: Any, grads: Any) -> Any:
