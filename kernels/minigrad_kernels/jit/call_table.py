@@ -18,12 +18,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 import numpy as np
 from numba.core import types
 from numba.core.registry import CPUDispatcher
 
 from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.jit.parallel import LOCK, Locked
+from minigrad_kernels.jit.pool import POOL
 
 Array = np.ndarray[Any, Any]
 Call = tuple[Any, tuple[Any, ...]]
@@ -120,6 +122,7 @@ class Forms:
         self.addresses: dict[str, int] = {}
         self.engines: list[Any] = []
         self.drive: Any = None
+        self.driver = 0
 
     def code(self, forms: Sequence[str]) -> dict[str, int]:
         """Return the address of each form's code."""
@@ -143,7 +146,8 @@ class Forms:
         if self.drive is None:
             # With the interpreter's lock held, as in any call of a kernel.
             kind = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-            self.drive = kind(engine.get_function_address("minigrad_drive"))
+            self.driver = engine.get_function_address("minigrad_drive")
+            self.drive = kind(self.driver)
 
 
 def caller(form: str) -> str:
@@ -254,11 +258,16 @@ class CallTable:
         self.where = self.table.__array_interface__["data"][0]
         self.count = len(starts)
         self.drive = FORMS.drive
+        self.parallel = any(isinstance(f, Locked) for f, _ in calls)
 
     def __call__(self) -> None:
         """Run through the rows, while no other parallel loop runs."""
         with LOCK:
-            if self.drive(self.where, self.count):
+            if self.parallel and POOL.start(numba.get_num_threads() - 1):
+                failed = POOL.drive(FORMS.driver, self.where, self.count)
+            else:
+                failed = self.drive(self.where, self.count)
+            if failed:
                 raise RuntimeError("CallTable: a kernel has failed")
 
 

@@ -9,7 +9,8 @@ takes LOCK around it.  What holds the interpreter's lock throughout, every other
 GNU OpenMP ends a forked child at its first parallel loop.  Compiled loops therefore go through a
 switch of our own: in the parent it jumps on to Numba's, in a child it runs the whole loop on the
 calling thread; the bits are the same.  A child that is to use all cores is made by `spawn` or
-`forkserver`.
+`forkserver`.  Tables of calls send their loops to threads of their own by the same switch
+(jit/pool.py).
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ there:
                     i64 %inner, i64 %count, i64 %threads)
   ret void
 }}
+define i64 @minigrad_thread_number() {{
+  %cell = inttoptr i64 {number} to ptr
+  %target = load volatile ptr, ptr %cell
+  %found = call i64 %target()
+  ret i64 %found
+}}
 """
 
 
@@ -52,6 +59,7 @@ class Switch:
 
     def __init__(self) -> None:
         self.cell = ctypes.c_void_p(None)  # the function of Numba's layer; None: run it here
+        self.number = ctypes.c_void_p(None)  # its function that tells a thread's number
         self.engine: Any = None
         self.alone = False  # in a child of a process whose threads it does not have
 
@@ -65,13 +73,16 @@ class Switch:
             numba_parallel._launch_threads()
             if not self.alone:
                 self.cell.value = llvm.address_of_symbol("numba_parallel_for")
-            module = llvm.parse_assembly(SWITCH.format(cell=ctypes.addressof(self.cell)))
+            self.number.value = llvm.address_of_symbol("get_thread_id")
+            places = ctypes.addressof(self.cell), ctypes.addressof(self.number)
+            module = llvm.parse_assembly(SWITCH.format(cell=places[0], number=places[1]))
             machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
             engine = llvm.create_mcjit_compiler(module, machine)
             engine.finalize_object()
             llvm.add_symbol(
                 "numba_parallel_for", engine.get_function_address("minigrad_parallel_for")
             )
+            llvm.add_symbol("get_thread_id", engine.get_function_address("minigrad_thread_number"))
             self.engine = engine
 
     def after_fork(self) -> None:

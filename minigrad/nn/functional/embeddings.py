@@ -11,9 +11,10 @@ from minigrad.engine import arguments
 from minigrad.engine.device import BATCHED, device_of, filled, host_copy, in_lanes, moved
 from minigrad.engine.grad_mode import no_grad
 from minigrad.engine.op import refuse_others
+from minigrad.engine.recording import each_input, recording
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import Rows, resolved
-from minigrad.ops.index import IndexAdd, picked
+from minigrad.ops.index import Index, IndexAdd
 from minigrad.ops.registry import public
 from minigrad.ops.scatter import ExtremumAt
 from minigrad.tensors.tensor import Tensor, new
@@ -55,7 +56,8 @@ def embedding(
     row = None if padding_idx is None else row_of(padding_idx, len(weight.array))
     if max_norm is not None:
         renormalise(weight, ids, max_norm, norm_type)
-    y = picked(weight, ids.astype(INT64))
+    # All in range, and a copy: a change of the ids between forward and backward is not seen.
+    y = Index.apply(weight, index=Rows(ids.astype(INT64), 2))
     if not y.requires_grad:
         return y
     if scale_grad_by_freq and ids.size:
@@ -79,14 +81,23 @@ def row_numbers(name: str, input: Tensor, weight: Tensor) -> Array:
             f"{name}: expected integer row numbers, got {ids.dtype}; convert them with .long()"
         )
     rows = len(weight.array)
-    if ids.size:
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= rows:
-            raise IndexError(
-                f"{name}: row {low if low < 0 else high} is out of range for {rows} rows: "
-                f"expected 0 to {rows - 1}"
-            )
+    if recording.recorder is not None:
+        each_input(lambda given: check_rows(name, given, rows), ids)
+    else:
+        check_rows(name, ids, rows)
     return ids
+
+
+def check_rows(name: str, ids: Array, rows: int) -> None:
+    """Refuse row numbers outside [0, rows)."""
+    if not ids.size:
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= rows:
+        raise IndexError(
+            f"{name}: row {low if low < 0 else high} is out of range for {rows} rows: "
+            f"expected 0 to {rows - 1}"
+        )
 
 
 def renormalise(weight: Tensor, ids: Array, max_norm: float, norm_type: float) -> None:
