@@ -13,28 +13,9 @@ import numpy as np
 
 from minigrad.capturing.fusion import FUSIONS
 from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
-from minigrad.capturing.tables import compiled
-from minigrad.engine.dispatch import KERNELS
+from minigrad.capturing.tables import compiled, possible
 
 ALIGNED = 64
-# Kernels of which the CPU column only chooses a jitted function and passes its arguments on, by
-# sizes and scalars alone: what it called once it will call again (tests/capturing/test_tables.py).
-FORWARDING = {
-    *("gemm", "gemm_bias", "gemm_sums", "gemm_activation", "gemm_activation_saved"),
-    *("gemm_masked", "gemm_accumulate", "grad_norm", "dropout"),
-    *("batch_norm_forward", "batch_norm_running", "batch_norm_backward"),
-    *("batch_norm_dropout_forward", "batch_norm_dropout_backward"),
-    *("batch_norm_eval", "layer_norm_forward", "layer_norm_backward", "logsumexp"),
-    *("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"),
-    *("cross_entropy_forward", "cross_entropy_backward"),
-}
-
-
-def forwards(kernel: str) -> bool:
-    """Return whether a launch of a kernel is the same calls of jitted functions each time."""
-    row = KERNELS[kernel]
-    step = hasattr(row, "prepare")  # an optimizer's
-    return kernel in FORWARDING or step or row.rule is not None
 
 
 def plan(replay: Any) -> None:
@@ -121,7 +102,7 @@ def gather(program: Program, results: set[Buffer]) -> None:
     first: list[Launch] = []
     rest: list[Launch] = []
     for launch in program.launches:
-        python = not forwards(launch.kernel) or KERNELS[launch.kernel].small is not None
+        python = not compiled() or not possible(launch.kernel)
         free = python and not any(depend(launch, other) for other in rest)
         (first if free else rest).append(launch)
     program.launches = first + rest

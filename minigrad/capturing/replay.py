@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.capturing.guards import Surroundings
-from minigrad.capturing.planning import forwards, results_of
+from minigrad.capturing.planning import results_of
 from minigrad.capturing.program import (
     CELL,
     CONSTANT,
@@ -26,10 +26,10 @@ from minigrad.capturing.program import (
     Table,
 )
 from minigrad.capturing.recorder import Recorder, address_of
-from minigrad.capturing.tables import call_table, compiled, fits, listen
+from minigrad.capturing.tables import call_table, calls_of, compiled
 from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
 from minigrad.engine.op import cell_of
-from minigrad.engine.overwrite import bounds, check_writable
+from minigrad.engine.overwrite import check_writable
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -226,8 +226,8 @@ class Replay:
                 call(*args)
 
     def launch_and_listen(self) -> None:
-        """Launch by way of Python; the second time, note the calls of jitted functions that the
-        launches come down to, and from then on run these from a table.
+        """Launch by way of Python; the second time, note the calls by address that the launches
+        come down to, and from then on run these from a table.
         """
         self.runs += 1
         if self.runs == 1 or not compiled():
@@ -236,16 +236,11 @@ class Replay:
             return
         steps = Steps()
         for launch, (kernel, args) in zip(self.program, self.calls, strict=True):
-            if not forwards(launch.kernel):
-                kernel(*args)
+            calls = calls_of(launch.kernel, kernel, args)
+            if calls is None:
                 steps.add_python(kernel, args)
-                continue
-            with listen() as calls:
-                kernel(*args)
-            if calls and all(fits(call) and stays(call, launch.kernel, args) for call in calls):
-                steps.add_calls(calls)
             else:
-                steps.add_python(kernel, args)
+                steps.add_calls(calls)
         self.steps = steps.finish()
 
     def give_away(self) -> None:
@@ -323,24 +318,6 @@ def launched(kernel: str, args: tuple[Any, ...]) -> Callable[..., None]:
     """Return what a launch calls: a kernel's CPU column, or the ufunc that it is on few numbers."""
     small = KERNELS[kernel].small
     return CPU[kernel] if small is None or args[-1].size >= PARALLEL else small
-
-
-def stays(call: Any, kernel: str, args: tuple[Any, ...]) -> bool:
-    """Return whether all arrays of a call are the launch's own, or parts of them: another would be
-    a copy of what they held at the time, but for the seed of a dropout.
-    """
-    spans = [bounds(a) for a in args if isinstance(a, np.ndarray)]
-    if call[0].py_func.__name__ == "walk":
-        # Over large arrays: it takes a plan, which depends on layouts, a function, and addresses.
-        numbers = [a for a in call[1][2:] if a]
-        return all(any(start <= a < end for start, end in spans) for a in numbers)
-    for a in call[1]:
-        if isinstance(a, np.ndarray) and a.size:
-            low, high = bounds(a)
-            seed = a.dtype == np.uint64 and kernel.startswith("batch_norm_dropout")
-            if not seed and not any(start <= low and high <= end for start, end in spans):
-                return False
-    return True
 
 
 class Leaf:

@@ -8,6 +8,7 @@ from minigrad.lazy import lazy
 from minigrad_kernels.jit import plain
 
 _module = lazy("minigrad_kernels.jit.call_table")
+_launches = lazy("minigrad_kernels.by_address")
 
 
 def compiled() -> bool:
@@ -15,14 +16,15 @@ def compiled() -> bool:
     return not plain.ON
 
 
-def listen() -> Any:
-    """Note the calls of jitted functions that Python makes; a context manager."""
-    return _module.listen()
+def possible(kernel: str) -> bool:
+    """Return whether launches of a kernel may come down to calls by address."""
+    return bool(_launches.possible(kernel))
 
 
-def fits(call: Any) -> bool:
-    """Return whether a call can be made by its address."""
-    return bool(_module.fits(call))
+def calls_of(kernel: str, run: Any, args: tuple[Any, ...]) -> list[Any] | None:
+    """Launch a kernel, and return the calls that this comes down to; None for Python's."""
+    found: list[Any] | None = _launches.calls_of(kernel, run, args)
+    return found
 
 
 def call_table(calls: list[Any]) -> Any:

@@ -28,6 +28,7 @@ from minigrad_kernels.conv.columns import (
     correlate_weight_all,
     correlate_weight_one,
 )
+from minigrad_kernels.jit.heard import move
 from minigrad_kernels.kernel import Kernel
 
 Array = np.ndarray[Any, Any]
@@ -188,6 +189,15 @@ def forward_plan(
     return plan_of(groups, x, padding, stride, grid, taps)
 
 
+def run_of(taps: list[int]) -> slice:
+    """Return evenly spaced taps as a slice: those of a phase are.
+
+    >>> run_of([1, 3]), run_of([2])
+    (slice(1, 4, 2), slice(2, 3, 1))
+    """
+    return slice(taps[0], taps[-1] + 1, taps[1] - taps[0] if len(taps) > 1 else 1)
+
+
 @functools.lru_cache(256)
 def backward_plans(
     dy: tuple[int, ...],
@@ -197,7 +207,7 @@ def backward_plans(
     dilation: Pair,
     groups: int,
     size: Pair,
-) -> list[tuple[Pair, Array, Plan, Array]]:
+) -> list[tuple[Pair, tuple[slice, slice], Plan, Array]]:
     """Return for each phase with taps: the phase, which taps those are, plan and offsets."""
 
     def seen(axis: int, phase: int) -> list[tuple[int, int]]:
@@ -217,7 +227,7 @@ def backward_plans(
                 min(offset for _, offset in column_taps),
             )
             taps = [(a - top, b - left) for _, a in row_taps for _, b in column_taps]
-            which = np.array([a * weight[3] + b for a, _ in row_taps for b, _ in column_taps])
+            which = run_of([a for a, _ in row_taps]), run_of([b for b, _ in column_taps])
             grid = (len(range(i, size[0], stride[0])), len(range(j, size[1], stride[1])))
             plan, offsets = plan_of(groups, dy, (-top, -left), (1, 1), grid, taps)
             plans.append(((i, j), which, plan, offsets))
@@ -269,18 +279,20 @@ def conv_backward_input_cpu(
     """Compute dx on the CPU, one correlation for each of the stride's phases."""
     o, c, a, b = weight.shape
     plans = backward_plans(dy.shape, weight.shape, stride, padding, dilation, groups, dx.shape[2:])
-    transposed = weight.reshape(groups, o // groups, c, a * b).swapaxes(1, 2)
+    transposed = weight.reshape(groups, o // groups, c, a, b).swapaxes(1, 2)
     none = np.empty(0, dy.dtype)
     if len(plans) < stride[0] * stride[1]:
-        dx[...] = 0
+        move(np.zeros((), dx.dtype), dx)
     for (i, j), which, plan, offsets in plans:
-        taps = np.ascontiguousarray(transposed[..., which]).reshape(groups * c, -1)
+        chosen = transposed[..., which[0], which[1]]
+        taps = np.empty((groups * c, chosen.size // (groups * c)), dx.dtype)
+        move(chosen, taps.reshape(chosen.shape))
         if stride == (1, 1):
             slide(dy, taps, none, plan, offsets, dx)
             continue
         part = np.empty((*dx.shape[:2], plan.rows, plan.columns), dx.dtype)
         slide(dy, taps, none, plan, offsets, part)
-        dx[:, :, i :: stride[0], j :: stride[1]] = part
+        move(part, dx[:, :, i :: stride[0], j :: stride[1]])
 
 
 def conv_backward_weight_cpu(

@@ -24,12 +24,15 @@ from numba.core import types
 from numba.core.registry import CPUDispatcher
 
 from minigrad_kernels.jit.compile import JITTED
+from minigrad_kernels.jit.heard import Call, heard
 from minigrad_kernels.jit.parallel import LOCK, Locked
 from minigrad_kernels.jit.pool import POOL
 
 Array = np.ndarray[Any, Any]
-Call = tuple[Any, tuple[Any, ...]]
+Row = tuple[str, bytes]  # a form, and a row without its first number
 
+OUTER = 3  # dimensions around the one of a loop that a row walks
+OPERANDS = 4  # arrays of a loop, the result among them
 DRIVER = """
 define i64 @minigrad_drive(ptr %table, i64 %count) {
 entry:
@@ -52,6 +55,120 @@ end:
   ret i64 0
 }
 """
+# A loop over one dimension, called for each place of the dimensions around it.  A row: its code,
+# the loop, what the loop is given, how many arrays, OUTER sizes and the loop's own; then for each
+# array where it begins and its strides.
+WALK = """
+define i32 @minigrad_call_strided(ptr %row) {{
+entry:
+  %args = alloca [{operands} x ptr]
+  %steps = alloca [{operands} x i64]
+  %dims = alloca [2 x i64]
+  %loop.at = getelementptr i64, ptr %row, i64 1
+  %loop = load ptr, ptr %loop.at
+  %data.at = getelementptr i64, ptr %row, i64 2
+  %data = load ptr, ptr %data.at
+  %arrays.at = getelementptr i64, ptr %row, i64 3
+  %arrays = load i64, ptr %arrays.at
+  %n0.at = getelementptr i64, ptr %row, i64 4
+  %n0 = load i64, ptr %n0.at
+  %n1.at = getelementptr i64, ptr %row, i64 5
+  %n1 = load i64, ptr %n1.at
+  %n2.at = getelementptr i64, ptr %row, i64 6
+  %n2 = load i64, ptr %n2.at
+  %count.at = getelementptr i64, ptr %row, i64 7
+  %count = load i64, ptr %count.at
+  br label %head0
+head0:
+  %i0 = phi i64 [ 0, %entry ], [ %next0, %end1 ]
+  %next0 = add i64 %i0, 1
+  br label %head1
+head1:
+  %i1 = phi i64 [ 0, %head0 ], [ %next1, %end2 ]
+  %next1 = add i64 %i1, 1
+  br label %head2
+head2:
+  %i2 = phi i64 [ 0, %head1 ], [ %next2, %run ]
+  %next2 = add i64 %i2, 1
+  store i64 %count, ptr %dims
+  br label %array
+array:
+  %k = phi i64 [ 0, %head2 ], [ %more, %array ]
+  %more = add i64 %k, 1
+  %five = mul i64 %k, 5
+  %place = add i64 %five, 8
+  %start.at = getelementptr i64, ptr %row, i64 %place
+  %start = load i64, ptr %start.at
+  %s0.at = getelementptr i64, ptr %start.at, i64 1
+  %s0 = load i64, ptr %s0.at
+  %s1.at = getelementptr i64, ptr %start.at, i64 2
+  %s1 = load i64, ptr %s1.at
+  %s2.at = getelementptr i64, ptr %start.at, i64 3
+  %s2 = load i64, ptr %s2.at
+  %step.at = getelementptr i64, ptr %start.at, i64 4
+  %step = load i64, ptr %step.at
+  %p0 = mul i64 %i0, %s0
+  %p1 = mul i64 %i1, %s1
+  %p2 = mul i64 %i2, %s2
+  %q0 = add i64 %start, %p0
+  %q1 = add i64 %q0, %p1
+  %q2 = add i64 %q1, %p2
+  %arg.at = getelementptr i64, ptr %args, i64 %k
+  store i64 %q2, ptr %arg.at
+  %to = getelementptr i64, ptr %steps, i64 %k
+  store i64 %step, ptr %to
+  %all = icmp eq i64 %more, %arrays
+  br i1 %all, label %run, label %array
+run:
+  call void %loop(ptr %args, ptr %dims, ptr %steps, ptr %data)
+  %done2 = icmp eq i64 %next2, %n2
+  br i1 %done2, label %end2, label %head2
+end2:
+  %done1 = icmp eq i64 %next1, %n1
+  br i1 %done1, label %end1, label %head1
+end1:
+  %done0 = icmp eq i64 %next0, %n0
+  br i1 %done0, label %end0, label %head0
+end0:
+  ret i32 0
+}}
+declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
+"""
+# A copy of elements of some bytes, as a ufunc's loop.
+COPY = """
+define void @minigrad_copy_{size}(ptr %args, ptr %dims, ptr %steps, ptr %data) {{
+entry:
+  %x = load ptr, ptr %args
+  %y.at = getelementptr ptr, ptr %args, i64 1
+  %y = load ptr, ptr %y.at
+  %n = load i64, ptr %dims
+  %from = load i64, ptr %steps
+  %to.at = getelementptr i64, ptr %steps, i64 1
+  %to = load i64, ptr %to.at
+  %a = icmp eq i64 %from, {size}
+  %b = icmp eq i64 %to, {size}
+  %run = and i1 %a, %b
+  br i1 %run, label %whole, label %loop
+whole:
+  %bytes = mul i64 %n, {size}
+  call void @llvm.memmove.p0.p0.i64(ptr %y, ptr %x, i64 %bytes, i1 false)
+  ret void
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %next = add i64 %i, 1
+  %r = mul i64 %i, %from
+  %w = mul i64 %i, %to
+  %source = getelementptr i8, ptr %x, i64 %r
+  %target = getelementptr i8, ptr %y, i64 %w
+  %value = load i{bits}, ptr %source, align 1
+  store i{bits} %value, ptr %target, align 1
+  %all = icmp eq i64 %next, %n
+  br i1 %all, label %end, label %loop
+end:
+  ret void
+}}
+"""
+WORDS = (1, 2, 4, 8)  # bytes of an element that a row may copy
 # How an argument lies in a row of 64-bit numbers: its type, and the letter in a form's name.
 KINDS = {"q": "i64", "i": "i32", "b": "i8", "d": "double", "f": "float"}
 SCALARS = {
@@ -66,13 +183,6 @@ SCALARS = {
 
 
 # ---------------------------------------------------------------- listening
-class Heard(threading.local):
-    """The calls of this thread that are being noted; None while there is no listener."""
-
-    calls: list[Call] | None = None
-
-
-heard = Heard()
 ONE_LISTENER = threading.RLock()  # who puts the functions back must be who has changed them
 
 
@@ -123,18 +233,28 @@ class Forms:
         self.engines: list[Any] = []
         self.drive: Any = None
         self.driver = 0
+        self.copies: dict[int, int] = {}
+
+    def copy(self, size: int) -> int | None:
+        """Return the address of the loop that copies elements of so many bytes, if there is one."""
+        self.code(())
+        return self.copies.get(size)
 
     def code(self, forms: Sequence[str]) -> dict[str, int]:
         """Return the address of each form's code."""
+        if self.drive is None:
+            self.compile([])
         missing = sorted({f for f in forms if f not in self.addresses})
-        if missing or self.drive is None:
+        if missing:
             self.compile(missing)
         return {form: self.addresses[form] for form in forms}
 
     def compile(self, forms: list[str]) -> None:
         """Compile forms, and the driver if this is the first time."""
         source = "\n".join(caller(form) for form in forms)
-        source += DRIVER if self.drive is None else ""
+        if self.drive is None:
+            source += DRIVER + WALK.format(operands=OPERANDS)
+            source += "".join(COPY.format(size=size, bits=8 * size) for size in WORDS)
         module = llvm.parse_assembly(source)
         module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
@@ -144,6 +264,9 @@ class Forms:
         for form in forms:
             self.addresses[form] = engine.get_function_address(f"minigrad_call_{form}")
         if self.drive is None:
+            self.addresses["strided"] = engine.get_function_address("minigrad_call_strided")
+            for size in WORDS:
+                self.copies[size] = engine.get_function_address(f"minigrad_copy_{size}")
             # With the interpreter's lock held, as in any call of a kernel.
             kind = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
             self.driver = engine.get_function_address("minigrad_drive")
@@ -208,8 +331,10 @@ def flat(kind: Any, value: Any, form: list[str], numbers: list[bytes]) -> bool:
     return True
 
 
-def row_of(function: Any, args: tuple[Any, ...]) -> tuple[str, bytes] | None:
+def row_of(function: Any, args: tuple[Any, ...]) -> Row | None:
     """Return a call's form and its row without the first number; None where it cannot be one."""
+    if not isinstance(function, CPUDispatcher):
+        return None
     signature = tuple(function.typeof_pyval(a) for a in args)
     compiled = function.overloads.get(signature)
     if compiled is None or compiled.signature.return_type != types.none:
@@ -225,7 +350,8 @@ def row_of(function: Any, args: tuple[Any, ...]) -> tuple[str, bytes] | None:
 class CallTable:
     """Calls of jitted functions in a row, run by `table()`.
 
-    calls: (function, args) as `listen` gives them.  The arrays stay alive with the table.
+    calls: (function, args) as `listen` gives them, and rows that are made already: (rows, the
+        arrays behind them).  The arrays stay alive with the table.
     Raises: TypeError for a call that cannot be made by address: ask `fits` first.
 
     >>> from minigrad_kernels.jit.compile import jit
@@ -244,10 +370,12 @@ class CallTable:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self.calls = list(calls)
-        rows = [row_of(*call) for call in calls]
-        found = [row for row in rows if row is not None]
-        if len(found) < len(rows):
-            raise TypeError("CallTable: a call has arguments that cannot be passed by address")
+        found: list[Row] = []
+        for function, args in calls:
+            rows = function if isinstance(function, list) else [row_of(function, args)]
+            if None in rows:
+                raise TypeError("CallTable: a call has arguments that cannot be passed by address")
+            found += rows
         code = FORMS.code([form for form, _ in found])
         self.rows = [
             np.frombuffer(code[form].to_bytes(8, "little") + row, np.int64).copy()
@@ -273,4 +401,4 @@ class CallTable:
 
 def fits(call: Call) -> bool:
     """Return whether a call can be made by address."""
-    return row_of(*call) is not None
+    return isinstance(call[0], list) or row_of(*call) is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.recording import recording
 from minigrad.nn.functional.layers import dropout
 from minigrad.ops.arranging import beside, repeat_interleave
 from minigrad.ops.elementwise import where
@@ -76,6 +77,7 @@ def masked_weights(scores: Any, mask: Any) -> Any:
     else:
         scores = scores + mask
     unseen = scores.detach().amax(-1, keepdim=True) == -math.inf if scores.shape[-1] else None
-    if unseen is None or not bool(unseen.any()):
+    # A recording holds for any scores, with the same bits.
+    if unseen is None or (recording.recorder is None and not bool(unseen.any())):
         return softmax(scores, -1)
     return where(unseen, 0.0, softmax(where(unseen, 0.0, scores), -1))
