@@ -40,7 +40,7 @@ FORWARDING = {
 # The same with memory of their own besides: integers that follow from the shapes, and floats that
 # they write before they read them.
 WITH_SCRATCH = {"conv", "conv_backward_input", "conv_backward_weight"}
-UFUNCS = {np_maximum: np.maximum, np_minimum: np.minimum}
+UFUNCS: dict[Any, np.ufunc] = {np_maximum: np.maximum, np_minimum: np.minimum}
 
 
 def possible(kernel: str) -> bool:
@@ -59,7 +59,7 @@ def calls_of(kernel: str, run: Callable[..., None], args: tuple[Any, ...]) -> li
     if not possible(kernel):
         run(*args)
         return None
-    loop = UFUNCS.get(run, run)
+    loop: Any = UFUNCS.get(run, run)
     if isinstance(loop, np.ufunc):
         run(*args)
         return strided(ufunc_rows(loop, args), args)

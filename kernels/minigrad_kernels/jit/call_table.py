@@ -372,10 +372,13 @@ class CallTable:
         self.calls = list(calls)
         found: list[Row] = []
         for function, args in calls:
-            rows = function if isinstance(function, list) else [row_of(function, args)]
-            if None in rows:
+            row = None if isinstance(function, list) else row_of(function, args)
+            if row is not None:
+                found.append(row)
+            elif isinstance(function, list):
+                found += function
+            else:
                 raise TypeError("CallTable: a call has arguments that cannot be passed by address")
-            found += rows
         code = FORMS.code([form for form, _ in found])
         self.rows = [
             np.frombuffer(code[form].to_bytes(8, "little") + row, np.int64).copy()
