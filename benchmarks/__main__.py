@@ -24,6 +24,7 @@ from benchmarks import (
     machine,
     optimizer,
     scalar,
+    single_row,
     train_step,
 )
 from benchmarks.harness import PEERS, Benchmark, Disagreement
@@ -34,7 +35,7 @@ from minigrad_kernels.compare.timing import QUICK, Pace, installed, time_case
 
 MODULES = (
     *(machine, gemm, kernels, eager, scalar, train_step),
-    *(optimizer, elementwise, growth, cold_start),
+    *(single_row, optimizer, elementwise, growth, cold_start),
 )
 BENCHMARKS: dict[str, Benchmark] = {m.BENCHMARK.name: m.BENCHMARK for m in MODULES}
 OPTIONS = ("only", "sizes", "dtype")  # which of them a benchmark takes, it says itself

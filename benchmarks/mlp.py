@@ -6,8 +6,11 @@ no two libraries share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +31,33 @@ Parameters = dict[str, Array]
 
 @dataclass(frozen=True)
 class Problem:
-    """A batch and initial parameters, named as a Sequential of four modules a block names them."""
+    """A batch and initial parameters, named as a Sequential of four modules a block names them.
+
+    more: batches that follow the first; after the last comes the first again.
+    """
 
     x: Array
     target: Array
     parameters: Parameters
+    more: tuple[tuple[Array, Array], ...] = ()
+
+    def batches(self, array: Callable[[Array], Any]) -> Callable[[], tuple[Any, Any]]:
+        """Return what gives the next batch, as arrays of a library's."""
+        held = [tuple(array(a) for a in batch) for batch in ((self.x, self.target), *self.more)]
+        return partial(next, cycle(held))
+
+
+def with_fresh_data(given: Problem, count: int = 16) -> Problem:
+    """Return a problem whose steps see other data each time: so long nothing is learnt by heart,
+    and no caches or denormals are a step's alone.
+    """
+    rng = np.random.default_rng(1)
+    classes = int(given.target.max()) + 1
+    more = [
+        (rng.standard_normal(given.x.shape, np.float32), rng.integers(0, classes, len(given.x)))
+        for _ in range(count - 1)
+    ]
+    return replace(given, more=tuple(more))
 
 
 def blocks(parameters: Parameters) -> int:

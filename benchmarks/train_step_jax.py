@@ -87,12 +87,12 @@ def jax_step(given: Problem, dropout: float) -> Callable[[], Any]:
     running = [(jnp.zeros(hidden), jnp.ones(hidden)) for _ in range(BLOCKS)]
     zeros = [jax.tree.map(jnp.zeros_like, p) for _ in range(2)]
     state: Any = (p, *zeros, running, jax.random.key(0), jnp.float32(0))
-    x, target = jnp.asarray(given.x), jnp.asarray(given.target)
+    batch = given.batches(jnp.asarray)
     program = compiled(dropout)
 
     def step() -> Any:
         nonlocal state
-        state, loss = program(state, x, target)
+        state, loss = program(state, *batch())
         return loss.block_until_ready()
 
     return step

@@ -27,6 +27,7 @@ from minigrad.capturing.program import (
 )
 from minigrad.capturing.recorder import Recorder, address_of
 from minigrad.capturing.tables import call_table, calls_of, compiled
+from minigrad.engine.allocator import POOL
 from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
 from minigrad.engine.op import cell_of
 from minigrad.engine.overwrite import check_writable
@@ -130,6 +131,7 @@ class Replay:
         for buffer in program.buffers:
             if buffer not in needed and not buffer.lasting:
                 buffer.held = None  # where it lay while recording
+        POOL.clear()
         self.slots = [None if o is None else o.of(self.memory[o.buffer]) for o in self.operands]
         self.checks = [(check, o.of(self.memory[o.buffer])) for check, o in self.recorder.checks]
         self.restored = [
@@ -210,7 +212,10 @@ class Replay:
         for i, count in effects.of_inputs:
             cell_of(tensors[i])[0] += count
         for t, count in effects.versions:
-            cell_of(t)[0] += count
+            cell = t.cell
+            if cell is None:
+                cell = cell_of(t)
+            cell[0] += count
         for t, count in effects.gradient_versions:
             cell_of(t._grad)[0] += count
         for t, gradient, _ in effects.gradients:

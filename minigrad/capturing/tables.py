@@ -9,6 +9,7 @@ from minigrad_kernels.jit import plain
 
 _module = lazy("minigrad_kernels.jit.call_table")
 _launches = lazy("minigrad_kernels.by_address")
+_identity = lazy("minigrad_kernels.jit.identity")
 
 
 def compiled() -> bool:
@@ -30,3 +31,15 @@ def calls_of(kernel: str, run: Any, args: tuple[Any, ...]) -> list[Any] | None:
 def call_table(calls: list[Any]) -> Any:
     """Return calls as a table, to run in one call."""
     return _module.CallTable(calls)
+
+
+def identity(dicts: list[dict[Any, Any]], places: list[tuple[Any, str]]) -> Any:
+    """Return what tells whether dicts and slots hold the very objects that they hold now; None
+    where that cannot be compiled.
+    """
+    if not compiled():
+        return None
+    try:
+        return _identity.Identity(dicts, places)
+    except TypeError:
+        return None

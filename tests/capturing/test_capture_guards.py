@@ -413,3 +413,31 @@ def test_inside_a_transformation_it_runs_as_ever() -> None:
     found = mg.capture(lambda x: mg.func.grad(lambda v: (v * v).sum())(x))
     for k in range(CALLS):
         assert found(t(1, k)).tolist() == [2, 2 * k]
+
+
+def test_variables_are_compared_when_they_have_settled() -> None:
+    """Then by compiled code: values, entries and variables that another takes the place of."""
+    factor, held = 2.0, Holder()
+
+    def f(x: Any) -> Any:
+        return x * factor + held.shift
+
+    step = mg.capture(f)
+    for _ in range(6):
+        assert step(t(1)).item() == 3
+    assert step.calls["replayed"] == 3
+    held.shift = 5
+    assert step(t(1)).item() == 7
+    held.shift = 1
+    assert step(t(1)).item() == 3 and step.last == "replayed"
+    held.other = 1  # type: ignore[attr-defined]
+    assert step(t(1)).item() == 3 and step.last != "replayed"
+    del held.other  # type: ignore[attr-defined]
+    assert step(t(1)).item() == 3 and step.last == "replayed"
+    factor = 3.0
+    assert step(t(1)).item() == 4
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.shift = 1
