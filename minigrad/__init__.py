@@ -101,6 +101,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import checking as checking
     from minigrad import compare as compare
+    from minigrad import distributions as distributions
     from minigrad import func as func
     from minigrad import onnx as onnx
     from minigrad import utils as utils
@@ -129,6 +130,7 @@ else:
     autograd = _lazy("minigrad.autograd")
     checking = _lazy("minigrad.checking")
     compare = _lazy("minigrad.compare")
+    distributions = _lazy("minigrad.distributions")
     func = _lazy("minigrad.func")
     onnx = _lazy("minigrad.onnx")
     utils = _lazy("minigrad.utils")

@@ -99,6 +99,7 @@ LAYERS = (
     "minigrad.nn.layers",
     "minigrad.nn.utils",
     "minigrad.nn",
+    "minigrad.distributions",
     "minigrad.func",
     "minigrad.autograd",
     "minigrad.utils",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.tensors.conveniences import KINDS
 from minigrad.torch_programs.amp import same
 from minigrad.torch_programs.devices import no, nothing
 
 ONE_PROCESS = "minigrad trains in one process; for data parallel training over MPI see examples/"
 NO_SCRIPT = "there is no TorchScript; call the function or the module as it is"
 NO_EXPORT = "there is no export; save the weights with torch.save(model.state_dict(), path)"
+MOVE = "make the tensor as torch.FloatTensor(...) and the like do, and move it with .cuda()"
 
 
 def script(function: Any = None, *_: Any, **__: Any) -> Any:
@@ -42,14 +44,14 @@ REFUSED: dict[str, dict[str, str]] = {
         ONE_PROCESS,
     ),
     "torch.nn.parallel": {
-        "DataParallel": "there is one device at a time; use the module as it is",
         "DistributedDataParallel": ONE_PROCESS,
     },
     "torch.jit": dict.fromkeys(("load", "save", "script_if_tracing", "trace"), NO_SCRIPT),
     "torch.onnx": dict.fromkeys(("dynamo_export", "export"), NO_EXPORT),
     "torch.export": {"export": NO_EXPORT},
     "torch.hub": {"load": "nothing is downloaded; get the weights and load their state_dict"},
-    "torch.profiler": {"profile": "use minigrad's Tape, or cProfile"},
+    "torch.multiprocessing": {"spawn": ONE_PROCESS},
+    "torch.cuda": dict.fromkeys(KINDS.values(), MOVE),
 }
 DISTRIBUTED: dict[str, Any] = {
     "is_available": no,

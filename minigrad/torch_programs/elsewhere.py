@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minigrad.engine.values import default_dtype
-from minigrad.nn import functional, init
+from minigrad.nn import Linear, functional, init
+from minigrad.nn.init import fans
+from minigrad.nn.layers.conv import Convolution
+from minigrad.nn.layers.norm import BatchNorm
+from minigrad.nn.utils import clip_grad_norm_
+from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.tensors.creation import as_tensor, tensor
+from minigrad.tensors.functions import mm
 from minigrad.tensors.tensor import Tensor
 
 METHODS = ("clone", "clip", "conj", "detach", "is_same_size", "is_signed", "resolve_conj")
@@ -92,6 +99,46 @@ def window(values: Callable[[Any], Any]) -> Callable[..., Tensor]:
     return made
 
 
+def implied_dim(name: str, input: Tensor) -> int:
+    """Return the dimension that PyTorch takes where none is given, with its warning."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. "
+        "Change the call to include dim=X as an argument.",
+        UserWarning,
+        stacklevel=5,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def correct_fan(tensor: Tensor, mode: str) -> int:
+    """Return the number of inputs or of outputs of a weight, `mode` "fan_in" or "fan_out"."""
+    return fans(tensor)[("fan_in", "fan_out").index(mode.lower())]
+
+
+def repeated(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """Return the function that makes n of one number, and a tuple of several as they are."""
+    return lambda x: tuple(x) if isinstance(x, Iterable) else (x,) * n
+
+
+# What PyTorch's own modules and those built on them inherit from or call, by its private names.
+BASES: dict[str, Any] = {
+    "_BatchNorm": BatchNorm,
+    "_ConvNd": Convolution,
+    "NonDynamicallyQuantizableLinear": Linear,
+}
+TUPLES: dict[str, Any] = {
+    "_ntuple": repeated,
+    "_single": repeated(1),
+    "_pair": repeated(2),
+    "_triple": repeated(3),
+    "_quadruple": repeated(4),
+}
+FANS: dict[str, Any] = {
+    "_calculate_fan_in_and_fan_out": fans,
+    "_calculate_correct_fan": correct_fan,
+}
+SCHEDULERS: dict[str, Any] = {"_LRScheduler": LRScheduler}
+EARLIER_UTILS: dict[str, Any] = {"clip_grad_norm": clip_grad_norm_}
 TORCH: dict[str, Any] = {
     "asarray": as_tensor,
     "bartlett_window": window(lambda x: 1 - np.abs(x / np.pi - 1)),
@@ -103,6 +150,7 @@ TORCH: dict[str, Any] = {
     "is_inference_mode_enabled": lambda: False,
     "real": conj,
     "set_flush_denormal": lambda mode: False,
+    "spmm": mm,
 }
 IN_TORCH = Names(method, lambda: [n for n in dir(Tensor) if method(n)])
 FROM_FUNCTIONAL = Names(functional_named, lambda: [n for n in FUNCTIONALS if functional_named(n)])
@@ -113,6 +161,8 @@ ATTRIBUTES: dict[str, Any] = {
     "is_conj": lambda self: False,
     "is_inference": lambda self: False,
     "is_neg": lambda self: False,
+    "is_nested": False,
+    "is_xpu": False,
     "is_nonzero": lambda self: bool(self),
     "layout": "torch.strided",
     "name": None,

@@ -9,21 +9,34 @@ from typing import Any
 
 from minigrad.engine import random
 from minigrad.engine.dtypes import DType
+from minigrad.nn.functional import activations
 from minigrad.nn.module import Module
 from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
 from minigrad.torch_programs import elsewhere, standin, top
 from minigrad.torch_programs.absent import ABSENT, COMPILER, DISTRIBUTED, JIT, REFUSED
 from minigrad.torch_programs.amp import AMP, autocast
+from minigrad.torch_programs.attention import ATTENTION, BIAS
 from minigrad.torch_programs.devices import ACCELERATOR, BACKENDS, CUDA, NONE_THERE, nothing
 from minigrad.torch_programs.files import load, save
 from minigrad.torch_programs.kinds import TENSORS, Variable
+from minigrad.torch_programs.measuring import BENCHMARK, PROFILER
+from minigrad.torch_programs.parallel import DataParallel, DistributedSampler
 from minigrad.torch_programs.random_state import RANDOM
 from minigrad.torch_programs.testing import assert_close
 
 Sources = Sequence[str | Mapping[str, Any]]
-DATA: Sources = ("minigrad.torch_programs.loader", "minigrad.data")
-NN: Sources = ("minigrad.nn", "minigrad.nn.layers.parameters")
+DATA: Sources = (
+    "minigrad.torch_programs.loader",
+    "minigrad.data",
+    {"DistributedSampler": DistributedSampler},
+)
+NN: Sources = (
+    "minigrad.nn",
+    "minigrad.nn.layers.parameters",
+    elsewhere.BASES,
+    {"DataParallel": DataParallel},
+)
 OPTIM: Sources = ("minigrad.optim",)
 AUTOGRAD: Sources = (
     {"Variable": Variable},
@@ -31,7 +44,7 @@ AUTOGRAD: Sources = (
     "minigrad.torch_programs.autograd",
     "minigrad",
 )
-UTILS: Sources = ("minigrad.nn.utils", "minigrad.optim.clip_grad")
+UTILS: Sources = ("minigrad.nn.utils", "minigrad.optim.clip_grad", elsewhere.EARLIER_UTILS)
 # Modules by name; sources that are not there are left out.
 MODULES: dict[str, Sources] = {
     "torch": (
@@ -49,10 +62,11 @@ MODULES: dict[str, Sources] = {
     "torch.amp.grad_scaler": (AMP,),
     "torch.autograd": AUTOGRAD,
     "torch.autograd.forward_ad": ("minigrad.autograd.forward_ad",),
-    "torch.autograd.function": AUTOGRAD,
+    "torch.autograd.function": ("minigrad.autograd.function", *AUTOGRAD),
     "torch.autograd.functional": ("minigrad.autograd.functional", "minigrad.func"),
     "torch.autograd.gradcheck": AUTOGRAD,
     "torch.autograd.graph": ("minigrad.autograd.graph", *AUTOGRAD),
+    "torch.autograd.profiler": (PROFILER,),
     "torch.autograd.variable": AUTOGRAD,
     "torch.backends": (),
     "torch.compiler": (COMPILER,),
@@ -61,19 +75,24 @@ MODULES: dict[str, Sources] = {
     "torch.cpu": (NONE_THERE,),
     "torch.distributed": (DISTRIBUTED,),
     "torch.distributions": ("minigrad.distributions",),
+    "torch.distributions.constraints": ("minigrad.distributions.constraints",),
     "torch.export": (),
     "torch.fft": ("minigrad.fft",),
     "torch.func": ("minigrad.func",),
+    "torch.functional": ("minigrad",),
     "torch.hub": (),
     "torch.jit": (JIT,),
     "torch.linalg": ("minigrad.linalg",),
     "torch.mps": (NONE_THERE,),
     "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing}),
     "torch.nn": NN,
+    "torch.nn.attention": (ATTENTION,),
+    "torch.nn.attention.bias": (BIAS,),
     "torch.nn.functional": ("minigrad.nn.functional",),
-    "torch.nn.init": ("minigrad.nn.init", elsewhere.INITIALISERS),
+    "torch.nn.init": ("minigrad.nn.init", elsewhere.INITIALISERS, elsewhere.FANS),
     "torch.nn.modules": NN,
-    "torch.nn.parallel": (),
+    "torch.nn.modules.utils": (elsewhere.TUPLES,),
+    "torch.nn.parallel": ({"DataParallel": DataParallel},),
     "torch.nn.parameter": ("minigrad.nn", "minigrad.nn.parameter"),
     "torch.nn.utils": UTILS,
     "torch.nn.utils.clip_grad": UTILS,
@@ -85,9 +104,9 @@ MODULES: dict[str, Sources] = {
     "torch.nn.utils.weight_norm": UTILS,
     "torch.onnx": (),
     "torch.optim": OPTIM,
-    "torch.optim.lr_scheduler": ("minigrad.optim.lr_scheduler",),
+    "torch.optim.lr_scheduler": ("minigrad.optim.lr_scheduler", elsewhere.SCHEDULERS),
     "torch.optim.swa_utils": ("minigrad.optim.swa_utils", *OPTIM),
-    "torch.profiler": (),
+    "torch.profiler": (PROFILER,),
     "torch.random": (RANDOM,),
     "torch.return_types": ("minigrad.ops.results",),
     "torch.serialization": (
@@ -96,13 +115,15 @@ MODULES: dict[str, Sources] = {
     ),
     "torch.special": ("minigrad.special", "minigrad"),
     "torch.storage": (),
-    "torch.testing": ({"assert_close": assert_close},),
+    "torch.testing": ({"assert_close": assert_close, "assert_allclose": assert_close},),
     "torch.types": ({"Device": Any, "Number": int | float | bool, "Tensor": TENSORS["Tensor"]},),
     "torch.utils": (),
+    "torch.utils.benchmark": (BENCHMARK,),
     "torch.utils.checkpoint": ("minigrad.autograd.checkpoint", *AUTOGRAD),
     "torch.utils.data": DATA,
     "torch.utils.data.dataloader": DATA,
     "torch.utils.data.dataset": DATA,
+    "torch.utils.data.distributed": DATA,
     "torch.utils.data.sampler": DATA,
     "torch.utils.tensorboard": ("minigrad.torch_programs.tensorboard",),
     "torch.utils.tensorboard.writer": ("minigrad.torch_programs.tensorboard",),
@@ -110,7 +131,12 @@ MODULES: dict[str, Sources] = {
     "torch.xpu": (NONE_THERE,),
     "functorch": ("minigrad.func",),
 }
-BELOW: dict[str, Sources] = {"torch.nn.modules": NN, "torch.optim": OPTIM}
+DISTRIBUTIONS: Sources = ("minigrad.distributions",)
+BELOW: dict[str, Sources] = {
+    "torch.nn.modules": NN,
+    "torch.optim": OPTIM,
+    "torch.distributions": DISTRIBUTIONS,
+}
 
 
 def there(source: str | Mapping[str, Any]) -> bool:
@@ -159,4 +185,5 @@ def install() -> None:
         if not hasattr(Tensor, name):
             setattr(Tensor, name, value)
     Module.state_dict = state_dict  # type: ignore[method-assign]
+    activations.implied = elsewhere.implied_dim
     random.default = top.default_generator

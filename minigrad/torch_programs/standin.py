@@ -33,6 +33,8 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__version__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name == self.__name__:  # torch.torch
+            return self
         found = self._found(name)
         if found is MISSING:
             raise AttributeError(self._why(name), name=name, obj=self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigrad.engine import arguments
@@ -200,7 +201,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     tensor([[0.5000, 0.5000],
             [0.5000, 0.5000]])
     """
-    return _softmax(_prepared(input, dtype), _dim("softmax", dim))
+    return _softmax(_prepared(input, dtype), _dim("softmax", dim, input))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
@@ -210,7 +211,7 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Ten
     >>> log_softmax(mg.tensor([1e4, 0.0]), dim=0)
     tensor([     0., -10000.])
     """
-    return _log_softmax(_prepared(input, dtype), _dim("log_softmax", dim))
+    return _log_softmax(_prepared(input, dtype), _dim("log_softmax", dim, input))
 
 
 def _prepared(input: Tensor, dtype: Any) -> Tensor:
@@ -218,11 +219,17 @@ def _prepared(input: Tensor, dtype: Any) -> Tensor:
     return input if dtype is None else input.to(dtype)
 
 
-def _dim(name: str, dim: int | None) -> int:
+# What is taken for a dimension that is not given, by name and input; `as_torch` sets it.
+implied: Callable[[str, Tensor], int] | None = None
+
+
+def _dim(name: str, dim: int | None, input: Tensor) -> int:
     """Return the dimension that an activation is asked for.
 
     Raises: TypeError where there is none.
     """
     if dim is None:
+        if implied is not None:
+            return implied(name, input)
         raise TypeError(f"{name}: say along which dimension, e.g. dim=1 for logits of shape (N, C)")
     return dim
