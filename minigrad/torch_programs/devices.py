@@ -51,7 +51,7 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 class set_device:
     """Do nothing: tensors say where they lie; also a context."""
 
-    def __init__(self, device: Any = None) -> None:
+    def __init__(self, device: Any = None, **settings: Any) -> None:
         self.device = device
 
     def __enter__(self) -> None:

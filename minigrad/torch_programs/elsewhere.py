@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -126,6 +127,18 @@ BASES: dict[str, Any] = {
     "_ConvNd": Convolution,
     "NonDynamicallyQuantizableLinear": Linear,
 }
+HOOKS = {"_forward_pre_hooks": "before", "_forward_hooks": "after"}  # when they are called
+
+
+def hooks_by_key(when: str) -> property:
+    """Return the property that gives a module's hooks of one kind, in their order."""
+    return property(
+        lambda self: OrderedDict(
+            (key, entry.hook) for key, entry in (self._hooks or {}).items() if entry.when == when
+        )
+    )
+
+
 TUPLES: dict[str, Any] = {
     "_ntuple": repeated,
     "_single": repeated(1),

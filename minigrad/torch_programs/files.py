@@ -66,6 +66,7 @@ class Writer(trees.Writer):
 
         Raises: TypeError for any other.
         """
+        value = getattr(value, "__wrapped__", value)  # of torch's function, which takes out=
         name = f"{value.__module__}:{value.__qualname__}"
         if function_named(name) is not value:
             place = ".".join(map(str, path))

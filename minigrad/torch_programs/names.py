@@ -99,6 +99,7 @@ MODULES: dict[str, Sources] = {
     "torch.nn.utils.convert_parameters": UTILS,
     "torch.nn.utils.parametrizations": ("minigrad.nn.utils.parametrizations", *UTILS),
     "torch.nn.utils.parametrize": ("minigrad.nn.utils.parametrize", *UTILS),
+    "torch.nn.utils.prune": ("minigrad.nn.utils.prune",),
     "torch.nn.utils.rnn": ("minigrad.nn.utils.rnn", *UTILS),
     "torch.nn.utils.spectral_norm": UTILS,
     "torch.nn.utils.weight_norm": UTILS,
@@ -184,6 +185,8 @@ def install() -> None:
     for name, value in elsewhere.ATTRIBUTES.items():
         if not hasattr(Tensor, name):
             setattr(Tensor, name, value)
+    for name, when in elsewhere.HOOKS.items():
+        setattr(Module, name, elsewhere.hooks_by_key(when))
     Module.state_dict = state_dict  # type: ignore[method-assign]
     activations.implied = elsewhere.implied_dim
     random.default = top.default_generator

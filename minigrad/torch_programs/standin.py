@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from minigrad.torch_programs.calls import adapted
+
 MISSING = object()
+ADAPTED = ("torch", "torch.linalg", "torch.special")  # modules whose functions take `out=`
 
 
 class StandIn(ModuleType):
@@ -38,6 +41,8 @@ class StandIn(ModuleType):
         found = self._found(name)
         if found is MISSING:
             raise AttributeError(self._why(name), name=name, obj=self)
+        if self.__name__ in ADAPTED:
+            found = adapted(found)
         self.__dict__[name] = found
         return found
 

@@ -1,6 +1,6 @@
 """What is done to modules, their parameters and inputs."""
 
-from minigrad.nn.utils import parametrizations, parametrize, rnn
+from minigrad.nn.utils import parametrizations, parametrize, prune, rnn
 from minigrad.nn.utils.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -19,6 +19,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

@@ -69,3 +69,15 @@ with torch.autograd.profiler.profile() as found, torch.profiler.record_function(
 print("named part" in found.key_averages().table(sort_by="cpu_time_total", row_limit=10))
 timed = Timer("x + 1", globals={"x": x.detach()}).timeit(3)
 print(timed.mean > 0, timed.number_per_run, isinstance(x, torch.cuda.FloatTensor))
+
+a, out = torch.arange(6.0).reshape(2, 3), torch.empty(2, 3)
+print(torch.add(a, a, out=out) is out, out, torch.matmul(a, a.T, out=torch.empty(0)))
+values, at = torch.empty(0), torch.empty(0, dtype=torch.long)
+torch.max(a, 1, out=(values, at))
+print(values, at, torch.arange(0, 3, out=torch.empty(0)))
+print(torch.sum(input=a, dim=1), torch.exp(input=a[0]), torch.mm(input=a, mat2=a.T))
+print(torch.max(input=a, other=1 - a), torch.pow(input=a, exponent=2), torch.eq(input=a, other=out))
+try:
+    torch.mul(x, x, out=torch.empty(2))
+except RuntimeError as error:
+    print(error)
