@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.function_pointers import entry
+from minigrad_kernels.matmul.gemm import gemm_one
 from minigrad_kernels.matmul.packing import (
     KC,
     STRIP_BYTES,
@@ -11,8 +13,10 @@ from minigrad_kernels.matmul.packing import (
     pack_panels,
     pack_strips,
     panel_bytes,
+    together_of,
 )
 from minigrad_kernels.matmul.register_tile import HEIGHT
+from minigrad_kernels.matmul.task import ARGUMENTS, LEVEL1, NOTHING, PLAIN, TASKS, task_of
 from minigrad_kernels.simd.registers import VECTOR_BYTES, address
 
 FLOATS = [np.float32, np.float64]
@@ -77,3 +81,27 @@ def test_blocks_of_k_are_even_and_whole_vectors() -> None:
         assert depth <= 3 * KC // 2 + 15
         blocks = max(1, -(-k // depth)) if depth else 1
         assert blocks * depth - k < 16 * max(1, blocks) + 1
+
+
+def test_blocks_go_together_while_their_strip_stays_in_the_cache() -> None:
+    strip_bytes = 128 * STRIP_BYTES
+    assert together_of(128, strip_bytes) == 1  # one at least
+    assert together_of(128, 4 * strip_bytes - 4) == 2
+    assert together_of(128, 4 * strip_bytes) == 3
+    assert together_of(4096, 1 << 15) == 1
+    assert together_of(0, 1 << 15) > 0
+
+
+def test_bits_do_not_depend_on_the_cache_size(rng: np.random.Generator) -> None:
+    a = rng.standard_normal((61, 900)).astype(np.float32)
+    b = rng.standard_normal((900, 150)).astype(np.float32)
+    other = 1 << 10 if together_of(depth_of(900), LEVEL1) > 1 else 1 << 16
+    assert together_of(depth_of(900), other) != together_of(depth_of(900), LEVEL1)
+    memory = np.empty(4 << 20, np.uint8)
+    results = []
+    for task in (TASKS[np.dtype(np.float32)], task_of(np.float32, "gemm_task.tests", other)):
+        c = np.empty((61, 150), np.float32)
+        address_of = memory.ctypes.data
+        gemm_one(entry(task, ARGUMENTS), address_of, a, False, b, False, c, PLAIN, c, NOTHING, c)
+        results.append(c)
+    np.testing.assert_array_equal(*results)

@@ -1,11 +1,11 @@
 """Convolutions as matrix products on register tiles, without a matrix of all patches.
 
-`correlate` slides taps over a source and `correlate_weight` is its gradient; what both walk is a
+`correlate` slides taps over a source; its gradient is in columns_weight.py, and what both walk is a
 `Plan`.  A task copies one group of one image, or a band of its rows, into scratch with its margins
 (rows of a stride dealt out by phase, so that neighbouring outputs read neighbouring elements),
 packs the patches of one strip of outputs at a time into a panel that stays in first-level cache,
-and lays tiles over it.  Every output is one chain in the order of the taps: its bits depend neither
-on threads nor on how the work is cut.
+and lays tiles over it; weights that many images see are packed first.  Every output is one chain in
+the order of the taps: its bits depend neither on threads nor on how the work is cut.
 
 Shapes: source: (N, G * channels, height, width), weight: (G * R, K), y: (N, G * R, rows, columns),
     offsets: (K,), where in scratch the taps lie.
@@ -13,16 +13,32 @@ Shapes: source: (N, G * channels, height, width), weight: (G * R, K), y: (N, G *
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.core import types
+from numba.np.numpy_support import from_dtype
 
 from minigrad_kernels.conv.patches import FEW, FIELDS, WIDEST, find_pieces, lay_pieces
-from minigrad_kernels.jit.compile import jit, like
-from minigrad_kernels.matmul.packing import STRIP_BYTES, depth_of
-from minigrad_kernels.matmul.register_tile import strip
-from minigrad_kernels.simd.registers import VECTOR_BYTES, address, copy_lanes, transpose_square
+from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.function_pointers import call_at, code_address
+from minigrad_kernels.matmul.packing import (
+    STRIP_BYTES,
+    depth_of,
+    pack_panels,
+    panel_bytes,
+)
+from minigrad_kernels.matmul.register_tile import HEIGHT
+from minigrad_kernels.simd.lanes import load, store, width
+from minigrad_kernels.simd.registers import (
+    VECTOR_BYTES,
+    address,
+    address_array,
+    copy_lanes,
+    hold,
+)
 
 Array = np.ndarray[Any, Any]
 WHOLE = 1 << 10  # lanes: more than any register has, known when compiling
@@ -30,7 +46,7 @@ WHOLE = 1 << 10  # lanes: more than any register has, known when compiling
 # under few rows of tiles, over an image that stays in first-level cache.
 MANY = 16  # filters of a group
 IN_PLACE = 24_576  # bytes
-DEPTH = 256  # outputs summed in one go for the weight's gradient
+REPEATED = 4  # images from which the weights are packed before they are used
 
 
 class Plan(NamedTuple):
@@ -74,11 +90,12 @@ def unpack(p):
 
 
 @jit()
-def copy_line(dtype, size, source, count, target, whole):
-    """Copy `count` elements and fill up with zeros to `whole` or a little further."""
-    lanes = VECTOR_BYTES // size
+def copy_line(x, source, count, target, whole):
+    """Copy `count` elements, of x's type, and fill up with zeros to `whole` or a little further."""
+    lanes = width(x)  # known when compiling, as x.itemsize is not: no division for each line
+    size = VECTOR_BYTES // lanes
     for j in range(0, whole, lanes):
-        copy_lanes(dtype, source + j * size, target + j * size, count - j)
+        copy_lanes(x.dtype, source + j * size, target + j * size, count - j)
 
 
 @jit()
@@ -95,8 +112,7 @@ def deal_line(line, plan, index, scratch):
 @jit()
 def fill(source, image, channel, row, plan, rows, scratch):
     """Copy `rows` rows of a group's channels, from source row `row` on, with their margins."""
-    dtype = scratch.dtype
-    size = scratch.itemsize
+    size = VECTOR_BYTES // width(scratch)
     lead = max(0, plan.left)
     skip = max(0, -plan.left)
     whole = plan.phases * plan.pitch
@@ -108,22 +124,22 @@ def fill(source, image, channel, row, plan, rows, scratch):
         to = address(scratch) + index * size
         line = ((image * source.shape[1] + channel + c) * plan.height + row) * plan.width
         came = address(source) + (line + skip) * size
-        copy_line(dtype, size, came, 0, to, above * whole)
+        copy_line(scratch, came, 0, to, above * whole)
         if plan.phases > 1:
-            copy_line(dtype, size, came, 0, to + above * whole * size, (inside - above) * whole)
+            copy_line(scratch, came, 0, to + above * whole * size, (inside - above) * whole)
             for r in range(above, inside):
                 deal_line(source[image, channel + c, row + r], plan, index + r * whole, scratch)
         elif plan.left == 0 and plan.pitch == plan.width:  # rows in one piece
             first = above * whole * size
             count = (inside - above) * whole
-            copy_line(dtype, size, came + first, count, to + first, count)
+            copy_line(scratch, came + first, count, to + first, count)
         else:
             for r in range(above, inside):
                 put = to + r * whole * size
-                copy_line(dtype, size, came, 0, put, lead)
+                copy_line(scratch, came, 0, put, lead)
                 line = came + r * plan.width * size
-                copy_line(dtype, size, line, used, put + lead * size, plan.pitch - lead)
-        copy_line(dtype, size, came, 0, to + inside * whole * size, (rows - inside) * whole)
+                copy_line(scratch, line, used, put + lead * size, plan.pitch - lead)
+        copy_line(scratch, came, 0, to + inside * whole * size, (rows - inside) * whole)
 
 
 @jit()
@@ -155,16 +171,25 @@ def find_runs(plan, p, count, size, source, target):
 
 @jit()
 def copy_runs(scratch, offsets, k, taps, source, target, runs, panel, ld):
-    """Pack `taps` rows of patches, from tap k on, `ld` bytes apart."""
-    base = address(scratch)
-    size = scratch.itemsize
-    for i in range(
-        taps
-    ):  # in rising order: what a row writes beyond its end, the next one replaces
-        row = base + offsets[k + i] * size
-        to = panel + i * ld
-        for s in range(runs):
-            copy_lanes(scratch.dtype, row + source[s], to + target[s], WHOLE)
+    """Pack `taps` rows of patches, from tap k on, `ld` bytes apart.
+
+    Run by run, each over all rows: what it writes beyond its end, the next run replaces.
+    """
+    size = VECTOR_BYTES // width(scratch)
+    jumps = address_array(address(offsets) + k * offsets.itemsize, taps, offsets.dtype)
+    for s in range(runs):
+        came = address(scratch) + source[s]
+        to = panel + target[s]
+        room = (ld - target[s]) // size
+        if room * size >= VECTOR_BYTES:
+            for i in range(taps):
+                copy_lanes(scratch.dtype, came + jumps[i] * size, to, WHOLE)
+                to += ld
+        else:
+            for i in range(taps):
+                line = load(scratch, came + jumps[i] * size, room)
+                store(line, scratch, to, room, False)
+                to += ld
 
 
 @jit()
@@ -176,6 +201,26 @@ def vectors_in_place(filters, image_bytes):
 
 
 @jit()
+def panels_bytes(filters, depth, size):
+    """Return the bytes of a group's weights as panels, for one block of taps."""
+    return (filters + HEIGHT - 1) // HEIGHT * panel_bytes(depth, size)
+
+
+@jit()
+def pack_weight(weight, groups, depth, panels):
+    """Pack the weights of all groups, block of taps after block, as matmul/packing.py does."""
+    size = VECTOR_BYTES // width(weight)
+    filters = weight.shape[0] // groups
+    k_all = weight.shape[1]
+    for group in range(groups):
+        for k in range(0, k_all, depth):
+            source = address(weight) + (group * filters * k_all + k) * size
+            taps = min(depth, k_all - k)
+            pack_panels(weight.dtype, size, source, k_all * size, False, taps, filters, panels)
+            panels += panels_bytes(filters, depth, size)
+
+
+@jit()
 def scratch_size(plan, lanes):
     """Return the elements of one task's scratch, with room for the last vector to overrun."""
     return plan.channels * plan.deep * plan.phases * plan.pitch + 4 * lanes
@@ -183,11 +228,14 @@ def scratch_size(plan, lanes):
 
 # ---------------------------------------------------------------- y = bias + weight @ patches
 @jit()
-def correlate(source, weight, bias, geometry, offsets, y, first, last):
-    """Compute the tasks from `first` to `last`: images x groups x bands."""
+def correlate(lay, source, weight, bias, geometry, offsets, y, first, last):
+    """Compute the tasks from `first` to `last`: images x groups x bands.
+
+    lay: the address of `strip`.
+    """
     plan = unpack(geometry)
-    size = y.itemsize
-    lanes = VECTOR_BYTES // size
+    lanes = width(y)
+    size = VECTOR_BYTES // lanes
     strip_columns = STRIP_BYTES // size
     filters = y.shape[1] // plan.groups
     k_all = weight.shape[1]
@@ -202,6 +250,13 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
     pieces = np.zeros((WIDEST, FIELDS), np.int64)
     vectors = vectors_in_place(filters, scratch.size * size)
     aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
+    block_bytes = panels_bytes(filters, depth, size)
+    blocks = (k_all + depth - 1) // depth
+    # Packing costs what one image gains, about.
+    repeated = vectors == 0 and filters > HEIGHT and last - first >= REPEATED * plan.groups
+    packed = np.empty(plan.groups * blocks * block_bytes if repeated else 0, np.uint8)
+    if repeated:
+        pack_weight(weight, plan.groups, depth, address(packed))
     biased = -1
     for task in range(first, last):
         group = task // plan.bands % plan.groups
@@ -247,138 +302,51 @@ def correlate(source, weight, bias, geometry, offsets, y, first, last):
                 copy_runs(
                     scratch, offsets, k, taps, run_source, run_target, runs, aligned, STRIP_BYTES
                 )
-                strip(
-                    y.dtype,
-                    False,
-                    filters,
-                    address(weight) + (group * filters * k_all + k) * size,
-                    k_all * size,
-                    aligned,
-                    STRIP_BYTES,
-                    taps,
-                    address(start) if k == 0 else to,
-                    start_ld if k == 0 else plane * size,
-                    to,
-                    plane * size,
-                    columns,
-                )
+                if repeated:
+                    at = address(packed) + (group * blocks + k // depth) * block_bytes
+                    lda, by_column, step = HEIGHT * size, 1, HEIGHT
+                else:
+                    at = address(weight) + (group * filters * k_all + k) * size
+                    lda, by_column, step = k_all * size, 0, filters
+                base, base_ld = address(start), start_ld
+                if k > 0:
+                    base, base_ld = to, plane * size
+                for r in range(0, filters, step):
+                    call_at(
+                        lay,
+                        (
+                            by_column,
+                            min(step, filters - r),
+                            at + r // HEIGHT * panel_bytes(taps, size),
+                            lda,
+                            aligned,
+                            STRIP_BYTES,
+                            taps,
+                            depth,
+                            base + r * base_ld,
+                            base_ld,
+                            to + r * plane * size,
+                            plane * size,
+                            columns,
+                        ),
+                    )
+    hold(panel)
+    hold(packed)
 
 
 @jit(parallel=True)
-def correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks):
-    """Compute all tasks in `chunks` parallel chunks."""
+def correlate_all(code, lay, source, weight, bias, geometry, offsets, y, tasks, chunks):
+    """Compute all tasks in `chunks` parallel chunks; code: the address of `correlate`."""
     for i in prange(chunks):
         first = tasks * i // chunks
         last = tasks * (i + 1) // chunks
-        correlate(source, weight, bias, geometry, offsets, y, first, last)
+        call_at(code, (lay, source, weight, bias, geometry, offsets, y, first, last))
 
 
-# ---------------------------------------------------------------- dw = dy @ patches^T
-@jit(fastmath={"reassoc", "nsz"})
-def sum_of(row):
-    """Return the sum of a row, in any order."""
-    total = like(row[0], 0.0)
-    for i in range(row.size):
-        total += row[i]
-    return total
-
-
-@jit()
-def correlate_weight(dy, source, geometry, offsets, part, group, partial, sums):
-    """Compute one part's share of dw and db for one group: the parts deal images x bands out."""
-    plan = unpack(geometry)
-    size = dy.itemsize
-    lanes = VECTOR_BYTES // size
-    strip_columns = STRIP_BYTES // size
-    parts, filters = partial.shape[0], partial.shape[1] // plan.groups
-    k_all = offsets.size
-    plane = plan.rows * plan.columns
-    most = (min(DEPTH, plan.band * plan.columns) + lanes - 1) // lanes * lanes
-    ld = (most + lanes) * size
-    scratch = np.empty(scratch_size(plan, lanes), dy.dtype)
-    patches = np.empty(strip_columns * (most + lanes) + lanes, dy.dtype)
-    panel = np.empty((most + 1) * strip_columns, dy.dtype)
-    run_source = np.empty(most, np.int64)
-    run_target = np.empty(most, np.int64)
-    aligned = (address(panel) + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
-    mine = partial[part, group * filters : (group + 1) * filters]
-    mine[...] = 0
-    if sums.size:
-        sums[part, group * filters : (group + 1) * filters] = 0
-    units = dy.shape[0] * plan.bands
-    for unit in range(units * part // parts, units * (part + 1) // parts):
-        image = unit // plan.bands
-        top = unit % plan.bands * plan.band
-        bottom = min(plan.rows, top + plan.band)
-        rows = plan.deep - (plan.band - (bottom - top)) * plan.step
-        fill(source, image, group * plan.channels, top * plan.step - plan.top, plan, rows, scratch)
-        count = (bottom - top) * plan.columns
-        if sums.size:
-            for r in range(group * filters, (group + 1) * filters):
-                line = dy[image, r].reshape(-1)
-                sums[part, r] += sum_of(line[top * plan.columns : top * plan.columns + count])
-        dy_at = (image * plan.groups + group) * filters * plane + top * plan.columns
-        for p in range(0, count, DEPTH):
-            outputs = min(DEPTH, count - p)
-            runs = find_runs(plan, p, outputs, size, run_source, run_target)
-            for k in range(0, k_all, strip_columns):
-                taps = min(strip_columns, k_all - k)
-                rough = address(patches)
-                copy_runs(scratch, offsets, k, taps, run_source, run_target, runs, rough, ld)
-                for i in range(0, taps, lanes):
-                    for j in range(0, outputs, lanes):
-                        transpose_square(
-                            dy.dtype,
-                            rough + i * ld + j * size,
-                            ld,
-                            min(lanes, taps - i),
-                            outputs - j,
-                            aligned + j * STRIP_BYTES + i * size,
-                            STRIP_BYTES,
-                        )
-                to = address(mine) + k * size
-                strip(
-                    dy.dtype,
-                    False,
-                    filters,
-                    address(dy) + (dy_at + p) * size,
-                    plane * size,
-                    aligned,
-                    STRIP_BYTES,
-                    outputs,
-                    to,
-                    k_all * size,
-                    to,
-                    k_all * size,
-                    taps,
-                )
-
-
-@jit()
-def add_parts(partial, total):
-    """Add the parts in their order."""
-    for r in range(partial.shape[1]):
-        for j in range(partial.shape[2]):
-            value = partial[0, r, j]
-            for part in range(1, partial.shape[0]):
-                value += partial[part, r, j]
-            total[r, j] = value
-
-
-@jit()
-def correlate_weight_one(dy, source, geometry, offsets, partial, sums):
-    """Compute all parts of dw and db on one thread."""
-    groups = geometry[0]
-    for part in range(partial.shape[0]):
-        for group in range(groups):
-            correlate_weight(dy, source, geometry, offsets, part, group, partial, sums)
-
-
-@jit(parallel=True)
-def correlate_weight_all(dy, source, geometry, offsets, partial, sums):
-    """Compute the parts of dw and db in parallel, a task for each part and group."""
-    groups = geometry[0]
-    for task in prange(partial.shape[0] * groups):
-        part = task // groups
-        group = task % groups
-        correlate_weight(dy, source, geometry, offsets, part, group, partial, sums)
+@functools.cache
+def correlate_address(dtype: np.dtype[Any]) -> int:
+    """Return the address of `correlate` of a dtype, compiled once for one thread and for more."""
+    images, weight, bias = (types.Array(from_dtype(dtype), n, "C") for n in (4, 2, 1))
+    words = types.Array(types.int64, 1, "C")
+    arrays = (images, weight, bias, words, words, images)
+    return code_address(correlate, (types.int64, *arrays, types.int64, types.int64))

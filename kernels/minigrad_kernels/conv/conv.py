@@ -20,16 +20,16 @@ from typing import Any
 import numba
 import numpy as np
 
-from minigrad_kernels.conv.columns import (
-    Plan,
+from minigrad_kernels.conv.columns import Plan, correlate, correlate_address, correlate_all
+from minigrad_kernels.conv.columns_weight import (
     add_parts,
-    correlate,
-    correlate_all,
+    correlate_weight_address,
     correlate_weight_all,
     correlate_weight_one,
 )
 from minigrad_kernels.jit.heard import move
 from minigrad_kernels.kernel import Kernel
+from minigrad_kernels.matmul.task import strip_address
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -243,11 +243,13 @@ def slide(source: Array, weight: Array, bias: Array, plan: Plan, offsets: Array,
     """
     tasks = y.shape[0] * plan.groups * plan.bands
     geometry = np.array(plan)
+    lay = strip_address(y.dtype)
     if y.size * weight.shape[1] < SMALL:
-        correlate(source, weight, bias, geometry, offsets, y, 0, tasks)
+        correlate(lay, source, weight, bias, geometry, offsets, y, 0, tasks)
     else:
         chunks = min(tasks, numba.get_num_threads())
-        correlate_all(source, weight, bias, geometry, offsets, y, tasks, chunks)
+        code = correlate_address(y.dtype)
+        correlate_all(code, lay, source, weight, bias, geometry, offsets, y, tasks, chunks)
 
 
 def conv_cpu(
@@ -313,7 +315,8 @@ def conv_backward_weight_cpu(
     sums = np.empty((parts, db.size), dw.dtype)
     small = dy.size * offsets.size < SMALL
     run = correlate_weight_one if small else correlate_weight_all
-    run(dy, x, np.array(plan), offsets, partial, sums)
+    code = correlate_weight_address(dw.dtype)
+    run(code, strip_address(dw.dtype), dy, x, np.array(plan), offsets, partial, sums)
     add_parts(partial, dw.reshape(len(dw), -1))
     if db.size:
         add_parts(sums[:, None], db[None])

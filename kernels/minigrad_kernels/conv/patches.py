@@ -17,7 +17,7 @@ from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
 
 from minigrad_kernels.jit.compile import jit
-from minigrad_kernels.matmul.register_tile import add_column
+from minigrad_kernels.matmul.register_tile import add_column, hide
 from minigrad_kernels.simd.registers import (
     BYTE_POINTER,
     INDEX,
@@ -72,7 +72,7 @@ def _tile_function(outer: Vector, rows: int, vectors: int) -> Any:
     for (first, second), mask in zip(runs, in_first):
         ahead, behind = (v.load(builder.gep(run, [offset])) for run in (first, second))
         right.append(builder.select(mask, ahead, behind))
-    after = add_column(v, tile, pointers, lda, right, False)
+    after = add_column(v, tile, hide(v, pointers, False, vectors), lda, right, False)
     following = builder.add(k, number(1))
     k.add_incoming(following, loop)
     for pointer in pointers:

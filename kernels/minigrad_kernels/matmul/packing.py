@@ -21,7 +21,7 @@ KC = 128
 MC = 120 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC_BYTES = 4096  # of a row of b, packed at once
 STRIP_BYTES = VECTORS * VECTOR_BYTES
-AHEAD = 16  # rows, or lines of a row, that packing asks for before it reads them
+AHEAD = 16  # rows that packing asks for before it reads them, where it copies row after row
 TOGETHER = 8  # columns of a that are packed in turn: as many lines as the ways of a cache bear
 
 
@@ -30,6 +30,14 @@ def depth_of(k: int) -> int:
     """Return how deep the blocks of K are: even ones, whole vectors each."""
     blocks = max(1, (k + KC // 2) // KC)
     return ((k + blocks - 1) // blocks + 15) // 16 * 16
+
+
+@jit()
+def together_of(depth, level1):
+    """Return how many blocks of K are packed and multiplied in one go: c is read and written once
+    for all of them, while a strip of b takes three quarters of `level1` bytes at most.
+    """
+    return max(1, level1 // 4 * 3 // (max(1, depth) * STRIP_BYTES))
 
 
 @jit()
@@ -43,7 +51,7 @@ def pack_strips(dtype, size, source, ld, transposed, kc, columns, target):
             rows = min(width, columns - j)
             for k in range(0, kc, width):
                 for r in range(rows):
-                    prefetch(source + (j + r) * ld + k * size + AHEAD * 64, 0)
+                    prefetch(source + (j + width + r) * ld + k * size, 0)
                 transpose_square(
                     dtype,
                     source + j * ld + k * size,
@@ -98,7 +106,7 @@ def pack_panels(dtype, size, source, ld, transposed, kc, rows, target):
             panel_rows = min(HEIGHT, rows - i)
             for k in range(0, kc, width):
                 for r in range(panel_rows):
-                    prefetch(source + (i + r) * ld + k * size + AHEAD * 64, 0)
+                    prefetch(source + (i + HEIGHT + r) * ld + k * size, 0)
                 to = target + i // HEIGHT * panel + k * line
                 for r in range((panel_rows - 1) // width * width, -1, -width):
                     transpose_square(

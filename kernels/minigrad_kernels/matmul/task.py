@@ -27,15 +27,22 @@ from minigrad_kernels.matmul.packing import (
     pack_panels,
     pack_strips,
     panel_bytes,
+    together_of,
 )
-from minigrad_kernels.matmul.register_tile import HEIGHT, strip
+from minigrad_kernels.matmul.register_tile import HEIGHT, WIDE, pair, strip
+from minigrad_kernels.simd.caches import level1_bytes
 from minigrad_kernels.simd.registers import VECTOR_BYTES, address_array
 
 PLAIN, BIAS, ADD = 0, 1, 2  # what c starts from: zeros, a row, itself
 NOTHING, SUMS = 0, 1  # what follows; else the address of an epilogue
-DEEPEST = (KC + KC // 2 + 15) // 16 * 16
+LEVEL1 = level1_bytes()
+DEEPEST = max((KC + KC // 2 + 15) // 16 * 16, LEVEL1 // 4 * 3 // STRIP_BYTES)
 PANELS = (MC // HEIGHT) * (HEIGHT * DEEPEST * 8 + VECTOR_BYTES)
-ARENA = 64 + STRIP_BYTES + PANELS + DEEPEST * (NC_BYTES + STRIP_BYTES)  # bytes a thread packs into
+WAYS = 6 << 12  # bytes of six ways of a first-level cache of 64 sets
+# Bytes a thread packs into.  Whole huge pages, which NumPy asks the system for: packed blocks in
+# ordinary ones took 6 % more time at 1024^3 on a Xeon.
+PAGE = 2 << 20
+ARENA = -(-(64 + 2 * STRIP_BYTES + PANELS + DEEPEST * (NC_BYTES + STRIP_BYTES)) // PAGE) * PAGE
 
 
 @jit()
@@ -67,8 +74,11 @@ def add_rows(dtype, a, lda, transposed, rows, kc, sums, fresh):
                 total[i] += x[k]
 
 
-def task_of(dtype: Any, name: str) -> Any:
-    """Return the jitted task of a dtype; all its arguments are int64: addresses, steps in bytes."""
+def task_of(dtype: Any, name: str, level1: int) -> Any:
+    """Return the jitted task of a dtype; all its arguments are int64: addresses, steps in bytes.
+
+    level1: bytes of first-level cache; a constant of the closure, it is in the kernel's cache key.
+    """
     size = np.dtype(dtype).itemsize
 
     @jit(name=name)
@@ -78,13 +88,15 @@ def task_of(dtype: Any, name: str) -> Any:
     ):  # fmt: skip
         nr = STRIP_BYTES // size
         depth = depth_of(k_all)
+        block = depth * together_of(depth, level1)
         zeros = (arena + 63) // 64 * 64
-        panels = zeros + STRIP_BYTES
+        panels = zeros + 2 * STRIP_BYTES
         packed = panels + PANELS
-        none = address_array(zeros, nr, dtype)
-        for j in range(nr):
+        none = address_array(zeros, 2 * nr, dtype)
+        for j in range(2 * nr):
             none[j] = 0
-        few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16
+        apart = k_all * (ldb & -ldb) <= WAYS  # else rows of a strip fall onto each other in a cache
+        few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16 and apart
         fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
         in_place = (few or fewer) and not b_transposed and (n1 - n0) % nr == 0
         block_rows = (
@@ -95,7 +107,7 @@ def task_of(dtype: Any, name: str) -> Any:
             columns = min(NC_BYTES // size, n1 - j0)
             p = 0
             while True:
-                kc = min(depth, k_all - p)
+                kc = min(block, k_all - p)
                 last = p + kc >= k_all
                 if not in_place:
                     if b_transposed:
@@ -112,7 +124,8 @@ def task_of(dtype: Any, name: str) -> Any:
                         )
                     if pack_a:
                         pack_panels(dtype, size, from_a, lda, a_transposed, kc, rows, panels)
-                    for j in range(0, columns, nr):
+                    j = 0
+                    while j < columns:
                         to = c + i0 * ldc + (j0 + j) * size
                         if p > 0 or mode == ADD:
                             start, start_ld = to, ldc
@@ -122,8 +135,17 @@ def task_of(dtype: Any, name: str) -> Any:
                             start, start_ld = zeros, 0
                         if in_place:
                             at_b, strip_ld = b + p * ldb + (j0 + j) * size, ldb
+                            beside = STRIP_BYTES
                         else:
                             at_b, strip_ld = packed + j * kc * size, STRIP_BYTES
+                            beside = kc * STRIP_BYTES
+                        if WIDE and not a_transposed and not pack_a and columns - j > nr:
+                            pair(
+                                dtype, rows, from_a, lda, at_b, beside, strip_ld,
+                                kc, depth, start, start_ld, to, ldc, columns - j,
+                            )  # fmt: skip
+                            j += 2 * nr
+                            continue
                         at_a, line, by_column, step, panel = from_a, lda, a_transposed, rows, 0
                         if pack_a:
                             at_a, line, by_column, step = panels, HEIGHT * size, 1, HEIGHT
@@ -131,11 +153,12 @@ def task_of(dtype: Any, name: str) -> Any:
                         for i in range(0, rows, step):
                             strip(
                                 dtype, by_column, min(step, rows - i), at_a, line,
-                                at_b, strip_ld, kc, start, start_ld, to, ldc, columns - j,
+                                at_b, strip_ld, kc, depth, start, start_ld, to, ldc, columns - j,
                             )  # fmt: skip
                             at_a += panel
                             start += step * start_ld
                             to += step * ldc
+                        j += nr
                     if after > SUMS and last:
                         where = i0 * ldc + j0 * size
                         call_at(after, (c + where, side + where, ldc, rows, columns))
@@ -147,10 +170,36 @@ def task_of(dtype: Any, name: str) -> Any:
 
 
 TASKS = {
-    np.dtype(dtype): task_of(dtype, f"gemm_task.task.{np.dtype(dtype)}")
+    np.dtype(dtype): task_of(dtype, f"gemm_task.task.{np.dtype(dtype)}", LEVEL1)
     for dtype in (np.float32, np.float64)
 }
 ARGUMENTS = 18
+
+
+def strip_of(dtype: Any, name: str) -> Any:
+    """Return the jitted function that lays a strip of register tiles; all arguments are int64."""
+
+    @jit(name=name)
+    def lay(by_column, rows, a, lda, b, ldb, kc, depth, base, base_ld, c, ldc, columns):
+        strip(
+            dtype, by_column, rows, a, lda, b, ldb, kc, depth, base, base_ld, c, ldc, columns
+        )  # fmt: skip
+
+    return lay
+
+
+STRIPS = {
+    np.dtype(dtype): strip_of(dtype, f"gemm_strip.strip.{np.dtype(dtype)}")
+    for dtype in (np.float32, np.float64)
+}
+
+
+@functools.cache
+def strip_address(dtype: np.dtype[Any]) -> int:
+    """Return the address of `strip` of a dtype, for kernels that would compile it into themselves:
+    convolutions, each twice, took 13 s of it.
+    """
+    return entry(STRIPS[dtype], 13)
 
 
 @functools.cache
@@ -166,9 +215,15 @@ def arenas() -> int:
     The first is for kernels on the calling thread alone, which hold the interpreter's lock; the
     others are for the threads of a parallel loop, which may run meanwhile.
     """
-    memory = np.empty((1 + numba.config.NUMBA_NUM_THREADS) * ARENA, np.uint8)
+    memory = np.empty((1 + numba.config.NUMBA_NUM_THREADS) * ARENA + PAGE, np.uint8)
     _held.append(memory)
-    return int(memory.ctypes.data)
+    return -(-int(memory.ctypes.data) // PAGE) * PAGE
+
+
+@functools.cache
+def places(size: int) -> tuple[int, int]:
+    """Return the addresses of the task for elements of so many bytes, and of the arenas."""
+    return task_address(np.dtype(f"f{size}")), arenas()
 
 
 def thread_arenas() -> int:

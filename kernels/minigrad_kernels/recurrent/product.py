@@ -53,7 +53,7 @@ def functions_of(dtype: Any) -> tuple[Any, Any]:
                 start, start_ld = (to, ldc) if p else (base + j * size, base_ld)
                 strip(
                     dtype, 0, rows, a + p * size, lda,
-                    at_b, STRIP_BYTES, kc, start, start_ld, to, ldc, n - j,
+                    at_b, STRIP_BYTES, kc, depth, start, start_ld, to, ldc, n - j,
                 )  # fmt: skip
                 at_b += kc * STRIP_BYTES
 

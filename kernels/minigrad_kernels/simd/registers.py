@@ -77,6 +77,18 @@ def address(typingctx, array):
     return types.int64(array), codegen
 
 
+@intrinsic
+def hold(typingctx, array):
+    """Keep an array alive until here: Numba frees it after its last use, and an address is none."""
+    if not isinstance(array, types.Array):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), codegen
+
+
 # ---------------------------------------------------------------- the host's vector registers
 def _features() -> set[str]:
     """Return the CPU features Numba compiles for: NUMBA_CPU_FEATURES if set, else the host's."""

@@ -56,6 +56,10 @@ CASES = (
     Case(1, 2, (90, 300), 3, (3, 3), padding=(1, 0)),  # several bands
     Case(2, 3, (12, 13), 20, (3, 3), padding=(1, 1)),  # patches packed, more filters than MANY
     Case(9, 40, (8, 8), 13, (3, 3), padding=(1, 1)),  # more taps than a panel, more than a part
+    # Filters enough to be lanes of the weight's gradient, images enough to pack the weights first.
+    Case(9, 6, (9, 11), 70, (3, 2), stride=(2, 3), padding=(1, 2)),
+    Case(5, 8, (12, 9), 80, (2, 3), dilation=(2, 1), groups=2),
+    Case(1, 2, (60, 300), 33, (3, 3)),  # in several bands
 )
 
 
