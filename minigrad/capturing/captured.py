@@ -20,7 +20,7 @@ from minigrad.capturing.planning import plan, results_of
 from minigrad.capturing.predicting import ByRows
 from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, difference
 from minigrad.capturing.recorder import Recorder
-from minigrad.capturing.replay import Effects, Given, Leaf, Replay, Result
+from minigrad.capturing.replay import Effects, Fixed, Given, Leaf, Replay, Result
 from minigrad.capturing.timing import time_launches
 from minigrad.capturing.traced import Traced, plain
 from minigrad.engine import arguments, random
@@ -504,6 +504,8 @@ class Take:
                 recorder.refuse("the function returns a view of memory that was there before")
                 return None
             return Result(operand, value.tracked, value.node)
+        if isinstance(value, tuple) and all(isinstance(v, SIMPLE) for v in value):
+            return Fixed(value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*[self.results(v, order) for v in value])
         if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import enum
 import functools
+import pickle
 import random
 import sys
 import types
@@ -75,9 +76,9 @@ def random_state(source: Any) -> Any:
     if isinstance(source, np.random.Generator):
         source = source.bit_generator
     if isinstance(source, np.random.BitGenerator):
-        return repr(source.state)
+        return pickle.dumps(source.state)
     if isinstance(source, np.random.RandomState):
-        return repr(source.get_state(legacy=False))
+        return pickle.dumps(source.get_state(legacy=False))
     return source.getstate()
 
 

@@ -59,6 +59,13 @@ class Given:
         self.index = index
 
 
+class Fixed:
+    """Stands for what is the same in all calls, and cannot be changed."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class Effects:
     """What a call leaves behind beside its results.
 
@@ -278,6 +285,10 @@ class Replay:
             if tree.tracked:
                 t.tracked, t.node = True, tree.node
             return t
+        if tree is None or type(tree) in (bool, int, float, str):
+            return tree
+        if isinstance(tree, Fixed):
+            return tree.value
         if isinstance(tree, Given):
             return tensors[tree.index]
         if isinstance(tree, Leaf):

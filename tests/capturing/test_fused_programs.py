@@ -108,6 +108,59 @@ def test_float64_keeps_its_bits() -> None:
         assert nets[0][0] == nets[1][0]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_of_fused_programs_are_those_of_differences(threads: int) -> None:
+    """Float64: central differences of the replayed loss, with the same dropout in each call."""
+    was = mg.get_num_threads()
+    if threads > was:
+        pytest.skip("one thread here")
+    mg.set_num_threads(threads)
+    try:
+        check_differences()
+    finally:
+        mg.set_num_threads(was)
+
+
+def check_differences() -> None:
+    _ = mg.manual_seed(0)
+    model = Written().double()
+    generator = model.drop.generator
+
+    @mg.capture
+    def step(x: Any, y: Any) -> Any:
+        for p in model.parameters():
+            p.grad = None
+        loss = F.cross_entropy(model(x), y, label_smoothing=0.1)
+        loss.backward()
+        return loss.detach()
+
+    x, y = mg.randn(5, 6, dtype=mg.float64), mg.tensor([0, 1, 2, 2, 1])
+
+    def loss_and_gradients() -> tuple[float, list[Any]]:
+        generator.calls = 7
+        loss = step(x, y).item()
+        return loss, [p.grad.array.copy() for p in model.parameters()]
+
+    for _ in range(4):
+        loss_and_gradients()
+    _, gradients = loss_and_gradients()
+    fused = [launch.kernel for launch in step.programs[0]]
+    assert "gemm_masked" in fused and "batch_norm_dropout_backward" in fused
+    rng, width = np.random.default_rng(0), 1e-6
+    for p, g in zip(model.parameters(), gradients, strict=True):
+        direction = rng.standard_normal(p.shape)
+        found = []
+        for sign in (1, -1):
+            with mg.no_grad():
+                p.add_(mg.from_numpy(sign * width * direction))
+            found.append(loss_and_gradients()[0])
+            with mg.no_grad():
+                p.sub_(mg.from_numpy(sign * width * direction))
+        difference = (found[0] - found[1]) / (2 * width)
+        np.testing.assert_allclose((g * direction).sum(), difference, rtol=1e-6, atol=1e-9)
+    assert step.calls["eager"] == 1 and step.calls["recorded"] == 2
+
+
 @pytest.mark.parametrize("left_out", range(len(fusion.FUSIONS)))
 def test_each_fusion_can_be_switched_off(left_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = fusion.FUSIONS[left_out]
