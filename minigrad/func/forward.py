@@ -35,14 +35,17 @@ class Forward:
         self.outer: Any = None
         self.roots: list[Tensor] = []
         self.depth = 0
+        self.active = False
 
     def __enter__(self) -> Forward:
+        self.active = True
         self.outer, mode.tape = mode.tape, self
         mode.recording = mode.level(bool(mode.recording))
         self.depth = depth.count
         return self
 
     def __exit__(self, *_: Any) -> None:
+        self.active = False
         mode.tape = self.outer
         mode.recording = mode.level(bool(mode.recording))
 

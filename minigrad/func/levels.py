@@ -18,23 +18,31 @@ from minigrad.tensors.tensor import Tensor, new
 
 
 class _Depth(threading.local):
-    """How many transformations this thread is inside of."""
+    """How many transformations this thread is inside of, and the innermost."""
 
     count = 0
+    inner: Any = None
 
 
 depth = _Depth()
 
 
 class transform:
-    """A context in which a function is differentiated: what it computes is recorded."""
+    """A context in which a function is differentiated: what it computes is recorded.
+
+    active: whether it lasts.
+    """
+
+    active = False
 
     def __enter__(self) -> None:
-        self.was = mode.recording
+        self.was, self.around = mode.recording, depth.inner
+        self.active, depth.inner = True, self
         depth.count += 1
         mode.recording = mode.level(True)
 
     def __exit__(self, *_: Any) -> None:
+        self.active, depth.inner = False, self.around
         depth.count -= 1
         mode.recording = self.was
 
@@ -46,6 +54,7 @@ def alias(t: Tensor) -> Tensor:
     out, op = new(t.array), Identity()
     out.cell = cell_of(t)
     op.record((t,), {}, (out,))
+    op.__dict__["scope"] = depth.inner
     if mode.tape is not None:
         mode.tape.add(op, (t,), (out,))
     return out
@@ -53,9 +62,10 @@ def alias(t: Tensor) -> Tensor:
 
 def depends(tensors: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
     """Say whether tensors are functions of more than `own`: then what is computed of them is part
-    of another gradient, too.
+    of another gradient, too, or of a tangent of a level of forward mode around this one.
     """
     ends = {id(t.node): t.node for t in own}
+    mine = {id(getattr(node, "shell", None)) for node in ends.values()}
     if any(e is not None for node in ends.values() for e in node.edges or ()):
         return True
     stack: list[Any] = [t.node or t for t in tensors if t.tracked]
@@ -65,12 +75,19 @@ def depends(tensors: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
         if edge.kind == LEAF:
             return True
         node = edge.op if edge.kind == SLOT else edge
-        if id(node) in seen or id(node) in ends or getattr(node, "shell", None) is not None:
+        if id(node) in seen or id(node) in ends:
+            continue
+        shell = getattr(node, "shell", None)
+        if shell is not None:  # of a level of forward mode, whose tangents go on while it lasts
+            if shell.active and id(shell) not in mine:
+                return True
             continue
         seen.add(id(node))
         parents = [e for e in node.edges or () if e is not None]
-        if not parents:
-            return True
+        if not parents:  # an argument of a transformation, which may be over
+            scope = getattr(node, "scope", None)
+            if scope is None or scope.active:
+                return True
         stack += parents
     return False
 

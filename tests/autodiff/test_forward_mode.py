@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any
 
@@ -116,3 +117,42 @@ def test_the_third_derivative_is_the_slope_of_the_second(name: str) -> None:
     slope = (up - down) / (2 * step)
     scale = 1 + np.abs(slope).max(initial=0)
     np.testing.assert_allclose(flat(third) / scale, slope / scale, atol=2e-5)
+
+
+# Transformations inside of others, of functions that see the outer one's argument: of
+# sin(x) y^2 by y at y = 2, once or twice.
+POINT, Y = 0.7, mg.tensor(2.0, dtype=mg.float64)
+INNER = {
+    "grad": (lambda f: mg.func.grad(f)(Y), 4.0),
+    "vjp": (lambda f: mg.func.vjp(f, Y)[1](mg.ones_like(Y))[0], 4.0),
+    "jvp": (lambda f: mg.func.jvp(f, (Y,), (mg.ones_like(Y),))[1], 4.0),
+    "jacrev": (lambda f: mg.func.jacrev(f)(Y), 4.0),
+    "jacfwd": (lambda f: mg.func.jacfwd(f)(Y), 4.0),
+    "grad twice": (lambda f: mg.func.grad(mg.func.grad(f))(Y), 2.0),
+    "hessian": (lambda f: mg.func.hessian(f)(Y), 2.0),
+}
+OUTER = {
+    "jvp": lambda f, x: mg.func.jvp(f, (x,), (mg.ones_like(x),))[1],
+    "grad": lambda f, x: mg.func.grad(f)(x),
+    "vjp": lambda f, x: mg.func.vjp(f, x)[1](mg.ones_like(x))[0],
+    "jacfwd": lambda f, x: mg.func.jacfwd(f)(x),
+    "jacrev": lambda f, x: mg.func.jacrev(f)(x),
+}
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("outer", OUTER)
+def test_inner_functions_see_the_outer_argument(outer: str, inner: str) -> None:
+    derivative, factor = INNER[inner]
+    x = mg.tensor(POINT, dtype=mg.float64)
+    found = OUTER[outer](lambda x: derivative(lambda y: x.sin() * y * y), x)
+    assert found.item() == pytest.approx(factor * math.cos(POINT), rel=1e-12)
+    assert not found.requires_grad
+
+
+def test_a_tensor_of_the_program_is_reached_through_both() -> None:
+    w = mg.tensor(3.0, dtype=mg.float64, requires_grad=True)
+    x = mg.tensor(POINT, dtype=mg.float64)
+    found = OUTER["jvp"](lambda x: mg.func.grad(lambda y: w * x * y * y)(Y), x)
+    found.backward()
+    assert w.grad is not None and w.grad.item() == 4.0
