@@ -103,6 +103,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import compare as compare
     from minigrad import distributions as distributions
     from minigrad import func as func
+    from minigrad import masked as masked
     from minigrad import onnx as onnx
     from minigrad import utils as utils
     from minigrad.capturing.captured import capture as capture
@@ -132,6 +133,7 @@ else:
     compare = _lazy("minigrad.compare")
     distributions = _lazy("minigrad.distributions")
     func = _lazy("minigrad.func")
+    masked = _lazy("minigrad.masked")
     onnx = _lazy("minigrad.onnx")
     utils = _lazy("minigrad.utils")
 

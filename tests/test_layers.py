@@ -83,6 +83,7 @@ LAYERS = (
     "minigrad.tensors",
     "minigrad.linalg",
     "minigrad.special",
+    "minigrad.masked",
     "minigrad.fft",
     "minigrad.scalar",
     "minigrad.checking",

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
+
 
 def whole(caller: str, name: str, value: Any, least: int | None = None) -> int:
     """Return a whole number as an int: Python's, NumPy's, or a 0-d array or tensor of integers.
@@ -20,13 +22,13 @@ def whole(caller: str, name: str, value: Any, least: int | None = None) -> int:
     at_least = "" if least is None else f" >= {least}"
     refusal = f"{caller}: expected {name} as a whole number{at_least}, but got {value!r:.60}"
     if isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.bool_:
-        raise ValueError(refusal)
+        raise ArgumentError(refusal)
     try:
         found = operator.index(value)
     except TypeError:
-        raise ValueError(refusal) from None
+        raise ArgumentError(refusal) from None
     if least is not None and found < least:
-        raise ValueError(refusal)
+        raise ArgumentError(refusal)
     return found
 
 
@@ -40,11 +42,11 @@ def number(caller: str, name: str, value: Any) -> float:
     """
     refusal = f"{caller}: expected {name} as a number, but got {value!r:.60}"
     if isinstance(value, str | bytes | bool | np.bool_) or getattr(value, "shape", ()) != ():
-        raise TypeError(refusal)
+        raise ArgumentTypeError(refusal)
     try:
         found = float(value)
     except (TypeError, ValueError):
-        raise TypeError(refusal) from None
+        raise ArgumentTypeError(refusal) from None
     if math.isnan(found):
-        raise ValueError(refusal)
+        raise ArgumentError(refusal)
     return found

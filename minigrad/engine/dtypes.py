@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentTypeError
+
 Array = np.ndarray[Any, Any]
 
 
@@ -97,15 +99,15 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     (dtype('float64'), dtype('int64'), dtype('bool'))
     """
     if isinstance(dtype, AbsentDType):
-        raise TypeError(f"dtype {dtype} is not supported; use one of {supported()}")
+        raise ArgumentTypeError(f"dtype {dtype} is not supported; use one of {supported()}")
     found = dtype.dtype if isinstance(dtype, DType) else np.dtype(dtype)
     if found not in DTYPES:
         if not found.isnative:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"dtype {found} has the other byte order: convert the array first, "
                 "array.astype(array.dtype.newbyteorder('='))"
             )
-        raise TypeError(f"dtype {found} is not supported; use one of {supported()}")
+        raise ArgumentTypeError(f"dtype {found} is not supported; use one of {supported()}")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.dtypes import DTYPES, DType, numpy_dtype, promoted
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +39,7 @@ def set_default_dtype(dtype: Any) -> None:
     """
     wanted = numpy_dtype(dtype)
     if wanted.kind != "f":
-        raise TypeError(f"set_default_dtype: expected float32 or float64, got {wanted}")
+        raise ArgumentTypeError(f"set_default_dtype: expected float32 or float64, got {wanted}")
     DTYPE_OF[float] = wanted
 
 
@@ -143,7 +144,7 @@ def foreign(x: Any) -> Array:
         if array.dtype == object and array.ndim == 0:
             array = None
     if array is None:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"expected a tensor, a number or an array, got {type(x).__name__}: {x!r:.60}; wrap "
             "lists with minigrad.tensor(...)"
         )
@@ -162,7 +163,7 @@ def unmasked(array: Array) -> Array:
     if isinstance(array, np.ma.MaskedArray):
         masked = int(np.ma.count_masked(array))
         if masked:
-            raise ValueError(
+            raise ArgumentError(
                 f"{masked} of {array.size} elements of this array are masked, and a tensor has no "
                 "mask: say what stands in their place with array.filled(value), or leave them out "
                 "with array.compressed()"
@@ -201,7 +202,7 @@ def from_values(data: Any, dtype: np.dtype[Any] | None = None) -> Array:
     try:
         made = np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+        raise ArgumentError(f"tensor: the nested lists are ragged: {error}") from None
     if made.dtype.kind in "Ou" and made.dtype != wanted:  # ints beyond int64
         try:
             return np.array(data, wanted)

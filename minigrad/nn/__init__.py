@@ -63,6 +63,7 @@ from minigrad.nn.layers.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from minigrad.nn.layers.loss import CrossEntropyLoss as CrossEntropyLoss
 from minigrad.nn.layers.loss import HuberLoss as HuberLoss
 from minigrad.nn.layers.loss import L1Loss as L1Loss
+from minigrad.nn.layers.loss import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from minigrad.nn.layers.loss import MSELoss as MSELoss
 from minigrad.nn.layers.loss import NLLLoss as NLLLoss
 from minigrad.nn.layers.loss import SmoothL1Loss as SmoothL1Loss
@@ -150,6 +151,8 @@ from minigrad.nn.layers.units import Threshold as Threshold
 from minigrad.nn.layers.volume import AdaptiveAvgPool3d as AdaptiveAvgPool3d
 from minigrad.nn.layers.volume import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from minigrad.nn.layers.volume import AvgPool3d as AvgPool3d
+from minigrad.nn.layers.volume import FractionalMaxPool2d as FractionalMaxPool2d
+from minigrad.nn.layers.volume import FractionalMaxPool3d as FractionalMaxPool3d
 from minigrad.nn.layers.volume import LPPool1d as LPPool1d
 from minigrad.nn.layers.volume import LPPool2d as LPPool2d
 from minigrad.nn.layers.volume import LPPool3d as LPPool3d

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import random
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.overwrite import check_writable as _check_writable
 from minigrad.engine.random import Generator
 from minigrad.tensors.tensor import Tensor
@@ -34,7 +35,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else float(param)
         return math.sqrt(2 / (1 + slope * slope))
-    raise ValueError(
+    raise ArgumentError(
         "calculate_gain: expected 'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu' or 'selu', "
         f"got {nonlinearity!r}"
     )
@@ -49,7 +50,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     shape = tensor.array.shape
     if len(shape) < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"fan in and fan out need a weight of at least two dimensions, got shape {shape}"
         )
     field = math.prod(shape[2:])
@@ -103,7 +104,7 @@ def eye_(tensor: Tensor) -> Tensor:
     [[1.0, 0.0], [0.0, 1.0]]
     """
     if tensor.array.ndim != 2:
-        raise ValueError(f"eye_: expected a matrix, got shape {tensor.array.shape}")
+        raise ArgumentError(f"eye_: expected a matrix, got shape {tensor.array.shape}")
     return _write(tensor, np.eye(*tensor.array.shape))
 
 
@@ -119,7 +120,7 @@ def uniform_(
     True
     """
     if b < a:
-        raise ValueError(f"uniform_: expected a <= b, got a={a}, b={b}")
+        raise ArgumentError(f"uniform_: expected a <= b, got a={a}, b={b}")
     drawn = random.source(generator)
     return _write(tensor, drawn.between(a, b, tensor.array.shape, tensor.array.dtype))
 
@@ -134,7 +135,7 @@ def normal_(
     (2, 3)
     """
     if std < 0:
-        raise ValueError(f"normal_: std must not be negative, got {std}")
+        raise ArgumentError(f"normal_: std must not be negative, got {std}")
     values = random.source(generator).normal(tensor.array.shape, tensor.array.dtype)
     kind = tensor.array.dtype.type
     values *= kind(std)
@@ -164,7 +165,9 @@ def trunc_normal_(
     random.floating(tensor.array.dtype)
     mean, std, a, b = float(mean), float(std), float(a), float(b)
     if std <= 0 or b <= a:
-        raise ValueError(f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}")
+        raise ArgumentError(
+            f"trunc_normal_: expected std > 0 and a < b, got std={std}, a={a}, b={b}"
+        )
     source = random.source(generator)
     low, high = (a - mean) / std, (b - mean) / std
     mass = 0.5 * (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2)))
@@ -233,7 +236,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     """Return the standard deviation gain / sqrt(fan) of Kaiming's initialisations."""
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+        raise ArgumentError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
     fan = fans(tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
 
@@ -291,7 +294,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     """
     shape = tensor.array.shape
     if len(shape) < 2:
-        raise ValueError(f"orthogonal_: expected at least two dimensions, got shape {shape}")
+        raise ArgumentError(f"orthogonal_: expected at least two dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])
     random.floating(tensor.array.dtype)
     if not tensor.array.size:
@@ -318,9 +321,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """
     shape = tensor.array.shape
     if len(shape) not in (3, 4, 5):
-        raise ValueError(f"dirac_: expected 3, 4 or 5 dimensions, got shape {shape}")
+        raise ArgumentError(f"dirac_: expected 3, 4 or 5 dimensions, got shape {shape}")
     if shape[0] % groups:
-        raise ValueError(f"dirac_: {shape[0]} outputs are no multiple of groups={groups}")
+        raise ArgumentError(f"dirac_: {shape[0]} outputs are no multiple of groups={groups}")
     values, own = np.zeros(shape), shape[0] // groups
     centre = tuple(n // 2 for n in shape[2:])
     for group in range(groups):
@@ -341,7 +344,7 @@ def sparse_(
     [2, 2, 2]
     """
     if tensor.array.ndim != 2:
-        raise ValueError(f"sparse_: expected a matrix, got shape {tensor.array.shape}")
+        raise ArgumentError(f"sparse_: expected a matrix, got shape {tensor.array.shape}")
     rows, columns = tensor.array.shape
     zeros = int(np.ceil(sparsity * rows))
     normal_(tensor, 0.0, std, generator)

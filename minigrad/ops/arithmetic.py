@@ -1,8 +1,7 @@
 """The four operations and the negative.
 
 Every rule is written for operands of one shape: `forward` broadcasts by itself, and the sweep sums
-each gradient back to the shape of its operand.
-"""
+each gradient back to the shape of its operand."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, floating, match, op
 from minigrad.ops.summed_products import product_toward
@@ -55,7 +55,7 @@ class Sub(Binary):
 
     def forward(self, a: Array, b: Array) -> Array:
         if a.dtype == BOOL or b.dtype == BOOL:
-            raise TypeError(
+            raise ArgumentTypeError(
                 "sub: a bool is not subtracted: ~mask inverts one, a ^ b tells where two differ, "
                 ".long() makes numbers of it"
             )
@@ -108,7 +108,7 @@ class Neg(Op):
 
     def forward(self, a: Array) -> Array:
         if a.dtype is BOOL:
-            raise TypeError("neg: a bool has no sign: ~mask inverts one")
+            raise ArgumentTypeError("neg: a bool has no sign: ~mask inverts one")
         y = empty(a.shape, a.dtype)
         launch("neg", a, y)
         return y

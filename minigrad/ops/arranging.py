@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.device import DeviceArray, device_of, moved
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops.common import Array, axis_of, broadcast_shape, sizes_of
 from minigrad.ops.grammar import host
@@ -54,7 +55,9 @@ def listed(name: str, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     found = tuple(tensors[0]) if len(tensors) == 1 and is_tensors(tensors[0]) else tensors
     for i, t in enumerate(found):
         if not isinstance(t, Bridge.tensor):
-            raise TypeError(f"{name}: expected tensors, got {type(t).__name__} for input {i}")
+            raise ArgumentTypeError(
+                f"{name}: expected tensors, got {type(t).__name__} for input {i}"
+            )
     return found
 
 
@@ -76,12 +79,12 @@ def repeat(input: Any, *repeats: Any) -> Any:
     """
     times = sizes_of(repeats)
     if len(times) < input.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"repeat: expected a number for each of the {input.ndim} dimensions of shape "
             f"{input.shape}, got {times}"
         )
     if min(times, default=0) < 0:
-        raise ValueError(f"repeat: numbers must not be negative, got {times}")
+        raise ArgumentError(f"repeat: numbers must not be negative, got {times}")
     shape = (1,) * (len(times) - input.ndim) + tuple(input.shape)
     apart = tuple(n for size in shape for n in (1, size))
     wide = tuple(n for pair in zip(times, shape, strict=True) for n in pair)
@@ -120,7 +123,7 @@ def repeat_interleave(
     if repeats is None:
         counts = host(input)
         if counts.ndim != 1 or counts.dtype.kind not in "iu":
-            raise ValueError(
+            raise ArgumentError(
                 f"repeat_interleave: expected a vector of integers, got {counts.dtype} of shape "
                 f"{counts.shape}"
             )
@@ -129,15 +132,17 @@ def repeat_interleave(
     axis = 0 if dim is None else axis_of("repeat_interleave", dim, x.ndim)
     times = host(repeats) if isinstance(repeats, Bridge.tensor) else np.asarray(repeats)
     if times.dtype.kind not in "iu" or times.ndim > 1 or (times.size and times.min() < 0):
-        raise ValueError(f"repeat_interleave: repeats must be ints of at least 0, got {repeats!r}")
+        raise ArgumentError(
+            f"repeat_interleave: repeats must be ints of at least 0, got {repeats!r}"
+        )
     n = x.shape[axis]
     if times.size != 1 and times.size != n:
-        raise ValueError(
+        raise ArgumentError(
             f"repeat_interleave: expected one number, or {n} for dim {axis}, got {times.size}"
         )
     places = np.repeat(np.arange(n), times.reshape(-1) if times.size != 1 else int(times.item()))
     if output_size is not None and output_size != places.size:
-        raise ValueError(
+        raise ArgumentError(
             f"repeat_interleave: output_size is {output_size}, the repeats add up to {places.size}"
         )
     return index_select(x, axis, Bridge.new(places))
@@ -156,16 +161,16 @@ def roll(input: Any, shifts: Dims, dims: Dims | None = None) -> Any:
     steps = sequence_of(shifts)
     if dims is None or sequence_of(dims) == ():
         if len(steps) != 1:
-            raise ValueError(f"roll: expected one shift where no dims are given, got {steps}")
+            raise ArgumentError(f"roll: expected one shift where no dims are given, got {steps}")
         flat = Reshape.apply(input, shape=(-1,))
         return Reshape.apply(roll(flat, steps, 0), shape=input.shape)
     axes = sequence_of(dims)
     if len(axes) != len(steps):
-        raise ValueError(f"roll: expected as many shifts as dims, got {steps} and {axes}")
+        raise ArgumentError(f"roll: expected as many shifts as dims, got {steps} and {axes}")
     y = input
     for step, d in zip(steps, axes, strict=True):
         if not input.ndim:
-            raise IndexError(f"roll: a single number has no dimension {d}")
+            raise ArgumentIndexError(f"roll: a single number has no dimension {d}")
         axis = axis_of("roll", d, input.ndim)
         n = y.shape[axis]
         if n and step % n:
@@ -183,10 +188,10 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
             [1, 3]])
     """
     if len(dims) != 2:
-        raise ValueError(f"rot90: expected two dims, got {tuple(dims)}")
+        raise ArgumentError(f"rot90: expected two dims, got {tuple(dims)}")
     first, second = (axis_of("rot90", d, input.ndim) for d in dims)
     if first == second or input.ndim < 2:
-        raise ValueError(f"rot90: dims must be two of the {input.ndim}, got {tuple(dims)}")
+        raise ArgumentError(f"rot90: dims must be two of the {input.ndim}, got {tuple(dims)}")
     k = k % 4
     if k == 0:
         return input.clone()
@@ -199,7 +204,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 def fliplr(input: Any) -> Any:
     """Return a copy with the second dimension reversed."""
     if input.ndim < 2:
-        raise ValueError(f"fliplr: expected at least two dimensions, got shape {input.shape}")
+        raise ArgumentError(f"fliplr: expected at least two dimensions, got shape {input.shape}")
     return flip(input, 1)
 
 
@@ -207,7 +212,7 @@ def fliplr(input: Any) -> Any:
 def flipud(input: Any) -> Any:
     """Return a copy with the first dimension reversed."""
     if input.ndim < 1:
-        raise ValueError(f"flipud: expected at least one dimension, got shape {input.shape}")
+        raise ArgumentError(f"flipud: expected at least one dimension, got shape {input.shape}")
     return flip(input, 0)
 
 
@@ -221,11 +226,11 @@ def movedim(input: Any, source: Dims, destination: Dims) -> Any:
     """
     start, end = sequence_of(source), sequence_of(destination)
     if len(start) != len(end):
-        raise ValueError(f"movedim: expected as many places as dims, got {start} and {end}")
+        raise ArgumentError(f"movedim: expected as many places as dims, got {start} and {end}")
     start = tuple(axis_of("movedim", d, input.ndim) for d in start)
     end = tuple(axis_of("movedim", d, input.ndim) for d in end)
     if len(set(start)) != len(start) or len(set(end)) != len(end):
-        raise ValueError(f"movedim: a dimension is named twice in {start} or {end}")
+        raise ArgumentError(f"movedim: a dimension is named twice in {start} or {end}")
     order = [d for d in range(input.ndim) if d not in start]
     for to, d in sorted(zip(end, start, strict=True)):
         order.insert(to, d)
@@ -248,14 +253,16 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     tensor([1, 2, 3])
     """
     if not input.ndim:
-        raise ValueError("narrow: a single number has no dimension to cut")
+        raise ArgumentError("narrow: a single number has no dimension to cut")
     axis, n = axis_of("narrow", dim, input.ndim), arguments.whole("narrow", "length", length)
     first, size = arguments.whole("narrow", "start", start), input.shape[axis]
     if not -size <= first <= size:
-        raise IndexError(f"narrow: start {first} is out of range for size {size} of dim {dim}")
+        raise ArgumentIndexError(
+            f"narrow: start {first} is out of range for size {size} of dim {dim}"
+        )
     first += size if first < 0 else 0
     if n < 0 or first + n > size:
-        raise ValueError(
+        raise ArgumentError(
             f"narrow: {first} and {n} more reach over the end of dim {dim} of size {size}"
         )
     return Index.apply(input, index=(slice(None),) * axis + (slice(first, first + n),))
@@ -265,11 +272,11 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 def select(input: Any, dim: int, index: int) -> Any:
     """Return the view at one place of `dim`, without that dimension."""
     if not input.ndim:
-        raise IndexError("select: a single number has no dimension to select from")
+        raise ArgumentIndexError("select: a single number has no dimension to select from")
     axis, n = axis_of("select", dim, input.ndim), input.shape[dim]
     place = int(index)
     if not -n <= place < n:
-        raise IndexError(f"select: index {place} is out of range for size {n} of dim {dim}")
+        raise ArgumentIndexError(f"select: index {place} is out of range for size {n} of dim {dim}")
     return Index.apply(input, index=(slice(None),) * axis + (place % n,))
 
 
@@ -298,10 +305,12 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     known = math.prod(p for p in parts if p != -1)
     if -1 in parts:
         if not known or n % known:
-            raise ValueError(f"unflatten: size {n} of dim {dim} is not a multiple of {parts}")
+            raise ArgumentError(f"unflatten: size {n} of dim {dim} is not a multiple of {parts}")
         parts = tuple(n // known if p == -1 else p for p in parts)
     if not parts or math.prod(parts) != n:
-        raise ValueError(f"unflatten: sizes {parts} do not multiply to {n}, the size of dim {dim}")
+        raise ArgumentError(
+            f"unflatten: sizes {parts} do not multiply to {n}, the size of dim {dim}"
+        )
     return Reshape.apply(input, shape=(*input.shape[:axis], *parts, *input.shape[axis + 1 :]))
 
 
@@ -334,7 +343,9 @@ def written(name: str, input: Any, src: Any, index: tuple[Any, ...]) -> Any:
     """Return a copy of a tensor with `src` in a part of it that has its shape."""
     part = Index.apply(input.detach(), index=index)
     if part.shape != src.shape:
-        raise ValueError(f"{name}: src has shape {src.shape}, the part to be filled {part.shape}")
+        raise ArgumentError(
+            f"{name}: src has shape {src.shape}, the part to be filled {part.shape}"
+        )
     y = input.clone()
     y[index] = src
     return y
@@ -427,9 +438,11 @@ def tensor_split(
     """
     given = named.get("sections", named.get("indices", indices_or_sections))
     if not input.ndim:
-        raise ValueError("tensor_split: a single number cannot be cut")
+        raise ArgumentError("tensor_split: a single number cannot be cut")
     axis = axis_of("tensor_split", dim, input.ndim)
     n = input.shape[axis]
+    if isinstance(given, str):
+        raise ArgumentTypeError(f"tensor_split: expected sections or places, got {given!r}")
     if isinstance(given, Bridge.tensor):
         given = host(given).tolist()
     if isinstance(given, (tuple, list)):
@@ -438,7 +451,7 @@ def tensor_split(
     else:
         count = arguments.whole("tensor_split", "sections", given)
         if count < 1:
-            raise ValueError(f"tensor_split: expected at least one section, got {count}")
+            raise ArgumentError(f"tensor_split: expected at least one section, got {count}")
         cuts = [0, *np.cumsum([n // count + (i < n % count) for i in range(count)]).tolist()]
         starts, ends = cuts[:-1], cuts[1:]
     pieces = zip(starts, ends, strict=True)
@@ -448,9 +461,13 @@ def tensor_split(
 def split_along(name: str, input: Any, given: Any, dim: int, least: int) -> tuple[Any, ...]:
     """Cut a tensor with at least so many dimensions into equal parts, or before given places."""
     if input.ndim < least:
-        raise ValueError(f"{name}: expected at least {least} dimensions, got shape {input.shape}")
+        raise ArgumentError(
+            f"{name}: expected at least {least} dimensions, got shape {input.shape}"
+        )
     if isinstance(given, int) and (given < 1 or input.shape[dim] % given):
-        raise ValueError(f"{name}: {given} does not divide {input.shape[dim]}, the size of {dim}")
+        raise ArgumentError(
+            f"{name}: {given} does not divide {input.shape[dim]}, the size of {dim}"
+        )
     return tensor_split(input, given, dim)
 
 
@@ -507,7 +524,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     """
     found = listed("cartesian_prod", tensors)
     if any(t.ndim != 1 for t in found):
-        raise ValueError(f"cartesian_prod: expected vectors, got {[t.shape for t in found]}")
+        raise ArgumentError(f"cartesian_prod: expected vectors, got {[t.shape for t in found]}")
     if len(found) == 1:
         return found[0]
     shape = tuple(t.shape[0] for t in found)
@@ -527,9 +544,9 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     [[1, 2], [1, 3], [2, 3]]
     """
     if input.ndim != 1:
-        raise ValueError(f"combinations: expected a vector, got shape {input.shape}")
+        raise ArgumentError(f"combinations: expected a vector, got shape {input.shape}")
     if r < 0:
-        raise ValueError(f"combinations: expected at least no element, got r={r}")
+        raise ArgumentError(f"combinations: expected at least no element, got r={r}")
     n = input.shape[0]
     if not r:
         return Index.apply(input, index=(slice(0, 0),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import refuse_others
 from minigrad.ops.common import any_true
 from minigrad.ops.elementwise import compare
@@ -28,12 +29,12 @@ def isclose(
     refuse_others("isclose", (input, other))
     a, b = input.detach(), other.detach()
     if a.array.dtype != b.array.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"isclose: expected tensors of one dtype, got {a.array.dtype} and {b.array.dtype}; "
             "convert one of them"
         )
     if rtol < 0 or atol < 0:
-        raise ValueError(f"isclose: tolerances must be at least 0, got rtol={rtol}, atol={atol}")
+        raise ArgumentError(f"isclose: tolerances must be at least 0, got rtol={rtol}, atol={atol}")
     close = compare("eq", a, b)
     if a.array.dtype.kind == "f":
         if equal_nan:

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import result_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.engine.values import DTYPE_OF
 from minigrad.ops.registry import op as op
@@ -64,7 +65,7 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         return np.broadcast_shapes(*shapes)
     except ValueError:
         shown = " and ".join(str(s) for s in shapes)
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: shapes {shown} do not broadcast: from the right, sizes must be equal or 1"
         ) from None
 
@@ -77,7 +78,7 @@ def floating(a: Array) -> Array:
 def only_floating(name: str, a: Array) -> Array:
     """Return `a`, a floating array; a TypeError names what else it is."""
     if a.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating tensor, got {a.dtype}; use .float()")
+        raise ArgumentTypeError(f"{name}: expected a floating tensor, got {a.dtype}; use .float()")
     return a
 
 
@@ -94,8 +95,7 @@ def any_true(a: Any) -> bool:
 
 def extremes(a: Any) -> tuple[Any, Any]:
     """Return the smallest and the largest element of an array that has some, as numbers: of one on
-    a device the two are read together.
-    """
+    a device the two are read together."""
     if isinstance(a, np.ndarray):
         return a.min().item(), a.max().item()
     both, flat = empty(2, a.dtype, a), shaped(a, (a.size,))
@@ -111,7 +111,7 @@ def axis_of(name: str, dim: int, ndim: int) -> int:
         dim = whole_dim(name, dim)
     span = max(ndim, 1)
     if not -span <= dim < span:
-        raise IndexError(
+        raise ArgumentIndexError(
             f"{name}: dim {dim} is out of range for {ndim} dimensions: expected {-span} to "
             f"{span - 1}"
         )
@@ -123,7 +123,7 @@ def whole_dim(name: str, dim: Any) -> int:
     try:
         return arguments.whole(name, "dim", dim)
     except ValueError:
-        raise TypeError(f"{name}: dim must be an int, got {dim!r}") from None
+        raise ArgumentTypeError(f"{name}: dim must be an int, got {dim!r}") from None
 
 
 def axes_of(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -135,7 +135,7 @@ def axes_of(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int,
             return tuple(range(ndim))
         axes = tuple(sorted(axis_of(name, d, ndim) for d in dim))
         if len(set(axes)) != len(axes):
-            raise ValueError(f"{name}: dim {tuple(dim)} names a dimension twice")
+            raise ArgumentError(f"{name}: dim {tuple(dim)} names a dimension twice")
     else:
         axes = (axis_of(name, dim, ndim),)  # type: ignore[arg-type]
     return axes if ndim else ()

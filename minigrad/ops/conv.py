@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from minigrad.engine.device import filled
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes
@@ -128,9 +129,9 @@ def several(name: str, label: str, value: int | Sequence[int], dims: int, least:
     except TypeError:
         found = ()
     if len(found) != dims or value is True or value is False:
-        raise ValueError(f"{name}: {label} must be an int or {dims} of them, got {value!r}")
+        raise ArgumentError(f"{name}: {label} must be an int or {dims} of them, got {value!r}")
     if min(found) < least:
-        raise ValueError(f"{name}: {label} must be at least {least}, got {value!r}")
+        raise ArgumentError(f"{name}: {label} must be at least {least}, got {value!r}")
     return found
 
 
@@ -146,11 +147,11 @@ def margins(
         return [(0, 0)] * len(kernel)
     if isinstance(padding, str) and padding == "same":
         if max(stride) > 1:
-            raise ValueError(f"{name}: padding='same' needs a stride of 1, got {stride}")
+            raise ArgumentError(f"{name}: padding='same' needs a stride of 1, got {stride}")
         reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return [(n // 2, n - n // 2) for n in reach]
     if isinstance(padding, str):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: padding must be an int, {len(kernel)} of them, 'same' or 'valid', got "
             f"{padding!r}"
         )
@@ -161,30 +162,30 @@ def check_shapes(name: str, x: Array, weight: Array, bias: Array, groups: int) -
     """Refuse operands that do not fit, with their shapes in the message."""
     dims = int(name[-2])
     if weight.ndim != dims + 2 or min(weight.shape) == 0:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected a weight (out_channels, in_channels / groups, {dims} sizes) without "
             f"zeros, got shape {weight.shape}"
         )
     if x.ndim != dims + 2:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected an input (N, C, {'L' if dims == 1 else 'H, W'}), or one without N, "
             f"got shape {x.shape}"
         )
     check_dtypes(name, x, weight)
     if groups < 1 or len(weight) % groups:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: groups={groups} does not divide the {len(weight)} output channels of weight "
             f"{weight.shape}"
         )
     if x.shape[1] != weight.shape[1] * groups:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: input {x.shape} has {x.shape[1]} channels, weight {weight.shape} with "
             f"groups={groups} expects {weight.shape[1] * groups}"
         )
     if bias.size:
         check_dtypes(name, x, bias)
     if bias.shape not in ((0,), weight.shape[:1]):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: bias has shape {bias.shape}, expected {weight.shape[:1]} for weight "
             f"{weight.shape}"
         )
@@ -234,7 +235,7 @@ def convolve(
     for n, k, s, d, pair in zip(image, kernel, steps, gaps, ends, strict=True):
         free = n + sum(pair) - d * (k - 1) - 1
         if free < 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: the kernel {tuple(kernel)} with dilation {gaps} is larger than the input "
                 f"{tuple(image)} with padding {tuple(ends)}; pad more or use a smaller kernel"
             )

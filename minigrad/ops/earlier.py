@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.ops import matrices, triangles
 from minigrad.ops.arranging import beside
 from minigrad.ops.grammar import host
@@ -87,7 +88,7 @@ def householder_product(A: Any, tau: Any) -> Any:
     m, n = A.shape[-2:]
     k = tau.shape[-1]
     if not k <= n <= m or A.shape[:-2] != tau.shape[:-1] or A.dtype != tau.dtype:
-        raise ValueError(f"householder_product: shapes {A.shape} and {tau.shape} do not fit")
+        raise ArgumentError(f"householder_product: shapes {A.shape} and {tau.shape} do not fit")
     one = beside(np.eye(m, n, dtype=A.array.dtype), A)
     lines = triangles.tril(A, -1) + one
     y = expand(one, A.shape)

@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.engine.device import USED, device_of, filled, moved, run_at, same_device
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Bridge, Op, no_tensor
 from minigrad.engine.values import dtype_beside, plain_number, stored
@@ -42,9 +43,11 @@ class Pow(Binary):
     def apply(cls, a: Any, b: Any) -> Any:
         if a.array.dtype.kind != "f" and b.array.dtype.kind != "f":
             if a.array.dtype == BOOL and b.array.dtype == BOOL:
-                raise TypeError("pow: expected numbers, got two bools; convert one with .long()")
+                raise ArgumentTypeError(
+                    "pow: expected numbers, got two bools; convert one with .long()"
+                )
             if any_is("lt", b.array, 0):
-                raise ValueError(
+                raise ArgumentError(
                     "pow: an integer to a negative integer power is not an integer; use a floating "
                     "base"
                 )
@@ -80,7 +83,9 @@ def any_unread(a: Array) -> bool:
 def check_divisor(name: str, a: Array, b: Array) -> None:
     """Refuse bools, and a zero that integers are divided by."""
     if a.dtype == BOOL and b.dtype == BOOL:
-        raise TypeError(f"{name}: expected numbers, got two bools; convert one with .long()")
+        raise ArgumentTypeError(
+            f"{name}: expected numbers, got two bools; convert one with .long()"
+        )
     if a.dtype.kind != "f" and b.dtype.kind != "f" and any_is("eq", b, 0):
         raise ZeroDivisionError(f"{name}: integers are divided by 0; convert them with .float()")
 
@@ -201,7 +206,7 @@ class Where(Op):
         if c.dtype.kind == "u":  # masks of old
             c = converted(c, BOOL)
         if c.dtype != BOOL:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"where: the condition must be bool, got {c.dtype}; write the comparison, e.g. c "
                 "!= 0"
             )
@@ -237,7 +242,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         places = np.atleast_1d(host(condition)).nonzero()
         return tuple(Bridge.new(moved(at, device_of(condition.array))) for at in places)
     if isinstance(condition, bool):
-        raise TypeError("where: expected the condition as a tensor of bools, got a bool")
+        raise ArgumentTypeError("where: expected the condition as a tensor of bools, got a bool")
     a, b = two(input, other) if isinstance(other, Bridge.tensor) else (input, other)
     a = tensor_of(a)
     return Where.apply(tensor_of(condition), a, tensor_of(b, a if a is input else None))
@@ -289,7 +294,7 @@ def limited(a: Array, low: float, high: float) -> Array:
     if a.dtype.kind == "f":
         return unary_with_parameters("clamp", a, low, high)
     if a.dtype == BOOL:
-        raise TypeError("clamp: expected numbers, got bools; convert them with .long()")
+        raise ArgumentTypeError("clamp: expected numbers, got bools; convert them with .long()")
     y = empty(a.shape, a.dtype)
     launch("copy", a, y)
     if low != -INFINITE:
@@ -330,7 +335,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     tensor([0.0000, 0.5000, 1.0000])
     """
     if min is None and max is None:
-        raise ValueError("clamp: expected min, max or both, got neither")
+        raise ArgumentError("clamp: expected min, max or both, got neither")
     low, high = plain_number(min), plain_number(max)
     if (low is None) != (min is None) or (high is None) != (max is None):  # tensors
         y = input if min is None else bounded(input, tensor_of(min, input), "ge")
@@ -362,7 +367,7 @@ def bits(name: str, of_bools: str, a: Any, b: Any) -> Any:
     a, b = two(a, b)
     x, y = a.array, b.array
     if x.dtype.kind == "f" or y.dtype.kind == "f":
-        raise TypeError(f"{name}: expected integers or bools, got {x.dtype} and {y.dtype}")
+        raise ArgumentTypeError(f"{name}: expected integers or bools, got {x.dtype} and {y.dtype}")
     both = x.dtype == BOOL and y.dtype == BOOL
     return unrecorded(of_bools if both else name, a, b)
 
@@ -400,7 +405,9 @@ def bitwise_not(input: Any) -> Any:
     if a.dtype == BOOL:
         return test("logical_not", input)
     if a.dtype.kind == "f":
-        raise TypeError(f"bitwise_not: expected integers or bools, got {a.dtype}; use logical_not")
+        raise ArgumentTypeError(
+            f"bitwise_not: expected integers or bools, got {a.dtype}; use logical_not"
+        )
     ones = np.array(-1).astype(a.dtype)  # all of its bits
     return unrecorded("bitwise_xor", input, Bridge.new(ones))
 
@@ -420,5 +427,7 @@ def shifted(kernel: str, a: Any, b: Any) -> Any:
     a, b = two(a, b)
     kinds = {a.array.dtype.kind, b.array.dtype.kind}
     if "f" in kinds or kinds == {"b"}:
-        raise TypeError(f"{kernel}: expected integers, got {a.array.dtype} and {b.array.dtype}")
+        raise ArgumentTypeError(
+            f"{kernel}: expected integers, got {a.array.dtype} and {b.array.dtype}"
+        )
     return unrecorded(kernel, a, b)

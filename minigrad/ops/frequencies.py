@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.engine.device import device as device_type
 from minigrad.engine.device import moved, to_current_device
 from minigrad.engine.dtypes import numpy_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.arranging import roll, sequence_of
 from minigrad.ops.common import Array, axis_of, floating, op
@@ -155,22 +156,22 @@ def signal(name: str, input: Any, s: Any, dim: Any, norm: str | None, hermitian:
     """Return the real signal of a real half-spectrum."""
     kind = "backward" if norm is None else norm
     if kind not in BACK:
-        raise ValueError(f"{name}: norm must be 'backward', 'forward' or 'ortho', got {norm!r}")
+        raise ArgumentError(f"{name}: norm must be 'backward', 'forward' or 'ortho', got {norm!r}")
     x = input if input.array.dtype.kind == "f" else Bridge.new(floating(input.array))
     if dim is None:
         count = x.ndim if s is None else len(tuple(s))
         dim = tuple(range(x.ndim - count, x.ndim))
     axes = tuple(axis_of(name, d, x.ndim) for d in sequence_of(dim))
     if not axes or len(set(axes)) != len(axes) or not x.ndim:
-        raise ValueError(f"{name}: dim {dim} does not name dimensions of shape {x.shape}")
+        raise ArgumentIndexError(f"{name}: dim {dim} does not name dimensions of shape {x.shape}")
     was = tuple(x.shape[d] for d in axes)
     given = (-1,) * len(axes) if s is None else sequence_of(tuple(s))
     if len(given) != len(axes):
-        raise ValueError(f"{name}: expected as many sizes as dims, got {given} and {axes}")
+        raise ArgumentError(f"{name}: expected as many sizes as dims, got {given} and {axes}")
     usual = (*was[:-1], 2 * (was[-1] - 1))
     sizes = tuple(m if n == -1 else n for n, m in zip(given, usual, strict=True))
     if min(sizes) < 1:
-        raise ValueError(f"{name}: a signal of sizes {sizes} has no element")
+        raise ArgumentError(f"{name}: a signal of sizes {sizes} has no element")
     # A Hermitian transform is the inverse one with the other scaling.
     kind = BACK[kind] if hermitian else kind
     return ToSignal.apply(x, axes=axes, sizes=sizes, norm=kind, was=was)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import DeviceArray
+from minigrad.engine.errors import ArgumentIndexError, ArgumentTypeError
 
 Array = np.ndarray[Any, Any]
 INT64 = np.dtype(np.int64)
@@ -49,7 +50,7 @@ class Chosen:
             self.common = np.broadcast_shapes(*[a.shape for a in found])
         except ValueError:
             shown = " and ".join(str(a.shape) for a in found)
-            raise IndexError(f"index: arrays of shapes {shown} do not broadcast") from None
+            raise ArgumentIndexError(f"index: arrays of shapes {shown} do not broadcast") from None
         # The dimensions of the arrays stand where the first of them stood, if they are neighbours.
         self.first = dims[0] if dims[-1] - dims[0] + 1 == len(dims) else 0
 
@@ -143,7 +144,7 @@ def check_flat(index: list[Any]) -> None:
         return
     for p in index:
         if p is None or p is Ellipsis or isinstance(p, (slice, Sequence)) or is_array(p):
-            raise IndexError(
+            raise ArgumentIndexError(
                 f"index: a list that holds {type(p).__name__} means x[a, b, ...] to PyTorch and an"
                 " array to NumPy; write x[tuple(index)] or x[minigrad.tensor(index)]"
             )
@@ -171,7 +172,9 @@ def part(p: Any) -> Any:
     try:
         return operator.index(p)
     except TypeError:
-        raise TypeError(f"index: expected {FORMS}, got {type(p).__name__}: {p!r:.60}") from None
+        raise ArgumentTypeError(
+            f"index: expected {FORMS}, got {type(p).__name__}: {p!r:.60}"
+        ) from None
 
 
 def bound(n: Any) -> int:
@@ -179,7 +182,7 @@ def bound(n: Any) -> int:
     try:
         return operator.index(n)
     except (TypeError, ValueError):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"index: the ends and the step of a slice must be ints, got {type(n).__name__}: "
             f"{n!r:.60}"
         ) from None
@@ -191,7 +194,7 @@ def host(p: Any) -> Array:
     if type(held) is DeviceArray:
         return held.read()
     if isinstance(held, np.ma.MaskedArray):
-        raise TypeError("index: got a masked array; fill or compress it first")
+        raise ArgumentTypeError("index: got a masked array; fill or compress it first")
     return np.asarray(held)
 
 
@@ -202,7 +205,7 @@ def listed(p: Any) -> Array:
     try:
         array = np.asarray(unpacked(p))
     except (ValueError, OverflowError) as error:
-        raise IndexError(f"index: {p!r:.60} is no array of positions: {error}") from None
+        raise ArgumentIndexError(f"index: {p!r:.60} is no array of positions: {error}") from None
     return array if array.size else array.astype(INT64)
 
 
@@ -219,17 +222,17 @@ def checked(array: Array, given: Any) -> Any:
     if kind == "b":
         return array.copy()
     if array.dtype == np.uint8:
-        raise IndexError(
+        raise ArgumentIndexError(
             "index: an array of uint8 is a mask to PyTorch and positions to NumPy; write .bool() or"
             " .long() (.astype(bool) or .astype(int) of a NumPy array)"
         )
     if kind not in "iu":
         what = f"a tensor of {array.dtype}" if is_array(given) else f"{given!r:.60}"
-        raise TypeError(
+        raise ArgumentTypeError(
             f"index: expected integers or a bool mask, got {what}; use .long() or comparisons"
         )
     if kind == "u" and array.size and array.max() > np.iinfo(INT64).max:
-        raise IndexError(f"index: {array.max()} is out of range for any dimension")
+        raise ArgumentIndexError(f"index: {array.max()} is out of range for any dimension")
     return array.astype(INT64) if array.ndim else int(array)
 
 
@@ -237,13 +240,13 @@ def placed(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...] | Chosen
     """Return the parts as a view of an array of `shape`, and positions in that view."""
     taken = sum(taken_by(p) for p in parts)
     if taken > len(shape):
-        raise IndexError(
+        raise ArgumentIndexError(
             f"index: too many indices for shape {shape}: it has {len(shape)} dimensions, "
             f"{taken} were indexed"
         )
     dots = sum(p is Ellipsis for p in parts)
     if dots > 1:
-        raise IndexError(f"index: expected at most one Ellipsis, got {dots}")
+        raise ArgumentIndexError(f"index: expected at most one Ellipsis, got {dots}")
     if not dots:
         parts.append(Ellipsis)
     view: list[Any] = []
@@ -286,7 +289,7 @@ def masked(mask: Array, shape: tuple[int, ...], dim: int) -> list[Array | None]:
     if not mask.ndim:
         return [np.zeros(int(mask), INT64)]
     if mask.shape != shape[dim : dim + mask.ndim]:
-        raise IndexError(
+        raise ArgumentIndexError(
             f"index: boolean index did not match: the mask has shape {mask.shape}, the dimensions"
             f" {dim} to {dim + mask.ndim - 1} of shape {shape} it stands at have "
             f"{shape[dim : dim + mask.ndim]}"
@@ -302,7 +305,7 @@ def in_range(array: Array, n: int, dim: int, lowest: int | None = None) -> Array
         low, high = LEAST(array, axis=None), MOST(array, axis=None)
         if low < lowest or high >= n:
             bad = high if high >= n else low
-            raise IndexError(
+            raise ArgumentIndexError(
                 f"index {bad} is out of range for {n} {'entries' if dim else 'rows'}: out of bounds"
                 f" of dimension {dim} with size {n}"
             )

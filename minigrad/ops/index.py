@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.engine.device import BATCHED, in_lanes, to_current_device
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.overwrite import apart, check_writable, overwrite
 from minigrad.engine.values import written_value
@@ -29,7 +30,7 @@ def seen(a: Array, index: tuple[Any, ...]) -> Array:
     try:
         y = a[index]
     except OverflowError:
-        raise IndexError(f"index: {index} is out of range for shape {a.shape}") from None
+        raise ArgumentIndexError(f"index: {index} is out of range for shape {a.shape}") from None
     return a[(*index, ...)] if isinstance(y, np.generic) else y
 
 
@@ -148,7 +149,7 @@ def check_fits(shape: tuple[int, ...], target: tuple[int, ...]) -> None:
     if any(n != 1 for n in shape[:lead]) or any(
         n not in (1, m) for n, m in zip(tail, aligned, strict=True)
     ):
-        raise ValueError(
+        raise ArgumentError(
             f"setitem: a value of shape {shape} does not broadcast to the selected shape {target}"
         )
 
@@ -159,10 +160,12 @@ def positions_of(name: str, index: Any, n: int, dim: int) -> Array:
     own.
     """
     if not isinstance(index, Bridge.tensor):
-        raise TypeError(f"{name}: index must be a tensor, got {type(index).__name__}")
+        raise ArgumentTypeError(f"{name}: index must be a tensor, got {type(index).__name__}")
     found = host(index)
     if found.dtype not in (np.dtype(np.int32), INT64) and found.size:
-        raise TypeError(f"{name}: index must be int64 or int32, got {found.dtype}; use .long()")
+        raise ArgumentTypeError(
+            f"{name}: index must be int64 or int32, got {found.dtype}; use .long()"
+        )
     return in_range(found.astype(INT64), n, dim, lowest=0)
 
 
@@ -196,12 +199,12 @@ def gather(input: Any, dim: int, index: Any) -> Any:
         return Reshape.apply(nothing, shape=kept)
     picks = picks.reshape(kept or (1,))
     if picks.ndim != len(shape):
-        raise ValueError(
+        raise ArgumentError(
             f"gather: index has {index.ndim} dimensions, input has {input.ndim}: they must agree"
         )
     for d, (n, m) in enumerate(zip(picks.shape, shape, strict=True)):
         if d != axis and n > m and picks.size:
-            raise ValueError(
+            raise ArgumentError(
                 f"gather: index of shape {kept} is larger than input {input.shape} in dimension {d}"
             )
     source = input if input.ndim else Reshape.apply(input, shape=shape)
@@ -219,10 +222,10 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     shape = input.array.shape or (1,)
     picks = positions_of("index_select", index, shape[axis], axis)
     if picks.ndim > 1:
-        raise ValueError(f"index_select: index must be a vector, got shape {picks.shape}")
+        raise ArgumentError(f"index_select: index must be a vector, got shape {picks.shape}")
     if not input.ndim:
         if picks.size != 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"index_select: input is a single number, index may name it once, not {picks.size}"
                 " times"
             )
@@ -243,7 +246,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     if not isinstance(value, Bridge.tensor):
         value = Bridge.new(written_value(value, input.array.dtype))
     if value.array.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"masked_fill: expected a single value, got shape {value.array.shape}; use where()"
         )
     return Where.apply(mask, cast(value, input.array.dtype), input)

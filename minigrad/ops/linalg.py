@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.engine.device import host_copy, to_current_device
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, broadcast_shape, contiguous, op
@@ -20,12 +21,12 @@ from minigrad.ops.unary import Gelu, Relu, Sigmoid, Silu, Softplus, Tanh, Unary
 def check_dtypes(name: str, a: Array, b: Array) -> None:
     """Refuse operands of different dtypes, and integers."""
     if a.dtype != b.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: dtypes {a.dtype} and {b.dtype} differ; convert one, e.g. "
             f"x.to(minigrad.{a.dtype})"
         )
     if a.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected floating tensors, got {a.dtype}; convert them with .float()"
         )
 
@@ -35,7 +36,7 @@ def swapped(t: Any) -> Any:
     n = t.array.ndim
     if n < 2:
         if n:
-            raise ValueError(f"mT: expected at least two dimensions, got shape {t.array.shape}")
+            raise ArgumentError(f"mT: expected at least two dimensions, got shape {t.array.shape}")
         return t
     return Permute.apply(t, axes=(*range(n - 2), n - 1, n - 2))
 
@@ -56,7 +57,7 @@ class MatMul(Op):
         if not whole:
             check_dtypes("matmul", a, b)
         if a.shape[-1] != b.shape[-2]:
-            raise ValueError(
+            raise ArgumentError(
                 f"matmul: shapes {a.shape} and {b.shape} do not fit: the last size of the first, "
                 f"{a.shape[-1]},"
                 f" must equal the second last of the second, {b.shape[-2]}"
@@ -92,7 +93,7 @@ def matmul(input: Any, other: Any) -> Any:
     tensor([11.])
     """
     if input.ndim == 0 or other.ndim == 0:
-        raise ValueError(
+        raise ArgumentError(
             f"matmul: shapes {input.shape} and {other.shape}: both need at least one dimension; "
             "use *"
         )
@@ -107,7 +108,7 @@ def matmul(input: Any, other: Any) -> Any:
     a = Reshape.apply(input, shape=(1, -1)) if input.ndim == 1 else input
     b = Reshape.apply(other, shape=(-1, 1)) if other.ndim == 1 else other
     if a.shape[-1] != b.shape[-2]:
-        raise ValueError(
+        raise ArgumentError(
             f"matmul: shapes {input.shape} and {other.shape} do not fit: the inner sizes differ"
         )
     y = MatMul.apply(a, b)
@@ -123,7 +124,7 @@ def linear_rows(name: str, x: Array, weight: Array, bias: Array) -> Array:
     """Return x as a matrix, after checking that the three fit; an empty bias stands for none."""
     check_dtypes(name, x, weight)
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: input {x.shape} does not fit weight {weight.shape}: the input's last "
             "size must be the"
             " weight's second (weight is (out_features, in_features))"
@@ -131,7 +132,7 @@ def linear_rows(name: str, x: Array, weight: Array, bias: Array) -> Array:
     if bias.size:
         check_dtypes(name, x, bias)
         if bias.shape != weight.shape[:1]:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: bias {bias.shape} does not fit weight {weight.shape}: expected "
                 f"{weight.shape[:1]}"
             )
@@ -244,7 +245,7 @@ def linear_activation(input: Any, weight: Any, bias: Any = None, activation: str
     tensor([[3., 0.]])
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(
+        raise ArgumentError(
             f"linear_activation: expected an activation of {', '.join(ACTIVATIONS)}, got "
             f"{activation!r}; apply another to the result of linear"
         )
@@ -277,7 +278,7 @@ def absent(like: Any) -> Any:
 def dot(input: Any, other: Any) -> Any:
     """Return the inner product of two vectors."""
     if input.ndim != 1 or other.ndim != 1:
-        raise ValueError(
+        raise ArgumentError(
             f"dot: expected two 1-D tensors, got shapes {input.shape} and {other.shape}; use matmul"
         )
     return matmul(input, other)
@@ -287,7 +288,7 @@ def dot(input: Any, other: Any) -> Any:
 def outer(input: Any, other: Any) -> Any:
     """Return the outer product of two vectors: (M,), (N,) -> (M, N)."""
     if input.ndim != 1 or other.ndim != 1:
-        raise ValueError(
+        raise ArgumentError(
             f"outer: expected two 1-D tensors, got shapes {input.shape} and {other.shape}"
         )
     m, n = input.array.size, other.array.size

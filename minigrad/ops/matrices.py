@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops import decompositions as ops
 from minigrad.ops import triangles
@@ -39,15 +40,19 @@ def matrices(name: str, *tensors: Any, square: bool = False) -> None:
     """Refuse what are no floating matrices, or none as wide as high."""
     for t in tensors:
         if not isinstance(t, Bridge.tensor):
-            raise TypeError(f"{name}: expected tensors, got {type(t).__name__}")
+            raise ArgumentTypeError(f"{name}: expected tensors, got {type(t).__name__}")
         if t.array.dtype.kind != "f":
-            raise TypeError(f"{name}: expected floating matrices, got {t.dtype}; use .float()")
+            raise ArgumentTypeError(
+                f"{name}: expected floating matrices, got {t.dtype}; use .float()"
+            )
         if t.ndim < 2:
-            raise ValueError(f"{name}: expected matrices (..., M, N), got shape {t.shape}")
+            raise ArgumentError(f"{name}: expected matrices (..., M, N), got shape {t.shape}")
         if square and t.shape[-1] != t.shape[-2]:
-            raise ValueError(f"{name}: expected square matrices (..., N, N), got {t.shape}")
+            raise ArgumentError(f"{name}: expected square matrices (..., N, N), got {t.shape}")
     if len({t.array.dtype for t in tensors}) > 1:
-        raise TypeError(f"{name}: dtypes {[str(t.dtype) for t in tensors]} differ; convert one")
+        raise ArgumentTypeError(
+            f"{name}: dtypes {[str(t.dtype) for t in tensors]} differ; convert one"
+        )
 
 
 # ---------------------------------------------------------------- solutions
@@ -66,10 +71,12 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     if B.dtype != A.dtype:
-        raise TypeError(f"solve: dtypes {A.dtype} and {B.dtype} differ; convert one of them")
+        raise ArgumentTypeError(
+            f"solve: dtypes {A.dtype} and {B.dtype} differ; convert one of them"
+        )
     size = b.shape[-2 if left or vector else -1]
     if size != A.shape[-1]:
-        raise ValueError(f"solve: shapes {A.shape} and {B.shape} do not fit")
+        raise ArgumentError(f"solve: shapes {A.shape} and {B.shape} do not fit")
     if left or vector:
         x = ops.Solve.apply(A if left else swapped(A), b)
     else:
@@ -124,7 +131,7 @@ def solve_triangular(
     """
     matrices("solve_triangular", A, B)
     if A.shape[-1] != A.shape[-2] or B.shape[-2 if left else -1] != A.shape[-1]:
-        raise ValueError(f"solve_triangular: shapes {A.shape} and {B.shape} do not fit")
+        raise ArgumentError(f"solve_triangular: shapes {A.shape} and {B.shape} do not fit")
     half = (
         triangles.triu(A, int(unitriangular)) if upper else triangles.tril(A, -int(unitriangular))
     )
@@ -161,12 +168,12 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     """
     matrices("lstsq", A)
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise ValueError(f"lstsq: driver {driver!r} is none of gels, gelsy, gelsd, gelss")
+        raise ArgumentError(f"lstsq: driver {driver!r} is none of gels, gelsy, gelsd, gelss")
     driver = driver or "gelsy"
     vector = B.ndim == A.ndim - 1 and A.shape[:-1] == B.shape
     b = B.unsqueeze(-1) if vector else B
     if b.ndim != A.ndim or b.shape[-2] != A.shape[-2] or b.dtype != A.dtype:
-        raise ValueError(
+        raise ArgumentError(
             f"lstsq: {A.dtype} {A.shape} and {B.dtype} {B.shape} do not fit: as many rows, and one "
             "dtype"
         )
@@ -326,7 +333,7 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     """
     matrices("qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+        raise ArgumentError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
     if mode == "r":
         if A.requires_grad:
             raise RuntimeError("qr: mode 'r' has no gradient; use 'reduced'")
@@ -365,7 +372,7 @@ def eigh(A: Any, UPLO: str = "L") -> Any:
     """
     matrices("eigh", A, square=True)
     if UPLO.upper() not in ("L", "U"):
-        raise ValueError(f"eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
+        raise ArgumentError(f"eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
     return LinalgEigh(*ops.SymmetricEigen.apply(mirrored(A, UPLO.upper() == "U")))
 
 
@@ -408,7 +415,7 @@ def lu(A: Any, *, pivot: bool = True) -> Any:
 def check_pivot(pivot: bool) -> None:
     """Refuse what PyTorch has on a GPU alone."""
     if not pivot:
-        raise ValueError("lu: pivot=False is not stable, and PyTorch has it on a GPU alone")
+        raise ArgumentError("lu: pivot=False is not stable, and PyTorch has it on a GPU alone")
 
 
 @public("linalg")
@@ -486,7 +493,7 @@ def matrix_power(A: Any, n: int) -> Any:
             [0., 1.]])
     """
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"matrix_power: expected square matrices, got {A.shape}")
+        raise ArgumentError(f"matrix_power: expected square matrices, got {A.shape}")
     if n < 0:
         A, n = inv(A), -n
     y = None
@@ -527,13 +534,13 @@ def multi_dot(tensors: Sequence[Any]) -> Any:
     """
     found = list(tensors)
     if len(found) < 2:
-        raise ValueError(f"multi_dot: expected at least two tensors, got {len(found)}")
+        raise ArgumentError(f"multi_dot: expected at least two tensors, got {len(found)}")
     first, last = found[0].ndim == 1, found[-1].ndim == 1
     found[0] = found[0].unsqueeze(0) if first else found[0]
     found[-1] = found[-1].unsqueeze(1) if last else found[-1]
     for t in found:
         if t.ndim != 2:
-            raise ValueError(f"multi_dot: expected matrices, got shape {t.shape}")
+            raise ArgumentError(f"multi_dot: expected matrices, got shape {t.shape}")
     y = chained(found)
     y = y.squeeze(0) if first else y
     return y.squeeze(-1) if last else y
@@ -568,10 +575,10 @@ def vander(x: Any, N: int | None = None) -> Any:
 def tensorinv(A: Any, ind: int = 2) -> Any:
     """Return the inverse for `tensordot`, the first `ind` dimensions as rows."""
     if ind < 1:
-        raise ValueError(f"tensorinv: ind must be positive, got {ind}")
+        raise ArgumentError(f"tensorinv: ind must be positive, got {ind}")
     rows, columns = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(rows) != math.prod(columns):
-        raise ValueError(f"tensorinv: {rows} and {columns} must have as many elements")
+        raise ArgumentError(f"tensorinv: {rows} and {columns} must have as many elements")
     flat = inv(Reshape.apply(A, shape=(math.prod(rows), -1)))
     return Reshape.apply(flat, shape=columns + rows)
 
@@ -585,6 +592,6 @@ def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:
     shape = tuple(A.shape[B.ndim :])
     n = math.prod(shape)
     if n != B.array.size:
-        raise ValueError(f"tensorsolve: shapes {A.shape} and {B.shape} do not fit")
+        raise ArgumentError(f"tensorsolve: shapes {A.shape} and {B.shape} do not fit")
     flat = solve(Reshape.apply(A, shape=(-1, n)), Reshape.apply(B, shape=(-1,)))
     return Reshape.apply(flat, shape=shape)

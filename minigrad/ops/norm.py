@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, axis_of, contiguous, only_floating, op, shaped
 from minigrad.ops.dropout import Dropout
@@ -271,11 +272,11 @@ class BatchNormEval(Op):
 def check_channels(name: str, x: Array, **per: Any) -> None:
     """Refuse what batch_norm cannot normalise, with the shapes in the message."""
     if x.ndim < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected an input of at least two dimensions (N, C, ...), got shape {x.shape}"
         )
     if x.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
         )
     for label, t in per.items():
@@ -287,7 +288,7 @@ def check_channels(name: str, x: Array, **per: Any) -> None:
             refuse_others(f"{name}: {label}", (t,))
             raise
         if shape != (x.shape[1],):
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: {label} has shape {t.array.shape}, expected ({x.shape[1]},): one value a "
                 f"channel of input {x.shape}"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.ops import matrices, reduce
 from minigrad.ops.arranging import beside, movedim
 from minigrad.ops.common import axes_of, axis_of
@@ -21,7 +22,7 @@ Dim = int | Sequence[int] | None
 def floating(name: str, A: Any, dtype: Any) -> Any:
     """Return the tensor in `dtype` if that is given; refuse integers."""
     if A.array.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating tensor, got {A.dtype}; use .float()")
+        raise ArgumentTypeError(f"{name}: expected a floating tensor, got {A.dtype}; use .float()")
     return A if dtype is None else A.to(dtype)
 
 
@@ -40,7 +41,7 @@ def vector_norm(
     axes = None if dim is None else axes_of("vector_norm", dim, x.ndim)
     picked = range(x.ndim) if axes is None else axes
     if 0 in [x.shape[d] for d in picked] and (ord < 0 or ord == math.inf):
-        raise ValueError(f"vector_norm: shape {x.shape} has no element for order {ord}")
+        raise ArgumentError(f"vector_norm: shape {x.shape} has no element for order {ord}")
     if not x.ndim:
         return reduce.norm(Reshape.apply(x, shape=(1,)), ord, 0)
     return reduce.norm(x, ord, axes, keepdim)
@@ -67,10 +68,10 @@ def matrix_norm(
     """
     A = floating("matrix_norm", A, dtype)
     if len(tuple(dim)) != 2:
-        raise ValueError(f"matrix_norm: dim must name two dimensions, got {tuple(dim)}")
+        raise ArgumentError(f"matrix_norm: dim must name two dimensions, got {tuple(dim)}")
     row, column = (axis_of("matrix_norm", d, A.ndim) for d in dim)
     if row == column or A.ndim < 2:
-        raise ValueError(f"matrix_norm: dim {tuple(dim)} does not fit shape {A.shape}")
+        raise ArgumentError(f"matrix_norm: dim {tuple(dim)} does not fit shape {A.shape}")
     if ord == "fro":
         return reduce.norm(A, 2.0, (row, column), keepdim)
     if ord in ("nuc", 2, -2):
@@ -85,7 +86,7 @@ def matrix_norm(
         y = sums.amax((row, column)) if float(ord) > 0 else sums.amin((row, column))
         del over
     else:
-        raise ValueError(
+        raise ArgumentError(
             f"matrix_norm: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}"
         )
     if not keepdim:
@@ -112,9 +113,9 @@ def norm(
         where: Any = (-2, -1) if dim is None else dim
         return matrix_norm(A, ord, where, keepdim, dtype=dtype)
     if isinstance(ord, str):
-        raise ValueError(f"norm: order {ord!r} is of matrices; name two dimensions, got {dim!r}")
+        raise ArgumentError(f"norm: order {ord!r} is of matrices; name two dimensions, got {dim!r}")
     if dim is None and ord is not None and A.ndim > 2:
-        raise ValueError(f"norm: with an order, name the dimensions of shape {A.shape}")
+        raise ArgumentError(f"norm: with an order, name the dimensions of shape {A.shape}")
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 

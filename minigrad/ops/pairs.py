@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.engine.device import filled
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import result_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.arranging import beside
@@ -114,7 +115,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is None:
         return first_of(input, other) / other
     if rounding_mode not in ROUNDED:
-        raise ValueError(
+        raise ArgumentError(
             f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
         )
     return ROUNDED[rounding_mode].apply(*two(input, other))
@@ -303,7 +304,9 @@ def on_host(name: str, function: Any, kinds: str, a: Any, b: Any) -> Any:
     dtype = result_dtype(a.array, b.array)
     if dtype.kind not in kinds:
         wanted = "floating tensors" if kinds == "f" else "integers"
-        raise TypeError(f"{name}: expected {wanted}, got {a.array.dtype} and {b.array.dtype}")
+        raise ArgumentTypeError(
+            f"{name}: expected {wanted}, got {a.array.dtype} and {b.array.dtype}"
+        )
     x, y = (host(t).astype(dtype, copy=False) for t in (a, b))
     return beside(np.asarray(function(x, y)), a)
 
@@ -322,7 +325,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     others = [end, *([weight] if isinstance(weight, Bridge.tensor) else [])]
     if dtype.kind != "f" or any(t.array.dtype != dtype and t.array.ndim for t in others):
         shown = ", ".join(str(t.array.dtype) for t in (input, *others))
-        raise TypeError(f"lerp: expected floating tensors of one dtype, got {shown}")
+        raise ArgumentTypeError(f"lerp: expected floating tensors of one dtype, got {shown}")
     return input + (end - input) * weight
 
 
@@ -349,7 +352,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     tensor([2.5000])
     """
     if tensor1.array.dtype.kind != "f" and tensor2.array.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"addcdiv: integers are divided, {tensor1.array.dtype} by {tensor2.array.dtype}; "
             "convert one with .float()"
         )

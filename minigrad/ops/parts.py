@@ -55,7 +55,7 @@ def conj(input: Any) -> Any:
     return input
 
 
-@public("tensor")
+@public("tensor", inplace=True)
 def conj_physical(input: Any) -> Any:
     """Return the tensor itself: no tensor here is complex."""
     return input

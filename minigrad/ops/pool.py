@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.engine.device import to_current_device
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.elementwise import Where
@@ -142,12 +143,12 @@ def starts(
     """Return where the windows begin, in elements, negative inside the padding."""
     reach = dilation * (kernel - 1) + 1
     if 2 * padding > reach:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: padding {padding} is more than half of the window, {reach} elements"
         )
     free = n + 2 * padding - reach
     if free < 0:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: a window of {reach} elements is larger than the input, {n} elements and "
             f"{padding} of padding on both sides"
         )

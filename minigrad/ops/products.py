@@ -9,6 +9,7 @@ from typing import Any
 
 from minigrad.engine import arguments
 from minigrad.engine.dtypes import promoted
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops.arranging import listed, sequence_of
 from minigrad.ops.common import axis_of, tensor_of
@@ -39,7 +40,7 @@ def einsum(*args: Any) -> Any:
     tensor([11.])
     """
     if not args:
-        raise ValueError("einsum: expected an equation and operands")
+        raise ArgumentError("einsum: expected an equation and operands")
     if isinstance(args[0], str):
         equation, operands = args[0], listed("einsum", args[1:])
     else:
@@ -49,7 +50,9 @@ def einsum(*args: Any) -> Any:
     widest = sizes_of_labels(equation, terms)
     missing = [c for c in output if c not in widest]
     if missing:
-        raise ValueError(f"einsum: {missing[0]!r} of the result is in no operand of {equation!r}")
+        raise ArgumentError(
+            f"einsum: {missing[0]!r} of the result is in no operand of {equation!r}"
+        )
     first, *rest = terms
     for i, (right, labels) in enumerate(rest):
         later = {c for _, more in rest[i + 1 :] for c in more} | set(output)
@@ -77,18 +80,18 @@ def parsed(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels
     left, arrow, right = text.partition("->")
     parts = left.split(",")
     if len(parts) != len(operands):
-        raise ValueError(
+        raise ArgumentError(
             f"einsum: {equation!r} has {len(parts)} operands, {len(operands)} were given"
         )
     shown = text.replace("->", "").replace("...", "").replace(",", "")
     if not all(c in LETTERS for c in shown):
-        raise ValueError(f"einsum: expected letters, commas, '->' and '...', got {equation!r}")
+        raise ArgumentError(f"einsum: expected letters, commas, '->' and '...', got {equation!r}")
     inputs, wide = [], 0
     for part, t in zip(parts, operands, strict=True):
         before, dots, after = part.partition("...")
         free = t.ndim - len(before) - len(after)
         if free < 0 or (free and not dots):
-            raise ValueError(
+            raise ArgumentError(
                 f"einsum: {part!r} of {equation!r} does not fit an operand of shape {t.shape}"
             )
         wide = max(wide, free)
@@ -97,7 +100,7 @@ def parsed(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels
         before, dots, after = right.partition("...")
         output = [*before, *(places(wide) if dots else ()), *after]
         if len(set(output)) != len(output):
-            raise ValueError(f"einsum: a letter of the result of {equation!r} is there twice")
+            raise ArgumentError(f"einsum: a letter of the result of {equation!r} is there twice")
         return inputs, output
     found = [c for labels in inputs for c in labels]
     alone = sorted(c for c in set(found) if found.count(c) == 1 and c in LETTERS)
@@ -117,7 +120,7 @@ def simplified(t: Any, labels: Labels) -> tuple[Any, Labels]:
             i = labels.index(c)
             j = labels.index(c, i + 1)
             if t.shape[i] != t.shape[j]:
-                raise ValueError(
+                raise ArgumentError(
                     f"einsum: {c!r} names sizes {t.shape[i]} and {t.shape[j]} of one operand"
                 )
             t = Diagonal.apply(t, offset=0, axis1=i, axis2=j)
@@ -132,7 +135,7 @@ def sizes_of_labels(equation: str, terms: Sequence[tuple[Any, Labels]]) -> dict[
         for c, n in zip(labels, t.shape, strict=True):
             known = sizes.get(c, 1)
             if n != known and n != 1 and known != 1:
-                raise ValueError(f"einsum: {c!r} of {equation!r} has sizes {known} and {n}")
+                raise ArgumentError(f"einsum: {c!r} of {equation!r} has sizes {known} and {n}")
             sizes[c] = n if known == 1 else known
     return sizes
 
@@ -210,12 +213,14 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     if not isinstance(dims, (tuple, list)):
         dims = arguments.whole("tensordot", "dims", dims)
         if not 0 <= dims <= min(a.ndim, b.ndim):
-            raise ValueError(f"tensordot: dims {dims} is out of range for {a.shape} and {b.shape}")
+            raise ArgumentError(
+                f"tensordot: dims {dims} is out of range for {a.shape} and {b.shape}"
+            )
         first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         first, second = (list(sequence_of(d)) for d in dims)
     if len(first) != len(second):
-        raise ValueError(f"tensordot: expected as many dims of both, got {first} and {second}")
+        raise ArgumentError(f"tensordot: expected as many dims of both, got {first} and {second}")
     first = [axis_of("tensordot", d, a.ndim) for d in first]
     second = [axis_of("tensordot", d, b.ndim) for d in second]
     names = iter(LETTERS)
@@ -223,7 +228,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     right = [next(names) for _ in range(b.ndim)]
     for i, j in zip(first, second, strict=True):
         if a.shape[i] != b.shape[j] and 1 not in (a.shape[i], b.shape[j]):
-            raise ValueError(
+            raise ArgumentError(
                 f"tensordot: dim {i} of {a.shape} and dim {j} of {b.shape} must have one size"
             )
         right[j] = left[i]
@@ -244,9 +249,9 @@ def vdot(input: Any, other: Any) -> Any:
     """Return the inner product of two vectors."""
     for t in (input, other):
         if t.ndim != 1:
-            raise ValueError(f"vdot: expected two vectors, got {input.shape} and {other.shape}")
+            raise ArgumentError(f"vdot: expected two vectors, got {input.shape} and {other.shape}")
     if input.shape != other.shape:
-        raise ValueError(f"vdot: sizes {input.shape} and {other.shape} must agree")
+        raise ArgumentError(f"vdot: sizes {input.shape} and {other.shape} must agree")
     return matmul(input, other)
 
 
@@ -254,7 +259,9 @@ def vdot(input: Any, other: Any) -> Any:
 def mv(input: Any, vec: Any) -> Any:
     """Return the product of a matrix and a vector."""
     if input.ndim != 2 or vec.ndim != 1:
-        raise ValueError(f"mv: expected a matrix and a vector, got {input.shape} and {vec.shape}")
+        raise ArgumentError(
+            f"mv: expected a matrix and a vector, got {input.shape} and {vec.shape}"
+        )
     return matmul(input, vec)
 
 
@@ -262,7 +269,7 @@ def plus_product(name: str, input: Any, product: Any, beta: Any, alpha: Any) -> 
     """Return beta * input + alpha * product; without `input`, not even its NaN, where beta is 0."""
     dtype = product.array.dtype
     if promoted(input.array.dtype, dtype) != dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: dtypes {input.array.dtype} and {dtype} differ; convert one of them"
         )
     if dtype.kind == "b":  # sums of bools are bools
@@ -283,7 +290,9 @@ def ranks(name: str, tensors: Sequence[Any], dims: Sequence[int]) -> None:
     for t, n in zip(tensors, dims, strict=True):
         if t.ndim != n:
             shown = " and ".join(str(tuple(x.shape)) for x in tensors)
-            raise ValueError(f"{name}: expected {' and '.join(map(str, dims))} dims, got {shown}")
+            raise ArgumentError(
+                f"{name}: expected {' and '.join(map(str, dims))} dims, got {shown}"
+            )
 
 
 @public("tensor", inplace=True)
@@ -380,13 +389,13 @@ def cdist(
     """
     for t in (x1, x2):
         if t.ndim < 2 or t.array.dtype.kind != "f":
-            raise ValueError(
+            raise ArgumentError(
                 f"cdist: expected floating tensors (..., rows, size), got {t.dtype} {t.shape}"
             )
     if x1.shape[-1] != x2.shape[-1]:
-        raise ValueError(f"cdist: rows of {x1.shape} and {x2.shape} must have one size")
+        raise ArgumentError(f"cdist: rows of {x1.shape} and {x2.shape} must have one size")
     if p < 0:
-        raise ValueError(f"cdist: p must not be negative, got {p}")
+        raise ArgumentError(f"cdist: p must not be negative, got {p}")
     a = Reshape.apply(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1]))
     b = Reshape.apply(x2, shape=(*x2.shape[:-2], 1, *x2.shape[-2:]))
     gaps = a - b

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, contiguous, op
 from minigrad.ops.linalg import absent, check_dtypes, linear
@@ -153,7 +154,7 @@ class Steps(Op):
         self.reverse = reverse
         check_dtypes("recurrent", x, w_ih)
         if x.shape[0] != steps * self.batch:
-            raise ValueError(f"recurrent: {steps} steps of {self.batch} rows, got {x.shape}")
+            raise ArgumentError(f"recurrent: {steps} steps of {self.batch} rows, got {x.shape}")
         self.parts = empty((x.shape[0], w_ih.shape[0]), x.dtype, x)
         self.biased = bool(b_ih.size)
         bias = self.bias_of_all(b_ih, b_hh)

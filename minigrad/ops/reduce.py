@@ -18,6 +18,7 @@ import numpy as np
 
 from minigrad.engine.device import filled
 from minigrad.engine.dispatch import PARALLEL, empty, launch, sizes_around
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import LEAF, Bridge, Op
 from minigrad.ops.common import (
@@ -159,7 +160,7 @@ class Mean(Reduction):
 
     def forward(self, a: Array, dim: Dim = None, keepdim: bool = False) -> Array:
         if a.dtype.kind != "f":
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"mean: expected a floating tensor, got {a.dtype}; convert it first, e.g. "
                 "x.float().mean()"
             )
@@ -182,7 +183,7 @@ class Extremum(Reduction):
         self.was = a.shape
         self.axes = axes_of(self.kernel, dim, a.ndim)
         if 0 in [a.shape[i] for i in self.axes]:
-            raise ValueError(
+            raise ArgumentIndexError(
                 f"{self.kernel}: shape {a.shape} has no elements along {self.axes}, so no extreme"
             )
         self.y = y = reduced(self.kernel, a, self.axes, keepdim)
@@ -514,7 +515,7 @@ def _position(kernel: str, input: Any, dim: int | None, keepdim: bool) -> Any:
     if dim is None or a.ndim == 0:
         a = a.reshape(-1)
     if a.shape[axis] == 0:
-        raise ValueError(f"{kernel}: shape {input.array.shape} has no elements along dim {dim}")
+        raise ArgumentError(f"{kernel}: shape {input.array.shape} has no elements along dim {dim}")
     y = empty(a.shape[:axis] + a.shape[axis + 1 :], INT64, a)
     launch(kernel, a, axis, y)
     if keepdim:
@@ -619,7 +620,7 @@ def _variance(
         correction = 1
     if unbiased is not None:
         if correction != 1:
-            raise ValueError(f"{name}: give unbiased or correction, not both")
+            raise ArgumentError(f"{name}: give unbiased or correction, not both")
         correction = 1 if unbiased else 0
     if input.array.dtype.kind != "f":
         input = input - Mean.apply(input, dim=dim, keepdim=True)  # which says what to do
@@ -639,7 +640,7 @@ def norm(input: Any, p: float | str = 2.0, dim: Dim = None, keepdim: bool = Fals
     if p == "fro":
         p = 2.0
     if isinstance(p, str):
-        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
+        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
     only_floating("norm", input.array)
     if p == 2:
         return Norm.apply(input, dim=dim, keepdim=keepdim)

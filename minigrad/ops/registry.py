@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Op
 
 PLACES = ("tensor", "function", "method", "functional", "linalg", "fft", "special")
@@ -43,7 +44,7 @@ def op(cls: type[Op]) -> type[Op]:
     Raises: ValueError where an op has that name.
     """
     if cls.__name__ in OPS:
-        raise ValueError(f"op {cls.__name__} is defined twice")
+        raise ArgumentError(f"op {cls.__name__} is defined twice")
     OPS[cls.__name__] = cls
     for listener in LISTENERS:
         listener(cls)
@@ -80,7 +81,7 @@ def public(*places: str, also: tuple[str, ...] = (), inplace: bool = False) -> C
     """
     for place in places:
         if place not in PLACES:
-            raise ValueError(f"public: expected one of {', '.join(PLACES)}, got {place!r}")
+            raise ArgumentError(f"public: expected one of {', '.join(PLACES)}, got {place!r}")
 
     def enter(function: F) -> F:
         names = (function.__name__, *also)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import filled, to_current_device
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.values import written_value
 from minigrad.ops.arranging import beside
@@ -34,7 +35,7 @@ def vector(t: Any) -> Any:
 def same_dtype(name: str, input: Any, src: Any) -> None:
     """Refuse what is written in another dtype than that of what it is written to."""
     if src.array.dtype != input.array.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected src in the dtype of the input, {input.array.dtype}, got "
             f"{src.array.dtype}; convert it with .to({input.array.dtype})"
         )
@@ -48,19 +49,19 @@ def scattered(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[An
     if picks.size == 0:
         picks = np.zeros((0,) * x.ndim, INT64)
     if picks.ndim != x.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: index has {picks.ndim} dimensions, the input {x.ndim}: they must agree"
         )
     for d, (n, m) in enumerate(zip(picks.shape, x.shape, strict=True)):
         if d != axis and n > m:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: index of shape {picks.shape} is larger than the input {x.shape} in "
                 f"dimension {d}"
             )
     where_ = along(picks, axis)
     y = vector(src)
     if y.ndim != x.ndim or any(n > m for n, m in zip(picks.shape, y.shape, strict=True)):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: index of shape {picks.shape} does not fit into src of shape {src.shape}"
         )
     part = tuple(slice(0, n) for n in picks.shape)
@@ -94,7 +95,7 @@ def scatter(
     """
     given = value if src is None else src
     if given is None:
-        raise TypeError("scatter: expected src, a tensor, or value, a number")
+        raise ArgumentTypeError("scatter: expected src, a tensor, or value, a number")
     if not isinstance(given, Bridge.tensor):
         number = Bridge.new(written_value(given, input.array.dtype))
         shape = tuple(np.shape(host(index)))
@@ -102,7 +103,7 @@ def scatter(
     same_dtype("scatter", input, given)
     if reduce is not None:
         if reduce not in ("add", "multiply"):
-            raise ValueError(f"scatter: reduce must be 'add' or 'multiply', got {reduce!r}")
+            raise ArgumentError(f"scatter: reduce must be 'add' or 'multiply', got {reduce!r}")
         kind = "sum" if reduce == "add" else "prod"
         return scatter_reduce(input, dim, index, given, kind)
     x, part, places = scattered("scatter", input, dim, index, given)
@@ -136,7 +137,7 @@ def scatter_reduce(
     tensor([1., 3.])
     """
     if reduce not in REDUCTIONS:
-        raise ValueError(f"scatter_reduce: reduce must be one of {REDUCTIONS}, got {reduce!r}")
+        raise ArgumentError(f"scatter_reduce: reduce must be one of {REDUCTIONS}, got {reduce!r}")
     same_dtype("scatter_reduce", input, src)
     x, part, places = scattered("scatter_reduce", input, dim, index, src)
     return back(reduced_at(x, part, places, reduce, include_self), input)
@@ -269,7 +270,7 @@ def index_reduce(
     `dim`: "prod", "mean", "amax" or "amin".
     """
     if reduce not in REDUCTIONS[1:]:
-        raise ValueError(f"index_reduce: reduce must be one of {REDUCTIONS[1:]}, got {reduce!r}")
+        raise ArgumentError(f"index_reduce: reduce must be one of {REDUCTIONS[1:]}, got {reduce!r}")
     x, part, places = by_slices("index_reduce", input, dim, index, source)
     return back(reduced_at(x, part, places, reduce, include_self), input)
 
@@ -281,11 +282,11 @@ def by_slices(name: str, input: Any, dim: int, index: Any, source: Any) -> tuple
     axis, x, part = axis_of(name, dim, input.ndim), vector(input), vector(source)
     picks = positions_of(name, index, x.shape[axis], axis)
     if picks.ndim > 1:
-        raise ValueError(f"{name}: index must be a vector, got shape {picks.shape}")
+        raise ArgumentError(f"{name}: index must be a vector, got shape {picks.shape}")
     picks = picks.reshape(-1)
     wanted = (*x.shape[:axis], picks.size, *x.shape[axis + 1 :])
     if part.shape != wanted:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: source has shape {source.shape}, expected {wanted}: a slice for each of the "
             f"{picks.size} places"
         )
@@ -320,7 +321,9 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     axis, x = axis_of("index_fill", dim, input.ndim), vector(input)
     picks = host(index)
     if picks.dtype not in (INT64, np.dtype(np.int32)) or picks.ndim > 1:
-        raise TypeError(f"index_fill: expected a vector of int64, got {picks.dtype} {picks.shape}")
+        raise ArgumentTypeError(
+            f"index_fill: expected a vector of int64, got {picks.dtype} {picks.shape}"
+        )
     grids: list[Array | None] = [None] * x.ndim
     # Once each: a place that is named twice is filled once, and so is its gradient.
     grids[axis] = np.unique(in_range(picks.astype(INT64).reshape(-1), x.shape[axis], axis))
@@ -333,7 +336,7 @@ def one_value(name: str, value: Any, like: Any) -> Any:
     if not isinstance(value, Bridge.tensor):
         value = Bridge.new(written_value(value, like.array.dtype))
     if value.ndim:
-        raise ValueError(f"{name}: expected a single value, got shape {value.shape}")
+        raise ArgumentError(f"{name}: expected a single value, got shape {value.shape}")
     return cast(value, like.dtype)
 
 
@@ -378,7 +381,9 @@ def check_mask(name: str, mask: Any) -> None:
     """Refuse what is no mask."""
     if not isinstance(mask, Bridge.tensor) or mask.array.dtype.kind != "b":
         found = mask.dtype if isinstance(mask, Bridge.tensor) else type(mask).__name__
-        raise TypeError(f"{name}: expected a bool mask, got {found}; use .bool() or a comparison")
+        raise ArgumentTypeError(
+            f"{name}: expected a bool mask, got {found}; use .bool() or a comparison"
+        )
 
 
 @public("tensor", inplace=True)
@@ -396,7 +401,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     x, chosen = expand(input, shape), np.array(host(expand(mask, shape)))
     count = int(chosen.sum())
     if count > source.array.size:
-        raise ValueError(
+        raise ArgumentError(
             f"masked_scatter: the mask holds at {count} places, source has {source.array.size} "
             "elements"
         )
@@ -410,7 +415,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 def flat_positions(name: str, index: Any, n: int) -> Array:
     """Return positions in the flattened input, negative ones counted from the end."""
     if not isinstance(index, Bridge.tensor) or index.array.dtype != INT64:
-        raise TypeError(f"{name}: expected int64 positions; use .long()")
+        raise ArgumentTypeError(f"{name}: expected int64 positions; use .long()")
     return in_range(host(index).reshape(-1), n, 0)
 
 
@@ -436,7 +441,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     flat = Reshape.apply(input, shape=(-1,))
     picks = Rows(np.array(flat_positions("put", index, flat.shape[0])), 1)
     if source.array.size != index.array.size:
-        raise ValueError(
+        raise ArgumentError(
             f"put: expected as many elements as positions, got {source.array.size} and "
             f"{index.array.size}"
         )
@@ -460,13 +465,13 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             [4]])
     """
     if not isinstance(indices, Bridge.tensor) or indices.array.dtype != INT64:
-        raise TypeError("take_along_dim: expected int64 positions; use .long()")
+        raise ArgumentTypeError("take_along_dim: expected int64 positions; use .long()")
     if dim is None:
         flat = Reshape.apply(input, shape=(-1,))
         return take_along_dim(flat, Reshape.apply(indices, shape=(-1,)), 0)
     axis = axis_of("take_along_dim", dim, input.ndim)
     if indices.ndim != input.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"take_along_dim: expected as many dimensions, got {input.shape} and {indices.shape}"
         )
     rest = [tuple(1 if d == axis else n for d, n in enumerate(t.shape)) for t in (input, indices)]

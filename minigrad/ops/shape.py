@@ -13,6 +13,7 @@ from minigrad.engine import arguments
 from minigrad.engine.device import DeviceArray, filled
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.dtypes import promoted
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.ops.common import Array, axis_of, contiguous, op, sizes_of
 from minigrad.ops.registry import public
@@ -40,7 +41,7 @@ class Reshape(ShapeOp):
         else:
             fits = fits and known == a.size
         if not fits:
-            raise ValueError(
+            raise ArgumentError(
                 f"reshape: shape {a.shape} with {a.size} elements does not fit into {shape}"
             )
         try:
@@ -92,7 +93,7 @@ def expand_strides(a: Array, shape: Shape) -> Shape:
     """Return the strides of `a` seen in `shape`, 0 where it repeats."""
     lead = len(shape) - a.ndim
     if lead < 0 or any(n not in (1, m) for n, m in zip(a.shape, shape[lead:], strict=True)):
-        raise ValueError(
+        raise ArgumentError(
             f"expand: shape {a.shape} cannot be expanded to {shape}: only sizes of 1 repeat"
         )
     steps = [s if n == m else 0 for n, m, s in zip(a.shape, shape[lead:], a.strides, strict=True)]
@@ -128,7 +129,7 @@ class Cat(Op):
                 for k, (n, m) in enumerate(zip(a.shape, first.shape, strict=True))
             )
             if not same:
-                raise ValueError(
+                raise ArgumentError(
                     f"cat: input {i} has shape {a.shape}, the first {first.shape}: all sizes but "
                     f"dim {axis} must agree"
                 )
@@ -155,7 +156,7 @@ class Split(ShapeOp):
     def forward(self, a: Array, sizes: Shape, axis: int) -> tuple[Array, ...]:
         self.was = a.shape
         if sum(sizes) != a.shape[axis]:
-            raise ValueError(
+            raise ArgumentError(
                 f"split: sizes {sizes} add up to {sum(sizes)}, dim {axis} has {a.shape[axis]}"
             )
         out, start = [], 0
@@ -183,7 +184,7 @@ def permute(input: Any, dims: Sequence[int]) -> Any:
     """Return `input` with its dimensions in the order `dims`, a view."""
     axes = tuple(axis_of("permute", d, input.ndim) for d in dims)
     if sorted(axes) != list(range(input.ndim)):
-        raise ValueError(
+        raise ArgumentError(
             f"permute: dims {tuple(dims)} must name each of the {input.ndim} dimensions once"
         )
     return Permute.apply(input, axes=axes)
@@ -237,7 +238,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     if input.ndim == 0:
         return Reshape.apply(input, shape=(1,))
     if i > j:
-        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = math.prod(input.shape[i : j + 1])
     return Reshape.apply(input, shape=(*input.shape[:i], merged, *input.shape[j + 1 :]))
 
@@ -247,6 +248,8 @@ def flip(input: Any, dims: int | Sequence[int]) -> Any:
     named = dims if isinstance(dims, (tuple, list)) else (dims,)
 
     axes = tuple([axis_of("flip", d, input.ndim) for d in named])
+    if len(set(axes)) < len(axes):
+        raise ArgumentError(f"flip: dims {tuple(named)} name a dimension twice")
     return Flip.apply(input, axes=axes if input.ndim else ())
 
 
@@ -259,7 +262,12 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
             [0., 0.]])
     """
     if not tensors:
-        raise ValueError("cat: expected at least one tensor, got an empty list")
+        raise ArgumentError("cat: expected at least one tensor, got an empty list")
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Bridge.tensor):
+            raise ArgumentTypeError(f"cat: expected tensors, got {type(t).__name__} for input {i}")
+        if not t.array.ndim:
+            raise ArgumentError(f"cat: input {i} is a 0-d tensor, which has no dim; use stack")
     # Empty vectors go beside anything, as in PyTorch: what was gathered so far starts as one.
     joined = [t for t in tensors if t.array.shape != (0,)]
     if len(joined) != len(tensors) and any(t.ndim != 1 for t in joined):
@@ -270,10 +278,10 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join tensors of one shape along a new dimension."""
     if not tensors:
-        raise ValueError("stack: expected at least one tensor, got an empty list")
+        raise ArgumentError("stack: expected at least one tensor, got an empty list")
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"stack: input {i} has shape {t.shape}, the first {tensors[0].shape}: they must "
                 "agree"
             )
@@ -293,12 +301,12 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     if not isinstance(split_size_or_sections, list | tuple):
         size = arguments.whole("split", "the size of a piece", split_size_or_sections)
         if size < 0 or (n and not size):
-            raise ValueError(f"split: the size of a piece must be positive, got {size}")
+            raise ArgumentError(f"split: the size of a piece must be positive, got {size}")
         sizes = tuple(min(size, n - start) for start in range(0, n, size or 1)) or (0,)
     else:
         sizes = sizes_of((split_size_or_sections,))
         if min(sizes, default=0) < 0:
-            raise ValueError(f"split: sizes of pieces must not be negative, got {sizes}")
+            raise ArgumentError(f"split: sizes of pieces must not be negative, got {sizes}")
     return Split.apply(input, sizes=sizes, axis=axis)
 
 
@@ -308,7 +316,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """
     chunks = arguments.whole("chunk", "chunks", chunks)
     if chunks < 1:
-        raise ValueError(f"chunk: expected at least one chunk, got {chunks}")
+        raise ArgumentError(f"chunk: expected at least one chunk, got {chunks}")
     n = input.shape[axis_of("chunk", dim, input.ndim)]
     if not n:
         return split(input, [0] * chunks, dim)
@@ -325,10 +333,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
-        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     for t in tensors:
         if t.ndim > 1:
-            raise ValueError(f"meshgrid: expected 0-d or 1-D tensors, got shape {t.shape}")
+            raise ArgumentError(f"meshgrid: expected 0-d or 1-D tensors, got shape {t.shape}")
     shape = tuple(t.array.size for t in tensors)
     grids = []
     for i, t in enumerate(tensors):

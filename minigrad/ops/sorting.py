@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array, axis_of
@@ -94,7 +95,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     axis, k = axis_of("topk", dim, input.ndim), arguments.whole("topk", "k", k)
     n = input.shape[axis] if input.ndim else 1
     if not 0 <= k <= n:
-        raise ValueError(f"topk: k is {k}, dim {dim} of shape {input.shape} has {n} elements")
+        raise ArgumentError(f"topk: k is {k}, dim {dim} of shape {input.shape} has {n} elements")
     if not input.ndim:
         if not k:
             return Topk(input.detach(), beside(np.zeros((), INT64), input))
@@ -109,7 +110,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     axis, k = axis_of("kthvalue", dim, input.ndim), arguments.whole("kthvalue", "k", k)
     n = input.shape[axis] if input.ndim else 1
     if not 1 <= k <= n:
-        raise ValueError(f"kthvalue: k is {k}, expected 1 to {n}, the size of dim {dim}")
+        raise ArgumentError(f"kthvalue: k is {k}, expected 1 to {n}, the size of dim {dim}")
     if not input.ndim:
         return Kthvalue(input.clone(), beside(np.zeros((), INT64), input))
     order = order_of(host(input), axis, False)
@@ -209,16 +210,16 @@ def searchsorted(
     tensor([1, 2])
     """
     if side is not None and side not in ("left", "right"):
-        raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
+        raise ArgumentError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
     if side == "left" and right:
-        raise ValueError("searchsorted: side 'left' and right=True contradict each other")
+        raise ArgumentError("searchsorted: side 'left' and right=True contradict each other")
     behind = side == "right" or bool(right)
     rows = host(sorted_sequence)
     values = host(input) if isinstance(input, Bridge.tensor) else np.asarray(input)
     if sorter is not None:
         rows = np.take_along_axis(rows, host(sorter), -1)
     if rows.ndim != 1 and rows.shape[:-1] != values.shape[:-1]:
-        raise ValueError(
+        raise ArgumentError(
             f"searchsorted: rows of shape {rows.shape} and values of shape {values.shape} must "
             "agree in all but the last dimension"
         )
@@ -236,7 +237,7 @@ def searchsorted(
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """Return in which of the intervals between `boundaries`, a vector in order, values lie."""
     if boundaries.ndim != 1:
-        raise ValueError(f"bucketize: boundaries must be a vector, got shape {boundaries.shape}")
+        raise ArgumentError(f"bucketize: boundaries must be a vector, got shape {boundaries.shape}")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -252,16 +253,16 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """
     a = host(input)
     if a.ndim != 1 or a.dtype.kind not in "iu" or (a.size and a.min() < 0):
-        raise ValueError(
+        raise ArgumentError(
             f"bincount: expected a vector of ints of at least 0, got {input.dtype} {input.shape}"
         )
     if minlength < 0:
-        raise ValueError(f"bincount: minlength must not be negative, got {minlength}")
+        raise ArgumentError(f"bincount: minlength must not be negative, got {minlength}")
     if weights is None:
         return beside(np.bincount(a, minlength=minlength).astype(INT64), input)
     factors = host(weights)
     if factors.shape != a.shape:
-        raise ValueError(f"bincount: weights have shape {factors.shape}, the input {a.shape}")
+        raise ArgumentError(f"bincount: weights have shape {factors.shape}, the input {a.shape}")
     kind = np.float32 if factors.dtype == np.float32 else np.float64
     return beside(np.bincount(a, factors, minlength).astype(kind), input)
 
@@ -273,9 +274,9 @@ def span_of(name: str, a: Array, low: float, high: float, reach: float) -> tuple
     if low == high:
         low, high = low - reach, high + reach
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name}: the range [{low}, {high}] is not finite")
+        raise ArgumentError(f"{name}: the range [{low}, {high}] is not finite")
     if low > high:
-        raise ValueError(f"{name}: the upper bound {high} lies below the lower, {low}")
+        raise ArgumentError(f"{name}: the upper bound {high} lies below the lower, {low}")
     return low, high
 
 
@@ -290,9 +291,9 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """
     a = host(input).reshape(-1)
     if bins < 1:
-        raise ValueError(f"histc: expected at least one bin, got {bins}")
+        raise ArgumentError(f"histc: expected at least one bin, got {bins}")
     if a.dtype.kind not in "fiu":
-        raise TypeError(f"histc: expected numbers, got {input.dtype}")
+        raise ArgumentTypeError(f"histc: expected numbers, got {input.dtype}")
     low, high = span_of("histc", a, float(min), float(max), 1)
     inside = a[(a >= low) & (a <= high)].astype(np.float64)
     places = ((inside - low) / (high - low) * bins).astype(INT64)
@@ -315,7 +316,7 @@ def histogram(
     """
     a = host(input).reshape(-1)
     if a.dtype.kind != "f":
-        raise TypeError(f"histogram: expected a floating tensor, got {input.dtype}")
+        raise ArgumentTypeError(f"histogram: expected a floating tensor, got {input.dtype}")
     if isinstance(bins, Bridge.tensor):
         edges = host(bins)
     else:

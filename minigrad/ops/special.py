@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Op
 from minigrad.ops.common import Array, floating, op
 from minigrad.ops.elementwise import two, where
@@ -99,7 +100,7 @@ def polygamma(n: int, input: Any) -> Any:
     """
     n = arguments.whole("polygamma", "n", n)
     if n < 0:
-        raise ValueError(f"polygamma: n must be at least 0, got {n}")
+        raise ArgumentError(f"polygamma: n must be at least 0, got {n}")
     return Polygamma.apply(input, n=n) if n else Digamma.apply(input)
 
 
@@ -126,7 +127,7 @@ def mvlgamma(input: Any, p: int) -> Any:
     tensor([0.])
     """
     if p < 1:
-        raise ValueError(f"mvlgamma: p must be at least 1, got {p}")
+        raise ArgumentError(f"mvlgamma: p must be at least 1, got {p}")
     x = input if input.array.dtype.kind == "f" else input.float()
     total = Lgamma.apply(x)
     for k in range(1, p):

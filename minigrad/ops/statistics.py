@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.ops.arranging import beside, movedim, narrow
 from minigrad.ops.common import Array, axes_of, axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
@@ -74,19 +75,27 @@ def var_mean(input: Any, *args: Any, **options: Any) -> Any:
     >>> var_mean(mg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
+    options = by_our_names(options)
     return var(input, *args, **options), mean_beside(input, args, options)
 
 
 @public("tensor")
 def std_mean(input: Any, *args: Any, **options: Any) -> Any:
     """Return (standard deviation, mean) over `dim`; the arguments are those of `std`."""
+    options = by_our_names(options)
     return std(input, *args, **options), mean_beside(input, args, options)
+
+
+def by_our_names(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with PyTorch's names for NumPy's."""
+    names = {"axis": "dim", "keepdims": "keepdim"}
+    return {names.get(name, name): value for name, value in options.items()}
 
 
 def mean_beside(input: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Return the mean over the dimensions that are the first argument of `var`, kept as there."""
-    dim = options.get("dim", options.get("axis", args[0] if args else None))
-    kept = options.get("keepdim", options.get("keepdims", args[2] if len(args) > 2 else False))
+    dim = options.get("dim", args[0] if args else None)
+    kept = options.get("keepdim", args[2] if len(args) > 2 else False)
     return input.mean(None if isinstance(dim, bool | np.bool_) else dim, kept)
 
 
@@ -159,7 +168,7 @@ def along_one(name: str, kind: Any, input: Any, dim: int, keepdim: bool, skip: b
         return kind(input.clone(), beside(np.zeros((), INT64), input))
     a = host(input)
     if not a.shape[axis]:
-        raise IndexError(f"{name}: shape {a.shape} has no elements along dim {dim}")
+        raise ArgumentIndexError(f"{name}: shape {a.shape} has no elements along dim {dim}")
     return picked_at(kind, input, places_of_median(a, axis, skip), axis, keepdim)
 
 
@@ -184,7 +193,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
         return Mode(input.clone(), beside(np.zeros((), INT64), input))
     a = host(input)
     if not a.shape[axis]:
-        raise IndexError(f"mode: shape {a.shape} has no elements along dim {dim}")
+        raise ArgumentIndexError(f"mode: shape {a.shape} has no elements along dim {dim}")
     lines = np.moveaxis(a, axis, -1)
     places = np.empty((*lines.shape[:-1], 1), INT64)
     for i in np.ndindex(lines.shape[:-1]):
@@ -235,20 +244,20 @@ def quantiles(
     dtype = only_floating(name, input.array).dtype
     ways = ("linear", "lower", "higher", "midpoint", "nearest")
     if interpolation not in ways:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: interpolation must be one of {', '.join(ways)}, got {interpolation!r}"
         )
     q = tensor_of(q, input)
     levels = host(q)
     if levels.ndim > 1 or levels.dtype != dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: q must be a number or a vector of {dtype}, got {levels.dtype} of shape "
             f"{levels.shape}"
         )
     if not ((levels >= 0) & (levels <= 1)).all():
-        raise ValueError(f"{name}: q must lie between 0 and 1, got {levels.tolist()}")
+        raise ArgumentError(f"{name}: q must lie between 0 and 1, got {levels.tolist()}")
     if not input.array.size:
-        raise ValueError(f"{name}: shape {input.array.shape} has no elements")
+        raise ArgumentError(f"{name}: shape {input.array.shape} has no elements")
     ndim = input.ndim
     axis = None if dim is None or not ndim else axis_of(name, dim, ndim)
     lines = input.reshape(-1) if axis is None else movedim(input, axis, -1)
@@ -293,9 +302,13 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
             [0.3000, 0.4000]])
     """
     if p <= 0 or maxnorm < 0:
-        raise ValueError(f"renorm: expected p > 0 and maxnorm >= 0, got p={p}, maxnorm={maxnorm}")
+        raise ArgumentError(
+            f"renorm: expected p > 0 and maxnorm >= 0, got p={p}, maxnorm={maxnorm}"
+        )
     if input.ndim < 2:
-        raise ValueError(f"renorm: expected at least 2 dimensions, got shape {input.array.shape}")
+        raise ArgumentError(
+            f"renorm: expected at least 2 dimensions, got shape {input.array.shape}"
+        )
     axis = axis_of("renorm", dim, input.ndim)
     rest = tuple(i for i in range(input.ndim) if i != axis)
     size = input.norm(p, rest, keepdim=True)
@@ -312,9 +325,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     tensor([2, 4])
     """
     if not input.ndim:
-        raise ValueError("diff: expected at least one dimension, got a single number")
+        raise ArgumentError("diff: expected at least one dimension, got a single number")
     if n < 0:
-        raise ValueError(f"diff: n must be at least 0, got {n}")
+        raise ArgumentError(f"diff: n must be at least 0, got {n}")
     axis = axis_of("diff", dim, input.ndim)
     if not n:
         return input
@@ -380,15 +393,15 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     if isinstance(dim, (tuple, list)):
         axes = tuple(axis_of("gradient", d, input.ndim) for d in dim)  # in the order asked for
     if edge_order not in (1, 2):
-        raise ValueError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
+        raise ArgumentError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     spacing = 1 if spacing is None else spacing
     several = isinstance(spacing, (tuple, list))
     steps = list(spacing) if several else [spacing] * len(axes)
     if len(steps) != len(axes):
-        raise ValueError(f"gradient: {len(steps)} spacings for {len(axes)} dimensions")
+        raise ArgumentError(f"gradient: {len(steps)} spacings for {len(axes)} dimensions")
     for axis in axes:
         if input.array.shape[axis] <= edge_order:
-            raise ValueError(
+            raise ArgumentError(
                 f"gradient: shape {input.array.shape} has too few elements along dim {axis} for "
                 f"edge_order {edge_order}"
             )
@@ -459,7 +472,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
             [-1.,  1.]])
     """
     if input.ndim > 2:
-        raise ValueError(f"cov: expected at most 2 dimensions, got shape {input.array.shape}")
+        raise ArgumentError(f"cov: expected at most 2 dimensions, got shape {input.array.shape}")
     no_bools("cov", input.array)
     x = input.reshape(1, -1) if input.ndim < 2 else input
     n = x.array.shape[1]
@@ -490,11 +503,11 @@ def weights_of(n: int, fweights: Any, aweights: Any) -> Any:
             continue
         if w.ndim > 1 or w.array.size != n or w.array.dtype.kind not in kinds:
             wanted = "integers" if kinds == "iu" else "floats"
-            raise ValueError(
+            raise ArgumentError(
                 f"cov: {name} must be {n} {wanted}, got {w.array.dtype} of shape {w.array.shape}"
             )
         if (host(w) < 0).any():
-            raise ValueError(f"cov: {name} must not be negative")
+            raise ArgumentError(f"cov: {name} must not be negative")
     if fweights is None:
         return aweights
     return fweights if aweights is None else fweights * aweights

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.engine.device import filled
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops.arithmetic import BOOL
 from minigrad.ops.common import only_floating, op
@@ -131,7 +132,7 @@ def heaviside(input: Any, values: Any) -> Any:
     """
     dtype = input.array.dtype
     if dtype != values.array.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"heaviside: expected two tensors of one dtype, got {dtype} and "
             f"{values.array.dtype}; convert one of them"
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import DeviceArray
+from minigrad.engine.errors import ArgumentError
 from minigrad.ops.arranging import movedim, seen_through
 from minigrad.ops.common import Array, axis_of, op, sizes_of
 from minigrad.ops.grammar import resolved
@@ -62,11 +63,11 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     if not input.ndim:
         input, dimension = Reshape.apply(input, shape=(1,)), 0
         if size != 1:
-            raise ValueError(f"unfold: a window of {size} is larger than a single number")
+            raise ArgumentError(f"unfold: a window of {size} is larger than a single number")
         return Reshape.apply(input, shape=(1,))
     axis = axis_of("unfold", dimension, input.ndim)
     if not 0 <= size <= input.shape[axis] or step < 1:
-        raise ValueError(
+        raise ArgumentError(
             f"unfold: a window of {size} every {step} does not fit dim {dimension} of size "
             f"{input.shape[axis]}"
         )
@@ -127,7 +128,7 @@ def as_strided(
     """
     shape, steps = sizes_of((tuple(size),)), sizes_of((tuple(stride),))
     if len(shape) != len(steps) or min(shape, default=0) < 0 or min(steps, default=0) < 0:
-        raise ValueError(f"as_strided: size {shape} and stride {steps} do not fit")
+        raise ArgumentError(f"as_strided: size {shape} and stride {steps} do not fit")
     start = 0 if storage_offset is None else int(storage_offset) - offset_of(input)
     places = start + offsets(shape, steps)
     held = input.array
@@ -150,7 +151,7 @@ def as_strided(
 
 def beyond(t: Any, shape: Shape, steps: Shape, start: int) -> ValueError:
     """Return the error about places that hold no element of a tensor."""
-    return ValueError(
+    return ArgumentError(
         f"as_strided: size {shape} with strides {steps} from {start} on reaches beyond the "
         f"{t.array.size} elements of shape {t.shape}"
     )

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.engine.device import device as device_type
 from minigrad.engine.device import filled, moved
 from minigrad.engine.dtypes import numpy_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError
 from minigrad.engine.op import Bridge
 from minigrad.ops.arranging import beside, listed, movedim, seen_through
 from minigrad.ops.common import Array, axis_of, op
@@ -30,7 +31,7 @@ def two_axes(name: str, ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     """Return two different axes."""
     first, second = axis_of(name, dim1, ndim), axis_of(name, dim2, ndim)
     if first == second:
-        raise ValueError(f"{name}: dim1 and dim2 must differ, both are {first}")
+        raise ArgumentError(f"{name}: dim1 and dim2 must differ, both are {first}")
     return first, second
 
 
@@ -87,7 +88,9 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     tensor([1, 4])
     """
     if input.ndim < 2:
-        raise IndexError(f"diagonal: expected at least two dimensions, got shape {input.shape}")
+        raise ArgumentIndexError(
+            f"diagonal: expected at least two dimensions, got shape {input.shape}"
+        )
     axis1, axis2 = two_axes("diagonal", input.ndim, dim1, dim2)
     return Diagonal.apply(input, offset=int(offset), axis1=axis1, axis2=axis2)
 
@@ -102,7 +105,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
             [0, 2]])
     """
     if not input.ndim:
-        raise IndexError("diag_embed: expected at least one dimension, got a single number")
+        raise ArgumentIndexError("diag_embed: expected at least one dimension, got a single number")
     axis1, axis2 = two_axes("diag_embed", input.ndim + 1, dim1, dim2)
     size = input.shape[-1] + abs(offset)
     shape = list(input.shape[:-1])
@@ -122,7 +125,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
-        raise ValueError(f"diag: expected a vector or a matrix, got shape {input.shape}")
+        raise ArgumentError(f"diag: expected a vector or a matrix, got shape {input.shape}")
     return Diagonal.apply(input, offset=int(diagonal), axis1=0, axis2=1).clone()
 
 
@@ -138,7 +141,9 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
     y = input.clone()
     part = diagonal(y, offset, dim1, dim2)
     if part.shape != src.shape:
-        raise ValueError(f"diagonal_scatter: src has shape {src.shape}, the diagonal {part.shape}")
+        raise ArgumentError(
+            f"diagonal_scatter: src has shape {src.shape}, the diagonal {part.shape}"
+        )
     part.copy_(src)
     return y
 
@@ -147,7 +152,7 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
 def trace(input: Any) -> Any:
     """Return the sum of the diagonal of a matrix."""
     if input.ndim != 2:
-        raise ValueError(f"trace: expected a matrix, got shape {input.shape}")
+        raise ArgumentError(f"trace: expected a matrix, got shape {input.shape}")
     return diagonal(input).sum()
 
 
@@ -155,7 +160,7 @@ def trace(input: Any) -> Any:
 def triangle(name: str, input: Any, diagonal: int, upper: bool) -> Any:
     """Return matrices with zeros on one side of a diagonal."""
     if input.ndim < 2:
-        raise ValueError(f"{name}: expected at least two dimensions, got shape {input.shape}")
+        raise ArgumentError(f"{name}: expected at least two dimensions, got shape {input.shape}")
     rows, columns = input.shape[-2:]
     lower = np.tri(rows, columns, int(diagonal) - upper, bool)
     zero = Bridge.new(filled((), 0, input.array.dtype, input.array))
@@ -183,7 +188,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
 def indices(name: str, row: int, col: int, offset: int, upper: bool, dtype: Any, at: Any) -> Any:
     """Return the rows and columns of one side of a diagonal."""
     if row < 0 or col < 0:
-        raise ValueError(f"{name}: sizes must not be negative, got {row} and {col}")
+        raise ArgumentError(f"{name}: sizes must not be negative, got {row} and {col}")
     lower = np.tri(row, col, offset - upper, bool)
     kind = np.dtype(np.int64) if dtype is None else numpy_dtype(dtype)
     found = np.stack((~lower if upper else lower).nonzero()).astype(kind)
@@ -224,7 +229,7 @@ def block_diag(*tensors: Any) -> Any:
     blocks = []
     for t in listed("block_diag", tensors):
         if t.ndim > 2:
-            raise ValueError(f"block_diag: expected matrices, got shape {t.shape}")
+            raise ArgumentError(f"block_diag: expected matrices, got shape {t.shape}")
         blocks.append(t if t.ndim == 2 else Reshape.apply(t, shape=(1, -1)))
     rows, columns, start = [], sum(b.shape[1] for b in blocks), 0
     for b in blocks:
@@ -259,14 +264,14 @@ def kron(input: Any, other: Any) -> Any:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Return the powers of a vector as columns, the highest first unless `increasing`."""
     if x.ndim != 1:
-        raise ValueError(f"vander: expected a vector, got shape {x.shape}")
+        raise ArgumentError(f"vander: expected a vector, got shape {x.shape}")
     return powers(x, x.shape[0] if N is None else N, increasing)
 
 
 def powers(x: Any, count: int, increasing: bool) -> Any:
     """Return x^0, x^1, ... along a new last dimension."""
     if count < 0:
-        raise ValueError(f"vander: N must not be negative, got {count}")
+        raise ArgumentError(f"vander: N must not be negative, got {count}")
     if x.array.dtype.kind == "b":
         x = x.long()
     ones = Bridge.new(filled((*x.shape, 1), 1, x.array.dtype, x.array))
@@ -283,7 +288,7 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
     if dim is None:
         if 3 not in shape:
-            raise ValueError(f"cross: expected a dimension of size 3, got shape {shape}")
+            raise ArgumentError(f"cross: expected a dimension of size 3, got shape {shape}")
         dim = shape.index(3)
     return crossed("cross", input, other, dim)
 
@@ -293,7 +298,7 @@ def crossed(name: str, input: Any, other: Any, dim: int) -> Any:
     shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
     axis = axis_of(name, dim, len(shape))
     if input.ndim != other.ndim or input.shape[axis] != 3 or other.shape[axis] != 3:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected tensors of as many dimensions, with size 3 in dim {dim}, got "
             f"{input.shape} and {other.shape}"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.engine.device import run_at
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.common import Array, converted, floating, only_floating, op, tensor_of
@@ -63,7 +64,7 @@ class Unary(Op):
 def no_bools(name: str, x: Array) -> Array:
     """Return an array of integers; a TypeError for bools."""
     if x.dtype.kind == "b":
-        raise TypeError(f"{name}: expected numbers, got bools; convert them with .long()")
+        raise ArgumentTypeError(f"{name}: expected numbers, got bools; convert them with .long()")
     return x
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import filled
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import replace_node
 from minigrad.engine.op import Bridge, bump_version
@@ -145,7 +146,7 @@ def t(input: Any) -> Any:
 def adjoint(input: Any) -> Any:
     """Return the matrices of a tensor transposed, a view."""
     if input.ndim < 2:
-        raise ValueError(f"adjoint: expected at least two dimensions, got shape {input.shape}")
+        raise ArgumentError(f"adjoint: expected at least two dimensions, got shape {input.shape}")
     return shape.transpose(input, -2, -1)
 
 
@@ -156,7 +157,7 @@ def fill_diagonal_(input: Any, fill_value: float, wrap: bool = False) -> Any:
     """
     sizes = tuple(input.shape)
     if len(sizes) < 2 or (len(sizes) > 2 and len(set(sizes)) > 1):
-        raise ValueError(
+        raise ArgumentError(
             f"fill_diagonal_: expected a matrix, or sizes that all agree, got shape {sizes}"
         )
     if wrap and len(sizes) == 2:
@@ -184,7 +185,9 @@ def sum_to_size(input: Any, *size: Any) -> Any:
         n in (1, m) for n, m in zip(wanted, input.shape[max(lead, 0) :], strict=True)
     )
     if not fits:
-        raise ValueError(f"sum_to_size: {wanted} does not broadcast to shape {input.shape}")
+        raise ArgumentError(f"sum_to_size: {wanted} does not broadcast to shape {input.shape}")
+    if not wanted:
+        return input.sum()  # of bools an int, of a number too
     return input if tuple(input.shape) == wanted else reduce_to(input, wanted)
 
 
@@ -201,7 +204,7 @@ def isin(
     """
     like = elements if isinstance(elements, Bridge.tensor) else test_elements
     if not isinstance(like, Bridge.tensor):
-        raise TypeError("isin: expected at least one tensor, got two numbers")
+        raise ArgumentTypeError("isin: expected at least one tensor, got two numbers")
     found = np.isin(host(elements), host(test_elements), invert=invert)
     return beside(np.asarray(found), like)
 
@@ -217,9 +220,9 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     sizes = (int(shape),) if not isinstance(shape, (tuple, list)) else sizes_of((tuple(shape),))
     flat = host(indices)
     if flat.dtype.kind not in "iu":
-        raise TypeError(f"unravel_index: expected integers, got {indices.dtype}")
+        raise ArgumentTypeError(f"unravel_index: expected integers, got {indices.dtype}")
     if min(sizes, default=0) < 0:
-        raise ValueError(f"unravel_index: sizes must not be negative, got {sizes}")
+        raise ArgumentError(f"unravel_index: sizes must not be negative, got {sizes}")
     found = [flat // math.prod(sizes[d + 1 :]) % max(n, 1) for d, n in enumerate(sizes)]
     return tuple(beside(np.asarray(at, np.int64), indices) for at in found)
 
@@ -228,7 +231,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     """Return the places of at most `size` elements that are not zero, the rest `fill_value`."""
     if size < 0:
-        raise ValueError(f"nonzero_static: size must not be negative, got {size}")
+        raise ArgumentError(f"nonzero_static: size must not be negative, got {size}")
     places = np.argwhere(host(input))[:size]
     made = np.full((size, input.ndim), fill_value, np.int64)
     made[: len(places)] = places
@@ -251,6 +254,8 @@ def histogramdd(
     points = host(input).reshape(-1, input.shape[-1])
     dims = points.shape[1]
     ends = None if range is None else list(zip(range[::2], range[1::2], strict=True))
+    if not isinstance(bins, int) and len(bins) != dims:
+        raise ArgumentError(f"histogramdd: expected bins for {dims} dimensions, got {len(bins)}")
     given: Any = [bins] * dims if isinstance(bins, int) else list(bins)
     given = [host(b) if isinstance(b, Bridge.tensor) else int(b) for b in given]
     factors = None if weight is None else host(weight).reshape(-1)
@@ -262,19 +267,32 @@ def histogramdd(
 
 
 @public("function")
+def fill(input: Any, value: Any) -> Any:
+    """Return a tensor like the input with `value`, a number or a 0-d tensor, in every element.
+
+    >>> import minigrad as mg
+    >>> fill(mg.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    return input.clone().fill_(value)
+
+
+@public("function")
 def constant_pad_nd(input: Any, pad: Sequence[int], value: float = 0) -> Any:
     """Return a tensor enlarged at the ends of its last dimensions, or cut; (before, after) of the
     last first.
     """
     ends = list(pad)
     if len(ends) % 2 or len(ends) > 2 * input.ndim:
-        raise ValueError(f"constant_pad_nd: {ends} does not fit shape {input.shape}")
+        raise ArgumentError(f"constant_pad_nd: {ends} does not fit shape {input.shape}")
     y = input
     for k in np.arange(len(ends) // 2):
         axis, (before, after) = input.ndim - 1 - int(k), ends[2 * k : 2 * k + 2]
         n = y.shape[axis]
         if n + before + after < 0:
-            raise ValueError(f"constant_pad_nd: {ends} cuts off more than shape {input.shape} has")
+            raise ArgumentError(
+                f"constant_pad_nd: {ends} cuts off more than shape {input.shape} has"
+            )
         start, end = max(-before, 0), n - max(-after, 0)
         parts = [arranging.narrow(y, axis, start, max(end - start, 0))]
         for size, first in ((before, True), (after, False)):

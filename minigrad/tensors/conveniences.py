@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.dtypes import AbsentDType, DType, numpy_dtype, promoted
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.engine.values import DTYPE_OF, default_dtype, plain_number
 from minigrad.ops.common import sizes_of
 from minigrad.ops.memory import cast
@@ -50,7 +51,9 @@ def dtype_of_kind(kind: Any) -> Any:
         names = {name: dtype for dtype, name in KINDS.items()}
         found = names.get(kind.rpartition(".")[2])
         if found is None:
-            raise TypeError(f"type: there is no {kind!r}; there are {', '.join(map(str, names))}")
+            raise ArgumentTypeError(
+                f"type: there is no {kind!r}; there are {', '.join(map(str, names))}"
+            )
         return found
     own = getattr(kind, "dtype", kind)
     return own if isinstance(own, DType | AbsentDType) else kind
@@ -59,13 +62,13 @@ def dtype_of_kind(kind: Any) -> Any:
 @public("method")
 def half(self: Tensor) -> Tensor:
     """Refuse float16: tensors are float32 and float64."""
-    raise TypeError("half: float16 is not supported; leave it out, or use .float()")
+    raise ArgumentTypeError("half: float16 is not supported; leave it out, or use .float()")
 
 
 @public("method")
 def bfloat16(self: Tensor) -> Tensor:
     """Refuse bfloat16: tensors are float32 and float64."""
-    raise TypeError("bfloat16: it is not supported; leave it out, or use .float()")
+    raise ArgumentTypeError("bfloat16: it is not supported; leave it out, or use .float()")
 
 
 @public("tensor")
@@ -334,7 +337,7 @@ class finfo:
     def __init__(self, dtype: Any = None) -> None:
         wanted = numpy_dtype(default_dtype() if dtype is None else dtype)
         if wanted.kind != "f":
-            raise TypeError(f"finfo: expected a floating dtype, got {wanted}; use iinfo")
+            raise ArgumentTypeError(f"finfo: expected a floating dtype, got {wanted}; use iinfo")
         info = np.finfo(wanted)
         self.bits, self.dtype = int(info.bits), str(wanted)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
@@ -356,7 +359,7 @@ class iinfo:
     def __init__(self, dtype: Any) -> None:
         wanted = numpy_dtype(dtype)
         if wanted.kind not in "iu":
-            raise TypeError(f"iinfo: expected an integer dtype, got {wanted}; use finfo")
+            raise ArgumentTypeError(f"iinfo: expected an integer dtype, got {wanted}; use finfo")
         info = np.iinfo(wanted)
         self.bits, self.min, self.max = int(info.bits), int(info.min), int(info.max)
         self.dtype = str(wanted)

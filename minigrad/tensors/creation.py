@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.engine import arguments, random, values
 from minigrad.engine.device import USED, Device, moved, targets
 from minigrad.engine.dtypes import bool_, int64, numpy_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.recording import constant, refuse_recording
 from minigrad.engine.values import default_dtype
 from minigrad.ops.common import sizes_of
@@ -107,7 +108,7 @@ def from_numpy(array: Array) -> Tensor:
     tensor([5., 0.], dtype=minigrad.float64)
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"from_numpy: expected a NumPy array, got {type(array).__name__}; use "
             "minigrad.tensor(...)"
         )
@@ -180,7 +181,9 @@ def _one_value(value: Any, made: Array) -> Any:
         value = value.item()
     found = values.written_value(value, made.dtype)
     if found.ndim:
-        raise TypeError(f"full: expected a single number, got an array of shape {found.shape}")
+        raise ArgumentTypeError(
+            f"full: expected a single number, got an array of shape {found.shape}"
+        )
     return found
 
 
@@ -310,29 +313,42 @@ def arange(
     if end is None:
         start, end = 0, start
     if step == 0:
-        raise ValueError("arange: step must not be 0")
+        raise ArgumentError("arange: step must not be 0")
     numbers = [values.plain_number(v) for v in (start, end, step)]
     if None in numbers:  # tensors of one element, say
         numbers = [_unpacked(v) for v in (start, end, step)]
         numbers = [v.item() if isinstance(v, Tensor) else v for v in numbers]
     whole = all(isinstance(v, int) for v in numbers)  # bools count as such
     wanted = (int64 if whole else default_dtype()) if dtype is None else dtype
+    if dtype is not None and not whole and numpy_dtype(wanted) == np.int64:
+        numbers, whole = [int(v) for v in numbers], True  # as PyTorch counts in int64
+        if numbers[2] == 0:
+            raise ArgumentError(f"arange: step {step} is 0 in int64")
     first, last, each = numbers
     if (last - first) * each < 0:
-        raise ValueError(f"arange: a step of {each} does not lead from {first} to {last}")
+        raise ArgumentError(f"arange: a step of {each} does not lead from {first} to {last}")
     if not whole and numpy_dtype(wanted).kind != "f" and each != int(each):
-        raise ValueError(
+        raise ArgumentError(
             f"arange: a step of {each} does not count in {numpy_dtype(wanted)}; use a floating "
             "dtype, and convert the result with .to()"
         )
     return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
 
 
+def _end(name: str, value: Any) -> Any:
+    """Return an end given as a number or as a 0-d array or tensor; refuse a longer one."""
+    if getattr(value, "ndim", 0):
+        raise ArgumentError(f"{name}: expected ends of one number, got shape {tuple(value.shape)}")
+    return value.item() if isinstance(value, Tensor) else _unpacked(value)
+
+
 def _counted(array: Array, dtype: Any) -> Array:
     """Return numbers that were counted out in a dtype, which is to hold them; not bool."""
     wanted = numpy_dtype(dtype)
     if wanted.kind == "b":
-        raise TypeError("arange and linspace count in numbers, not in bool: compare, x != 0")
+        raise ArgumentTypeError(
+            "arange and linspace count in numbers, not in bool: compare, x != 0"
+        )
     return values.fitted(array, wanted)
 
 
@@ -346,6 +362,7 @@ def linspace(
     device: Any = None,
 ) -> Tensor:
     """Return `steps` numbers evenly spaced from `start` to `end`, both included."""
+    start, end = _end("linspace", start), _end("linspace", end)
     return _made(_counted(np.linspace(start, end, steps), floating(dtype)), requires_grad, device)
 
 
@@ -364,7 +381,7 @@ def logspace(
     >>> logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
-    drawn = np.logspace(_unpacked(start), _unpacked(end), steps, base=base)
+    drawn = np.logspace(_end("logspace", start), _end("logspace", end), steps, base=base)
     return _made(_counted(drawn, floating(dtype)), requires_grad, device)
 
 
@@ -428,7 +445,7 @@ def randint(
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
     if size is None:
-        raise TypeError("randint: expected size=, or (low, high, size)")
+        raise ArgumentTypeError("randint: expected size=, or (low, high, size)")
     wanted = numpy_dtype(int64 if dtype is None else dtype)
     low, high = (arguments.whole("randint", "its bounds", bound) for bound in (low, high))
     for bound in (low, high - 1):

@@ -13,6 +13,8 @@ from functools import wraps
 from types import FunctionType
 from typing import Any
 
+from minigrad.engine.errors import ArgumentTypeError
+
 NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -35,7 +37,7 @@ def numpy_names(function: Any) -> Callable[..., Any]:
             for theirs, ours in known.items():
                 if theirs in options:
                     if ours in options:
-                        raise TypeError(
+                        raise ArgumentTypeError(
                             f"{function.__name__}: {ours} is given twice, as {theirs} too"
                         )
                     options[ours] = options.pop(theirs)

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.engine import arguments, random
 from minigrad.engine.device import host_copy, moved
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.engine.random import Generator
 from minigrad.ops.registry import public
 from minigrad.tensors import creation
@@ -50,7 +51,7 @@ def normal(
         return (made * std + mean).detach().requires_grad_(requires_grad)
     tensors = [t.detach() for t in (mean, std) if isinstance(t, Tensor)]
     if not tensors:
-        raise TypeError("normal: expected size=, or mean or std as a tensor")
+        raise ArgumentTypeError("normal: expected size=, or mean or std as a tensor")
     like = tensors[0] if len(tensors) == 1 else tensors[0] + tensors[1]
     drawn = random.source(generator).normal(like.shape, like.dtype)
     std, mean = (t.detach() if isinstance(t, Tensor) else t for t in (std, mean))

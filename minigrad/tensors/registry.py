@@ -18,6 +18,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Op, refuse_others
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.common import tensor_of
@@ -96,7 +97,7 @@ def publish(cls: type[Op]) -> None:
     if not cls.public:
         return
     if cls.public not in PLACES:
-        raise ValueError(
+        raise ArgumentError(
             f"op {cls.__name__}: public must be one of {', '.join(PLACES)}, or empty, got "
             f"{cls.public!r}"
         )

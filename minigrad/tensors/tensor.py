@@ -1,7 +1,6 @@
 """Tensor: an array that remembers how it was computed.  Every operator is one line over an op.
 
-The state comes first: what a tensor holds, and its gradient.
-"""
+The state comes first: what a tensor holds, and its gradient."""
 
 from __future__ import annotations
 
@@ -34,6 +33,7 @@ from minigrad.engine.dtypes import (
     numpy_dtype,
     uint8,
 )
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import Handle, Hooks, hooks_at, hooks_of, replace_node, retain
 from minigrad.engine.op import LEAF, Bridge, bump_version, cell_of
@@ -99,13 +99,13 @@ class Tensor(Methods):
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         array: Any = data.array if isinstance(data, Tensor) else data
         if not isinstance(array, ARRAYS):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; use "
                 "minigrad.tensor(...) for numbers and lists"
             )
         numpy_dtype(array.dtype)
         if not array.flags.aligned:
-            raise ValueError(
+            raise ArgumentError(
                 f"Tensor: the elements of this {array.dtype} array of shape {array.shape} do not "
                 f"lie at multiples of {array.itemsize} bytes, as kernels need them: copy it with "
                 "minigrad.tensor(array)"
@@ -171,7 +171,7 @@ class Tensor(Methods):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient, or not, in place; floating leaves only."""
         if requires_grad and self.array.dtype.kind != "f":
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"requires_grad: only floating tensors have gradients, got {self.array.dtype}; use "
                 ".float()"
             )
@@ -227,12 +227,12 @@ class Tensor(Methods):
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"data: expected a tensor, got {type(value).__name__}; wrap it with "
                 "minigrad.tensor(...), or assign a NumPy array to .array"
             )
         if self.requires_grad and value.array.dtype.kind != "f":
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"data: this tensor requires grad and cannot hold {value.array.dtype}; convert "
                 "the value with .float(), or call requires_grad_(False) first"
             )
@@ -272,12 +272,14 @@ class Tensor(Methods):
 
     def __len__(self) -> int:
         if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
+            raise ArgumentTypeError("len() of a 0-d tensor")
         return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
-            raise TypeError("a 0-d tensor cannot be iterated over; .item() gives its number")
+            raise ArgumentTypeError(
+                "a 0-d tensor cannot be iterated over; .item() gives its number"
+            )
         return (self[i] for i in range(len(self.array)))
 
     def __repr__(self) -> str:
@@ -483,15 +485,29 @@ class Tensor(Methods):
         return elementwise.bitwise_right_shift(lift(o, self), self)
 
     # ------------------------------------------------------------ other shapes
-    def reshape(self, *sizes: Any) -> Tensor:
-        """Return x in another shape; one size may be -1."""
-        return shape.Reshape.apply(self, shape=sizes_of(sizes))
+    def reshape(self, *sizes: Any, **named: Any) -> Tensor:
+        """Return x in another shape, also given as `shape=`; one size may be -1."""
+        return shape.Reshape.apply(self, **named or {"shape": sizes_of(sizes)})
 
-    def view(self: Any, *sizes: Any) -> Tensor:
-        """Return x in another shape without a copy; raises where memory does not allow it."""
+    def view(self: Any, *sizes: Any, dtype: Any = None) -> Tensor:
+        """Return x in another shape without a copy; raises where memory does not allow it.
+
+        A dtype in place of sizes: the same bits as numbers of that dtype, off the tape; the last
+        dimension grows or shrinks where their sizes differ.
+        """
+        if dtype is not None or (len(sizes) == 1 and isinstance(sizes[0], DType)):
+            kind = numpy_dtype(sizes[0] if dtype is None else dtype)
+            if type(self.array) is not np.ndarray:
+                raise ArgumentTypeError(f"view: of a tensor on {self.device} no bits are seen")
+            try:
+                bits = new(self.array.view(kind))
+            except (ValueError, TypeError) as error:
+                raise ArgumentError(f"view: {self.dtype} {self.shape} as {kind}: {error}") from None
+            bits.cell = cell_of(self)
+            return bits
         seen = self.reshape(*sizes)
         if seen.cell is None and self.array.size:
-            raise ValueError(
+            raise ArgumentError(
                 f"view: strides {self.array.strides} do not allow shape {sizes_of(sizes)}; use "
                 "reshape()"
             )
@@ -501,9 +517,9 @@ class Tensor(Methods):
         """Return x in the shape of `other`."""
         return shape.Reshape.apply(self, shape=other.shape)
 
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *axes: Any, dims: Any = None) -> Tensor:
         """Return x with its dimensions in another order, a view."""
-        return shape.permute(self, sizes_of(dims))
+        return shape.permute(self, sizes_of(axes if dims is None else (dims,)))
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Exchange two dimensions, a view."""
@@ -512,14 +528,14 @@ class Tensor(Methods):
     def t(self: Any) -> Tensor:
         """Return a matrix transposed; vectors and numbers are themselves."""
         if self.ndim > 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"t: expected at most two dimensions, got shape {self.shape}; use transpose or mT"
             )
         return self.T
 
-    def expand(self, *sizes: Any) -> Tensor:
+    def expand(self, *sizes: Any, size: Any = None) -> Tensor:
         """Repeat sizes of 1 without a copy; -1 keeps a size."""
-        return shape.expand(self, sizes_of(sizes))
+        return shape.expand(self, sizes_of(sizes if size is None else (size,)))
 
     def expand_as(self, other: Tensor) -> Tensor:
         """Repeat sizes of 1 to the shape of `other`, without a copy."""
@@ -537,9 +553,9 @@ class Tensor(Methods):
         """Merge neighbouring dimensions."""
         return shape.flatten(self, start_dim, end_dim)
 
-    def flip(self, *dims: Any) -> Tensor:
+    def flip(self, *axes: Any, dims: Any = None) -> Tensor:
         """Return a copy reversed along `dims`."""
-        return shape.flip(self, sizes_of(dims))
+        return shape.flip(self, sizes_of(axes if dims is None else (dims,)))
 
     def split(self, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         """See `minigrad.split`."""
@@ -944,17 +960,17 @@ class Tensor(Methods):
                 source.node = seen_from(self.base, self).node
             others = tuple([source if o is self else o for o in others])
         result = op.apply(source, *others, **meta)
-        if result.array.shape != self.array.shape:
-            raise ValueError(
-                f"{op.__name__}: the result has shape {result.array.shape} and does not fit in "
-                f"place into {self.array.shape}"
-            )
         return self._kept(op.__name__, result)
 
     def _kept(self: Any, name: str, result: Any) -> Any:
         """Write a result into this memory, unless its dtype is of a higher kind."""
+        if result.array.shape != self.array.shape:
+            raise ArgumentError(
+                f"{name}: the result has shape {result.array.shape} and does not fit in place into "
+                f"{self.array.shape}"
+            )
         if not fits_in_place(result.array.dtype, self.array.dtype):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{name}: the result is {result.array.dtype} and cannot be written into "
                 f"{self.array.dtype}"
             )
@@ -989,7 +1005,7 @@ class Tensor(Methods):
             )
         result = function(self, Bridge.lift(other, self))
         if result.array.shape != self.array.shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"{function.__name__}: the result has shape {result.array.shape} and does not fit "
                 f"in place into {self.array.shape}"
             )
@@ -1088,7 +1104,7 @@ class Tensor(Methods):
     def item(self: Any) -> Any:
         """Return the one element as a Python number."""
         if self.array.size != 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"item: expected one element, got shape {self.shape}; use tolist() or reduce it "
                 "first"
             )
@@ -1111,14 +1127,14 @@ class Tensor(Methods):
                 "numpy: the tensor requires grad, an array cannot; use .detach().numpy()"
             )
         if type(self.array) is DeviceArray:
-            raise TypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
+            raise ArgumentTypeError(f"numpy: the tensor lies on {self.device}; use .cpu().numpy()")
         return copies.given_away(self.array)
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
         a = self.numpy()
         if dtype is not None and np.dtype(dtype) != a.dtype:
             if copy is False:
-                raise ValueError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
+                raise ArgumentError(f"an array of {np.dtype(dtype)} from {a.dtype} needs a copy")
             return a.astype(dtype)
         return a.copy() if copy else a
 
@@ -1169,7 +1185,7 @@ class Tensor(Methods):
 
     def __bool__(self: Any) -> bool:
         if self.array.size != 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"a tensor of shape {self.shape} has no single truth value; use .any() or .all()"
             )
         return bool(self.array.item())
@@ -1182,13 +1198,15 @@ class Tensor(Methods):
 
     def __index__(self: Any) -> int:
         if self.array.dtype.kind not in "iub":
-            raise TypeError(f"only an integer tensor can be an index, got {self.array.dtype}")
+            raise ArgumentTypeError(
+                f"only an integer tensor can be an index, got {self.array.dtype}"
+            )
         return int(self.item())
 
     def __contains__(self: Any, x: Any) -> bool:
         found = self == x
         if isinstance(found, bool):
-            raise TypeError(f"in: expected a number or a tensor, got {type(x).__name__}")
+            raise ArgumentTypeError(f"in: expected a number or a tensor, got {type(x).__name__}")
         return bool(found.any())
 
     # ------------------------------------------------------------ dtypes
@@ -1236,7 +1254,7 @@ def destination(args: tuple[Any, ...], dtype: Any, device: Any) -> tuple[Any, An
 def check_grad(tensor: Tensor, value: Any) -> None:
     """Refuse what cannot be the `.grad` of `tensor`."""
     if not isinstance(value, Tensor):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"grad: expected a tensor or None, got {type(value).__name__}; wrap it with"
             " minigrad.tensor(...)"
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from minigrad.engine.allocator import owns
 from minigrad.engine.backward import first_seed, sweep
 from minigrad.engine.device import filled
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.overwrite import turns
 from minigrad.engine.routes import edges_of
@@ -41,9 +42,9 @@ def grad(
     (tensor(27., grad_fn=<Mul>), (tensor(18.),))
     """
     if not only_inputs:
-        raise ValueError("grad: only_inputs=False is no more; use backward() to fill .grad")
+        raise ArgumentError("grad: only_inputs=False is no more; use backward() to fill .grad")
     if materialize_grads and allow_unused is False:
-        raise ValueError(
+        raise ArgumentError(
             "grad: materialize_grads=True gives zeros, allow_unused=False forbids that"
         )
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
@@ -54,7 +55,7 @@ def grad(
     else:
         weights = list(grad_outputs)
     if len(weights) != len(roots):
-        raise ValueError(
+        raise ArgumentError(
             f"grad: {len(weights)} grad_outputs for {len(roots)} outputs: expected one each"
         )
     for i, t in enumerate(wanted):

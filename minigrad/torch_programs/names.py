@@ -83,6 +83,7 @@ MODULES: dict[str, Sources] = {
     "torch.hub": (),
     "torch.jit": (JIT,),
     "torch.linalg": ("minigrad.linalg",),
+    "torch.masked": ("minigrad.masked",),
     "torch.mps": (NONE_THERE,),
     "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing}),
     "torch.nn": NN,

@@ -23,6 +23,7 @@ MODULES = (
     "minigrad.fft",
     "minigrad.linalg",
     "minigrad.func",
+    "minigrad.masked",
     "minigrad.nn",
     "minigrad.nn.functional",
     "minigrad.nn.init",

@@ -97,6 +97,11 @@ LOSSES = {
     "nn.L1Loss(reduce=False)": (x(4, 3), x(4, 3, seed=1)),
     "nn.BCEWithLogitsLoss(None, None, None, 'sum')": (x(4, 3), [n(4, 3, below=2) * 1.0]),
     "nn.CrossEntropyLoss(None, None, -100, None, 'sum')": (x(4, 3), n(4)),
+    "nn.LinearCrossEntropyLoss(3, 4)": (x(4, 3), n(4)),
+    "nn.LinearCrossEntropyLoss(3, 4, out_features=(2,), bias=True, label_smoothing=0.1)": (
+        x(4, 3),
+        n(4, 2),
+    ),
 }
 SPACE = {
     "nn.Conv3d(2, 3, 2, padding=1)": (x(1, 2, 3, 2, 3),),
@@ -105,6 +110,8 @@ SPACE = {
     "nn.ConvTranspose2d(2, 3, 2, stride=2, bias=False)": (x(2, 2, 3),),
     "nn.ConvTranspose2d(2, 3, 3, 2, output_padding=1)": (x(1, 2, 2, 2),),
     "nn.ConvTranspose3d(2, 1, 2, 2)": (x(1, 2, 2, 1, 2),),
+    "nn.FractionalMaxPool2d((2, 3), output_size=1)": (x(1, 2, 4, 5),),
+    "nn.FractionalMaxPool3d(2, output_size=1)": (x(1, 2, 3, 3, 4),),
     "nn.MaxPool3d(2, padding=1)": (x(1, 2, 3, 2, 4),),
     "nn.AvgPool3d(2, 1)": (x(1, 2, 3, 2, 4),),
     "nn.AdaptiveAvgPool3d((1, 2, None))": (x(1, 2, 3, 2, 4),),

@@ -98,6 +98,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "n(3, 2).index_add(0, mg.tensor([1, 1]), n(2, 2), alpha=2)",
         "n(3, 2).index_copy(0, mg.tensor([2, 0]), n(2, 2)) ** 2",
         "n(3, 2).index_fill(0, mg.tensor([2, 0]), 1.0) ** 2",
+        "mg.fill(n(2, 3), n()) ** 2",
         "n(3, 2).index_put((mg.tensor([0, 0]),), n(2, 2), accumulate=True)",
         "(n(3) * 1).masked_fill_(mg.tensor([True, False, True]), -1.0) ** 2",
         "mg.masked_select(n(2, 3), mg.tensor([True, False, True])) ** 2",
@@ -180,6 +181,25 @@ CALLS: dict[str, tuple[str, ...]] = {
         "F.embedding_bag(i(4, 2, 3), n(4, 2))",
         "F.embedding_bag(i(4, 5), a(4, 2), mg.tensor([0, 2]), mode='max')",
     ),
+    "masked": (
+        "mg.masked.sum(n(2, 3), 1, mask=c(1.0, 0.0, 1.0) > 0)",
+        "mg.masked.prod(n(2, 3), mask=c(1.0, 0.0, 1.0) > 0)",
+        "mg.masked.mean(n(2, 3), (0, 1), keepdim=True, mask=c(1.0, 0.0, 1.0) > 0)",
+        "mg.masked.var(n(4, 3), 0, correction=0, mask=c(1.0, 0.0, 1.0, 1.0).reshape(4, 1) > 0)",
+        "mg.masked.std(n(4, 3), 0, False)",
+        "mg.masked.amax(a(2, 3), 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.amin(a(2, 3), mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.median(a(2, 4), 1, mask=c(0.0, 1.0, 1.0, 1.0) > 0)",
+        "mg.masked.norm(n(2, 3), 3.0, 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.logsumexp(n(2, 3), 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.logaddexp(n(2, 3), n(3))",
+        "mg.masked.softmax(n(2, 3), 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.softmin(n(2, 3), 1)",
+        "mg.masked.log_softmax(n(2, 3), 1)",
+        "mg.masked.normalize(n(2, 3), 2.0, 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.cumsum(n(2, 3), 1, mask=c(0.0, 1.0, 1.0) > 0)",
+        "mg.masked.cumprod(n(2, 3), 1, mask=c(0.0, 1.0, 1.0) > 0)",
+    ),
     "losses": (
         "F.kl_div(n(2, 3), p(2, 3), reduction='batchmean')",
         "F.kl_div(n(3), n(3), log_target=True)",
@@ -193,6 +213,9 @@ CALLS: dict[str, tuple[str, ...]] = {
         "F.multilabel_margin_loss(a(2, 3), mg.tensor([[0, 2, -1], [1, -1, 0]]))",
         "F.multilabel_soft_margin_loss(n(2, 3), c(1.0, 0.0, 1.0).expand(2, 3))",
         "F.triplet_margin_loss(n(2, 3), n(2, 3), n(2, 3), swap=True)",
+        "F.linear_cross_entropy(n(2, 3), n(4, 3), mg.tensor([1, 3]), linear_bias=n(4))",
+        "F.linear_cross_entropy(n(2, 3), n(4, 2, 3), mg.tensor([[1, 3], [0, -100]]), "
+        "reduction='none', label_smoothing=0.1)",
         "F.mse_loss(n(3), n(3), size_average=False)",
         "F.cross_entropy(n(2, 3), mg.tensor([0, 2]), reduce=False)",
         "F.ctc_loss(mg.log_softmax(n(4, 2, 3), -1), mg.tensor([[1, 2], [2, 2]]), "
@@ -225,6 +248,12 @@ CALLS: dict[str, tuple[str, ...]] = {
         "F.grid_sample(n(1, 1, 3, 3), a(1, 2, 1, 2), padding_mode='reflection', mode='bicubic')",
         "F.affine_grid(n(1, 2, 3), (1, 1, 2, 3))",
         "F.max_pool3d(a(1, 1, 3, 4, 4), 2, 1)",
+        "F.fractional_max_pool2d(a(2, 7, 9), (2, 3), (3, 5), "
+        "_random_samples=c(0.1, 0.6, 0.3, 0.9).reshape(1, 2, 2))",
+        "F.fractional_max_pool3d(a(1, 2, 5, 6, 7), (2, 1, 3), (3, 4, 2), "
+        "_random_samples=c(0.1, 0.6, 0.3, 0.9, 0.5, 0.2).reshape(1, 2, 3))",
+        "F.fractional_max_pool2d(a(1, 4, 6), 2, output_ratio=(0.5, 0.5), return_indices=True, "
+        "_random_samples=c(0.7, 0.2).reshape(1, 1, 2))[1]",
         "F.avg_pool3d(n(1, 1, 3, 4, 4), 2, padding=1)",
         "F.adaptive_avg_pool3d(n(1, 1, 3, 4, 3), 2)",
         "F.adaptive_max_pool3d(a(1, 1, 3, 4, 3), (1, 2, 2))",

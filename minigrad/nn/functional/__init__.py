@@ -7,6 +7,7 @@ from minigrad.nn.functional import (
     distances,
     dropping,
     folding,
+    fractional,
     groups,
     losses,
     resizing,

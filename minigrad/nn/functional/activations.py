@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.ops.elementwise import where
 from minigrad.ops.norm import log_softmax as _log_softmax
 from minigrad.ops.norm import softmax as _softmax
@@ -82,7 +83,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         return Gelu.apply(input)
     if approximate == "tanh":
         return GeluTanh.apply(input)
-    raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -109,7 +110,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     if type(beta) is not float:
         beta = arguments.number("softplus", "beta", beta)
     if not beta > 0:
-        raise ValueError(f"softplus: beta must be positive, got {beta}")
+        raise ArgumentError(f"softplus: beta must be positive, got {beta}")
     if threshold == 20:
         if beta == 1:
             return Softplus.apply(input)
@@ -165,7 +166,7 @@ def hardtanh(
     if type(max_val) is not float:
         max_val = arguments.number("hardtanh", "max_val", max_val)
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val {min_val:g} is above max_val {max_val:g}")
+        raise ArgumentError(f"hardtanh: min_val {min_val:g} is above max_val {max_val:g}")
     return Hardtanh.apply(input, low=min_val, high=max_val)
 
 
@@ -231,5 +232,7 @@ def _dim(name: str, dim: int | None, input: Tensor) -> int:
     if dim is None:
         if implied is not None:
             return implied(name, input)
-        raise TypeError(f"{name}: say along which dimension, e.g. dim=1 for logits of shape (N, C)")
+        raise ArgumentTypeError(
+            f"{name}: say along which dimension, e.g. dim=1 for logits of shape (N, C)"
+        )
     return dim

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.recording import recording
 from minigrad.nn.functional.layers import dropout
 from minigrad.ops.arranging import beside, repeat_interleave
@@ -45,7 +46,7 @@ def scaled_dot_product_attention(
     name = "scaled_dot_product_attention"
     for t in (query, key, value):
         if t.ndim < 2 or t.dtype != query.dtype:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: expected query, key and value of one dtype with at least two dimensions, "
                 f"got {query.dtype} {query.shape}, {key.dtype} {key.shape}, {value.dtype} "
                 f"{value.shape}"
@@ -60,7 +61,7 @@ def scaled_dot_product_attention(
     mask = attn_mask
     if is_causal:
         if mask is not None:
-            raise ValueError(f"{name}: give attn_mask or is_causal, not both")
+            raise ArgumentError(f"{name}: give attn_mask or is_causal, not both")
         mask = beside(np.tri(query.shape[-2], key.shape[-2], dtype=bool), query)
     weights = masked_weights(scores, mask)
     if dropout_p > 0:

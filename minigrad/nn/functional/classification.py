@@ -19,6 +19,7 @@ from minigrad.engine.device import (
     target_of,
 )
 from minigrad.engine.dispatch import empty, launch
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.grad_mode import mode, no_grad
 from minigrad.engine.op import refuse_others
 from minigrad.engine.recording import each_input, recording
@@ -42,7 +43,7 @@ REDUCTIONS = ("none", "mean", "sum")
 def check_reduction(name: str, reduction: str) -> None:
     """Refuse an unknown reduction."""
     if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+        raise ArgumentError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
 def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
@@ -96,7 +97,7 @@ def cross_entropy(
     if type(label_smoothing) is not float:
         label_smoothing = arguments.number("cross_entropy", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(
+        raise ArgumentError(
             f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
         )
     check_scores("cross_entropy", input, target, weight)
@@ -132,13 +133,13 @@ def _against_probabilities(
 ) -> Tensor:
     """Return the cross-entropy against probabilities of the input's shape."""
     if target.array.shape != input.array.shape:
-        raise ValueError(
+        raise ArgumentError(
             "cross_entropy: probabilities as target must have the input's shape "
             f"{input.array.shape}, got"
             f" {target.array.shape}; class numbers must be integers: convert them with .long()"
         )
     if ignore_index >= 0:
-        raise ValueError(
+        raise ArgumentError(
             f"cross_entropy: ignore_index={ignore_index} applies to class numbers,"
             " not to probabilities"
         )
@@ -184,7 +185,7 @@ def nll_loss(
     ignore_index = arguments.whole("nll_loss", "ignore_index", ignore_index)
     check_scores("nll_loss", input, target, weight)
     if target.array.dtype.kind == "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"nll_loss: expected integer class numbers, got {target.array.dtype}; convert them "
             "with .long()"
         )
@@ -221,20 +222,20 @@ def check_scores(name: str, input: Tensor, target: Tensor, weight: Tensor | None
     except AttributeError:
         raise not_tensors(name, input, target) from None
     if x.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
         )
     if x.ndim == 0:
-        raise ValueError(f"{name}: expected an input of shape (N, C), got a single number")
+        raise ArgumentError(f"{name}: expected an input of shape (N, C), got a single number")
     if weight is not None:
         refuse_others(f"{name}: weight", (weight,))
         classes = x.shape[0 if x.ndim == 1 else 1]
         if weight.array.shape != (classes,):
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: weight has shape {weight.array.shape}, expected ({classes},): one a class"
             )
         if weight.array.dtype != x.dtype:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{name}: weight is {weight.array.dtype}, the input {x.dtype}; convert one of them"
             )
 
@@ -243,12 +244,12 @@ def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tupl
     """Return the input as (M, C), the targets as (M,) int64, and the shape of the targets."""
     x, t = input.array, target.array
     if t.dtype.kind not in "iu":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected integer class numbers, got {t.dtype}; convert them with .long()"
         )
     expected = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     if t.shape != expected:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: an input of shape {x.shape} (N, C, ...) needs a target of shape {expected}, "
             f"got {t.shape}"
         )
@@ -284,7 +285,7 @@ def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> b
     wrong = ((classes < 0) | (classes >= count)) & ~ignored
     if wrong.any():
         at = int(wrong.argmax())
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: target {int(classes[at])} at position {at} is out of range for {count} "
             "classes:"
             f" expected 0 to {count - 1}, or ignore_index={ignore_index}"

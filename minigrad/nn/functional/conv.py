@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import refuse_others
 from minigrad.ops.conv import convolve, several
 from minigrad.ops.pool import (
@@ -88,15 +89,21 @@ def check_image(name: str, input: Any) -> int:
         refuse_others(name, (input,))
         raise
     if x.ndim not in (dims + 1, dims + 2) or 0 in x.shape[x.ndim - dims :]:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected an input (N, C, {'L' if dims == 1 else 'H, W'}), or one without N, "
             f"got shape {x.shape}"
         )
     if x.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected a floating input, got {x.dtype}; convert it with .float()"
         )
     return dims
+
+
+def check_channels_there(name: str, input: Any, dims: int) -> None:
+    """Refuse an input without channels, of which max-pooling finds no extreme."""
+    if not input.array.shape[-dims - 1]:
+        raise ArgumentError(f"{name}: expected at least one channel, got shape {input.shape}")
 
 
 def largest(name: str, input: Tensor, windows: Windows, indices: bool) -> Any:
@@ -131,6 +138,7 @@ def max_pool(
             return found[0].to(input.dtype), found[1]
         return found.to(input.dtype)
     dims = check_image(name, input)
+    check_channels_there(name, input, dims)
     kernel = several(name, "kernel_size", kernel_size, dims, 1)
     steps = steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
@@ -205,7 +213,7 @@ def avg_pool(
     steps = steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
     if divisor_override == 0:
-        raise ValueError(f"{name}: divisor_override must not be 0")
+        raise ArgumentError(f"{name}: divisor_override must not be 0")
     modes = bool(ceil_mode), bool(count_include_pad)
     rows = zip(input.array.shape[-dims:], kernel, steps, pads, strict=True)
     tables = [avg_windows(name, *row, *modes) for row in rows]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked
 from minigrad.ops.products import einsum
@@ -24,7 +25,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     for x in (x1, x2):
         if x.array.dtype.kind != "f":
-            raise TypeError(f"cosine_similarity: expected floating tensors, got {x.dtype}")
+            raise ArgumentTypeError(f"cosine_similarity: expected floating tensors, got {x.dtype}")
     shape = np.broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
     a, b = expand(x1, shape), expand(x2, shape)
     if not shape:
@@ -60,7 +61,9 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     Shape: (N, M) -> (N (N - 1) / 2,).
     """
     if input.ndim != 2 or input.array.dtype.kind != "f":
-        raise ValueError(f"pdist: expected floating rows (N, M), got {input.dtype} {input.shape}")
+        raise ArgumentError(
+            f"pdist: expected floating rows (N, M), got {input.dtype} {input.shape}"
+        )
     first, second = np.triu_indices(input.shape[0], 1)
     gaps = picked(input, first) - picked(input, second)
     return norm(gaps, p, 1) if gaps.shape[1] else gaps.sum(1)
@@ -73,12 +76,12 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     Shape: input1: (..., I), input2: (..., J), weight: (O, I, J), bias: (O,) -> (..., O).
     """
     if input1.shape[:-1] != input2.shape[:-1]:
-        raise ValueError(
+        raise ArgumentError(
             f"bilinear: inputs {input1.shape} and {input2.shape} must agree in all but the last "
             "dimension"
         )
     if weight.ndim != 3 or weight.shape[1:] != (input1.shape[-1], input2.shape[-1]):
-        raise ValueError(
+        raise ArgumentError(
             f"bilinear: weight {weight.shape} does not fit inputs of {input1.shape[-1]} and "
             f"{input2.shape[-1]} features"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from minigrad.engine import random
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional.activations import written
 from minigrad.nn.functional.layers import check_dropout
 from minigrad.nn.functional.units import SELU_ALPHA, SELU_SCALE
@@ -34,7 +35,7 @@ def by_channel(name: str, input: Tensor, lead: int) -> tuple[int, ...]:
     Raises: ValueError for an input of fewer than two dimensions.
     """
     if input.ndim < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected channels in the second dimension, got shape {input.shape}"
         )
     return (*input.shape[:lead], *[1] * (input.ndim - lead))
@@ -70,7 +71,7 @@ def dropout1d(
     """
     check_dropout(p, "inverted")
     if input.ndim not in (2, 3):
-        raise ValueError(f"dropout1d: expected 2 or 3 dimensions, got shape {input.shape}")
+        raise ArgumentError(f"dropout1d: expected 2 or 3 dimensions, got shape {input.shape}")
     if inplace:
         return written(dropout1d, input, p, training, generator=generator)
     return of_channels("dropout1d", input, p, 2, generator) if training and p else input

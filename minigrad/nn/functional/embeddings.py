@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.device import BATCHED, device_of, filled, host_copy, in_lanes, moved
+from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.grad_mode import no_grad
 from minigrad.engine.op import refuse_others
 from minigrad.engine.recording import each_input, recording
@@ -75,9 +76,9 @@ def row_numbers(name: str, input: Tensor, weight: Tensor) -> Array:
     """Return row numbers on the host, all of them in range."""
     ids: Array = host_copy(input.array)  # where a view of rows is put together
     if weight.array.ndim != 2:
-        raise ValueError(f"{name}: weight must be (rows, size), got shape {weight.array.shape}")
+        raise ArgumentError(f"{name}: weight must be (rows, size), got shape {weight.array.shape}")
     if ids.dtype.kind not in "iu":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected integer row numbers, got {ids.dtype}; convert them with .long()"
         )
     rows = len(weight.array)
@@ -94,7 +95,7 @@ def check_rows(name: str, ids: Array, rows: int) -> None:
         return
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= rows:
-        raise IndexError(
+        raise ArgumentIndexError(
             f"{name}: row {low if low < 0 else high} is out of range for {rows} rows: "
             f"expected 0 to {rows - 1}"
         )
@@ -140,9 +141,9 @@ def embedding_bag(
     """
     name = "embedding_bag"
     if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"{name}: mode must be 'sum', 'mean' or 'max', got {mode!r}")
+        raise ArgumentError(f"{name}: mode must be 'sum', 'mean' or 'max', got {mode!r}")
     if per_sample_weights is not None and mode != "sum":
-        raise ValueError(f"{name}: per_sample_weights go with mode 'sum', not {mode!r}")
+        raise ArgumentError(f"{name}: per_sample_weights go with mode 'sum', not {mode!r}")
     ids = row_numbers(name, input, weight)
     starts, ids = bags_of(name, ids, offsets, include_last_offset)
     flat = new(np.ascontiguousarray(ids))
@@ -173,14 +174,16 @@ def bags_of(name: str, ids: Array, offsets: Tensor | None, last: bool) -> tuple[
     """Return where bags begin, and the row numbers in one line."""
     if ids.ndim == 2:
         if offsets is not None:
-            raise ValueError(f"{name}: offsets go with one line of numbers, not with {ids.shape}")
+            raise ArgumentError(
+                f"{name}: offsets go with one line of numbers, not with {ids.shape}"
+            )
         return np.arange(ids.shape[0]) * ids.shape[1], ids.reshape(-1)
     if ids.ndim != 1 or offsets is None:
-        raise ValueError(f"{name}: expected (B, N), or (M,) with offsets, got {ids.shape}")
+        raise ArgumentError(f"{name}: expected (B, N), or (M,) with offsets, got {ids.shape}")
     starts: Array = host_copy(offsets.array).astype(INT64)
     starts = starts[:-1] if last else starts
     if starts.size and (starts[0] != 0 or starts.max() > ids.size or (np.diff(starts) < 0).any()):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: offsets must begin with 0 and rise to at most {ids.size}, got "
             f"{starts.tolist()}"
         )
@@ -191,7 +194,7 @@ def row_of(padding_idx: int, rows: int) -> int:
     """Return `padding_idx` counted from the first of `rows`."""
     padding_idx, rows = arguments.whole("embedding", "padding_idx", padding_idx), index(rows)
     if not -rows <= padding_idx < rows:
-        raise ValueError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
+        raise ArgumentError(f"embedding: padding_idx {padding_idx} is out of range for {rows} rows")
     return padding_idx % rows
 
 
@@ -210,18 +213,18 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     num_classes = arguments.whole("one_hot", "num_classes", num_classes)
     ids = host_copy(input.array)
     if ids.dtype.kind not in "iu":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"one_hot: expected integer classes, got {ids.dtype}; convert them with .long()"
         )
     if num_classes == -1:
         if not ids.size:
-            raise ValueError("one_hot: num_classes cannot be told from an empty input; pass it")
+            raise ArgumentError("one_hot: num_classes cannot be told from an empty input; pass it")
         num_classes = int(ids.max()) + 1
     if num_classes <= 0 and ids.size:
-        raise ValueError(f"one_hot: num_classes must be positive, got {num_classes}")
+        raise ArgumentError(f"one_hot: num_classes must be positive, got {num_classes}")
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= num_classes):
         bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
-        raise ValueError(
+        raise ArgumentError(
             f"one_hot: class {bad} is out of range for {num_classes} classes: expected 0 to "
             f"{num_classes - 1}"
         )

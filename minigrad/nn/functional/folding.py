@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional.padding import pad
 from minigrad.ops.common import Array
 from minigrad.ops.conv import several
@@ -31,7 +32,7 @@ class Blocks:
             for n, k, d, s in zip(self.padded, self.kernel, gaps, steps, strict=True)
         )
         if min(self.grid) < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: a block of {self.kernel} with dilation {gaps} is larger than the image "
                 f"{self.image} with padding {self.pads}"
             )
@@ -63,7 +64,7 @@ def unfold(
         y = unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride)
         return y.reshape(y.shape[1:])
     if input.ndim != 4:
-        raise ValueError(f"unfold: expected (N, C, H, W) or (C, H, W), got shape {input.shape}")
+        raise ArgumentError(f"unfold: expected (N, C, H, W) or (C, H, W), got shape {input.shape}")
     blocks = Blocks("unfold", input.shape[2:], kernel_size, dilation, padding, stride)
     (top, left) = blocks.pads
     x = pad(input, (left, left, top, top)) if top or left else input
@@ -98,7 +99,7 @@ def fold(
     kernel, grid = blocks.kernel, blocks.grid
     size = kernel[0] * kernel[1]
     if input.ndim != 3 or input.shape[1] % size or input.shape[2] != grid[0] * grid[1]:
-        raise ValueError(
+        raise ArgumentError(
             f"fold: expected columns (N, C * {size}, {grid[0] * grid[1]}), got {input.shape}"
         )
     n, channels = input.shape[0], input.shape[1] // size
@@ -119,7 +120,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """
     r = int(upscale_factor)
     if input.ndim < 3 or r < 1 or input.shape[-3] % (r * r):
-        raise ValueError(
+        raise ArgumentError(
             f"pixel_shuffle: expected (..., C * {r * r}, H, W), got shape {input.shape}"
         )
     *lead, c, h, w = input.shape
@@ -134,7 +135,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """Return each r x r pixels as channels: `pixel_shuffle` turned about."""
     r = int(downscale_factor)
     if input.ndim < 3 or r < 1 or input.shape[-1] % r or input.shape[-2] % r:
-        raise ValueError(
+        raise ArgumentError(
             f"pixel_unshuffle: expected sizes that {r} divides, got shape {input.shape}"
         )
     *lead, c, h, w = input.shape
@@ -148,7 +149,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
 def channel_shuffle(input: Any, groups: int) -> Any:
     """Return the channels of groups one after another in turn: (g, C / g) as (C / g, g)."""
     if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
-        raise ValueError(
+        raise ArgumentError(
             f"channel_shuffle: {groups} groups do not divide the channels of {input.shape}"
         )
     n, c = input.shape[:2]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional.layers import batch_norm, layer_norm
 from minigrad.nn.functional.padding import pad
@@ -30,7 +31,7 @@ def scaled(y: Any, weight: Any, bias: Any) -> Any:
 def check_image(name: str, input: Any, least: int = 2) -> None:
     """Refuse what has no channels, and integers."""
     if input.ndim < least or input.array.dtype.kind != "f":
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected a floating input (N, C, ...), got {input.dtype} {input.shape}"
         )
 
@@ -39,7 +40,7 @@ def check_sizes(name: str, channels: int, **given: Any) -> None:
     """Refuse weights that are not one a channel."""
     for label, t in given.items():
         if t is not None and tuple(t.shape) != (channels,):
-            raise ValueError(f"{name}: {label} has shape {t.shape}, expected ({channels},)")
+            raise ArgumentError(f"{name}: {label} has shape {t.shape}, expected ({channels},)")
 
 
 @public("functional", "function")
@@ -59,7 +60,7 @@ def group_norm(
     check_image("group_norm", input)
     n, c = input.shape[:2]
     if num_groups < 1 or c % num_groups:
-        raise ValueError(f"group_norm: {num_groups} groups do not divide {c} channels")
+        raise ArgumentError(f"group_norm: {num_groups} groups do not divide {c} channels")
     check_sizes("group_norm", c, weight=weight, bias=bias)
     if not input.array.size:
         return scaled(input, weight, bias)
@@ -93,7 +94,7 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(input.shape[2:])
     if count == 1:
-        raise ValueError(
+        raise ArgumentError(
             f"instance_norm: expected more than one value per channel, got input {input.shape}"
         )
     if running_mean is not None:
@@ -126,11 +127,11 @@ def rms_norm(
     """
     shape = sizes_of((tuple(normalized_shape),))
     if not shape or tuple(input.shape[input.ndim - len(shape) :]) != shape:
-        raise ValueError(
+        raise ArgumentError(
             f"rms_norm: an input of shape {input.shape} does not end in normalized_shape {shape}"
         )
     if weight is not None and tuple(weight.shape) != shape:
-        raise ValueError(f"rms_norm: weight has shape {weight.shape}, expected {shape}")
+        raise ArgumentError(f"rms_norm: weight has shape {weight.shape}, expected {shape}")
     least = float(np.finfo(input.array.dtype).eps) if eps is None else eps
     axes = tuple(range(input.ndim - len(shape), input.ndim))
     y = input / ((input * input).mean(axes, keepdim=True) + least).sqrt()

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.engine import arguments, random
 from minigrad.engine.device import filled
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import refuse_others
 from minigrad.engine.overwrite import check_writable, overlap
 from minigrad.nn.functional.activations import written
@@ -38,9 +39,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def check_dropout(p: float, scaling: str) -> None:
     """Refuse a probability outside [0, 1] and an unknown scaling."""
     if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is the probability to drop, expected 0 <= p <= 1, got {p}")
+        raise ArgumentError(f"dropout: p is the probability to drop, expected 0 <= p <= 1, got {p}")
     if scaling not in ("inverted", "classical"):
-        raise ValueError(f"dropout: scaling must be 'inverted' or 'classical', got {scaling!r}")
+        raise ArgumentError(f"dropout: scaling must be 'inverted' or 'classical', got {scaling!r}")
 
 
 @public("functional", "function")
@@ -125,9 +126,11 @@ def batch_norm(
     scale, shift = scale_and_shift(input, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: training=False needs running_mean and running_var")
+            raise ArgumentError("batch_norm: training=False needs running_mean and running_var")
         y = BatchNormEval.apply(input, scale, shift, running_mean, running_var, eps=float(eps))
         return y
+    if not x.size:
+        return of_nothing(input, weight, bias)
     check_count("batch_norm", x)
     if type(momentum) is not float:
         momentum = arguments.number("batch_norm", "momentum", momentum)
@@ -139,6 +142,13 @@ def batch_norm(
     running_mean.bump_version("by batch_norm")
     running_var.bump_version("by batch_norm")
     return y
+
+
+def of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Return the norm of an input without elements, which has no statistics and changes none."""
+    sizes = (1, -1, *(1,) * (input.ndim - 2)) if input.shape[1] else (1, 0)
+    y = input if weight is None else input * weight.reshape(*sizes)
+    return y * 1 if bias is None else y + bias.reshape(*sizes)
 
 
 def scale_and_shift(
@@ -156,9 +166,9 @@ def scale_and_shift(
 def check_statistics(name: str, mean: Tensor | None, var: Tensor | None, eps: float) -> None:
     """Refuse one running statistic without the other, and an eps that is not positive."""
     if not eps > 0:
-        raise ValueError(f"{name}: eps must be positive, got {eps!r}")
+        raise ArgumentError(f"{name}: eps must be positive, got {eps!r}")
     if (mean is None) is not (var is None):
-        raise ValueError(f"{name}: give both running_mean and running_var, or neither")
+        raise ArgumentError(f"{name}: give both running_mean and running_var, or neither")
 
 
 def check_running(name: str, mean: Array, var: Array) -> None:
@@ -166,14 +176,16 @@ def check_running(name: str, mean: Array, var: Array) -> None:
     check_writable(mean, f"{name}: running_mean")
     check_writable(var, f"{name}: running_var")
     if overlap(mean, var):
-        raise ValueError(f"{name}: running_mean and running_var share memory; clone() one of them")
+        raise ArgumentError(
+            f"{name}: running_mean and running_var share memory; clone() one of them"
+        )
 
 
 def check_count(name: str, x: Array) -> None:
     """Refuse batch statistics of fewer than two values a channel."""
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count <= 1:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected more than one value per channel for batch statistics,"
             f" got {count} in an input of shape {x.shape}; use drop_last=True in the loader,"
             " or eval() to use the running statistics"
@@ -210,7 +222,7 @@ def batch_norm_activation_dropout(
     """
     name = "batch_norm_activation_dropout"
     if activation not in ("relu", None):
-        raise ValueError(f"{name}: activation must be 'relu' or None, got {activation!r}")
+        raise ArgumentError(f"{name}: activation must be 'relu' or None, got {activation!r}")
     if type(p) is not float:
         p = arguments.number(name, "p", p)
     check_dropout(p, scaling)
@@ -273,11 +285,11 @@ def layer_norm(
         eps = arguments.number("layer_norm", "eps", eps)
     shape = sizes_of((normalized_shape,))
     if not shape or x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
-        raise ValueError(
+        raise ArgumentError(
             f"layer_norm: an input of shape {x.shape} does not end in normalized_shape {shape}"
         )
     if x.dtype.kind != "f":
-        raise TypeError(
+        raise ArgumentTypeError(
             f"layer_norm: expected a floating input, got {x.dtype}; convert it with .float()"
         )
     for name, t in (("weight", weight), ("bias", bias)):
@@ -289,9 +301,9 @@ def layer_norm(
             refuse_others(f"layer_norm: {name}", (t,))
             raise
         if held.shape != shape:
-            raise ValueError(f"layer_norm: {name} has shape {t.array.shape}, expected {shape}")
+            raise ArgumentError(f"layer_norm: {name} has shape {t.array.shape}, expected {shape}")
         if t.array.dtype != x.dtype:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"layer_norm: {name} is {t.array.dtype}, the input {x.dtype}; convert one of them"
             )
     if weight is None:

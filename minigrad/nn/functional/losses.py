@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional import means, regression
-from minigrad.nn.functional.classification import check_reduction, reduction_of
+from minigrad.nn.functional.classification import check_reduction, cross_entropy, reduction_of
 from minigrad.nn.functional.distances import pairwise_distance
+from minigrad.nn.functional.layers import linear
 from minigrad.ops.arranging import beside
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
@@ -110,9 +112,9 @@ def gaussian_nll_loss(
     if var.shape != input.shape and input.shape[:-1] == var.shape:
         var = var.unsqueeze(-1)
     if np.broadcast_shapes(tuple(input.shape), tuple(var.shape)) != tuple(input.shape):
-        raise ValueError(f"gaussian_nll_loss: var {var.shape} does not fit input {input.shape}")
+        raise ArgumentError(f"gaussian_nll_loss: var {var.shape} does not fit input {input.shape}")
     if bool((var < 0).any()):
-        raise ValueError("gaussian_nll_loss: var must not be negative")
+        raise ArgumentError("gaussian_nll_loss: var must not be negative")
     small = var.detach() < eps
     v = where(small, var - var.detach() + eps, var)
     gap = input - target
@@ -156,7 +158,7 @@ def margin_ranking_loss(
 ) -> Any:
     """Return max(0, -t (x1 - x2) + margin): t = 1 asks x1 to be larger, -1 x2."""
     if not input1.ndim == input2.ndim == target.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"margin_ranking_loss: expected as many dimensions, got {input1.shape}, "
             f"{input2.shape} and {target.shape}"
         )
@@ -179,7 +181,7 @@ def cosine_embedding_loss(
     Shape: input1, input2: (N, D), target: (N,); or (D,) with a single target.
     """
     if target.ndim > 1 or target.ndim + 1 != max(input1.ndim, input2.ndim):
-        raise ValueError(
+        raise ArgumentError(
             f"cosine_embedding_loss: expected (N, D), (N, D) and (N,), or (D,), (D,) and (), got "
             f"{input1.shape}, {input2.shape} and {target.shape}"
         )
@@ -205,6 +207,50 @@ def soft_margin_loss(
 
 
 @public("functional")
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """Return the cross-entropy of the logits x W^T + b; see `cross_entropy`.
+
+    linear_weight: (C, in_features), or (C, d1, ..., in_features) for logits (N, C, d1, ...), which
+        takes a batch.  linear_bias: its shape without in_features.  ignore_index: -100 if None.
+    options: how PyTorch cuts the work into parts; the numbers are the same, and it does nothing
+        here.
+    Shape: input: (N, in_features) or (in_features,), target: see `cross_entropy` -> () or target's.
+    Raises: ValueError for shapes that do not fit.
+
+    >>> import minigrad as mg
+    >>> linear_cross_entropy(mg.zeros(1, 3), mg.ones(2, 3), mg.tensor([1]))
+    tensor(0.6931)
+    """
+    classes, *sizes, features = linear_weight.shape
+    if input.ndim not in (1, 2) or (sizes and input.ndim == 1) or input.shape[-1] != features:
+        raise ArgumentError(
+            f"linear_cross_entropy: input {input.shape} and linear_weight {linear_weight.shape} do "
+            "not fit: expected (N, in_features) and (C, in_features)"
+        )
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = linear(input, linear_weight.reshape(-1, features), bias)
+    return cross_entropy(
+        logits.reshape(*input.shape[:-1], classes, *sizes),
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+@public("functional")
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -219,12 +265,18 @@ def multi_margin_loss(
 
     Shape: input: (N, C) or (C,), target: (N,) or () -> () or target's.
     """
+    reduction = reduction_of(reduction, size_average, reduce)
+    check_reduction("multi_margin_loss", reduction)
     if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: p must be 1 or 2, got {p}")
+        raise ArgumentError(f"multi_margin_loss: p must be 1 or 2, got {p}")
+    if weight is not None and tuple(weight.shape) != (tuple(input.shape[-1:]) or (1,)):
+        raise ArgumentError(
+            f"multi_margin_loss: expected one weight a class, got {weight.shape} for {input.shape}"
+        )
     x = input if input.ndim > 1 else input.reshape(1, -1)
     t = target.reshape(-1)
     if len(t.shape) != 1 or t.shape[0] != x.shape[0]:
-        raise ValueError(
+        raise ArgumentError(
             f"multi_margin_loss: target {target.shape} does not fit the input {input.shape}"
         )
     own = gather(x, 1, t.reshape(-1, 1))
@@ -235,7 +287,7 @@ def multi_margin_loss(
     others = host(t)[:, None] != np.arange(x.shape[1])
     loss = where(beside(others, x), gap, 0.0).sum(1) / max(x.shape[1], 1)
     loss = loss if target.ndim else loss.reshape(())
-    return reduced("multi_margin_loss", loss, reduction_of(reduction, size_average, reduce))
+    return reduced("multi_margin_loss", loss, reduction)
 
 
 @public("functional")
@@ -250,8 +302,15 @@ def multilabel_margin_loss(
 
     target: class numbers, up to the first -1 of each row.  Shape: both (N, C) or (C,).
     """
+    reduction = reduction_of(reduction, size_average, reduce)
+    check_reduction("multilabel_margin_loss", reduction)
+    if target.dtype.is_floating_point:
+        raise ArgumentTypeError(
+            f"multilabel_margin_loss: expected class numbers as target, got {target.dtype}; use "
+            ".long()"
+        )
     if input.shape != target.shape or input.ndim > 2:
-        raise ValueError(
+        raise ArgumentError(
             f"multilabel_margin_loss: expected (N, C) or (C,) twice, got {input.shape} and "
             f"{target.shape}"
         )
@@ -267,7 +326,7 @@ def multilabel_margin_loss(
     counts = valid[:, :, None] & ~labelled[:, None, :]
     loss = where(beside(counts, x), gap, 0.0).sum((1, 2)) / max(classes, 1)
     loss = loss if input.ndim > 1 else loss.reshape(())
-    return reduced("multilabel_margin_loss", loss, reduction_of(reduction, size_average, reduce))
+    return reduced("multilabel_margin_loss", loss, reduction)
 
 
 @public("functional")
@@ -334,9 +393,9 @@ def triplet_margin_with_distance_loss(
 ) -> Any:
     """Return max(0, d(a, p) - d(a, n) + margin) for a distance d; see `triplet_margin_loss`."""
     if margin <= 0:
-        raise ValueError(f"triplet_margin_loss: margin must be positive, got {margin}")
+        raise ArgumentError(f"triplet_margin_loss: margin must be positive, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"triplet_margin_loss: expected as many dimensions, got {anchor.shape}, "
             f"{positive.shape} and {negative.shape}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import filled
+from minigrad.engine.errors import ArgumentError
 from minigrad.ops.index import Index, IndexSet, picked
 from minigrad.tensors.tensor import Tensor, new
 
@@ -34,23 +35,25 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     ends = tuple(int(n) for n in pad)
     x = input.array
     if len(ends) % 2 or len(ends) > 2 * x.ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"pad: expected (before, after) for at most {x.ndim} dimensions of shape {x.shape},"
             f" got {ends}"
         )
     by_axis = [(x.ndim - 1 - k, ends[2 * k], ends[2 * k + 1]) for k in range(len(ends) // 2)]
     for axis, before, after in by_axis:
         left = x.shape[axis] + min(before, 0) + min(after, 0)
-        mirrors = mode in ("reflect", "replicate") and x.shape[axis] > 0
         short = left < 0 and mode != "replicate"  # whose edge can always be repeated
-        if short or x.shape[axis] + before + after < int(mirrors):
-            raise ValueError(
+        if short or x.shape[axis] + before + after < 0:
+            raise ArgumentError(
                 f"pad: {(before, after)} cuts off more than dim {axis} of shape {x.shape}"
             )
+    sizes = [x.shape[axis] + before + after for axis, before, after in by_axis if x.shape[axis]]
+    if mode in ("reflect", "replicate") and sizes and max(sizes) < 1:
+        raise ArgumentError(f"pad: {ends} leaves nothing of shape {x.shape}")
     if mode == "constant":
         return _constant(input, by_axis, value)
     if mode not in ("reflect", "replicate", "circular"):
-        raise ValueError(
+        raise ArgumentError(
             f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}"
         )
     for axis, before, after in by_axis:
@@ -86,7 +89,7 @@ def positions(mode: str, n: int, before: int, after: int) -> Array:
     kept = n - max(0, -before) - max(0, -after)
     limit = n - 1 if mode == "reflect" else kept if mode == "circular" else n
     if max(before, after) > 0 and (n == 0 or (mode != "replicate" and max(before, after) > limit)):
-        raise ValueError(
+        raise ArgumentError(
             f"pad: {(before, after)} is more than mode {mode!r} can take from"
             f" {max(kept, 0) if mode == 'circular' else n} elements: at most {max(limit, 0)}"
         )

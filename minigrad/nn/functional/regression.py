@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from minigrad.engine import arguments
 from minigrad.engine.dtypes import result_dtype
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import refuse_others
 from minigrad.nn.functional import means
 from minigrad.nn.functional.classification import (
@@ -36,12 +37,12 @@ def check_pair(
     except AttributeError:
         raise not_tensors(name, input, target) from None
     if shape != targets:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: input and target must have one shape, got {input.array.shape} and"
             f" {target.array.shape}; nothing is broadcast here: reshape one, e.g. with squeeze(1)"
         )
     if input.array.dtype.kind != "f" and not (either and target.array.dtype.kind == "f"):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected a floating input, got {input.array.dtype}; convert it with .float()"
         )
 
@@ -84,7 +85,7 @@ def check_weight(name: str, weight: Tensor | None, input: Tensor) -> None:
     lead = len(wanted) - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, wanted[lead:], strict=True))
     if not fits:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} has shape {shape}, which does not broadcast to the input's {wanted}"
         )
 
@@ -94,7 +95,7 @@ def check_same(name: str, weight: Tensor | None, input: Tensor) -> None:
     if weight is not None:
         refuse_others(name, (weight,))
     if weight is not None and weight.array.shape != input.array.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} has shape {weight.array.shape}, expected the input's {input.array.shape}"
         )
 
@@ -166,7 +167,7 @@ def smooth_l1_loss(
     if type(beta) is not float:
         beta = arguments.number("smooth_l1_loss", "beta", beta)
     if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+        raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     gap = difference(input, target)
     found = _half_square_then_line(gap, beta) / float(beta) if beta else Abs.apply(gap)
     return reduced(found, None, reduction)
@@ -193,7 +194,7 @@ def huber_loss(
     if type(delta) is not float:
         delta = arguments.number("huber_loss", "delta", delta)
     if not delta > 0:
-        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+        raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
     gap = difference(input, target)
     return reduced(_half_square_then_line(gap, delta), weight, reduction)
 
@@ -233,7 +234,7 @@ def binary_cross_entropy(
     low, high = extremes(x) if x.size else (0.0, 1.0)
     if not (low >= 0 and high <= 1):
         worst = low if not low >= 0 else high
-        raise ValueError(
+        raise ArgumentError(
             f"binary_cross_entropy: expected probabilities in [0, 1], got {worst};"
             " apply sigmoid, or give logits to binary_cross_entropy_with_logits"
         )

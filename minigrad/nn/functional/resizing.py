@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional import conv
 from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array
@@ -119,12 +120,12 @@ def sizes_for(
     """Return the output's sizes and the scales that the taps are to have, None for the ratios."""
     dims = input.ndim - 2
     if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate: give size or scale_factor, one of them")
+        raise ArgumentError("interpolate: give size or scale_factor, one of them")
 
     def each(given: Any, label: str) -> list[Any]:
         found = list(given) if isinstance(given, (tuple, list)) else [given] * dims
         if len(found) != dims:
-            raise ValueError(f"interpolate: expected {dims} numbers for {label}, got {given!r}")
+            raise ArgumentError(f"interpolate: expected {dims} numbers for {label}, got {given!r}")
         return found
 
     if size is not None:
@@ -135,7 +136,7 @@ def sizes_for(
         wanted = [math.floor(n * f) for n, f in zip(input.shape[2:], factors, strict=True)]
         scales = [None] * dims if recompute else list(factors)
     if min(wanted) < 1 or min(input.shape[2:]) < 1:
-        raise ValueError(f"interpolate: sizes {input.shape[2:]} and {wanted} must be positive")
+        raise ArgumentError(f"interpolate: sizes {input.shape[2:]} and {wanted} must be positive")
     return wanted, scales
 
 
@@ -163,18 +164,18 @@ def interpolate(
     """
     dims = input.ndim - 2
     if mode not in MODES or dims not in MODES[mode]:
-        raise ValueError(
+        raise ArgumentError(
             f"interpolate: mode {mode!r} and shape {input.shape} do not fit; there are "
             f"{', '.join(f'{m} for {d} dimensions' for m, d in MODES.items())} after (N, C)"
         )
     if align_corners is not None and mode not in SMOOTH:
-        raise ValueError(f"interpolate: align_corners is for {', '.join(SMOOTH)}, not {mode}")
+        raise ArgumentError(f"interpolate: align_corners is for {', '.join(SMOOTH)}, not {mode}")
     if antialias and mode not in ("bilinear", "bicubic"):
-        raise ValueError("interpolate: antialias is for bilinear and bicubic")
+        raise ArgumentError("interpolate: antialias is for bilinear and bicubic")
     if input.array.dtype.kind != "f" and mode not in ("nearest", "nearest-exact"):
-        raise TypeError(f"interpolate: expected a floating input, got {input.dtype}")
+        raise ArgumentTypeError(f"interpolate: expected a floating input, got {input.dtype}")
     if recompute_scale_factor and size is not None:
-        raise ValueError("interpolate: recompute_scale_factor needs scale_factor, not size")
+        raise ArgumentError("interpolate: recompute_scale_factor needs scale_factor, not size")
     wanted, scales = sizes_for(input, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return averaged(input, wanted)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array
 from minigrad.ops.elementwise import where
@@ -27,7 +28,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     """
     dims = len(size) - 2
     if dims not in (2, 3) or tuple(theta.shape[1:]) != (dims, dims + 1) or theta.ndim != 3:
-        raise ValueError(
+        raise ArgumentError(
             f"affine_grid: theta (N, 2, 3) goes with four sizes, (N, 3, 4) with five, got "
             f"{theta.shape} and {tuple(size)}"
         )
@@ -58,19 +59,19 @@ def grid_sample(
     """
     dims = input.ndim - 2
     if dims not in (2, 3) or grid.ndim != input.ndim or grid.shape[-1] != dims:
-        raise ValueError(
+        raise ArgumentError(
             "grid_sample: expected an input (N, C, H, W) and a grid (N, H', W', 2), or with a "
             f"depth and 3, got {input.shape} and {grid.shape}"
         )
     if input.shape[0] != grid.shape[0] or input.dtype != grid.dtype:
-        raise ValueError(
+        raise ArgumentError(
             f"grid_sample: input and grid must be of one batch and dtype, got {input.dtype} "
             f"{input.shape} and {grid.dtype} {grid.shape}"
         )
     if mode not in ("bilinear", "nearest", "bicubic") or (mode == "bicubic" and dims == 3):
-        raise ValueError(f"grid_sample: mode {mode!r} is not for {dims} dimensions")
+        raise ArgumentError(f"grid_sample: mode {mode!r} is not for {dims} dimensions")
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(f"grid_sample: padding_mode {padding_mode!r} is not known")
+        raise ArgumentError(f"grid_sample: padding_mode {padding_mode!r} is not known")
     corners = bool(align_corners)
     sizes = input.shape[2:]
     points = [  # of each dimension, in elements

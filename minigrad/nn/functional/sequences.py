@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional.losses import reduced
 from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array
@@ -47,9 +48,9 @@ def ctc_loss(
     steps, count, classes = logs.shape
     times, sizes = lengths_of(input_lengths, count), lengths_of(target_lengths, count)
     if not 0 <= blank < classes:
-        raise ValueError(f"ctc_loss: blank {blank} is out of range for {classes} classes")
+        raise ArgumentError(f"ctc_loss: blank {blank} is out of range for {classes} classes")
     if times.size and (times.max() > steps or times.min() < 0):
-        raise ValueError(f"ctc_loss: input_lengths must be 0 to {steps}, got {times.tolist()}")
+        raise ArgumentError(f"ctc_loss: input_lengths must be 0 to {steps}, got {times.tolist()}")
     given = host(targets)
     labels = stretched(given.reshape(1, -1) if alone else given, sizes, blank, count)
     losses = -forward_variables(logs, labels, times, sizes)
@@ -67,7 +68,7 @@ def lengths_of(lengths: Any, count: int) -> Array:
     found = host(lengths) if hasattr(lengths, "array") else np.asarray(lengths)
     found = found.reshape(-1).astype(np.int64)
     if found.size != count:
-        raise ValueError(f"ctc_loss: expected {count} lengths, got {found.size}")
+        raise ArgumentError(f"ctc_loss: expected {count} lengths, got {found.size}")
     return found
 
 
@@ -76,7 +77,7 @@ def stretched(targets: Array, sizes: Array, blank: int, count: int) -> Array:
     longest = int(sizes.max(initial=0))
     labels = np.full((count, 2 * longest + 1), blank, np.int64)
     if targets.ndim == 1 and int(sizes.sum()) != targets.size:
-        raise ValueError(
+        raise ArgumentError(
             f"ctc_loss: target_lengths add up to {int(sizes.sum())}, there are {targets.size} "
             "targets"
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional.padding import pad
 from minigrad.ops.conv import ConvBackwardInput, Sliding, convolve, of_integers, several
 from minigrad.ops.grammar import resolved
@@ -26,18 +27,18 @@ LETTERS = {1: "L", 2: "H, W", 3: "D, H, W"}
 def check_operands(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: int) -> None:
     """Refuse operands of a transposed convolution that do not fit."""
     if input.ndim != dims + 2 or weight.ndim != dims + 2:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected an input (N, C, {LETTERS[dims]}), or one without N, and a weight "
             f"(C, O / groups, ...), got {input.shape} and {weight.shape}"
         )
     check_dtypes(name, input.array, weight.array)
     if groups < 1 or weight.shape[0] % groups or input.shape[1] != weight.shape[0]:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: input {input.shape} with groups={groups} does not fit weight {weight.shape}"
         )
     channels = weight.shape[1] * groups
     if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"{name}: bias has shape {bias.shape}, expected ({channels},)")
+        raise ArgumentError(f"{name}: bias has shape {bias.shape}, expected ({channels},)")
 
 
 def transposed(
@@ -69,7 +70,7 @@ def transposed(
     gaps = several(name, "dilation", dilation, dims, 1)
     for m, s, d in zip(more, steps, gaps, strict=True):
         if m >= max(s, d):
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: output_padding {more} must be smaller than stride {steps} or dilation "
                 f"{gaps}"
             )
@@ -80,7 +81,7 @@ def transposed(
         )
     ]
     if min(sizes) < 1:
-        raise ValueError(f"{name}: the output would have sizes {sizes}; use less padding")
+        raise ArgumentError(f"{name}: the output would have sizes {sizes}; use less padding")
     if dims == 3:
         y = volumes_back(input, weight, sizes, steps, ends, groups, gaps)
     else:
@@ -201,12 +202,12 @@ def conv3d(
         y = conv3d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups)
         return y.reshape(y.shape[1:])
     if input.ndim != 5 or weight.ndim != 5:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected an input (N, C, D, H, W), or one without N, and a weight of five "
             f"dimensions, got {input.shape} and {weight.shape}"
         )
     if bias is not None and bias.array.dtype != input.array.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{name}: expected a bias of the input's dtype, {input.array.dtype}, got "
             f"{bias.array.dtype}"
         )
@@ -219,14 +220,14 @@ def conv3d(
         if padding == "same":
             before, after = reach // 2, reach - reach // 2
             if max(steps) > 1:
-                raise ValueError(f"{name}: padding='same' needs a stride of 1, got {steps}")
+                raise ArgumentError(f"{name}: padding='same' needs a stride of 1, got {steps}")
     else:
         before, *rest = several(name, "padding", padding, 3, 0)
         after, planes = before, tuple(rest)
     x = pad(input, (0, 0, 0, 0, before, after)) if before or after else input
     depth = (x.shape[2] - gaps[0] * (weight.shape[2] - 1) - 1) // steps[0] + 1
     if depth < 1:
-        raise ValueError(f"{name}: the kernel {weight.shape[2:]} is larger than {input.shape}")
+        raise ArgumentError(f"{name}: the kernel {weight.shape[2:]} is larger than {input.shape}")
     total = None
     for k in range(weight.shape[2]):
         first = k * gaps[0]

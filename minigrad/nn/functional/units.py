@@ -6,6 +6,7 @@ from typing import Any
 
 from minigrad.engine import random
 from minigrad.engine.device import moved
+from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional.activations import elu, hardtanh, leaky_relu, relu, softmax, written
 from minigrad.ops.arranging import narrow
 from minigrad.ops.common import axis_of, only_floating, tensor_of
@@ -49,7 +50,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if inplace:
         return written(celu, input, alpha)
     if not alpha:
-        raise ValueError("celu: alpha must not be 0")
+        raise ArgumentError("celu: alpha must not be 0")
     return Elu.apply(input / float(alpha), alpha=1.0) * float(alpha)
 
 
@@ -143,7 +144,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     only_floating("softshrink", input.array)
     if lambd < 0:
-        raise ValueError(f"softshrink: lambd must be at least 0, got {lambd}")
+        raise ArgumentError(f"softshrink: lambd must be at least 0, got {lambd}")
     return input - input.clamp(-float(lambd), float(lambd))
 
 
@@ -176,16 +177,18 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     tensor([-0.5000,  1.0000])
     """
     if weight.ndim > 1:
-        raise ValueError(f"prelu: expected a weight of at most one dimension, got {weight.shape}")
+        raise ArgumentError(
+            f"prelu: expected a weight of at most one dimension, got {weight.shape}"
+        )
     if input.array.dtype != weight.array.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"prelu: the input is {input.array.dtype}, the weight {weight.array.dtype}; convert one"
         )
     count = weight.numel()
     if count != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if channels != count or not input.ndim:
-            raise ValueError(
+            raise ArgumentError(
                 f"prelu: {count} weights for an input of shape {input.shape}: expected one, or one "
                 "for each channel, the second dimension"
             )
@@ -215,7 +218,7 @@ def rrelu(
     if inplace:
         return written(rrelu, input, lower, upper, training)
     if not lower <= upper:
-        raise ValueError(f"rrelu: lower {lower:g} is above upper {upper:g}")
+        raise ArgumentError(f"rrelu: lower {lower:g} is above upper {upper:g}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
     only_floating("rrelu", input.array)
@@ -236,11 +239,11 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     """
     only_floating("glu", input.array)
     if not input.ndim:
-        raise ValueError("glu: a single number has no halves")
+        raise ArgumentError("glu: a single number has no halves")
     axis = axis_of("glu", dim, input.ndim)
     n = input.shape[axis]
     if n % 2:
-        raise ValueError(f"glu: size {n} of dim {dim} of shape {input.shape} is odd")
+        raise ArgumentError(f"glu: size {n} of dim {dim} of shape {input.shape} is odd")
     first: Tensor = narrow(input, axis, 0, n // 2)
     return first * narrow(input, axis, n // 2, n // 2).sigmoid()
 

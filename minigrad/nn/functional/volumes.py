@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.device import filled
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.op import Bridge
 from minigrad.nn.functional import conv
 from minigrad.ops.conv import several
@@ -25,7 +26,7 @@ Sizes = int | Sequence[int]
 def check_volume(name: str, input: Any) -> None:
     """Refuse what is no volume, and integers."""
     if input.ndim not in (4, 5) or 0 in input.shape[-3:] or input.array.dtype.kind != "f":
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected a floating input (N, C, D, H, W), or one without N, got "
             f"{input.dtype} {input.shape}"
         )
@@ -82,6 +83,7 @@ def max_pool3d(
         y, places = max_pool3d(input.double(), *how)
         return (y.to(input.dtype), places) if return_indices else y.to(input.dtype)
     check_volume(name, input)
+    conv.check_channels_there(name, input, 3)
     kernel = several(name, "kernel_size", kernel_size, 3, 1)
     steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, 3, 0)
@@ -150,7 +152,7 @@ def avg_pool3d(
     steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, 3, 0)
     if divisor_override == 0:
-        raise ValueError(f"{name}: divisor_override must not be 0")
+        raise ArgumentError(f"{name}: divisor_override must not be 0")
     one = None if divisor_override is None else 1
 
     def planes(x: Any) -> Any:
@@ -239,7 +241,7 @@ def unpooled(
     steps = conv.steps_of(name, stride, kernel)
     pads = several(name, "padding", padding, dims, 0)
     if input.shape != indices.shape or input.ndim not in (dims + 1, dims + 2):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: expected input and indices of one shape with {dims + 1} or {dims + 2} "
             f"dimensions, got {input.shape} and {indices.shape}"
         )
@@ -250,11 +252,11 @@ def unpooled(
     sizes = usual if output_size is None else tuple(output_size)[-dims:]
     for n, m, s in zip(sizes, usual, steps, strict=True):
         if not m - s < n < m + s:
-            raise ValueError(f"{name}: output_size {sizes} is too far from {usual}")
+            raise ArgumentError(f"{name}: output_size {sizes} is too far from {usual}")
     size, lead = int(np.prod(sizes)), input.shape[:-dims]
     places = host(indices).reshape(-1, int(np.prod(input.shape[-dims:])))
     if places.size and (places.min() < 0 or places.max() >= size):
-        raise ValueError(f"{name}: indices must be 0 to {size - 1} for output_size {sizes}")
+        raise ArgumentError(f"{name}: indices must be 0 to {size - 1} for output_size {sizes}")
     rows = np.arange(len(places))[:, None]
     whole = Bridge.new(filled((len(places), size), 0, input.array.dtype, input.array))
     where = resolved((rows, places), whole.array.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional import activations as F
 from minigrad.nn.module import Module, registered
 from minigrad.ops.unary import LogSigmoid as LogSigmoidOp
@@ -115,7 +116,7 @@ class GELU(Module):
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         if approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ class Hardtanh(InPlace):
         min_val = arguments.number("Hardtanh", "min_val", min_val)
         max_val = arguments.number("Hardtanh", "max_val", max_val)
         if min_val >= max_val:
-            raise ValueError(
+            raise ArgumentError(
                 f"Hardtanh: expected min_val < max_val, got {min_val:g} and {max_val:g}"
             )
         self.min_val = min_val

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.functional.layers import dropout
 from minigrad.nn.layers.linear import Linear, blank
@@ -70,7 +71,7 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         if embed_dim <= 0 or num_heads <= 0 or embed_dim % num_heads:
-            raise ValueError(
+            raise ArgumentError(
                 "MultiheadAttention: expected embed_dim to be a multiple of num_heads, both"
                 f" positive, got {embed_dim} and {num_heads}"
             )

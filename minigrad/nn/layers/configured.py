@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.nn import functional
 from minigrad.nn.module import Module
 
@@ -44,14 +45,14 @@ class Configured(Module):
         found = dict(zip(known, args, strict=False))
         twice = [n for n in kwargs if n in found]
         if unknown or twice or len(args) > len(known):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{name}: expected {', '.join(known) or 'no arguments'}, got {len(args)} arguments"
                 + "".join(f", {n}=" for n in kwargs)
             )
         found = {**known, **found, **kwargs}
         missing = [n for n, value in found.items() if value is REQUIRED]
         if missing:
-            raise TypeError(f"{name}: missing {', '.join(missing)}")
+            raise ArgumentTypeError(f"{name}: missing {', '.join(missing)}")
         return found
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from minigrad.engine.errors import ArgumentIndexError
 from minigrad.nn.layers.fusion import LONGEST, run_some
 from minigrad.nn.module import MODULE as KIND
 from minigrad.nn.module import Module, indented, registered
@@ -13,7 +14,7 @@ from minigrad.nn.module import Module, indented, registered
 def position(name: str, i: int, n: int) -> int:
     """Return `i` counted from the first of `n`."""
     if not -n <= i < n:
-        raise IndexError(f"{name}: index {i} is out of range for {n} modules")
+        raise ArgumentIndexError(f"{name}: index {i} is out of range for {n} modules")
     return i % n
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.functional.conv import Sizes, conv1d, conv2d
 from minigrad.nn.functional.padding import pad
@@ -46,12 +47,14 @@ class Convolution(Module):
         groups = arguments.whole(name, "groups", groups)
         for label, n in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or n < 1 or n % groups:
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: {label} must be a positive multiple of groups, got {label}={n}, "
                     f"groups={groups}"
                 )
         if padding_mode not in MODES:
-            raise ValueError(f"{name}: padding_mode must be one of {MODES}, got {padding_mode!r}")
+            raise ArgumentError(
+                f"{name}: padding_mode must be one of {MODES}, got {padding_mode!r}"
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = several(name, "kernel_size", kernel_size, dims, 1)
@@ -170,7 +173,7 @@ class TransposedConvolution(Convolution):
         dtype: Any = None,
     ) -> None:
         if padding_mode != "zeros":
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: padding_mode must be 'zeros', got {padding_mode!r}"
             )
         rest = stride, padding, dilation, groups, bias, padding_mode, device, dtype
@@ -210,7 +213,7 @@ class TransposedConvolution(Convolution):
         found = tuple(n - low for n, low in zip(given, least, strict=True))
         if any(not 0 <= n < s for n, s in zip(found, self.stride, strict=True)):
             most = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: expected output_size between {least} and {most}, got {given}"
             )
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.functional.embeddings import embedding, row_of
 from minigrad.nn.layers.linear import blank
@@ -52,7 +53,7 @@ class Embedding(Module):
         self.sparse = sparse
         if _weight is not None:
             if _weight.shape != (num_embeddings, embedding_dim):
-                raise ValueError(
+                raise ArgumentError(
                     f"Embedding: _weight has shape {_weight.shape}, expected"
                     f" {(num_embeddings, embedding_dim)}"
                 )
@@ -75,7 +76,7 @@ class Embedding(Module):
     ) -> Embedding:
         """Make an Embedding that shares the memory of a (rows, size) tensor."""
         if embeddings.array.ndim != 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"from_pretrained: expected (rows, size), got shape {embeddings.array.shape}"
             )
         rows, size = embeddings.array.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentTypeError
 from minigrad.nn.module import Module, registered
 from minigrad.ops.common import axis_of
 from minigrad.ops.shape import flatten, reshape
@@ -44,7 +45,7 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         if not isinstance(unflattened_size, Sequence):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"Unflatten: expected unflattened_size as a tuple, got {unflattened_size!r}"
             )
         self.dim = dim

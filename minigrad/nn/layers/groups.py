@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.layers.configured import REQUIRED, Configured
 from minigrad.nn.layers.linear import blank
@@ -44,7 +45,7 @@ class GroupNorm(Module):
         super().__init__()
         arguments.whole("GroupNorm", "num_groups", num_groups, 1)
         if num_channels % num_groups:
-            raise ValueError(
+            raise ArgumentError(
                 f"GroupNorm: num_channels {num_channels} is no multiple of num_groups {num_groups}"
             )
         self.num_groups = num_groups
@@ -94,14 +95,14 @@ class InstanceNorm(BatchNorm):
 
     def forward(self, input: Tensor) -> Any:
         if input.ndim not in (self.dims + 1, self.dims + 2):
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: expected {self.dims + 1} or {self.dims + 2} dimensions, got"
                 f" shape {input.shape}"
             )
         single = input.ndim == self.dims + 1
         channels = input.shape[0 if single else 1]
         if channels != self.num_features and (self.affine or self.running_mean is not None):
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: expected {self.num_features} channels, got {channels} in an"
                 f" input of shape {input.shape}"
             )

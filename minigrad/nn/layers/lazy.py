@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.layers.conv import (
     Conv1d,
@@ -142,7 +143,7 @@ class LazyConvolution(LazyModuleMixin, Convolution):
         channels = input.shape[-self.dims - 1]
         if self.has_uninitialized_params():
             if channels % self.groups:
-                raise ValueError(
+                raise ArgumentError(
                     f"{self._get_name()}: expected a multiple of groups={self.groups} channels,"
                     f" got {channels}"
                 )

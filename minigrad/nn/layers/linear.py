@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.device import Device, moved
 from minigrad.engine.dtypes import numpy_dtype
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.values import default_dtype
 from minigrad.nn import init
 from minigrad.nn.module import Module, registered
@@ -55,7 +56,7 @@ class Linear(Module):
         out_features = arguments.whole("Linear", "out_features", out_features)
         for name, n in (("in_features", in_features), ("out_features", out_features)):
             if n < 0:
-                raise ValueError(f"Linear: {name} must not be negative, got {n}")
+                raise ArgumentError(f"Linear: {name} must not be negative, got {n}")
         self.in_features = in_features
         self.out_features = out_features
         place = {"device": device, "dtype": dtype}

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional import classification as functional_classes
 from minigrad.nn.functional import regression as functional_losses
 from minigrad.nn.functional.classification import check_reduction, reduction_of
+from minigrad.nn.functional.losses import linear_cross_entropy
+from minigrad.nn.layers.linear import Linear
 from minigrad.nn.module import Module, registered
 from minigrad.tensors.tensor import Tensor
 
@@ -53,7 +60,7 @@ class CrossEntropyLoss(Weighted):
     ) -> None:
         super().__init__(weight, reduction, size_average, reduce)
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"CrossEntropyLoss: label_smoothing must lie in [0, 1], got {label_smoothing}"
             )
         self.ignore_index = ignore_index
@@ -68,6 +75,85 @@ class CrossEntropyLoss(Weighted):
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
         )
+
+
+@registered
+class LinearCrossEntropyLoss(Weighted):
+    """Cross-entropy of logits that a linear layer of its own makes, without a bias by default.
+
+    out_features: further sizes of the logits, (N, C, *out_features).
+    weight, reduction, ignore_index, label_smoothing, options: see
+        `functional.linear_cross_entropy`.
+    Shape: (N, in_features) and class numbers (N, *out_features) -> () or target's.
+    Raises: ValueError for a weight that is not one a class, or a smoothing outside [0, 1].
+
+    >>> import minigrad as mg
+    >>> loss = LinearCrossEntropyLoss(3, 2)
+    >>> loss(mg.zeros(1, 3), mg.tensor([1]))
+    tensor(0.6931, grad_fn=<CrossEntropy>)
+    >>> loss.linear.weight.shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: Sequence[int] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: Any = None,
+    ) -> None:
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise ArgumentError(
+                f"LinearCrossEntropyLoss: expected weight of {(num_classes,)}, got {weight.shape}"
+            )
+        if not 0 <= label_smoothing <= 1:
+            raise ArgumentError(
+                f"LinearCrossEntropyLoss: label_smoothing must lie in [0, 1], got {label_smoothing}"
+            )
+        super().__init__(weight, reduction, None, None)
+        self.num_classes = num_classes
+        self.out_features = tuple(out_features)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.options = options
+        outputs = math.prod(self.out_features, start=num_classes)
+        self.linear = Linear(in_features, outputs, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        sizes = (self.num_classes, *self.out_features)
+        loss: Tensor = linear_cross_entropy(
+            input,
+            self.linear.weight.reshape(*sizes, self.linear.in_features),
+            target,
+            linear_bias=None if self.linear.bias is None else self.linear.bias.reshape(*sizes),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+        return loss
+
+    def extra_repr(self) -> str:
+        shown = {
+            "in_features": self.linear.in_features,
+            "num_classes": self.num_classes,
+            "out_features": self.out_features,
+            "bias": self.linear.bias is not None,
+            "reduction": self.reduction,
+            "ignore_index": self.ignore_index,
+            "label_smoothing": self.label_smoothing,
+            "options": self.options,
+        }
+        return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 @registered
@@ -154,7 +240,7 @@ class SmoothL1Loss(Loss):
     ) -> None:
         super().__init__(reduction, size_average, reduce)
         if not beta >= 0:
-            raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta}")
+            raise ArgumentError(f"SmoothL1Loss: beta must not be negative, got {beta}")
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -175,7 +261,7 @@ class HuberLoss(Loss):
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         if not delta > 0:
-            raise ValueError(f"HuberLoss: delta must be positive, got {delta}")
+            raise ArgumentError(f"HuberLoss: delta must be positive, got {delta}")
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

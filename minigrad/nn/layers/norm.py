@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import launch
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.overwrite import check_writable
 from minigrad.nn import init
 from minigrad.nn.functional.layers import batch_norm, layer_norm
@@ -50,7 +51,7 @@ class BatchNorm(Module):
         if momentum is not None:
             momentum = arguments.number(name, "momentum", momentum)
         if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: momentum must lie in [0, 1] or be None, got {momentum}"
             )
         self.num_features = num_features
@@ -94,7 +95,7 @@ class BatchNorm(Module):
         """Call `function`, batch_norm or a fused op that begins with it, and count the batch."""
         shape = input.array.shape
         if len(shape) not in self.ranks or shape[1] != self.num_features:
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._get_name()}: expected an input of shape {self.expected} with C = "
                 f"{self.num_features},"
                 f" got {shape}"

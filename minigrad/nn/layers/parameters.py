@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from minigrad.engine.errors import ArgumentIndexError
 from minigrad.nn.module import Module, registered
 from minigrad.nn.parameter import Parameter
 from minigrad.tensors.tensor import Tensor
@@ -42,7 +43,7 @@ class ParameterList(Module):
 
     def _place(self, i: int) -> str:
         if not -self._size <= i < self._size:
-            raise IndexError(f"ParameterList: index {i} is out of range for {self._size}")
+            raise ArgumentIndexError(f"ParameterList: index {i} is out of range for {self._size}")
         return str(i % self._size)
 
     def __getitem__(self, i: int | slice) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.layers.configured import REQUIRED, Configured
 from minigrad.nn.layers.linear import blank
@@ -217,7 +218,7 @@ class Bilinear(Module):
     ) -> None:
         super().__init__()
         if in1_features <= 0:
-            raise ValueError(f"Bilinear: expected in1_features > 0, got {in1_features}")
+            raise ArgumentError(f"Bilinear: expected in1_features > 0, got {in1_features}")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features

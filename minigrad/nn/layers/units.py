@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional, init
 from minigrad.nn.layers.configured import REQUIRED, Configured
 from minigrad.nn.layers.linear import blank
@@ -163,7 +164,7 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):
-            raise ValueError(
+            raise ArgumentError(
                 f"Softmax2d: expected (N, C, H, W) or (C, H, W), got shape {input.shape}"
             )
         return functional.softmax(input, -3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from minigrad.engine.errors import ArgumentError
 from minigrad.nn import functional
 from minigrad.nn.layers.configured import REQUIRED, Configured
 from minigrad.nn.layers.pooling import Adaptive, AdaptiveMax, MaxPool
@@ -171,6 +172,66 @@ class MaxUnpool3d(MaxUnpool):
     >>> import minigrad as mg
     >>> MaxUnpool3d(2)(mg.ones(1, 1, 1, 1, 1), mg.tensor([[[[[3]]]]])).sum().item()
     1.0
+    """
+
+    dims = 3
+
+
+class FractionalMaxPool(Module):
+    """The base of max-pooling at random steps."""
+
+    dims = 0
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        super().__init__()
+        name, dims = self._get_name(), self.dims
+        if (output_size is None) == (output_ratio is None):
+            raise ArgumentError(f"{name}: expected output_size or output_ratio, one of the two")
+        self.kernel_size = several(name, "kernel_size", kernel_size, dims, 1)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None
+        if output_size is not None:
+            self.output_size = several(name, "output_size", output_size, dims, 1)
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * dims
+        self.output_ratio = None if output_ratio is None else tuple(ratios)
+        if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
+            raise ArgumentError(f"{name}: output_ratio must lie in (0, 1), got {output_ratio}")
+
+    def forward(self, input: Tensor) -> Any:
+        function = getattr(functional, f"fractional_max_pool{self.dims}d")
+        how = self.kernel_size, self.output_size, self.output_ratio, self.return_indices
+        return function(input, *how, self._random_samples)
+
+
+@registered
+class FractionalMaxPool2d(FractionalMaxPool):
+    """Return the largest elements of windows at random steps; see
+    `functional.fractional_max_pool2d`.
+
+    >>> import minigrad as mg
+    >>> FractionalMaxPool2d(2, output_ratio=0.5)(mg.ones(1, 2, 8, 8)).shape
+    (1, 2, 4, 4)
+    """
+
+    dims = 2
+
+
+@registered
+class FractionalMaxPool3d(FractionalMaxPool):
+    """Return the largest elements of windows of a volume at random steps; see
+    `functional.fractional_max_pool3d`.
+
+    >>> import minigrad as mg
+    >>> FractionalMaxPool3d(2, output_size=3)(mg.ones(1, 2, 8, 8, 8)).shape
+    (1, 2, 3, 3, 3)
     """
 
     dims = 3
