@@ -44,7 +44,10 @@ class Call:
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a call: the leaves of its result and the gradients, or the error's name."""
+    """What came of a call: the leaves of its result and the gradients, or the error's name.
+
+    kinds: the names by which the error is caught.
+    """
 
     error: str = ""
     message: str = ""
@@ -52,6 +55,7 @@ class Outcome:
     tracked: list[bool] = dataclasses.field(default_factory=list)
     gradients: list[Any] = dataclasses.field(default_factory=list)
     random: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 def leaves_of(tree: Any) -> Iterator[Any]:
@@ -119,7 +123,7 @@ class Library:
         leaves = [x for x in leaves_of([args, options]) if isinstance(x, self.tensor)]
         inputs = [x for x in leaves if x.requires_grad]
         if call.way == "inplace":
-            args[0] = args[0] * 1 if args[0].requires_grad else args[0].clone()
+            args[0] = args[0].clone()
         result = function(*args, **options)
         outcome = Outcome()
         smooth = []
@@ -150,12 +154,18 @@ def seed(rng: np.random.Generator, y: np.ndarray[Any, Any]) -> np.ndarray[Any, A
     return np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1, 1], y.shape)).astype(y.dtype)
 
 
-def difference(ours: Outcome, peer: Outcome, of_float64: tuple[float, float] | None = None) -> str:
+def difference(
+    ours: Outcome,
+    peer: Outcome,
+    of_float64: tuple[float, float] | None = None,
+    of_float32: tuple[float, float] | None = None,
+) -> str:
     """Say how our outcome differs from the peer's; "" where it does not.
 
-    of_float64: how far float64 may be apart, where the peer's are known with fewer digits.
+    of_float64, of_float32: how far they may be apart, where the peer's are known with fewer digits.
     """
-    limits = {**TOLERANCE, "float64": of_float64} if of_float64 else TOLERANCE
+    given = {"float64": of_float64, "float32": of_float32}
+    limits = {**TOLERANCE, **{name: limit for name, limit in given.items() if limit}}
     if len(ours.leaves) != len(peer.leaves):
         return f"{len(ours.leaves)} results, expected {len(peer.leaves)}"
     for i, (a, b) in enumerate(zip(ours.leaves, peer.leaves, strict=True)):

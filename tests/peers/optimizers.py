@@ -19,6 +19,10 @@ STEPS = 10
 SHAPES = ((3, 4), (4,), ())
 
 
+# Whose step sizes PyTorch holds in float32, whatever the parameters are.
+HELD_IN_FLOAT32 = {"ASGD"}
+
+
 def optimizer_entries(names: list[str]) -> list[Any]:
     """Return the optimizers of PyTorch's list that have these names, or all."""
     from torch.testing._internal.common_optimizers import optim_db  # noqa: PLC0415
@@ -63,7 +67,7 @@ def compared(name: str, make: Any, options: dict[str, Any], dtype: str) -> str:
         found = trained(OURS, getattr(mg.optim, name), given, dtype)
     except Exception as e:
         return f"{type(e).__name__}: {e}"[:200]
-    tolerance = 1e-9 if dtype == "float64" else 2e-4
+    tolerance = (1e-7 if name in HELD_IN_FLOAT32 else 1e-9) if dtype == "float64" else 2e-4
     worst = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
     return "" if worst <= tolerance else f"off by {worst:.3g}"
 
