@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minigrad.linalg import eigvalsh
+from minigrad.ops.matrices import eigvalsh
 from minigrad.tensors.tensor import Tensor
 
 

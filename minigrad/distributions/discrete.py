@@ -12,8 +12,8 @@ from minigrad.distributions.constraints import Constraint
 from minigrad.distributions.distribution import Distribution, tensors
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional import binary_cross_entropy_with_logits, one_hot, softmax
+from minigrad.ops.arranging import broadcast_tensors
 from minigrad.tensors import creation
-from minigrad.tensors.functions import broadcast_tensors
 from minigrad.tensors.random_numbers import bernoulli, multinomial, poisson
 from minigrad.tensors.tensor import Tensor
 
@@ -75,7 +75,7 @@ class Bernoulli(TwoWays):
 
     @property
     def mean(self) -> Tensor:
-        return self.probs  # type: ignore[no-any-return]
+        return self.probs
 
     @property
     def mode(self) -> Tensor:
@@ -84,7 +84,7 @@ class Bernoulli(TwoWays):
 
     @property
     def variance(self) -> Tensor:
-        return self.probs * (1 - self.probs)  # type: ignore[no-any-return]
+        return self.probs * (1 - self.probs)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Return draws, off the tape."""
@@ -143,7 +143,7 @@ class Categorical(TwoWays):
         return clamped(probs).log()
 
     @property
-    def support(self) -> Constraint:  # type: ignore[override]
+    def support(self) -> Constraint:
         return constraints.integer_interval(0, self._num_events - 1)
 
     @property
@@ -191,7 +191,7 @@ class OneHotCategorical(Categorical):
     tensor([0., 1.])
     """
 
-    support = constraints.one_hot  # type: ignore[assignment]
+    support = constraints.one_hot
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class OneHotCategorical(Categorical):
         return self.probs
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         return self.probs * (1 - self.probs)
 
     @property
@@ -272,7 +272,7 @@ class Geometric(TwoWays):
 
     @property
     def mean(self) -> Tensor:
-        return 1.0 / self.probs - 1.0  # type: ignore[no-any-return]
+        return 1.0 / self.probs - 1.0
 
     @property
     def mode(self) -> Tensor:
@@ -280,7 +280,7 @@ class Geometric(TwoWays):
 
     @property
     def variance(self) -> Tensor:
-        return (1.0 / self.probs - 1.0) / self.probs  # type: ignore[no-any-return]
+        return (1.0 / self.probs - 1.0) / self.probs
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Return counts, off the tape."""
@@ -366,7 +366,7 @@ class Binomial(TwoWays):
         super().__init__(self.total_count.shape, (), validate_args)
 
     @property
-    def support(self) -> Constraint:  # type: ignore[override]
+    def support(self) -> Constraint:
         return constraints.integer_interval(0, self.total_count)
 
     @property
@@ -397,7 +397,7 @@ class Binomial(TwoWays):
         ways = (n + 1).lgamma() - (value + 1).lgamma() - (n - value + 1).lgamma()
         # log(1 - p) = -softplus(logits), without overflow.
         softplus = logits.clamp(min=0) + (-logits.abs()).exp().log1p()
-        return ways + value * logits - n * softplus  # type: ignore[no-any-return]
+        return ways + value * logits - n * softplus
 
 
 class Multinomial(Categorical):
@@ -411,7 +411,7 @@ class Multinomial(Categorical):
     ((2,), 10.0)
     """
 
-    support = constraints.nonnegative_integer  # type: ignore[assignment]
+    support = constraints.nonnegative_integer
 
     def __init__(
         self,
@@ -430,7 +430,7 @@ class Multinomial(Categorical):
         return self.probs * self.total_count
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         return self.total_count * self.probs * (1 - self.probs)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

@@ -11,8 +11,8 @@ from minigrad.distributions import constraints
 from minigrad.distributions.constraints import Constraint
 from minigrad.engine.grad_mode import no_grad
 from minigrad.engine.values import default_dtype
+from minigrad.ops.arranging import broadcast_tensors
 from minigrad.tensors import creation
-from minigrad.tensors.functions import broadcast_tensors
 from minigrad.tensors.shapes import Size
 from minigrad.tensors.tensor import Tensor
 
@@ -252,8 +252,8 @@ class Independent(Distribution):
         return summed(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
 
     @property
-    def support(self) -> Constraint:  # type: ignore[override]
-        return self.base_dist.support  # type: ignore[no-any-return]
+    def support(self) -> Constraint:
+        return self.base_dist.support
 
     @property
     def mean(self) -> Tensor:

@@ -16,8 +16,8 @@ from minigrad.distributions.discrete import (
 )
 from minigrad.distributions.distribution import Distribution, Independent, summed
 from minigrad.distributions.normal import LogNormal, MultivariateNormal, Normal
-from minigrad.linalg import solve_triangular
 from minigrad.nn.functional import softplus
+from minigrad.ops.matrices import solve_triangular
 from minigrad.tensors.tensor import Tensor
 
 Rule = Callable[[Any, Any], Tensor]

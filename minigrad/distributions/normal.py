@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from minigrad.distributions import constraints
 from minigrad.distributions.distribution import Distribution, standard_normal, tensors
 from minigrad.engine.grad_mode import no_grad
-from minigrad.linalg import cholesky, inv, solve_triangular
+from minigrad.ops.matrices import cholesky, inv, solve_triangular
 from minigrad.tensors.functions import matmul
 from minigrad.tensors.random_numbers import normal
 from minigrad.tensors.tensor import Tensor

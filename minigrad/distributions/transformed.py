@@ -41,7 +41,7 @@ class Transform:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self._keeps and x is self._cached[0]:
-            return self._cached[1]  # type: ignore[no-any-return]
+            return self._cached[1]
         y = self._call(x)
         if self._keeps:
             self._cached = x, y
@@ -50,7 +50,7 @@ class Transform:
     def inverted(self, y: Tensor) -> Tensor:
         """Return what it makes y of: of the last draw the very tensor, with a cache."""
         if self._keeps and y is self._cached[1]:
-            return self._cached[0]  # type: ignore[no-any-return]
+            return self._cached[0]
         return self._inverse(y)
 
     def _call(self, x: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class AffineTransform(Transform):
         self.loc, self.scale, self.event_dim = loc, scale, event_dim
 
     def _call(self, x: Tensor) -> Tensor:
-        return self.loc + self.scale * x  # type: ignore[no-any-return]
+        return self.loc + self.scale * x
 
     def _inverse(self, y: Tensor) -> Tensor:
         return (y - self.loc) / self.scale
@@ -197,7 +197,7 @@ class PowerTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the logarithm of the slope at x, where y is the value."""
-        return (self.exponent * y / x).abs().log()  # type: ignore[no-any-return]
+        return (self.exponent * y / x).abs().log()
 
 
 class ComposeTransform(Transform):
@@ -261,7 +261,7 @@ class TransformedDistribution(Distribution):
         super().__init__(self.base_dist.batch_shape, self.base_dist.event_shape, validate_args)
 
     @property
-    def support(self) -> Constraint:  # type: ignore[override]
+    def support(self) -> Constraint:
         return self.transforms[-1].codomain if self.transforms else self.base_dist.support
 
     def expand(self, batch_shape: Sequence[int]) -> TransformedDistribution:
@@ -336,8 +336,8 @@ class MixtureSameFamily(Distribution):
         super().__init__(parts.batch_shape[:-1], parts.event_shape, validate_args)
 
     @property
-    def support(self) -> Constraint:  # type: ignore[override]
-        return self.component_distribution.support  # type: ignore[no-any-return]
+    def support(self) -> Constraint:
+        return self.component_distribution.support
 
     def _weighted(self, value: Tensor) -> Tensor:
         events = len(self.event_shape)

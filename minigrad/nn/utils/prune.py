@@ -74,7 +74,7 @@ class BasePruningMethod:
                 held.name = name
             held.add_pruning_method(method)
             method = held
-        original: Tensor = getattr(module, name)  # masked, where it is pruned already
+        original: Any = getattr(module, name)  # masked, where it is pruned already
         with no_grad():
             default = ones_like(original) if found is None else getattr(module, name + "_mask")
             scores = original if importance_scores is None else importance_scores
