@@ -112,7 +112,7 @@ class MersenneTwister(Generator):
             raise ValueError(f"integers: expected low < high, got low={low}, high={high}")
         n, span = math.prod(shape), high - low
         words = self.wide(n) if span >= WIDE else self.words(n)
-        return (words % np.uint64(span)).astype(np.int64).reshape(tuple(shape)) + low
+        return ((words % np.uint64(span)).astype(np.int64) + low).reshape(tuple(shape))
 
     def permutation(self, n: int) -> Array:
         order = list(range(n))

@@ -169,7 +169,7 @@ class Generator:
         if high <= low:
             raise ValueError(f"integers: expected low < high, got low={low}, high={high}")
         words = self._draw("random_bits", 2 * math.prod(shape), np.uint32).view(np.uint64)
-        return (words % np.uint64(high - low)).astype(np.int64).reshape(tuple(shape)) + low
+        return ((words % np.uint64(high - low)).astype(np.int64) + low).reshape(tuple(shape))
 
     def permutation(self, n: int) -> Array:
         """Return 0 ... n-1 in random order: the order of n random 64-bit words."""

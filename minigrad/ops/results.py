@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+from minigrad.engine.dtypes import DType
+
 
 def described(self: Any) -> str:
     """Return one line a part."""
     parts = [f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True)]
-    return f"{type(self).__name__}(\n" + ",\n".join(parts) + ")"
+    place = "torch.return_types." if DType.package == "torch" else ""
+    return f"{place}{type(self).__name__}(\n" + ",\n".join(parts) + ")"
 
 
 def result(name: str, *fields: str) -> Any:

@@ -106,3 +106,8 @@ def test_a_norm_of_no_examples() -> None:
 
 def test_sums_of_bools_to_a_number_are_counts() -> None:
     assert mg.tensor(True).sum_to_size(()).dtype == mg.int64
+
+
+def test_one_whole_number_is_drawn() -> None:
+    assert mg.randint(1, 5, ()).shape == () and mg.randint_like(mg.tensor(3), 5).shape == ()
+    assert mg.randint(2, 3, ()).item() == 2

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.engine import arguments
 from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional import classification as functional_classes
 from minigrad.nn.functional import regression as functional_losses
@@ -13,6 +14,7 @@ from minigrad.nn.functional.classification import check_reduction, reduction_of
 from minigrad.nn.functional.losses import linear_cross_entropy
 from minigrad.nn.layers.linear import Linear
 from minigrad.nn.module import Module, registered
+from minigrad.ops.common import sizes_of
 from minigrad.tensors.tensor import Tensor
 
 Old = bool | None  # `size_average` and `reduce`, PyTorch's words before `reduction`
@@ -110,6 +112,7 @@ class LinearCrossEntropyLoss(Weighted):
         label_smoothing: float = 0.0,
         options: Any = None,
     ) -> None:
+        num_classes = arguments.whole("LinearCrossEntropyLoss", "num_classes", num_classes, 1)
         if weight is not None and tuple(weight.shape) != (num_classes,):
             raise ArgumentError(
                 f"LinearCrossEntropyLoss: expected weight of {(num_classes,)}, got {weight.shape}"
@@ -120,7 +123,7 @@ class LinearCrossEntropyLoss(Weighted):
             )
         super().__init__(weight, reduction, None, None)
         self.num_classes = num_classes
-        self.out_features = tuple(out_features)
+        self.out_features = sizes_of((tuple(out_features),))
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
         self.options = options
