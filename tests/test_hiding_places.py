@@ -6,6 +6,7 @@ some library; the wrong rule is found from natural inputs and the right one pass
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -343,3 +344,27 @@ def test_references_answer_for_ops_of_the_registry_in_80_bits() -> None:
         assert here[0].dtype == np.longdouble
         assert extended(here, [y.array for y in problem.first])
         assert mg.exp(x).array.dtype == np.float64  # the kernels are back
+
+
+class Forgetful(mg.Op):
+    """y = x^2, whose rule forgets the sign of a number below -1."""
+
+    def forward(self, x: Any) -> Any:
+        return x * x
+
+    def backward(self, g: Any) -> Any:
+        x = self.saved(0)
+        return (g * 2 * mg.where(x < -1, -x, x),)
+
+
+def test_a_failing_check_writes_the_smallest_inputs_that_fail(tmp_path: Path) -> None:
+    x = mg.Tensor(np.array([[0.31, -1.234, 0.7], [1.1, -2.2, 0.456]]), requires_grad=True)
+    with pytest.raises(mg.GradcheckError, match="run it again"):
+        mg.gradcheck(Forgetful.apply, x, save=tmp_path / "wrong")
+    held = np.load(tmp_path / "wrong.npz")
+    assert held["moving0"].size < 6
+    lines = (tmp_path / "wrong.py").read_text().splitlines()
+    assert len(lines) == 5
+    with pytest.raises(mg.GradcheckError) as again:
+        exec("\n".join(lines), {})
+    assert again.value.mismatch is not None

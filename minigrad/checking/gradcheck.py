@@ -9,6 +9,7 @@ kink.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from minigrad.checking.report import GradcheckError as GradcheckError
 from minigrad.checking.report import Tolerance
 from minigrad.checking.rules import nodes_of, watched
 from minigrad.checking.scenarios import check_points_again
+from minigrad.checking.shrinking import shrunk, write_check
 from minigrad.checking.sizes import check_all
 from minigrad.tensors.tensor import Tensor
 from minigrad.tensors.transforms import grad
@@ -192,6 +194,7 @@ def gradcheck(
     raise_exception: bool = True,
     check_undefined_grad: bool = True,
     fast_mode: bool = False,
+    save: str | Path | None = None,
 ) -> bool:
     """Compare the gradients of `fn(*inputs)` with central differences, every element of every
     Jacobian.
@@ -209,7 +212,8 @@ def gradcheck(
     parameters may be passed as inputs while `fn` reaches them through the module.
     check_undefined_grad: sweep from each output alone too.  fast_mode: compare one random
     projection an output and input, all elements only where that fails.  raise_exception: else
-    return False where the check fails.
+    return False where the check fails.  save: the path of a repro where it fails, `path.npz` with
+    the smallest inputs that fail in the same way and `path.py`, a script of five lines.
 
     Raises: GradcheckError (an AssertionError) that names output, input, element, both values, and a
     kink; ValueError where no input requires grad; TypeError for an output that is not float64.
@@ -223,10 +227,46 @@ def gradcheck(
         tol = Tolerance(float(eps), float(atol), float(rtol))
         check("gradcheck", fn, inputs, tol, check_undefined_grad, fast_mode)
     except GradcheckError as error:
+        if save is not None:
+            error = with_repro(error, save, "gradcheck", fn, inputs, tol)
         if raise_exception:
             raise blamed(error, fn, inputs) from None
         return False
     return True
+
+
+def with_repro(
+    error: GradcheckError,
+    path: str | Path,
+    name: str,
+    fn: Callable[..., Any],
+    inputs: Any,
+    tol: Tolerance,
+) -> GradcheckError:
+    """Write the smallest inputs that fail in the same way, or of which an element is wrong as of
+    these; return the error with where they are.
+    """
+    given = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    if not all(isinstance(x, Tensor) for x in given):
+        return error
+
+    def fails(xs: list[Tensor]) -> bool:
+        try:
+            if name == "gradcheck":
+                check(name, fn, xs, tol, True, False)
+            else:
+                check_second(fn, xs, None, tol, True, False)
+        except GradcheckError as found:
+            both = found.mismatch is not None and error.mismatch is not None
+            return both or found.kind == error.kind
+        except Exception:
+            return False
+        return False
+
+    with np.errstate(all="ignore"):
+        script = write_check(path, name, fn, shrunk(fails, given))
+    words = f"{error}\n  run it again: {script}"
+    return GradcheckError(words, error.mismatch, error.kind)
 
 
 def blamed(error: GradcheckError, fn: Callable[..., Any], inputs: Any) -> GradcheckError:
@@ -256,6 +296,7 @@ def gradgradcheck(
     raise_exception: bool = True,
     check_undefined_grad: bool = True,
     fast_mode: bool = False,
+    save: str | Path | None = None,
 ) -> bool:
     """Compare second derivatives with central differences of the first: `gradcheck` of the
     gradient.
@@ -274,9 +315,11 @@ def gradgradcheck(
     try:
         tol = Tolerance(float(eps), float(atol), float(rtol))
         check_second(fn, inputs, grad_outputs, tol, check_undefined_grad, fast_mode)
-    except GradcheckError:
+    except GradcheckError as error:
+        if save is not None:
+            error = with_repro(error, save, "gradgradcheck", fn, inputs, tol)
         if raise_exception:
-            raise
+            raise error from None
         return False
     return True
 
