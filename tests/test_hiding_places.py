@@ -319,7 +319,7 @@ def test_the_hessian_is_held_to_its_transpose() -> None:
     assert caught.value.kind == "symmetry"
 
 
-@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="long double is no longer")
+@pytest.mark.skipif(float(np.finfo(np.longdouble).eps) > 1e-18, reason="long double is no longer")
 def test_a_constant_of_float32_is_found_in_80_bits() -> None:
     """A tenth in float32 is off by 1.5e-8 of itself."""
     x = mg.Tensor(R(4), requires_grad=True)

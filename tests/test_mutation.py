@@ -26,7 +26,7 @@ class Masked(Op):
         return g * where(a == a, b, b + 1.5), g * a
 
 
-SAMPLES = [((np.array([0.3, -1.2, 2.4]), np.array([1.0, 0.5, -2.0])), {})]
+SAMPLES: Any = [((np.array([0.3, -1.2, 2.4]), np.array([1.0, 0.5, -2.0])), {})]
 
 
 class Rounded(Op):

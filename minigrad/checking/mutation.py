@@ -112,7 +112,7 @@ def mutants_of(op: type[Op]) -> Iterator[Mutant]:
             if found is None:
                 continue
             spoilt = [
-                changed_rule(tree, k, lambda n, v=v, w=words, c=change: in_place(w, v)(c(n)), rule)
+                changed_rule(tree, k, after(change, in_place(words, v)), rule)
                 for v in ("nan", "1e3", "-0.37")
             ]
             poisoned, *others = (
@@ -131,6 +131,13 @@ def changed_rule(tree: ast.Module, k: int, change: Callable[[Any], ast.AST], rul
     changed = copy.deepcopy(tree)
     target = list(ast.walk(changed))[k]
     return compiled(Replace(target, change(target)).visit(changed), rule)
+
+
+def after(
+    first: Callable[[Any], ast.AST], then: Callable[[Any], ast.AST]
+) -> Callable[[Any], ast.AST]:
+    """Return one change after another."""
+    return lambda node: then(first(node))
 
 
 def in_place(words: str, factor: str) -> Callable[[Any], ast.AST]:
