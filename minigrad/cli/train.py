@@ -34,6 +34,7 @@ from minigrad.tables.targets import Classes
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.progress import Progress
 from minigrad.train.recipe import Recipe, recipe
+from minigrad_kernels import ahead
 
 NAME = "train"
 HELP = "train the production recipe on a table or a built-in data set, up to its test score"
@@ -83,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.table or arguments.data or "digits"
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
+    if arguments.device == "cpu":
+        ahead.start(ahead.first_step())
     if name in DATASETS:
         return train_builtin(name, arguments)
     if not Path(name).is_file():

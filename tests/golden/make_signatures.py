@@ -1,12 +1,16 @@
-"""Write kernels/minigrad_kernels/signatures.txt: what the samples of each kernel compile.
+"""Write kernels/minigrad_kernels/signatures.txt and first_step.txt, what is compiled and when.
 
-Run it after a change to what kernels call: `python -m tests.golden.make_signatures`.  It compiles
-what is not cached: minutes, the first time.
+The first holds what the samples of each kernel compile, the second what `minigrad train` compiles
+in its first epoch, in the order of use.  Run it after a change to what kernels call:
+`python -m tests.golden.make_signatures`.  It compiles what is not cached: minutes, the first time.
+`python -m tests.golden.make_signatures first_step` writes the second file alone.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -15,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from minigrad_kernels.ahead import FIRST_STEP
 from minigrad_kernels.jit.cache import KernelCache
 from minigrad_kernels.jit.progress import COMPILATIONS
 from minigrad_kernels.table import KERNELS
@@ -80,8 +85,26 @@ def merged(single: list[str], double: list[str]) -> list[str]:
     return found + [f"float64: {line}" for line in double if line not in covered]
 
 
+def trained(folder: str) -> list[str]:
+    """Return what `minigrad train` calls in its first epoch, in a process of its own."""
+    from minigrad.cli.main import main as command
+
+    with recorded() as lines:
+        command(["train", "--epochs", "1", "--quiet", "--out", folder])
+    return list(dict.fromkeys(lines))
+
+
+def first_step() -> list[str]:
+    """Return the lines of first_step.txt."""
+    with tempfile.TemporaryDirectory() as folder, get_context("spawn").Pool(1) as pool:
+        return pool.apply(trained, (folder,))
+
+
 def main() -> None:
-    """Run the samples of every kernel and write what they called."""
+    """Run the samples of every kernel, and the first epoch, and write what they called."""
+    FIRST_STEP.write_text("\n".join(first_step()) + "\n")
+    if sys.argv[1:] == ["first_step"]:
+        return
     work = [(name, dtype) for name in sorted(KERNELS) for dtype in DTYPES]
     with get_context("spawn").Pool(maxtasksperchild=1) as pool:
         lines = dict(zip(work, pool.map(called, work, chunksize=1), strict=True))

@@ -10,6 +10,7 @@ depends on it. Folders are per compiler version; of each kernel the newest versi
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import logging
@@ -30,6 +31,7 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
+from minigrad_kernels.jit import claims
 from minigrad_kernels.jit.files import SUFFIX, write_whole
 
 PACKAGE = "minigrad_kernels"
@@ -267,9 +269,10 @@ def forget_old(name: str, folder: Path) -> None:
         if len(kept) > KEPT:
             kept.remove(version)
             path.unlink(missing_ok=True)
-    for path in folder.glob(f".*{SUFFIX}"):
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            path.unlink(missing_ok=True)
+    for suffix in (SUFFIX, claims.SUFFIX):
+        for path in folder.glob(f".*{suffix}"):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink(missing_ok=True)
 
 
 def note_unwritable(error: Exception) -> None:
@@ -300,7 +303,7 @@ class Files:
         self.name = name
         self.version = version
 
-    def _path(self, key: object) -> Path:
+    def path(self, key: object) -> Path:
         """Return the file of a signature."""
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:20]
         return cache_path() / f"{self.name}-{self.version}-{digest}.nbc"
@@ -308,7 +311,7 @@ class Files:
     def load(self, key: object) -> Any:
         """Return the record of a signature, None where there is none that is whole."""
         try:
-            path = self._path(key)
+            path = self.path(key)
             content = path.read_bytes()
             if digest_of(path, content[DIGEST:]) != content[:DIGEST]:
                 return None  # cut short, of another name or not what was written: not to be run
@@ -320,7 +323,7 @@ class Files:
         """Write the record of a signature; where that fails, say so once and go on."""
         try:
             record = dumps(data)
-            path = self._path(key)
+            path = self.path(key)
             content = digest_of(path, record) + record
             try:
                 write_whole(path, content, sync=False)
@@ -373,6 +376,14 @@ class KernelCache(FunctionCache):
             return super().load_overload(sig, target_context)
         except Exception:  # a whole file whose record does not mean what it should
             return None
+
+    def claim(self, sig: Any, target_context: Any) -> contextlib.AbstractContextManager[bool]:
+        """Return the claim to compile a signature: other processes wait for the file meanwhile."""
+        try:
+            path = self._cache_file.path(self._index_key(sig, target_context.codegen()))
+        except Exception:  # whatever is wrong with the folder, the kernel is compiled
+            return contextlib.nullcontext(False)
+        return claims.claimed(path)
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """Return what a record is found by: kernel, signature and processor."""

@@ -21,8 +21,8 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import types
-from numba.core.registry import CPUDispatcher
 
+from minigrad_kernels.jit.claims import Claiming
 from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.jit.heard import Call, heard
 from minigrad_kernels.jit.parallel import LOCK, Locked
@@ -186,7 +186,7 @@ SCALARS = {
 ONE_LISTENER = threading.RLock()  # who puts the functions back must be who has changed them
 
 
-class Listening(CPUDispatcher):
+class Listening(Claiming):
     """A jitted function whose calls are noted."""
 
     def __call__(self, *args: Any) -> Any:
@@ -214,7 +214,7 @@ def listen() -> Iterator[list[Call]]:
         try:
             for dispatcher in list(JITTED.values()):
                 kind = type(dispatcher)
-                if kind in (Locked, CPUDispatcher):
+                if kind in (Locked, Claiming):
                     changed.append((dispatcher, kind))
                     dispatcher.__class__ = ListeningLocked if kind is Locked else Listening
             yield calls

@@ -8,10 +8,12 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.registry import CPUDispatcher
 from numba.extending import overload
 
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.cache import PACKAGE, KernelCache, below
+from minigrad_kernels.jit.claims import Claiming
 from minigrad_kernels.jit.parallel import Locked
 
 JITTED: dict[str, Any] = {}  # cache key -> dispatcher
@@ -53,8 +55,8 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
             # of two functions of one factory, cached by two processes, a third would call one.
             function.__qualname__ = name
         dispatcher = numba.njit(**options)(function)
-        if options.get("parallel") and type(dispatcher) is Locked.__base__:
-            dispatcher.__class__ = Locked
+        if type(dispatcher) is CPUDispatcher:
+            dispatcher.__class__ = Locked if options.get("parallel") else Claiming
         if function.__module__.startswith(f"{PACKAGE}."):
             key = name or f"{below(function.__module__)}.{function.__qualname__}"
             if "<locals>" in key or key in JITTED:

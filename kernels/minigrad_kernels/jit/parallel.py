@@ -22,8 +22,9 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import CPUDispatcher
 from numba.np.ufunc import parallel as numba_parallel
+
+from minigrad_kernels.jit.claims import Claiming
 
 LOCK = threading.RLock()
 # Locks that a fork waits for and holds, so that the child finds what they guard whole: each may be
@@ -95,7 +96,7 @@ class Switch:
 SWITCHED = Switch()
 
 
-class Locked(CPUDispatcher):
+class Locked(Claiming):
     """A jitted function with parallel loops: one call at a time in this process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,92 @@
+"""Claims: of several processes that share a cache, one makes a file and the others wait for it.
+
+A claim is a lock on a file beside the one that is to be made, so it goes with the process that held
+it.  It only spares work: where there is no such lock, or a holder takes too long, all make the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+try:
+    import fcntl
+except ImportError:  # no such locks there: each process makes its own
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX = ".claim"
+PATIENCE = 60.0  # seconds; a kernel takes ten at most
+PAUSE = 0.02
+
+
+@contextlib.contextmanager
+def claimed(path: Path, patience: float = PATIENCE) -> Iterator[bool]:
+    """Hold the claim to make `path`; wait while another process holds it and the file is not there.
+
+    patience: seconds after which to go on without the claim.
+    Yields: whether the claim is held; where it is not, the file may be there by now.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "made.once"
+    >>> with claimed(path) as held:
+    ...     written = path.write_text("whole")
+    >>> with claimed(path) as held:
+    ...     print(held)
+    False
+    """
+    handle = None if path.exists() else _lock(path, patience)
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            # Gone before it is let go: who waits for this one finds `path`, not an empty claim.
+            with contextlib.suppress(OSError):
+                os.unlink(beside(path))
+            os.close(handle)
+
+
+def beside(path: Path) -> Path:
+    """Return the file of a claim."""
+    return path.with_name(f".{path.name}{SUFFIX}")
+
+
+def _lock(path: Path, patience: float) -> int | None:
+    """Return an open, locked claim, or None: the file is there, or there is nothing to wait for."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(beside(path), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return None  # the folder cannot be written
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if not path.exists() and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+                continue
+        except OSError:  # a file system without locks
+            pass
+        os.close(handle)
+        return None
+
+
+class Claiming(CPUDispatcher):
+    """A jitted function that one process at a time compiles, of those that share its cache."""
+
+    def compile(self, sig: Any) -> Any:
+        """Compile a signature, or take it from the process that has just done so."""
+        claim = getattr(self._cache, "claim", None)  # functions without a cache have none
+        if claim is None or sig in self.overloads:
+            return super().compile(sig)
+        with global_compiler_lock, claim(sig, self.targetctx):
+            return super().compile(sig)
