@@ -1,12 +1,13 @@
 """Compiling what is needed soon in other processes, while this one begins at the front.
 
 The first training step on a machine compiles some ten kernels, one after the other as it comes to
-them.  `start` has other cores begin at the end of that list; claims (jit/claims.py) keep two
+them.  `start` has another core begin with what comes last; claims (jit/claims.py) keep two
 processes from compiling the same function, and what one has made the others load from the cache.
 MINIGRAD_AHEAD=0 turns it off.
 
 first_step.txt: what the first step of `minigrad train` compiles, in the order of use, each a line
-as in signatures.txt.  `python -m tests.golden.make_signatures` writes it.
+as in signatures.txt; below an empty line, what the rest of the first epoch does.
+`python -m tests.golden.make_signatures` writes it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ FEWEST = 3  # functions that are worth a process: it takes half a second to be r
 
 
 def first_step() -> list[str]:
-    """Return what the first step of `minigrad train` compiles, in the order of use."""
-    return FIRST_STEP.read_text().splitlines()
+    """Return what `minigrad train` compiles, in the order in which another process is to do it.
+
+    What the first step needs last stands first, then what is needed after that step.
+    """
+    step, _, later = FIRST_STEP.read_text().partition("\n\n")
+    return [*reversed(step.splitlines()), *later.splitlines()]
 
 
 def file_of(line: str) -> Path | None:
@@ -53,7 +58,7 @@ def missing(lines: Sequence[str]) -> list[str]:
 
 
 def start(lines: Sequence[str]) -> list[subprocess.Popen[str]]:
-    """Have other processes compile, from the last line on, what the cache lacks; return them.
+    """Have other processes compile, in this order, what the cache lacks; return them.
 
     There are none where little is missing, with one core, and where the cache cannot be written.
     They end with their work, or once this process is gone.
@@ -79,7 +84,7 @@ def start(lines: Sequence[str]) -> list[subprocess.Popen[str]]:
                 text=True,
             )
             assert worker.stdin is not None
-            worker.stdin.write("\n".join(reversed(todo)))
+            worker.stdin.write("\n".join(todo))
             worker.stdin.close()
         except OSError:  # no such interpreter, or no memory: this process compiles all
             break

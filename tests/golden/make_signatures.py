@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from minigrad.cli.main import main as command
+from minigrad.optim import AdamW
 from minigrad_kernels.ahead import FIRST_STEP
 from minigrad_kernels.jit.cache import KernelCache
 from minigrad_kernels.jit.progress import COMPILATIONS
@@ -86,10 +88,19 @@ def merged(single: list[str], double: list[str]) -> list[str]:
 
 
 def trained(folder: str) -> list[str]:
-    """Return what `minigrad train` calls in its first epoch, in a process of its own."""
-    from minigrad.cli.main import main as command
+    """Return what `minigrad train` calls in its first epoch, in a process of its own.
+
+    An empty line stands where its first step ends.
+    """
+    step = AdamW.step
+
+    def stepping(optimizer: Any, *arguments: Any) -> Any:
+        result = step(optimizer, *arguments)
+        lines.append("")
+        return result
 
     with recorded() as lines:
+        AdamW.step = stepping  # type: ignore[method-assign]
         command(["train", "--epochs", "1", "--quiet", "--out", folder])
     return list(dict.fromkeys(lines))
 

@@ -1,7 +1,8 @@
 """Claims: of several processes that share a cache, one makes a file and the others wait for it.
 
-A claim is a lock on a file beside the one that is to be made, so it goes with the process that held
-it.  It only spares work: where there is no such lock, or a holder takes too long, all make the file.
+A claim is a lock on a file beside the one that is to be made, so it goes with the process that
+held it.  It only spares work: where there are no such locks, or a holder takes too long, all make
+the file.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def _lock(path: Path, patience: float) -> int | None:
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
+            if not path.exists():
+                return handle
         except BlockingIOError:
             if not path.exists() and time.monotonic() < deadline:
                 time.sleep(PAUSE)
