@@ -11,7 +11,5 @@ True
 from __future__ import annotations
 
 from minigrad_kernels.compare.api import BreakEven, Report, Row, add, remove, run
-from minigrad_kernels.compare.command import HELP, options
-from minigrad_kernels.compare.command import run as run_command
 
-__all__ = ["HELP", "BreakEven", "Report", "Row", "add", "options", "remove", "run", "run_command"]
+__all__ = ["BreakEven", "Report", "Row", "add", "remove", "run"]

@@ -39,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=cores, metavar="N", help=f"processes ({cores})")
     add("--times", action="store_true", help="list the seconds of each function, slowest first")
     command.set_defaults(run=run_warmup)
-    command = commands.add_parser("compare", help=compare_command.HELP)
-    compare_command.options(command)
+    command = commands.add_parser("compare", help="compare kernels side by side")
+    compare_command.add_options(command)
     command.set_defaults(run=compare_command.run)
     return top
 

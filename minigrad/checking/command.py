@@ -34,7 +34,10 @@ from minigrad.ops.registry import OPS
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-HELP = "hold the gradients of every op, or of your own function, against finite differences"
+ABOUT = (
+    "Hold the gradients of every op, or of your own function, against finite differences, "
+    "in float64, to second order."
+)
 TOLERANCE = Tolerance(1e-6, 1e-5, 1e-3)
 SHAPE = (2, 3)  # of each argument of a function, where none is given
 TINY = 13  # elements of inputs up to which third derivatives are checked

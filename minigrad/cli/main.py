@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
-from minigrad import compare
-from minigrad.checking import command as checking_command
-from minigrad.cli import predict as predicting
-from minigrad.cli import run as running
-from minigrad.cli import train as training
 from minigrad.cli.options import INTERRUPTED, UsageError
+
+# Name, module with `add_options`, `run` and, where there is more to say, ABOUT; one line of help.
+COMMANDS = (
+    (
+        "train",
+        "minigrad.cli.train",
+        "train the production recipe on a table or a built-in data set, up to its test score",
+    ),
+    (
+        "predict",
+        "minigrad.cli.predict",
+        "predict the rows of a table by a model that `minigrad train` wrote",
+    ),
+    (
+        "check",
+        "minigrad.checking.command",
+        "hold the gradients of every op, or of your own function, against finite differences",
+    ),
+    (
+        "compare",
+        "minigrad_kernels.compare.command",
+        "compare kernels: reference, CPU, GPU, other libraries, the machine's limit",
+    ),
+    ("run", "minigrad.cli.run", "run a PyTorch program on minigrad, as it stands"),
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,6 +42,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+class CommandParser(Parser):
+    """The parser of one command; what the command needs is imported when it is used."""
+
+    module: str | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, with the options that the command's module adds."""
+        if self.module is not None:
+            module = importlib.import_module(self.module)
+            self.module = None
+            self.description = getattr(module, "ABOUT", self.description)
+            module.add_options(self)
+            self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,37 +81,12 @@ def parser() -> Parser:
     """Return the parser of all commands."""
     top = Parser(prog="minigrad", description="A small deep-learning framework.")
     top.add_argument("--version", action="version", version=f"minigrad {_version()}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (training, predicting):
-        added = commands.add_parser(command.NAME, help=command.HELP, description=command.ABOUT)
-        command.add_options(added)
-        added.set_defaults(run=command.run)
-    check_parser(commands)
-    compare_parser(commands)
-    run_parser(commands)
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
+    for name, module, text in COMMANDS:
+        commands.add_parser(name, help=text, description=text).module = module
     return top
-
-
-def check_parser(commands: Any) -> None:
-    """Add `minigrad check` with its options."""
-    description = f"{checking_command.HELP.capitalize()}, in float64, to second order."
-    command = commands.add_parser("check", help=checking_command.HELP, description=description)
-    checking_command.add_options(command)
-    command.set_defaults(run=checking_command.run)
-
-
-def compare_parser(commands: Any) -> None:
-    """Add `minigrad compare` with its options."""
-    command = commands.add_parser("compare", help=compare.HELP, description=compare.HELP)
-    compare.options(command)
-    command.set_defaults(run=compare.run_command)
-
-
-def run_parser(commands: Any) -> None:
-    """Add `minigrad run` with its options."""
-    command = commands.add_parser("run", help=running.HELP, description=running.HELP)
-    running.add_options(command)
-    command.set_defaults(run=running.run)
 
 
 def _one_line(error: BaseException) -> str:

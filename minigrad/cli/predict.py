@@ -18,8 +18,6 @@ from minigrad.tables import report
 from minigrad.tables.frame import read_table
 from minigrad.tables.model import TableModel, load_model
 
-NAME = "predict"
-HELP = "predict the rows of a table by a model that `minigrad train` wrote"
 ABOUT = (
     "Predict the rows of a table: a CSV with a prediction a row, and the probability of each "
     "class. Columns may come in any order, and more of them; the target may be there or not."

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-HELP = "run a PyTorch program on minigrad, as it stands"
 PYTHON = re.compile(r"^```\{?\.?(?:python|py)\b[^\n]*\n(.*?)^```", re.M | re.S)
 TAB = re.compile(r"^\s*(?:%%|#@)tab ([^\n]*)\n?")  # of a page in several frameworks
 MAGIC = re.compile(r"^(\s*)(%[A-Za-z_].*|!(?!=).*)$", re.M)

@@ -36,8 +36,6 @@ from minigrad.train.callbacks.progress import Progress
 from minigrad.train.recipe import Recipe, recipe
 from minigrad_kernels import ahead
 
-NAME = "train"
-HELP = "train the production recipe on a table or a built-in data set, up to its test score"
 ABOUT = (
     "Train the production recipe: batch-norm, dropout, AdamW, plateau schedule, early stopping. "
     "70 % of the rows train, 15 % decide when to stop, 15 % give the score. Of a table it finds "

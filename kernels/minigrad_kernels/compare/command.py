@@ -15,10 +15,8 @@ from minigrad_kernels.compare.report import WIDTH, show
 from minigrad_kernels.compare.targets import TARGETS
 from minigrad_kernels.table import KERNELS
 
-HELP = "compare kernels: reference, CPU, GPU, other libraries, the machine's limit"
 
-
-def options(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     add = command.add_argument
     add("kernels", nargs="*", metavar="KERNEL", help="names such as gemm, or all (a common dozen)")
