@@ -296,7 +296,7 @@ def std(
 ) -> Tensor:
     """Return the standard deviation of the elements that count; see `var`."""
     how = {"keepdim": keepdim, "dtype": dtype, "mask": mask}
-    return var(input, dim, unbiased, correction=correction, **how).sqrt()  # type: ignore[arg-type]
+    return var(input, dim, unbiased, correction=correction, **how).sqrt()
 
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.registry import CPUDispatcher
 
 from minigrad_kernels.jit.claims import Claiming
 from minigrad_kernels.jit.compile import JITTED

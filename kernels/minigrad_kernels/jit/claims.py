@@ -11,17 +11,16 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-try:
-    import fcntl
-except ImportError:  # no such locks there: each process makes its own
-    fcntl = None  # type: ignore[assignment]
-
+# Where the system has no such locks, each process makes its own.
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 SUFFIX = ".claim"
 PATIENCE = 60.0  # seconds; a kernel takes ten at most
 PAUSE = 0.02

@@ -131,7 +131,8 @@ def offset_of(owner: type, name: str) -> int | None:
     else:
         if not isinstance(vars(owner).get(name), types.MemberDescriptorType):
             return None
-        probe = owner.__new__(owner)
+        make: Any = owner.__new__
+        probe = make(owner)
         setattr(probe, name, mark)
     words = range(object.__basicsize__, owner.__basicsize__, WORD)
     at = [n for n in words if ctypes.c_size_t.from_address(id(probe) + n).value == id(mark)]

@@ -196,6 +196,7 @@ class FractionalMaxPool(Module):
             raise ArgumentError(f"{name}: expected output_size or output_ratio, one of the two")
         self.kernel_size = several(name, "kernel_size", kernel_size, dims, 1)
         self.return_indices = return_indices
+        self._random_samples: Any
         self.register_buffer("_random_samples", _random_samples)
         self.output_size = None
         if output_size is not None:
