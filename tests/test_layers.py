@@ -122,8 +122,6 @@ LAYERS = (
     "minigrad.serialization",
     "minigrad.train",
     "minigrad.onnx",
-    "minigrad.tables.strong",
-    "minigrad.tables.onnx_tables",
     "minigrad.tables",
     "minigrad.sklearn",
     "minigrad",
