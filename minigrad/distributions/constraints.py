@@ -16,7 +16,8 @@ class Constraint:
     is_discrete: whether only whole numbers satisfy it.
     event_dim: how many of the last dimensions are judged together.
 
-    >>> positive.check(Tensor(np.array([1.0, -1.0])))
+    >>> import minigrad as mg
+    >>> positive.check(mg.tensor([1.0, -1.0]))
     tensor([ True, False])
     """
 
