@@ -36,10 +36,14 @@ FORWARDING = {
     *("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"),
     *("cross_entropy_forward", "cross_entropy_backward"),
     *("max_pool", "max_pool_backward", "avg_pool", "avg_pool_backward", "scatter_add_rows"),
+    *("gru_forward", "gru_backward", "lstm_forward", "lstm_backward"),
+    *("sum", "mean", "prod", "cumsum", "norm", "variance", "tie_count", "extreme"),
+    *("extreme_backward", "expand_centred", "expand_unit", "expand_ties", "expand_exp"),
+    *("uniform", "normal", "random_bits"),
 }
 # The same with memory of their own besides: integers that follow from the shapes, and floats that
 # they write before they read them.
-WITH_SCRATCH = {"conv", "conv_backward_input", "conv_backward_weight"}
+WITH_SCRATCH = {"conv", "conv_backward_input", "conv_backward_weight", "max", "min"}
 UFUNCS: dict[Any, np.ufunc] = {np_maximum: np.maximum, np_minimum: np.minimum}
 
 
