@@ -51,8 +51,8 @@ def kept(input: Tensor, mask: Tensor | None, otherwise: float) -> Tensor:
 
 
 def dims(name: str, input: Tensor, dim: Dim) -> tuple[int, ...]:
-    """Return the dimensions that are named: none where `dim` is ()."""
-    return axes_of(name, None if dim == () else dim, input.ndim)
+    """Return the dimensions that are named: all where `dim` is None or ()."""
+    return axes_of(name, dim, input.ndim)  # which takes () as all
 
 
 def lowest(input: Tensor, sign: int) -> float:
