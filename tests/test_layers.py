@@ -49,6 +49,7 @@ LAYERS = (
     "minigrad_kernels",
     "minigrad_kernels.__main__",
     "minigrad.lazy",
+    "minigrad.engine.errors",
     "minigrad.engine.arguments",
     "minigrad.engine.dtypes",
     "minigrad.engine.values",
@@ -151,6 +152,8 @@ DOORS = {
     "minigrad.capturing.tables",
     "minigrad.compare",
     "minigrad.tables.quick",
+    "minigrad.checking.oracle",  # which runs the references alone, at more digits
+    "minigrad.cli.train",  # which has another process compile what it will need
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for
 # What an argument looks like, no kernels: whoever builds such an argument may know its layout.
