@@ -15,6 +15,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.checking.samples import OP_SAMPLES, Constant
+from minigrad.engine.backward import fitted
 from minigrad.engine.op import Op
 from minigrad.ops.registry import OPS
 
@@ -104,10 +105,12 @@ def sign(op: type[Op], sample: Sample) -> type[Op] | None:
 def one_element(op: type[Op], sample: Sample) -> type[Op] | None:
     def change(node: Op, parts: Any, grads: Any) -> Any:
         found = []
-        for p in parts:
-            if p is not None and p.numel():
+        for p, edge in zip(parts, node.edges, strict=True):
+            if p is not None and edge is not None and p.numel():
+                p = fitted(node, edge, p)  # summed over broadcast axes, by whichever does so
                 factor = np.ones(p.shape, p.array.dtype)
-                factor.reshape(-1)[np.argmax(np.abs(p.array))] = 1.5
+                # Rounded: sums in another order must not make another element the largest.
+                factor.reshape(-1)[np.argmax(np.abs(p.array).round(6))] = 1.5
                 p = p * mg.Tensor(factor)
             found.append(p)
         return tuple(found)

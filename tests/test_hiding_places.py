@@ -361,7 +361,8 @@ def test_a_failing_check_writes_the_smallest_inputs_that_fail(tmp_path: Path) ->
     x = mg.Tensor(np.array([[0.31, -1.234, 0.7], [1.1, -2.2, 0.456]]), requires_grad=True)
     with pytest.raises(mg.GradcheckError, match="run it again"):
         mg.gradcheck(Forgetful.apply, x, save=tmp_path / "wrong")
-    held = np.load(tmp_path / "wrong.npz")
+    with np.load(tmp_path / "wrong.npz") as file:
+        held = dict(file)
     assert held["moving0"].size < 6
     lines = (tmp_path / "wrong.py").read_text().splitlines()
     assert len(lines) == 5

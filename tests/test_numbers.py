@@ -211,7 +211,7 @@ ELSEWHERE = {
     "nn.RNNBase": "what RNN, LSTM and GRU are made of",
     "nn.RNNCellBase": "what their cells are made of",
 }
-FLAGS = {"requires_grad", "non_blocking", "copy"}
+FLAGS = {"requires_grad", "non_blocking", "copy", "capture"}
 
 
 def callables() -> Iterator[tuple[str, Any, set[str]]]:

@@ -247,7 +247,7 @@ def adds_up(problem: Problem, held: Jacobians, output: int, row: int, tol: Toler
                 if np.isfinite(there) and abs(there - here) > 1e-2 * max(1.0, abs(here)):
                     return False
         steps.append(v)
-        want += float(np.where(v.reshape(-1) == 0, 0.0, slopes) @ v.reshape(-1))
+        want += float((np.where(v.reshape(-1) == 0, 0.0, slopes) * v.reshape(-1)).sum())
     for sign in (1.0, -1.0):
         try:
             found = problem.at([x + sign * v for x, v in zip(start, steps, strict=True)])[output]

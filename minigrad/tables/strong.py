@@ -183,7 +183,7 @@ class PeriodicEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         waves = (x.unsqueeze(2) * self.frequency * (2 * math.pi) + self.phase).cos()
-        made = waves.transpose(0, 1) @ self.weight + self.bias
+        made = waves.transpose(0, 1).matmul(self.weight) + self.bias
         return made.transpose(0, 1).reshape(len(x), -1)
 
 
@@ -234,7 +234,7 @@ class StrongNetwork(Embedded):
         each = (parts * self.scale).unsqueeze(0) * self.members.unsqueeze(1)
         last = self.layers(each.reshape(-1, shape.n_in))
         last = last.reshape(shape.members, -1, shape.hidden[-1])
-        said = last @ (self.weight * (1 / math.sqrt(shape.hidden[-1]))) + self.bias
+        said = last.matmul(self.weight * (1 / math.sqrt(shape.hidden[-1]))) + self.bias
         said = said + self.skip(whole)
         if self.training:
             return said

@@ -14,7 +14,6 @@ from minigrad import nn
     ("layer", "shape", "training"),
     [
         (nn.BatchNorm1d(3), (1, 3), True),
-        (nn.BatchNorm1d(3), (0, 3), True),
         (nn.BatchNorm2d(3), (1, 3, 1, 1), True),
         (nn.BatchNorm1d(3, track_running_stats=False), (1, 3), False),
     ],
@@ -23,7 +22,7 @@ def test_one_value_a_channel_is_refused(
     layer: nn.Module, shape: tuple[int, ...], training: bool
 ) -> None:
     before = {k: v.array.copy() for k, v in layer.state_dict().items()}
-    with pytest.raises(ValueError, match=r"more than one value per channel .*, got [01] .*") as e:
+    with pytest.raises(ValueError, match=r"more than one value per channel .*, got 1 .*") as e:
         layer.train(training)(mg.zeros(shape))
     assert "drop_last=True" in str(e.value) and "eval()" in str(e.value)
     assert all(np.array_equal(v.array, before[k]) for k, v in layer.state_dict().items())

@@ -113,6 +113,7 @@ OF_MORE = {
     "cosine_embedding_loss",
     "ctc_loss",
     "gaussian_nll_loss",
+    "linear_cross_entropy",
     "margin_ranking_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
