@@ -75,7 +75,7 @@ def write_check(path: str | Path, name: str, fn: Any, inputs: Sequence[Tensor]) 
         "import numpy as np",
         "import minigrad as mg",
         source_of(fn),
-        f"held = [(k, a) for k, a in np.load({str(data)!r}).items()]",
+        f"with np.load({str(data)!r}) as file: held = list(file.items())",
         f"mg.{name}(fn, [mg.Tensor(a, requires_grad=k.startswith('moving')) for k, a in held])",
     ]
     script.write_text("\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ serve the ops that cannot be computed for all lanes at once: these run lane by l
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -293,6 +294,7 @@ def install() -> None:
     """Let the readable `Op.apply` find lanes, where the fast one is left out."""
     readable = Op.__dict__["apply"].__func__
 
+    @functools.wraps(readable)
     def find_lanes(cls: Any, *inputs: Any, **meta: Any) -> Any:
         if BATCHED and all(isinstance(t, Tensor) for t in inputs):
             found = apply(cls, inputs, meta)
