@@ -67,6 +67,11 @@ def lowest(input: Tensor, sign: int) -> float:
     return bottom if sign > 0 else 2**bits - 1
 
 
+def dtype_of(input: Tensor, dtype: Any) -> Any:
+    """Return the dtype of a result: the one asked for, else the input's."""
+    return input.dtype if dtype is None else dtype
+
+
 def counted(input: Tensor, dtype: Any) -> Any:
     """Return the dtype of a sum: int64 for integers and bools."""
     if dtype is not None:
@@ -109,12 +114,12 @@ def prod(
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Return the running sum of the elements that count."""
-    return kept(input, mask, 0).cumsum(dim).to(input.dtype if dtype is None else dtype)
+    return kept(input, mask, 0).cumsum(dim).to(dtype_of(input, dtype))
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Return the running product of the elements that count."""
-    return kept(input, mask, 1).cumprod(dim).to(input.dtype if dtype is None else dtype)
+    return kept(input, mask, 1).cumprod(dim).to(dtype_of(input, dtype))
 
 
 def amax(
@@ -127,7 +132,7 @@ def amax(
 ) -> Tensor:
     """Return the largest element that counts; ties share the gradient."""
     y = kept(input, mask, lowest(input, 1)).amax(dims("amax", input, dim), keepdim)
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def amin(
@@ -140,7 +145,7 @@ def amin(
 ) -> Tensor:
     """Return the smallest element that counts; ties share the gradient."""
     y = kept(input, mask, lowest(input, -1)).amin(dims("amin", input, dim), keepdim)
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def argmax(
@@ -153,7 +158,7 @@ def argmax(
 ) -> Tensor:
     """Return where the largest element that counts lies, in the input's dtype as PyTorch has it."""
     y = kept(input, mask, lowest(input, 1)).argmax(dim, keepdim)
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def argmin(
@@ -166,7 +171,7 @@ def argmin(
 ) -> Tensor:
     """Return where the smallest element that counts lies; see `argmax`."""
     y = kept(input, mask, lowest(input, -1)).argmin(dim, keepdim)
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def count(input: Tensor, axes: tuple[int, ...], keepdim: bool, mask: Tensor | None) -> Tensor:
@@ -186,7 +191,7 @@ def mean(
 
     Raises: ValueError for integers without a floating `dtype`.
     """
-    kind = input.dtype if dtype is None else dtype
+    kind = dtype_of(input, dtype)
     if numpy_dtype(kind).kind != "f":
         raise ArgumentError(f"masked.mean: expected a floating dtype, got {kind}; use .float()")
     axes = dims("mean", input, dim)
@@ -213,7 +218,7 @@ def median(
         return y
     if y.isnan().any():
         raise ArgumentError("masked.median: of some integers none counts; use .float()")
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def logsumexp(
@@ -227,7 +232,7 @@ def logsumexp(
     """Return log sum exp of the elements that count; -inf where none does."""
     low = -INFINITE if input.dtype.is_floating_point else lowest(input, 1)
     y: Tensor = _logsumexp(kept(input, mask, low), dims("logsumexp", input, dim), keepdim)
-    return y.to(input.dtype if dtype is None else dtype)
+    return y.to(dtype_of(input, dtype))
 
 
 def logaddexp(
@@ -240,7 +245,7 @@ def logaddexp(
 ) -> Tensor:
     """Return log(e^input + e^other), where an element that does not count adds nothing."""
     a, b = kept(input, input_mask, -INFINITE), kept(other, other_mask, -INFINITE)
-    return a.logaddexp(b).to(input.dtype if dtype is None else dtype)
+    return a.logaddexp(b).to(dtype_of(input, dtype))
 
 
 def norm(
@@ -334,7 +339,7 @@ def normalize(
     mask: Tensor | None = None,
 ) -> Tensor:
     """Return the elements that count over their p-norm, or `eps` if that is larger."""
-    kind = input.dtype if dtype is None else dtype
+    kind = dtype_of(input, dtype)
     length = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
     return kept(input.to(kind), mask, 0) / length.clamp(min=eps)
 

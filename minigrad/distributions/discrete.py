@@ -55,16 +55,10 @@ class TwoWays(Distribution):
     _given: str
 
 
-class Bernoulli(TwoWays):
-    """1 with a probability, else 0.
-
-    >>> import minigrad as mg
-    >>> round(Bernoulli(0.3).log_prob(mg.tensor(1.0)).item(), 4)
-    -1.204
-    """
+class OneChance(TwoWays):
+    """A distribution given by one probability, or its logit, an element."""
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support = constraints.boolean
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -72,6 +66,17 @@ class Bernoulli(TwoWays):
         self._given, value = self._one(probs, logits)
         (self.__dict__[self._given],) = tensors(value)
         super().__init__(self.__dict__[self._given].shape, (), validate_args)
+
+
+class Bernoulli(OneChance):
+    """1 with a probability, else 0.
+
+    >>> import minigrad as mg
+    >>> round(Bernoulli(0.3).log_prob(mg.tensor(1.0)).item(), 4)
+    -1.204
+    """
+
+    support = constraints.boolean
 
     @property
     def mean(self) -> Tensor:
@@ -252,7 +257,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
         return self.sample(sample_shape) + (self.probs - self.probs.detach())
 
 
-class Geometric(TwoWays):
+class Geometric(OneChance):
     """The number of failures before the first success.
 
     >>> import minigrad as mg
@@ -260,15 +265,7 @@ class Geometric(TwoWays):
     -1.9617
     """
 
-    arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
     support = constraints.nonnegative_integer
-
-    def __init__(
-        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
-    ) -> None:
-        self._given, value = self._one(probs, logits)
-        (self.__dict__[self._given],) = tensors(value)
-        super().__init__(self.__dict__[self._given].shape, (), validate_args)
 
     @property
     def mean(self) -> Tensor:
