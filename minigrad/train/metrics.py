@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from minigrad.ops.shape import stack
 from minigrad.tensors.tensor import Tensor
 
 Metric = Callable[[Tensor, Tensor], Any]
+PARTS = ("values", "weights", "totals")  # of the means over batches, as they are saved
 
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
@@ -90,6 +91,28 @@ class RowMeans:
         A batch of weight 0, all of whose targets are ignored say, counts for nothing.
         """
         return {name: self._mean(entries) for name, entries in self._values.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been added, as arrays of values, weights and flags by name.
+
+        A number that was read and comes back as a float64 counts as it would have.
+        """
+        state = {}
+        for name, entries in self._values.items():
+            values, weights, totals = zip(*entries, strict=True)
+            state[name] = {
+                "values": np.array(numbers(list(values)), np.float64),
+                "weights": np.array(numbers(list(weights)), np.float64),
+                "totals": np.array(totals, bool),
+            }
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after what `state` was taken of."""
+        self._values = {
+            name: list(zip(*(kept[part].tolist() for part in PARTS), strict=True))
+            for name, kept in state.items()
+        }
 
     @staticmethod
     def _mean(entries: list[tuple[Any, Any, bool]]) -> float:

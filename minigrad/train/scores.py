@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minigrad.engine.grad_mode import enable_grad, no_grad
@@ -138,6 +139,34 @@ class Scores:
         for name, value in values.items():
             self._means.add(name, value, rows)
         self._parts[-1] = ([None], [None])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been collected, for a checkpoint in mid-epoch."""
+        held = None
+        if self._parts and self._parts[-1][0][0] is not None:
+            outputs, targets = self._parts[-1]
+            whole = [cat(part, 0) if len(part) > 1 else part[0] for part in (outputs, targets)]
+            held = {"output": whole[0], "target": whole[1]}
+        return {
+            "batches": self.batches,
+            "means": self._means.state_dict(),
+            "probes": dict(self._probes),
+            "parts": len(self._parts),
+            "held": held,
+            "shares": set(self._shares),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after the batches of a state."""
+        self.batches = state["batches"]
+        self._means.load_state_dict(state["means"])
+        self._probes = dict(state["probes"])
+        self._parts = [([None], [None]) for _ in range(state["parts"])]
+        self._shares = set(state["shares"])
+        held = state["held"]
+        if held is not None:
+            self._parts[-1] = ([held["output"]], [held["target"]])
+            self._held = held["output"].array.nbytes + held["target"].array.nbytes
 
     def results(self) -> dict[str, float]:
         """Return the scores of all batches by name: the loss, then the metrics as they were given.

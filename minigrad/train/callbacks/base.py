@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from minigrad.nn.module import Module
@@ -44,6 +45,10 @@ class Callback:
     last row is the finished epoch in `on_epoch_end`.  `trainer.stop(reason)` ends the fit.
 
     order: callbacks run by rising order, equal ones as they were given.
+    A callback that remembers what a later step, epoch or the fit's end depends on has `state_dict`
+    and `load_state_dict` too: a checkpoint of the run holds that, and a resume brings it back after
+    `on_fit_begin`, so that the fit goes on as if it had never been interrupted.
+
     reads_norm: whether `after_backward` asks for `trainer.gradient_norms()`, and changes gradients
         by `trainer.clip_in_step` alone: the norms are then computed with the gradients.
 
@@ -71,6 +76,23 @@ class Callback:
                     f"{cls.__name__}.{name} is no hook; did you mean one of {', '.join(HOOKS)}? "
                     f"A method that is none must not begin with {', '.join(PREFIXES)}"
                 )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of what the rest of a fit depends on, of what `mg.save` takes; by default
+        nothing.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; during a fit, after `on_fit_begin`.
+
+        Raises: NotImplementedError where only `state_dict` was written.
+        """
+        if state:
+            raise NotImplementedError(
+                f"{type(self).__name__}: its state_dict() returns a state, but it has no "
+                "load_state_dict(self, state) to take it over"
+            )
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Before the first epoch; may refuse the fit by raising."""

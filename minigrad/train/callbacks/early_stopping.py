@@ -110,6 +110,7 @@ class EarlyStopping(Callback):
             trainer.stop(f"{self.monitor} has not improved for {counted(self.wait, 'epoch')}")
 
     def on_fit_end(self, trainer: Fit) -> None:
+        self._resumed = False
         if self._kept is None:
             return
         epoch, arrays = self._kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,14 @@ class GradientClipping(Callback):
 
     def on_fit_begin(self, trainer: Fit) -> None:
         self.skipped = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of skipped steps."""
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on counting."""
+        self.skipped = int(state["skipped"])
 
     def after_backward(self, trainer: Fit) -> None:
         parameters = list(trainer.model.parameters())

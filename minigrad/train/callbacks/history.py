@@ -6,8 +6,8 @@ import csv
 import importlib
 import io
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,20 @@ class History:
             if row["epoch"] == epoch:
                 return row
         raise LookupError(f"History: epoch {epoch} is not among the {len(self)} finished ones")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all there is, for a checkpoint."""
+        best = None if self._best is None else asdict(self._best)
+        kept = {k: v for k, v in vars(self).items() if k not in ("rows", "_best")}
+        return {**kept, "rows": [dict(row) for row in self.rows], "best": best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become the history that `state` was taken of."""
+        rest = dict(state)
+        best = rest.pop("best")
+        self.rows = [dict(row) for row in rest.pop("rows")]
+        self._best = None if best is None else Best(**best)
+        vars(self).update(rest)
 
     def __len__(self) -> int:
         return len(self.rows)

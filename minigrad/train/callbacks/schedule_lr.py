@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from minigrad.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from minigrad.optim.lr_scheduler.base import start_over
@@ -13,6 +14,7 @@ from minigrad.train.direction import direction
 
 Factory = Callable[[Optimizer, int], LRScheduler]
 PER_STEP = (OneCycleLR, CyclicLR)  # their numbers count batches
+LENGTHS = ("total_steps", "T_max", "total_iters")  # attributes that say how long a schedule is
 
 
 class ScheduleLR(Callback):
@@ -59,6 +61,7 @@ class ScheduleLR(Callback):
         default = "step" if isinstance(scheduler, PER_STEP) else "epoch"
         self.per = default if per is None else per
         self._told = per is not None
+        self._steps: int | None = None  # that the function was told
         if per == "step" and isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
                 "ScheduleLR: ReduceLROnPlateau waits for a metric of the whole epoch; use "
@@ -103,6 +106,7 @@ class ScheduleLR(Callback):
             self.per = "step"  # what it was made with counted epochs
             start_over(optimizer)
             made = factory(optimizer, self._total(trainer))
+        self._steps = self._total(trainer)
         if made is before and made is not None:
             raise ValueError(
                 f"ScheduleLR: the function returned the {type(made).__name__} of an earlier fit "
@@ -145,6 +149,38 @@ class ScheduleLR(Callback):
             self.scheduler.step(trainer.history.last[self.monitor])
         elif self.scheduler is not None:
             self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the scheduler's state, with what it has written to the optimizer."""
+        if self.scheduler is None:
+            return {}
+        state = {"per": self.per, "scheduler": self.scheduler.state_dict()}
+        return {**state, "total_steps": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the schedule.
+
+        Raises: ValueError for a schedule of another kind or unit, and for one of other steps.
+        """
+        if not state or self.scheduler is None:
+            raise ValueError("ScheduleLR.load_state_dict: there is no schedule to go on with")
+        if state["per"] != self.per:
+            raise ValueError(
+                f"ScheduleLR.load_state_dict: the state is of a schedule per {state['per']}, but "
+                f"this one steps per {self.per}"
+            )
+        saved = dict(state["scheduler"])
+        lengths = [("total_steps", state["total_steps"], self._steps)]
+        mine = {name: vars(self.scheduler).get(name) for name in LENGTHS}
+        lengths += [(name, saved.get(name), value) for name, value in mine.items()]
+        for name, before, now in lengths:
+            if before != now:
+                raise ValueError(
+                    f"ScheduleLR.load_state_dict: the {type(self.scheduler).__name__} of the state "
+                    f"has {name}={before}, but this one {name}={now}; a schedule that knows how "
+                    "long the fit is goes on with the same epochs and the same data alone"
+                )
+        self.scheduler.load_state_dict(saved)
 
     def __repr__(self) -> str:
         name = "a function" if self.scheduler is None else type(self.scheduler).__name__
