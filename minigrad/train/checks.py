@@ -88,14 +88,6 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def length(loader: Any) -> int | None:
-    """Return the number of batches of an epoch, None where it is not known."""
-    try:
-        return len(loader)
-    except TypeError:
-        return None
-
-
 def pair(batch: Any, which: str) -> tuple[Any, Any]:
     """Return input and target of a batch as Tensors."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:

@@ -14,7 +14,7 @@ from minigrad.engine.grad_mode import no_grad
 from minigrad.lazy import lazy
 from minigrad.nn.utils.clip_grad import gradient_norms, scale_gradients
 from minigrad.tensors.tensor import Tensor
-from minigrad.train.metrics import Metric
+from minigrad.train.metrics import Metric, numbers
 from minigrad.train.scores import Scored, scored
 
 # Batches of one kind in a fit from which on their computation is captured: two recordings of the
@@ -71,6 +71,60 @@ def whole_step(
     return found
 
 
+def backward_of_sum(
+    model: Any, loss: Any, metrics: Metrics, x: Any, target: Any, first: bool
+) -> Computed:
+    """Add the gradient of a batch's summed loss to what is there of the batches before.
+
+    The loss is taken times what its mean was divided by, which only the sum over all batches of a
+    step can be divided by.
+    """
+    output = model(x)
+    found = scored(loss, output, target, first)
+    value, weight = found.value, found.weight
+    if isinstance(weight, Tensor):
+        weight = weight.detach().reshape(value.shape).to(value.dtype)
+    (value if found.total else value * weight).backward()
+    return measured(output, target, found, metrics, [], first)
+
+
+def mean_gradients(model: Any, optimizer: Any, norms: bool, share: Tensor) -> list[Tensor]:
+    """Multiply summed gradients by 1 / their weight; return their norms if they are asked for."""
+    with no_grad():
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if p._grad is not None:
+                    p.grad.mul_(share)
+    return gradient_norms(model) if norms and not share.is_cuda else []
+
+
+def mean_step(model: Any, optimizer: Any, norms: bool, share: Tensor) -> list[Tensor]:
+    """Step the optimizer with the mean of summed gradients, with nothing between."""
+    found = mean_gradients(model, optimizer, norms, share)
+    optimizer.step()
+    optimizer.zero_grad()
+    return found
+
+
+def whole_mean(parts: list[Scored]) -> tuple[Tensor, float]:
+    """Return the loss of several batches together, and what their summed loss is divided by.
+
+    >>> import minigrad as mg
+    >>> batches = [(mg.tensor(2.0), 3), (mg.tensor(6.0), 1)]
+    >>> whole_mean([Scored(value, rows, False, True, None) for value, rows in batches])
+    (tensor(3.), 4.0)
+    """
+    if parts[0].total:
+        return sum((part.value.detach() for part in parts[1:]), parts[0].value.detach()), 1.0
+    weights = numbers([part.weight for part in parts])
+    whole = sum(weights)
+    if not whole:  # all targets are ignored: the mean is NaN and its gradient 0, as of one batch
+        return parts[0].value.detach(), 1.0
+    with no_grad():
+        means = [p.value.detach() * (w / whole) for p, w in zip(parts, weights, strict=True) if w]
+    return sum(means[1:], means[0]), whole
+
+
 def clip_and_update(model: Any, optimizer: Any, norm: Tensor, max_norm: float) -> None:
     """Scale the gradients, whose norm is known, to at most `max_norm`; step the optimizer."""
     scale_gradients(model, norm, max_norm)
@@ -116,7 +170,8 @@ class Steps:
     parts: model, loss, metrics, optimizer.
     way: True, False or "explain": say on standard error how they run.
     update: whether nobody looks at the gradients before the optimizer does: it is a part of the
-    step then.  norms: whether somebody asks for the gradients' norm.
+    step then.  norms: whether somebody asks for the gradients' norm.  summed: whether `step` adds
+    to the gradients of a summed loss, of which `finish` makes those of the mean.
     """
 
     def __init__(
@@ -126,26 +181,37 @@ class Steps:
         *,
         update: bool = False,
         norms: bool = False,
+        summed: bool = False,
     ) -> None:
         self.parts = parts
         self.updates = update
+        self.summed = summed
         model, loss, metrics, optimizer = parts
         step: Any = partial(forward_backward, model, loss, metrics, norms)
         if update:
             step = partial(whole_step, model, loss, metrics, norms, optimizer)
+        if summed:
+            step = partial(backward_of_sum, model, loss, metrics)
+        ending: Any = mean_step if update else mean_gradients
         self.step = Computation(step, way)
+        self.finish = Computation(partial(ending, model, optimizer, norms), way)
         self.update = Computation(partial(clip_and_update, model, optimizer), way)
         self.score = Computation(partial(score, model, loss, metrics), way)
 
     def begin(self, epochs: int) -> None:
-        """Begin an epoch, of so many that are left."""
-        for part in (self.step, self.update, self.score):
+        """Begin an epoch, of so many that are left; of a set that is scored once, its batches."""
+        for part in self.all:
             part.epochs = epochs
             part.counts.clear()
 
+    @property
+    def all(self) -> tuple[Computation, ...]:
+        """The computations, in their order."""
+        return self.step, self.finish, self.update, self.score
+
     def explain(self) -> str:
         """Return how the computations ran, and why where they were not captured."""
-        parts = ((part.name, part.explain()) for part in (self.step, self.update, self.score))
+        parts = ((part.name, part.explain()) for part in self.all)
         return "\n".join(f"{name}: {said}" for name, said in parts if said)
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import is_
 from typing import Any
 
+import numpy as np
+
+from minigrad.engine import arguments
 from minigrad.engine.device import Device
 from minigrad.engine.grad_mode import no_grad
 from minigrad.nn.functional import cross_entropy
@@ -17,10 +20,11 @@ from minigrad.tensors.tensor import Tensor
 from minigrad.train import checks as batches
 from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.callbacks.history import History
+from minigrad.train.limits import Limits, steps_of
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
-from minigrad.train.scores import Scores
-from minigrad.train.steps import WAYS, Steps
+from minigrad.train.scores import Scored, Scores
+from minigrad.train.steps import WAYS, Steps, whole_mean
 
 
 class Trainer:
@@ -33,6 +37,11 @@ class Trainer:
     callbacks: what else is to happen, and when; see `Callback`.
     device: where to train, "cuda" say: the model moves there, and each batch; by default, where
         they are.
+    accumulate: of how many batches a step takes the gradient, the exact mean over all their rows
+        (or over what the loss's mean is divided by), as one big batch has it to rounding; the last
+        step of an epoch takes what is left.  Steps, clipping, schedules and hooks then count and
+        see optimizer steps, and `batch_loss` is that of all the step's batches.  Batch-norm still
+        normalises each batch by itself.
     capture: whether `fit` captures its steps, as `mg.capture` does, where a kind of batch comes
         often enough for that to pay; "explain" says on standard error how they run.  The bits are
         the same; what cannot be captured runs as ever, and `explain()` says why.
@@ -68,6 +77,7 @@ class Trainer:
         metrics: Any = None,
         callbacks: Iterable[Callback] = (),
         device: Any = None,
+        accumulate: int = 1,
         capture: bool | str = True,
     ) -> None:
         if capture not in WAYS:
@@ -90,6 +100,10 @@ class Trainer:
         self.history = History()
         self.epoch = self.epochs = self.step = 0
         self.steps_per_epoch: int | None = None
+        self.max_steps: int | None = None
+        self.train_loader: Any = None
+        self.val_loader: Any = None
+        self.accumulate = arguments.whole("Trainer", "accumulate", accumulate, 1)
         self.batch_loss: Any = None
         self.capture = capture
         self._steps: Steps | None = None
@@ -102,11 +116,27 @@ class Trainer:
         self._batch: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------ training
-    def fit(self, train_loader: Any, val_loader: Any = None, *, epochs: int) -> History:
+    def fit(
+        self,
+        train_loader: Any,
+        val_loader: Any = None,
+        *,
+        epochs: int,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
+        overfit_batches: int = 0,
+        fast_dev_run: bool | int = False,
+    ) -> History:
         """Train for at most `epochs` epochs; return what happened, one row an epoch.
 
         train_loader, val_loader: DataLoaders, or anything that can be iterated over more than once
             and gives (x, target).  Without val_loader there are no `val_` metrics.
+        max_steps, max_seconds: end the fit after so many optimizer steps, or with the first step
+            that ends after that time; the epoch that they cut short is validated and has its row.
+        overfit_batches: train on the first so many batches of the loader, the same ones in every
+            epoch, and validate on them: a model that cannot learn them by heart has a fault.
+        fast_dev_run: run one epoch of so many batches (True: one) with all hooks, to see that
+            nothing fails; callbacks that write files are left out.
         Ctrl-C ends the fit like a stop: callbacks finish their work, best weights come back, and
         the history is returned with `interrupted` set.  An unfinished epoch has no row.
 
@@ -120,12 +150,17 @@ class Trainer:
             raise RuntimeError(
                 "fit: this trainer is in a fit already; give the inner one a Trainer of its own"
             )
+        limits = Limits(max_steps, max_seconds, overfit_batches, fast_dev_run)
+        train_loader, val_loader = limits.loaders(train_loader, val_loader)
         self.history = History()
-        self.epoch, self.epochs, self.step = 0, epochs, 0
-        self.steps_per_epoch = batches.length(train_loader)
+        self.steps_per_epoch = steps_of(train_loader, self.accumulate)
+        self.epoch, self.epochs, self.step = 0, limits.epochs(epochs, self.steps_per_epoch), 0
+        self.train_loader, self.val_loader, self.max_steps = train_loader, val_loader, max_steps
+        self._limits = limits
         self._validates = val_loader is not None
         self._stopping = False
-        self._hooks = {name: hooks_of(self.callbacks, name) for name in HOOKS}
+        self._active = limits.callbacks(self.callbacks)
+        self._hooks = {name: hooks_of(self._active, name) for name in HOOKS}
         self._running = True
         begun: list[Callback] = []
         try:
@@ -153,7 +188,8 @@ class Trainer:
             return Steps(parts, False)
         looking = self._hooks["after_backward"]
         norms = any(hook.__self__.reads_norm for hook in looking)
-        self._steps = Steps(parts, self.capture, update=not looking, norms=norms)
+        summed = self.accumulate > 1
+        self._steps = Steps(parts, self.capture, update=not looking, norms=norms, summed=summed)
         self._steps.begin(self.epochs - self.epoch + 1)
         return self._steps
 
@@ -172,7 +208,7 @@ class Trainer:
 
     def _begin(self, begun: list[Callback]) -> None:
         """Call the callbacks' first hooks; a callback counts as begun from its call on."""
-        for callback in ordered(self.callbacks):
+        for callback in ordered(self._active):
             begun.append(callback)
             callback.on_fit_begin(self)
         batches.check_optimizer(self.model, self.optimizer, self.loss)
@@ -222,6 +258,10 @@ class Trainer:
                 self._call("on_epoch_end")
             if self._stopping:
                 return
+            reason = self._limits.reached(self.step)
+            if reason:
+                self.stop(reason)
+                return
         self.history.stop_reason = "all epochs done"
 
     def _epoch(self, train_loader: Any, val_loader: Any) -> dict[str, float]:
@@ -229,6 +269,7 @@ class Trainer:
         scores = self._train_epoch(train_loader)
         if self._stopping:
             return {}
+        self._call("on_train_epoch_end")
         if val_loader is not None:
             validated = self._evaluate(val_loader, "validation")
             scores.update({f"val_{name}": score for name, score in validated.items()})
@@ -237,22 +278,46 @@ class Trainer:
     def _train_epoch(self, loader: Any) -> dict[str, float]:
         scores = Scores(self.metrics)
         self._computations().begin(self.epochs - self.epoch + 1)
+        parts: list[Scored] = []  # of a step of several batches
         for x, target in self._batches(loader, "training"):
-            self.step += 1
+            if not parts:
+                self.step += 1
 
             steps = self._computations()
             found = steps.step(x, target, self.epoch == 1 and not scores.batches)
-            self.batch_loss = found.loss.value
-            if not steps.updates:
-                self._look(found.norms)
-                self._update(steps)
+            if steps.summed:
+                loss = found.loss._replace(value=found.loss.value.detach())
+                scores.add(found.output, target, loss, found.metrics)
+                parts.append(loss)
+                if len(parts) < self.accumulate:
+                    continue
+                self._finish(steps, parts)
+                parts = []
+            else:
+                self.batch_loss = found.loss.value
+                if not steps.updates:
+                    self._look(found.norms)
+                    self._update(steps)
 
-            loss = found.loss._replace(value=self.batch_loss.detach())
-            scores.add(found.output, target, loss, found.metrics)
+                loss = found.loss._replace(value=self.batch_loss.detach())
+                scores.add(found.output, target, loss, found.metrics)
             self._call("on_step_end")
             if self._stopping:
                 return {}
-        return scores.results()
+            if self._limits.reached(self.step):
+                break
+        if parts:
+            self._finish(self._computations(), parts)
+            self._call("on_step_end")
+        return {} if self._stopping else scores.results()
+
+    def _finish(self, steps: Steps, parts: list[Scored]) -> None:
+        """End a step of several batches: step the optimizer with the mean of their gradients."""
+        self.batch_loss, weight = whole_mean(parts)
+        norms = steps.finish(Tensor(np.array(1 / weight)).to(self.batch_loss.device))
+        if not steps.updates:
+            self._look(norms)
+            self._update(steps)
 
     def _look(self, norms: list[Tensor]) -> None:
         """Call the hooks between backward() and the optimizer's step."""

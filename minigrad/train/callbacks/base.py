@@ -13,6 +13,7 @@ HOOKS = (
     "on_epoch_begin",
     "after_backward",
     "on_step_end",
+    "on_train_epoch_end",
     "on_epoch_end",
     "on_fit_end",
 )
@@ -28,6 +29,9 @@ class Fit(Protocol):
     epochs: int
     step: int
     steps_per_epoch: int | None
+    max_steps: int | None
+    train_loader: Any
+    val_loader: Any
     batch_loss: Any
     history: Any
 
@@ -51,6 +55,7 @@ class Callback:
 
     reads_norm: whether `after_backward` asks for `trainer.gradient_norms()`, and changes gradients
         by `trainer.clip_in_step` alone: the norms are then computed with the gradients.
+    writes_files: whether it leaves files behind; `fit(fast_dev_run=...)` leaves such ones out.
 
     Raises: TypeError when a subclass has a method that looks like a hook but is none, so that a
         misspelled hook fails at once instead of never being called.
@@ -65,6 +70,7 @@ class Callback:
 
     order: int = 0
     reads_norm: bool = False
+    writes_files: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -105,6 +111,11 @@ class Callback:
 
     def on_step_end(self, trainer: Any) -> None:
         """After the optimizer's step; the gradients are gone."""
+
+    def on_train_epoch_end(self, trainer: Any) -> None:
+        """After the last step of an epoch, before its validation; not where a hook has stopped the
+        fit in its middle.
+        """
 
     def on_epoch_end(self, trainer: Any) -> None:
         """After the epoch's validation; `trainer.history.last` is its row."""

@@ -136,7 +136,8 @@ class ScheduleLR(Callback):
                 "ScheduleLR: the training loader has no len(), so total_steps is unknown; give it "
                 "a __len__, or make the scheduler yourself"
             )
-        return trainer.epochs * trainer.steps_per_epoch
+        total = trainer.epochs * trainer.steps_per_epoch
+        return total if trainer.max_steps is None else min(total, trainer.max_steps)
 
     def on_step_end(self, trainer: Fit) -> None:
         if self.per == "step" and self.scheduler is not None:
