@@ -26,6 +26,7 @@ LAYERS = (
     "minigrad_kernels.kernel",
     "minigrad_kernels.jit",
     "minigrad_kernels.text",
+    "minigrad_kernels.pages",
     "minigrad_kernels.scalar_program",
     "minigrad_kernels.simd",
     "minigrad_kernels.math",

@@ -23,17 +23,17 @@ from minigrad_kernels.compare.examples import example_of
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.compare.measure import checked, ulps
 from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH, array_peer, torch_peer
-from minigrad_kernels.compare.report import STATISTICS, plots
+from minigrad_kernels.compare.report import STATISTICS, sections, shown_time
 from minigrad_kernels.compare.statistics import COUNTED, checks_of
 from minigrad_kernels.compare.targets import TARGETS, Library
 from minigrad_kernels.cuda import targets
 from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.arguments import bind
 from minigrad_kernels.table import FAMILIES, KERNELS, ROOMS
+from tests.html_page import checked_page
 
 pytestmark = pytest.mark.slow
 
-HAS_PLOT = importlib.util.find_spec("matplotlib") is not None
 HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 HOST = ["reference", "cpu"]
@@ -211,9 +211,8 @@ def test_a_gpu_is_timed_below_limits_of_its_own(monkeypatch: pytest.MonkeyPatch)
             assert row.share == pytest.approx(floor / row.seconds)
     (even,) = report.break_even
     assert even.kernel == "dropout"
-    if HAS_PLOT:
-        titles = [title for title, _ in plots(report)]
-        assert titles[:2] == ["Roofline of the CPU, float32", "Roofline of the GPU, float32"]
+    titles = [title for title, _ in sections(report)]
+    assert titles[:2] == ["Roofline of the CPU, float32", "Roofline of the GPU, float32"]
 
 
 # ---------------------------------------------------------------- what is asked for wrongly
@@ -370,22 +369,29 @@ def test_the_command_refuses_unknown_names(
     assert "no kernel 'sofmax'; did you mean softmax" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not HAS_PLOT, reason="needs matplotlib")
-def test_the_page_holds_all_it_shows(tmp_path: Path) -> None:
+def test_the_page_holds_all_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # charts are made here
     report = compare.run(["exp", "gemm"], sizes=[64, 300], targets=HOST, quick=True)
-    page = report.to_html(tmp_path / "report.html").read_text()
-    assert page.count('src="data:image/svg+xml;base64,') == 2
-    assert "http" not in page.replace("http://www.w3.org", "")
-    assert '<td class="word">gemm 17x17x17</td>' in page
+    text = report.to_html(tmp_path / "report.html").read_text()
+    page = checked_page(text)
+    assert [h for h in page.headings if h.startswith("Roofline")] == [
+        "Roofline of the CPU, float32"
+    ]
+    assert {"exp", "gemm"} <= set(page.svg_texts)  # the points have names
+    for row in report.rows:
+        assert [f"{row.kernel} {'x'.join(map(str, row.size))}", row.dtype] in [
+            cells[:2] for cells in page.rows
+        ]
+        assert shown_time(row.seconds) in page.cells
 
 
-def test_without_matplotlib_the_page_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    report = Report(tuple(rows_of("cpu", [1e-6])))
-    with pytest.raises(ModuleNotFoundError, match=r"pip install minigrad\[plot\]"):
-        report.to_html(tmp_path / "report.html")
+def test_the_page_escapes_what_it_is_told(tmp_path: Path) -> None:
+    (row,) = rows_of("cpu", [1e-6])
+    bad = replace(row, kernel="<script>alert(1)</script>", failure="<b>&", repeats=False)
+    report = Report((bad,), notes=("<img src=x>",), machine={"cpu": "<i>"})
+    page = checked_page(report.to_html(tmp_path / "report.html").read_text())
+    assert not {"script", "b", "img", "i"} & page.tags
+    assert "Wrong: <script>alert(1)</script>" in page.text
 
 
 def test_statistics_name_the_checks_of_the_kernels() -> None:

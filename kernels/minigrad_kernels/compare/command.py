@@ -26,7 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="one small size and short blocks")
     add("--list", action="store_true", help="list the kernels and the shapes of their sizes")
     add("--json", type=Path, metavar="FILE", help="write all that was measured")
-    add("--html", type=Path, metavar="FILE", help="write a page with plots (needs matplotlib)")
+    add("--html", type=Path, metavar="FILE", help="write a page with charts, one file")
     statistics = "what the CUDA kernels compile to: always (without a GPU)"
     add("--statistics", action="store_true", default=None, help=statistics)
 

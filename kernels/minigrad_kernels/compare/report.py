@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
-import importlib
 import io
 import json
-import math
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +23,9 @@ from minigrad_kernels.compare.machine import cpu_model
 from minigrad_kernels.compare.statistics import TARGET
 from minigrad_kernels.compare.timing import cores
 from minigrad_kernels.jit.files import write_whole
+from minigrad_kernels.pages.axes import short
+from minigrad_kernels.pages.charts import Chart, Series, legend
+from minigrad_kernels.pages.page import details, page, table
 
 FORMAT = 1  # of the JSON
 WRONG = 2_000.0  # ULP: what is further off is wrong, not rounded
@@ -133,10 +133,7 @@ class Report:
         return file
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the report with its plots as one HTML file that needs no other; return it.
-
-        Raises: ModuleNotFoundError without matplotlib (`pip install minigrad[plot]`).
-        """
+        """Write the report with its charts as one HTML file that needs no other; return it."""
         file = Path(path)
         write_whole(file, html_of(self))
         return file
@@ -232,40 +229,40 @@ STATISTICS = {  # header -> what is counted
 
 def tables(report: Report) -> Iterator[Table]:
     """Yield the tables of a report: what was compared, the break-even sizes, the statistics."""
-    table = table_of("kernels beside float64 and the machine's limit", COLUMNS, WORDS)
-    table.caption = "bits: they repeat, differ from run to run, or with the number of threads"
-    table.caption_justify = "left"
+    drawn = table_of("kernels beside float64 and the machine's limit", COLUMNS, WORDS)
+    drawn.caption = "bits: they repeat, differ from run to run, or with the number of threads"
+    drawn.caption_justify = "left"
     before: tuple[Any, ...] = ()
     for row in report.rows:
         group = row.kernel, row.dtype, row.size
         new = group != before
-        table.add_row(
+        drawn.add_row(
             *(cells_of_group(row) if new else ("", "")),
             *cells(row),
             style="red" if row in report.wrong else None,
         )
         before = group
-    yield table
+    yield drawn
     if report.break_even:
-        table = table_of("the GPU wins", ("kernel", "dtype", "from"), 2)
+        drawn = table_of("the GPU wins", ("kernel", "dtype", "from"), 2)
         for found in report.break_even:
-            table.add_row(found.kernel, found.dtype, from_size(found))
-        yield table
+            drawn.add_row(found.kernel, found.dtype, from_size(found))
+        yield drawn
     if report.statistics:
-        table = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
+        drawn = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
         for found_ in report.statistics:
-            table.add_row(*(str(found_[name]) for name in STATISTICS.values()))
-        yield table
+            drawn.add_row(*(str(found_[name]) for name in STATISTICS.values()))
+        yield drawn
 
 
 def table_of(title: str, columns: tuple[str, ...], words: int) -> Table:
     """Return an empty table whose first columns are words, the others numbers."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
+    made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    made.padding, made.pad_edge = (0, 1, 0, 0), False
     for i, name in enumerate(columns):
         header = name.replace("_", " ")
-        table.add_column(header, justify="left" if i < words else "right", no_wrap=True)
-    return table
+        made.add_column(header, justify="left" if i < words else "right", no_wrap=True)
+    return made
 
 
 def cells_of_group(row: Row) -> tuple[str, str]:
@@ -331,8 +328,8 @@ def from_size(found: BreakEven) -> str:
 
 def show(report: Report, console: Console) -> None:
     """Print a report."""
-    for table in tables(report):
-        console.print(table)
+    for drawn in tables(report):
+        console.print(drawn)
     for note in report.notes:
         console.print(note, style="dim", markup=False)
     for row in report.rows:
@@ -351,161 +348,219 @@ def text_of(report: Report) -> str:
 
 
 # ---------------------------------------------------------------- as HTML
-COLOURS = {
-    "cpu": "#c1440e",
-    "reference": "#999999",
-    "cpu-blas": "#666666",
-    "torch": "#4477aa",
-    "cuda": "#228833",
-    "torch-cuda": "#66ccee",
-    "cupy": "#aa3377",
-}
+LOOKS = ("cpu", "torch", "cuda", "torch-cuda", "cupy", "cuda-sim", "cpu-blas", "reference")
 ON_GPU = frozenset({"cuda", "torch-cuda", "cupy"})
-ACROSS = 4  # panels of sizes in a line
-STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .15rem .6rem; text-align: right; font-variant-numeric: tabular-nums }
-th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd }
-td.word, th.word { text-align: left } tr.wrong { color: #b00 }
-img { max-width: 100% } .scroll { overflow-x: auto } p.note { color: #666 }
-"""
+UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
 def html_of(report: Report) -> str:
-    """Return the whole page.
-
-    Raises: ModuleNotFoundError without matplotlib.
-    """
+    """Return the whole page."""
     machine = report.machine
     versions = ", ".join(f"{k} {v}" for k, v in machine.get("versions", {}).items())
-    rows = [(*cells_of_group(row), *cells(row)) for row in report.rows]
-    wrong = {i for i, row in enumerate(report.rows) if row in report.wrong}
-    parts = [
-        "<h1>minigrad compare</h1>",
+    lead = (
         f"<p>{escape(str(machine.get('cpu')))}, {machine.get('cores')} cores, "
-        f"{escape(str(machine.get('date')))}; {escape(versions)}</p>",
-        *(f'<p class="note">{escape(note)}</p>' for note in report.notes),
-        *(f"<h2>{title}</h2>{image}" for title, image in plots(report)),
-        "<h2>Kernels</h2>",
-        html_table(COLUMNS, rows, WORDS, wrong),
-    ]
-    if report.break_even:
-        found = [(b.kernel, b.dtype, from_size(b)) for b in report.break_even]
-        parts += ["<h2>The GPU wins</h2>", html_table(("kernel", "dtype", "from"), found, 2)]
-    if report.statistics:
-        lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
-        title = f"<h2>What the CUDA kernels compile to, {TARGET}</h2>"
-        parts += [title, html_table(tuple(STATISTICS), lines, 1)]
-    head = f'<meta charset="utf-8"><title>minigrad compare</title><style>{STYLE}</style>'
-    body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-
-
-def html_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    words: int,
-    wrong: set[int] | None = None,
-) -> str:
-    """Return an HTML table whose first columns are words."""
-
-    def cell(tag: str, i: int, text: str) -> str:
-        kind = ' class="word"' if i < words else ""
-        return f"<{tag}{kind}>{escape(text)}</{tag}>"
-
-    lines = ["".join(cell("th", i, name.replace("_", " ")) for i, name in enumerate(columns))]
-    lines += ["".join(cell("td", i, text) for i, text in enumerate(row)) for row in rows]
-    marked = {i + 1 for i in wrong or ()}
-    body = "\n".join(
-        f'<tr class="wrong">{line}</tr>' if i in marked else f"<tr>{line}</tr>"
-        for i, line in enumerate(lines)
+        f"{escape(str(machine.get('date')))}; {escape(versions)}</p>"
     )
-    return f'<div class="scroll"><table>\n{body}\n</table></div>'
+    return page("minigrad compare", sections(report), lead + verdict(report))
 
 
-# ---------------------------------------------------------------- plots
-def plots(report: Report) -> list[tuple[str, str]]:
-    """Return titles and images: the roofline of each dtype, and time over size."""
-    timed = [row for row in report.rows if row.seconds]
+def verdict(report: Report) -> str:
+    """Return in words whether all of ours is right."""
+    lines = [f"{' '.join(cells_of_group(row))} on {row.target}" for row in report.wrong]
+    said = f'<p class="wrong-note">Wrong: {escape("; ".join(lines))}</p>' if lines else ""
+    if not lines and any(row.target in OURS for row in report.rows):
+        said = "<p>All of ours is right: near float64, and the same bits every time.</p>"
+    return said + "".join(f'<p class="faint">{escape(note)}</p>' for note in report.notes)
+
+
+def sections(report: Report) -> list[tuple[str, str]]:
+    """Return headings and what stands below each."""
+    rows = [(*cells_of_group(row), *cells(row)) for row in report.rows]
+    marks = {i: "wrong" for i, row in enumerate(report.rows) if row in report.wrong}
+    failed = [r for r in report.rows if r.failure is not None]
+    found = [
+        *rooflines(report),
+        ("Time over size", sizes([row for row in report.rows if row.seconds])),
+        (
+            "Kernels",
+            table(COLUMNS, rows, WORDS, marks, label="kernels")
+            + '<p class="faint">max ulp, rms ulp: the error beside float64 in units of the last '
+            "place. limit: the share of what this machine can do. bits: they repeat, differ from "
+            "run to run, or with the number of threads.</p>"
+            + "".join(
+                f"<p>{escape(' '.join(cells_of_group(r)))} on {escape(r.target)}: "
+                f"{escape(str(r.failure))}</p>"
+                for r in failed
+            ),
+        ),
+    ]
+    wins = [(b.kernel, b.dtype, from_size(b)) for b in report.break_even]
+    found.append(("The GPU wins", table(("kernel", "dtype", "from"), wins, 2) if wins else ""))
+    lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
+    title = f"What the CUDA kernels compile to, {TARGET}"
+    found.append((title, table(tuple(STATISTICS), lines, 1) if lines else ""))
+    return found
+
+
+def look_of(target: str) -> int:
+    """Return which colour, dash and marker a target has on every chart."""
+    return LOOKS.index(target) if target in LOOKS else len(LOOKS) - 1
+
+
+# ---------------------------------------------------------------- charts
+def rooflines(report: Report) -> list[tuple[str, str]]:
+    """Return the roofline of each place and dtype: GFLOP/s over flops per byte, below the peak and
+    the copies in cache and memory.
+    """
+    timed = [row for row in report.rows if row.seconds and row.flops and row.nbytes]
     found = []
     for place, limits in (("CPU", report.limits), ("GPU", report.limits.get("gpu", {}))):
         there = [row for row in timed if (row.target in ON_GPU) == (place == "GPU")]
         for dtype, peak in limits.get("peak_gflops", {}).items():
-            mine = [row for row in there if row.dtype == dtype and row.flops and row.nbytes]
+            mine = largest_of([row for row in there if row.dtype == dtype])
             if mine:
                 speeds = [speed for _, speed in limits["copy_mb_gbps"]]
-                figure = roofline(mine, peak, (max(speeds), speeds[-1]))
-                found.append((f"Roofline of the {place}, {dtype}", image(figure)))
-    if timed:
-        found.append(("Time over size", image(sizes(timed))))
+                drawn = roofline(mine, peak, (max(speeds), speeds[-1]))
+                found.append((f"Roofline of the {place}, {dtype}", drawn))
     return found
 
 
-def figure_of(width: float, height: float) -> Any:
-    """Return an empty figure.
-
-    Raises: ModuleNotFoundError that says what to install.
-    """
-    try:
-        module = importlib.import_module("matplotlib.figure")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"the HTML report's plots need matplotlib ({error}): pip install minigrad[plot]"
-        ) from error
-    return module.Figure(figsize=(width, height), layout="constrained")
+def largest_of(rows: Sequence[Row]) -> list[Row]:
+    """Return of each kernel and target the row of its largest size."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        known = found.get((row.kernel, row.target))
+        if known is None or row.elements > known.elements:
+            found[row.kernel, row.target] = row
+    return list(found.values())
 
 
-def image(figure: Any) -> str:
-    """Return a figure as an image in the page itself."""
-    held = io.BytesIO()
-    figure.savefig(held, format="svg", metadata={"Date": None})
-    data = base64.b64encode(held.getvalue()).decode("ascii")
-    return f'<img alt="plot" src="data:image/svg+xml;base64,{data}">'
-
-
-def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> Any:
-    """Draw GFLOP/s over flops per byte, below the peak and the copies in cache and memory."""
-    figure = figure_of(8, 4.5)
-    axes = figure.add_subplot(xscale="log", yscale="log")
+def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> str:
+    """Return a roofline, in a size for wide and one for narrow windows."""
     intensities = [row.flops / row.nbytes for row in rows]
     low, high = min(intensities) / 2, max(max(intensities), peak / speeds[1]) * 2
-    for speed, label in zip(speeds, ("cache", "memory"), strict=True):
-        x = [low, peak / speed, high]
-        axes.plot(x, [low * speed, peak, peak], color="black", linewidth=1)
-        axes.text(low, low * speed, f"{label} {speed:,.0f} GB/s", va="bottom", fontsize=8)
-    for target in dict.fromkeys(row.target for row in rows):
+    limits = [
+        ((low, peak / speed), (low * speed, peak), f"{label} {figure(speed)} GB/s")
+        for speed, label in zip(speeds, ("cache", "memory"))
+        if low < peak / speed
+    ]
+    limits.append(((min(low, peak / speeds[0]), high), (peak, peak), f"{figure(peak)} GFLOP/s"))
+    targets = list(dict.fromkeys(row.target for row in rows))
+    # A kernel is named once, at its fastest point: its points stand above each other.
+    fastest: dict[str, Row] = {}
+    for row in rows:
+        if row.kernel not in fastest or (row.gflops or 0) > (fastest[row.kernel].gflops or 0):
+            fastest[row.kernel] = row
+    series = []
+    for target in targets:
         mine = [row for row in rows if row.target == target]
-        axes.plot(
-            [row.flops / row.nbytes for row in mine],
-            [row.gflops for row in mine],
-            "o",
-            color=COLOURS.get(target, "black"),
-            markersize=4,
-            alpha=0.8,
-            label=target,
+        series.append(
+            Series(
+                target,
+                [row.flops / row.nbytes for row in mine],
+                [row.gflops or 0.0 for row in mine],
+                look_of(target),
+                points=True,
+                joined=False,
+                names=[row.kernel if fastest[row.kernel] is row else "" for row in mine],
+                tips=[
+                    f"{' '.join(cells_of_group(row))} on {target}: {figure(row.gflops)} GFLOP/s"
+                    for row in mine
+                ],
+            )
         )
-    axes.set(xlabel="flops per byte, by the kernels' costs", ylabel="GFLOP/s")
-    axes.legend()
-    return figure
+    chart = Chart(
+        "Each kernel at its largest size, below what the machine can do",
+        series,
+        limits=limits,
+        x_label="flops per byte, by the kernels' costs",
+        y_label="GFLOP/s",
+        log_x=True,
+        log_y=True,
+        said=f"Roofline: {len(rows)} points of {len(fastest)} kernels below {figure(peak)} GFLOP/s",
+    )
+    columns = ("kernel", "target", "flops/byte", "GFLOP/s", "limit")
+    lines = [
+        (
+            cells_of_group(row)[0],
+            row.target,
+            figure(row.flops / row.nbytes),
+            figure(row.gflops),
+            "" if row.share is None else f"{100 * row.share:.0f} %",
+        )
+        for row in rows
+    ]
+    drawings = []
+    for kind, size in (("wide-only", (920.0, 460.0)), ("narrow-only", (360.0, 420.0))):
+        chart.size = size
+        drawings.append(chart.svg(kind))
+    keys = [(s.name, s.look, True, False) for s in series]
+    numbers = details("The numbers of this chart", table(columns, lines, 2))
+    return (
+        f'<div class="charts large"><figure><figcaption>{escape(chart.title)}</figcaption>\n'
+        f"{drawings[0]}\n{drawings[1]}\n{legend(keys)}{numbers}</figure></div>"
+    )
 
 
-def sizes(rows: Sequence[Row]) -> Any:
-    """Draw time over elements, one panel a kernel and dtype."""
-    groups = list(dict.fromkeys((row.kernel, row.dtype) for row in rows))
-    lines = math.ceil(len(groups) / ACROSS)
-    figure = figure_of(12, 2.8 * lines)
-    panels = figure.subplots(lines, ACROSS, squeeze=False).ravel()
-    for axes, (kernel, dtype) in zip(panels, groups, strict=False):
+def sizes(rows: Sequence[Row]) -> str:
+    """Return time over elements, a chart a kernel and dtype; "" for no rows."""
+    if not rows:
+        return ""
+    targets = list(dict.fromkeys(row.target for row in rows))
+    several = len({row.dtype for row in rows}) > 1
+    charts = []
+    for kernel, dtype in dict.fromkeys((row.kernel, row.dtype) for row in rows):
         mine = [row for row in rows if (row.kernel, row.dtype) == (kernel, dtype)]
+        series = []
         for target in dict.fromkeys(row.target for row in mine):
-            of_target = sorted((r.elements, r.seconds) for r in mine if r.target == target)
-            x, y = zip(*of_target, strict=True)
-            axes.loglog(x, y, "o-", markersize=3, color=COLOURS.get(target, "black"), label=target)
-        axes.set_title(f"{kernel}, {dtype}", fontsize=9)
-        axes.legend(fontsize=6)
-    for axes in panels[len(groups) :]:
-        axes.set_axis_off()
-    figure.supxlabel("elements")
-    figure.supylabel("seconds")
-    return figure
+            points = sorted((r for r in mine if r.target == target), key=elements_of)
+            series.append(
+                Series(
+                    target,
+                    [row.elements for row in points],
+                    [row.seconds or 0.0 for row in points],
+                    look_of(target),
+                    points=True,
+                    tips=[f"{target}: {shown_time(row.seconds)}" for row in points],
+                )
+            )
+        charts.append(
+            Chart(
+                f"{kernel}, {dtype}" if several else kernel,
+                series,
+                x_label="elements",
+                y_label="time of a call",
+                log_x=True,
+                log_y=True,
+                x_text=counts,
+                y_text=times_of,
+                legend=False,
+                said=f"{kernel}, {dtype}: time over elements on {', '.join(targets)}",
+            ).figure()
+        )
+    keys = [(target, look_of(target), True, True) for target in targets]
+    drawn = "\n".join(charts)
+    return f'{legend(keys)}\n<div class="charts">\n{drawn}\n</div>'
+
+
+def elements_of(row: Row) -> int:
+    """Return the size by which rows are sorted."""
+    return row.elements
+
+
+def counts(values: Sequence[float]) -> list[str]:
+    """Return numbers of elements as ticks have them."""
+    return [short(value) for value in values]
+
+
+def times_of(values: Sequence[float]) -> list[str]:
+    """Return seconds as ticks have them.
+
+    >>> times_of([1e-7, 1e-5, 2.0])
+    ['100 ns', '10 us', '2 s']
+    """
+    found = []
+    for value in values:
+        unit, scale = next(((u, s) for u, s in UNITS if value >= s * 0.9995), UNITS[-1])
+        found.append(f"{value / scale:.3g} {unit}")
+    return found

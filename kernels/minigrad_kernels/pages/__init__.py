@@ -1,0 +1,1 @@
+"""Pages of HTML that need nothing beside them: one style, tables, and charts as SVG in the page."""
