@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from minigrad_kernels.pages.axes import FONT, Box, overlap, width_of
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
+READ = {"h1", "h2", "h3", "td", "th", "text"}
 ADDRESS = re.compile(r"https?:|//|url\(|@import|file:|data:", re.IGNORECASE)
 LOADS = {"src", "href", "xlink:href", "srcset", "action", "poster", "data"}
 
@@ -74,7 +75,8 @@ class Page(HTMLParser):
             self.rows.append([])
         if tag in ("path", "rect") and "nan" in str(given).lower():
             self.faults.append(f"<{tag}> is drawn at NaN")
-        self._said = ""
+        if tag in READ:
+            self._said = ""
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -95,7 +97,6 @@ class Page(HTMLParser):
             box = left, y - 0.75 * FONT, left + width, y + 0.2 * FONT
             self.drawings[-1].append((self._said, box))
             self.svg_texts.append(self._said)
-        self._said = ""
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "style":

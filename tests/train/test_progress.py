@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import re
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from minigrad.train import EarlyStopping, Progress, accuracy
-from minigrad.train.callbacks.progress import cell, duration, header, line
+from minigrad.train.callbacks.history import History
+from minigrad.train.callbacks.lines import cell, duration, fitting, header, line
+from minigrad.train.callbacks.screens import curve, notebook_table
 from minigrad_kernels.jit.progress import COMPILATIONS
+from tests.html_page import Page
 from tests.train.toys import At, Scores, interrupt, loader, trainer
 
 
@@ -56,9 +63,8 @@ def test_the_bar_says_what_is_being_compiled(monkeypatch: pytest.MonkeyPatch) ->
         COMPILATIONS.tell(None)
 
     text = shown(At("on_step_end", compile_a_kernel, epoch=2), file=Terminal())
-    first, _, rest = text.partition("compiling gemm (first use)")
-    assert "epoch 2" in first
-    assert "epoch 2" in rest
+    assert "epoch 2/3: compiling gemm (first use)" in text
+    assert text.count("compiling gemm") == len(loader())  # drawn once each, and gone at once
     assert COMPILATIONS.tell == before
 
     def fail(t: Any) -> None:
@@ -67,6 +73,144 @@ def test_the_bar_says_what_is_being_compiled(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(RuntimeError):
         shown(At("on_step_end", fail, epoch=2), file=Terminal())
     assert COMPILATIONS.tell == before
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second passes each time that somebody looks."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("minigrad.train.callbacks.progress.SHARE", 0.0)
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr("minigrad.train.callbacks.progress.time", clock)
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_slow_epoch_has_a_bar_with_rate_and_time_left() -> None:
+    text = unstyled(shown(file=Terminal()))
+    steps = len(loader())
+    (said,) = set(re.findall(rf"epoch 2/3 [^\n]* {steps - 1}/{steps} +(\S+ s|\S+ ms) a step", text))
+    assert float(said.split()[0]) > 0
+    assert re.search(r" a step +\d\S* m?s left", text)
+
+
+def test_a_quick_epoch_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "left" not in re.sub("[^\n]* left at most", "", unstyled(shown(file=Terminal())))
+
+
+@pytest.mark.usefixtures("slow_clock")
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_no_line_of_a_terminal_is_longer_than_it(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = unstyled(shown(epochs=12, file=Terminal())).splitlines()
+    lines = [text for text in lines if "epochs in" not in text]  # the summary may wrap
+    assert max(map(len, lines)) <= width
+    assert any("▁" in text or "█" in text for text in lines)
+    assert sum(text.split("/")[0].strip() == "12" for text in lines) == 1
+
+
+def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    class Latin(Terminal):
+        encoding = "latin-1"
+
+    shown(epochs=12, file=Latin()).encode("latin-1", "strict")
+
+
+def test_drawing_is_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand steps in what the clock says is a second: at most a drawing each 0.25 s."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    now = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(now) / 10_000)
+    monkeypatch.setattr("minigrad.train.callbacks.progress.time", clock)
+    drawn: list[int] = []
+    progress = Progress(Terminal())
+    fit = SimpleNamespace(
+        history=History(), epoch=1, epochs=1, steps_per_epoch=10_000, step=0, batch_loss=None
+    )
+    progress.on_fit_begin(fit)
+    draw = progress._screen.draw
+    monkeypatch.setattr(progress._screen, "draw", lambda *a: (drawn.append(1), draw(*a)))
+    for _ in range(10_000):
+        progress.on_step_end(fit)
+    assert 2 <= len(drawn) <= 5
+    progress.on_fit_end(fit)
+
+
+def test_a_log_of_many_epochs_has_500_lines() -> None:
+    out = io.StringIO()
+    progress = Progress(out)
+    fit = SimpleNamespace(history=History(), epoch=0, epochs=10_001, steps_per_epoch=1)
+    progress.on_fit_begin(fit)
+    for epoch in range(1, 10_002):
+        fit.epoch = epoch
+        fit.history.append({"epoch": epoch, "loss": 1 / epoch, "lr": 0.1, "seconds": 0.001})
+        progress.on_epoch_end(fit)
+    progress.on_fit_end(fit)
+    lines = out.getvalue().splitlines()
+    assert 400 < len(lines) <= 503
+    assert lines[-2].startswith("10001/10001")
+
+
+def test_a_notebook_has_one_table_that_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, str], raw: bool) -> None:
+            bundles.append(bundle)
+
+    def display(bundle: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        assert raw and display_id and not bundles
+        bundles.append(bundle)
+        return Handle()
+
+    shell = SimpleNamespace(kernel=object())
+    module = SimpleNamespace(display=SimpleNamespace(display=display), get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    fitted = trainer(EarlyStopping(patience=9), Progress(), metrics=[accuracy])
+    history = fitted.fit(loader(), loader(seed=1), epochs=4)
+    assert 1 <= len(bundles) <= 3
+    last = Page("<main>" + bundles[-1]["text/html"] + "</main>")
+    assert [fault for fault in last.faults if "name for those" not in fault] == []
+    assert len(last.rows) == 2 + 4
+    assert cell("val_loss", history.last["val_loss"], 4) in last.cells
+    assert "4 epochs in" in last.text
+    assert bundles[-1]["text/plain"].splitlines()[0] == header(history.names)
+
+
+def test_the_table_of_a_notebook_is_short_and_shows_the_best_epoch() -> None:
+    history = History()
+    for epoch in range(1, 101):
+        history.append({"epoch": epoch, "<b>": 1.0, "loss": abs(epoch - 7.5), "lr": 0.1})
+    found = Page("<main>" + notebook_table(history, 100) + "</main>")
+    assert len(found.rows) == 2 + 12
+    assert found.rows[2][0].startswith("7/100") and found.rows[-1][0] == "100/100"
+    assert found.rows[0][1] == "<b>"
+
+
+def test_curves() -> None:
+    assert curve([1.0]) == "▁" and curve([]) == ""
+    assert curve([math.nan] * 3) == "xxx"
+    assert curve([0.0, 1.0], blocks="_#") == "_#"
+    long = curve([float(i) for i in range(999)], 9)
+    assert list(long) == sorted(long) and len(long) == 9
+
+
+def test_columns_that_a_terminal_has_no_room_for_are_left_out() -> None:
+    names = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds"]
+    assert fitting(names, 200) == names
+    for width in range(18, 100):
+        assert len(header(fitting(names, width))) < width
+    assert fitting(names, 20) == ["epoch", "loss"]
+
+
+def unstyled(text: str) -> str:
+    """Return what a terminal shows, with all that was drawn over."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text).replace("\r", "\n")
 
 
 def test_a_narrow_terminal_breaks_no_line(monkeypatch: pytest.MonkeyPatch) -> None:

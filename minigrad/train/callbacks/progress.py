@@ -1,30 +1,36 @@
-"""Progress: a table that grows by a line an epoch, with a bar on a terminal."""
+"""Progress: a line an epoch; on a terminal and in a notebook curves and a bar below them."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from typing import IO, Any
 
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import redirect_notices
 from minigrad.lazy import lazy
 from minigrad.train.callbacks.base import Callback, Fit
-from minigrad.train.callbacks.history import Row, counted
+from minigrad.train.callbacks.lines import fitting, header, line, summary
 
-WIDTH = 10
-rich_console = lazy("rich.console")
-rich_progress = lazy("rich.progress")
-rich_text = lazy("rich.text")
+MOST_LINES = 500  # of a log, of a longer fit fewer epochs are printed
+LONG = 2.0  # seconds: the bar of an epoch is shown where it takes longer
+EVERY = 0.25  # seconds between two drawings, at least
+SHARE = 150  # times what a drawing takes (4 ms) pass before the next: under 1 % of the fit's time
+screens = lazy("minigrad.train.callbacks.screens")
 
 
 class Progress(Callback):
     """Print a line an epoch: losses, metrics, learning rate, time, `*` on the best epoch so far.
 
-    On a terminal there are colours and a bar for the running epoch; elsewhere lines are plain text,
-    aligned and without control codes.
+    On a terminal, below the lines of the epochs: a curve of each column, what is being compiled,
+    and for an epoch that takes over 2 s a bar with rate and time left; columns that a narrow
+    terminal has no room for are left out.  In a notebook the same as one table that is renewed.
+    Elsewhere, in a log say: plain lines, aligned, without control codes, at most 500.
 
     file: where to, by default standard output.
-    every: print every so many epochs (and the last one always).
+    every: print every so many epochs (and the last one always); by default each, and of a fit of
+        more than 500 epochs in a log as many as make 500 lines.
 
     >>> print(header(["epoch", "loss", "val_loss", "val_accuracy", "lr", "seconds"]))
      epoch       loss    val loss     val acc        lr     time
@@ -32,138 +38,131 @@ class Progress(Callback):
 
     order = 100  # the table shows what the other callbacks have decided
 
-    def __init__(self, file: IO[str] | None = None, every: int = 1) -> None:
+    def __init__(self, file: IO[str] | None = None, every: int | None = None) -> None:
         self.file = file
-        self.every = arguments.whole("Progress", "every", every, 1)
-        self._bar: Any = None
+        self.every = None
+        if every is not None:
+            self.every = arguments.whole("Progress", "every", every, 1)
+        self._running = False
+        self._screen: Any = None  # None: a log
         self._before: Any = None
         self._printed = 0  # the epoch of the last line
+        self._due = 0.0  # when to draw again
 
     def on_fit_begin(self, trainer: Fit) -> None:
-        if self._bar is not None:
+        if self._running:
             raise RuntimeError(
                 "Progress: it shows another fit, within which this one has begun; give the inner "
                 "trainer a Progress of its own"
             )
-        self._console = rich_console.Console(
-            file=self.file or sys.stdout, highlight=False, soft_wrap=True
-        )
+        self._out = self.file or sys.stdout
+        self._running = True
         self._printed = 0
-        self._description = ""
-        if self._console.is_terminal:
-            self._bar = rich_progress.Progress(
-                rich_progress.TextColumn("{task.description}"),
-                rich_progress.BarColumn(bar_width=30),
-                rich_progress.MofNCompleteColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=trainer.steps_per_epoch)
+        self._names: list[str] = []
+        self._compiling = ""
+        self._last = 0.0  # seconds of the epoch before
+        self._begin_epoch()
+        if self.file is None and in_notebook():
+            self._screen = screens.Notebook()
+        elif is_terminal(self._out):
+            self._screen = screens.Terminal(self._out)
+        every = 1 if self._screen is not None else -(-trainer.epochs // MOST_LINES)
+        self._every = self.every or max(1, every)
+        if self._screen is not None:
+            self._trainer = trainer
             self._before = redirect_notices(self._tell)
-            self._bar.start()
 
     def _tell(self, kernel: str | None) -> None:
-        """Say beside the bar which kernel is being compiled: that is what the epoch waits for."""
-        text = self._description if kernel is None else f"compiling {kernel} (first use)"
-        assert self._bar is not None
-        self._bar.update(self._task, description=text, refresh=True)
+        """Say which kernel is being compiled: that is what the epoch waits for."""
+        self._compiling = "" if kernel is None else f"compiling {kernel} (first use)"
+        self._draw()
 
     def on_epoch_begin(self, trainer: Fit) -> None:
-        if self._bar is not None:
-            self._description = f"epoch {trainer.epoch}"
-            self._bar.reset(self._task, description=self._description)
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self._done = self._drawn = 0  # steps of the epoch: all, and when it was last drawn
+        self._began = self._drawn_at = time.perf_counter()
+        self._rate = 0.0
 
     def on_step_end(self, trainer: Fit) -> None:
-        if self._bar is not None:
-            self._bar.advance(self._task)
+        self._done += 1
+        if self._screen is not None and time.perf_counter() >= self._due:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Renew what stands below the lines."""
+        now = time.perf_counter()
+        if self._done > self._drawn and now > self._drawn_at:
+            rate = (self._done - self._drawn) / (now - self._drawn_at)
+            self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
+            self._drawn, self._drawn_at = self._done, now
+        trainer = self._trainer
+        bar = None
+        if max(now - self._began, self._last) > LONG:
+            bar = self._done, trainer.steps_per_epoch, self._rate
+        self._screen.draw(trainer.history, trainer.epoch, trainer.epochs, bar, self._compiling)
+        end = time.perf_counter()
+        self._due = end + max(EVERY, SHARE * (end - now))
 
     def on_epoch_end(self, trainer: Fit) -> None:
-        if trainer.epoch % self.every == 0:
+        self._last = trainer.history.last.get("seconds", 0.0)
+        if trainer.epoch % self._every == 0:
             self._show(trainer)
+        if self._screen is not None and time.perf_counter() >= self._due:
+            self._begin_epoch()  # of the next: this one's bar is full
+            self._draw()
 
     def _show(self, trainer: Fit) -> None:
         """Print the row of the last finished epoch."""
         history = trainer.history
         row = history.last
         if not self._printed:
-            self._console.print(rich_text.Text(header(list(row)), style="bold"))
+            self._names = list(row)
+            if self._screen is not None:
+                self._names = fitting(self._names, self._screen.width)
+            self._print(header(self._names), "bold")
         best = history.best_epoch == row["epoch"]
-        self._console.print(
-            rich_text.Text(line(row, trainer.epochs, best), style="green" if best else "")
-        )
+        shown = {name: row[name] for name in self._names if name in row}
+        self._print(line(shown, trainer.epochs, best), "green" if best else "")
         self._printed = int(row["epoch"])
 
+    def _print(self, text: str, style: str = "") -> None:
+        if self._screen is not None:
+            self._screen.print(text, style)
+        else:
+            self._out.write(text + "\n")
+            self._out.flush()
+
     def on_fit_end(self, trainer: Fit) -> None:
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            try:
-                redirect_notices(self._before)
-            finally:
-                bar.stop()  # shows the cursor again
+        self._running = False
         history = trainer.history
-        if history.rows and self._printed != history.last["epoch"]:
-            self._show(trainer)
-        self._console.print(rich_text.Text(summary(trainer)))
+        screen = self._screen
+        try:
+            if screen is not None:
+                redirect_notices(self._before)
+            if history.rows and self._printed != history.last["epoch"]:
+                self._show(trainer)
+            self._print(summary(trainer))
+        finally:
+            self._screen = self._trainer = None  # type: ignore[assignment]
+            if screen is not None:
+                screen.close(history, trainer.epochs)  # shows the cursor again
 
 
-def header(names: list[str]) -> str:
-    """Return the line above the table."""
-    short = {"seconds": "time", "epoch": "epoch"}
-    shown = [short.get(n, n.replace("_", " ").replace("accuracy", "acc")) for n in names]
-    return " ".join(label.rjust(_width(name)) for name, label in zip(names, shown, strict=True))
+def is_terminal(file: Any) -> bool:
+    """Tell whether a file is a terminal on which lines can be drawn anew."""
+    try:
+        return bool(file.isatty()) and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    except (AttributeError, ValueError):  # a file of one's own, or a closed one
+        return False
 
 
-def line(row: Row, epochs: int, best: bool) -> str:
-    """Return the table's line for one epoch.
+def in_notebook() -> bool:
+    """Tell whether this runs in a notebook, which shows HTML.
 
-    >>> line({"epoch": 3, "loss": 0.123456, "accuracy": 0.5, "seconds": 0.25}, 100, best=True)
-    ' 3/100     0.1235     50.00 %   250 ms *'
+    >>> in_notebook()
+    False
     """
-    cells = [cell(name, value, epochs).rjust(_width(name)) for name, value in row.items()]
-    return " ".join(cells) + " *" * best
-
-
-def _width(name: str) -> int:
-    """Return the width of a column."""
-    return {"epoch": 6, "lr": 9, "seconds": 8}.get(name, WIDTH)
-
-
-def cell(name: str, value: float, epochs: int) -> str:
-    """Return a value as the table shows it: few digits, with its unit.
-
-    >>> cell("val_loss", 123456.0, 1), cell("lr", 0.001, 1)
-    ('1.235e+05', '0.001')
-    """
-    if name == "epoch":
-        return f"{value:.0f}/{epochs}"
-    if name == "seconds":
-        return duration(value)
-    if name == "lr":
-        return f"{value:.3g}"
-    if name.endswith("accuracy"):
-        return f"{100 * value:.2f} %"
-    plain = value == 0 or 1e-3 <= abs(value) < 1e4
-    return f"{value:.4f}" if plain else f"{value:.3e}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people.
-
-    >>> duration(0.0123), duration(12.34), duration(754.0)
-    ('12 ms', '12.3 s', '12m 34s')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f}m {seconds % 60:02.0f}s"
-
-
-def summary(trainer: Fit) -> str:
-    """Return the line below the table: why the fit ended, which epoch's weights came back."""
-    history = trainer.history
-    reason = history.stop_reason or "ended by an error"
-    ended = f"{counted(len(history), 'epoch')} in {duration(history.seconds)}: {reason}."
-    if history.restored_epoch is not None:
-        return f"{ended} Restored the weights of epoch {history.restored_epoch}."
-    return ended
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
