@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import pytorch_files, trees
+from minigrad import pytorch_files, sealed, trees
 from minigrad.engine.device import Device
 from minigrad.engine.dispatch import write_whole
 from minigrad.engine.dtypes import DTYPES
@@ -118,6 +118,9 @@ def read(path: Target, reader: type[trees.Reader] | None = None) -> Any:
         data = path.read_bytes()
     if data[: len(ZIP)] == ZIP:
         return pytorch_files.read(data, str(path))
+    broken = sealed.fault(data)
+    if broken:
+        raise ValueError(f"load: {path} is damaged: {broken}; get it again")
     try:
         arrays = _arrays(data)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -119,6 +119,7 @@ LAYERS = (
     "minigrad.tables.preparation",
     "minigrad.data",
     "minigrad.capturing",
+    "minigrad.sealed",
     "minigrad.trees",
     "minigrad.pytorch_files",
     "minigrad.serialization",

@@ -92,6 +92,7 @@ class DataLoader:
         self._position = 0  # batches handed out in this epoch
         self._resuming = False
         self._begin: Any = None  # the generator's state when this epoch began
+        self._order: Any = None  # of an epoch that was begun elsewhere
         if self._plain:
             self._check_rows()
 
@@ -129,6 +130,13 @@ class DataLoader:
         if self.shuffle:
             return RandomSampler(self.dataset, generator=self.generator)
         return SequentialSampler(self.dataset)
+
+    @property
+    def keeps_position(self) -> bool:
+        """Whether `state_dict` in mid-epoch says where the epoch stands, and can be gone on with:
+        of a dataset's rows in the loader's own order, not of a sampler's or a stream's.
+        """
+        return self._plain
 
     @property
     def batch_sampler_given(self) -> Any:
@@ -189,10 +197,13 @@ class DataLoader:
         if self._position and not self._resuming:
             self._next_epoch()  # the pass before was left in its middle
         self._resuming = False
-        self._begin = self.generator.state_dict()
+        if self._order is None:
+            self._begin = self.generator.state_dict()
         rows, batches, first = len(self.dataset), len(self), self._position
         size = self.batch_size or 1
-        order = self.generator.permutation(rows) if self.shuffle else np.arange(rows)
+        order, self._order = self._order, None
+        if order is None:
+            order = self.generator.permutation(rows) if self.shuffle else np.arange(rows)
         for batch in range(first, batches):
             if batch + 1 < batches:
                 self._position = batch + 1
@@ -259,7 +270,7 @@ class DataLoader:
                     f"DataLoader.load_state_dict: the state was saved with {key}={state[key]}, but "
                     f"this loader has {key}={own[key]}; build it with the same data and options"
                 )
-        if not 0 <= state["position"] < len(self):
+        if state["position"] and not 0 <= state["position"] < len(self):
             raise ValueError(
                 f"DataLoader.load_state_dict: position {state['position']} is outside an epoch of "
                 f"{len(self)} batches"
@@ -270,6 +281,9 @@ class DataLoader:
         self._begin = self.generator.state_dict()
         self.epoch = int(state["epoch"])
         self._position = int(state["position"])
+        # Drawn now: others may draw from the same generator before the next batch is asked for.
+        drawn = self._position and self.shuffle
+        self._order = self.generator.permutation(len(self.dataset)) if drawn else None
         self._resuming = True
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.early_stopping import EarlyStopping
 from minigrad.train.callbacks.guards import GradientClipping, StopOnNonFinite
 from minigrad.train.callbacks.history import History
+from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.callbacks.progress import Progress
 from minigrad.train.callbacks.schedule_lr import ScheduleLR
 from minigrad.train.metrics import accuracy, binary_accuracy
@@ -19,6 +20,7 @@ __all__ = [
     "EarlyStopping",
     "GradientClipping",
     "History",
+    "ModelCheckpoint",
     "ScheduleLR",
     "Progress",
     "StopOnNonFinite",

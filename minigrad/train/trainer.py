@@ -18,11 +18,13 @@ from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors.functions import cat
 from minigrad.tensors.tensor import Tensor
 from minigrad.train import checks as batches
+from minigrad.train import resuming
 from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.callbacks.history import History
 from minigrad.train.limits import Limits, steps_of
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
+from minigrad.train.reading import Reading
 from minigrad.train.scores import Scored, Scores
 from minigrad.train.steps import WAYS, Steps, whole_mean
 
@@ -111,7 +113,11 @@ class Trainer:
         self._norms: list[Tensor] = []
         self._clip: float | None = None
         self._validates = False
-        self._stopping = False
+        self.stopping = False
+        self.limit_reached = ""  # what cuts the running epoch short
+        self.reading: Any = None  # where the pass over the training loader stands
+        self.epoch_scores: Scores | None = None  # of the running epoch; None between epochs
+        self.epoch_started = 0.0
         self._running = False
         self._batch: tuple[Any, ...] = ()
 
@@ -126,6 +132,7 @@ class Trainer:
         max_seconds: float | None = None,
         overfit_batches: int = 0,
         fast_dev_run: bool | int = False,
+        resume: Any = None,
     ) -> History:
         """Train for at most `epochs` epochs; return what happened, one row an epoch.
 
@@ -137,15 +144,21 @@ class Trainer:
             epoch, and validate on them: a model that cannot learn them by heart has a fault.
         fast_dev_run: run one epoch of so many batches (True: one) with all hooks, to see that
             nothing fails; callbacks that write files are left out.
+        resume: "auto" goes on from the newest whole checkpoint in the folder of the callbacks'
+            `ModelCheckpoint`, and begins anew where there is none; a path goes on from that file,
+            or from the newest whole one in that folder.  All is then as if the fit had never been
+            interrupted, to the bit; also where a limit had cut it short.
         Ctrl-C ends the fit like a stop: callbacks finish their work, best weights come back, and
         the history is returned with `interrupted` set.  An unfinished epoch has no row.
 
         Raises: ValueError for loaders without a batch, NaN in the data, batches that the model
-            cannot train on, an optimizer of another model; RuntimeError within a fit of the same
-            trainer; whatever model, loss and callbacks raise, with the batch's shapes.
+            cannot train on, an optimizer of another model, a checkpoint that is damaged or of a run
+            that was set up differently; RuntimeError within a fit of the same trainer; whatever
+            model, loss and callbacks raise, with the batch's shapes.
         Warns: UserWarning where the optimizer leaves out parameters that require a gradient.
         """
         epochs = batches.check_fit(train_loader, epochs)
+        resuming.check_resume(resume, self.callbacks)
         if self._running:
             raise RuntimeError(
                 "fit: this trainer is in a fit already; give the inner one a Trainer of its own"
@@ -158,7 +171,10 @@ class Trainer:
         self.train_loader, self.val_loader, self.max_steps = train_loader, val_loader, max_steps
         self._limits = limits
         self._validates = val_loader is not None
-        self._stopping = False
+        self.stopping = False
+        self.limit_reached = ""
+        self.reading = Reading(train_loader)
+        self.epoch_scores = None
         self._active = limits.callbacks(self.callbacks)
         self._hooks = {name: hooks_of(self._active, name) for name in HOOKS}
         self._running = True
@@ -167,7 +183,9 @@ class Trainer:
             with modes_kept(self.model):
                 try:
                     self._begin(begun)
-                    self._epochs(train_loader, val_loader)
+                    to_training(self.model)
+                    resuming.begin(self, None if limits.dev else resume, self._active)
+                    self._epochs(val_loader)
                 except BaseException as error:
                     self._end(begun, error)
                 else:
@@ -175,6 +193,7 @@ class Trainer:
         finally:
             self._running = False
             self._batch = ()
+            self.reading = self.epoch_scores = None
             self._said = "" if self._steps is None else self._steps.explain()
             self._steps = None  # what was captured goes, with its memory
         return self.history
@@ -240,34 +259,46 @@ class Trainer:
         self.history.interrupted = True
         self.history.stop_reason = f"interrupted in epoch {self.epoch}"
 
-    def _epochs(self, train_loader: Any, val_loader: Any) -> None:
-        to_training(self.model)
-        for epoch in range(1, self.epochs + 1):
-            self.epoch = epoch
-            self._call("on_epoch_begin")
-            started = time.perf_counter()
+    @property
+    def limited(self) -> bool:
+        """Whether this fit may end within an epoch by a limit."""
+        return self._limits.max_steps is not None or self._limits.deadline is not None
+
+    def go_on(self, epoch: int, step: int, stopping: bool, scores: Scores | None) -> None:
+        """Stand where a checkpoint was written: within an epoch, or where `scores` is None, after
+        it; for the resume.
+        """
+        self.epoch, self.step, self.stopping, self.epoch_scores = epoch, step, stopping, scores
+
+    def _epochs(self, val_loader: Any) -> None:
+        """Run the epochs that are left, from the middle of one where the fit was resumed there."""
+        while not self.stopping and (self.epoch < self.epochs or self.epoch_scores is not None):
+            if self.epoch_scores is None:
+                self.epoch += 1
+                self.epoch_scores = Scores(self.metrics)
+                self._call("on_epoch_begin")
+                self.epoch_started = time.perf_counter()
             try:
-                scores = self._epoch(train_loader, val_loader)
+                scores = self._epoch(val_loader)
             except Exception as error:
                 batches.add_place(error, self.epoch, self.step, self._batch)
                 raise
             if scores:
                 lr = float(self.optimizer.param_groups[0]["lr"])
-                seconds = time.perf_counter() - started
+                seconds = time.perf_counter() - self.epoch_started
+                self.epoch_scores = None
                 self.history.append({"epoch": self.epoch, **scores, "lr": lr, "seconds": seconds})
                 self._call("on_epoch_end")
-            if self._stopping:
-                return
-            reason = self._limits.reached(self.step)
-            if reason:
+            reason = self.limit_reached or self._limits.reached(self.step)
+            if reason and not self.stopping:
                 self.stop(reason)
-                return
-        self.history.stop_reason = "all epochs done"
+        if not self.stopping:
+            self.history.stop_reason = "all epochs done"
 
-    def _epoch(self, train_loader: Any, val_loader: Any) -> dict[str, float]:
+    def _epoch(self, val_loader: Any) -> dict[str, float]:
         """Return the scores of one epoch, none when it was stopped in its middle."""
-        scores = self._train_epoch(train_loader)
-        if self._stopping:
+        scores = self._train_epoch(self.epoch_scores)
+        if self.stopping:
             return {}
         self._call("on_train_epoch_end")
         if val_loader is not None:
@@ -275,11 +306,12 @@ class Trainer:
             scores.update({f"val_{name}": score for name, score in validated.items()})
         return scores
 
-    def _train_epoch(self, loader: Any) -> dict[str, float]:
-        scores = Scores(self.metrics)
+    def _train_epoch(self, scores: Any) -> dict[str, float]:
         self._computations().begin(self.epochs - self.epoch + 1)
         parts: list[Scored] = []  # of a step of several batches
-        for x, target in self._batches(loader, "training"):
+        if scores.batches:  # of an epoch that was resumed
+            self.limit_reached = self._limits.reached(self.step)
+        for x, target in () if self.limit_reached else self._batches(self.reading, "training"):
             if not parts:
                 self.step += 1
 
@@ -301,15 +333,16 @@ class Trainer:
 
                 loss = found.loss._replace(value=self.batch_loss.detach())
                 scores.add(found.output, target, loss, found.metrics)
+            self.limit_reached = self._limits.reached(self.step)
             self._call("on_step_end")
-            if self._stopping:
+            if self.stopping:
                 return {}
-            if self._limits.reached(self.step):
+            if self.limit_reached:
                 break
         if parts:
             self._finish(self._computations(), parts)
             self._call("on_step_end")
-        return {} if self._stopping else scores.results()
+        return {} if self.stopping else scores.results()
 
     def _finish(self, steps: Steps, parts: list[Scored]) -> None:
         """End a step of several batches: step the optimizer with the mean of their gradients."""
@@ -355,15 +388,17 @@ class Trainer:
     def _batches(self, loader: Any, which: str) -> Iterator[tuple[Any, Any]]:
         """Yield (x, target) of every batch; in the first epoch each is looked at before its use."""
         count = 0
-        for count, batch in enumerate(loader, 1):
+        for batch in loader:
+            count = loader.done if loader is self.reading else count + 1
             x, target = batches.pair(batch, which)
             self._batch = (which, count, x, target)
             if self.epoch <= 1 or which == "evaluation":
                 batches.check_finite(x, target, which, count)
                 if count == 1 and which == "training":
-                    batches.check_last(loader, self.model, x)
+                    batches.check_last(self.reading.loader, self.model, x)
             yield batches.to_device(x, self.device), batches.to_device(target, self.device)
-        if count == 0:
+        if count == 0 and not (loader is self.reading and loader.done):
+            loader = loader.loader if loader is self.reading else loader
             raise ValueError(batches.no_batch(which, loader))
 
     def _call(self, name: str) -> None:
@@ -375,7 +410,7 @@ class Trainer:
 
         reason: ends up in `history.stop_reason`.
         """
-        self._stopping = True
+        self.stopping = True
         self.history.stop_reason = reason
 
     def require_metric(self, name: str, asker: str) -> None:

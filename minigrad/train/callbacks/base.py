@@ -32,6 +32,8 @@ class Fit(Protocol):
     max_steps: int | None
     train_loader: Any
     val_loader: Any
+    stopping: bool
+    limit_reached: str
     batch_loss: Any
     history: Any
 

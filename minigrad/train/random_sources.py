@@ -1,0 +1,199 @@
+"""The random numbers that a fit may draw: found, noted, and set back to what was noted.
+
+These are the streams of minigrad, the generators of NumPy and Python that a fit's objects hold, and
+the global ones of both.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random as python_random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine import random
+from minigrad.engine.random import Generator, _Global
+from minigrad.tensors.tensor import Tensor
+
+MOST = 20_000  # objects that are looked at
+LONGEST = 1_000  # of a list or dict that is looked into: longer ones are data
+PLAIN = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, Tensor, np.ndarray)
+FOREIGN = (np.random.Generator, np.random.RandomState, python_random.Random)
+NUMPY, PYTHON, DEFAULT = "numpy.random", "random", "the default generator"
+
+
+def sources_of(roots: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that draws random numbers below some objects, by the way that leads to it.
+
+    >>> import minigrad as mg
+    >>> list(sources_of({"model": mg.nn.Sequential(mg.nn.Dropout())}))
+    ['model.0.generator']
+    """
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = list(roots.items())[::-1]
+    while waiting and len(seen) < MOST:
+        path, value = waiting.pop()
+        if isinstance(value, PLAIN) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Generator):
+            if value is not random.default:
+                found[path] = value
+        elif isinstance(value, FOREIGN):
+            found[path] = value
+        else:
+            waiting += [(f"{path}.{name}", part) for name, part in parts(value)][::-1]
+    return found
+
+
+def parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what an object holds, by name."""
+    if isinstance(value, Mapping):
+        if len(value) <= LONGEST:
+            yield from ((str(key), part) for key, part in value.items())
+    elif isinstance(value, list | tuple):
+        if len(value) <= LONGEST:
+            yield from ((str(i), part) for i, part in enumerate(value))
+    elif isinstance(value, partial):
+        yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
+    elif isinstance(value, MethodType):
+        yield "self", value.__self__
+    elif isinstance(value, FunctionType):
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            try:
+                yield name, cell.cell_contents
+            except ValueError:  # not set yet
+                continue
+        yield "defaults", value.__defaults__
+    elif not isinstance(value, BuiltinFunctionType):
+        own = getattr(value, "__dict__", None)
+        if isinstance(own, dict):
+            yield from own.items()
+
+
+class Sources:
+    """What draws random numbers in a fit: its objects' generators, all other live streams of
+    minigrad, and the global generators of NumPy and Python.
+
+    roots: the fit's objects by name.
+
+    >>> noted = Sources({}).state_dict()
+    >>> first = python_random.random(), np.random.random(), random.default.uniform((1,)).item()
+    >>> Sources({}).load_state_dict(noted)
+    >>> first == (python_random.random(), np.random.random(), random.default.uniform((1,)).item())
+    True
+    """
+
+    def __init__(self, roots: Mapping[str, Any]) -> None:
+        self.found = sources_of(roots)
+
+    def everything(self) -> dict[str, Any]:
+        """Return what draws, by name."""
+        return {
+            DEFAULT: random.default,
+            NUMPY: np.random.mtrand._rand,  # type: ignore[attr-defined]
+            PYTHON: python_random._inst,  # type: ignore[attr-defined]
+            **self.found,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where all stand."""
+        with _Global.lock:
+            number = next(_Global.numbers)
+            _Global.numbers = itertools.count(number)
+            others = {s: calls for s, (_, calls) in self._others().items()}
+            own = {name: state_of(source) for name, source in self.everything().items()}
+            return {"seed": _Global.seed, "number": number, "own": own, "others": others}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set all back to what was noted; a stream that was not there then is left alone.
+
+        Raises: ValueError, before anything is changed, where one of the fit's objects had a
+            generator that it has not now, or one of another kind.
+        """
+        here = self.everything()
+        wrong = self.differences(state)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        with _Global.lock:
+            _Global.seed = state["seed"]
+            _Global.numbers = itertools.count(state["number"])
+            others = self._others()
+            for stream, calls in state["others"].items():
+                if stream in others:
+                    others[stream][0].calls = calls
+            for name, noted in state["own"].items():
+                set_state(here[name], noted)
+
+    def differences(self, state: Mapping[str, Any]) -> list[str]:
+        """Return which generators of the fit's objects are not those that were noted."""
+        here, noted = self.everything(), state["own"]
+        wrong = [f"the random generator {name} is not there now" for name in noted.keys() - here]
+        for name in sorted(here.keys() & noted):
+            kind = type(here[name]).__name__
+            if kind != noted[name]["kind"]:
+                wrong.append(f"the random generator {name} was a {noted[name]['kind']}, not {kind}")
+        more = here.keys() - noted.keys()
+        wrong += [f"the random generator {name} was not there" for name in sorted(more)]
+        return wrong
+
+    def _others(self) -> dict[int, tuple[Generator, int]]:
+        """Return the streams that no object of the fit holds, by number, with their counts."""
+        own = {id(source) for source in self.found.values()} | {id(random.default)}
+        return {
+            stream.stream: (stream, stream.calls)
+            for stream in list(_Global.streams)
+            if id(stream) not in own and stream._seed is None
+        }
+
+
+def state_of(source: Any) -> dict[str, Any]:
+    """Return where a generator stands, of what a file holds.
+
+    >>> source = np.random.default_rng(1)
+    >>> noted, first = state_of(source), source.random()
+    >>> set_state(source, noted)
+    >>> first == source.random()
+    True
+    """
+    kind = {"kind": type(source).__name__}
+    if isinstance(source, Generator):
+        return {**kind, **source.state_dict()}
+    if isinstance(source, np.random.Generator):
+        return {**kind, "state": plain(source.bit_generator.state)}
+    if isinstance(source, np.random.RandomState):
+        return {**kind, "state": plain(source.get_state(legacy=False))}
+    version, words, gauss = source.getstate()
+    return {**kind, "version": version, "words": np.array(words, np.int64), "gauss": gauss}
+
+
+def set_state(source: Any, state: Mapping[str, Any]) -> None:
+    """Set a generator back to what `state_of` has noted."""
+    if isinstance(source, Generator):
+        source.load_state_dict({k: v for k, v in state.items() if k != "kind"})
+    elif isinstance(source, np.random.Generator):
+        source.bit_generator.state = unplain(state["state"])
+    elif isinstance(source, np.random.RandomState):
+        source.set_state(unplain(state["state"]))
+    else:
+        words = tuple(state["words"].tolist())
+        source.setstate((state["version"], words, state["gauss"]))
+
+
+def plain(value: Any) -> Any:
+    """Return the state of a generator of NumPy with arrays of a kind that files hold."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return value.astype(np.int64) if isinstance(value, np.ndarray) else value
+
+
+def unplain(value: Any) -> Any:
+    """Return such a state as NumPy takes it."""
+    if isinstance(value, dict):
+        return {name: unplain(part) for name, part in value.items()}
+    return value.astype(np.uint64) if isinstance(value, np.ndarray) else value

@@ -1,0 +1,166 @@
+"""Reading: where a pass over a loader stands, so that another process goes on with the next batch.
+
+A DataLoader over a dataset remembers its position itself, and so may a loader of one's own, by
+`state_dict` and `load_state_dict`.  Of any other the batches are read again up to where the pass
+stood, with the random numbers that they were read with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from minigrad.data.loader import DataLoader
+from minigrad.engine.random import Generator
+from minigrad.train.random_sources import Sources, set_state, state_of
+
+
+class Reading:
+    """One pass after another over a loader.
+
+    done: batches that have been handed out in this pass.
+
+    >>> reading = Reading(["a", "b", "c"])
+    >>> reading.watch(Sources({}))
+    >>> batches = iter(reading)
+    >>> _, state = next(batches), reading.state_dict()
+    >>> later = Reading(["a", "b", "c"])
+    >>> later.load_state_dict(state, Sources({}))
+    >>> list(later)
+    ['b', 'c']
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+        self.done = 0
+        self._rest: Any = None  # what a resumed pass goes on with
+        self._sources: Sources | None = None
+        self._begin: dict[str, Any] = {}  # where loader and random numbers stood before this pass
+        self._drawn: list[tuple[int, str, dict[str, Any]]] = []
+
+    def watch(self, sources: Sources) -> None:
+        """Note from the next pass on what reading it again takes, where it is to be."""
+        if not keeps_position(self.loader):
+            self._sources = sources
+
+    def __iter__(self) -> Iterator[Any]:
+        rest, self._rest = self._rest, None
+        if rest is None:
+            self.done, self._drawn = 0, []
+            if self._sources is not None:
+                self._begin = beginning(self.loader, self._sources)
+            rest = iter(self.loader)
+        if self._sources is not None:
+            rest = self._watched(rest, self._sources)
+        for batch in rest:
+            self.done += 1
+            yield batch
+
+    def _watched(self, batches: Iterator[Any], sources: Sources) -> Iterator[Any]:
+        """Yield batches; note where a generator stood that both the loader and others draw from."""
+        after = marks(sources)
+        while True:
+            here = sources.everything()
+            before = marks(sources)
+            moved = [name for name in before if before[name] != after.get(name)]
+            states = {name: state_of(here[name]) for name in moved}
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            after = marks(sources)
+            for name in moved:
+                if after[name] != before[name]:
+                    self._drawn.append((self.done, name, states[name]))
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the pass stands.
+
+        Raises: RuntimeError in the middle of a pass that was not watched, but would have to be read
+            again.
+        """
+        state: dict[str, Any] = {"done": self.done, "loader": None, "begin": {}, "drawn": []}
+        if keeps_position(self.loader):
+            return {**state, "loader": self.loader.state_dict()}
+        if not self._begin:
+            raise RuntimeError(
+                "Reading: this pass cannot be gone on with in its middle, since it was not watched"
+            )
+        return {**state, "begin": self._begin, "drawn": list(self._drawn)}
+
+    def load_state_dict(self, state: Mapping[str, Any], sources: Sources) -> None:
+        """Go on in the middle of a pass; leaves the random numbers somewhere, for they are to be
+        set after this.
+        """
+        self.done = done = state["done"]
+        self._begin, self._drawn = state["begin"], list(state["drawn"])
+        if state["loader"] is not None:
+            self.loader.load_state_dict(state["loader"])
+            self._rest = iter(()) if self._is_over(state) else iter(self.loader)
+            return
+        here = sources.everything()
+        sources.load_state_dict(self._begin["sources"])
+        if self._begin["loader"] is not None:
+            self.loader.load_state_dict(self._begin["loader"])
+        batches = iter(self.loader)
+        for number in range(done):
+            for at, name, noted in self._drawn:
+                if at == number:
+                    set_state(here[name], noted)
+            if next(batches, self) is self:
+                raise ValueError(
+                    f"the training loader ended after {number} batches, but {done} had been read "
+                    "when the checkpoint was written; give it the same data"
+                )
+        self._rest = batches
+
+    def _is_over(self, state: Mapping[str, Any]) -> bool:
+        """Return whether the last batch of the pass has been handed out."""
+        if isinstance(self.loader, DataLoader):
+            return not state["loader"]["position"]
+        try:
+            return bool(state["done"] >= len(self.loader))
+        except TypeError:
+            return False
+
+
+def keeps_position(loader: Any) -> bool:
+    """Return whether a loader's state says where a pass stands.
+
+    >>> keeps_position([1, 2]), keeps_position(DataLoader([1, 2]))
+    (False, True)
+    """
+    if isinstance(loader, DataLoader):
+        return loader.keeps_position
+    return hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+
+
+def beginning(loader: Any, sources: Sources) -> dict[str, Any]:
+    """Return where a loader and the random numbers stand before a pass."""
+    has_state = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+    state = loader.state_dict() if has_state else None
+    return {"loader": state, "sources": sources.state_dict()}
+
+
+def marks(sources: Sources) -> dict[str, Any]:
+    """Return what tells that a generator has drawn in between."""
+    return {
+        name: source.calls if type(source) is Generator else repr_of(source)
+        for name, source in sources.everything().items()
+    }
+
+
+def repr_of(source: Any) -> Any:
+    """Return the state of a generator that counts no calls, as what can be compared."""
+    state = state_of(source)
+    for part in ("words", "state"):
+        value = state.get(part)
+        if hasattr(value, "tobytes"):
+            state[part] = value.tobytes()
+        elif isinstance(value, dict):
+            inner = value.get("state")
+            if isinstance(inner, dict) and hasattr(inner.get("key"), "tobytes"):
+                value = {**value, "state": {**inner, "key": inner["key"].tobytes()}}
+            state[part] = value
+    return state

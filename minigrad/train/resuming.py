@@ -1,0 +1,89 @@
+"""Go on with a run: find its newest whole checkpoint, and bring the fit to where it stood."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
+from minigrad.train.checkpoint_files import About, Damaged, newest, read_whole
+from minigrad.train.random_sources import Sources
+from minigrad.train.run_state import Mismatch, restore, roots
+
+AUTO = "auto"
+Found = tuple[Path, About, dict[str, Any]]
+
+
+def keepers(callbacks: Iterable[Callback]) -> list[ModelCheckpoint]:
+    """Return the callbacks that write checkpoints."""
+    return [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
+
+
+def check_resume(resume: Any, callbacks: Iterable[Callback]) -> None:
+    """Refuse what `fit` cannot go on from, before anything is done.
+
+    Raises: TypeError, ValueError, FileNotFoundError.
+    """
+    kept = [str(keeper.folder.absolute()) for keeper in keepers(callbacks)]
+    if len(set(kept)) < len(kept):
+        raise ValueError("fit: two ModelCheckpoints write to one folder; give each its own")
+    if resume is None:
+        return
+    if not isinstance(resume, str | PathLike):
+        raise TypeError(f'fit: expected resume to be "auto", a path or None, but got {resume!r}')
+    if resume == AUTO:
+        if not kept:
+            raise ValueError(
+                'fit: resume="auto" looks for checkpoints in the folder of a ModelCheckpoint, but '
+                "there is none among the callbacks; add ModelCheckpoint(folder), or give a path"
+            )
+    elif not Path(resume).exists():
+        raise FileNotFoundError(
+            f"fit: there is no checkpoint and no folder {str(resume)!r} to go on from"
+        )
+
+
+def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> None:
+    """Bring a fit that has just begun to where it is to go on; make the folders ready for it.
+
+    Raises: ValueError where no checkpoint is whole, or it is of a run that was set up differently.
+    """
+    kept = keepers(callbacks)
+    found = find(resume, [keeper.folder for keeper in kept])
+    run, place = secrets.token_hex(8), (0, 0)
+    if found is not None:
+        path, about, state = found
+        try:
+            restore(trainer, state)
+        except Mismatch as error:
+            raise ValueError(
+                f"fit: cannot go on from {path}, which is of a run that was set up differently: "
+                f"{error}\nSet it up in the same way, or begin anew in another folder"
+            ) from None
+        run, place = about.run, about.place
+    for keeper in kept:
+        keeper.begin_run(run, place)
+    if any(keeper.every_steps for keeper in kept) or (kept and trainer.limited):
+        trainer.reading.watch(Sources(roots(trainer)))
+
+
+def find(resume: Any, folders: list[Path]) -> Found | None:
+    """Return the checkpoint to go on from; None to begin anew."""
+    if resume is None:
+        return None
+    try:
+        if resume == AUTO:
+            return newest(folders)
+        path = Path(resume)
+        if path.is_dir():
+            found = newest([path])
+            if found is None:
+                raise FileNotFoundError(f"fit: there is no checkpoint in {path} to go on from")
+            return found
+        return path, *read_whole(path)
+    except Damaged as error:
+        raise ValueError(f"fit: cannot go on: {error}") from None
