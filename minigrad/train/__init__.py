@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.early_stopping import EarlyStopping
@@ -12,26 +13,64 @@ from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.callbacks.progress import Progress
 from minigrad.train.callbacks.schedule_lr import ScheduleLR
-from minigrad.train.metrics import accuracy, binary_accuracy
+from minigrad.train.metrics import SetMetric, accuracy, binary_accuracy
 from minigrad.train.trainer import Trainer
 
+if TYPE_CHECKING:
+    from minigrad.train.set_metrics import (
+        AUROC,
+        F1,
+        MAE,
+        R2,
+        RMSE,
+        AveragePrecision,
+        BalancedAccuracy,
+        Precision,
+        Recall,
+        TopKAccuracy,
+        confusion_matrix,
+    )
+
+# What is loaded when it is first asked for, by its module.
+LATER = {
+    "minigrad.train.set_metrics": (
+        *("AUROC", "F1", "MAE", "R2", "RMSE", "AveragePrecision", "BalancedAccuracy", "Precision"),
+        *("Recall", "TopKAccuracy", "confusion_matrix"),
+    ),
+}
+
 __all__ = [
+    "AUROC",
+    "AveragePrecision",
+    "BalancedAccuracy",
     "Callback",
     "EarlyStopping",
+    "F1",
     "GradientClipping",
     "History",
     "ModelCheckpoint",
+    "MAE",
+    "Precision",
+    "R2",
+    "RMSE",
+    "Recall",
     "ScheduleLR",
     "Progress",
+    "SetMetric",
     "StopOnNonFinite",
+    "TopKAccuracy",
     "Trainer",
     "accuracy",
     "binary_accuracy",
+    "confusion_matrix",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Return the callback ScheduleLR under its earlier name, with a warning."""
+    """Return what is loaded later, and ScheduleLR under its earlier name, with a warning."""
+    for module, names in LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     if name == "LRScheduler":
         warnings.warn(
             "minigrad.train.LRScheduler is called ScheduleLR now", DeprecationWarning, stacklevel=2

@@ -1,4 +1,4 @@
-"""Metrics: functions of a batch's output and target, and their mean over an epoch."""
+"""Metrics: functions of output and target, their mean over an epoch, and those of whole sets."""
 
 from __future__ import annotations
 
@@ -64,6 +64,37 @@ def _share(right: Tensor) -> Tensor:
     if means.watch.reports is not None:
         means.report(result, right.numel())
     return result
+
+
+class SetMetric:
+    """A metric of a whole set that is put together from parts of it: inherit and write both methods.
+
+    `part(output, target)` returns what is to be known of some rows, `combine(parts)` the metric of
+    all of them: exact, however the set was cut.
+
+    >>> import minigrad as mg
+    >>> class Largest(SetMetric):
+    ...     def part(self, output, target):
+    ...         return (output - target).abs().max().item()
+    ...     def combine(self, parts):
+    ...         return max(parts)
+    >>> Largest()(mg.tensor([1.0, 5.0]), mg.tensor([1.0, 2.0]))
+    3.0
+    """
+
+    def part(self, output: Any, target: Any) -> Any:
+        """Return what is to be known of some rows."""
+        raise NotImplementedError(f"{type(self).__name__} lacks part(self, output, target)")
+
+    def combine(self, parts: list[Any]) -> float:
+        """Return the metric of all parts together, of at least one."""
+        raise NotImplementedError(f"{type(self).__name__} lacks combine(self, parts)")
+
+    def __call__(self, output: Any, target: Any) -> float:
+        return self.combine([self.part(output, target)])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 class RowMeans:
@@ -132,6 +163,12 @@ def numbers(values: list[Any]) -> list[float]:
     return [float(value) for value in values]
 
 
+def name_of(metric: Any) -> str:
+    """Return what a metric is called where it is given without a name."""
+    own = type(metric).__name__ if isinstance(metric, SetMetric) else repr(metric)
+    return str(getattr(metric, "__name__", own))
+
+
 def named_metrics(metrics: Any) -> dict[str, Metric]:
     """Return metrics by name: from a dict, or a sequence of functions, named as they are.
 
@@ -143,9 +180,9 @@ def named_metrics(metrics: Any) -> dict[str, Metric]:
     if isinstance(metrics, dict):
         named = dict(metrics)
     elif callable(metrics):
-        named = {metrics.__name__: metrics}
+        named = {name_of(metrics): metrics}
     else:
-        named = {getattr(metric, "__name__", repr(metric)): metric for metric in metrics}
+        named = {name_of(metric): metric for metric in metrics}
     for name, metric in named.items():
         if not callable(metric):
             raise TypeError(

@@ -11,7 +11,7 @@ from minigrad.engine.trace import Tape
 from minigrad.nn.functional.means import watched
 from minigrad.tensors.functions import cat
 from minigrad.tensors.tensor import Tensor
-from minigrad.train.metrics import Metric, RowMeans
+from minigrad.train.metrics import Metric, RowMeans, SetMetric
 
 HELD_AT_MOST = 1 << 28  # bytes of outputs and targets kept for metrics of the whole set
 
@@ -80,6 +80,7 @@ class Scores:
     weight) say what that is; of any other loss it is the rows.  A metric that does not say it gets
     all outputs and targets at once, since an F1 score is no mean of the batches' scores; in parts,
     averaged by their rows, where batches differ in more than their rows or take more than 256 MiB.
+    A SetMetric is put together from such parts, to what it is of the whole.
     """
 
     def __init__(self, metrics: dict[str, Metric]) -> None:
@@ -87,6 +88,7 @@ class Scores:
         self._means = RowMeans()
         self._probes: dict[str, Any] = {}  # of metrics that wait for the whole set: the first batch
         self._parts: list[tuple[list[Any], list[Any]]] = []
+        self._sets: dict[str, list[Any]] = {}  # of each SetMetric, what is known of the parts
         self._held = 0
         self.batches = 0
         self._shares: set[float] = set()
@@ -101,14 +103,21 @@ class Scores:
             return
         with no_grad():
             for name, metric in self._metrics.items():
-                if name not in self._probes:
+                if isinstance(metric, SetMetric):
+                    if not (isinstance(output, Tensor) and isinstance(target, Tensor)):
+                        raise TypeError(
+                            f"metrics: {name!r} takes output and target as one Tensor each, but got"
+                            f" {type(output).__name__} and {type(target).__name__}"
+                        )
+                    self._sets.setdefault(name, [])
+                elif name not in self._probes:
                     found = metrics.get(name) or scored(metric, output, target, self.batches == 1)
                     together = isinstance(output, Tensor) and isinstance(target, Tensor)
                     if found.known or not together:
                         self._means.add(name, found.value, found.weight, found.total)
                     else:
                         self._probes[name] = found.value
-        if self._probes:
+        if self._probes or self._sets:
             self._hold(output, target)
 
     def _hold(self, output: Tensor, target: Tensor) -> None:
@@ -131,11 +140,13 @@ class Scores:
         outputs, targets = self._parts[-1]
         rows = sum(len(output) if output.ndim else 1 for output in outputs)
         with no_grad():
-            if self.batches == 1:
-                values = self._probes
-            else:
-                whole = [cat(part, 0) if len(part) > 1 else part[0] for part in (outputs, targets)]
+            whole = [cat(part, 0) if len(part) > 1 else part[0] for part in (outputs, targets)]
+            values = self._probes
+            if self.batches > 1:
                 values = {name: self._metrics[name](*whole) for name in self._probes}
+            for name, parts in self._sets.items():
+                metric: Any = self._metrics[name]
+                parts.append(metric.part(*whole))
         for name, value in values.items():
             self._means.add(name, value, rows)
         self._parts[-1] = ([None], [None])
@@ -184,4 +195,7 @@ class Scores:
                 stacklevel=4,
             )
         found = self._means.results()
+        for name, parts in self._sets.items():
+            metric: Any = self._metrics[name]
+            found[name] = float(metric.combine(parts))
         return {name: found[name] for name in ("loss", *self._metrics) if name in found}

@@ -14,7 +14,7 @@ from minigrad.engine.grad_mode import no_grad
 from minigrad.lazy import lazy
 from minigrad.nn.utils.clip_grad import gradient_norms, scale_gradients
 from minigrad.tensors.tensor import Tensor
-from minigrad.train.metrics import Metric, numbers
+from minigrad.train.metrics import Metric, SetMetric, numbers
 from minigrad.train.scores import Scored, scored
 
 # Batches of one kind in a fit from which on their computation is captured: two recordings of the
@@ -161,7 +161,7 @@ def of_library(metric: Any) -> bool:
     (True, False)
     """
     module = getattr(metric, "__module__", None) or ""
-    return str(module).startswith("minigrad.")
+    return not isinstance(metric, SetMetric) and str(module).startswith("minigrad.")
 
 
 class Steps:
