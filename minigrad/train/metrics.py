@@ -67,10 +67,11 @@ def _share(right: Tensor) -> Tensor:
 
 
 class SetMetric:
-    """A metric of a whole set that is put together from parts of it: inherit and write both methods.
+    """A metric of a whole set, put together from parts of it: inherit and write both methods.
 
     `part(output, target)` returns what is to be known of some rows, `combine(parts)` the metric of
-    all of them: exact, however the set was cut.
+    all of them: exact, however the set was cut.  A checkpoint in mid-epoch holds the parts: they
+    should be of what `mg.save` takes.
 
     >>> import minigrad as mg
     >>> class Largest(SetMetric):

@@ -163,6 +163,7 @@ class Scores:
             "means": self._means.state_dict(),
             "probes": dict(self._probes),
             "parts": len(self._parts),
+            "sets": {name: list(parts) for name, parts in self._sets.items()},
             "held": held,
             "shares": set(self._shares),
         }
@@ -173,6 +174,7 @@ class Scores:
         self._means.load_state_dict(state["means"])
         self._probes = dict(state["probes"])
         self._parts = [([None], [None]) for _ in range(state["parts"])]
+        self._sets = {name: list(parts) for name, parts in state["sets"].items()}
         self._shares = set(state["shares"])
         held = state["held"]
         if held is not None:

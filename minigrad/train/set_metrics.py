@@ -23,8 +23,8 @@ AVERAGES = ("auto", "binary", "macro", "micro")
 class Rows(NamedTuple):
     """Scores and targets of rows.
 
-    kind: "classes": `scores: (M, C)`, `y: (M,)` whole numbers; "binary": `scores, y: (M,)`, y bools;
-        "labels": `scores, y: (M, L)`, y bools.
+    kind: "classes": `scores: (M, C)`, `y: (M,)` whole numbers; "binary": `scores, y: (M,)`,
+        "labels": `scores, y: (M, L)`, both with y bools.
     """
 
     kind: str
@@ -246,15 +246,17 @@ class F1(_OfCounts):
 class _OfRanks(OfClasses):
     """A formula of scores and who is positive; of several classes or labels the mean."""
 
-    def part(self, output: Any, target: Any) -> Rows:
-        return self.rows(output, target)
+    def part(self, output: Any, target: Any) -> tuple[str, Array, Array]:
+        kind, scores, y = self.rows(output, target)
+        return kind, scores, y
 
     def combine(self, parts: list[Any]) -> float:
-        scores = np.concatenate([part.scores for part in parts])
-        y = np.concatenate([part.y for part in parts])
-        if parts[0].kind == "binary":
+        kind = parts[0][0]
+        scores = np.concatenate([part[1] for part in parts])
+        y = np.concatenate([part[2] for part in parts])
+        if kind == "binary":
             return self.of_two(scores, y)
-        if parts[0].kind == "classes":
+        if kind == "classes":
             if scores.shape[1] == 2:
                 return self.of_two(scores[:, 1].astype(np.float64) - scores[:, 0], y == 1)
             scores, y = formulas.softmax(scores), y[:, None] == np.arange(scores.shape[1])
@@ -270,7 +272,7 @@ class _OfRanks(OfClasses):
 
 
 class AUROC(_OfRanks):
-    """The area under the ROC curve: how often a positive row scores above a negative one, ties half.
+    """The area under the ROC curve: how often a positive row is above a negative one, ties half.
 
     Shapes are those of `Precision`.  Of more than two classes it is the mean of each against the
     rest, by their probabilities; of labels the mean over them.  NaN where all rows are of one

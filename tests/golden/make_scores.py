@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
+from sklearn import metrics
 
 PATH = Path(__file__).with_name("scores.json")
 Array = np.ndarray[Any, Any]
@@ -87,8 +89,6 @@ def amount_cases() -> dict[str, tuple[Array, Array]]:
 
 def scores_of_classes(logits: Array, y: Array) -> dict[str, float]:
     """Return scikit-learn's scores of classes."""
-    from sklearn import metrics
-
     classes = logits.shape[1]
     guess = logits.argmax(1)
     found = {"balanced_accuracy": metrics.balanced_accuracy_score(y, guess)}
@@ -118,8 +118,6 @@ def scores_of_classes(logits: Array, y: Array) -> dict[str, float]:
 
 def scores_of_two(logits: Array, y: Array) -> dict[str, float]:
     """Return scikit-learn's scores of one class against the other."""
-    from sklearn import metrics
-
     guess = (logits > 0).astype(int)
     found = {"balanced_accuracy": metrics.balanced_accuracy_score(y, guess)}
     for name in ("precision", "recall", "f1"):
@@ -134,8 +132,6 @@ def scores_of_two(logits: Array, y: Array) -> dict[str, float]:
 
 def scores_of_labels(logits: Array, y: Array) -> dict[str, float]:
     """Return scikit-learn's scores of labels of which a row may have several."""
-    from sklearn import metrics
-
     guess = (logits > 0).astype(int)
     found = {}
     for name in ("precision", "recall", "f1"):
@@ -151,8 +147,6 @@ def scores_of_labels(logits: Array, y: Array) -> dict[str, float]:
 
 def scores_of_amounts(guess: Array, y: Array) -> dict[str, float]:
     """Return scikit-learn's scores of amounts."""
-    from sklearn import metrics
-
     return {
         "r2": metrics.r2_score(y, guess),
         "mae": metrics.mean_absolute_error(y, guess),
@@ -170,8 +164,6 @@ GROUPS = {
 
 def main() -> None:
     """Write the file; a number that is none is null."""
-    import sklearn
-
     written: dict[str, Any] = {"scikit-learn": sklearn.__version__}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

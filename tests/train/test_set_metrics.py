@@ -167,3 +167,23 @@ def test_a_metric_of_ones_own() -> None:
     made = trainer(metrics=[Largest()])
     found = made.evaluate(loader())
     assert found["Largest"] == pytest.approx(made.predict(loader()).abs().max().item())
+
+
+def test_what_was_measured_goes_on_from_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "HELD_AT_MOST", 200)
+    metrics = {str(i): metric for i, metric in enumerate([F1(), AUROC(), TopKAccuracy(2)])}
+    logits, y = mg.randn(40, 3), mg.randint(0, 3, (40,))
+    found = []
+    for cut in (None, 3):
+        collected = scores.Scores(metrics)
+        for i in range(5):
+            if i == cut:
+                mg.save(collected.state_dict(), tmp_path / "state")
+                collected = scores.Scores(metrics)
+                collected.load_state_dict(mg.load(tmp_path / "state"))
+            loss = scores.Scored(0.0, 8, False, True, None)
+            collected.add(logits[8 * i : 8 * i + 8], y[8 * i : 8 * i + 8], loss, {})
+        found.append(collected.results())
+    assert found[0] == found[1]
