@@ -117,6 +117,8 @@ if _typing.TYPE_CHECKING:
     from minigrad.tables.model import load_model as load_model
     from minigrad.tables.recipe import from_table as _of_tables
     from minigrad.train.recipe import recipe as _of_sizes
+    from minigrad.train.verifying import ResumeError as ResumeError
+    from minigrad.train.verifying import verify_resume as verify_resume
 
     class _Recipe:
         """What type checkers see of `recipe`, a function with another one as its attribute."""
@@ -144,7 +146,9 @@ else:
         "checked": _lazy("minigrad.checking.watching"),
         "gradcheck": _lazy("minigrad.checking.gradcheck"),
         "gradgradcheck": _lazy("minigrad.checking.gradcheck"),
+        "ResumeError": _lazy("minigrad.train.verifying"),
         "load_model": _lazy("minigrad.tables.model"),
+        "verify_resume": _lazy("minigrad.train.verifying"),
         "vmap": func,
     }
 

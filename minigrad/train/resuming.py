@@ -12,7 +12,7 @@ from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.checkpoint_files import About, Damaged, newest, read_whole
 from minigrad.train.random_sources import Sources
-from minigrad.train.run_state import Mismatch, restore, roots
+from minigrad.train.run_state import Mismatch, configuration, restore, roots
 
 AUTO = "auto"
 Found = tuple[Path, About, dict[str, Any]]
@@ -47,28 +47,34 @@ def check_resume(resume: Any, callbacks: Iterable[Callback]) -> None:
         )
 
 
-def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> None:
+def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
     """Bring a fit that has just begun to where it is to go on; make the folders ready for it.
+    Return whether it goes on with a run.
 
     Raises: ValueError where no checkpoint is whole, or it is of a run that was set up differently.
     """
     kept = keepers(callbacks)
     found = find(resume, [keeper.folder for keeper in kept])
     run, place = secrets.token_hex(8), (0, 0)
+    here = configuration(trainer)
     if found is not None:
         path, about, state = found
+        if about.run == trainer.run:  # options that were changed since then are the run's own
+            here["optimizer"] = trainer.configuration["optimizer"]
         try:
-            restore(trainer, state)
+            restore(trainer, state, here)
         except Mismatch as error:
             raise ValueError(
                 f"fit: cannot go on from {path}, which is of a run that was set up differently: "
                 f"{error}\nSet it up in the same way, or begin anew in another folder"
             ) from None
-        run, place = about.run, about.place
+        run, place, here = about.run, about.place, state["configuration"]
+    trainer.run, trainer.configuration = run, here
     for keeper in kept:
         keeper.begin_run(run, place)
     if any(keeper.every_steps for keeper in kept) or (kept and trainer.limited):
         trainer.reading.watch(Sources(roots(trainer)))
+    return found is not None
 
 
 def find(resume: Any, folders: list[Path]) -> Found | None:

@@ -48,7 +48,7 @@ def run_state(trainer: Any) -> dict[str, Any]:
     state = {
         "format": FORMAT,
         "versions": versions(),
-        "configuration": configuration(trainer),
+        "configuration": trainer.configuration,
         "epoch": trainer.epoch,
         "step": trainer.step,
         "finished": scores is None,  # whether that epoch is
@@ -252,14 +252,14 @@ def differences(saved: Any, here: Any, path: str = "") -> list[str]:
 
 
 # ---------------------------------------------------------------- taking it over
-def check(trainer: Any, state: Mapping[str, Any]) -> None:
-    """Refuse a state that is of another run.
+def check(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Refuse a state that is of another run.  here: the configuration of this fit.
 
     Raises: Mismatch that names what differs.
     """
     if state.get("format") != FORMAT:
         raise Mismatch(f"it has the format {state.get('format')!r}, but only {FORMAT} is known")
-    wrong = differences(state["configuration"], configuration(trainer))
+    wrong = differences(state["configuration"], here)
     stateful = {n: s for n, c in named(trainer.callbacks).items() if (s := c.state_dict())}
     for name in sorted(state["callbacks"].keys() - named(trainer.callbacks).keys()):
         wrong.append(f"callbacks: the state of a {name} in the checkpoint, no such callback here")
@@ -274,14 +274,14 @@ def check(trainer: Any, state: Mapping[str, Any]) -> None:
         raise Mismatch("\n  " + "\n  ".join(wrong[:SHOWN]) + more)
 
 
-def restore(trainer: Any, state: Mapping[str, Any]) -> None:
-    """Bring a fit that has just begun to where a state was taken.
+def restore(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Bring a fit that has just begun to where a state was taken.  here: its configuration.
 
     Raises: Mismatch where the run is another; whatever a callback raises on its state: then all is
         as before.
     Warns: UserWarning where the state is of other versions.
     """
-    check(trainer, state)
+    check(trainer, state, here)
     _warn_of_versions(state["versions"])
     undo = undoing(trainer)
     try:

@@ -115,6 +115,8 @@ class Trainer:
         self._validates = False
         self.stopping = False
         self.limit_reached = ""  # what cuts the running epoch short
+        self.run = ""  # a name of its own, and what it was begun with, as checkpoints have them
+        self.configuration: dict[str, Any] = {}
         self.reading: Any = None  # where the pass over the training loader stands
         self.epoch_scores: Scores | None = None  # of the running epoch; None between epochs
         self.epoch_started = 0.0
@@ -184,7 +186,8 @@ class Trainer:
                 try:
                     self._begin(begun)
                     to_training(self.model)
-                    resuming.begin(self, None if limits.dev else resume, self._active)
+                    if resuming.begin(self, None if limits.dev else resume, self._active):
+                        self._call("on_resume")
                     self._epochs(val_loader)
                 except BaseException as error:
                     self._end(begun, error)

@@ -10,6 +10,7 @@ from minigrad.optim.optimizer import Optimizer
 
 HOOKS = (
     "on_fit_begin",
+    "on_resume",
     "on_epoch_begin",
     "after_backward",
     "on_step_end",
@@ -104,6 +105,9 @@ class Callback:
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Before the first epoch; may refuse the fit by raising."""
+
+    def on_resume(self, trainer: Any) -> None:
+        """After `on_fit_begin` of a fit that goes on from a checkpoint: all is as it was there."""
 
     def on_epoch_begin(self, trainer: Any) -> None:
         """Before the first step of an epoch."""
