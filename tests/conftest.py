@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-trials",
         action="store_true",
-        help="try all of the mutated tables (200) and damaged model files (10,000), no sample",
+        help="try all mutated tables (200), damaged files (10,000), mutants of rules: no sample",
     )
 
 

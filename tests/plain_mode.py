@@ -20,6 +20,9 @@ ROUNDING = "measures how float32 kernels round, and references round float64 res
 THREADS = "asks for two threads, and plain mode runs on one"
 FIVE_TIMES = "trains five times; tests/test_plain.py trains the same once"
 SOURCES = "reads sources, which are the same in both modes"
+HOT_PATHS = "leaves out the hot paths, as plain mode does"
+TRAINS = "trains for long; in plain mode the example's small run alone"
+MUTANTS = "changes the sources of rules, which are the same in both modes; it takes minutes"
 # A folder, a file, or a test of a file with all its parameters: why it is left out in plain mode.
 ABSENT = {
     "kernels/minigrad_cudasim": DEVICES,
@@ -30,6 +33,7 @@ ABSENT = {
     "tests/optim/test_by_parameter.py": DEVICES,
     "minigrad/cuda.py::minigrad.cuda.ExternalStream": DEVICES,
     "minigrad/cuda.py::minigrad.cuda.Stream": DEVICES,
+    "tests/capturing/test_captured_memory.py::test_many_replays_leave_no_memory_behind": COMPILED,
     "tests/capturing/test_fused_programs.py": ROUNDING,
     "tests/capturing/test_planning.py::test_launches_of_python_come_first_where_they_may": COMPILED,
     "tests/capturing/test_tables.py": COMPILED,
@@ -40,6 +44,7 @@ ABSENT = {
     "tests/engine/test_device.py": DEVICES,
     "tests/engine/test_device_ops.py": DEVICES,
     "tests/engine/test_device_reads.py": DEVICES,
+    "tests/engine/test_fast.py::test_the_heart_passes_its_tests_without_the_hot_paths": HOT_PATHS,
     "tests/engine/test_hooks.py::test_a_gradient_on_another_device_is_refused": DEVICES,
     "tests/engine/test_index_grammar.py::test_as_pytorch_on_the_simulated_device": DEVICES,
     "tests/engine/test_overlap_device.py": DEVICES,
@@ -50,7 +55,12 @@ ABSENT = {
     "tests/optim/test_new_optimizer.py::test_a_new_optimizer_is_two_files": DEVICES,
     "tests/test_additions.py::test_additions_are_taken_up_everywhere": COMPILED,
     "tests/test_benchmarks.py": COMPILED,
+    "tests/test_checking_command.py::test_the_mutation_score_of_all_rules": MUTANTS,
     "tests/test_cli.py::test_digits_reach_their_score": FIVE_TIMES,
+    "tests/test_examples.py::test_a_cnn_is_ahead_only_where_points_are_in_order": TRAINS,
+    "tests/test_examples.py::test_ablation_reports_every_variant": TRAINS,
+    "tests/test_examples.py::test_dropout_keeps_the_test_loss_down": TRAINS,
+    "tests/test_examples.py::test_fashion_mnist_learns_and_writes_what_it_measured": TRAINS,
     "tests/test_examples.py::test_steps_are_timed_beside_torch": THREADS,
     "tests/test_gpu_benchmark.py": DEVICES,
     "tests/test_layers.py": SOURCES,

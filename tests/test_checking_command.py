@@ -149,7 +149,8 @@ def test_mutants_are_seen(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_the_mutation_score_of_all_rules() -> None:
-    score = mutation_score(list(OPS), most=3)
-    assert score.total > 200
+def test_the_mutation_score_of_all_rules(request: pytest.FixtureRequest) -> None:
+    every = 1 if request.config.getoption("--all-trials") else 4
+    score = mutation_score(list(OPS)[::every], most=3)
+    assert score.total > 200 / every
     assert score.share >= 0.95, score.survivors
