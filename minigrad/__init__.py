@@ -111,6 +111,7 @@ if _typing.TYPE_CHECKING:
     from minigrad.checking.gradcheck import gradcheck as gradcheck
     from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
     from minigrad.checking.watching import checked as checked
+    from minigrad.engine.profiling import profile as profile
     from minigrad.func import vmap as vmap
     from minigrad.published.functions import *  # noqa: F403
     from minigrad.tables.model import TableModel as TableModel
@@ -149,6 +150,7 @@ else:
         "ResumeError": _lazy("minigrad.train.verifying"),
         "load_model": _lazy("minigrad.tables.model"),
         "verify_resume": _lazy("minigrad.train.verifying"),
+        "profile": _lazy("minigrad.engine.profiling"),
         "vmap": func,
     }
 

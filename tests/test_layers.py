@@ -71,6 +71,7 @@ LAYERS = (
     "minigrad.engine.hooks",
     "minigrad.engine.routes",
     "minigrad.engine.backward",
+    "minigrad.engine.profiling",
     "minigrad.engine",
     "minigrad.cuda",
     "minigrad.compare",

@@ -167,6 +167,8 @@ GONE = Launch("", (), (), (), (0, 0), "")
 
 def put(program: Program, first: int, last: int, launch: Launch) -> None:
     """Put a launch in the place of the first of those that it stands for."""
+    ops = [program.launches[i].op for i in sorted((first, last))]
+    launch.op = " + ".join(dict.fromkeys(ops))
     program.launches[first] = launch
     program.launches[last] = GONE
 

@@ -80,6 +80,7 @@ class Table:
 class Launch:
     """One launch: a kernel's name, its arguments, and the line of the user's code.
 
+    op: what made it: an op, the gradient of one, an optimizer's step.
     seconds: how long it takes, where that has been measured.
     """
 
@@ -89,6 +90,7 @@ class Launch:
     writes: tuple[Buffer, ...]
     cost: tuple[int, int]
     where: str
+    op: str = ""
     seconds: float | None = None
 
     def buffers(self) -> Iterator[Buffer]:

@@ -33,6 +33,7 @@ from minigrad.engine.allocator import ELSEWHERE, Lease
 from minigrad.engine.device import USED, DeviceArray
 from minigrad.engine.dispatch import KERNELS, dispatch
 from minigrad.engine.overwrite import bounds
+from minigrad.engine.profiling import running_op
 from minigrad.engine.recording import recording
 from minigrad.engine.trace import user_line
 from minigrad_kernels.jit.address_table import SIZE, P
@@ -205,7 +206,9 @@ class Recorder:
         flops, traffic = kernel.cost(*[plain(a) for a in args])
         cost = int(flops), int(traffic)
         self.program.launches.append(
-            Launch(name, tuple(kept), unique(reads), unique(writes), cost, user_line())
+            Launch(
+                name, tuple(kept), unique(reads), unique(writes), cost, user_line(), running_op()
+            )
         )
 
     def table(self, numbers: Array, item: int) -> Table:

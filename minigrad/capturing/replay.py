@@ -31,6 +31,7 @@ from minigrad.engine.allocator import POOL
 from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
 from minigrad.engine.op import cell_of
 from minigrad.engine.overwrite import check_writable
+from minigrad.engine.recording import recording
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -231,7 +232,9 @@ class Replay:
 
     def launch(self) -> None:
         """Run all launches; NumPy's warnings about numbers are off, as at the door."""
-        if self.steps is None:
+        if recording.profile is not None:
+            recording.profile.replayed(self.program, self.calls)
+        elif self.steps is None:
             self.launch_and_listen()
         else:
             for call, args in self.steps:

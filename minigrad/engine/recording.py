@@ -12,9 +12,12 @@ from typing import Any
 
 
 class Recording(threading.local):
-    """The recorder that writes down this thread's launches; None while there is none."""
+    """The recorder that writes down this thread's launches, and the `profile` that times them;
+    None while there is none.
+    """
 
     recorder: Any = None
+    profile: Any = None
 
 
 recording = Recording()
