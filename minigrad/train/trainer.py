@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.device import Device
 from minigrad.engine.grad_mode import no_grad
+from minigrad.lazy import lazy
 from minigrad.nn.functional import cross_entropy
 from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
@@ -27,6 +28,11 @@ from minigrad.train.modes import modes_kept, to_training
 from minigrad.train.reading import Reading
 from minigrad.train.scores import Scored, Scores
 from minigrad.train.steps import WAYS, Steps, whole_mean
+
+if TYPE_CHECKING:
+    from minigrad.train.lr_finder import LRCurve
+
+lr_finder = lazy("minigrad.train.lr_finder")
 
 
 class Trainer:
@@ -430,6 +436,41 @@ class Trainer:
                 f"{asker} monitors {name!r}, which this fit does not measure; it measures "
                 f"{', '.join(known)}"
             )
+
+    def find_lr(
+        self,
+        loader: Any,
+        *,
+        min_lr: float = 1e-6,
+        max_lr: float = 10.0,
+        steps: int = 100,
+        stop_factor: float = 4.0,
+    ) -> LRCurve:
+        """Train with a learning rate that rises from step to step; return how the loss went.
+
+        The search leaves no trace: weights, buffers, gradients, the optimizer's state, modes, the
+        loader's order and all random numbers are as before, to the bit.  Each step takes batches
+        as the fit does, with its gradients clipped where a GradientClipping is among the callbacks;
+        other callbacks take no part.  Groups of parameters keep the proportions of their rates.
+
+        min_lr, max_lr: the rates rise geometrically from one to the other in so many `steps`.
+        stop_factor: end where the running mean of the losses has risen to so many times its
+            lowest value.
+        Raises: ValueError for rates and steps out of range, for a model with lazy layers that have
+            seen no batch, and for a loss that is not finite at the first step.
+        Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
+
+        >>> import minigrad as mg
+        >>> model = mg.nn.Linear(4, 3)
+        >>> trainer = Trainer(model, mg.optim.SGD(model.parameters(), lr=0.1))
+        >>> loader = mg.data.DataLoader(mg.data.load_iris(), batch_size=16, shuffle=True)
+        >>> curve = trainer.find_lr(loader, steps=40)
+        >>> 1e-6 < curve.suggestion < 10, len(curve.lrs) == len(curve.losses)
+        (True, True)
+        """
+        if self._running:
+            raise RuntimeError("find_lr: this trainer is in a fit; look for the rate before it")
+        return lr_finder.find_lr(self, loader, min_lr, max_lr, steps, stop_factor)
 
     # ------------------------------------------------------------ after training
     def evaluate(self, loader: Any) -> dict[str, float]:

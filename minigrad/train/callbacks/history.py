@@ -63,6 +63,21 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def figure_of(panels: int, asker: str) -> tuple[Any, Any]:
+    """Return a figure of matplotlib's with panels side by side, and these.
+
+    Raises: ModuleNotFoundError without matplotlib.
+    """
+    try:
+        figure = importlib.import_module("matplotlib.figure").Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{asker} needs matplotlib: pip install 'minigrad[plot]'", name="matplotlib"
+        ) from error
+    made = figure(figsize=(4.5 * panels, 3.4), layout="constrained")
+    return made, made.subplots(1, panels, squeeze=False)[0]
+
+
 class History:
     """The record of a fit: one row an epoch, why it ended, which epoch was best.
 
@@ -169,18 +184,11 @@ class History:
         path: where to save it, the format by its suffix.
         Raises: ModuleNotFoundError without matplotlib, ValueError before an epoch is finished.
         """
-        try:
-            new_figure = importlib.import_module("matplotlib.figure").Figure
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "History.plot needs matplotlib: pip install 'minigrad[plot]'", name="matplotlib"
-            ) from error
         if not self.rows:
             raise ValueError("History.plot: no epoch has been finished, so nothing can be drawn")
         curves = [n for n in self.names if n not in ("epoch", "lr", "seconds")]
         curves = [n for n in curves if not n.startswith("val_")] + ["lr"] * ("lr" in self.names)
-        figure = new_figure(figsize=(4.5 * len(curves), 3.4), layout="constrained")
-        panels = figure.subplots(1, len(curves), squeeze=False)[0]
+        figure, panels = figure_of(len(curves), "History.plot")
         for panel, name in zip(panels, curves, strict=True):
             for column, label in ((name, "training"), (f"val_{name}", "validation")):
                 if column in self.names:
