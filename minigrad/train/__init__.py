@@ -17,6 +17,7 @@ from minigrad.train.metrics import SetMetric, accuracy, binary_accuracy
 from minigrad.train.trainer import Trainer
 
 if TYPE_CHECKING:
+    from minigrad.train.callbacks.averaging import EMA, SWA, WeightAveraging
     from minigrad.train.set_metrics import (
         AUROC,
         F1,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # What is loaded when it is first asked for, by its module.
 LATER = {
+    "minigrad.train.callbacks.averaging": ("EMA", "SWA", "WeightAveraging"),
     "minigrad.train.set_metrics": (
         *("AUROC", "F1", "MAE", "R2", "RMSE", "AveragePrecision", "BalancedAccuracy", "Precision"),
         *("Recall", "TopKAccuracy", "confusion_matrix"),
@@ -44,6 +46,7 @@ __all__ = [
     "AveragePrecision",
     "BalancedAccuracy",
     "Callback",
+    "EMA",
     "EarlyStopping",
     "F1",
     "GradientClipping",
@@ -56,10 +59,12 @@ __all__ = [
     "Recall",
     "ScheduleLR",
     "Progress",
+    "SWA",
     "SetMetric",
     "StopOnNonFinite",
     "TopKAccuracy",
     "Trainer",
+    "WeightAveraging",
     "accuracy",
     "binary_accuracy",
     "confusion_matrix",

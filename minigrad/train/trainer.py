@@ -461,11 +461,12 @@ class Trainer:
         Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
 
         >>> import minigrad as mg
+        >>> _ = mg.manual_seed(0)
         >>> model = mg.nn.Linear(4, 3)
         >>> trainer = Trainer(model, mg.optim.SGD(model.parameters(), lr=0.1))
         >>> loader = mg.data.DataLoader(mg.data.load_iris(), batch_size=16, shuffle=True)
-        >>> curve = trainer.find_lr(loader, steps=40)
-        >>> 1e-6 < curve.suggestion < 10, len(curve.lrs) == len(curve.losses)
+        >>> curve = trainer.find_lr(loader)
+        >>> 0.001 < curve.suggestion < 0.1, len(curve.lrs) == len(curve.losses)
         (True, True)
         """
         if self._running:
