@@ -51,7 +51,8 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
     """Bring a fit that has just begun to where it is to go on; make the folders ready for it.
     Return whether it goes on with a run.
 
-    Raises: ValueError where no checkpoint is whole, or it is of a run that was set up differently.
+    Raises: ValueError where no checkpoint is whole, where it is of a run that was set up
+        differently, and where a part of it does not fit: nothing has been changed then.
     """
     kept = keepers(callbacks)
     found = find(resume, [keeper.folder for keeper in kept])
@@ -68,6 +69,11 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
                 f"fit: cannot go on from {path}, which is of a run that was set up differently: "
                 f"{error}\nSet it up in the same way, or begin anew in another folder"
             ) from None
+        except Exception as error:
+            raise ValueError(
+                f"fit: cannot go on from {path}, and nothing of it was loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         run, place, here = about.run, about.place, state["configuration"]
     trainer.run, trainer.configuration = run, here
     for keeper in kept:

@@ -161,6 +161,11 @@ def configuration(trainer: Any) -> dict[str, Any]:
         "training data": of_loader(training),
         "validation data": of_loader(validation),
         "float32_matmul_precision": get_float32_matmul_precision(),
+        "configuration": {
+            name: simple_dict(value)
+            for callback in trainer.callbacks
+            for name, value in getattr(callback, "configuration", {}).items()
+        },
     }
 
 
@@ -199,6 +204,13 @@ def simple(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, bool | int | float | str | None) else name_of(value)
+
+
+def simple_dict(value: Any) -> Any:
+    """Return a setting as a checkpoint holds it."""
+    if isinstance(value, Mapping):
+        return {str(name): simple_dict(part) for name, part in value.items()}
+    return simple(value)
 
 
 def name_of(value: Any) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pkgutil
 import random
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +76,8 @@ CALLBACKS: dict[str, Callable[[], list[Callback]]] = {
 class Average(Callback):
     """A mean of the weights over the steps, which is what a checkpoint has to bring back."""
 
+    mean: dict[str, Any] = {}
+
     def on_fit_begin(self, trainer: Any) -> None:
         self.count, self.mean = (
             0,
@@ -85,7 +90,7 @@ class Average(Callback):
             self.mean[name] = self.mean[name] + (p.detach().numpy() - self.mean[name]) / self.count
 
     def state_dict(self) -> dict[str, Any]:
-        return {"count": self.count, "mean": dict(self.mean)} if hasattr(self, "mean") else {}
+        return {"count": self.count, "mean": dict(self.mean)} if self.mean else {}
 
     def load_state_dict(self, state: Any) -> None:
         self.count, self.mean = state["count"], dict(state["mean"])
@@ -173,6 +178,20 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in one if one[name] != other[name]]
 
 
+def killing(point: str, count: int) -> None:
+    """Have this process killed at a call of a function, that of this number."""
+    module, _, name = point.rpartition(".")
+    held = pkgutil.resolve_name(module.replace("pathlib.Path", "pathlib:Path"))
+    function, calls = getattr(held, name), iter(range(1, count + 1))
+
+    def call(*args: Any, **options: Any) -> Any:
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **options)
+
+    setattr(held, name, call)
+
+
 def main(folder: str, threads: str, epochs: str, every_steps: str, width: str = "8") -> None:
     """Run to the end, or until killed, in a process of its own; leave a digest of what is left."""
     mg.set_num_threads(int(threads))
@@ -180,6 +199,9 @@ def main(folder: str, threads: str, epochs: str, every_steps: str, width: str = 
     keeper = ModelCheckpoint(folder, every_steps=int(every_steps) or None, monitor="val_loss")
     trainer, loader, validation = run(*("adamw", "one cycle", "own", keeper), width=int(width))
     print("begun", flush=True)
+    if "KILL_AT" in os.environ:
+        point, _, count = os.environ["KILL_AT"].partition(" ")
+        killing(point, int(count))
     trainer.fit(loader, validation, epochs=int(epochs), resume="auto")
     Path(folder, "left.txt").write_text(repr(left(trainer)))
 
