@@ -48,11 +48,13 @@ def encoded(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
         at = ends[1]
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % ALIGNED)
-    parts = [len(text).to_bytes(8, "little") + text]
-    parts += [np.ascontiguousarray(arrays[name]).tobytes() for name in order]
-    data = bytearray(b"".join(parts))
-    data[START : START + DIGITS] = hashlib.sha256(data).hexdigest().encode()
-    return bytes(data)
+    head = bytearray(len(text).to_bytes(8, "little") + text)
+    parts = [memoryview(np.ascontiguousarray(arrays[name]).reshape(-1)) for name in order]
+    digest = hashlib.sha256(head)
+    for part in parts:
+        digest.update(part)
+    head[START : START + DIGITS] = digest.hexdigest().encode()
+    return b"".join([head, *parts])
 
 
 def fault(data: bytes) -> str:

@@ -52,8 +52,8 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, Tensor | np.ndarray | DeviceArray)
 
 
-def _copied(name: str, value: Any) -> Array:
-    """Return a copy of a tensor or array on the host.
+def _copied(name: str, value: Any, copying: bool = True) -> Array:
+    """Return a copy of a tensor or array on the host, or itself where no copy is wanted.
 
     Raises: TypeError for a dtype that files cannot hold.
     """
@@ -64,13 +64,18 @@ def _copied(name: str, value: Any) -> Array:
             f"save: {name!r} is {type(value).__name__} of {array.dtype}, which is not "
             f"one of the dtypes that can be held: {', '.join(map(str, DTYPES))}"
         )
-    return np.array(array, order="C", copy=True, subok=False)  # another thread may write to it
+    copying = copying or None  # None: where it is not contiguous
+    return np.array(array, order="C", copy=copying, subok=False)  # another thread may write to it
 
 
 class Writer:
-    """Encode values, setting the arrays aside under names that occur once."""
+    """Encode values, setting the arrays aside under names that occur once.
 
-    def __init__(self) -> None:
+    copying: False where they are written at once, before anything changes them.
+    """
+
+    def __init__(self, copying: bool = True) -> None:
+        self.copying = copying
         self.arrays: dict[str, Array] = {}
 
     def encoded(self, value: Any, path: tuple[Any, ...], above: set[int]) -> Any:
@@ -123,7 +128,7 @@ class Writer:
         while name in self.arrays or name == RESERVED:  # keys 0 and "0", or with dots in them
             count += 1
             name = f"{dotted}#{count}"
-        self.arrays[name] = _copied(_place(path).strip("'"), value)
+        self.arrays[name] = _copied(_place(path).strip("'"), value, self.copying)
         return name
 
 

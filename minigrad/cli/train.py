@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.cli import resuming
 from minigrad.cli.options import (
     INTERRUPTED,
     UsageError,
@@ -72,6 +73,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--threads", type=at_least(1), metavar="N", help="CPU threads (all)")
     add("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or cuda-sim (cpu)")
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
+    add("--resume", action="store_true", help="go on with an interrupted run of the same --out")
     add("--quiet", action="store_true", help="print only the scores and the files")
 
 
@@ -117,11 +119,14 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     if not arguments.quiet:
         print(describe_table(path, built, arguments))
-    history = built.fit(
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        callbacks=[] if arguments.quiet else [Progress()],
-    )
+    told, keeper = resuming.callbacks_for(out, arguments, path)
+    with resuming.warnings_as_notes():
+        history = built.fit(
+            epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            callbacks=[told, keeper] + ([] if arguments.quiet else [Progress()]),
+            resume=resuming.way(arguments),
+        )
     if not history.rows:
         raise KeyboardInterrupt
     if not arguments.quiet:
@@ -137,7 +142,7 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
         print(indented("\n".join(line for line in verdict[1:] if line not in said)))
     for line in said:
         print(field("note", line))
-    print(field("wrote", write(out, built.save, scores, history)))
+    print(field("wrote", write(out, built.save, scores, history, anew=not told.resumed)))
     return INTERRUPTED if history.interrupted else 0
 
 
@@ -259,14 +264,16 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     batch_size = arguments.batch_size or 32
     say(describe(data, split, arguments, built, batch_size))
-    progress = [] if arguments.quiet else [Progress()]
-    history = built.fit(
-        split.train,
-        split.validation,
-        epochs=arguments.epochs,
-        batch_size=min(batch_size, len(split.train)),
-        callbacks=progress,
-    )
+    told, keeper = resuming.callbacks_for(out, arguments, None)
+    with resuming.warnings_as_notes():
+        history = built.fit(
+            split.train,
+            split.validation,
+            epochs=arguments.epochs,
+            batch_size=min(batch_size, len(split.train)),
+            callbacks=[told, keeper] + ([] if arguments.quiet else [Progress()]),
+            resume=resuming.way(arguments),
+        )
     if not history.rows:
         raise KeyboardInterrupt
     say("")
@@ -278,7 +285,8 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
         model.about["scores"] = scores
         return model.save(path)
 
-    print(field("wrote", write(out, save_model, scores, history, split.standardizer)))
+    files = write(out, save_model, scores, history, split.standardizer, anew=not told.resumed)
+    print(field("wrote", files))
     return INTERRUPTED if history.interrupted else 0
 
 
@@ -357,12 +365,15 @@ def write(
     scores: dict[str, float],
     history: History,
     standardizer: Standardizer | None = None,
+    *,
+    anew: bool = True,
 ) -> str:
     """Write model, history and curves; return a line that names them.
 
     What an earlier run has written there is moved aside, not overwritten.
+    anew: False where the run was resumed: what is there is its own.
     """
-    kept = make_room(out)
+    kept = make_room(out) if anew else None
     files = [save_model(out / "model.safetensors", scores)]
     if standardizer is not None:
         files.append(save(standardizer, out / "standardizer.safetensors"))

@@ -288,9 +288,12 @@ class TableRecipe:
         epochs: int | None = None,
         batch_size: int | None = None,
         callbacks: Iterable[Callback] = (),
+        resume: Any = None,
     ) -> History:
         """Train until the validation loss stops improving, at most `epochs` epochs, 200 if nothing
         is said; the strong recipe trains 96, or `epochs`, and keeps the best.
+
+        resume: "auto" or a path: see `Trainer.fit`.
         """
         epochs = self.epochs if epochs is None else epochs
         size = self.batch_size if batch_size is None else batch_size
@@ -300,6 +303,7 @@ class TableRecipe:
             epochs=epochs,
             batch_size=min(size, len(self.train)),
             callbacks=callbacks,
+            resume=resume,
         )
         self.recipe.model.eval()
         return self.history

@@ -61,7 +61,7 @@ def write(folder: Path, about: About, state: dict[str, Any]) -> Path:
     Raises: OSError where it cannot be written, with nothing left behind; TypeError naming what a
         file cannot hold.
     """
-    arrays, tree = trees.flatten(state)
+    arrays, tree = trees.flatten(state, trees.Writer(copying=False))
     path = folder / about.name
     write_whole(path, encoded(arrays, {ABOUT: json.dumps(asdict(about)), TREE: tree}))
     return path

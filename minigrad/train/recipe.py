@@ -239,17 +239,20 @@ class Recipe:
         epochs: int = 200,
         batch_size: int = 32,
         callbacks: Iterable[Callback] = (),
+        resume: Any = None,
     ) -> History:
         """Train until the validation loss stops improving, at most `epochs` epochs.
 
         train, validation: datasets, of which loaders are made (the training rows in a new order
             every epoch; a last batch of one row is left out), or loaders.
         batch_size: rows a step, where loaders are made.
+        resume: "auto" or a path: see `Trainer.fit`.
         """
         batch_size = arguments.whole("fit", "batch_size", batch_size, 1)
         train_loader = training_loader(train, batch_size)
         val_loader = whole_loader(validation, 2 * batch_size)  # nothing is kept for backward
-        return self.trainer(callbacks).fit(train_loader, val_loader, epochs=epochs)
+        trainer = self.trainer(callbacks)
+        return trainer.fit(train_loader, val_loader, epochs=epochs, resume=resume)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return loss and metrics over a dataset or a loader."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Mapping
@@ -138,6 +139,11 @@ class ModelCheckpoint(Callback):
         if due or last or (value is not None and self._files.would_be_best(value)):
             about = About(self._run, trainer.step, trainer.epoch, self.monitor, value)
             self._write(trainer, about)
+
+    def on_fit_end(self, trainer: Any) -> None:
+        if not self._files.kept:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()  # where there is nothing in it
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._written >= self.min_seconds
