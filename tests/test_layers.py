@@ -156,6 +156,7 @@ DOORS = {
     "minigrad.compare",
     "minigrad.tables.quick",
     "minigrad.checking.oracle",  # which runs the references alone, at more digits
+    "minigrad.train.pages",  # which draws charts with the kernels' pages
     "minigrad.cli.train",  # which has another process compile what it will need
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for

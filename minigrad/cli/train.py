@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from minigrad.data.standardizer import Standardizer
 from minigrad.data.tabular import Split, TabularData
 from minigrad.engine.random import manual_seed
 from minigrad.engine.threads import set_num_threads
+from minigrad.lazy import lazy
 from minigrad.serialization import save
 from minigrad.tables import report
 from minigrad.tables.model import TableModel
@@ -32,11 +34,13 @@ from minigrad.tables.network import Shape, rates_for
 from minigrad.tables.preparation import NumberInput, TablePreprocessor
 from minigrad.tables.recipe import PARTS, RECIPES, TableRecipe, from_table
 from minigrad.tables.targets import Classes
+from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.progress import Progress
 from minigrad.train.recipe import Recipe, recipe
 from minigrad_kernels import ahead
 
+report_callback = lazy("minigrad.train.callbacks.report")
 ABOUT = (
     "Train the production recipe: batch-norm, dropout, AdamW, plateau schedule, early stopping. "
     "70 % of the rows train, 15 % decide when to stop, 15 % give the score. Of a table it finds "
@@ -44,7 +48,10 @@ ABOUT = (
 )
 FRACTIONS = (0.7, 0.15, 0.15)
 HIDDEN = (256, 128)
-FILES = ("model.safetensors", "standardizer.safetensors", "history.csv", "curves.png")
+FILES = (
+    *("model.safetensors", "standardizer.safetensors", "history.csv", "curves.png"),
+    "report.html",
+)
 ENDINGS = (".gz", ".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -74,6 +81,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or cuda-sim (cpu)")
     add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
     add("--resume", action="store_true", help="go on with an interrupted run of the same --out")
+    add("--report", action="store_true", help="write report.html too: curves, layers, confusion")
     add("--quiet", action="store_true", help="print only the scores and the files")
 
 
@@ -117,14 +125,16 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
     )
     out = arguments.out or Path("runs") / stem(path)
     out.mkdir(parents=True, exist_ok=True)
+    room = room_for(out, arguments)
     if not arguments.quiet:
         print(describe_table(path, built, arguments))
     told, keeper = resuming.callbacks_for(out, arguments, path)
+    names = built.target.labels if isinstance(built.target, Classes) else None
     with resuming.warnings_as_notes():
         history = built.fit(
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
-            callbacks=[told, keeper] + ([] if arguments.quiet else [Progress()]),
+            callbacks=[told, keeper, *shown(out, stem(path), names, arguments)],
             resume=resuming.way(arguments),
         )
     if not history.rows:
@@ -142,7 +152,9 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
         print(indented("\n".join(line for line in verdict[1:] if line not in said)))
     for line in said:
         print(field("note", line))
-    print(field("wrote", write(out, built.save, scores, history, anew=not told.resumed)))
+    options = {"anew": not told.resumed, "report": arguments.report}
+    files = write(out, room, built.save, scores, history, **options)
+    print(field("wrote", files))
     return INTERRUPTED if history.interrupted else 0
 
 
@@ -262,6 +274,7 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
     built = recipe(data.n_features, data.n_classes, arguments.hidden, **options)
     out = arguments.out or Path("runs") / data.name
     out.mkdir(parents=True, exist_ok=True)
+    room = room_for(out, arguments)
     batch_size = arguments.batch_size or 32
     say(describe(data, split, arguments, built, batch_size))
     told, keeper = resuming.callbacks_for(out, arguments, None)
@@ -271,7 +284,7 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
             split.validation,
             epochs=arguments.epochs,
             batch_size=min(batch_size, len(split.train)),
-            callbacks=[told, keeper] + ([] if arguments.quiet else [Progress()]),
+            callbacks=[told, keeper, *shown(out, data.name, data.target_names, arguments)],
             resume=resuming.way(arguments),
         )
     if not history.rows:
@@ -285,7 +298,8 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
         model.about["scores"] = scores
         return model.save(path)
 
-    files = write(out, save_model, scores, history, split.standardizer, anew=not told.resumed)
+    options = {"anew": not told.resumed, "report": arguments.report}
+    files = write(out, room, save_model, scores, history, split.standardizer, **options)
     print(field("wrote", files))
     return INTERRUPTED if history.interrupted else 0
 
@@ -353,6 +367,23 @@ def table_model(
 
 
 # ---------------------------------------------------------------- results
+def shown(out: Path, name: str, class_names: Any, arguments: argparse.Namespace) -> list[Callback]:
+    """Return what shows the fit, and what writes the page about it."""
+    found: list[Callback] = [] if arguments.quiet else [Progress()]
+    if arguments.report:
+        given = {k: v for k, v in vars(arguments).items() if v not in (None, "", False)}
+        options = ", ".join(f"{k} {v}" for k, v in given.items() if not callable(v))
+        found.append(
+            report_callback.Report(
+                out / "report.html",
+                class_names=class_names,
+                title=f"{name}: minigrad train",
+                details={"data": name, "options": options},
+            )
+        )
+    return found
+
+
 def weights_of(history: History) -> str:
     """Say of which epoch the weights are."""
     epoch = history.restored_epoch
@@ -361,19 +392,21 @@ def weights_of(history: History) -> str:
 
 def write(
     out: Path,
+    room: Callable[[], Path | None],
     save_model: Callable[[Path, dict[str, float]], Path],
     scores: dict[str, float],
     history: History,
     standardizer: Standardizer | None = None,
     *,
     anew: bool = True,
+    report: bool = False,
 ) -> str:
     """Write model, history and curves; return a line that names them.
 
-    What an earlier run has written there is moved aside, not overwritten.
-    anew: False where the run was resumed: what is there is its own.
+    room: makes room for the files of this run.  anew: False where the run was resumed: what is
+    there is its own.  report: whether there is one, to be named too.
     """
-    kept = make_room(out) if anew else None
+    kept = room() if anew else None
     files = [save_model(out / "model.safetensors", scores)]
     if standardizer is not None:
         files.append(save(standardizer, out / "standardizer.safetensors"))
@@ -384,13 +417,26 @@ def write(
         files.append(out / "curves.png")
     except ModuleNotFoundError as error:
         missing = f"; no curves: {error}"
+    files += [out / "report.html"] * report
     earlier = f"; the earlier run is now in {kept}" if kept else ""
     return f"{', '.join(file.name for file in files)} in {out}{earlier}{missing}"
 
 
-def make_room(out: Path) -> Path | None:
+def room_for(out: Path, arguments: argparse.Namespace) -> Callable[[], Path | None]:
+    """Return what makes room for the files of this run: at its end; or now, where a report is
+    written during the fit, but for a run that goes on, whose own report stays.
+    """
+    if not arguments.report:
+        return partial(make_room, out, FILES)
+    if arguments.resume:
+        return partial(make_room, out, FILES[:-1])
+    kept = make_room(out, FILES)
+    return lambda: kept
+
+
+def make_room(out: Path, names: Sequence[str]) -> Path | None:
     """Move the files of an earlier run to a folder of their own; return it, None for no files."""
-    old = [out / name for name in FILES if (out / name).exists()]
+    old = [out / name for name in names if (out / name).exists()]
     if not old:
         return None
     number = 1

@@ -5,6 +5,7 @@ Beside the heart: while nobody profiles, nothing here is loaded.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -18,8 +19,8 @@ from minigrad.engine.dispatch import KERNELS, dispatch
 from minigrad.engine.op import Op
 from minigrad.engine.recording import recording
 
-HERE = str(Path(__file__).parent)
 PACKAGE = str(Path(__file__).parent.parent)
+MACHINERY = (f"{PACKAGE}{os.sep}engine", f"{PACKAGE}{os.sep}capturing")
 MOST = 20  # rows that are printed
 ASKED = frozenset(
     {"forward", "run", "differentiate", "apply", "apply_binary", "apply_unary", "_update"}
@@ -234,7 +235,7 @@ def running_op() -> str:
                     found = type(this).__name__
                 elif not found and isinstance(this, type) and issubclass(this, Op):
                     found = this.__name__
-            if not function and not code.co_filename.startswith(HERE):
+            if not function and not code.co_filename.startswith(MACHINERY):
                 function = code.co_qualname
         frame = frame.f_back
     return found or function

@@ -18,6 +18,7 @@ from minigrad.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from minigrad.train.callbacks.averaging import EMA, SWA, WeightAveraging
+    from minigrad.train.callbacks.report import Report
     from minigrad.train.set_metrics import (
         AUROC,
         F1,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 # What is loaded when it is first asked for, by its module.
 LATER = {
     "minigrad.train.callbacks.averaging": ("EMA", "SWA", "WeightAveraging"),
+    "minigrad.train.callbacks.report": ("Report",),
     "minigrad.train.set_metrics": (
         *("AUROC", "F1", "MAE", "R2", "RMSE", "AveragePrecision", "BalancedAccuracy", "Precision"),
         *("Recall", "TopKAccuracy", "confusion_matrix"),
@@ -57,6 +59,7 @@ __all__ = [
     "R2",
     "RMSE",
     "Recall",
+    "Report",
     "ScheduleLR",
     "Progress",
     "SWA",

@@ -414,6 +414,16 @@ class Trainer:
         for hook in self._hooks[name]:
             hook(self)
 
+    @property
+    def batch(self) -> tuple[Any, Any]:
+        """Return (x, target) of the last batch, as its loader gave it; for callbacks.
+
+        Raises: RuntimeError where there was none yet.
+        """
+        if not self._batch:
+            raise RuntimeError("batch: the trainer has not come to a batch yet")
+        return self._batch[2], self._batch[3]
+
     def stop(self, reason: str) -> None:
         """End the fit after the running hook, epoch or step; for callbacks.
 

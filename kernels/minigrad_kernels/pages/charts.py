@@ -114,7 +114,7 @@ class Chart:
         width, height = self.size
         self._taken = []
         y = self._y_scale(22.0, height - 34.0)
-        y_at = ticks(y, max(2, int((y.start - y.end) / 28)))
+        y_at = ticks(y, max(2, int((y.start - y.end) / 22)))
         y_shown = self.y_text(y_at)
         left = max([width_of(text) for text in y_shown] or [0.0]) + 10
         x = self._x_scale(left, width - 14.0)
@@ -233,14 +233,11 @@ class Chart:
         )
 
     def _marked(self, x: Scale, y: Scale, at: float, name: str) -> list[str]:
-        place = x(at)
-        anchor = "end" if place + width_of(name) + 4 > x.end else "start"
-        if anchor == "end" and place - width_of(name) - 4 < x.start:
-            anchor = "middle"
-        shift = {"end": -4, "start": 4, "middle": 0}[anchor]
-        line = _path("mark", f"M{place:.1f} {y.start:.1f}V{y.end:.1f}")
-        text = self._text(place + shift, y.end - 2 + FONT, name, anchor)
-        return [line, text]
+        place, width = x(at), width_of(name)
+        first = width_of(self.y_label) + 8 if self.y_label else 0.0
+        left = max(first, min(place - width / 2, self.size[0] - width))  # above all curves
+        line = _path("mark", f"M{place:.1f} {y.start:.1f}V{y.end - 3:.1f}")
+        return [line, self._text(left, y.end - 7, name, "start")]
 
     def _limit(
         self, limit: tuple[tuple[float, float], tuple[float, float], str], x: Scale, y: Scale

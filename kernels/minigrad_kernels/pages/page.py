@@ -75,6 +75,7 @@ th, td {{ padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top;
   font-variant-numeric: tabular-nums; border-bottom: 1px solid var(--line) }}
 th {{ color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line) }}
 tbody th {{ color: var(--ink); font-weight: 400; border-bottom: 1px solid var(--line) }}
+td:not(.word), th:not(.word) {{ white-space: nowrap }}
 td.word, th.word {{ text-align: left }}
 tr.wrong td, tr.wrong th {{ color: var(--bad); font-weight: 600 }} tr.best td {{ font-weight: 700 }}
 td.bar {{ min-width: 6rem; width: 12rem; text-align: left }}
