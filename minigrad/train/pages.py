@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.engine import random
 from minigrad.engine.dispatch import write_whole
 from minigrad.engine.threads import get_num_threads
-from minigrad.train.callbacks.history import History, counted
+from minigrad.train.callbacks.history import History, counted, steep
 from minigrad.train.callbacks.lines import cell, duration
 from minigrad.train.probing import Spread
 from minigrad.train.run_state import of_group, of_loader, versions
@@ -28,7 +28,6 @@ MOST_CLASSES = 40  # of a matrix; of more, the pairs most often confused
 MOST_PAIRS = 30
 MOST_POINTS = 1_500  # of predicted over true values
 MOST_COLUMNS = 4  # of a target of several amounts
-RATIO = 30.0  # of the largest to the least value, from which on an axis is logarithmic
 BINS = 30
 MOST_NAMES = 12  # of a list
 
@@ -166,16 +165,6 @@ def curve(history: History, name: str) -> Chart:
 def index_of(history: History, epoch: int) -> int:
     """Return the place of an epoch's row."""
     return history["epoch"].index(epoch)
-
-
-def steep(values: Sequence[float]) -> bool:
-    """Tell whether numbers span so much that a logarithmic axis shows more.
-
-    >>> steep([1.0, 0.001]), steep([1.0, 0.5]), steep([1.0, 0.0])
-    (True, False, False)
-    """
-    finite = [v for v in values if math.isfinite(v)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= RATIO
 
 
 def shelf(charts: Sequence[str]) -> str:

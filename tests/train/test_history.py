@@ -78,13 +78,30 @@ def test_csv_holds_full_precision(history: History, tmp_path: Path) -> None:
 
 @needs_plot
 def test_plot_draws_and_saves(history: History, tmp_path: Path) -> None:
-    figure = history.plot(tmp_path / "curves.png")
+    panels = history.plot(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert [panel.get_title() for panel in figure.axes] == ["loss", "accuracy", "lr"]
-    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert [panel.get_title() for panel in panels] == ["loss", "accuracy", "learning rate"]
+    labels = [line.get_label() for line in panels[0].lines]
     assert labels == ["training", "validation", "best: 2"]
+    assert panels[0].lines[0].get_ydata().tolist() == history["loss"]
+    assert set(panels[0].lines[2].get_xdata()) == {2}
     with pytest.raises(ValueError, match="no epoch has been finished, so nothing can be drawn"):
         History().plot()
+
+
+@needs_plot
+def test_plot_takes_axes_and_shows_a_learning_rate_that_changed(history: History) -> None:
+    for i, row in enumerate(history.rows):
+        row["lr"] = 10.0**-i
+    panels = history.plot()
+    assert [panel.get_yscale() for panel in panels] == ["linear", "linear", "log"]
+    figure = panels[0].figure
+    assert history.plot(axes=figure.axes)[0] is figure.axes[0]
+    with pytest.raises(ValueError, match="expected 3 axes, for loss, accuracy, lr, but got 1"):
+        history.plot(axes=figure.axes[0])
+    for row in history.rows:
+        row["lr"] = 0.1
+    assert [panel.get_title() for panel in history.plot()] == ["loss", "accuracy"]
 
 
 def test_plot_without_matplotlib(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

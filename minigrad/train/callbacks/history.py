@@ -6,7 +6,7 @@ import csv
 import importlib
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from minigrad.engine.dispatch import write_whole
 
 Row = dict[str, float]
+STEEP = 30.0  # the largest value by the least from which on a logarithmic axis shows more
 
 
 @dataclass
@@ -76,6 +77,16 @@ def figure_of(panels: int, asker: str) -> tuple[Any, Any]:
         ) from error
     made = figure(figsize=(4.5 * panels, 3.4), layout="constrained")
     return made, made.subplots(1, panels, squeeze=False)[0]
+
+
+def steep(values: Sequence[float]) -> bool:
+    """Tell whether numbers span so much that a logarithmic axis shows more.
+
+    >>> steep([1.0, 0.001]), steep([1.0, 0.5]), steep([1.0, 0.0])
+    (True, False, False)
+    """
+    finite = [v for v in values if math.isfinite(v)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= STEEP
 
 
 class History:
@@ -178,33 +189,57 @@ class History:
         write_whole(path, text.getvalue())
         return path
 
-    def plot(self, path: str | PathLike[str] | None = None) -> Any:
-        """Draw the curves, the best epoch marked; return matplotlib's figure.
+    def plot(self, path: str | PathLike[str] | None = None, axes: Any = None) -> Any:
+        """Draw the curves with matplotlib, the best epoch marked; return the axes, one a curve.
 
-        path: where to save it, the format by its suffix.
-        Raises: ModuleNotFoundError without matplotlib, ValueError before an epoch is finished.
+        Training and validation share an axes; the learning rate has its own where it changed.  Loss
+        and learning rate are drawn on a logarithmic scale where they span a factor of 30.
+
+        path: where to save the figure, the format by its suffix.
+        axes: where to draw, as many as there are curves or more; by default a new figure, which is
+            `axes[0].figure`.
+        Raises: ModuleNotFoundError without matplotlib; ValueError before an epoch is finished, and
+            for too few axes.
         """
         if not self.rows:
             raise ValueError("History.plot: no epoch has been finished, so nothing can be drawn")
-        curves = [n for n in self.names if n not in ("epoch", "lr", "seconds")]
-        curves = [n for n in curves if not n.startswith("val_")] + ["lr"] * ("lr" in self.names)
-        figure, panels = figure_of(len(curves), "History.plot")
-        for panel, name in zip(panels, curves, strict=True):
-            for column, label in ((name, "training"), (f"val_{name}", "validation")):
-                if column in self.names:
-                    panel.plot(self["epoch"], self[column], label=label)
-            if name in ("loss", "lr") and all(value > 0 for value in self[name]):
-                panel.set_yscale("log")
-            if self.best_epoch is not None:
-                panel.axvline(
-                    self.best_epoch, color="gray", linestyle=":", label=f"best: {self.best_epoch}"
-                )
-            panel.set(title=name, xlabel="epoch")
-            panel.grid(alpha=0.3)
-        panels[0].legend()
+        own = [n for n in self.names if n not in ("epoch", "lr", "seconds")]
+        curves = [n for n in own if not n.startswith("val_") or n[4:] not in own]
+        curves += ["lr"] * ("lr" in self.names and len(set(self["lr"])) > 1)
+        if axes is None:
+            _, panels = figure_of(len(curves), "History.plot")
+        else:
+            panels = list(axes) if hasattr(axes, "__iter__") else [axes]
+        if len(panels) < len(curves):
+            raise ValueError(
+                f"History.plot: expected {len(curves)} axes, for {', '.join(curves)}, but got "
+                f"{len(panels)}"
+            )
+        for panel, name in zip(panels, curves, strict=False):
+            self._draw(panel, name)
         if path is not None:
-            figure.savefig(path, dpi=120)
-        return figure
+            panels[0].figure.savefig(path, dpi=120)
+        return panels
+
+    def _draw(self, panel: Any, name: str) -> None:
+        """Draw a column, and its validation, on an axes of matplotlib's."""
+        values: list[float] = []
+        lone = "o" if len(self) == 1 else None  # a line of one point is not seen
+        first = "lr" if name == "lr" else "training"
+        for column, label in ((name, first), (f"val_{name}", "validation")):
+            if column in self.names:
+                panel.plot(self["epoch"], self[column], label=label, marker=lone)
+                values += self[column]
+        if name in ("loss", "lr") and steep(values):
+            panel.set_yscale("log")
+        if self.best_epoch is not None:
+            panel.axvline(
+                self.best_epoch, color="gray", linestyle=":", label=f"best: {self.best_epoch}"
+            )
+        title = "learning rate" if name == "lr" else name.replace("_", " ")
+        panel.set(title=title, xlabel="epoch")
+        panel.grid(alpha=0.3)
+        panel.legend()
 
     def __repr__(self) -> str:
         if not self.rows:
