@@ -101,6 +101,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import autograd as autograd
     from minigrad import checking as checking
     from minigrad import compare as compare
+    from minigrad import diagnosis as diagnosis
     from minigrad import distributions as distributions
     from minigrad import func as func
     from minigrad import masked as masked
@@ -111,6 +112,7 @@ if _typing.TYPE_CHECKING:
     from minigrad.checking.gradcheck import gradcheck as gradcheck
     from minigrad.checking.gradcheck import gradgradcheck as gradgradcheck
     from minigrad.checking.watching import checked as checked
+    from minigrad.diagnosis.static import doctor as doctor
     from minigrad.engine.profiling import profile as profile
     from minigrad.func import vmap as vmap
     from minigrad.published.functions import *  # noqa: F403
@@ -134,6 +136,7 @@ else:
     autograd = _lazy("minigrad.autograd")
     checking = _lazy("minigrad.checking")
     compare = _lazy("minigrad.compare")
+    diagnosis = _lazy("minigrad.diagnosis")
     distributions = _lazy("minigrad.distributions")
     func = _lazy("minigrad.func")
     masked = _lazy("minigrad.masked")
@@ -145,6 +148,7 @@ else:
         "TableModel": _lazy("minigrad.tables.model"),
         "capture": _lazy("minigrad.capturing.captured"),
         "checked": _lazy("minigrad.checking.watching"),
+        "doctor": _lazy("minigrad.diagnosis.static"),
         "gradcheck": _lazy("minigrad.checking.gradcheck"),
         "gradgradcheck": _lazy("minigrad.checking.gradcheck"),
         "ResumeError": _lazy("minigrad.train.verifying"),

@@ -1,4 +1,4 @@
-"""The command line: `minigrad train`, `predict`, `check`, `compare` and `run`."""
+"""The command line: `minigrad train`, `predict`, `check`, `compare`, `doctor` and `run`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ COMMANDS = (
         "compare",
         "minigrad_kernels.compare.command",
         "compare kernels: reference, CPU, GPU, other libraries, the machine's limit",
+    ),
+    (
+        "doctor",
+        "minigrad.cli.doctor",
+        "run a program, and say what is wrong with how it trains",
     ),
     ("run", "minigrad.cli.run", "run a PyTorch program on minigrad, as it stands"),
 )

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.script
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
-    importlib.import_module("minigrad.as_torch")
+    as_pytorch()
     cells = [compile(text, name, "exec", dont_inherit=True) for text, name in parts(path)]
     main = ModuleType("__main__")
     main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
@@ -42,6 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     sys.path[0] = str(path.resolve().parent)
     execute(cells, main)
     return 0
+
+
+def as_pytorch() -> None:
+    """Have `import torch` give minigrad from here on."""
+    importlib.import_module("minigrad.as_torch")
 
 
 def execute(cells: list[CodeType], main: ModuleType) -> None:

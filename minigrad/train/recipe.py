@@ -53,6 +53,7 @@ def recipe(
     metrics: Any = None,
     device: Any = None,
     capture: bool | str = True,
+    doctor: Any = True,
 ) -> Recipe:
     """Build the production MLP with its optimizer, schedule and callbacks, ready to fit.
 
@@ -71,6 +72,7 @@ def recipe(
         losses of `mg.nn` and binary_accuracy take targets (N,) as (N, 1), as a regression has them.
     device: where to train, "cuda" say; the CPU by default.
     capture: whether training steps are captured where that pays; see `Trainer`.
+    doctor: whether to look for mistakes while fitting; see `Trainer`.
 
     Raises: ValueError for sizes below 1, an unknown activation, and cross-entropy over one class.
 
@@ -119,6 +121,7 @@ def recipe(
         patience=patience,
         device=device,
         capture=capture,
+        doctor=doctor,
     )
 
 
@@ -134,6 +137,7 @@ def around(
     patience: int = 30,
     device: Any = None,
     capture: bool | str = True,
+    doctor: Any = True,
 ) -> Recipe:
     """Return the recipe's optimizer, schedule and callbacks around a model; see `recipe`.
 
@@ -143,7 +147,7 @@ def around(
     optimizer = AdamW(decay_groups(model, weight_decay), lr=lr)
     scheduler = ReduceLROnPlateau(optimizer, factor=lr_factor, patience=lr_patience)
     callbacks = [StopOnNonFinite(), ScheduleLR(scheduler), EarlyStopping(patience=patience)]
-    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device, capture)
+    return Recipe(model, optimizer, scheduler, callbacks, loss, metrics, device, capture, doctor)
 
 
 def mlp(sizes: Sequence[int], activation: str, rates: Sequence[float]) -> nn.Sequential:
@@ -204,9 +208,11 @@ class Recipe:
         metrics: Any,
         device: Any = None,
         capture: bool | str = True,
+        doctor: Any = True,
     ) -> None:
         self.device = device
         self.capture = capture
+        self.doctor = doctor
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -229,6 +235,7 @@ class Recipe:
             callbacks=[*self.callbacks, *callbacks],
             device=self.device,
             capture=self.capture,
+            doctor=self.doctor,
         )
 
     def fit(

@@ -22,6 +22,7 @@ from minigrad.train import checks as batches
 from minigrad.train import resuming
 from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.callbacks.history import History
+from minigrad.train.direction import direction
 from minigrad.train.limits import Limits, steps_of
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from minigrad.train.lr_finder import LRCurve
 
 lr_finder = lazy("minigrad.train.lr_finder")
+doctors = lazy("minigrad.diagnosis.doctor")
 
 
 class Trainer:
@@ -53,6 +55,10 @@ class Trainer:
     capture: whether `fit` captures its steps, as `mg.capture` does, where a kind of batch comes
         often enough for that to pay; "explain" says on standard error how they run.  The bits are
         the same; what cannot be captured runs as ever, and `explain()` says why.
+    doctor: whether to look for mistakes in model, data, loss and training while it is fitted:
+        True warns of them (`DoctorWarning`), "raise" raises, "collect" only keeps them in
+        `trainer.doctor.report`, False does not look; or a `minigrad.diagnosis.Doctor`, which may
+        ignore some by their codes.  The training has the same bits.
 
     Losses and metrics are those of the whole set, whatever its batches: every batch weighs as many
     rows as it has; or, with class weights or ignore_index in a loss of `mg.nn`, what its mean was
@@ -87,6 +93,7 @@ class Trainer:
         device: Any = None,
         accumulate: int = 1,
         capture: bool | str = True,
+        doctor: Any = True,
     ) -> None:
         if capture not in WAYS:
             raise ValueError(f"Trainer: expected capture to be one of {WAYS}, but got {capture!r}")
@@ -114,6 +121,8 @@ class Trainer:
         self.accumulate = arguments.whole("Trainer", "accumulate", accumulate, 1)
         self.batch_loss: Any = None
         self.capture = capture
+        self.doctor = doctors.as_doctor(doctor)
+        self._doctor: Any = None  # of the running fit
         self._steps: Steps | None = None
         self._said = ""
         self._norms: list[Tensor] = []
@@ -178,6 +187,7 @@ class Trainer:
         self.epoch, self.epochs, self.step = 0, limits.epochs(epochs, self.steps_per_epoch), 0
         self.train_loader, self.val_loader, self.max_steps = train_loader, val_loader, max_steps
         self._limits = limits
+        self._doctor = None if limits.overfit or limits.dev else self.doctor  # these are trials
         self._validates = val_loader is not None
         self.stopping = False
         self.limit_reached = ""
@@ -201,6 +211,7 @@ class Trainer:
                     self._end(begun, None)
         finally:
             self._running = False
+            self._doctor = None
             self._batch = ()
             self.reading = self.epoch_scores = None
             self._said = "" if self._steps is None else self._steps.explain()
@@ -240,6 +251,8 @@ class Trainer:
             begun.append(callback)
             callback.on_fit_begin(self)
         batches.check_optimizer(self.model, self.optimizer, self.loss)
+        if self._doctor is not None:
+            self._doctor.fit_begins(self, direction)
         self.optimizer.zero_grad()  # gradients from before the fit are not this fit's
 
     def _end(self, begun: list[Callback], error: BaseException | None) -> None:
@@ -250,6 +263,8 @@ class Trainer:
         if isinstance(error, KeyboardInterrupt):
             self._note_interrupt()
             error = None
+        if self._doctor is not None:
+            error = self._doctor.fit_ends(self, error)
         for callback in begun:
             try:
                 callback.on_fit_end(self)
@@ -297,6 +312,8 @@ class Trainer:
                 seconds = time.perf_counter() - self.epoch_started
                 self.epoch_scores = None
                 self.history.append({"epoch": self.epoch, **scores, "lr": lr, "seconds": seconds})
+                if self._doctor is not None:
+                    self._doctor.epoch_ends(self)
                 self._call("on_epoch_end")
             reason = self.limit_reached or self._limits.reached(self.step)
             if reason and not self.stopping:
@@ -325,7 +342,11 @@ class Trainer:
                 self.step += 1
 
             steps = self._computations()
-            found = steps.step(x, target, self.epoch == 1 and not scores.batches)
+            first = self.epoch == 1 and not scores.batches
+            if self._doctor is not None and self._doctor.due(self.step):
+                found = self._doctor.watch(self, steps, x, target)
+            else:
+                found = steps.step(x, target, first)
             if steps.summed:
                 loss = found.loss._replace(value=found.loss.value.detach())
                 scores.add(found.output, target, loss, found.metrics)
@@ -340,6 +361,8 @@ class Trainer:
                     self._look(found.norms)
                     self._update(steps)
 
+                if self._doctor is not None:
+                    self._doctor.stepped()
                 loss = found.loss._replace(value=self.batch_loss.detach())
                 scores.add(found.output, target, loss, found.metrics)
             self.limit_reached = self._limits.reached(self.step)
@@ -364,6 +387,8 @@ class Trainer:
     def _look(self, norms: list[Tensor]) -> None:
         """Call the hooks between backward() and the optimizer's step."""
         self._norms = norms
+        if self._doctor is not None:
+            self._doctor.before_update()
         for hook in self._hooks["after_backward"]:
             hook(self)
             if not hook.__self__.reads_norm:
@@ -405,6 +430,8 @@ class Trainer:
                 batches.check_finite(x, target, which, count)
                 if count == 1 and which == "training":
                     batches.check_last(self.reading.loader, self.model, x)
+                if self._doctor is not None and which != "evaluation":
+                    self._doctor.saw(which, x, target)
             yield batches.to_device(x, self.device), batches.to_device(target, self.device)
         if count == 0 and not (loader is self.reading and loader.done):
             loader = loader.loader if loader is self.reading else loader

@@ -300,7 +300,7 @@ def test_a_dict_of_tensors_is_captured() -> None:
             return super().forward(given["x"])
 
     net = Taking(4, 3)
-    trainer = Trainer(net, mg.optim.SGD(net.parameters(), lr=0.1))
+    trainer = Trainer(net, mg.optim.SGD(net.parameters(), lr=0.1), doctor=False)
     x, y = rows(8)
     trainer.fit([({"x": mg.Tensor(x)}, mg.Tensor(y))] * 5, epochs=2)
     assert "7 replayed" in trainer.explain() or "6 replayed" in trainer.explain()
@@ -309,7 +309,7 @@ def test_a_dict_of_tensors_is_captured() -> None:
 # ---------------------------------------------------------------- where it pays
 def test_short_fits_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "PAYS", 20)
-    trainer, *_ = fitted(True)
+    trainer, *_ = fitted(True, doctor=False)  # which has some steps run eagerly
     # Five batches of 8 an epoch over 6 epochs pay from the 4th on; the last ones, of 5, never do.
     assert trainer.explain().splitlines()[0] == "whole_step: 10 eager, 2 recorded, 24 replayed"
     assert "score: 12 eager, 0 recorded, 0 replayed; a kind of batch" in trainer.explain()
