@@ -193,6 +193,9 @@ def describe_table(path: Path, built: TableRecipe, arguments: argparse.Namespace
 def table_score(built: TableRecipe, scores: dict[str, float], history: History) -> str:
     """Return the test scores, and of which epoch the weights are."""
     weights = weights_of(history)
+    if built.share is not None and built.share < 1:
+        kept = f"{built.share:.0%} of the network" if built.share else "none of the network"
+        weights += f", {kept} beside the linear model that it began with"
     if not isinstance(built.target, Classes):
         return field("test", f"{report.scores_line(scores)}; weights of {weights}")
     rest = {name: value for name, value in scores.items() if name != "accuracy"}

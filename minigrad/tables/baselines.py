@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,8 @@ def baselines(
 
     embedded: how many of the last columns are the numbers of categories.
     """
-    n_dense = x.shape[1] - embedded
-    seen = [_frequent(x[:, i]) for i in range(n_dense, x.shape[1])]
-    x, new_x = (_spread(rows, n_dense, seen) for rows in (x, new_x))
+    seen = frequent(x, embedded)
+    x, new_x = (spread(rows, seen) for rows in (x, new_x))
     guesses: dict[str, Callable[[], Array]] = {}
     if n_classes:
         counts = np.bincount(y, minlength=n_classes)
@@ -42,14 +41,26 @@ def baselines(
     return {name: amount_scores(guess(), new_y) for name, guess in guesses.items()}
 
 
-def _frequent(codes: Array) -> Array:
-    """Return the categories that come most often."""
-    labels, counts = np.unique(codes, return_counts=True)
-    return labels[np.argsort(-counts, kind="stable")[:MOST_LABELS]]
+def frequent(x: Array, embedded: int) -> list[Array]:
+    """Return the categories that come most often, of each of the last columns.
+
+    >>> [labels.tolist() for labels in frequent(np.array([[0.5, 7], [0.1, 3], [0.2, 3]]), 1)]
+    [[3.0, 7.0]]
+    """
+    found = []
+    for i in range(x.shape[1] - embedded, x.shape[1]):
+        labels, counts = np.unique(x[:, i], return_counts=True)
+        found.append(labels[np.argsort(-counts, kind="stable")[:MOST_LABELS]])
+    return found
 
 
-def _spread(x: Array, n_dense: int, seen: Iterable[Array]) -> Array:
-    """Return rows as float64, a column of 0 and 1 for each category."""
+def spread(x: Array, seen: Sequence[Array]) -> Array:
+    """Return rows as float64, for each of the last columns one of 0 and 1 for each category.
+
+    >>> spread(np.array([[0.5, 7], [0.1, 3]]), [np.array([3, 7])]).tolist()
+    [[0.5, 0.0, 1.0], [0.1, 1.0, 0.0]]
+    """
+    n_dense = x.shape[1] - len(seen)
     parts = [x[:, :n_dense].astype(np.float64)]
     parts += [x[:, n_dense + i, None] == labels for i, labels in enumerate(seen)]
     return np.concatenate(parts, 1)

@@ -20,6 +20,7 @@ class Shape:
     n_dense: inputs that are used as they come.  tables: rows and columns of each embedding.
     hidden: widths.  rates: of dropout, one a hidden layer.
     skip: whether a linear layer from inputs to outputs stands beside the others.
+    wide: whether embedded categories have weights in it too, as columns of 0 and 1 have.
     """
 
     n_dense: int
@@ -29,6 +30,7 @@ class Shape:
     activation: str
     rates: tuple[float, ...]
     skip: bool = False
+    wide: bool = False
 
     @property
     def n_in(self) -> int:
@@ -62,6 +64,7 @@ class Shape:
                 str(state["activation"]),
                 tuple(float(rate) for rate in state["rates"]),
                 bool(state["skip"]),
+                bool(state.get("wide", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no shape of a network: {error!r}") from None
@@ -85,14 +88,18 @@ def size(value: Any, least: int = 1) -> int:
 
 
 class Embedded(nn.Module):
-    """A network over the columns of a table, of which the last ones are categories to be embedded.
+    """A network over the columns of a table, of which the last ones are categories to be embedded;
+    beside its layers a linear model of the same columns, if it has `skip`.
 
-    Source: Guo and Berkhahn, "Entity embeddings of categorical variables" (2016).
+    Source: Guo and Berkhahn, "Entity embeddings of categorical variables" (2016); Cheng et al.,
+    "Wide & deep learning for recommender systems" (2016), for the linear model beside.
     """
 
     skip: Any  # a Linear, or None
 
-    def __init__(self, n_dense: int, tables: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, n_dense: int, tables: Sequence[tuple[int, int]], n_out: int, wide: bool
+    ) -> None:
         super().__init__()
         self.n_dense = n_dense
         self.n_in = n_dense + sum(width for _, width in tables)
@@ -101,22 +108,48 @@ class Embedded(nn.Module):
         for embedding in embeddings:
             init.normal_(embedding.weight, 0.0, 0.3)
             init.zeros_(embedding.weight.detach()[0])  # what is unknown says nothing
+        weights = [nn.Embedding(rows, n_out) for rows, _ in tables if wide]
+        self.wide = nn.ModuleList(weights)
+        for embedding in weights:
+            init.zeros_(embedding.weight)
 
-    def begin_linear(self, weight: Any, bias: Any) -> None:
-        """Let the skip begin as a linear model of the inputs that are used as they come."""
+    def begin_linear(self, weight: Any, bias: Any, wide: Sequence[tuple[Any, Any]] = ()) -> None:
+        """Let the skip begin as a linear model of the inputs.
+
+        weight: (n_out, n_dense), of those that are used as they come.
+        wide: for each embedded column the codes and their weights, (codes, n_out).
+        """
         assert self.skip is not None
         assert self.skip.bias is not None
         self.skip.weight.array[:, : self.n_dense] = weight
+        self.skip.weight.array[:, self.n_dense :] = 0.0
         self.skip.bias.array[:] = bias
+        for embedding, (codes, weights) in zip(self.wide, wide, strict=True):
+            embedding.weight.array[codes] = weights
+
+    def linear_part(self) -> list[nn.Parameter]:
+        """Return the parameters of the linear model beside the layers."""
+        return [*self.skip.parameters(), *self.wide.parameters()]
+
+    def last_part(self) -> list[nn.Parameter]:
+        """Return the parameters that what the layers say is proportional to."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         codes = x[:, self.n_dense :].long()
         parts = [x[:, : self.n_dense]] if self.n_dense else []
         parts += [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
-        return self.head(cat(parts, 1))
+        wide = None
+        for i, weights in enumerate(self.wide):
+            one = weights(codes[:, i])
+            wide = one if wide is None else wide + one
+        return self.head(cat(parts, 1), wide)
 
-    def head(self, whole: Tensor) -> Tensor:
-        """Return the outputs for numbers beside embedded categories: (N, n_in) -> (N, n_out)."""
+    def head(self, whole: Tensor, wide: Tensor | None = None) -> Tensor:
+        """Return the outputs for numbers beside embedded categories: (N, n_in) -> (N, n_out).
+
+        wide: the linear weights of the embedded categories, (N, n_out), if there are any.
+        """
         raise NotImplementedError
 
 
@@ -132,7 +165,7 @@ class TableNetwork(Embedded):
     """
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape.n_dense, shape.tables)
+        super().__init__(shape.n_dense, shape.tables, shape.n_out, shape.wide)
         self.layers = shape.layers()
         self.skip = nn.Linear(shape.n_in, shape.n_out) if shape.skip else None
         if self.skip is not None:  # the rest begins with nothing to say
@@ -140,9 +173,16 @@ class TableNetwork(Embedded):
             init.zeros_(self.layers[-1].weight)
             init.zeros_(self.layers[-1].bias)
 
-    def head(self, whole: Tensor) -> Tensor:
+    def head(self, whole: Tensor, wide: Tensor | None = None) -> Tensor:
         """Return the outputs for numbers beside embedded categories."""
-        return self.layers(whole) if self.skip is None else self.layers(whole) + self.skip(whole)
+        said = self.layers(whole)
+        if self.skip is not None:
+            said = said + self.skip(whole)
+        return said if wide is None else said + wide
+
+    def last_part(self) -> list[nn.Parameter]:
+        """Return the parameters that what the layers say is proportional to."""
+        return list(self.layers[-1].parameters())
 
 
 def rates_for(hidden: Sequence[int], dropout: float, last_dropout: float) -> tuple[float, ...]:

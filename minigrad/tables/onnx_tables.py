@@ -7,6 +7,8 @@ as they are written shortest).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +27,20 @@ ROWS = 97
 def write(model: Any, path: Path) -> Path:
     """Write a `TableModel`; see `TableModel.to_onnx`."""
     graph = Graph(ROWS)
-    inputs, parts = [], []
+    inputs, parts, wide = [], [], []
     tables = iter(getattr(model.network, "embeddings", ()))
+    weights = iter(getattr(model.network, "wide", ()))
     for one in (*model.preprocessor.dense, *model.preprocessor.embedded):
         words = isinstance(one, CategoryInput)
         inputs.append(value_info(one.name, np.object_ if words else np.float64, ["N", 1]))
-        table = next(tables) if words and one.width else None
-        parts.append(WRITERS[one.kind](graph, one, table))
-    y = _network(graph, model.network, graph.node("Concat", parts, axis=1))
+        if not words:
+            parts.append(WRITERS[one.kind](graph, one))
+            continue
+        codes = _codes(graph, one)
+        parts.append(_row(graph, codes, next(tables)) if one.width else _onehot(graph, one, codes))
+        if one.width:
+            wide += [_row(graph, codes, table) for table in islice(weights, 1)]
+    y = _network(graph, model.network, graph.node("Concat", parts, axis=1), wide)
     outputs, target = [], model.target
     found: dict[str, Any] = {}
     if isinstance(target, Classes):
@@ -62,23 +70,27 @@ class _Head(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, wide: Tensor | None = None) -> Tensor:
         network = self.network
-        return network.head(x) if isinstance(network, Embedded) else network(x)
+        return network.head(x, wide) if isinstance(network, Embedded) else network(x)
 
 
-def _network(graph: Graph, network: nn.Module, whole: str) -> str:
+def _network(graph: Graph, network: nn.Module, whole: str, wide: Sequence[str]) -> str:
     """Write the network over its inputs, the embedded ones among them."""
     width = network.n_in if isinstance(network, Embedded) else next(network.parameters()).shape[1]
-    x = np.random.default_rng(0).normal(size=(ROWS, width)).astype(np.float32)
+    g, names = np.random.default_rng(0), [whole]
+    values = [g.normal(size=(ROWS, width)).astype(np.float32)]
+    if wide:
+        values.append(g.normal(size=(ROWS, network.skip.out_features)).astype(np.float32))
+        names.append(graph.node("Sum", list(wide)))
     head = _Head(network)
     head.training = network.training
-    listener, results = traced(head, [x])
-    other, _ = traced(head, [x[::-1].copy()])
-    return Writer(graph, listener, other, [whole]).write(results[0])
+    listener, results = traced(head, values)
+    other, _ = traced(head, [x[::-1].copy() for x in values])
+    return Writer(graph, listener, other, names).write(results[0])
 
 
-def _number(graph: Graph, one: NumberInput, table: Any) -> str:
+def _number(graph: Graph, one: NumberInput) -> str:
     gone = graph.node("IsNaN", [one.name])
     x = graph.node("Clip", [one.name, *_doubles(graph, one.low, one.high)])
     x = graph.node("Where", [gone, graph.constant(one.fill, np.float64), x])
@@ -91,7 +103,7 @@ def _number(graph: Graph, one: NumberInput, table: Any) -> str:
     return _floats(graph, x, gone if one.indicator else None)
 
 
-def _date(graph: Graph, one: DateInput, table: Any) -> str:
+def _date(graph: Graph, one: DateInput) -> str:
     gone = graph.node("IsNaN", [one.name])
     filled = graph.node("Where", [gone, graph.constant(one.mean, np.float64), one.name])
     clipped = graph.node("Clip", [filled, *_doubles(graph, one.low, one.high)])
@@ -160,23 +172,31 @@ def _whole(graph: Graph, x: str, by: float) -> str:
     return _cast(graph, graph.node("Equal", [rest, x]), np.float64)
 
 
-def _category(graph: Graph, one: CategoryInput, table: Any) -> str:
-    codes = graph.node(
-        "LabelEncoder",
-        [one.name],
-        domain="ai.onnx.ml",
-        keys_strings=list(one.labels),
-        values_int64s=list(range(1, len(one.labels) + 1)),
-        default_int64=0,
+def _codes(graph: Graph, one: CategoryInput) -> str:
+    """Write the numbers of categories, 0 for one that is not known."""
+    return str(
+        graph.node(
+            "LabelEncoder",
+            [one.name],
+            domain="ai.onnx.ml",
+            keys_strings=list(one.labels),
+            values_int64s=list(range(1, len(one.labels) + 1)),
+            default_int64=0,
+        )
     )
-    if not one.width:
-        known = graph.constant(np.arange(1, len(one.labels) + 1)[None], np.int64)
-        return _cast(graph, graph.node("Equal", [codes, known]), np.float32)
+
+
+def _onehot(graph: Graph, one: CategoryInput, codes: str) -> str:
+    known = graph.constant(np.arange(1, len(one.labels) + 1)[None], np.int64)
+    return _cast(graph, graph.node("Equal", [codes, known]), np.float32)
+
+
+def _row(graph: Graph, codes: str, table: Any) -> str:
     weight = graph.constant(table.weight.detach().cpu().numpy(), name="embedding")
     return str(graph.node("Gather", [weight, graph.node("Squeeze", [codes, graph.integers(1)])]))
 
 
-WRITERS: dict[str, Any] = {"number": _number, "date": _date, "category": _category}
+WRITERS: dict[str, Any] = {"number": _number, "date": _date}
 
 
 def _doubles(graph: Graph, *values: float) -> list[str]:

@@ -16,13 +16,22 @@ from minigrad.data.splitting import random_split
 from minigrad.data.tabular import STREAM
 from minigrad.engine.random import Generator, manual_seed
 from minigrad.nn.functional import cross_entropy, mse_loss
-from minigrad.tables.baselines import MOST_ROWS, baselines, ridge, softmax_weights, some
+from minigrad.tables.baselines import (
+    MOST_ROWS,
+    baselines,
+    frequent,
+    ridge,
+    softmax_weights,
+    some,
+    spread,
+)
 from minigrad.tables.columns import USED, Taken, take_columns
 from minigrad.tables.frame import Frame, as_frame
 from minigrad.tables.model import TableModel, finite
 from minigrad.tables.network import Embedded, Shape, rates_for
 from minigrad.tables.preparation import TablePreprocessor
-from minigrad.tables.scores import confusion
+from minigrad.tables.scores import confusion, softmax
+from minigrad.tables.sharing import Begun
 from minigrad.tables.strong import (
     EPOCHS,
     HIDDEN,
@@ -45,6 +54,7 @@ Array = np.ndarray[Any, Any]
 TASKS = ("classes", "regression")
 RECIPES = ("plain", "strong")
 FEWEST_ROWS = 10
+DECAYS = (1.0, 10.0, 100.0)  # of the linear model that a network begins with
 PARTS = ("training", "validation", "test")
 
 
@@ -146,6 +156,7 @@ def from_table(
             MEMBERS if members is None else members,
             periodic,
             classes,
+            True,
         )
         built = strong_recipe(
             shape, lr or RATES[found.task], weight_decay or 0.0, shares, patience, device
@@ -157,7 +168,7 @@ def from_table(
             (0.2 if classes else 0.1) if dropout is None else dropout,
             (0.5 if classes else 0.0) if last_dropout is None else last_dropout,
         )
-        shape = Shape(n_dense, tables, widths, found.n_out, activation or "relu", rates, True)
+        shape = Shape(n_dense, tables, widths, found.n_out, activation or "relu", rates, True, True)
         loss: Any = for_one_column(mse_loss)
         if classes:
             weights = None if shares is None else Tensor(shares)
@@ -211,6 +222,8 @@ class TableRecipe:
     frame: the table.  taken: what each column is.  preprocessor: fitted on the training rows.
     recipe: model, optimizer and callbacks.  notes: what is to be known of the reading.
     rows: the numbers of the training, validation and test rows.
+    share: after a fit, how much of what the network has learnt is kept beside the linear model that
+        it began with, from 0 to 1; the validation rows decide, see `sharing.best_share`.
     """
 
     def __init__(
@@ -236,6 +249,7 @@ class TableRecipe:
         self.seed = seed
         self.class_weights = class_weights
         self.history: History | None = None
+        self.share: float | None = None
         assert preprocessor.target is not None
         self.target: Classes | Amount = preprocessor.target
         self._y = y
@@ -245,22 +259,37 @@ class TableRecipe:
         self.train, self.validation, self.test = (
             TensorDataset(x[part], known[part]) for part in rows
         )
-        if isinstance(recipe.model, Embedded) and recipe.model.n_dense and len(rows[0]) > 1:
+        if isinstance(recipe.model, Embedded) and len(rows[0]) > 1:
             self._begin_linear(recipe.model)
         if isinstance(recipe.model, StrongNetwork) and isinstance(self.target, Amount):
             y_train = known[rows[0]]
             recipe.model.reach.array[...] = y_train.min(), y_train.max()
 
     def _begin_linear(self, network: Embedded) -> None:
-        """Let the network begin as the linear model that it has to be better than."""
-        x, y = self.train.arrays
-        x, y = some(x[:, : network.n_dense], y, MOST_ROWS)
-        if isinstance(self.target, Amount):
-            network.begin_linear(*ridge(x, y))
-            return
-        shares = None if self.class_weights is None else self.class_weights[y]
-        weights = softmax_weights(x.astype(np.float64), y, self.target.n_out, shares=shares)
-        network.begin_linear(weights[:-1].T, weights[-1])
+        """Let the network begin as the linear model that it has to be better than, with the decay
+        that is best on the validation rows.
+        """
+        x, y = some(*self.train.arrays, MOST_ROWS)
+        seen = frequent(x, len(network.wide))
+        x = spread(x, seen)
+        places = [codes.astype(np.int64) for codes in seen]
+        ends = np.cumsum([network.n_dense, *map(len, seen)])[:-1]
+        best = np.inf
+        for decay in DECAYS:
+            if isinstance(self.target, Amount):
+                weights, bias = ridge(x, y, decay)
+                weights = weights[:, None]
+            else:
+                shares = None if self.class_weights is None else self.class_weights[y]
+                found = softmax_weights(x, y, self.target.n_out, decay, shares=shares)
+                weights, bias = found[:-1], found[-1]
+            dense, *wide = np.split(weights, ends)
+            begun = dense.T, bias, list(zip(places, wide, strict=True))
+            network.begin_linear(*begun)
+            loss = self._validation_losses().mean() if len(self.validation) else 0.0
+            if loss < best:
+                best, kept = loss, begun
+        network.begin_linear(*kept)
 
     @property
     def task(self) -> str:
@@ -297,6 +326,10 @@ class TableRecipe:
         """
         epochs = self.epochs if epochs is None else epochs
         size = self.batch_size if batch_size is None else batch_size
+        network = self.recipe.model
+        begun = None
+        if isinstance(network, Embedded) and network.skip is not None:
+            begun = Begun(network.linear_part(), network.last_part())
         self.history = self.recipe.fit(
             self.train,
             self.validation,
@@ -305,8 +338,19 @@ class TableRecipe:
             callbacks=callbacks,
             resume=resume,
         )
-        self.recipe.model.eval()
+        network.eval()
+        if begun is not None and len(self.validation) > 1:
+            self.share = begun.choose(self._validation_losses)
         return self.history
+
+    def _validation_losses(self) -> Array:
+        """Return the loss of each validation row, (rows,) float64."""
+        outputs = self.recipe.predict(self.validation).numpy().astype(np.float64)
+        y = self.validation.arrays[1]
+        if isinstance(self.target, Amount):
+            return np.asarray((outputs[:, 0] - y) ** 2)
+        likely = np.log(np.maximum(softmax(outputs)[np.arange(len(y)), y], 1e-300))
+        return -likely if self.class_weights is None else -likely * self.class_weights[y]
 
     def evaluate(self) -> dict[str, float]:
         """Return the scores over the test rows, amounts in the target's units."""

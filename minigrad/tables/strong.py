@@ -77,6 +77,7 @@ class StrongShape:
     tables: rows and columns of each embedding.  hidden: widths.  members: of the ensemble.
     dropout: after each hidden layer.  periodic: whether numbers have cosines beside them.
     classes: whether outputs are of classes.
+    wide: whether embedded categories have weights in the linear layer beside, too.
     """
 
     n_dense: int
@@ -89,6 +90,7 @@ class StrongShape:
     members: int
     periodic: bool
     classes: bool
+    wide: bool = False
 
     @property
     def n_in(self) -> int:
@@ -122,6 +124,7 @@ class StrongShape:
                 size(state["members"]),
                 bool(state["periodic"]),
                 bool(state["classes"]),
+                bool(state.get("wide", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no shape of a network: {error!r}") from None
@@ -206,7 +209,7 @@ class StrongNetwork(Embedded):
     reach: Tensor
 
     def __init__(self, shape: StrongShape) -> None:
-        super().__init__(shape.n_dense, shape.tables)
+        super().__init__(shape.n_dense, shape.tables, shape.n_out, shape.wide)
         self.shape = shape
         waves = shape.periodic and shape.numeric
         self.waves = PeriodicEmbedding(len(shape.numeric)) if waves else None
@@ -226,7 +229,7 @@ class StrongNetwork(Embedded):
         init.zeros_(self.bias)
         self.register_buffer("reach", Tensor(np.array([-np.inf, np.inf], np.float32)))
 
-    def head(self, whole: Tensor) -> Tensor:
+    def head(self, whole: Tensor, wide: Tensor | None = None) -> Tensor:
         """Return the outputs for numbers beside embedded categories."""
         shape, parts = self.shape, whole
         if self.waves is not None:
@@ -236,12 +239,18 @@ class StrongNetwork(Embedded):
         last = last.reshape(shape.members, -1, shape.hidden[-1])
         said = last.matmul(self.weight * (1 / math.sqrt(shape.hidden[-1]))) + self.bias
         said = said + self.skip(whole)
+        if wide is not None:
+            said = said + wide
         if self.training:
             return said
         if shape.classes:
             return said.log_softmax(2).exp().mean(0).log()
         low, high = self.reach.tolist()
         return said.mean(0).clamp(low, high)
+
+    def last_part(self) -> list[nn.Parameter]:
+        """Return the parameters that what the layers say is proportional to."""
+        return [self.weight, self.bias]
 
 
 def of_members(function: Any) -> Any:
@@ -279,7 +288,8 @@ def smoothed(output: Tensor, target: Tensor, weight: Tensor | None = None) -> Te
 
 def groups(network: StrongNetwork, lr: float) -> list[dict[str, Any]]:
     """Return the parameters in groups, each with its learning rate."""
-    rates = {"scale": FACTOR, "embeddings": EMBEDDING, "waves": EMBEDDING, "skip": SKIP}
+    rates = {"scale": FACTOR, "embeddings": EMBEDDING, "waves": EMBEDDING}
+    rates |= {"skip": SKIP, "wide": SKIP}
     found: dict[float, list[Any]] = {1.0: []}
     for name, parameter in network.named_parameters():
         usual = BIAS if name.endswith("bias") else 1.0

@@ -40,12 +40,14 @@ class Network(torch.nn.Module):  # type: ignore[misc,name-defined]
         n_in = n_dense + sum(width for _, width in tables)
         self.layers = layers(n_in, n_out)
         self.skip = torch.nn.Linear(n_in, n_out)
+        self.wide = torch.nn.ModuleList([torch.nn.Embedding(rows, n_out) for rows, _ in tables])
 
     def forward(self, x: Any) -> Any:
         codes = x[:, self.n_dense :].long()
         parts = [table(codes[:, i]) for i, table in enumerate(self.embeddings)]
         whole = torch.cat([x[:, : self.n_dense], *parts], 1)
-        return self.layers(whole) + self.skip(whole)
+        wide = sum(table(codes[:, i]) for i, table in enumerate(self.wide))
+        return self.layers(whole) + self.skip(whole) + wide
 
 
 def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from minigrad.tables import report
 from minigrad.tables.baselines import linear_classes, neighbours, ridge, softmax_weights
 from minigrad.tables.recipe import TableRecipe
 from minigrad.tables.scores import amount_scores, auroc, average_precision, class_scores
+from minigrad.tables.sharing import Begun, best_share
 
 
 def table(rows: int = 120) -> dict[str, Any]:
@@ -220,12 +221,69 @@ def test_baselines_of_a_recipe(classes: TableRecipe, amounts: TableRecipe) -> No
         amounts.confusion()
 
 
-def test_a_network_begins_as_the_linear_model() -> None:
+def test_a_network_begins_as_the_linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {**table(), "town": [f"t{i * i % 31}" for i in range(len(table()["kind"]))]}
     for target, drop in (("kind", "amount"), ("amount", "kind")):
-        built = mg.recipe.from_table(table(), target, drop=[drop, "group"], hidden=(8,))
-        scores, linear = built.evaluate(), built.baselines()["linear"]
-        for name, score in scores.items():
-            assert score == pytest.approx(linear[name], rel=1e-3), name
+        for recipe in ("plain", "strong"):
+            options = {"drop": [drop], "hidden": (8,), "recipe": recipe}
+            monkeypatch.setattr("minigrad.tables.recipe.DECAYS", (1.0,))
+            built = mg.recipe.from_table(data, target, **options)
+            assert len(built.preprocessor.tables) > 0  # "town" is embedded, and linear too
+            scores, linear = built.evaluate(), built.baselines()["linear"]
+            for name in scores.keys() & {"accuracy", "log_loss", "r2", "mae", "rmse"}:
+                assert scores[name] == pytest.approx(linear[name], rel=1e-3), (recipe, name)
+            first = built._validation_losses().mean()
+            monkeypatch.undo()
+            built = mg.recipe.from_table(data, target, **options)
+            assert built._validation_losses().mean() <= first  # the best of several decays
+
+
+@pytest.mark.parametrize("recipe", ["plain", "strong"])
+@pytest.mark.parametrize("target", ["linear", "bent"])
+def test_less_of_the_network_is_kept_where_a_line_is_all_there_is(
+    recipe: str, target: str, tmp_path: Path
+) -> None:
+    g = np.random.default_rng(1)
+    x, z = g.normal(size=(2, 240))
+    town = g.integers(0, 30, 240)
+    line = x + 0.5 * z + np.sin(town)
+    columns = {
+        "linear": line + 0.8 * g.normal(size=240),
+        "bent": x * x + 0.1 * z,
+    }
+    data = {"x": x, "z": z, "town": [f"t{i}" for i in town], "y": columns[target]}
+    drop = ["town"] if target == "bent" else []
+    built = mg.recipe.from_table(data, "y", recipe=recipe, drop=drop, hidden=(64,))
+    assert built.share is None
+    built.fit(epochs=100 if target == "bent" else 40)
+    assert built.share is not None
+    assert built.share == 1 if target == "bent" else built.share < 1
+    model = mg.load_model(built.save(tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(model.outputs(data), built.table_model.outputs(data))
+
+
+def test_a_share_is_between_the_linear_model_and_the_network() -> None:
+    """What `keep` writes into the parameters is the mean of both models' outputs."""
+    data = {**table(), "town": [f"t{i * i % 31}" for i in range(len(table()["kind"]))]}
+    built = mg.recipe.from_table(data, "amount", drop=["kind"], hidden=(8,))
+    network = built.recipe.model
+    begun = Begun(network.linear_part(), network.last_part())
+    linear = built.table_model.outputs(data)
+    built.recipe.fit(built.train, built.validation, epochs=5)
+    trained = built.table_model.outputs(data)
+    assert np.abs(trained - linear).max() > 0.01
+    begun.keep(0.3)
+    both = built.table_model.outputs(data)
+    np.testing.assert_allclose(both, 0.3 * trained + 0.7 * linear, atol=1e-5)
+
+
+def test_the_best_share_is_the_smallest_near_the_best() -> None:
+    clear = np.array([np.full(50, 2.0), np.full(50, 1.0), np.full(50, 1.5)])
+    assert best_share(clear) == 1
+    noise = np.random.default_rng(0).normal(size=50)
+    chance = np.array([np.zeros(50), noise - noise.mean() - 0.01])  # far below a standard error
+    assert best_share(chance) == 0
+    assert best_share(np.zeros((3, 2))) == 0
 
 
 def test_rows_that_count_twice_count_as_two() -> None:
