@@ -42,9 +42,10 @@ def save(state: Any, path: Target) -> Any:
     It carries a checksum, which `load` verifies; any safetensors reader can read its tensors.
 
     state: Tensors or arrays by name; or what holds, as deep as you like, dicts, lists, tuples,
-        sets, tensors, arrays, NumPy scalars, numbers, strings, bools, dtypes and None; or what has
-        a `state_dict()` of such.  Dicts may have numbers as keys.  A scheduler alone brings the
-        state of its optimizer along, without which it cannot go on: both load from that one file.
+        sets, tensors, arrays of numbers, NumPy scalars, numbers, strings, bytes, bools, dtypes and
+        None; or what has a `state_dict()` of such.  Dicts may have numbers and tuples as keys.  A
+        scheduler alone brings the state of its optimizer along, without which it cannot go on: both
+        load from that one file.
     path: where to; or a file open for writing bytes, which is returned.
     Raises: TypeError naming an entry that cannot be held; ValueError for one that holds itself.
 

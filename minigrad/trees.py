@@ -20,7 +20,14 @@ DEEPEST = 200
 RESERVED = "__metadata__"  # what safetensors keeps its own entries under
 KEYS = (str, int, float, bool, type(None))
 DICTS: dict[str, type] = {"dict": dict, "ordered": OrderedDict}
-LISTS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "Size": Size}
+LISTS: dict[str, type] = {
+    **{"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "Size": Size}
+}
+# Arrays of NumPy that no tensor is of are held as arrays of another kind, and so are files' bytes.
+HELD_AS = {
+    **{"uint16": "int16", "uint32": "int32", "uint64": "int64", "float16": "int16"},
+    **{"complex64": "float32", "complex128": "float64"},
+}
 
 
 def flatten(state: Any, writer: Writer | None = None) -> tuple[dict[str, Array], str]:
@@ -35,7 +42,7 @@ def flatten(state: Any, writer: Writer | None = None) -> tuple[dict[str, Array],
     (['state.0'], 0.5)
     """
     named = isinstance(state, Mapping) and RESERVED not in state
-    if named and all(isinstance(k, str) and _is_array(v) for k, v in state.items()):
+    if named and all(isinstance(k, str) and _is_plain(v) for k, v in state.items()):
         return {name: _copied(name, value) for name, value in state.items()}, ""
     writer = Writer() if writer is None else writer
     tree = writer.encoded(state, (), set())
@@ -50,6 +57,12 @@ def unflatten(tree: str, arrays: Mapping[str, Array], reader: type[Reader] | Non
 def _is_array(value: Any) -> bool:
     """Tell whether a value is a tensor or an array."""
     return isinstance(value, Tensor | np.ndarray | DeviceArray)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is a tensor, or an array that a file holds as it is."""
+    kind = value.dtype.name if isinstance(value, np.ndarray) else ""
+    return _is_array(value) and kind not in HELD_AS
 
 
 def _copied(name: str, value: Any, copying: bool = True) -> Array:
@@ -83,11 +96,19 @@ class Writer:
             return value
         if isinstance(value, float) and not isinstance(value, np.generic):
             return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, np.ndarray) and value.dtype.name in HELD_AS:
+            held = np.ascontiguousarray(value).reshape(-1).view(HELD_AS[value.dtype.name])
+            return {"view": [self._named(path, held), value.dtype.name, list(value.shape)]}
         if _is_array(value):
             kind = "tensor" if isinstance(value, Tensor) else "array"
             return {kind: self._named(path, value)}
         if isinstance(value, np.generic):
-            return {"scalar": self._named(path, np.array(value))}
+            array = self.encoded(np.array(value), path, above)
+            return {"scalar": array.get("array", array)}
+        if type(value) is complex:
+            return {"complex": [repr(value.real), repr(value.imag)]}
+        if type(value) is bytes:
+            return {"bytes": self._named(path, np.frombuffer(value, np.uint8))}
         if isinstance(value, DType):
             return {"dtype": value.name}
         if isinstance(value, Device):
@@ -110,14 +131,14 @@ class Writer:
             raise TypeError(f"save: {_place(path)} is {what}; save the plain value")
         raise TypeError(
             f"save: {_place(path)} is {type(value).__name__}; what can be held are dicts, lists, "
-            "tuples, sets, tensors, arrays, numbers, strings, bools, dtypes and None"
+            "tuples, sets, tensors, arrays, numbers, strings, bytes, bools, dtypes and None"
         )
 
     def _entry(self, key: Any, value: Any, path: tuple[Any, ...], above: set[int]) -> list[Any]:
-        if type(key) not in KEYS:
+        if not is_key(key):
             raise TypeError(
                 f"save: {_place(path)} has the key {key!r:.60} of type {type(key).__name__}; keys "
-                "can be strings, numbers, bools and None"
+                "can be strings, numbers, bools, None, and tuples of such"
             )
         return [self.encoded(key, path, above), self.encoded(value, (*path, key), above)]
 
@@ -130,6 +151,17 @@ class Writer:
             name = f"{dotted}#{count}"
         self.arrays[name] = _copied(_place(path).strip("'"), value, self.copying)
         return name
+
+
+def is_key(value: Any) -> bool:
+    """Return whether a key of a dict can be held.
+
+    >>> is_key(("a", np.int64(1))), is_key(max)
+    (True, False)
+    """
+    if type(value) is tuple:
+        return all(map(is_key, value))
+    return type(value) in KEYS or isinstance(value, np.number | np.bool_)
 
 
 def _place(path: tuple[Any, ...]) -> str:
@@ -158,8 +190,15 @@ class Reader:
             return Tensor(self.arrays[value])
         if kind == "array":
             return self.arrays[value]
+        if kind == "view":
+            name, dtype, shape = value
+            return self.arrays[name].view(np.dtype(dtype)).reshape(shape)
         if kind == "scalar":
-            return self.arrays[value][()]
+            return (self.arrays[value] if isinstance(value, str) else self.decoded(value))[()]
+        if kind == "complex":
+            return complex(*map(float, value))
+        if kind == "bytes":
+            return self.arrays[value].tobytes()
         if kind == "dtype":
             return DTYPES[np.dtype(value)]
         if kind == "device":

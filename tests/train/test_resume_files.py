@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ from tests.train.resume_toys import EPOCHS, STEPS, KillAt, Killed, differing, le
 PARTS = ("adamw", "plateau", "stopping")
 
 
-def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: Any, **environment: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.train.resume_toys", str(folder), *arguments],
+        [sys.executable, "-m", "tests.train.resume_toys", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path, **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,38 +47,54 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 # ---------------------------------------------------------------- killed
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """Return a process that runs what it is told, each in a new process that was forked of it."""
+    process = start("serve")
+    yield process
+    ended(process)
+
+
+def begin(server: Any, folder: Path, threads: int, every_steps: int) -> int:
+    """Have a run begin; return the number of its process."""
+    folder.mkdir(exist_ok=True)
+    server.stdin.write(f"{folder} {threads} {EPOCHS} {every_steps}\n")
+    server.stdin.flush()
+    return int(server.stdout.readline().removeprefix("begun "))
+
+
+def end(server: Any) -> int:
+    """Wait for the run to end; return its status."""
+    return int(server.stdout.readline().removeprefix("ended "))
+
+
 def test_killed_at_random_moments_it_ends_in_the_bytes_of_the_run_that_was_not(
-    tmp_path: Path, request: pytest.FixtureRequest
+    server: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Each run writes a checkpoint after every step, so that most kills fall into a save."""
-    kills = 200 if request.config.getoption("--all-trials") else 2
-    arguments = ("2", str(EPOCHS), "1")
-    ended(start(tmp_path / "whole", *arguments))
+    kills = 200 if request.config.getoption("--all-trials") else 6
+    begin(server, tmp_path / "whole", 2, 1)
+    begun = time.monotonic()
+    assert end(server) == 0
+    seconds = time.monotonic() - begun  # of a run, from its first step on
     wanted = (tmp_path / "whole/left.txt").read_text()
     rng = np.random.default_rng(0)
     killed = runs = while_writing = 0
-    seconds = 0.3  # of a run, from its first step on
     while killed < kills:
-        folder = tmp_path / f"run {runs}"
-        folder.mkdir()
+        folder = tmp_path / f"{runs}"
         runs += 1
         while not (folder / "left.txt").exists():
-            threads = str(1 + int(rng.integers(min(2, os.cpu_count() or 1))))
-            process = start(folder, threads, *arguments[1:])
-            assert process.stdout is not None
-            process.stdout.readline()  # it begins
-            begun = time.monotonic()
-            try:
-                process.wait(rng.uniform(0, seconds) if killed < kills else 120)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                killed += 1
-                while_writing += bool(list(folder.glob(".step-*.tmp")))
-            else:
-                assert process.returncode == 0, process.communicate()[1]
-                seconds = 0.5 * seconds + 0.5 * (time.monotonic() - begun)
-            process.communicate()
+            process = begin(server, folder, 1 + killed % 2, 1)
+            waiting = time.monotonic()
+            time.sleep(rng.uniform(0, seconds / 3))
+            if killed < kills:
+                os.kill(process, signal.SIGKILL)
+            status = end(server)
+            assert status in (0, signal.SIGKILL), status
+            killed += status != 0
+            while_writing += bool(list(folder.glob(".step-*.tmp")))
+            if status == 0:
+                seconds = 0.5 * (seconds + time.monotonic() - waiting)
         assert (folder / "left.txt").read_text() == wanted, folder
         assert not list(folder.glob(".step-*.tmp"))
     print(f"{killed} kills in {runs} runs, {while_writing} of them within a write")
@@ -92,11 +109,11 @@ def test_killed_at_each_point_of_a_save_it_goes_on(
 ) -> None:
     if point != "os.replace" and not request.config.getoption("--all-trials"):
         pytest.skip("one point of a save in the sample")
-    ended(start(tmp_path / "whole", "1", "2", "4"))
-    process = start(tmp_path / "run", "1", "2", "4", KILL_AT=f"{point} 5")
+    ended(start(tmp_path / "whole", 1, 2, 4))
+    process = start(tmp_path / "run", 1, 2, 4, KILL_AT=f"{point} 5")
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    ended(start(tmp_path / "run", "1", "2", "4"))
+    ended(start(tmp_path / "run", 1, 2, 4))
     wanted = (tmp_path / "whole/left.txt").read_text()
     assert (tmp_path / "run/left.txt").read_text() == wanted
 
