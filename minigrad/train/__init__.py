@@ -18,7 +18,12 @@ from minigrad.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from minigrad.train.callbacks.averaging import EMA, SWA, WeightAveraging
+    from minigrad.train.callbacks.csv_logger import CSVLogger
+    from minigrad.train.callbacks.gradient_monitor import GradientMonitor
+    from minigrad.train.callbacks.learning_rate_monitor import LearningRateMonitor
     from minigrad.train.callbacks.report import Report
+    from minigrad.train.callbacks.tensorboard import TensorBoard
+    from minigrad.train.callbacks.timer import Timer
     from minigrad.train.set_metrics import (
         AUROC,
         F1,
@@ -37,6 +42,11 @@ if TYPE_CHECKING:
 LATER = {
     "minigrad.train.callbacks.averaging": ("EMA", "SWA", "WeightAveraging"),
     "minigrad.train.callbacks.report": ("Report",),
+    "minigrad.train.callbacks.csv_logger": ("CSVLogger",),
+    "minigrad.train.callbacks.gradient_monitor": ("GradientMonitor",),
+    "minigrad.train.callbacks.learning_rate_monitor": ("LearningRateMonitor",),
+    "minigrad.train.callbacks.tensorboard": ("TensorBoard",),
+    "minigrad.train.callbacks.timer": ("Timer",),
     "minigrad.train.set_metrics": (
         *("AUROC", "F1", "MAE", "R2", "RMSE", "AveragePrecision", "BalancedAccuracy", "Precision"),
         *("Recall", "TopKAccuracy", "confusion_matrix"),
@@ -47,13 +57,16 @@ __all__ = [
     "AUROC",
     "AveragePrecision",
     "BalancedAccuracy",
+    "CSVLogger",
     "Callback",
     "EMA",
     "EarlyStopping",
     "F1",
     "GradientClipping",
+    "GradientMonitor",
     "History",
     "ModelCheckpoint",
+    "LearningRateMonitor",
     "MAE",
     "Precision",
     "R2",
@@ -65,6 +78,8 @@ __all__ = [
     "SWA",
     "SetMetric",
     "StopOnNonFinite",
+    "TensorBoard",
+    "Timer",
     "TopKAccuracy",
     "Trainer",
     "WeightAveraging",
