@@ -158,6 +158,7 @@ DOORS = {
     "minigrad.tables.quick",
     "minigrad.checking.oracle",  # which runs the references alone, at more digits
     "minigrad.train.pages",  # which draws charts with the kernels' pages
+    "minigrad.checking.page",  # in the same style
     "minigrad.cli.train",  # which has another process compile what it will need
 }
 KERNELS_MAY_TRY = {"greenlet"}  # extras that a guarded import asks for

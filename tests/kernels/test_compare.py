@@ -385,6 +385,23 @@ def test_the_page_holds_all_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert shown_time(row.seconds) in page.cells
 
 
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_place_that_cannot_be_written_is_said_before_measuring(
+    tmp_path: Path,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def measure(*_: Any, **__: Any) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(compare, "run", measure)
+    assert minigrad_main(["compare", "exp", option, str(tmp_path / "no" / "a")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert minigrad_main(["compare", "exp", option, str(tmp_path)]) == 2
+    assert "expected the path of a file" in capsys.readouterr().err
+
+
 def test_the_page_escapes_what_it_is_told(tmp_path: Path) -> None:
     (row,) = rows_of("cpu", [1e-6])
     bad = replace(row, kernel="<script>alert(1)</script>", failure="<b>&", repeats=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name in sorted(KERNELS):
             console.print(f"{name:32}{example_of(name).shape}")
         return 0
+    for option, path in (("--json", arguments.json), ("--html", arguments.html)):
+        check_place(option, path)  # now, not after minutes of measuring
     with console.status("") as status:
         progress: Callable[[str], None] | None = status.update if console.is_terminal else None
         report = compare.run(
@@ -58,3 +61,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         console.print(f"wrote {report.to_html(arguments.html)}")
     return 0 if report.ok else 1
+
+
+def check_place(option: str, path: Path | None) -> None:
+    """Raise a ValueError where a file cannot be written there.
+
+    >>> check_place("--html", Path("no/such/folder/a.html"))
+    Traceback (most recent call last):
+    ...
+    ValueError: --html no/such/folder/a.html: there is no folder no/such/folder; make it first
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ValueError(f"{option} {path}: expected the path of a file that can be written")
