@@ -77,16 +77,17 @@ def lead(report: Any, trainer: Any) -> str:
 
 
 # ---------------------------------------------------------------- findings
+NAMED = (
+    *(("Seen", "seen"), ("Layer", "layer"), ("Line", "line"), ("Why it hurts", "why")),
+    ("The fix", "fix"),
+)
+
+
 def doctor_of(report: Any, trainer: Any) -> list[Any] | None:
-    """Return what a doctor has found; None where there is none."""
-    found: list[Any] = list(report.findings)
-    asked = bool(found)
-    for source in (trainer, getattr(trainer, "doctor", None), *trainer.callbacks):
-        if source is not None and source is not report and hasattr(source, "findings"):
-            asked = True
-            held = source.findings
-            found += list(held() if callable(held) else held)
-    return found if asked else None
+    """Return what the doctor of this fit and others have found; None where nobody has looked."""
+    doctor = trainer._doctor
+    found = [*report.findings, *(() if doctor is None else doctor.report)]
+    return found if found or doctor is not None else None
 
 
 def findings(found: Sequence[Any] | None) -> str:
@@ -97,11 +98,7 @@ def findings(found: Sequence[Any] | None) -> str:
         return "<p>The doctor has looked, and found nothing.</p>"
     parts = []
     for one in found:
-        rows = [
-            (name, str(getattr(one, key)))
-            for name, key in (("Seen", "seen"), ("Why it hurts", "why"), ("The fix", "fix"))
-            if getattr(one, key, "")
-        ]
+        rows = [(name, str(getattr(one, key))) for name, key in NAMED if getattr(one, key, "")]
         body = "".join(
             f"<dt>{name}</dt><dd>{escape(text).replace(chr(10), '<br>')}</dd>"
             for name, text in rows

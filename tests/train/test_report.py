@@ -14,7 +14,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.cli.main import main
-from minigrad.train import Callback, EarlyStopping, ModelCheckpoint, Report, accuracy
+from minigrad.train import EarlyStopping, ModelCheckpoint, Report, accuracy
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.report import PROFILED
 from minigrad.train.outcomes import Outcome
@@ -44,6 +44,7 @@ def fitted(
     mg.manual_seed(0)
     train, validation, _ = mg.data.load_iris().split(seed=0)
     model = model or network()
+    options = {"doctor": False, **options}
     trainer = mg.Trainer(
         model,
         mg.optim.AdamW(model.parameters(), lr=0.01),
@@ -115,6 +116,7 @@ def test_nothing_that_is_told_becomes_markup(tmp_path: Path) -> None:
         mg.optim.SGD(model.parameters(), lr=0.1),
         metrics={HOSTILE: accuracy},
         callbacks=[report],
+        doctor=False,
     )
     loaders = mg.data.DataLoader(train, 16), mg.data.DataLoader(validation, 16)
     trainer.fit(*loaders, epochs=2)
@@ -124,18 +126,18 @@ def test_nothing_that_is_told_becomes_markup(tmp_path: Path) -> None:
     assert sum(row[0] == HOSTILE for row in shown.rows if row) >= 3
 
 
-def test_findings_of_a_doctor_come_by_themselves(tmp_path: Path) -> None:
-    found = SimpleNamespace(code="D1", title="lr", seen="lr 3 in layer 0", why="w", fix="lr=0.1")
-
-    class Doctor(Callback):
-        findings = (found,)
-
-    fitted(Doctor(), Report(tmp_path / "r.html"), rounds=1)
-    shown = read(tmp_path / "r.html")
-    assert "D1: lr" in shown.headings and "lr 3 in layer 0" in shown.text
-    Doctor.findings = ()
-    fitted(Doctor(), Report(tmp_path / "r.html"), rounds=1)
-    assert "found nothing" in read(tmp_path / "r.html").text
+def test_findings_of_the_doctor_come_by_themselves(tmp_path: Path) -> None:
+    model = mg.nn.Sequential(mg.nn.Linear(4, 3), mg.nn.Softmax(1))
+    path = tmp_path / "r.html"
+    trainer, _ = fitted(Report(path), model=model, rounds=2, doctor="collect")
+    (found,) = [f for f in trainer.doctor.report if f.code == "MG101"]
+    shown = read(path)
+    assert shown.headings[1:3] == ["Findings", f"MG101: {found.title}"]
+    assert found.seen in shown.text and found.fix in shown.text
+    fitted(Report(path), rounds=25, doctor="collect")
+    assert "found nothing" in read(path).text
+    fitted(Report(path), rounds=1)
+    assert "Findings" not in read(path).headings
 
 
 def test_a_regression_has_residuals(tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_a_regression_has_residuals(tmp_path: Path) -> None:
         mg.optim.SGD(model.parameters(), lr=0.1),
         mg.nn.functional.mse_loss,
         callbacks=[report],
+        doctor=False,
     )
     data = mg.data.DataLoader(mg.data.TensorDataset(x, y), 50)
     trainer.fit(data, data, epochs=2)
@@ -307,6 +310,7 @@ def test_a_resumed_run_has_all_epochs(tmp_path: Path) -> None:
         mg.optim.AdamW(model.parameters(), lr=0.01),
         metrics={"accuracy": accuracy},
         callbacks=[second, ModelCheckpoint(tmp_path / "b")],
+        doctor=False,
     )
     loaders = mg.data.DataLoader(train, 16, shuffle=True), mg.data.DataLoader(validation, 16)
     trainer.fit(*loaders, epochs=6, resume="auto")

@@ -47,8 +47,8 @@ class Report(Callback):
     class_names: of the classes, by their number.
     title: of the page.
     details: what is to stand under "Configuration" too, by name.
-    findings: what the doctor says; each with `code`, `title`, `seen`, `why` and `fix`.  Those of
-        the trainer and of its callbacks come by themselves.
+    findings: further ones, as `mg.doctor` gives them; those of the fit's own doctor come by
+        themselves.
 
     Raises: OSError where the file cannot be written, before the first epoch.
     Warns: UserWarning where a batch cannot be run a second time, for the page then lacks gradients
