@@ -52,7 +52,7 @@ class About:
     @property
     def place(self) -> tuple[int, int]:
         """Return what orders the checkpoints of a run."""
-        return self.step, self.epoch is not None
+        return self.step, int(self.epoch is not None)
 
 
 def write(folder: Path, about: About, state: dict[str, Any]) -> Path:
@@ -90,12 +90,20 @@ def read_whole(path: Path) -> tuple[About, dict[str, Any]]:
 
 def listed(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the newest first; none where there is no folder."""
-    found = []
-    for path in folder.glob("step-*.safetensors"):
-        match = NAME.fullmatch(path.name)
-        if match:
-            found.append(((int(match[1]), match[2] is not None), path))
-    return [path for _, path in sorted(found, reverse=True)]
+    found = [path for path in folder.glob("step-*.safetensors") if NAME.fullmatch(path.name)]
+    return sorted(found, key=place_of, reverse=True)
+
+
+def place_of(path: Path) -> tuple[int, int]:
+    """Return the place of a checkpoint by its name: a finished epoch comes after its last step.
+
+    >>> place_of(Path("step-00000120-epoch-0003.safetensors"))
+    (120, 1)
+    """
+    match = NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path} has no name of a checkpoint")
+    return int(match[1]), int(match[2] is not None)
 
 
 def newest(folders: list[Path]) -> tuple[Path, About, dict[str, Any]] | None:
@@ -105,7 +113,7 @@ def newest(folders: list[Path]) -> tuple[Path, About, dict[str, Any]] | None:
     Warns: UserWarning for each damaged one that is passed over.
     """
     paths = [path for folder in folders for path in listed(folder)]
-    paths.sort(key=lambda path: path.name, reverse=True)
+    paths.sort(key=place_of, reverse=True)
     faults: list[str] = []
     for path in paths:
         try:

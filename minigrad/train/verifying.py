@@ -67,7 +67,8 @@ def verify_resume(make_trainer: Callable[[], Any], *, epochs: int = 2, at: Any =
     >>> import minigrad as mg
     >>> train, _, _ = mg.data.load_iris().split(seed=0)
     >>> def make():
-    ...     model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.nn.Dropout(0.5), mg.nn.Linear(8, 3))
+    ...     model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.nn.ReLU(), mg.nn.Dropout(0.5))
+    ...     model.append(mg.nn.Linear(8, 3))
     ...     trainer = mg.Trainer(model, mg.optim.AdamW(model.parameters(), lr=0.01))
     ...     return trainer, mg.data.DataLoader(train, 32, shuffle=True)
     >>> proof = verify_resume(make)

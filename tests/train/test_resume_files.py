@@ -445,3 +445,14 @@ def test_a_metric_that_the_fit_has_not_is_refused(tmp_path: Path) -> None:
     trainer, loader, _ = run("sgd", "none", "none", ModelCheckpoint(tmp_path, monitor="val_loss"))
     with pytest.raises(ValueError, match="ModelCheckpoint monitors 'val_loss'"):
         trainer.fit(loader, epochs=1)
+
+
+def test_a_finished_epoch_comes_after_its_last_step(tmp_path: Path) -> None:
+    keeper = ModelCheckpoint(tmp_path, every_steps=STEPS, keep_last=None)
+    trainer, *loaders = run(*PARTS, keeper)
+    trainer.fit(*loaders, epochs=2)
+    names = [path.stem for path in files.listed(tmp_path)]
+    assert names[:2] == ["step-00000012-epoch-0002", "step-00000012"]
+    trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
+    trainer.fit(*loaders, epochs=2, resume="auto")  # nothing is moved aside
+    assert trainer.explain() == ""
