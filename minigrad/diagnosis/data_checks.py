@@ -159,7 +159,7 @@ def not_standardised(case: Case) -> Iterator[Seen]:
     fix = "fit mg.data.Standardizer() on the training rows, and apply it to all sets"
     if x.min() >= 0 and 200 < x.max() <= 255:
         fix = "x / 255, or mg.data.Standardizer() fitted on the training rows"
-    if overall > 10:
+    if overall > 5:
         at = int(size.argmax())
         yield Seen(
             f"inputs of root mean square {overall:.3g}, up to {size[at]:.3g} in feature {at}",
@@ -301,7 +301,7 @@ def imbalance(case: Case) -> Iterator[Seen]:
             f"{100 * share:.0f} % of the rows are of one class, the smallest has {counts.min()}",
             "give the loss weight= (pos_weight= for two classes), or the loader a "
             "WeightedRandomSampler, and judge by F1 or AUROC",
-            sure=False,
+            sure=bool(share > 0.95),
         )
 
 

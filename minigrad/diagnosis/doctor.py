@@ -171,7 +171,7 @@ class Doctor:
         case.step_looks = look
         try:
             remember(case)
-            self.examine("setup", "step", "running")
+            self.examine(*(("setup",) if len(case.looks) == 1 else ()), "step", "running")
         finally:
             case.step_looks = None
             case.probe.pop("input", None)
@@ -314,6 +314,8 @@ def remember(case: Case) -> None:
     """Have the case note what is read off the tape, before the tape goes."""
     for name in ("loss_kind", "head", "units"):
         getattr(case, name)
+    data_checks.normalised_first(case)
+    model_checks.note_norms(case)
 
 
 def note_modes(case: Case, look: Look) -> None:

@@ -100,12 +100,13 @@ def overfitting(case: Case) -> Iterator[Seen]:
     if not np.isfinite(curve).all() or not np.isfinite(train).all() or stopped_early(case):
         return
     best = int(np.argmin(curve))
-    if curve[-1] > 2 * curve[best] and train[-1] < 0.2 * curve[-1] and best < len(curve) - 3:
+    risen = curve[-1] > 2 * curve[best] and train[-1] < 0.2 * curve[-1] and best < len(curve) - 3
+    apart = curve[-1] > 10 * train[-1] and curve[-1] > 0.25 * curve[0]
+    if risen or apart:
         yield Seen(
             f"training loss {train[-1]:.3g}, validation loss {curve[-1]:.3g} (at best "
             f"{curve[best]:.3g}, epoch {best + 1})",
             "nn.Dropout(0.2), AdamW(weight_decay=0.01), fewer units, or more rows",
-            sure=False,
         )
 
 

@@ -124,6 +124,14 @@ def bias_before_norm(case: Case) -> Iterator[Seen]:
         )
 
 
+def note_norms(case: Case) -> None:
+    """Note over how many values of a row batch-norm takes its statistics."""
+    for node in [] if case.look is None else case.look.nodes:
+        if node.op in NORMS:
+            shape = node.inputs[0].shape
+            case.probe["spatial"] = int(np.prod(shape[2:])) if len(shape) > 2 else 1
+
+
 @check(
     "MG304",
     "tiny batches under batch-norm",
@@ -133,11 +141,6 @@ def bias_before_norm(case: Case) -> Iterator[Seen]:
 def tiny_batches(case: Case) -> Iterator[Seen]:
     """Look for tiny batches under batch-norm."""
     sizes = case.train.sizes
-    look = case.look
-    for node in [] if look is None else look.nodes:
-        if node.op in NORMS:
-            shape = node.inputs[0].shape
-            case.probe["spatial"] = int(np.prod(shape[2:])) if len(shape) > 2 else 1
     spatial = case.probe.get("spatial")
     if not sizes or spatial is None:
         return

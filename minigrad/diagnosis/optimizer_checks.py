@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -355,32 +356,33 @@ def no_zero_grad(case: Case) -> Iterator[Seen]:
 )
 def decay_over_loss(case: Case) -> Iterator[Seen]:
     """Look for weight decay larger than the loss."""
-    look = case.looks[-1] if case.looks else None
-    if look is None or not case.losses:
-        return
     sizes = {id(p): name for name, p in case.model.named_parameters()}
-    penalty = 0.0
-    for optimizer, group in groups(case):
-        decay = float(group.get("weight_decay", 0) or 0)
-        decoupled = isinstance(optimizer, AdamW) or family(optimizer) == "other"
-        if decay and not decoupled:
-            norms = [look.updates.get(sizes.get(id(p), ""), (0.0, 0.0))[1] for p in group["params"]]
-            penalty += decay / 2 * sum(n * n for n in norms)
-        elif decay * first_lr(group) > 0.01:
+    losses = dict(case.losses)
+    for look in case.looks[1:]:
+        penalty = 0.0
+        for optimizer, group in groups(case):
+            decay = float(group.get("weight_decay", 0) or 0)
+            coupled = family(optimizer) != "other" and not isinstance(optimizer, AdamW)
+            if decay and coupled:
+                norms = [look.updates.get(sizes.get(id(p), ""), (0, 0))[1] for p in group["params"]]
+                penalty += decay / 2 * sum(n * n for n in norms)
+            elif decay * first_lr(group) > 0.01:
+                yield Seen(
+                    f"{type(optimizer).__name__} takes {100 * decay * first_lr(group):.2g} % from "
+                    f"every weight at each step: weight_decay={decay:g}, lr={first_lr(group):g}",
+                    "weight_decay=0.01",
+                    sure=False,
+                )
+                return
+        loss = abs(losses.get(look.step, math.inf))
+        if penalty > 2 * loss > 0:
             yield Seen(
-                f"{type(optimizer).__name__} takes {100 * decay * first_lr(group):.2g} % from "
-                f"every weight at each step: weight_decay={decay:g}, lr={first_lr(group):g}",
-                "weight_decay=0.01",
+                f"in step {look.step} the decay's share of what is minimised is {penalty:.3g}, the "
+                f"loss {loss:.3g}",
+                "weight_decay=1e-4",
                 sure=False,
             )
             return
-    loss = abs(case.losses[-1][1])
-    if penalty > 2 * loss > 0 and case.steps > 1 and len(case.looks) > 1:
-        yield Seen(
-            f"the decay's share of what is minimised is {penalty:.3g}, the loss {loss:.3g}",
-            "weight_decay=1e-4",
-            sure=False,
-        )
 
 
 @check(

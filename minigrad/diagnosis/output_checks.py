@@ -317,8 +317,10 @@ def summed(case: Case) -> Iterator[Seen]:
         loss = loss.func
     rows = 0
     last = None
+    after: set[str] = set()
     if look is not None and look.output is not None and look.output.ndim:
         rows = int(look.output.shape[0])
+        after = {node.op for node in look.follows(look.output)}
         last = look.producer(look.loss) if look.loss is not None else None
         while last is not None and last.op in ("Neg", "Add", "Cast", "Reshape"):
             last = look.producer(last.inputs[0])
@@ -327,7 +329,7 @@ def summed(case: Case) -> Iterator[Seen]:
         and last.op == "Sum"
         and last.inputs[0].ndim > 0
         and last.inputs[0].shape[0] == rows
-        and not {"Mean", "Div"} & {node.op for node in look.follows(look.output)}  # type: ignore[union-attr]
+        and not {"Mean", "Div"} & after
         and last.outputs[0].numel() == 1
     )
     if rows > 1 and (told == "sum" or by_op):
@@ -376,7 +378,8 @@ def wrong_sign(case: Case) -> Iterator[Seen]:
     for step, value in case.losses[:1]:
         kind = case.loss_kind
         classes = case.targets in ("one-hot", "binary", "multi-label", "classes", "codes")
-        if value < 0 and (kind in REGRESSION or (classes and kind in ("log", "bce", "nll"))):
+        never = kind in REGRESSION or kind in LOGITS
+        if value < 0 and (never or (classes and kind in ("log", "bce", "nll"))):
             if kind == "nll" and case.activation == "Softmax":
                 return  # MG116 says more
             yield Seen(
