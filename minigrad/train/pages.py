@@ -105,7 +105,8 @@ def findings(found: Sequence[Any] | None) -> str:
         )
         title = f"{getattr(one, 'code', '')}: {getattr(one, 'title', '')}"
         parts.append(f'<div class="finding"><h3>{escape(title)}</h3><dl>{body}</dl></div>')
-    return "\n".join(parts)
+    shown = "\n".join(parts)
+    return f'<div class="findings">\n{shown}\n</div>'
 
 
 # ---------------------------------------------------------------- curves
@@ -299,7 +300,7 @@ def outcome_sections(outcome: Any, names: Sequence[str] | None) -> list[tuple[st
     for i in columns:
         title = f", column {i}" if several else ""
         charts += residuals(true[:, i].astype(float), guessed[:, i].astype(float), title)
-    note = f"<p>Of {counted(len(true), 'validation row')}"
+    note = f"<p>Of {len(true):,} validation rows"
     note += (
         f", the first {MOST_COLUMNS} of {true.shape[1]} columns"
         if len(columns) < true.shape[1]

@@ -67,7 +67,10 @@ def test_a_hundred_points_have_names_that_meet_no_other() -> None:
     drawn(Chart("crowd", [full], log_x=True, log_y=True, size=(360.0, 420.0)))
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1e-9, 1e9), (3.0, 3.1), (-1e5, 7.0)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.0, 1.0), (1e-9, 1e9), (3.0, 3.1), (-1e5, 7.0), (100_808.0, 100_822.0), (0.9, 0.90001)],
+)
 @pytest.mark.parametrize("most", [2, 5, 9])
 def test_ticks_are_round_few_and_inside(low: float, high: float, most: int) -> None:
     for log in (False, True) if low > 0 else (False,):

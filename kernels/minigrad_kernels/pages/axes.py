@@ -108,20 +108,24 @@ def labels(values: Sequence[float]) -> list[str]:
 
     >>> labels([0.0, 0.5, 1.0]), labels([1e-5, 1e-4]), labels([0.0, 20000.0, 40000.0])
     (['0.0', '0.5', '1.0'], ['1e-5', '1e-4'], ['0', '20k', '40k'])
+    >>> labels([100_810.0, 100_820.0])
+    ['100,810', '100,820']
     """
     largest = max((abs(v) for v in values), default=0.0)
     if largest >= 1e4:
-        return [short(v) for v in values]
+        ways = ([short(v) for v in values], *([f"{v:,.{d}f}" for v in values] for d in range(4)))
+        return next((found for found in ways if len(set(found)) == len(values)), ways[0])
     least = min((abs(v) for v in values if v), default=1.0)
     if least < 1e-3:
         return [_scientific(v) for v in values]
     if len(values) > 1 and values[0] > 0 and values[-1] / values[0] > 20:  # decades
         return [f"{v:g}" for v in values]
-    for digits in range(6):
+    gap = min((b - a for a, b in pairwise(values)), default=largest)
+    for digits in range(10):
         found = [f"{v:.{digits}f}" for v in values]
-        if all(abs(float(text) - v) <= 1e-6 * max(largest, 1e-9) for text, v in zip(found, values)):
+        if all(abs(float(text) - v) <= 0.02 * gap for text, v in zip(found, values)):
             return found
-    return [f"{v:.4g}" for v in values]
+    return [f"{v:.9g}" for v in values]
 
 
 def short(value: float) -> str:

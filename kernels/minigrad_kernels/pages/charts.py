@@ -38,6 +38,7 @@ MARKERS = (  # around (0, 0), 7 pixels wide
     "M-3.6 -2.2L-2.2 -3.6L0 -1.4L2.2 -3.6L3.6 -2.2L1.4 0L3.6 2.2L2.2 3.6L0 1.4L-2.2 3.6L-3.6 2.2"
     "L-1.4 0z",
 )
+MANY = 100  # points without a marker each
 MOST_POINTS = 400  # of a line; of more, the least and the largest of each stretch are drawn
 
 
@@ -305,6 +306,13 @@ def _held(place: float, y: Scale) -> float:
 
 def _dots(series: Series, x: Scale, y: Scale) -> list[str]:
     look = series.look % len(MARKERS)
+    if len(series.x) > MANY and not series.tips:  # a cloud: round dots, in a tenth of the letters
+        places = (
+            f"M{x(a):.1f} {_held(y(b), y):.1f}h0"
+            for a, b in zip(series.x, series.y)
+            if x.holds(a) and y.holds(b)
+        )
+        return [f'<path class="cloud s{look}" d="{"".join(places)}"/>']
     parts = []
     for i, (a, b) in enumerate(zip(series.x, series.y)):
         if x.holds(a) and y.holds(b):

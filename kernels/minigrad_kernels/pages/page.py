@@ -55,6 +55,7 @@ svg .axis {{ stroke: var(--faint); stroke-width: 1; fill: none }}
 svg .mark {{ stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 3 }}
 svg .limit {{ stroke: var(--faint); stroke-width: 1.5; fill: none }}
 svg .lead {{ stroke: var(--faint); stroke-width: .6 }}
+svg .cloud {{ fill: none; stroke-width: 5; stroke-linecap: round; opacity: .45 }}
 svg .series {{ fill: none; stroke-width: 1.8; stroke-linejoin: round }}
 {_SERIES}
 svg .band {{ stroke: none }} svg .band.wide {{ opacity: .16 }} svg .band.mid {{ opacity: .28 }}
@@ -76,7 +77,7 @@ th, td {{ padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top;
 th {{ color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line) }}
 tbody th {{ color: var(--ink); font-weight: 400; border-bottom: 1px solid var(--line) }}
 td:not(.word), th:not(.word) {{ white-space: nowrap }}
-td.word, th.word {{ text-align: left }}
+td.word, th.word {{ text-align: left }} td.word {{ min-width: 7rem }}
 tr.wrong td, tr.wrong th {{ color: var(--bad); font-weight: 600 }} tr.best td {{ font-weight: 700 }}
 td.bar {{ min-width: 6rem; width: 12rem; text-align: left }}
 td.bar span {{ display: block; height: .8rem; margin-top: .3rem; background: var(--c0);
@@ -88,8 +89,11 @@ table.matrix th {{ padding: .25rem .6rem; max-width: 12rem; overflow-wrap: anywh
 pre {{ overflow-x: auto; background: var(--soft); padding: .75rem 1rem; font-size: .85rem }}
 pre, code {{ font-family: ui-monospace, monospace }}
 details {{ margin: .25rem 0 }} summary {{ cursor: pointer; color: var(--faint); font-size: .85rem }}
+.findings {{
+  display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 32rem), 1fr));
+}}
 .finding {{ border-left: 4px solid var(--bad); background: var(--bad-soft); padding: .5rem 1rem;
-  margin: .75rem 0; max-width: 80ch }}
+  max-width: 80ch }}
 .finding h3 {{ margin: 0 }} .finding dt {{ font-weight: 600 }} .finding dd {{ margin: 0 0 .4rem }}
 dl.facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem;
   margin: .5rem 0 }}
