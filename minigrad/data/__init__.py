@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from minigrad.data import transforms
 from minigrad.data.builtin import DATASETS, load_breast_cancer, load_digits, load_iris, load_wine
 from minigrad.data.dataset import (
     ChainDataset,
@@ -26,9 +27,11 @@ from minigrad.data.idx_files import load_mnist, read_idx
 from minigrad.data.loader import DataLoader, get_worker_info
 from minigrad.data.samplers import (
     BatchSampler,
+    BucketBatchSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
+    StratifiedBatchSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
@@ -51,6 +54,7 @@ else:
 
 __all__ = [
     "BatchSampler",
+    "BucketBatchSampler",
     "ChainDataset",
     "ConcatDataset",
     "DATASETS",
@@ -62,6 +66,7 @@ __all__ = [
     "SequentialSampler",
     "Split",
     "StackDataset",
+    "StratifiedBatchSampler",
     "Standardizer",
     "Subset",
     "SubsetRandomSampler",
@@ -78,4 +83,5 @@ __all__ = [
     "load_wine",
     "random_split",
     "read_idx",
+    "transforms",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count, repeat
 from typing import Any
 
 import numpy as np
 
 from minigrad.cuda import is_available
 from minigrad.data.dataset import IterableDataset, collate, fetch
+from minigrad.data.prefetching import ahead
 from minigrad.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from minigrad.data.transforms import Transforms
 from minigrad.engine import arguments
 from minigrad.engine.random import Generator
 from minigrad.tensors.tensor import Tensor
@@ -33,6 +36,14 @@ class DataLoader:
     num_workers, timeout, worker_init_fn, prefetch_factor, persistent_workers: PyTorch's.  Rows are
         read in this process, when they are asked for, whatever the number of workers; so what is
         to be done in each worker is not done.
+
+    prefetch: so many batches are made ahead, by a thread of their own: it pays where rows come from
+        files or a network, or are unpacked (docs/training.md has figures).  Order, positions and
+        bits are those without it; rows that draw from minigrad's default generator, or a global
+        one, then draw beside the training step, in no fixed order: draw in `transform` instead.
+    transform: a function of a batch's first field, such as those of `minigrad.data.transforms`; of
+        a loader in its own order it is given a NumPy generator `rng` too where it takes one, whose
+        numbers depend on seed, epoch and batch alone.
 
     One epoch takes one call of the generator.  So epoch e has the same order in every run with the
     same seed, whatever else draws random numbers; `state_dict` in mid-epoch remembers the position,
@@ -70,6 +81,8 @@ class DataLoader:
         persistent_workers: bool = False,
         pin_memory_device: str = "",
         in_order: bool = True,
+        prefetch: int = 0,
+        transform: Callable[..., Any] | None = None,
     ) -> None:
         self.dataset = dataset
         self.batch_size: Any = None if batch_size is None else _checked_size(batch_size)
@@ -83,6 +96,9 @@ class DataLoader:
         self.worker_init_fn = worker_init_fn
         self.prefetch_factor = prefetch_factor
         self.persistent_workers = bool(persistent_workers)
+        self.prefetch = arguments.whole("DataLoader", "prefetch", prefetch, 0)
+        self.transform = transform
+        self._transforms = None if transform is None else Transforms(transform, self.generator)
         self._streams = isinstance(dataset, IterableDataset)
         self._given = sampler, batch_sampler
         self._check_options()
@@ -178,20 +194,32 @@ class DataLoader:
             return map(pinned, batches)
         return batches
 
+    def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield batches; some are made ahead where that is asked for."""
+        return ahead(batches, self.prefetch) if self.prefetch else batches
+
     def _as_sampled(self) -> Iterator[Any]:
         """Yield what the samplers ask for, or what streams in."""
-        made = collate if self.collate_fn is None else self.collate_fn
-        if self.batch_size is None and self.batch_sampler_given is None:
-            convert = (lambda row: row) if self.collate_fn is None else self.collate_fn
-            rows = self.dataset if self._streams else (self.dataset[i] for i in self.sampler)
-            yield from map(convert, rows)
-        elif self._streams:
-            for samples in BatchSampler(self.dataset, self.batch_size or 1, self.drop_last):
-                yield made(samples)
-        else:
-            for rows in self.batch_sampler:
-                yield self._fetch(rows)
+        batches = self._sampled()
+        if self._transforms is not None:
+            batches = map(self._transforms, repeat(self.epoch), count(), batches)
+        yield from self._ahead(batches)
         self.epoch += 1
+
+    def _sampled(self) -> Iterator[Any]:
+        made = collate if self.collate_fn is None else self.collate_fn
+        single = self.batch_size is None and self.batch_sampler_given is None
+        if self._streams:
+            if single:
+                return iter(self.dataset) if self.collate_fn is None else map(made, self.dataset)
+            return map(made, BatchSampler(self.dataset, self.batch_size or 1, self.drop_last))
+        order = self.sampler if single else self.batch_sampler
+        if self.prefetch:
+            order = list(order)  # drawn here and now, not beside a training step
+        if single:
+            rows = (self.dataset[i] for i in order)
+            return rows if self.collate_fn is None else map(made, rows)
+        return map(self._fetch, order)
 
     def _by_number(self) -> Iterator[Any]:
         if self._position and not self._resuming:
@@ -204,12 +232,16 @@ class DataLoader:
         order, self._order = self._order, None
         if order is None:
             order = self.generator.permutation(rows) if self.shuffle else np.arange(rows)
-        for batch in range(first, batches):
-            if batch + 1 < batches:
-                self._position = batch + 1
+        numbers = range(first, batches)
+        made = map(self._fetch, (order[n * size : (n + 1) * size] for n in numbers))
+        if self._transforms is not None:
+            made = map(self._transforms, repeat(self.epoch), numbers, made)
+        for number, batch in zip(numbers, self._ahead(made), strict=True):
+            if number + 1 < batches:
+                self._position = number + 1
             else:
                 self._next_epoch()  # with its last batch handed out, an epoch is over
-            yield self._fetch(order[batch * size : (batch + 1) * size])
+            yield batch
 
     def _next_epoch(self) -> None:
         self.epoch += 1

@@ -186,3 +186,108 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         rows, size = len(self.sampler), self.batch_size
         return rows // size if self.drop_last else -(-rows // size)
+
+
+class StratifiedBatchSampler(Sampler):
+    """Batches that each hold the classes in the proportions of the whole set, in random order.
+
+    Every row comes once a pass.  The rows of each class, in random order, are spread evenly over
+    the pass: a batch has of each class at most about one row more or fewer than its share.
+
+    labels: the class of each row, `(N,)` whole numbers or texts.
+    Raises: ValueError for labels of another shape.
+
+    >>> sampler = StratifiedBatchSampler([0, 0, 0, 0, 1, 1], batch_size=3)
+    >>> [sum(row >= 4 for row in batch) for batch in sampler]
+    [1, 1]
+    """
+
+    def __init__(
+        self,
+        labels: Any,
+        batch_size: int,
+        drop_last: bool = False,
+        generator: Generator | None = None,
+    ) -> None:
+        self.labels: Array = as_array(labels)
+        if self.labels.ndim != 1 or not len(self.labels):
+            raise ValueError(
+                f"StratifiedBatchSampler: expected one label a row, got shape {self.labels.shape}"
+            )
+        self.batch_size = arguments.whole("StratifiedBatchSampler", "batch_size", batch_size, 1)
+        self.drop_last = bool(drop_last)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[list[int]]:
+        source = random.source(self.generator)
+        rows = len(self.labels)
+        order = source.permutation(rows)
+        _, classes = np.unique(self.labels[order], return_inverse=True)
+        place = np.empty(rows)
+        for c in range(int(classes.max()) + 1):
+            own = np.flatnonzero(classes == c)
+            # Rows of a class at equal distances, from an offset of its own.
+            place[own] = (np.arange(len(own)) + (c + 0.5) / (classes.max() + 1)) / len(own)
+        order = order[np.argsort(place, kind="stable")]
+        for batch in cut(rows, self.batch_size, self.drop_last):
+            yield order[batch].tolist()
+
+    def __len__(self) -> int:
+        return len(cut(len(self.labels), self.batch_size, self.drop_last))
+
+
+class BucketBatchSampler(Sampler):
+    """Batches of rows of about one length, so that little is padded; in random order.
+
+    Rows in random order are taken `pool` batches at a time, sorted by length and cut into batches,
+    which then come in random order: the larger the pool, the less padding and the less chance.
+
+    lengths: of each row, `(N,)`.
+    Raises: ValueError for lengths of another shape.
+
+    >>> sampler = BucketBatchSampler([9, 1, 8, 2], batch_size=2)
+    >>> sorted(sorted(batch) for batch in sampler)
+    [[0, 2], [1, 3]]
+    """
+
+    def __init__(
+        self,
+        lengths: Any,
+        batch_size: int,
+        drop_last: bool = False,
+        generator: Generator | None = None,
+        pool: int = 50,
+    ) -> None:
+        self.lengths: Array = as_array(lengths)
+        if self.lengths.ndim != 1 or not len(self.lengths):
+            raise ValueError(
+                f"BucketBatchSampler: expected one length a row, got shape {self.lengths.shape}"
+            )
+        self.batch_size = arguments.whole("BucketBatchSampler", "batch_size", batch_size, 1)
+        self.pool = arguments.whole("BucketBatchSampler", "pool", pool, 1)
+        self.drop_last = bool(drop_last)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[list[int]]:
+        source = random.source(self.generator)
+        order = source.permutation(len(self.lengths))
+        size = self.pool * self.batch_size
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            rows = rows[np.argsort(self.lengths[rows], kind="stable")]
+            batches = cut(len(rows), self.batch_size, self.drop_last)
+            for i in source.permutation(len(batches)).tolist():
+                yield rows[batches[i]].tolist()
+
+    def __len__(self) -> int:
+        return len(cut(len(self.lengths), self.batch_size, self.drop_last))
+
+
+def cut(rows: int, size: int, drop_last: bool) -> list[slice]:
+    """Return the batches of rows in a line.
+
+    >>> cut(3, 2, False), cut(3, 2, True)
+    ([slice(0, 2, None), slice(2, 3, None)], [slice(0, 2, None)])
+    """
+    end = rows - rows % size if drop_last else rows
+    return [slice(first, min(first + size, end)) for first in range(0, end, size)]

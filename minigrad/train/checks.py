@@ -149,7 +149,10 @@ def not_finite(values: Any) -> str:
 
 def check_last(loader: Any, model: Any, x: Any) -> None:
     """Refuse a last batch of one row where batch-norm would fail on it at the epoch's end."""
-    if not isinstance(loader, DataLoader) or loader.drop_last or loader.batch_size == 1:
+    # Of a stream the number of rows is not known; samplers take as many as they like.
+    if not isinstance(loader, DataLoader) or loader.drop_last or not loader.keeps_position:
+        return
+    if loader.batch_size == 1:
         return
     rows, size = len(loader.dataset), loader.batch_size
     flat = isinstance(x, Tensor) and x.ndim == 2
@@ -182,7 +185,14 @@ def inputs(data: Any, batch_size: Any) -> Iterator[Any]:
     """
     size = arguments.whole("predict", "batch_size", batch_size, 1)
     if isinstance(data, DataLoader):
-        data = DataLoader(data.dataset, data.batch_size, collate_fn=data.collate_fn)
+        data = DataLoader(
+            data.dataset,
+            data.batch_size,
+            collate_fn=data.collate_fn,
+            generator=data.generator,
+            prefetch=data.prefetch,
+            transform=data.transform,
+        )
     elif isinstance(data, Dataset) and len(data):
         data = DataLoader(data, size)
     elif isinstance(data, list | tuple) and _is_number(data):
