@@ -29,6 +29,7 @@ MOST_PAIRS = 30
 MOST_POINTS = 1_500  # of predicted over true values
 MOST_COLUMNS = 4  # of a target of several amounts
 BINS = 30
+MOST_EPOCHS = 40  # of a table that has a column a layer
 MOST_NAMES = 12  # of a list
 
 
@@ -206,6 +207,7 @@ def spreads(seen: dict[str, dict[str, Array]], kind: str, what: str, kinds: dict
         span = (min(norms) / 1.5, max(norms) * 1.5) if norms else None
         parts.append("<h3>Norms, all on one scale</h3>")
         parts.append(shelf([norm_chart(name, rows[name], span).figure() for name in drawn]))
+        parts.append(details("These norms as a table", norm_table({n: rows[n] for n in drawn})))
         parts.append("<h3>Elements</h3>")
     charts = [spread_chart(name, rows[name], kind).figure() for name in drawn]
     parts.append(shelf(charts))
@@ -242,6 +244,16 @@ def norm_chart(name: str, rows: Sequence[tuple[int, Any]], span: Any) -> Chart:
         said=f"norm of the gradient of {name}: from {norms[0]:.3g} to {norms[-1]:.3g}",
         size=(360.0, 170.0),
     )
+
+
+def norm_table(rows: dict[str, list[tuple[int, Any]]]) -> str:
+    """Return norms over the epochs, of many epochs some."""
+    at = sorted({epoch for found in rows.values() for epoch, _ in found})
+    stride = -(-len(at) // MOST_EPOCHS)
+    kept = [e for i, e in enumerate(at) if i % stride == 0 or e == at[-1]]
+    norms = {name: {e: f"{s.norm:.3g}" for e, s in found} for name, found in rows.items()}
+    lines = [(str(e), *(found.get(e, "") for found in norms.values())) for e in kept]
+    return table(("epoch", *rows), lines, 0, label="norms of the gradients")
 
 
 def spread_chart(name: str, rows: Sequence[tuple[int, Any]], kind: str) -> Chart:

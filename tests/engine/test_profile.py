@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from typing import Any
 
@@ -141,3 +142,18 @@ def test_small_and_large_arrays_are_both_seen() -> None:
         with mg.profile() as p:
             x + x
         assert counts(p.kernels) == {"add": 1} and counts(p.ops) == {"Add": 1}
+
+
+@pytest.mark.skipif(
+    plain.ON or importlib.util.find_spec("greenlet") is None, reason="needs the simulator"
+)
+def test_launches_on_a_device_are_waited_for_and_counted_once() -> None:
+    x = mg.ones(4, 4, device="cuda-sim")
+    with mg.profile() as p:
+        y = x + x
+        mg.ones(3) + 1
+    assert counts(p.ops) == {"Add": 2} and counts(p.kernels) == {"add": 2}
+    assert y.sum().item() == 32
+    before = {spent.name: spent.calls for spent in p.kernels}
+    x + x
+    assert counts(p.kernels) == before

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 
 from minigrad_kernels.pages.axes import Scale, fitting, labels, ticks
 from minigrad_kernels.pages.charts import DASHES, MARKERS, Band, Chart, Series, thinned
-from minigrad_kernels.pages.page import DARK, LIGHT, details, facts, matrix, page, table
+from minigrad_kernels.pages.page import DARK, LIGHT, STYLE, details, facts, matrix, page, table
 from tests.html_page import Page, checked_page
 
 HOSTILE = "</title><script>alert(1)</script>\"'<img src=//x onerror=y>&amp;"
@@ -103,7 +104,10 @@ def test_colours_can_be_told_from_the_paper(colours: tuple[str, ...], paper: str
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    for colour in colours:
+    block = STYLE.split("prefers-color-scheme: dark")[paper != "ffffff"]
+    words = re.findall(r"--(?:ink|faint|bad|good): (#[0-9a-f]{6})", block)
+    assert len(words) == 4
+    for colour in (*colours, *words):
         light, dark = sorted([luminance(colour[1:]), luminance(paper)], reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, colour
 

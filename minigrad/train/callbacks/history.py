@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.engine.dispatch import write_whole
+from minigrad.train.callbacks.notebook import in_notebook
 
 Row = dict[str, float]
 STEEP = 30.0  # the largest value by the least from which on a logarithmic axis shows more
@@ -64,13 +65,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def figure_of(panels: int, asker: str) -> tuple[Any, Any]:
+def figure_of(panels: int, asker: str, show: bool = False) -> tuple[Any, Any]:
     """Return a figure of matplotlib's with panels side by side, and these.
 
+    show: have a notebook show it below the cell, as it does the figures of pyplot.
     Raises: ModuleNotFoundError without matplotlib.
     """
     try:
         figure = importlib.import_module("matplotlib.figure").Figure
+        if show and in_notebook():
+            figure = importlib.import_module("matplotlib.pyplot").figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{asker} needs matplotlib: pip install 'minigrad[plot]'", name="matplotlib"
@@ -197,7 +201,7 @@ class History:
 
         path: where to save the figure, the format by its suffix.
         axes: where to draw, as many as there are curves or more; by default a new figure, which is
-            `axes[0].figure`.
+            `axes[0].figure`, which a notebook shows.
         Raises: ModuleNotFoundError without matplotlib; ValueError before an epoch is finished, and
             for too few axes.
         """
@@ -207,7 +211,7 @@ class History:
         curves = [n for n in own if not n.startswith("val_") or n[4:] not in own]
         curves += ["lr"] * ("lr" in self.names and len(set(self["lr"])) > 1)
         if axes is None:
-            _, panels = figure_of(len(curves), "History.plot")
+            _, panels = figure_of(len(curves), "History.plot", show=True)
         else:
             panels = list(axes) if hasattr(axes, "__iter__") else [axes]
         if len(panels) < len(curves):

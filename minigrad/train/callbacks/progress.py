@@ -12,6 +12,7 @@ from minigrad.engine.dispatch import redirect_notices
 from minigrad.lazy import lazy
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.callbacks.lines import fitting, header, line, summary
+from minigrad.train.callbacks.notebook import in_notebook
 
 MOST_LINES = 500  # of a log, of a longer fit fewer epochs are printed
 LONG = 2.0  # seconds: the bar of an epoch is shown where it takes longer
@@ -156,13 +157,3 @@ def is_terminal(file: Any) -> bool:
         return bool(file.isatty()) and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
     except (AttributeError, ValueError):  # a file of one's own, or a closed one
         return False
-
-
-def in_notebook() -> bool:
-    """Tell whether this runs in a notebook, which shows HTML.
-
-    >>> in_notebook()
-    False
-    """
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")
