@@ -11,3 +11,5 @@ from minigrad.diagnosis.findings import DoctorError as DoctorError
 from minigrad.diagnosis.findings import DoctorWarning as DoctorWarning
 from minigrad.diagnosis.findings import Finding as Finding
 from minigrad.diagnosis.findings import Report as Report
+from minigrad.diagnosis.watching import Program as Program
+from minigrad.diagnosis.watching import watched as watched

@@ -51,7 +51,8 @@ class Sample:
         self.sizes: list[int] = []
         self.rows = 0
         self.whole = False
-        self.kind = ""
+        self.looked = False  # whether the checks of rows have run
+        self._keys: Array | None = None
 
     def add(self, x: Array | None, y: Array | None, rows: int) -> None:
         """Take a batch of so many rows; those for which there is room are copied."""
@@ -66,6 +67,17 @@ class Sample:
         self.inputs.append(np.array(x[:room]))
         self.targets.append(np.array(y[:room]))
         self.rows += min(rows, room)
+
+    @property
+    def keys(self) -> Array | None:
+        """Return a number for each row kept, the same for the same row; None without rows."""
+        x = self.x
+        if x is None or x.ndim < 2 or not x.size:
+            return None
+        if self._keys is None or len(self._keys) != len(x):
+            flat = np.ascontiguousarray(x.reshape(len(x), -1))
+            self._keys = np.array([hash(row.tobytes()) for row in flat])
+        return self._keys
 
     def take(self, x: Any, target: Any) -> None:
         """Take a batch as a loader gives it."""
@@ -174,7 +186,7 @@ class Case:
         self.probe: dict[str, Any] = {}
         self.events: dict[str, list[str]] = {}
         self.error: BaseException | None = None
-        self.initial: dict[str, tuple[float, float]] = {}
+        self._kind_of: tuple[Any, str] = (None, "")
 
     # ------------------------------------------------------------ the loss
     @property
@@ -219,8 +231,10 @@ class Case:
         """Return what the targets are; see `kind_of_targets`."""
         y = self.train.y
         if y is None and self.look is not None and self.look.target is not None:
-            y = np.asarray(self.look.target.array)
-        return kind_of_targets(y)
+            y = host(self.look.target)
+        if y is not self._kind_of[0]:
+            self._kind_of = y, kind_of_targets(y)
+        return self._kind_of[1]
 
     @property
     def classes(self) -> int | None:
@@ -262,8 +276,9 @@ class Case:
             known: float | None = self.probe["skill"]
             return known
         y, output = self.train.y, self.outputs
-        if y is None or output is None or len(y) != len(output) or not np.isfinite(output).all():
+        if y is None or output is None or len(y) < len(output) or not np.isfinite(output).all():
             return None
+        y = y[: len(output)]
         return skill(self, y, output)
 
     @property

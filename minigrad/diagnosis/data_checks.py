@@ -201,7 +201,7 @@ def constant_features(case: Case) -> Iterator[Seen]:
 )
 def duplicates(case: Case) -> Iterator[Seen]:
     """Look for rows that come again and again."""
-    keys = row_keys(case.train.x)
+    keys = case.train.keys
     y = case.train.y
     if keys is None or y is None or len(keys) < 50 or case.train.x is None:
         return
@@ -225,7 +225,7 @@ def duplicates(case: Case) -> Iterator[Seen]:
 )
 def overlap(case: Case) -> Iterator[Seen]:
     """Look for training and validation rows overlap."""
-    train, val = row_keys(case.train.x), row_keys(case.validation.x)
+    train, val = case.train.keys, case.validation.keys
     if train is None or val is None or len(val) < FEW or case.train.x is None:
         return
     if case.train.x.dtype.kind != "f" or case.train.x[0].size < 2:
@@ -241,14 +241,6 @@ def overlap(case: Case) -> Iterator[Seen]:
 def copies(keys: Array) -> float:
     """Return the share of rows that stand twice in a set: as many may stand in two."""
     return 1 - len(np.unique(keys)) / len(keys)
-
-
-def row_keys(x: Array | None) -> Array | None:
-    """Return a number for each row, the same for the same row."""
-    if x is None or x.ndim < 2 or not x.size:
-        return None
-    flat = np.ascontiguousarray(x.reshape(len(x), -1))
-    return np.array([hash(row.tobytes()) for row in flat])
 
 
 @check(
@@ -364,7 +356,7 @@ def not_finite(case: Case) -> Iterator[Seen]:
 )
 def conflicting(case: Case) -> Iterator[Seen]:
     """Look for equal rows with different labels."""
-    keys, y = row_keys(case.train.x), labels(case)
+    keys, y = case.train.keys, labels(case)
     if keys is None or y is None or len(keys) != len(y) or len(keys) < 50 or case.train.x is None:
         return
     if case.train.x.dtype.kind != "f":

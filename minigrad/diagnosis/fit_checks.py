@@ -34,6 +34,13 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
     if case.history is not None and case.history.stop_reason != "all epochs done":
         return  # a callback or a limit has ended it
     tail = max(len(curve) // 5, 1)
+    held = validation(case)
+    if (
+        len(held) >= 5
+        and int(np.argmin(held)) < len(held) - tail - 1
+        and held[-1] > 1.02 * min(held)
+    ):
+        return  # longer, it would learn its rows by heart
     now, before = float(np.mean(curve[-tail:])), float(np.mean(curve[-2 * tail : -tail]))
     fell = (before - now) / max(abs(before), 1e-12)
     share = (before - now) / max(curve[0] - now, 1e-12)

@@ -7,7 +7,7 @@ import pytest
 from minigrad.diagnosis import CHECKS
 from tests.doctor.collection import CLEAN, FAULTY, Program, judged
 
-# What is known to be missed: both learn their rows all the same.
+# What is known to be missed: it learns its rows all the same.
 MISSED = {"regression, wrong activation"}
 EVERY = 5
 
