@@ -124,6 +124,7 @@ LAYERS = (
     "minigrad.trees",
     "minigrad.pytorch_files",
     "minigrad.serialization",
+    "minigrad.train.direction",
     "minigrad.diagnosis",
     "minigrad.train",
     "minigrad.onnx",

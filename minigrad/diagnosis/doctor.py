@@ -180,8 +180,8 @@ class Doctor:
             look.forget()
 
     # ------------------------------------------------------------ beside a Trainer
-    def fit_begins(self, trainer: Any, direction: Any) -> None:
-        """Take the case of a fit.  direction: tells which way a metric gets better."""
+    def fit_begins(self, trainer: Any) -> None:
+        """Take the case of a fit."""
         case = Case(trainer.model, "trainer")
         case.optimizers = [trainer.optimizer]
         case.loss = trainer.loss
@@ -195,7 +195,6 @@ class Doctor:
         case.epochs = trainer.epochs
         case.steps_per_epoch = trainer.steps_per_epoch
         case.history = trainer.history
-        case.probe["direction"] = direction
         case.probe["trained"] = bool(trainer.optimizer.state)
         self.begin(case, quiet=("MG401",))  # the Trainer warns of these itself
 

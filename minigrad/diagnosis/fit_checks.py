@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.diagnosis.case import Case
 from minigrad.diagnosis.findings import Seen, check
 from minigrad.diagnosis.model_checks import known
+from minigrad.train.direction import direction
 
 
 def stopped_early(case: Case) -> bool:
@@ -152,7 +153,7 @@ def wrong_direction(case: Case) -> Iterator[Seen]:
     for callback in case.callbacks:
         name = getattr(callback, "monitor", "")
         mode = getattr(getattr(callback, "_best", None), "mode", getattr(callback, "mode", None))
-        right = case.probe["direction"](name) if name and "direction" in case.probe else None
+        right = direction(name) if isinstance(name, str) and name else None
         if right and mode in ("min", "max") and mode != right:
             yield Seen(
                 f"{type(callback).__name__} watches {name!r} with mode={mode!r}",

@@ -22,7 +22,6 @@ from minigrad.train import checks as batches
 from minigrad.train import resuming
 from minigrad.train.callbacks.base import HOOKS, Callback, hooks_of, ordered
 from minigrad.train.callbacks.history import History
-from minigrad.train.direction import direction
 from minigrad.train.limits import Limits, steps_of
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
@@ -252,7 +251,7 @@ class Trainer:
             callback.on_fit_begin(self)
         batches.check_optimizer(self.model, self.optimizer, self.loss)
         if self._doctor is not None:
-            self._doctor.fit_begins(self, direction)
+            self._doctor.fit_begins(self)
         self.optimizer.zero_grad()  # gradients from before the fit are not this fit's
 
     def _end(self, begun: list[Callback], error: BaseException | None) -> None:
