@@ -1,4 +1,4 @@
-"""A page a code: its program makes the mistake, the doctor says what the page says, the fix mends it."""
+"""A page a code: its program makes the mistake, the doctor says so, and the fix mends it."""
 
 from __future__ import annotations
 
