@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import (
+    checkpoint,
     cold_start,
     eager,
     elementwise,
@@ -35,7 +36,7 @@ from minigrad_kernels.compare.timing import QUICK, Pace, installed, time_case
 
 MODULES = (
     *(machine, gemm, kernels, eager, scalar, train_step),
-    *(single_row, optimizer, elementwise, growth, cold_start),
+    *(single_row, optimizer, elementwise, growth, checkpoint, cold_start),
 )
 BENCHMARKS: dict[str, Benchmark] = {m.BENCHMARK.name: m.BENCHMARK for m in MODULES}
 OPTIONS = ("only", "sizes", "dtype")  # which of them a benchmark takes, it says itself

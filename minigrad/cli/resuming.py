@@ -16,6 +16,7 @@ from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.checkpoint_files import listed
 
 FOLDER = "checkpoints"
+OURS = ("ModelCheckpoint: ", "fit: ")  # how warnings begin that are of checkpoints
 SECONDS = 1.0  # that lie between two checkpoints at least: what a kill costs
 # Options that make another run of it, beside those that the checkpoint itself compares.
 COMPARED = (
@@ -61,12 +62,16 @@ def way(arguments: argparse.Namespace) -> str | None:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Print warnings as lines of the command, where they arise."""
+    """Print what is said of checkpoints as lines of the command, where it arises."""
+    shown = warnings.showwarning
 
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(field("note", " ".join(str(message).split())))
+    def show(message: Warning | str, *rest: Any, **options: Any) -> None:
+        if str(message).startswith(OURS):
+            print(field("note", " ".join(str(message).split())))
+        else:
+            shown(message, *rest, **options)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("always", "|".join(OURS), UserWarning)
         warnings.showwarning = show
         yield

@@ -7,6 +7,7 @@ import pkgutil
 import random
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,17 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in one if one[name] != other[name]]
 
 
+class Begun(Callback):
+    """Print the number of the process when its first step is done, and all kernels are loaded."""
+
+    said = False
+
+    def on_step_end(self, trainer: Any) -> None:
+        if not self.said:
+            print("begun", os.getpid(), flush=True)
+        self.said = True
+
+
 def killing(point: str, count: int) -> None:
     """Have this process killed at a call of a function, that of this number."""
     module, _, name = point.rpartition(".")
@@ -197,12 +209,14 @@ def main(folder: str, threads: str, epochs: str, every_steps: str, width: str = 
     mg.set_num_threads(int(threads))
     random.seed(0)
     keeper = ModelCheckpoint(folder, every_steps=int(every_steps) or None, monitor="val_loss")
-    trainer, loader, validation = run(*("adamw", "one cycle", "own", keeper), width=int(width))
-    print("begun", os.getpid(), flush=True)
+    begun = Begun()
+    parts = ("adamw", "one cycle", "own", begun, keeper)
+    trainer, loader, validation = run(*parts, width=int(width))
     if "KILL_AT" in os.environ:
         point, _, count = os.environ["KILL_AT"].partition(" ")
         killing(point, int(count))
     trainer.fit(loader, validation, epochs=int(epochs), resume="auto")
+    begun.on_step_end(trainer)  # where no step was left
     Path(folder, "left.txt").write_text(repr(left(trainer)))
 
 
@@ -211,7 +225,11 @@ def serve() -> None:
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            main(*line.split())
+            try:
+                main(*line.split())
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
             os._exit(0)
         print("ended", os.waitpid(child, 0)[1], flush=True)
 
