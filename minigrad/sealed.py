@@ -49,7 +49,7 @@ def encoded(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % ALIGNED)
     head = bytearray(len(text).to_bytes(8, "little") + text)
-    parts = [memoryview(np.ascontiguousarray(arrays[name]).reshape(-1)) for name in order]
+    parts: list[Any] = [np.ascontiguousarray(arrays[name]).reshape(-1).data for name in order]
     digest = hashlib.sha256(head)
     for part in parts:
         digest.update(part)

@@ -77,8 +77,9 @@ def _copied(name: str, value: Any, copying: bool = True) -> Array:
             f"save: {name!r} is {type(value).__name__} of {array.dtype}, which is not "
             f"one of the dtypes that can be held: {', '.join(map(str, DTYPES))}"
         )
-    copying = copying or None  # None: where it is not contiguous
-    return np.array(array, order="C", copy=copying, subok=False)  # another thread may write to it
+    if not copying:
+        return np.ascontiguousarray(array).reshape(array.shape)
+    return np.array(array, order="C", copy=True, subok=False)  # another thread may write to it
 
 
 class Writer:

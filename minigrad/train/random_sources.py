@@ -96,8 +96,8 @@ class Sources:
         """Return what draws, by name."""
         return {
             DEFAULT: random.default,
-            NUMPY: np.random.mtrand._rand,  # type: ignore[attr-defined]
-            PYTHON: python_random._inst,  # type: ignore[attr-defined]
+            NUMPY: np.random.mtrand._rand,
+            PYTHON: python_random._inst,
             **self.found,
         }
 

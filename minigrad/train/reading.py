@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from minigrad.data.loader import DataLoader
 from minigrad.engine.random import Generator
 from minigrad.train.random_sources import Sources, set_state, state_of
@@ -153,14 +155,11 @@ def marks(sources: Sources) -> dict[str, Any]:
 
 def repr_of(source: Any) -> Any:
     """Return the state of a generator that counts no calls, as what can be compared."""
-    state = state_of(source)
-    for part in ("words", "state"):
-        value = state.get(part)
-        if hasattr(value, "tobytes"):
-            state[part] = value.tobytes()
-        elif isinstance(value, dict):
-            inner = value.get("state")
-            if isinstance(inner, dict) and hasattr(inner.get("key"), "tobytes"):
-                value = {**value, "state": {**inner, "key": inner["key"].tobytes()}}
-            state[part] = value
-    return state
+    return comparable(state_of(source))
+
+
+def comparable(value: Any) -> Any:
+    """Return a state with the bytes of its arrays."""
+    if isinstance(value, dict):
+        return {name: comparable(part) for name, part in value.items()}
+    return value.tobytes() if isinstance(value, np.ndarray) else value

@@ -229,7 +229,8 @@ def of_loader(loader: Any) -> dict[str, Any]:
     if loader is None:
         return {}
     found: dict[str, Any] = {"class": type(loader).__qualname__}
-    for name, value in (("batches", loader), ("rows", getattr(loader, "dataset", None))):
+    counted: dict[str, Any] = {"batches": loader, "rows": getattr(loader, "dataset", None)}
+    for name, value in counted.items():
         try:
             found[name] = len(value)
         except TypeError:
