@@ -129,6 +129,23 @@ def test_loaders_with_samplers_go_on_in_mid_epoch(name: str) -> None:
     mg.verify_resume(with_loader(loader, Draws()), at=[1, 3, 7, 9])
 
 
+@pytest.mark.parametrize("prefetch", [0, 2])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_transformed_batches_made_ahead_go_on(shuffle: bool, prefetch: int) -> None:
+    def noisy(x: Any, rng: Any) -> Any:
+        return x + rng.standard_normal(x.shape, np.float32)
+
+    data = mg.data.TensorDataset(*rows(40))
+    options: dict[str, Any] = {"shuffle": True, "batch_size": 8}
+    if not shuffle:
+        options = {"batch_sampler": mg.data.StratifiedBatchSampler(data.arrays[1], 8)}
+
+    def loader() -> Any:
+        return mg.data.DataLoader(data, transform=noisy, prefetch=prefetch, **options)
+
+    mg.verify_resume(with_loader(loader), at=[2, 5, 7])
+
+
 @pytest.mark.parametrize("source", ["own", "python", "numpy"])
 def test_random_rows_go_on_with_their_noise(source: str) -> None:
     mg.verify_resume(with_loader(lambda: mg.data.DataLoader(Noisy(source), 8, shuffle=True)))
