@@ -301,12 +301,13 @@ def digest(value: Any) -> str:
 
 def _enter(made: Any, value: Any, depth: int) -> None:
     """Enter a value into a hash."""
-    made.update(type(value).__name__.encode())
-    if isinstance(value, Tensor | np.ndarray | DeviceArray):
+    if isinstance(value, Tensor | np.ndarray | DeviceArray):  # wherever it lies
         array = host_copy(value.array if isinstance(value, Tensor) else value)
         made.update(f"{array.dtype}{array.shape}".encode())
         made.update(array.tobytes())
-    elif isinstance(value, Mapping):
+        return
+    made.update(type(value).__name__.encode())
+    if isinstance(value, Mapping):
         for name, part in value.items():
             made.update(repr(name).encode())
             _enter(made, part, depth + 1)

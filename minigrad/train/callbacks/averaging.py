@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
+from minigrad.engine.device import device_of, moved
 from minigrad.nn.layers.norm import BatchNorm
 from minigrad.optim.swa_utils import (
     fade,
@@ -74,6 +75,10 @@ class WeightAveraging(Callback):
         """Take a model's weights into the average; the first ones are copied."""
         values = self._averaged(model)
         if self.count:
+            for name, value in values.items():
+                if type(self._average[name]) is not type(value.array):  # it came from a file
+                    place = device_of(value.array)
+                    self._average[name] = moved(self._average[name], place)
             averages = [new(self._average[name]) for name in values]
             self.mix(averages, [value.detach() for value in values.values()])
         else:
