@@ -236,6 +236,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.small:
         arguments.seeds, arguments.sets = 1, ["iris"]
     warnings.simplefilter("ignore")  # scikit-learn's, of passes that were too few
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "tables.json" if arguments.out else None
     known = json.loads(file.read_text()) if file and file.exists() else {}
     for seed in range(arguments.seeds):
