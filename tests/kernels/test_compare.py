@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import sys
@@ -38,6 +39,15 @@ HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 HOST = ["reference", "cpu"]
 BIT_SUMS = 64.0  # ULP allowed to libraries that sum in another order
+
+
+@pytest.fixture(autouse=True)
+def limits_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reports of this file share one measurement of the machine, which takes seconds."""
+    monkeypatch.setattr(compare.machine, "limits", LIMITS)
+
+
+LIMITS = functools.cache(compare.machine.limits)
 
 
 # ---------------------------------------------------------------- examples
