@@ -125,6 +125,7 @@ class Embedded(nn.Module):
         self.skip.weight.array[:, self.n_dense :] = 0.0
         self.skip.bias.array[:] = bias
         for embedding, (codes, weights) in zip(self.wide, wide, strict=True):
+            assert isinstance(embedding, nn.Embedding)
             embedding.weight.array[codes] = weights
 
     def linear_part(self) -> list[nn.Parameter]:

@@ -80,7 +80,7 @@ def _network(graph: Graph, network: nn.Module, whole: str, wide: Sequence[str]) 
     width = network.n_in if isinstance(network, Embedded) else next(network.parameters()).shape[1]
     g, names = np.random.default_rng(0), [whole]
     values = [g.normal(size=(ROWS, width)).astype(np.float32)]
-    if wide:
+    if wide and isinstance(network, Embedded):
         values.append(g.normal(size=(ROWS, network.skip.out_features)).astype(np.float32))
         names.append(graph.node("Sum", list(wide)))
     head = _Head(network)

@@ -269,7 +269,8 @@ class TableRecipe:
         """Let the network begin as the linear model that it has to be better than, with the decay
         that is best on the validation rows.
         """
-        x, y = some(*self.train.arrays, MOST_ROWS)
+        x, y = self.train.arrays
+        x, y = some(x, y, MOST_ROWS)
         seen = frequent(x, len(network.wide))
         x = spread(x, seen)
         places = [codes.astype(np.int64) for codes in seen]

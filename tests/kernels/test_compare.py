@@ -381,7 +381,7 @@ def test_the_command_refuses_unknown_names(
 
 def test_the_page_holds_all_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # charts are made here
-    report = compare.run(["exp", "gemm"], sizes=[64, 300], targets=HOST, quick=True)
+    report = report_of("exp", "gemm", sizes=[64, 300], targets=HOST)
     text = report.to_html(tmp_path / "report.html").read_text()
     page = checked_page(text)
     assert [h for h in page.headings if h.startswith("Roofline")] == [
