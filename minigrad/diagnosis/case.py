@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.diagnosis import baselines
 from minigrad.diagnosis.looking import ACTIVATIONS, Look, Node, host
 from minigrad.nn.module import Module
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
+LEAST = 0.3  # skill below which nothing is learnt, whatever the rows are
+MOST_FEATURES = 1024  # of rows that simple methods are tried on
 KEPT = 1024  # rows of a set that are kept to look at
 
 # Losses by the name of their function or module, in the doctor's words.
@@ -282,10 +285,20 @@ class Case:
         return skill(self, y, output)
 
     @property
+    def enough(self) -> float:
+        """Return the skill from which on a model has learnt: 0.9, or what simple methods reach
+        where the rows are too noisy for that.
+        """
+        if "enough" not in self.probe:
+            self.probe["enough"] = enough(self)
+        known: float = self.probe["enough"]
+        return known
+
+    @property
     def learnt(self) -> bool:
         """Whether the model has learnt its training rows well enough to leave it alone."""
         skilled = self.skill
-        return skilled is not None and skilled >= 0.9
+        return skilled is not None and (skilled >= 0.9 or skilled >= self.enough)
 
     @property
     def failing(self) -> bool:
@@ -294,7 +307,28 @@ class Case:
         if curve and not math.isfinite(curve[-1]):
             return True
         skilled = self.skill
-        return skilled is not None and skilled < 0.6
+        return skilled is not None and skilled < 0.6 and skilled < self.enough - 0.1
+
+
+def enough(case: Case) -> float:
+    """Return the skill that can be asked of a model of these rows."""
+    x, y, output = case.train.x, case.train.y, case.outputs
+    if x is None or y is None or output is None or x.dtype.kind != "f" or "skill" in case.probe:
+        return 0.9
+    n = min(len(x), len(y), len(output))
+    kind = case.targets
+    if n < baselines.FEWEST or x[0].size > MOST_FEATURES or not np.isfinite(x).all():
+        return 0.9
+    if kind == "one-hot":
+        targets, classes = y[:n], True
+    elif case.classifies and y.size == len(y):
+        labels = np.unique(y.reshape(-1)[:n], return_inverse=True)[1]
+        targets, classes = np.eye(int(labels.max()) + 1)[labels], True
+    elif y.dtype.kind == "f" and kind == "numbers" and np.isfinite(y).all():
+        targets, classes = y[:n].reshape(n, -1), False
+    else:
+        return 0.9
+    return max(LEAST, min(0.9, baselines.expected(x[:n].reshape(n, -1), targets, classes)))
 
 
 def skill(case: Case, y: Array, output: Array) -> float | None:

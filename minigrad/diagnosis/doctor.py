@@ -310,7 +310,7 @@ def to_be_said(case: Case) -> bool:
         return False
     if known is None:
         return bool(case.losses) and not np.isfinite(case.losses[-1][1])
-    return known < 0.9
+    return not case.learnt
 
 
 def remember(case: Case) -> None:

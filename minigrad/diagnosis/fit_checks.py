@@ -42,6 +42,10 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
         and held[-1] > 1.02 * min(held)
     ):
         return  # longer, it would learn its rows by heart
+    if len(held) >= 2 * tail and case.learnt:
+        gained = np.mean(held[-2 * tail : -tail]) - np.mean(held[-tail:])
+        if gained < 0.02 * abs(float(np.mean(held[-tail:]))):
+            return  # new rows gain nothing by it
     now, before = float(np.mean(curve[-tail:])), float(np.mean(curve[-2 * tail : -tail]))
     fell = (before - now) / max(abs(before), 1e-12)
     share = (before - now) / max(curve[0] - now, 1e-12)
