@@ -109,7 +109,7 @@ class Doctor:
         return True
 
     @contextmanager
-    def looking(self, step: int, x: Any, target: Any, optimizer: Any = None) -> Any:
+    def looking(self, step: int, target: Any, optimizer: Any = None) -> Any:
         """Listen while the block runs forward and backward; keep the look for `stepped`.
 
         optimizer: before whose step the gradients are to be read; None where `before_update` says
@@ -121,7 +121,6 @@ class Doctor:
         look = Look(step, {id(p): name for name, p in model.named_parameters()})
         look.named = named_parameters(model)
         look.target = target if isinstance(target, Tensor) else None
-        case.probe["input"] = x
         note_modes(case, look)
         handles = [model.register_forward_hook(look.take_output)]
         if optimizer is not None:
@@ -154,7 +153,7 @@ class Doctor:
     def watch(self, trainer: Any, steps: Any, x: Any, target: Any) -> Any:
         """Run a training step as it stands, and look at it."""
         optimizer = trainer.optimizer if steps.updates else None
-        with self.looking(trainer.step, x, target, optimizer) as look:
+        with self.looking(trainer.step, target, optimizer) as look:
             found = steps.step(x, target, True)
             look.loss = found.loss.value
         if steps.summed:
@@ -176,7 +175,6 @@ class Doctor:
             self.examine(*(("setup",) if len(case.looks) == 1 else ()), "step", "running")
         finally:
             case.step_looks = None
-            case.probe.pop("input", None)
             look.forget()
 
     # ------------------------------------------------------------ beside a Trainer

@@ -379,11 +379,10 @@ def unknown_parameters(case: Case) -> Iterator[Seen]:
     known = set(look.names)
     known |= {id(p) for o in case.optimizers for group in o.param_groups for p in group["params"]}
     for node in look.nodes:
-        for t in node.inputs:
+        # An input may require a gradient too; what stands second is a weight.
+        for t in node.inputs[1:] if node.op in LINEAR | NORMS | {"LayerNorm"} else ():
             leaf = t.requires_grad and t.is_leaf and id(t) not in known
             if leaf and t is not look.target and t.ndim and look.producer(t) is None:
-                if case.probe.get("input") is t:
-                    continue
                 yield Seen(
                     f"{node.op} takes a tensor {tuple(t.shape)} that requires a gradient and is no "
                     "parameter of the model",

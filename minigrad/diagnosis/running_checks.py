@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.diagnosis.case import Case
 from minigrad.diagnosis.findings import Seen, check
+from minigrad.diagnosis.model_checks import WEIGHTED
 from minigrad.diagnosis.optimizer_checks import listed, update_ratio
 
 
@@ -77,11 +78,9 @@ def exploding(case: Case) -> Iterator[Seen]:
 
 
 def matrices(case: Case, look: Any) -> list[tuple[str, float]]:
-    """Return the gradients' norms of weight matrices, in the model's order."""
-    shapes = {name: p.ndim for name, p in case.model.named_parameters()}
-    return [
-        (name, g) for name, g in look.gradients.items() if g is not None and shapes.get(name, 0) > 1
-    ]
+    """Return the gradients' norms of the layers' weights, in the model's order."""
+    names = {f"{n}.weight" for n, m in case.model.named_modules() if isinstance(m, WEIGHTED)}
+    return [(name, g) for name, g in look.gradients.items() if g is not None and name in names]
 
 
 @check(

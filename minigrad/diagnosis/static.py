@@ -124,7 +124,7 @@ def attempt(seer: Doctor, case: Case, batch: tuple[Any, Any], steps: int) -> Non
     try:
         for step in range(1, (steps if optimizer is not None else 1) + 1):
             if seer.due(step):
-                with seer.looking(step, x, y, optimizer) as look:
+                with seer.looking(step, y, optimizer) as look:
                     look.loss = one_step(model, optimizer, case.loss, x, y)
                     if optimizer is None:
                         look.take_gradients()

@@ -174,7 +174,7 @@ class Program:
             for o in self.optimizers
             if own & {id(p) for group in o.param_groups for p in group["params"]}
         ]
-        return found or list(self.optimizers)
+        return found
 
     def before_step(self, optimizer: Any) -> None:
         """See the gradients that an optimizer is about to use."""
