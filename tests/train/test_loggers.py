@@ -104,8 +104,8 @@ def test_without_the_package_the_extra_is_named(
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(name)
 
+    made = trainer()  # which imports the doctor
     monkeypatch.setattr(importlib, "import_module", missing)
-    made = trainer()
     made.callbacks.append(TensorBoard(tmp_path / "run"))
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigrad\[tensorboard\]'"):
         made.fit(loader(), epochs=1)
