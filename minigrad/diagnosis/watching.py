@@ -33,7 +33,8 @@ class Loop:
         self.case = Case(model, "script")
         self.doctor.begin(self.case)
         self.steps = 0
-        self.backwards = 0
+        self.called = False  # since its last backward()
+        self.pending = False  # whether a backward() waits for its step
         self.open: tuple[Look, Listener, Any, ExitStack] | None = None
         self.closed: Look | None = None
         self.first: Any = None  # the input of the first step
@@ -85,6 +86,7 @@ class Program:
             self._rows(loop.case.validation, args, None)
             return self._within(call)
         self._close(loop)
+        loop.called = True
         step = loop.steps + 1
         if loop.doctor.due(step) or step <= HEARD:
             self._listen(loop, module, args, step)
@@ -132,8 +134,9 @@ class Program:
             return
         self.zeroed_last = False
         for loop in list(self.loops.values()):
-            if loop.open is None and loop.steps < HEARD:
+            if not loop.called:
                 continue
+            loop.called, loop.pending = False, True
             loop.event("backward")
             own = {id(p) for p in loop.case.model.parameters() if p.grad is not None}
             if own & self.stepped:
@@ -200,6 +203,7 @@ class Program:
         for loop in self._stepped_by(ids):
             loop.event("step")
             loop.steps += 1
+            loop.called = loop.pending = False
             look, loop.closed = loop.closed, None
             if look is not None:
                 look.step = loop.steps
@@ -209,7 +213,7 @@ class Program:
         return [
             loop
             for loop in self.loops.values()
-            if loop.closed is not None or ids & {id(p) for p in loop.case.model.parameters()}
+            if (loop.called or loop.pending) and ids & {id(p) for p in loop.case.model.parameters()}
         ]
 
     def zeroed(self, optimizer: Any) -> None:
