@@ -126,6 +126,7 @@ def run(
     callbacks: str = "stopping",
     *more: Callback,
     capture: bool = True,
+    doctor: bool = False,
     seed: int = 0,
     **options: Any,
 ) -> tuple[Trainer, Any, Any]:
@@ -141,7 +142,8 @@ def run(
     )
     parts = [*SCHEDULES[schedule](made), *CALLBACKS[callbacks](), *more]
     metrics = {"accuracy": accuracy, "f1": f1}
-    trainer = Trainer(model, made, callbacks=parts, metrics=metrics, capture=capture)
+    ways = {"capture": capture, "doctor": doctor}
+    trainer = Trainer(model, made, callbacks=parts, metrics=metrics, **ways)
     train = mg.data.TensorDataset(*rows(options.pop("count", 45)))
     loader = mg.data.DataLoader(train, options.pop("batch_size", 8), shuffle=True)
     assert not options, options

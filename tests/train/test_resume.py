@@ -70,14 +70,17 @@ def test_every_kind_of_run_ends_in_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    """Killed in mid-epoch; with all trials after every step."""
+    """Killed in mid-epoch; with all trials after every step.  The doctor looks on if captured."""
     monkeypatch.setattr(steps, "PAYS", 0)  # capture from the first batch on
-    wanted = whole(*parts, capture=capture)
     all_trials = request.config.getoption("--all-trials")
+    if not (capture or all_trials or parts in MATRIX[::5]):
+        pytest.skip("some of the runs without capture in the sample")
+    ways = {"capture": capture, "doctor": capture}
+    wanted = whole(*parts, **ways)
     for at in range(1, EPOCHS * STEPS) if all_trials else (STEPS + 3,):
         if at >= wanted["ended"][3]:
             break
-        found = left(interrupted(tmp_path / str(at), at, *parts, capture=capture))
+        found = left(interrupted(tmp_path / str(at), at, *parts, **ways))
         assert not differing(wanted, found), f"killed after step {at}"
 
 

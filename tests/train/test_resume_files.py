@@ -77,7 +77,7 @@ def test_killed_at_random_moments_it_ends_in_the_bytes_of_the_run_that_was_not(
     server: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Each run writes a checkpoint after every step, so that most kills fall into a save."""
-    kills = 200 if request.config.getoption("--all-trials") else 6
+    kills = 200 if request.config.getoption("--all-trials") else 4
     begin(server, tmp_path / "whole", 2, 1)
     begun = time.monotonic()
     assert end(server) == 0
