@@ -109,6 +109,7 @@ class Replay:
         self.without = [t for t, had, *_ in effects.entry if not had]
         self.having = [(t, *kept) for t, had, *kept in effects.entry if had]
         self.memory: dict[Buffer, Any] = {}
+        self.made = maker_of_all([result], self.memory)
         self.ready = False
         self.steps: Any = None
         self.context = contextvars.copy_context()  # of its own: one thread at a time may enter it
@@ -228,7 +229,7 @@ class Replay:
             cell_of(t._grad)[0] += count
         for t, gradient, _ in effects.gradients:
             t._grad = gradient
-        return self.made(self.result, tensors)
+        return self.made(tensors)[0]
 
     def launch(self) -> None:
         """Run all launches; NumPy's warnings about numbers are off, as at the door."""
@@ -280,29 +281,54 @@ class Replay:
         if moved:
             self.bind()
 
-    def made(self, tree: Any, tensors: list[Tensor]) -> Any:
-        """Return results: copies of what is in the program's memory."""
-        if isinstance(tree, Result):
-            found = tree.operand.of(self.memory[tree.operand.buffer])
-            t = new(np.array(found, order="C"))
-            if tree.tracked:
-                t.tracked, t.node = True, tree.node
-            return t
-        if tree is None or type(tree) in (bool, int, float, str):
-            return tree
-        if isinstance(tree, Fixed):
-            return tree.value
-        if isinstance(tree, Given):
-            return tensors[tree.index]
-        if isinstance(tree, Leaf):
-            return tree.tensor._grad
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return type(tree)(*[self.made(v, tensors) for v in tree])
-        if isinstance(tree, list | tuple):
-            return type(tree)(self.made(v, tensors) for v in tree)
-        if isinstance(tree, dict):
-            return {k: self.made(v, tensors) for k, v in tree.items()}
-        return tree
+
+Maker = Callable[[list[Tensor]], Any]
+Memory = dict[Buffer, Any]
+
+
+def maker_of(tree: Any, memory: Memory) -> Maker | None:
+    """Return what makes a part of the results from a call's tensors, and copies of what is in the
+    program's memory; None for what is itself in every call.
+    """
+    if isinstance(tree, Result):
+        return lambda tensors: copied(tree, memory)
+    if isinstance(tree, Given):
+        return lambda tensors: tensors[tree.index]
+    if isinstance(tree, Leaf):
+        return lambda tensors: tree.tensor._grad
+    if isinstance(tree, dict):
+        names, values = list(tree), maker_of_all(list(tree.values()), memory)
+        return lambda tensors: dict(zip(names, values(tensors), strict=True))
+    if not isinstance(tree, list | tuple):
+        return None
+    values = maker_of_all(list(tree), memory)
+    if isinstance(tree, list):
+        return values
+    kind: Any = getattr(type(tree), "_make", type(tree))
+    return lambda tensors: kind(values(tensors))
+
+
+def maker_of_all(trees: list[Any], memory: Memory) -> Maker:
+    """Return what makes several parts, in a list of its own each time."""
+    fixed = [tree.value if isinstance(tree, Fixed) else tree for tree in trees]
+    makers = [(i, maker) for i, tree in enumerate(trees) if (maker := maker_of(tree, memory))]
+
+    def made(tensors: list[Tensor]) -> list[Any]:
+        found = fixed.copy()
+        for i, maker in makers:
+            found[i] = maker(tensors)
+        return found
+
+    return made
+
+
+def copied(result: Result, memory: Memory) -> Tensor:
+    """Return a tensor among the results."""
+    found = result.operand.of(memory[result.operand.buffer])
+    t = new(np.array(found, order="C"))
+    if result.tracked:
+        t.tracked, t.node = True, result.node
+    return t
 
 
 class Steps:

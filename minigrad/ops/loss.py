@@ -32,6 +32,7 @@ class CrossEntropy(Op):
     """
 
     dx: Array | None = None  # of the reduced loss, until backward hands it out
+    divisor: Array | None = None  # of a mean: the summed weights of the rows that count, (1,)
 
     def forward(
         self,
@@ -63,6 +64,7 @@ class CrossEntropy(Op):
         """Return the losses, the reduced loss, and its gradient where that is asked for."""
         n, dtype = x.shape[0], x.dtype
         loss, total, divisor = empty(n, dtype), empty(1, dtype), empty(1, dtype)
+        self.divisor = divisor
         self.logsum = logsum = empty(n, np.float64)  # float32 would cost 5e-4 at logits of 1e4
         dx = empty(x.shape if gradient else (0, x.shape[1]), dtype)
         out = (loss, logsum, total, divisor, dx)

@@ -145,6 +145,7 @@ def find_lr(
             device=trainer.device,
             accumulate=trainer.accumulate,
             capture=bool(trainer.capture),
+            doctor=False,
         )
         search.fit(loader, epochs=steps, max_steps=steps)
     if not ramp.losses:

@@ -132,6 +132,12 @@ def clip_and_update(model: Any, optimizer: Any, norm: Tensor, max_norm: float) -
     optimizer.zero_grad()
 
 
+def plain_update(optimizer: Any, first: bool) -> None:
+    """Step the optimizer, and forget the gradients."""
+    optimizer.step()
+    optimizer.zero_grad()
+
+
 def score(model: Any, loss: Any, metrics: Metrics, x: Any, target: Any, first: bool) -> Computed:
     """Run the model and the loss on a batch."""
     output = model(x)
@@ -196,6 +202,7 @@ class Steps:
         self.step = Computation(step, way)
         self.finish = Computation(partial(ending, model, optimizer, norms), way)
         self.update = Computation(partial(clip_and_update, model, optimizer), way)
+        self.plain_update = Computation(partial(plain_update, optimizer), way)
         self.score = Computation(partial(score, model, loss, metrics), way)
 
     def begin(self, epochs: int) -> None:
@@ -207,7 +214,7 @@ class Steps:
     @property
     def all(self) -> tuple[Computation, ...]:
         """The computations, in their order."""
-        return self.step, self.finish, self.update, self.score
+        return self.step, self.finish, self.update, self.plain_update, self.score
 
     def explain(self) -> str:
         """Return how the computations ran, and why where they were not captured."""
@@ -234,10 +241,11 @@ class Computation:
         self.calls += 1
         if self.captured is not None:
             kind = kind_of(args)
-            self.counts[kind] = count = self.counts.get(kind, 0) + 1
-            # So often it will come if the epochs to come are like this one so far.
-            if count * self.epochs >= PAYS and kind is not None:
-                self.worth.add(kind)
+            if kind not in self.worth and kind is not None:
+                self.counts[kind] = count = self.counts.get(kind, 0) + 1
+                # So often it will come if the epochs to come are like this one so far.
+                if count * self.epochs >= PAYS:
+                    self.worth.add(kind)
             if kind in self.worth and args[-1] is not True:
                 return self.captured(*args)
         return self.function(*args)

@@ -413,8 +413,7 @@ class Trainer:
         """Step the optimizer; forget the gradients."""
         max_norm, self._clip = self._clip, None
         if max_norm is None:
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            steps.plain_update(False)
         else:
             steps.update(self._norms[0], max_norm)
 

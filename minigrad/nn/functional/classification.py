@@ -333,6 +333,9 @@ def _reduced(
     return Sum.apply(loss) / divisor
 
 
+EXACT = 1 << 24  # whole numbers up to which float32 has them all
+
+
 def _say_mean(
     loss: Tensor,
     classes: Array,
@@ -353,7 +356,12 @@ def _say_mean(
             if weight is not None:
                 divisor = float(host_copy(weight.array)[kept].sum(dtype=np.float64))
     elif ignored or weight is not None or recording.recorder is not None:
-        divisor = _divisor(new(classes), weight, ignore_index)  # other batches may ignore some
+        # Other batches may ignore some.  The kernel has counted already, in the loss's dtype.
+        counted = getattr(loss.node, "divisor", None) if reduction == "mean" else None
+        if weight is None and counted is not None and classes.size < EXACT:
+            divisor = new(counted)
+        else:
+            divisor = _divisor(new(classes), weight, ignore_index)
     means.report(loss, divisor, reduction == "sum")
 
 

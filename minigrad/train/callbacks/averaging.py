@@ -57,6 +57,7 @@ class WeightAveraging(Callback):
         self._average: Arrays = {}
         self._evaluated: Arrays = {}  # parameters and buffers as they were evaluated last
         self._raw: Arrays = {}  # what the model gets back, while it has the averaged weights
+        self._pairs: Any = ()  # averages, and the tensors that they are of
 
     def mix(self, averages: list[Tensor], values: list[Tensor]) -> None:
         """Take values into averages, in place."""
@@ -73,21 +74,27 @@ class WeightAveraging(Callback):
 
     def take(self, model: Any) -> None:
         """Take a model's weights into the average; the first ones are copied."""
-        values = self._averaged(model)
-        if self.count:
-            for name, value in values.items():
-                if type(self._average[name]) is not type(value.array):  # it came from a file
-                    place = device_of(value.array)
-                    self._average[name] = moved(self._average[name], place)
-            averages = [new(self._average[name]) for name in values]
-            self.mix(averages, [value.detach() for value in values.values()])
-        else:
+        if not self.count:
+            values = self._averaged(model)
             self._average = {name: value.array.copy() for name, value in values.items()}
+        else:
+            if not self._pairs:
+                values = self._averaged(model)
+                for name, value in values.items():
+                    if type(self._average[name]) is not type(value.array):  # it came from a file
+                        place = device_of(value.array)
+                        self._average[name] = moved(self._average[name], place)
+                averages = [new(self._average[name]) for name in values]
+                self._pairs = averages, [*values.values()]
+            self.mix(*self._pairs)
         self.count += 1
 
     def on_fit_begin(self, trainer: Any) -> None:
         self.count = 0
-        self._average, self._evaluated, self._raw = {}, {}, {}
+        self._average, self._evaluated, self._raw, self._pairs = {}, {}, {}, ()
+
+    def on_epoch_begin(self, trainer: Any) -> None:
+        self._pairs = ()  # a model may get other parameters between epochs
 
     def on_train_epoch_end(self, trainer: Any) -> None:
         if not self.count:
@@ -135,7 +142,7 @@ class WeightAveraging(Callback):
                 f"{type(self).__name__}.load_state_dict: expected the keys {sorted(own)}, but got "
                 f"{sorted(state)}"
             )
-        self.count = int(state["count"])
+        self.count, self._pairs = int(state["count"]), ()
         self._average, self._evaluated, self._raw = (
             {name: as_own(values) for name, values in state[part].items()}
             for part in ("average", "evaluated", "raw")
@@ -178,7 +185,7 @@ class EMA(WeightAveraging):
         if self.warmup:
             decay = min(decay, (1 + self.count) / (10 + self.count))
         if any(average.is_cuda for average in averages):
-            get_ema_multi_avg_fn(decay)(averages, values, self.count)
+            get_ema_multi_avg_fn(decay)(averages, [v.detach() for v in values], self.count)
             return
         for average, value in zip(averages, values, strict=True):
             fade(average.array, value.array, decay)
@@ -223,7 +230,7 @@ class SWA(WeightAveraging):
         )
 
     def mix(self, averages: list[Tensor], values: list[Tensor]) -> None:
-        get_swa_multi_avg_fn()(averages, values, self.count)
+        get_swa_multi_avg_fn()(averages, [value.detach() for value in values], self.count)
 
     def on_train_epoch_end(self, trainer: Any) -> None:
         first = self.start

@@ -52,8 +52,8 @@ class GradientMonitor(Callback):
             if parameter.grad is not None:
                 layers.setdefault(name.rpartition(".")[0], []).append(parameter.grad)
         found = {layer: total_norm(grads, 2.0) for layer, grads in layers.items()}
-        for layer in found.keys() - self.norms.keys():
-            self.norms[layer] = [math.nan] * (len(self.steps) - 1)
+        for layer in found:
+            self.norms.setdefault(layer, [math.nan] * (len(self.steps) - 1))
         for layer, norms in self.norms.items():
             norms.append(found.get(layer, math.nan))
         self._totals.append(math.hypot(*found.values()))
