@@ -126,6 +126,7 @@ class Embedded(nn.Module):
         self.skip.bias.array[:] = bias
         for embedding, (codes, weights) in zip(self.wide, wide, strict=True):
             assert isinstance(embedding, nn.Embedding)
+            embedding.weight.array[...] = 0.0
             embedding.weight.array[codes] = weights
 
     def linear_part(self) -> list[nn.Parameter]:

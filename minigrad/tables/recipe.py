@@ -250,6 +250,7 @@ class TableRecipe:
         self.class_weights = class_weights
         self.history: History | None = None
         self.share: float | None = None
+        self._decay = DECAYS[0]
         assert preprocessor.target is not None
         self.target: Classes | Amount = preprocessor.target
         self._y = y
@@ -269,28 +270,32 @@ class TableRecipe:
         """Let the network begin as the linear model that it has to be better than, with the decay
         that is best on the validation rows.
         """
-        x, y = self.train.arrays
-        x, y = some(x, y, MOST_ROWS)
-        seen = frequent(x, len(network.wide))
-        x = spread(x, seen)
-        places = [codes.astype(np.int64) for codes in seen]
-        ends = np.cumsum([network.n_dense, *map(len, seen)])[:-1]
         best = np.inf
         for decay in DECAYS:
-            if isinstance(self.target, Amount):
-                weights, bias = ridge(x, y, decay)
-                weights = weights[:, None]
-            else:
-                shares = None if self.class_weights is None else self.class_weights[y]
-                found = softmax_weights(x, y, self.target.n_out, decay, shares=shares)
-                weights, bias = found[:-1], found[-1]
-            dense, *wide = np.split(weights, ends)
-            begun = dense.T, bias, list(zip(places, wide, strict=True))
+            begun = self._linear(network, [self.train], decay)
             network.begin_linear(*begun)
             loss = self._validation_losses().mean() if len(self.validation) else 0.0
             if loss < best:
-                best, kept = loss, begun
+                best, kept, self._decay = loss, begun, decay
         network.begin_linear(*kept)
+
+    def _linear(self, network: Embedded, parts: Sequence[TensorDataset], decay: float) -> Any:
+        """Return the linear model of some rows, as `Embedded.begin_linear` takes it."""
+        x, y = (np.concatenate(arrays) for arrays in zip(*(p.arrays for p in parts), strict=True))
+        x, y = some(x, y, MOST_ROWS)
+        seen = frequent(x, len(network.wide))
+        x = spread(x, seen)
+        if isinstance(self.target, Amount):
+            weights, bias = ridge(x, y, decay)
+            weights = weights[:, None]
+        else:
+            shares = None if self.class_weights is None else self.class_weights[y]
+            found = softmax_weights(x, y, self.target.n_out, decay, shares=shares)
+            weights, bias = found[:-1], found[-1]
+        ends = np.cumsum([network.n_dense, *map(len, seen)])[:-1]
+        dense, *wide = np.split(weights, ends)
+        places = [codes.astype(np.int64) for codes in seen]
+        return dense.T, bias, list(zip(places, wide, strict=True))
 
     @property
     def task(self) -> str:
@@ -340,8 +345,12 @@ class TableRecipe:
             resume=resume,
         )
         network.eval()
-        if begun is not None and len(self.validation) > 1:
+        if begun is not None and isinstance(network, Embedded) and len(self.validation) > 1:
             self.share = begun.choose(self._validation_losses)
+            if self.share < 1:  # the linear model has no epochs to choose: all rows may teach it
+                both = self._linear(network, [self.train, self.validation], self._decay)
+                begun.begin_anew(partial(network.begin_linear, *both))
+                begun.keep(self.share)
         return self.history
 
     def _validation_losses(self) -> Array:

@@ -63,23 +63,32 @@ class Begun:
             for part in self.last:
                 part.copy_(share * part)
 
+    def begin_anew(self, begin: Callable[[], None]) -> None:
+        """Take another linear model as the beginning: what `begin` writes into the linear part."""
+        trained = copies(self.linear)
+        begin()
+        self.values = copies(self.linear)
+        write(self.linear, trained)
+
     def choose(self, losses: Callable[[], Array]) -> float:
-        """Keep the best share by the losses of validation rows, (rows,); return it."""
+        """Return the best share by the losses of validation rows, (rows,); nothing is changed."""
         parts = [*self.linear, *self.last]
         trained = copies(parts)
         found = []
         for share in SHARES:
             self.keep(share)
             found.append(losses())
-            with no_grad():
-                for part, value in zip(parts, trained, strict=True):
-                    part.copy_(value)
-        share = SHARES[best_share(np.array(found))]
-        if share < 1:
-            self.keep(share)
-        return share
+            write(parts, trained)
+        return SHARES[best_share(np.array(found))]
 
 
 def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return copies of tensors, without their graphs."""
     return [tensor.detach().clone() for tensor in tensors]
+
+
+def write(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Write values into tensors."""
+    with no_grad():
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.copy_(value)

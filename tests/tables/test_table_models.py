@@ -238,8 +238,9 @@ def test_a_network_begins_as_the_linear_model(monkeypatch: pytest.MonkeyPatch) -
             assert built._validation_losses().mean() <= first  # the best of several decays
 
 
-@pytest.mark.parametrize("recipe", ["plain", "strong"])
-@pytest.mark.parametrize("target", ["linear", "bent"])
+@pytest.mark.parametrize(
+    ("recipe", "target"), [("plain", "linear"), ("plain", "bent"), ("strong", "bent")]
+)
 def test_less_of_the_network_is_kept_where_a_line_is_all_there_is(
     recipe: str, target: str, tmp_path: Path
 ) -> None:
@@ -275,6 +276,21 @@ def test_a_share_is_between_the_linear_model_and_the_network() -> None:
     begun.keep(0.3)
     both = built.table_model.outputs(data)
     np.testing.assert_allclose(both, 0.3 * trained + 0.7 * linear, atol=1e-5)
+
+
+def test_the_linear_model_beside_learns_from_the_validation_rows_too() -> None:
+    g = np.random.default_rng(1)
+    x = g.normal(size=(200, 6))
+    y = x @ g.normal(size=6) + 3 * g.normal(size=200)
+    built = mg.recipe.from_table({**{f"x{i}": x[:, i] for i in range(6)}, "y": y}, "y")
+    built.fit(epochs=3)
+    assert built.share == 0
+    both = np.concatenate([built.train.arrays[0], built.validation.arrays[0]])
+    known = np.concatenate([built.train.arrays[1], built.validation.arrays[1]])
+    weights, bias = ridge(both, known, built._decay)
+    expected = built.target.decode(built.test.arrays[0] @ weights + bias)
+    found = built.predict(built.frame.take(built.rows[2]))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_the_best_share_is_the_smallest_near_the_best() -> None:
