@@ -245,9 +245,10 @@ def _row_array(rows: Any) -> Array:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def predicted(model: Any, x: Any, device: Device | None, convert: bool) -> Tensor:
+def predicted(model: Any, run: Any, x: Any, device: Device | None, convert: bool) -> Tensor:
     """Return the model's outputs for a batch of rows.
 
+    run: calls the model.
     convert: the rows came as arrays or lists, whose dtype says little: floats are given as the
         model's parameters are, and integers too where the model takes no integers.
     """
@@ -257,11 +258,11 @@ def predicted(model: Any, x: Any, device: Device | None, convert: bool) -> Tenso
     if convert and x.is_floating_point():
         x, convert = x.to(dtype), False
     try:
-        output = model(x)
+        output = run(x)
     except (TypeError, ValueError):
         if not convert:
             raise
-        output = model(x.to(dtype))
+        output = run(x.to(dtype))
     rows = len(x) if isinstance(x, Tensor) else None
     if not isinstance(output, Tensor):
         raise TypeError(

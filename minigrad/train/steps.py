@@ -138,6 +138,11 @@ def plain_update(optimizer: Any, first: bool) -> None:
     optimizer.zero_grad()
 
 
+def output_of(model: Any, x: Any) -> Any:
+    """Run the model on a batch."""
+    return model(x)
+
+
 def score(model: Any, loss: Any, metrics: Metrics, x: Any, target: Any, first: bool) -> Computed:
     """Run the model and the loss on a batch."""
     output = model(x)

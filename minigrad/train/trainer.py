@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
 from minigrad.train.reading import Reading
 from minigrad.train.scores import Scored, Scores
-from minigrad.train.steps import WAYS, Steps, whole_mean
+from minigrad.train.steps import WAYS, Computation, Steps, output_of, whole_mean
 
 if TYPE_CHECKING:
     from minigrad.train.lr_finder import LRCurve
@@ -223,7 +224,7 @@ class Trainer:
         if self._steps is not None and all(map(is_, parts, self._steps.parts)):
             return self._steps
         if not self._running:
-            return Steps(parts, False)
+            return Steps(parts, self.capture)  # of one evaluation, where it has so many batches
         looking = self._hooks["after_backward"]
         norms = any(hook.__self__.reads_norm for hook in looking)
         summed = self.accumulate > 1
@@ -519,6 +520,8 @@ class Trainer:
     def _evaluate(self, loader: Any, which: str) -> dict[str, float]:
         scores = Scores(self.metrics)
         steps = self._computations()
+        if not self._running:
+            steps.begin(steps_of(loader, 1) or 1)
         with modes_kept(self.model), no_grad():
             self.model.eval()
             for x, target in self._batches(loader, which):
@@ -548,7 +551,8 @@ class Trainer:
             self.model.eval()
             rows = batches.inputs(data, batch_size)
             convert = not isinstance(data, Tensor)
-            outputs = [batches.predicted(self.model, x, self.device, convert) for x in rows]
+            run = Computation(partial(output_of, self.model), self.capture)
+            outputs = [batches.predicted(self.model, run, x, self.device, convert) for x in rows]
         if not outputs:
             raise ValueError(batches.no_batch("prediction", data))
         return outputs[0] if len(outputs) == 1 else cat(outputs, 0)

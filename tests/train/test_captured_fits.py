@@ -350,3 +350,28 @@ def test_the_recipe_captures() -> None:
         history = built.fit(train, validation, epochs=4, batch_size=16)
         histories.append([{k: v for k, v in r.items() if k != "seconds"} for r in history.rows])
     assert histories[0] == histories[1]
+
+
+def test_evaluations_and_predictions_outside_of_a_fit_are_captured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    explain = steps.Computation.__call__
+
+    def seen(self: Any, *args: Any) -> Any:
+        made.append(self)
+        return explain(self, *args)
+
+    monkeypatch.setattr(steps.Computation, "__call__", seen)
+    found = []
+    for capture in (False, True):
+        model = make()
+        optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+        trainer = Trainer(model, optimizer, metrics=METRICS, capture=capture)
+        train, _ = loaders()
+        made.clear()
+        found.append([trainer.evaluate(train), trainer.predict(train).array.tobytes()])
+        replayed = {call.name: call.captured.calls["replayed"] for call in made if call.captured}
+    assert found[0] == found[1]
+    # Of 5 batches alike, after one looked at, one eager and two recorded.
+    assert replayed == {"score": 1, "output_of": 2}
