@@ -205,7 +205,8 @@ class Case:
             if known or of_library(self.loss):
                 return known or "other"
         if self.look is not None and self.look.nodes:
-            self._kind = kind_by_ops(self.look)
+            failed = LOSSES.get(self.probe.get("failed loss", ""))
+            self._kind = failed or kind_by_ops(self.look)
         return getattr(self, "_kind", "other")
 
     @property
@@ -328,7 +329,9 @@ def enough(case: Case) -> float:
         targets, classes = y[:n].reshape(n, -1), False
     else:
         return 0.9
-    return max(LEAST, min(0.9, baselines.expected(x[:n].reshape(n, -1), targets, classes)))
+    near, linear = baselines.scores(x[:n].reshape(n, -1), targets, classes)
+    case.probe["simple"] = near
+    return max(LEAST, min(0.9, max(near, linear)))
 
 
 def skill(case: Case, y: Array, output: Array) -> float | None:

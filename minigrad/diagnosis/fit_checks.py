@@ -61,7 +61,7 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
             f"in the last {tail} of {len(curve)} epochs the loss fell by {100 * fell:.2g} %, to "
             f"{curve[-1]:.4g}, and the model knows {known(case)} of its training rows",
             said,
-            sure=fell > 0.03 and share > 0.05,
+            sure=fell > 0.03 and share > 0.05 and not case.learnt,
         )
 
 

@@ -206,7 +206,7 @@ def update_ratio(look: Any) -> float:
 def swinging(curve: list[float]) -> bool:
     """Return whether the last half of a curve goes up as much as down, by more than a tenth.
 
-    >>> swinging([1, 0.5, 0.7, 0.4, 0.8, 0.4, 0.7, 0.5]), swinging([8, 7, 6, 5, 4, 3, 2, 1])
+    >>> swinging([1, 0.5, 0.7, 0.4, 0.8, 0.4, 0.7, 0.8]), swinging([8, 7, 6, 5, 4, 3, 2, 1])
     (True, False)
     """
     half = np.asarray(curve[len(curve) // 2 :], np.float64)

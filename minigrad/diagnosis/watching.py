@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from minigrad.data.loader import DataLoader
 from minigrad.diagnosis import doctor as doctors
-from minigrad.diagnosis.case import KEPT, Case
+from minigrad.diagnosis.case import KEPT, LOSSES, Case
 from minigrad.diagnosis.doctor import Doctor, moving, probe
 from minigrad.diagnosis.findings import Report
 from minigrad.diagnosis.looking import Listener, Look, host, named_parameters
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.trace import user_line
+from minigrad.engine.trace import PACKAGE, user_line
 from minigrad.nn.layers.loss import Loss
 from minigrad.nn.module import Module
 from minigrad.optim.lr_scheduler import LRScheduler
@@ -34,6 +35,7 @@ class Loop:
         self.doctor.begin(self.case)
         self.steps = 0
         self.called = False  # since its last backward()
+        self.due = False  # whether the step that is heard is to be looked at
         self.pending = False  # whether a backward() waits for its step
         self.open: tuple[Look, Listener, Any, ExitStack] | None = None
         self.closed: Look | None = None
@@ -88,8 +90,10 @@ class Program:
         self._close(loop)
         loop.called = True
         step = loop.steps + 1
-        if loop.doctor.due(step) or step <= HEARD:
+        due = loop.doctor.due(step)
+        if due or step <= HEARD:
             self._listen(loop, module, args, step)
+            loop.due = due
         output = self._within(call)
         if loop.open is not None and isinstance(output, Tensor):
             loop.open[0].output = output
@@ -255,12 +259,29 @@ class Program:
             loop.event("own weights loaded")
 
     # ------------------------------------------------------------ the end
+    def _failed(self, loop: Loop) -> None:
+        """Look at a step in whose loss the program has come to an error."""
+        if loop.open is None or self.error is None:
+            return
+        look, listener, x, stack = loop.open
+        stack.close()
+        loop.open = None
+        look.heard(listener.nodes)
+        loop.case.probe["failed loss"] = failed_loss(self.error)
+        look.target = target_of(look, x)
+        if look.target is None and len(self.batch) == 2 and isinstance(self.batch[1], Tensor):
+            look.target = self.batch[1]
+        if not loop.case.train.rows:
+            self._rows(loop.case.train, (x,), look.target)
+        loop.doctor._read(look)
+
     def report(self) -> Report:
         """Look at what was trained; return all that was found."""
         found = []
         for fit in self.fits:
             found += fit.report.findings
         for loop in self.loops.values():
+            self._failed(loop)
             self._close(loop)
             case = loop.case
             if not case.events.get("backward") and not case.train.rows:
@@ -295,7 +316,7 @@ def finish(loop: Loop) -> None:
 def read(loop: Loop, look: Look) -> None:
     """Have the doctor look at a step that was heard."""
     doctor, case = loop.doctor, loop.case
-    if doctor.due(look.step) or look.step == 1:
+    if loop.due:
         value = case.losses[-1] if case.losses else None
         case.steps = loop.steps
         doctor._read(look)
@@ -303,6 +324,13 @@ def read(loop: Loop, look: Look) -> None:
             case.losses.pop()  # it was noted at backward() already
     else:
         look.forget()
+
+
+def failed_loss(error: BaseException) -> str:
+    """Return the name of the loss of the library that an error came out of, "" for none."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = [c.co_name for c in frames if c.co_filename.startswith(PACKAGE)]
+    return next((name for name in inside if name in LOSSES), "")
 
 
 def has_parameters(module: Any) -> bool:
