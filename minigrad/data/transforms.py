@@ -177,7 +177,8 @@ class GaussianNoise:
 
     def __call__(self, x: Array, *, rng: np.random.Generator) -> Array:
         kind = x.dtype.type
-        found: Array = x + kind(self.std) * rng.standard_normal(x.shape, np.float32).astype(x.dtype)
+        noise: Array = np.asarray(rng.standard_normal(x.shape, np.float32), x.dtype)
+        found: Array = x + kind(self.std) * noise
         return found
 
     def __repr__(self) -> str:
