@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,7 @@ def everything(made: Trainer, *loaders: Any) -> list[Any]:
     found += [optimizer._steps.tobytes(), optimizer._step_count]
     found.append([{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups])
     found += [repr(each.state_dict()) for each in loaders]
+    gc.collect()  # streams of what is gone are in nobody's way
     found.append(sorted((s.stream, s.calls) for s in mg.random._Global.streams))
     found += [repr(np.random.get_state()), random.getstate()]  # noqa: NPY002
     found.append(repr(made.history.rows))
