@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minigrad.cli.options import field
+from minigrad.cli.options import INTERRUPTED, field
 from minigrad.train.callbacks.base import Callback
+from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.checkpoint_files import listed
 
 FOLDER = "checkpoints"
+MODEL = "model.safetensors"
 OURS = ("ModelCheckpoint: ", "fit: ")  # how warnings begin that are of checkpoints
 SECONDS = 1.0  # that lie between two checkpoints at least: what a kill costs
 # Options that make another run of it, beside those that the checkpoint itself compares.
@@ -50,7 +52,8 @@ def callbacks_for(out: Path, arguments: argparse.Namespace, table: Path | None) 
         settings["table"] = hashlib.sha256(table.read_bytes()).hexdigest()
     folder = out / FOLDER
     if arguments.resume and not listed(folder) and not arguments.quiet:
-        print(field("resume", f"there is no checkpoint in {folder}: the run begins anew"))
+        done = ", and its model is written: it is done" if (out / MODEL).exists() else ""
+        print(field("resume", f"the run in {out} has no checkpoint{done}; it begins anew"))
     keeper = ModelCheckpoint(folder, min_seconds=SECONDS, configuration=settings)
     return [Told(arguments.quiet), keeper]
 
@@ -58,6 +61,16 @@ def callbacks_for(out: Path, arguments: argparse.Namespace, table: Path | None) 
 def way(arguments: argparse.Namespace) -> str | None:
     """Return what `fit` takes as `resume`."""
     return "auto" if arguments.resume else None
+
+
+def ended(history: History, keeper: ModelCheckpoint) -> int:
+    """Return the exit status of a run whose files are written; of one that is done, the checkpoints
+    have served.
+    """
+    if history.interrupted:
+        return INTERRUPTED
+    keeper.remove()
+    return 0
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import numpy as np
 
 from minigrad.cli import resuming
 from minigrad.cli.options import (
-    INTERRUPTED,
     UsageError,
     at_least,
     device,
@@ -49,7 +48,7 @@ ABOUT = (
 FRACTIONS = (0.7, 0.15, 0.15)
 HIDDEN = (256, 128)
 FILES = (
-    *("model.safetensors", "standardizer.safetensors", "history.csv", "curves.png"),
+    *(resuming.MODEL, "standardizer.safetensors", "history.csv", "curves.png"),
     "report.html",
 )
 ENDINGS = (".gz", ".csv", ".tsv", ".txt", ".parquet")
@@ -155,7 +154,7 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
     options = {"anew": not told.resumed, "report": arguments.report}
     files = write(out, room, built.save, scores, history, **options)
     print(field("wrote", files))
-    return INTERRUPTED if history.interrupted else 0
+    return resuming.ended(history, keeper)
 
 
 def describe_table(path: Path, built: TableRecipe, arguments: argparse.Namespace) -> str:
@@ -304,7 +303,7 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
     options = {"anew": not told.resumed, "report": arguments.report}
     files = write(out, room, save_model, scores, history, split.standardizer, **options)
     print(field("wrote", files))
-    return INTERRUPTED if history.interrupted else 0
+    return resuming.ended(history, keeper)
 
 
 def describe(
@@ -410,7 +409,7 @@ def write(
     there is its own.  report: whether there is one, to be named too.
     """
     kept = room() if anew else None
-    files = [save_model(out / "model.safetensors", scores)]
+    files = [save_model(out / resuming.MODEL, scores)]
     if standardizer is not None:
         files.append(save(standardizer, out / "standardizer.safetensors"))
     files.append(history.to_csv(out / "history.csv"))

@@ -71,17 +71,24 @@ def test_it_ends_in_the_files_of_a_run_that_was_not_interrupted(
         for name in ("whole/history.csv", "out/history.csv")
     ]
     assert rows[0] == rows[1] and len(rows[0]) == 5
-    # Once more: nothing is left to train, and nothing of its own is moved aside.
-    assert cli.main([*command, "--resume"]) == 0
+    assert not (tmp_path / "out/earlier-1").exists()  # nothing of its own is moved aside
+    for folder in ("out", "whole"):  # a run that is done needs no checkpoints
+        assert all(path.is_file() for path in (tmp_path / folder).iterdir())
+    assert cli.main([*command, "--resume"]) == 0  # once more, anew
+    assert "no checkpoint, and its model is written: it is done; it begins anew" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert (tmp_path / "out/model.safetensors").read_bytes() == wanted
-    assert not (tmp_path / "out/earlier-1").exists()
 
 
 def test_what_differs_is_refused_in_one_line(
-    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = options(table, tmp_path / "out", "plain")
-    assert cli.main(command) == 0
+    killed(monkeypatch, 9, *command)
     capsys.readouterr()
     for change, said in (
         (["--seed", "3"], "configuration, seed: 0 in the checkpoint, 3 here"),
@@ -97,10 +104,12 @@ def test_what_differs_is_refused_in_one_line(
 
 
 def test_without_a_checkpoint_it_begins_anew_and_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*options("iris", tmp_path / "out", "plain"), "--resume"]) == 0
-    assert "resume  there is no checkpoint in " in capsys.readouterr().out
+    assert "has no checkpoint; it begins anew" in capsys.readouterr().out
+    killed(monkeypatch, 9, *options("iris", tmp_path / "out", "plain"))
+    capsys.readouterr()
     assert cli.main(options("iris", tmp_path / "out", "plain")) == 0  # anew
     printed = capsys.readouterr().out
     assert "note    ModelCheckpoint: " in printed and "earlier-1 now" in printed
@@ -108,11 +117,12 @@ def test_without_a_checkpoint_it_begins_anew_and_says_so(
 
 
 def test_a_damaged_checkpoint_is_noted_and_passed_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cli.main(options("iris", tmp_path / "whole", "plain")) == 0
+    wanted = (tmp_path / "whole/model.safetensors").read_bytes()
     command = options("iris", tmp_path / "out", "plain")
-    assert cli.main(command) == 0
-    wanted = (tmp_path / "out/model.safetensors").read_bytes()
+    killed(monkeypatch, 13, *command)
     newest = sorted((tmp_path / "out/checkpoints").glob("step-*"))[-1]
     data = np.frombuffer(newest.read_bytes(), np.uint8).copy()
     data[len(data) // 2] ^= 1

@@ -145,6 +145,15 @@ class ModelCheckpoint(Callback):
             with contextlib.suppress(OSError):
                 self.folder.rmdir()  # where there is nothing in it
 
+    def remove(self) -> None:
+        """Remove the run's checkpoints, where nobody is to go on with them any more."""
+        while self._files.kept:
+            path = self.folder / self._files.kept[-1].name
+            path.unlink(missing_ok=True)
+            self._files.kept.pop()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()  # where there is nothing else in it
+
     def _is_time(self) -> bool:
         return time.monotonic() - self._written >= self.min_seconds
 
