@@ -147,7 +147,7 @@ class Recorder:
         """Return where an array lies; None, and a reason, where that is not known."""
         buffer = self.lying(array)
         if buffer is None:
-            if array.size > 1 and label not in CONTROL:
+            if array.ndim and label not in CONTROL:  # a number of Python's has no dimensions
                 self.refuse(
                     f"an array of shape {array.shape} was not made by a kernel, nor is it an"
                     " argument or a tensor that the function refers to"

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.engine.device import DeviceArray
 from minigrad.engine.errors import ArgumentIndexError, ArgumentTypeError
+from minigrad.engine.recording import recording, refuse_recording
 
 Array = np.ndarray[Any, Any]
 INT64 = np.dtype(np.int64)
@@ -195,6 +196,12 @@ def host(p: Any) -> Array:
         return held.read()
     if isinstance(held, np.ma.MaskedArray):
         raise ArgumentTypeError("index: got a masked array; fill or compress it first")
+    if recording.recorder is not None and isinstance(held, np.ndarray):
+        # What comes of these may be one number, or nothing, which no recording knows from others.
+        if held.dtype == bool:
+            refuse_recording("an index by a mask has the shape that the mask's values say")
+        elif held.ndim == 0:
+            refuse_recording("an index of one element is read by Python")
     return np.asarray(held)
 
 
