@@ -88,7 +88,7 @@ BY_POSITION: dict[str, Callable[[Any], Any]] = {
     "a mask": lambda t: W[t.reshape(-1)[0] < W] * 1,
     "a mask of itself": lambda t: t[t > 1],
     "masked_select": lambda t: t.masked_select(t > 1),
-    "a mask of a row": lambda t: L[(W > t.reshape(-1)[0]).expand(6, 4)].sum(),
+    "a mask of a row": lambda t: L[(t.reshape(-1)[0] < W).expand(6, 4)].sum(),
     "where's positions": lambda t: mg.where(t > 1)[0],
     "unique": lambda t: mg.unique(t),
     "a mask in place": lambda t: (t * 2).masked_fill_(t > 1, 0),
