@@ -17,6 +17,7 @@ from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 LEAST = 0.3  # skill below which nothing is learnt, whatever the rows are
+FEW_FEATURES = 100  # of rows among which neighbours mean something
 MOST_FEATURES = 1024  # of rows that simple methods are tried on
 KEPT = 1024  # rows of a set that are kept to look at
 
@@ -299,7 +300,17 @@ class Case:
     def learnt(self) -> bool:
         """Whether the model has learnt its training rows well enough to leave it alone."""
         skilled = self.skill
-        return skilled is not None and (skilled >= 0.9 or skilled >= self.enough)
+        known = skilled is not None and (skilled >= 0.9 or skilled >= self.enough)
+        return known and not self.misnamed
+
+    @property
+    def misnamed(self) -> bool:
+        """Whether targets that look like classes are taken for amounts, and the outputs, rounded,
+        name the class of fewer rows than nearest neighbours do.
+        """
+        if "misnamed" not in self.probe:
+            self.probe["misnamed"] = misnamed(self)
+        return bool(self.probe["misnamed"])
 
     @property
     def failing(self) -> bool:
@@ -325,13 +336,35 @@ def enough(case: Case) -> float:
     elif case.classifies and y.size == len(y):
         labels = np.unique(y.reshape(-1)[:n], return_inverse=True)[1]
         targets, classes = np.eye(int(labels.max()) + 1)[labels], True
-    elif y.dtype.kind == "f" and kind == "numbers" and np.isfinite(y).all():
+    elif y.dtype.kind in "fi" and case.loss_kind in REGRESSION and np.isfinite(y).all():
         targets, classes = y[:n].reshape(n, -1), False
     else:
         return 0.9
-    near, linear = baselines.scores(x[:n].reshape(n, -1), targets, classes)
-    case.probe["simple"] = near
+    rows = x[:n].reshape(n, -1)
+    near, linear = baselines.scores(rows, targets, classes)
+    case.probe["linear"] = linear
+    if x[0].size <= FEW_FEATURES:
+        case.probe["dependence"] = partial(baselines.dependence, rows, targets)
     return max(LEAST, min(0.9, max(near, linear)))
+
+
+def misnamed(case: Case) -> bool:
+    """Return whether classes would be named better by a model that takes them for classes."""
+    x, y, output = case.train.x, case.train.y, case.outputs
+    numbered = case.targets in ("codes", "classes") and case.loss_kind in REGRESSION
+    if not numbered or x is None or y is None or output is None or x.dtype.kind != "f":
+        return False
+    n = min(len(x), len(y), len(output), baselines.MOST)
+    if output.size != len(output) or n < baselines.FEWEST or x[0].size > MOST_FEATURES:
+        return False
+    if y.size != len(y) or not np.isfinite(x[:n]).all():
+        return False
+    labels = y.reshape(-1)[:n].round()
+    kinds = np.unique(labels, return_inverse=True)[1]
+    rows = np.eye(int(kinds.max()) + 1)[kinds]
+    near = baselines.neighbours(baselines.standardised(x[:n].reshape(n, -1)), rows).argmax(1)
+    named = float((output.reshape(-1)[:n].round() == labels).mean())
+    return bool(float((near == kinds).mean()) > named + 0.05)
 
 
 def skill(case: Case, y: Array, output: Array) -> float | None:

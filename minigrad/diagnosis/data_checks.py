@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.diagnosis.case import REGRESSION, Case
+from minigrad.diagnosis import baselines
+from minigrad.diagnosis.case import LEAST, REGRESSION, Case
 from minigrad.diagnosis.findings import Seen, check
 
 Array = np.ndarray[Any, Any]
+CHANCE = 3.5  # deviations that independent rows and targets hardly reach
 FEW = 20  # rows below which nothing is said of a set
 
 
@@ -433,13 +435,14 @@ def missing_class(case: Case) -> Iterator[Seen]:
 def unrelated(case: Case) -> Iterator[Seen]:
     """Look for targets that do not depend on the inputs."""
     x, known = numbers(case), case.skill
-    if x is None or len(x) < 200 or x.shape[1] > 100 or known is None or known > 0.9:
+    if x is None or len(x) < 200 or known is None or known > 0.9 or case.enough > LEAST:
         return
-    _ = case.enough  # which asks simple methods
-    simple = case.probe.get("simple")
-    if simple is not None and simple < 0.05:
+    dependence = case.probe.get("dependence")
+    if dependence is not None and dependence() < CHANCE:
         yield Seen(
-            f"a row's nearest neighbours know {max(0, 100 * simple):.0f} % of its target, the "
-            f"model {max(0, 100 * known):.0f} %",
+            f"in {min(len(x), baselines.MOST)} training rows, rows with like inputs have no more "
+            "like targets than rows drawn at random, and no input goes with the target more than "
+            f"chance would have it; the model explains {max(0, 100 * known):.0f} % of them, by "
+            "heart at most",
             "shuffle rows and labels by the same permutation; look at how they were joined",
         )

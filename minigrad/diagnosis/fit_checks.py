@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minigrad.diagnosis.case import Case
+from minigrad.diagnosis.case import LEAST, Case
 from minigrad.diagnosis.findings import Seen, check
-from minigrad.diagnosis.model_checks import known
+from minigrad.diagnosis.model_checks import WEIGHTED, known
 from minigrad.train.direction import direction
+
+NEARLY = 0.05  # of the skill asked for that a model may lack
+WORTH = 2000  # steps that any fit can be told to take
 
 
 def stopped_early(case: Case) -> bool:
@@ -30,8 +33,10 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
     if len(curve) < 2 or not np.isfinite(curve).all() or case.error is not None:
         return
     skill = case.skill
-    if skill is None or skill >= 0.9 or short(case) or case.way == "static":
+    if skill is None or short(case) or case.way == "static":
         return
+    if (skill >= 0.9 or skill > case.enough - NEARLY) and not case.misnamed:
+        return  # some noise is left, and no number says how much
     if case.history is not None and case.history.stop_reason != "all epochs done":
         return  # a callback or a limit has ended it
     tail = max(len(curve) // 5, 1)
@@ -51,7 +56,7 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
     share = (before - now) / max(curve[0] - now, 1e-12)
     epochs = case.epochs or len(curve)
     if fell > 0.01 and share > 0.03:
-        factor = 10 if skill < 0.5 else 4
+        factor = max(10 if skill < 0.5 else 4, min(50, -(-WORTH // max(case.steps, 1))))
         said = (
             f"epochs={factor * epochs}"
             if case.history is not None
@@ -67,7 +72,7 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
 
 def short(case: Case) -> bool:
     """Return whether a fit is so short that it is a trial, of which nothing is to be learnt."""
-    return len(case.curve) < 5 and case.steps < 200
+    return len(case.curve) < 3 and case.steps < 200
 
 
 def validation(case: Case) -> list[float]:
@@ -134,6 +139,10 @@ def underfitting(case: Case) -> Iterator[Seen]:
     curve = case.curve
     if len(curve) < 10 or not np.isfinite(curve).all() or case.steps < 200 or not case.failing:
         return
+    layers = sum(isinstance(module, WEIGHTED) for module in case.model.modules())
+    linear = float(case.probe.get("linear", 0.0))
+    if layers == 1 and (case.skill or 0) > max(linear - NEARLY, LEAST):
+        return  # a linear model that knows what a linear model can
     tail = max(len(curve) // 5, 1)
     now, before = float(np.mean(curve[-tail:])), float(np.mean(curve[-2 * tail : -tail]))
     if abs(before - now) < 0.01 * abs(before):

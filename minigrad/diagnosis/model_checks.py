@@ -282,10 +282,14 @@ def scale_of_weights(case: Case) -> Iterator[Seen]:
         fan_in = int(np.prod(array.shape[1:]))
         if array.size < 16 or not array.any() or case.probe.get("trained"):
             continue
-        factor = float(array.std()) * math.sqrt(fan_in)
+        deviation = float(array.std())
+        first = None if case.look is None else case.look.updates.get(f"{name}.weight".lstrip("."))
+        if first is not None:  # as it was before the step
+            deviation = first[1] / math.sqrt(array.size)
+        factor = deviation * math.sqrt(fan_in)
         if factor > 4 or factor < 0.05:
             yield Seen(
-                f"the weights of {name!r} have the deviation {array.std():.3g} with {fan_in} "
+                f"the weights of {name!r} have the deviation {deviation:.3g} with {fan_in} "
                 f"inputs: they scale a signal by {factor:.2g}",
                 f"nn.init.kaiming_uniform_({name or 'layer'}.weight, nonlinearity='relu'), or "
                 "leave the layer as it was made",

@@ -190,7 +190,9 @@ def lr_too_high(case: Case) -> Iterator[Seen]:
 
 def suggested(optimizer: Any) -> float:
     """Return a learning rate that an optimizer mostly does well with."""
-    return {"adam": 1e-3, "sgd": 0.05}.get(family(optimizer), 1e-3)
+    if family(optimizer) == "sgd":
+        return 0.01 if any(g.get("momentum") for g in optimizer.param_groups) else 0.05
+    return 1e-3
 
 
 def update_ratio(look: Any) -> float:
@@ -457,7 +459,7 @@ def plain_sgd(case: Case) -> Iterator[Seen]:
     for optimizer, group in groups(case):
         plain = type(optimizer) is SGD and not group.get("momentum")
         known = case.skill
-        if plain and known is not None and case.failing and case.steps >= 20:
+        if plain and known is not None and known < case.enough - 0.1 and case.steps >= 20:
             yield Seen(
                 f"SGD without momentum, lr={first_lr(group):g}: after {case.steps} steps the model "
                 f"knows {max(0, 100 * known):.0f} % of its training rows",

@@ -13,6 +13,8 @@ from minigrad.diagnosis.findings import Seen, check
 from minigrad.diagnosis.model_checks import WEIGHTED
 from minigrad.diagnosis.optimizer_checks import listed, update_ratio
 
+SETTLED = 50  # steps after which weights that began at 0 have a size
+
 
 @check(
     "MG601",
@@ -50,11 +52,14 @@ def no_number(case: Case) -> Iterator[Seen]:
 def exploding(case: Case) -> Iterator[Seen]:
     """Look for exploding gradients."""
     looks = [look for look in case.looks if look.updates]
+    first = looks[0].updates if looks else {}
     for look in looks[1:]:
+        # Weights that begin at 0 are small against their first steps.
         wild = [
             (change / size, name)
             for name, (change, size) in look.updates.items()
             if size > 1e-8 and change > size and not name.endswith("bias")
+            if look.step > SETTLED or first.get(name, (0.0, 1.0))[1] > 1e-8
         ]
         sizes = {n: g for n, g in look.gradients.items() if g is not None}
         largest = max(sizes, key=lambda n: sizes[n], default="")
@@ -230,10 +235,13 @@ def unchanged(case: Case) -> Iterator[Seen]:
     looks = [look for look in case.looks if look.updates]
     if len(looks) < 2:
         return
+    stepped = {id(p) for o in case.optimizers for g in o.param_groups for p in g["params"]}
+    left = {name for name, p in case.model.named_parameters() if id(p) not in stepped}
     still = [
         name
         for name in looks[-1].updates
-        if all(
+        if name not in left
+        and all(
             look.updates.get(name, (1.0, 1.0))[0] == 0 and look.gradients.get(name) is not None
             for look in looks
         )

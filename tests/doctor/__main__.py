@@ -1,9 +1,12 @@
-"""Measure the doctor on the collection: `python -m tests.doctor` prints the table of the docs."""
+"""Measure the doctor on the collection: `python -m tests.doctor` prints the table of the docs, with
+`--fresh` that of the programs its thresholds were not set on.
+"""
 
 from __future__ import annotations
 
 import sys
 
+from tests.doctor import fresh
 from tests.doctor.collection import CLEAN, FAULTY, judged
 
 
@@ -26,4 +29,7 @@ def main(words: list[str]) -> None:
         print(f"| {source} | {total} | {right_ones} |")
 
 
-main(sys.argv[1:])
+if sys.argv[1:2] == ["--fresh"]:
+    fresh.table(sys.argv[2:])
+else:
+    main(sys.argv[1:])
