@@ -275,6 +275,11 @@ mg.train.EarlyStopping("loss", 4, 0.5, restore_best=False)
 mg.train.GradientClipping(0.5)
 mg.train.GradientClipping(value=0.5)
 mg.train.Progress(every=2).every
+mg.Trainer(trained(4, 2).model, mg.optim.SGD(P(), 0.5), accumulate=2).accumulate
+list(mg.data.StratifiedBatchSampler([0, 1, 0, 1], 2, drop_last=True))
+list(mg.data.BucketBatchSampler([3, 1, 2, 4], 2, pool=4, drop_last=True))
+mg.train.ModelCheckpoint("runs", every_steps=3, every_epochs=2, keep_last=2, min_seconds=0.5)
+mg.train.ModelCheckpoint("runs", monitor="val_loss", keep_best=2)
 trained(4, 2)
 trained(4, 2).evaluate(DATA_LOADER)
 mg.recipe(6, 3, (8, 4), "relu", 0.25, 0.5, 0.125, 0.25, lr_patience=2, lr_factor=0.5, patience=3)

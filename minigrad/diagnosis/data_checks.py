@@ -257,18 +257,12 @@ def not_shuffled(case: Case) -> Iterator[Seen]:
     sizes = case.train.sizes
     if y is None or len(y) < 50 or len(sizes) < 3:
         return
-    kinds = len(np.unique(y))
-    if kinds < 2:
+    if len(np.unique(y)) < 2:
         return
     size = max(sizes[0], 1)
     changes = int((np.diff(y) != 0).sum())
-    expected = (len(y) - 1) * (
-        1
-        - float(
-            (np.unique(y, return_counts=True)[1] / len(y))
-            @ (np.unique(y, return_counts=True)[1] / len(y))
-        )
-    )
+    shares = np.unique(y, return_counts=True)[1] / len(y)
+    expected = (len(y) - 1) * (1 - float((shares * shares).sum()))
     if changes < 0.1 * expected and size < len(y):
         yield Seen(
             f"the labels change {changes} times in {len(y)} rows in the order of training, "

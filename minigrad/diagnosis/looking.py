@@ -208,12 +208,12 @@ def norm(array: Array) -> float:
     >>> norm(np.array([3.0, 4.0]))
     5.0
     """
-    flat = array.ravel()
+    if array.dtype.kind != "f":
+        return float("nan")
     with np.errstate(all="ignore"):
-        squared = float(np.dot(flat, flat)) if flat.dtype.kind == "f" else float("nan")
-        if not np.isfinite(squared) and np.isfinite(flat).all():
-            flat = flat.astype(np.float64)
-            squared = float(np.dot(flat, flat))
+        squared = float(np.square(array).sum(dtype=np.float64))
+        if not np.isfinite(squared) and np.isfinite(array).all():
+            squared = float(np.square(array, dtype=np.float64).sum())
     return float(np.sqrt(squared))
 
 

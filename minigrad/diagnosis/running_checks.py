@@ -52,14 +52,13 @@ def no_number(case: Case) -> Iterator[Seen]:
 def exploding(case: Case) -> Iterator[Seen]:
     """Look for exploding gradients."""
     looks = [look for look in case.looks if look.updates]
-    first = looks[0].updates if looks else {}
     for look in looks[1:]:
         # Weights that begin at 0 are small against their first steps.
         wild = [
             (change / size, name)
             for name, (change, size) in look.updates.items()
             if size > 1e-8 and change > size and not name.endswith("bias")
-            if look.step > SETTLED or first.get(name, (0.0, 1.0))[1] > 1e-8
+            if look.step > SETTLED or not begun_at_zero(looks[0], name)
         ]
         sizes = {n: g for n, g in look.gradients.items() if g is not None}
         largest = max(sizes, key=lambda n: sizes[n], default="")
@@ -80,6 +79,11 @@ def exploding(case: Case) -> Iterator[Seen]:
                 sure=bool(wild) and max(wild)[0] > 10,
             )
             return
+
+
+def begun_at_zero(first: Any, name: str) -> bool:
+    """Return whether weights were 0 before the first step that was looked at."""
+    return bool(first.updates.get(name, (0.0, 1.0))[1] <= 1e-8)
 
 
 def matrices(case: Case, look: Any) -> list[tuple[str, float]]:
@@ -104,6 +108,8 @@ def vanishing(case: Case) -> Iterator[Seen]:
         norms = matrices(case, look)
         if len(norms) < 3 or not all(math.isfinite(g) for _, g in norms):
             return
+        if look.step <= SETTLED and begun_at_zero(looks[0], norms[-1][0]):
+            return  # little comes through a last layer that began at 0
         first, last = norms[0][1], norms[-1][1]
         found.append(first / last if last > 0 else 1.0)
     if max(found) < 1e-3:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random as python_random
+from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -35,9 +36,9 @@ def sources_of(roots: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = list(roots.items())[::-1]
-    while waiting and len(seen) < MOST:
-        path, value = waiting.pop()
+    waiting: deque[tuple[str, Any]] = deque(roots.items())
+    while waiting and len(seen) < MOST:  # what is near comes first, whatever lies behind the rest
+        path, value = waiting.popleft()
         if isinstance(value, PLAIN) or id(value) in seen:
             continue
         seen.add(id(value))
@@ -47,7 +48,7 @@ def sources_of(roots: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, FOREIGN):
             found[path] = value
         else:
-            waiting += [(f"{path}.{name}", part) for name, part in parts(value)][::-1]
+            waiting += [(f"{path}.{name}", part) for name, part in parts(value)]
     return found
 
 

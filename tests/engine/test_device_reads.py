@@ -169,6 +169,7 @@ def fit(batches: int, reads: Reads) -> list[int]:
             mg.train.EarlyStopping("loss"),
         ],
         device=SIM,
+        doctor=False,  # it reads a few steps whole
     )
     reads.sizes.clear()
     trainer.fit(loader, epochs=1)

@@ -1,0 +1,25 @@
+"""What draws random numbers below a fit's objects is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import minigrad as mg
+from minigrad.train.random_sources import LONGEST, MOST, sources_of
+
+
+class Held:
+    """An object that holds others."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.__dict__.update(parts)
+
+
+def test_what_is_near_is_found_whatever_lies_behind_the_rest() -> None:
+    """A callback may refer to half the process; the loader's generator is found all the same."""
+    wide = [[Held(at=i) for i in range(LONGEST)] for _ in range(2 * MOST // LONGEST)]
+    loader = mg.data.DataLoader(mg.data.load_iris(), 16, shuffle=True)
+    roots = {"callbacks": [Held(all=Held(of=wide))], "training loader": loader}
+    assert "training loader.generator" in sources_of(roots)
+    deep = Held(a=Held(b=mg.Generator()))
+    assert list(sources_of({"callbacks": [deep]})) == ["callbacks.0.a.b"]
