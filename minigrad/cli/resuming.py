@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.cli.options import INTERRUPTED, field
+from minigrad.diagnosis.findings import DoctorWarning
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
@@ -74,17 +75,25 @@ def ended(history: History, keeper: ModelCheckpoint) -> int:
 
 
 @contextmanager
-def warnings_as_notes() -> Iterator[None]:
-    """Print what is said of checkpoints as lines of the command, where it arises."""
+def warnings_as_notes(quiet: bool) -> Iterator[None]:
+    """Print what is said of checkpoints, and what the doctor finds, as lines of the command.
+
+    quiet: leave the doctor's out.
+    """
     shown = warnings.showwarning
 
     def show(message: Warning | str, *rest: Any, **options: Any) -> None:
-        if str(message).startswith(OURS):
-            print(field("note", " ".join(str(message).split())))
+        words = " ".join(str(message).split())
+        if isinstance(message, DoctorWarning):
+            if not quiet:
+                print(field("doctor", words))
+        elif str(message).startswith(OURS):
+            print(field("note", words))
         else:
             shown(message, *rest, **options)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", "|".join(OURS), UserWarning)
+        warnings.filterwarnings("always", category=DoctorWarning)
         warnings.showwarning = show
         yield

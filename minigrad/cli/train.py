@@ -129,7 +129,7 @@ def train_table(path: Path, arguments: argparse.Namespace) -> int:
         print(describe_table(path, built, arguments))
     told, keeper = resuming.callbacks_for(out, arguments, path)
     names = built.target.labels if isinstance(built.target, Classes) else None
-    with resuming.warnings_as_notes():
+    with resuming.warnings_as_notes(arguments.quiet):
         history = built.fit(
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
@@ -280,7 +280,7 @@ def train_builtin(name: str, arguments: argparse.Namespace) -> int:
     batch_size = arguments.batch_size or 32
     say(describe(data, split, arguments, built, batch_size))
     told, keeper = resuming.callbacks_for(out, arguments, None)
-    with resuming.warnings_as_notes():
+    with resuming.warnings_as_notes(arguments.quiet):
         history = built.fit(
             split.train,
             split.validation,
