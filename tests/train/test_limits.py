@@ -66,7 +66,8 @@ def test_max_seconds_ends_the_fit() -> None:
 
     made = trainer(Slow())
     history = made.fit(loader(), epochs=100, max_seconds=0.1)
-    assert 1 <= made.step <= 4 and len(history) == 1
+    # The fifth step ends after four pauses at least, so it is the last on any machine.
+    assert 1 <= made.step <= 5 and len(history) == 1
     assert history.stop_reason == "max_seconds=0.1 are over"
 
 
