@@ -129,10 +129,19 @@ def transient(model: Module) -> dict[str, Tensor]:
 
 def module_state(function: Any) -> dict[str, Any]:
     """Return the state of a loss that is a module; of one that is none there is none."""
-    inner = function
-    while isinstance(inner, partial):
-        inner = inner.func
+    inner = unwrapped(function)
     return inner.state_dict() if isinstance(inner, Module) else {}
+
+
+def unwrapped(function: Any) -> Any:
+    """Return the function that partials stand around.
+
+    >>> unwrapped(partial(partial(max, 1), 2))
+    <built-in function max>
+    """
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def loader_state(loader: Any) -> Any:
@@ -219,9 +228,8 @@ def name_of(value: Any) -> str:
     >>> name_of(partial(max)), name_of(3)
     ('max', 'int')
     """
-    while isinstance(value, partial):
-        value = value.func
-    return str(getattr(value, "__name__", None) or type(value).__qualname__)
+    inner = unwrapped(value)
+    return str(getattr(inner, "__name__", None) or type(inner).__qualname__)
 
 
 def of_loader(loader: Any) -> dict[str, Any]:
@@ -360,10 +368,7 @@ def _take_over(trainer: Any, state: Mapping[str, Any]) -> None:
         parameter.grad = None if gradient is None else gradient.to(parameter.device)
     set_modes([(m, name not in evaluating) for name, m in model.named_modules()])
     if state["loss"]:
-        inner = trainer.loss
-        while isinstance(inner, partial):
-            inner = inner.func
-        inner.load_state_dict(state["loss"])
+        unwrapped(trainer.loss).load_state_dict(state["loss"])
     trainer.optimizer.load_state_dict(state["optimizer"])
     for name, callback in named(trainer.callbacks).items():
         if name in state["callbacks"]:
