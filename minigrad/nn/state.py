@@ -18,6 +18,16 @@ EXTRA = "_extra_state"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def named_tensors(module: Any) -> dict[str, Tensor]:
+    """Return a module's parameters and buffers by name, buffers that are in no state_dict too.
+
+    >>> import minigrad as mg
+    >>> list(named_tensors(mg.nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
 class Loaded(NamedTuple):
     """What `load_state_dict` found in one and not in the other."""
 

@@ -19,6 +19,7 @@ from minigrad.engine.device import get_float32_matmul_precision
 from minigrad.lazy import lazy
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Uninitialized
+from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.modes import modes_of, set_modes
@@ -158,7 +159,7 @@ def configuration(trainer: Any) -> dict[str, Any]:
     return {
         "model": {
             "class": type(model).__qualname__,
-            **{name: kind_of(t) for name, t in tensors(model).items()},
+            **{name: kind_of(t) for name, t in named_tensors(model).items()},
         },
         "optimizer": {
             "class": type(optimizer).__qualname__,
@@ -176,11 +177,6 @@ def configuration(trainer: Any) -> dict[str, Any]:
             for name, value in getattr(callback, "configuration", {}).items()
         },
     }
-
-
-def tensors(model: Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def kind_of(tensor: Tensor) -> str:
@@ -316,10 +312,10 @@ def restore(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> 
 def undoing(trainer: Any) -> list[Callable[[], Any]]:
     """Return what makes all that a state changes what it is now."""
     model, sources = trainer.model, Sources(roots(trainer))
-    kept = {n: t.array.copy() for n, t in tensors(model).items() if kind_of(t) != UNKNOWN}
+    kept = {n: t.array.copy() for n, t in named_tensors(model).items() if kind_of(t) != UNKNOWN}
     required = [(p, p.requires_grad) for p in model.parameters()]
     steps: list[Callable[[], Any]] = [
-        partial(write_arrays, tensors(model), kept),
+        partial(write_arrays, named_tensors(model), kept),
         partial(set_modes, modes_of(model)),
         *(partial(p.requires_grad_, required) for p, required in required),
         partial(trainer.optimizer.load_state_dict, trainer.optimizer.state_dict()),

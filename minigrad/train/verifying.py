@@ -14,11 +14,12 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.device import DeviceArray, host_copy
 from minigrad.engine.random import manual_seed
+from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.random_sources import Sources
-from minigrad.train.run_state import named, roots, tensors
+from minigrad.train.run_state import named, roots
 
 ELSEWHERE = 0x5EED  # the seed of all random numbers in "another process"
 SHOWN = 6  # differences that an error lists
@@ -278,7 +279,7 @@ class Recorder(Callback):
             found[f"the options of the optimizer's group {i}"] = digest(group)
         for name, entry in optimizer["state"].items():
             found[f"the optimizer's state of {name}"] = digest(entry)
-        for name, tensor in tensors(trainer.model).items():
+        for name, tensor in named_tensors(trainer.model).items():
             found[f"parameter or buffer {name}"] = digest(tensor)
         rows = [{k: v for k, v in row.items() if k != "seconds"} for row in trainer.history.rows]
         found["the history"] = digest(rows)

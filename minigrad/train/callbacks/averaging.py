@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.engine import arguments
 from minigrad.engine.device import device_of, moved
 from minigrad.nn.layers.norm import BatchNorm
+from minigrad.nn.state import named_tensors
 from minigrad.optim.swa_utils import (
     fade,
     get_ema_multi_avg_fn,
@@ -99,7 +100,7 @@ class WeightAveraging(Callback):
     def on_train_epoch_end(self, trainer: Any) -> None:
         if not self.count:
             return
-        tensors = everything(trainer.model)
+        tensors = named_tensors(trainer.model)
         self._raw = {name: tensor.array.copy() for name, tensor in tensors.items()}
         write(tensors, self._average)
         if self.refresh_batch_norm:
@@ -112,7 +113,7 @@ class WeightAveraging(Callback):
     def _back(self, trainer: Any) -> None:
         raw, self._raw = self._raw, {}
         if raw:
-            write(everything(trainer.model), raw)
+            write(named_tensors(trainer.model), raw)
 
     def on_fit_end(self, trainer: Any) -> None:
         if trainer.history.restored_epoch is not None:
@@ -120,7 +121,7 @@ class WeightAveraging(Callback):
             return
         self._back(trainer)  # where an error came in between
         if self.keep == "average" and self._evaluated:
-            write(everything(trainer.model), self._evaluated)
+            write(named_tensors(trainer.model), self._evaluated)
 
     # ------------------------------------------------------------ state
     def state_dict(self) -> dict[str, Any]:
@@ -242,11 +243,6 @@ class SWA(WeightAveraging):
 
     def __repr__(self) -> str:
         return f"SWA(start={self.start})"
-
-
-def everything(model: Any) -> dict[str, Tensor]:
-    """Return a model's parameters and buffers by name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def write(tensors: dict[str, Tensor], arrays: Arrays) -> None:

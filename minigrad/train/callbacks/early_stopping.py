@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.engine import arguments
 from minigrad.engine.overwrite import check_writable
+from minigrad.nn.state import named_tensors
 from minigrad.train.callbacks.base import Callback, Fit
 from minigrad.train.callbacks.history import Best, counted
 from minigrad.train.direction import mode_for
@@ -169,14 +170,9 @@ class EarlyStopping(Callback):
         )
 
 
-def _tensors(model: Any) -> dict[str, Any]:
-    """Return parameters and buffers by name, buffers that are in no state_dict too."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
 def _copies(model: Any) -> dict[str, Array]:
     """Return copies of a model's parameters and buffers by name."""
-    return {name: tensor.array.copy() for name, tensor in _tensors(model).items()}
+    return {name: tensor.array.copy() for name, tensor in named_tensors(model).items()}
 
 
 def _restore(model: Any, arrays: dict[str, Array]) -> None:
@@ -184,7 +180,7 @@ def _restore(model: Any, arrays: dict[str, Array]) -> None:
 
     Raises: ValueError where the model has others by now.
     """
-    tensors = _tensors(model)
+    tensors = named_tensors(model)
     if set(tensors) != set(arrays):
         changed = sorted(set(tensors) ^ set(arrays))
         raise ValueError(
