@@ -219,7 +219,9 @@ def main(folder: str, threads: str, epochs: str, every_steps: str, width: str = 
         killing(point, int(count))
     trainer.fit(loader, validation, epochs=int(epochs), resume="auto")
     begun.on_step_end(trainer)  # where no step was left
-    Path(folder, "left.txt").write_text(repr(left(trainer)))
+    written = Path(folder, "left.txt.part")
+    written.write_text(repr(left(trainer)))
+    written.rename(Path(folder, "left.txt"))  # killed within the write, it is not there
 
 
 def serve() -> None:
