@@ -103,7 +103,7 @@ class Captured(Base):
                 leaves, key = self.flat(args, kwargs)
             except Unfit as why:
                 return self.eagerly(str(why), args, kwargs)
-            tensors = unique([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+            tensors = unique(leaves)
             reason = "no call of this kind was recorded yet"
             for replay in self.replays.get(key, ()):
                 found = replay.changed(tensors)
@@ -298,9 +298,9 @@ class Methods:
         return Methods, ()
 
 
-def unique(tensors: list[Tensor]) -> list[Tensor]:
-    """Return tensors, each once."""
-    return list({id(t): t for t in tensors}.values())
+def unique(leaves: list[Any]) -> list[Tensor]:
+    """Return the tensors among the leaves, each once."""
+    return list({id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values())
 
 
 class Take:

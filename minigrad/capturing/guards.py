@@ -17,7 +17,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from operator import attrgetter, is_
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from minigrad.optim.lr_scheduler.base import LRScheduler
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors.tensor import Tensor
 
-ARRAY, TRACKED, NODE, HOOKS = map(attrgetter, ("array", "tracked", "node", "hooks"))
 SIMPLE = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
 SMALL = 16  # elements of a NumPy array whose numbers are compared
 MOST = 20_000  # objects that a function may refer to
@@ -277,9 +276,7 @@ class Surroundings:
         # Of attributes the values say enough: another name for the same value would be no change.
         self.named_dicts = [d for d, own in zip(self.held, self.of_objects, strict=True) if not own]
         self.keys = [k for d in self.named_dicts for k in d]
-        self.members = [t for _, t, _, _ in self.arrays]
-        self.memories = [array for _, _, array, _ in self.arrays]
-        self.needs = [tracked for _, _, _, tracked in self.arrays]
+        self.members = [(t, array, tracked) for _, t, array, tracked in self.arrays]
         self.contents = [before for _, _, before in self.cells]
         # Dicts and variables by one compiled call, where that is: made when they have settled.
         self.compiled: Any = None
@@ -312,24 +309,21 @@ class Surroundings:
 
     def same_tensors(self) -> bool:
         """Return whether tensors have the memory that they had, and nothing to tell of it."""
-        members = self.members
-        return (
-            all(map(is_, map(ARRAY, members), self.memories))
-            and [*map(TRACKED, members)] == self.needs
-            and not any(map(NODE, members))
-            and not any(map(HOOKS, members))
-        )
+        for t, memory, needs in self.members:
+            if t.array is not memory or t.tracked is not needs or t.node is not None or t.hooks:
+                return False
+        return True
 
     def same_besides(self) -> bool:
         """Return whether keys of dicts, what is read anew, and optimizers are the same."""
-        return (
-            all(map(is_, chain.from_iterable(self.named_dicts), self.keys))
-            and all(
-                len(now) == len(before) and all(map(is_, now, before))
-                for now, before in ((read(), before) for _, read, before in self.watched)
-            )
-            and all(changes_of(optimizer) == changes for optimizer, changes, _ in self.optimized)
-        )
+        for optimizer, changes, _ in self.optimized:
+            if changes_of(optimizer) != changes:
+                return False
+        for _, read, before in self.watched:
+            now = read()
+            if len(now) != len(before) or not all(map(is_, now, before)):
+                return False
+        return all(map(is_, chain.from_iterable(self.named_dicts), self.keys))
 
     def drawn(self) -> str | None:
         """Say which source of random numbers, not minigrad's, was drawn from since the walk."""

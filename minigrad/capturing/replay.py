@@ -291,7 +291,7 @@ def maker_of(tree: Any, memory: Memory) -> Maker | None:
     program's memory; None for what is itself in every call.
     """
     if isinstance(tree, Result):
-        return lambda tensors: copied(tree, memory)
+        return copier(tree, memory)
     if isinstance(tree, Given):
         return lambda tensors: tensors[tree.index]
     if isinstance(tree, Leaf):
@@ -299,22 +299,22 @@ def maker_of(tree: Any, memory: Memory) -> Maker | None:
     if isinstance(tree, dict):
         names, values = list(tree), maker_of_all(list(tree.values()), memory)
         return lambda tensors: dict(zip(names, values(tensors), strict=True))
-    if not isinstance(tree, list | tuple):
+    if isinstance(tree, list):
+        return maker_of_all(tree, memory)
+    if not isinstance(tree, tuple) or fixed(tree):
         return None
     values = maker_of_all(list(tree), memory)
-    if isinstance(tree, list):
-        return values
     kind: Any = getattr(type(tree), "_make", type(tree))
     return lambda tensors: kind(values(tensors))
 
 
 def maker_of_all(trees: list[Any], memory: Memory) -> Maker:
     """Return what makes several parts, in a list of its own each time."""
-    fixed = [tree.value if isinstance(tree, Fixed) else tree for tree in trees]
     makers = [(i, maker) for i, tree in enumerate(trees) if (maker := maker_of(tree, memory))]
+    others = [value_of(tree) if fixed(tree) else None for tree in trees]
 
     def made(tensors: list[Tensor]) -> list[Any]:
-        found = fixed.copy()
+        found = others.copy()
         for i, maker in makers:
             found[i] = maker(tensors)
         return found
@@ -322,13 +322,38 @@ def maker_of_all(trees: list[Any], memory: Memory) -> Maker:
     return made
 
 
-def copied(result: Result, memory: Memory) -> Tensor:
-    """Return a tensor among the results."""
-    found = result.operand.of(memory[result.operand.buffer])
-    t = new(np.array(found, order="C"))
-    if result.tracked:
-        t.tracked, t.node = True, result.node
-    return t
+def fixed(tree: Any) -> bool:
+    """Return whether a part of the results is itself in every call: it cannot be changed."""
+    if isinstance(tree, tuple):
+        return all(map(fixed, tree))
+    return not isinstance(tree, Result | Given | Leaf | dict | list)
+
+
+def value_of(tree: Any) -> Any:
+    """Return a part that is itself in every call."""
+    if isinstance(tree, tuple):
+        kind: Any = getattr(type(tree), "_make", type(tree))
+        return kind([value_of(part) for part in tree])
+    return tree.value if isinstance(tree, Fixed) else tree
+
+
+def copier(result: Result, memory: Memory) -> Maker:
+    """Return what copies a tensor among the results."""
+    operand, tracked, node = result.operand, result.tracked, result.node
+    buffer = operand.buffer
+    held = view = None  # the buffer's memory, which may become another, and where the tensor lies
+
+    def copy(tensors: list[Tensor]) -> Tensor:
+        nonlocal held, view
+        now = memory[buffer]
+        if now is not held:
+            held, view = now, operand.of(now)
+        t = new(view.copy())  # type: ignore[attr-defined]
+        if tracked:
+            t.tracked, t.node = True, node
+        return t
+
+    return copy
 
 
 class Steps:

@@ -28,7 +28,7 @@ from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
 from minigrad.train.reading import Reading
 from minigrad.train.scores import Scored, Scores
-from minigrad.train.steps import WAYS, Computation, Steps, output_of, whole_mean
+from minigrad.train.steps import WAYS, Computation, Steps, detached, output_of, whole_mean
 
 if TYPE_CHECKING:
     from minigrad.train.lr_finder import LRCurve
@@ -348,7 +348,7 @@ class Trainer:
             else:
                 found = steps.step(x, target, first)
             if steps.summed:
-                loss = found.loss._replace(value=found.loss.value.detach())
+                loss = detached(found.loss)
                 scores.add(found.output, target, loss, found.metrics)
                 parts.append(loss)
                 if len(parts) < self.accumulate:
@@ -363,7 +363,7 @@ class Trainer:
 
                 if self._doctor is not None:
                     self._doctor.stepped()
-                loss = found.loss._replace(value=self.batch_loss.detach())
+                loss = detached(found.loss)
                 scores.add(found.output, target, loss, found.metrics)
             self.limit_reached = self._limits.reached(self.step)
             self._call("on_step_end")
