@@ -156,7 +156,7 @@ def not_standardised(case: Case) -> Iterator[Seen]:
     x = numbers(case)
     if x is None or len(x) < 4 or normalised_first(case):
         return
-    size = np.sqrt((x.astype(np.float64) ** 2).mean(0))
+    size = np.sqrt(np.einsum("ij,ij->j", x, x, dtype=np.float64) / len(x))
     overall = float(np.sqrt((size**2).mean()))
     fix = "fit mg.data.Standardizer() on the training rows, and apply it to all sets"
     if x.min() >= 0 and 200 < x.max() <= 255:

@@ -15,6 +15,8 @@ from minigrad.engine.trace import user_line
 
 Array = np.ndarray[Any, Any]
 ROWS = 256  # of an activation that are looked at
+BLOCK = 1 << 14  # numbers whose squares are summed at once
+LEAST = 1e-30  # sum of squares in float32 below which squares may have become 0
 
 # Ops that leave the values as they are, or a part of them.
 SAME = {
@@ -184,7 +186,9 @@ class Look:
         for name, p in self.named:
             before = self._before.pop(name, None)
             if before is not None and before.shape == p.array.shape:
-                self.updates[name] = norm(host(p, None) - before), norm(before)
+                size = norm(before)
+                np.subtract(host(p, None), before, out=before)
+                self.updates[name] = norm(before), size
 
     def summarise(self) -> None:
         """Take the figures of the activations, and let the arrays go."""
@@ -211,8 +215,12 @@ def norm(array: Array) -> float:
     if array.dtype.kind != "f":
         return float("nan")
     with np.errstate(all="ignore"):
-        squared = float(np.square(array).sum(dtype=np.float64))
-        if not np.isfinite(squared) and np.isfinite(array).all():
+        flat = array.reshape(-1)
+        whole = flat.size // BLOCK * BLOCK  # in blocks, whose sums are exact enough in float32
+        blocks, rest = flat[:whole].reshape(-1, BLOCK), flat[whole:]
+        sums = np.einsum("ij,ij->i", blocks, blocks)
+        squared = float(sums.sum(dtype=np.float64) + np.einsum("i,i->", rest, rest))
+        if not LEAST < squared < np.inf and np.isfinite(array).all():
             squared = float(np.square(array, dtype=np.float64).sum())
     return float(np.sqrt(squared))
 
