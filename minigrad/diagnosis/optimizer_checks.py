@@ -440,7 +440,9 @@ def never_stepped(case: Case) -> Iterator[Seen]:
     """Look for backward without a step."""
     lines = case.events.get("backward", [])
     never = len(lines) >= 5 and not case.events.get("step")
-    if case.way == "script" and never and case.optimizers:
+    own = {id(p) for p in case.model.parameters()}
+    has_one = any(id(p) in own for _, group in groups(case) for p in group["params"])
+    if case.way == "script" and never and has_one:
         yield Seen(
             f"{len(lines)} calls of backward() and no optimizer.step()",
             "optimizer.step() after backward()",

@@ -66,6 +66,7 @@ class Program:
         self.passes: dict[int, int] = {}
         self.stepped: set[int] = set()  # parameters whose gradients a step has used
         self.zeroed_last = False  # whether gradients were forgotten since the last backward()
+        self.idle: list[Optimizer] = []  # that stepped without gradients, of no model that is called
         self.error: BaseException | None = None
 
     # ------------------------------------------------------------ the model
@@ -192,7 +193,10 @@ class Program:
         empty = all(p.grad is None for p in parameters)
         if not empty and self.zeroed_last:
             empty = not any(host(p.grad, None).any() for p in parameters if p.grad is not None)
-        for loop in self._stepped_by(ids):
+        loops = self._stepped_by(ids)
+        if empty and not loops and not any(optimizer is o for o in self.idle):
+            self.idle.append(optimizer)
+        for loop in loops:
             if empty:
                 loop.event("step without gradients")
             if loop.closed is not None:
@@ -290,6 +294,9 @@ class Program:
             case.steps = loop.steps
             finish(loop)
             case.optimizers = self._optimizers_of(case.model)
+            if not case.optimizers and not case.events.get("step") and self.idle:
+                case.optimizers = self.idle  # meant for this model
+                loop.doctor.examine("setup")
             if not case.looks:
                 loop.doctor.examine("setup")
             probe(case)
