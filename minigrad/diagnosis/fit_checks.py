@@ -118,7 +118,8 @@ def overfitting(case: Case) -> Iterator[Seen]:
         return
     best = int(np.argmin(curve))
     risen = curve[-1] > 2 * curve[best] and train[-1] < 0.2 * curve[-1] and best < len(curve) - 3
-    apart = curve[-1] > 10 * train[-1] and curve[-1] > 0.25 * curve[0]
+    untrained = max([curve[0], *(loss for step, loss in case.losses if step == 1)])
+    apart = curve[-1] > 10 * train[-1] and curve[-1] > 0.25 * untrained
     if risen or apart:
         yield Seen(
             f"training loss {train[-1]:.3g}, validation loss {curve[-1]:.3g} (at best "

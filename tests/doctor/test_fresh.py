@@ -25,7 +25,11 @@ def test_a_right_program_is_let_alone(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["relu before cross_entropy, bars", "learning rate too low, houses"],
+    [
+        "relu before cross_entropy, bars",
+        "learning rate too low, houses",
+        "optimizer of another model, waves",
+    ],
 )
 def test_a_fix_reaches_the_right_score(name: str) -> None:
     verdict = judged(name, *PLANTED[name])
@@ -40,6 +44,18 @@ def fitted(model: nn.Module, x: Any, y: Any, loss: Any, epochs: int, lr: float =
     trainer.fit(loader, epochs=epochs)
     codes: list[str] = trainer.doctor.report.codes
     return codes
+
+
+def test_rows_known_by_heart_are_no_overfitting_where_new_ones_are_known_too() -> None:
+    digits = mg.data.load_digits().split(seed=6)
+    _ = mg.manual_seed(5)
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    trainer = mg.Trainer(model, optim.Adam(model.parameters(), 1e-2), doctor="collect")
+    sets = digits.train, digits.validation
+    train, validation = (mg.data.DataLoader(part, 32, shuffle=True) for part in sets)
+    last = trainer.fit(train, validation, epochs=9).last
+    assert last["val_loss"] > 10 * last["loss"]
+    assert trainer.doctor.report.codes == []
 
 
 def test_counts_are_no_classes() -> None:
