@@ -164,7 +164,7 @@ def run(variant: Variant, lr: float, seed: int, split: mg.data.Split, epochs: in
         callbacks.append(ScheduleLR(plateau))
     loss = nn.functional.cross_entropy
     metrics = {"accuracy": mg.train.accuracy}
-    # Without the doctor: what it would warn of, rates too low and too high say, is tried on purpose.
+    # Without the doctor: what it would warn of, such as rates too high, is tried on purpose.
     options = {"metrics": metrics, "callbacks": callbacks, "doctor": False}
     trainer = mg.Trainer(model, optimizer, loss, **options)
     rows = trainer.fit(shuffled, validation, epochs=epochs).rows

@@ -66,7 +66,7 @@ class Program:
         self.passes: dict[int, int] = {}
         self.stepped: set[int] = set()  # parameters whose gradients a step has used
         self.zeroed_last = False  # whether gradients were forgotten since the last backward()
-        self.idle: list[Optimizer] = []  # that stepped without gradients, of no model that is called
+        self.idle: list[Optimizer] = []  # that stepped without gradients
         self.error: BaseException | None = None
 
     # ------------------------------------------------------------ the model
