@@ -104,13 +104,9 @@ class Captured(Base):
             except Unfit as why:
                 return self.eagerly(str(why), args, kwargs)
             tensors = unique(leaves)
-            reason = "no call of this kind was recorded yet"
-            for replay in self.replays.get(key, ()):
-                found = replay.changed(tensors)
-                if found is None:
-                    self.tell("replayed", "")
-                    return replay.run(tensors)
-                reason = found
+            result, reason = self.replayed(key, tensors)
+            if reason is None:
+                return result
             if not self.calls["eager"]:
                 return self.eagerly(
                     "the first call makes what lasts, as optimizer state", args, kwargs
@@ -125,6 +121,29 @@ class Captured(Base):
                 )
             objects = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
             return self.record(key, tensors, objects, args, kwargs, reason)
+
+    def replayed(self, key: Any, tensors: list[Tensor]) -> tuple[Any, str | None]:
+        """Return what a replay of this kind of call gives, or why there is none that can be run."""
+        reason = "no call of this kind was recorded yet"
+        for replay in self.replays.get(key, ()):
+            found = replay.changed(tensors)
+            if found is None:
+                self.tell("replayed", "")
+                return replay.run(tensors), None
+            reason = found
+        return None, reason
+
+    def attempt(self, args: tuple[Any, ...]) -> tuple[Any, str | None]:
+        """Replay a call; return its result, or why it cannot be replayed: nothing is run then."""
+        if recording.recorder is not None:
+            return None, "this is a part of another recording"
+        with self.lock:
+            try:
+                self.refuse_modes()
+                leaves, key = self.flat(args, {})
+            except Unfit as why:
+                return None, str(why)
+            return self.replayed(key, unique(leaves))
 
     def refuse_modes(self) -> None:
         """Refuse to record while somebody looks at each op or launch."""

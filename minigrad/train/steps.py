@@ -251,6 +251,10 @@ class Computation:
         """Compute; the last argument may say that this is the first batch, to be looked at."""
         self.calls += 1
         if self.captured is not None:
+            if self.worth and args[-1] is not True:
+                found, reason = self.captured.attempt(args)
+                if reason is None:
+                    return found
             kind = kind_of(args)
             if kind not in self.worth and kind is not None:
                 self.counts[kind] = count = self.counts.get(kind, 0) + 1
