@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain test-quick lint types cuda-test wheel-test bench clean
+.PHONY: help demo test test-plain test-quick lint types cuda-test mpi-test wheel-test bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint        check the style with ruff"
 	@echo "make types       check the annotations with mypy"
 	@echo "make cuda-test   check the CUDA kernels without a GPU: simulate them, read what they compile to"
+	@echo "make mpi-test    train on several ranks: installs the extra mpi, and with it an MPI"
 	@echo "make wheel-test  build the wheel, install it elsewhere and train with it"
 	@echo "make bench       list the benchmarks; ARGS='gemm --vs numpy' runs one"
 	@echo "make clean       remove .venv, builds and caches inside this folder"
@@ -76,6 +77,17 @@ cuda-test: $(VENV)-cuda/.installed
 	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda_simulated \
 	    $(PARALLEL) --dist loadfile $(ARGS)
 
+# An environment of its own, so that make test shows what is skipped without MPI.
+$(VENV)-mpi/.installed: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)-mpi
+	@echo "Installing minigrad with mpi4py and Open MPI into $(VENV)-mpi ..."
+	@$(VENV)-mpi/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --editable ".[dev,mpi]"
+	@touch $@
+
+mpi-test: $(VENV)-mpi/.installed
+	MINIGRAD_REQUIRE_MPI=1 $(VENV)-mpi/bin/python -m pytest tests/distributed $(ARGS)
+
 wheel-test: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel_test.py $(ARGS)
 
@@ -83,5 +95,5 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .venv-cuda .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-cuda .venv-mpi .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

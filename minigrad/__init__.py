@@ -102,6 +102,7 @@ if _typing.TYPE_CHECKING:
     from minigrad import checking as checking
     from minigrad import compare as compare
     from minigrad import diagnosis as diagnosis
+    from minigrad import distributed as distributed
     from minigrad import distributions as distributions
     from minigrad import func as func
     from minigrad import masked as masked
@@ -137,6 +138,7 @@ else:
     checking = _lazy("minigrad.checking")
     compare = _lazy("minigrad.compare")
     diagnosis = _lazy("minigrad.diagnosis")
+    distributed = _lazy("minigrad.distributed")
     distributions = _lazy("minigrad.distributions")
     func = _lazy("minigrad.func")
     masked = _lazy("minigrad.masked")

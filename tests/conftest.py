@@ -18,7 +18,12 @@ QUICK_CASES = 5  # of each parametrized test that --quick runs
 
 # Scripts that write golden files need torch or scikit-learn, and collecting doctests imports them.
 # PyTorch's programs are run in processes of their own, see tests/as_torch.
-collect_ignore_glob = ["*/make_*.py", "as_torch/programs/*", "as_torch/run_all.py"]
+collect_ignore_glob = [
+    "*/make_*.py",
+    "as_torch/programs/*",
+    "as_torch/run_all.py",
+    "distributed/programs/*",
+]
 
 # Examples are the same in every run, and a slow first call (a compilation) is no failure.
 settings.register_profile("minigrad", deadline=None, derandomize=True, max_examples=50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from minigrad.data.dataset import IterableDataset, collate, fetch
 from minigrad.data.prefetching import ahead
 from minigrad.data.samplers import BatchSampler, RandomSampler, SequentialSampler
 from minigrad.data.transforms import Transforms
+from minigrad.distributed.group import rank, world_size
 from minigrad.engine import arguments
 from minigrad.engine.random import Generator
+from minigrad.engine.sharding import Shard, now, share_of
 from minigrad.tensors.tensor import Tensor
 
 
@@ -41,6 +43,12 @@ class DataLoader:
         files or a network, or are unpacked (docs/training.md has figures).  Order, positions and
         bits are those without it; rows that draw from minigrad's default generator, or a global
         one, then draw beside the training step, in no fixed order: draw in `transform` instead.
+    shard: True deals each batch's rows to the processes of `minigrad.distributed`, consecutive ones
+        and equally many to each, the first ones one more where they do not go up; a pair (rank,
+        size) does the same for that process.  Batches, their order and positions are those of one
+        process, whatever the number of processes, and `batch_size` is that of all together.  A
+        process may have no rows of a short last batch.  Only a dataset's own rows of it are read,
+        but where there is a `transform`, which sees the whole batch.
     transform: a function of a batch's first field, such as those of `minigrad.data.transforms`; of
         a loader in its own order it is given a NumPy generator `rng` too where it takes one, whose
         numbers depend on seed, epoch and batch alone.
@@ -83,8 +91,10 @@ class DataLoader:
         in_order: bool = True,
         prefetch: int = 0,
         transform: Callable[..., Any] | None = None,
+        shard: bool | tuple[int, int] = False,
     ) -> None:
         self.dataset = dataset
+        self.shard = checked_shard(shard)
         self.batch_size: Any = None if batch_size is None else _checked_size(batch_size)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
@@ -190,9 +200,22 @@ class DataLoader:
     # ------------------------------------------------------------ batches
     def __iter__(self) -> Iterator[Any]:
         batches = self._by_number() if self._plain else self._as_sampled()
+        if self.shard is not None:
+            batches = self._dealt(batches)
         if self.pin_memory and is_available():
             return map(pinned, batches)
         return batches
+
+    def _dealt(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield this process's rows of each batch, saying which they are."""
+        assert self.shard is not None
+        for batch in batches:
+            if not isinstance(batch, Dealt):
+                rows = rows_of(batch)
+                shard = share_of(rows, *self.shard)
+                batch = Dealt(shard, part_of(batch, shard, rows))
+            now.dealt = batch.shard
+            yield batch.rows
 
     def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Yield batches; some are made ahead where that is asked for."""
@@ -233,7 +256,11 @@ class DataLoader:
         if order is None:
             order = self.generator.permutation(rows) if self.shuffle else np.arange(rows)
         numbers = range(first, batches)
-        made = map(self._fetch, (order[n * size : (n + 1) * size] for n in numbers))
+        wanted = (order[n * size : (n + 1) * size] for n in numbers)
+        fetch_rows = self._fetch
+        if self.shard is not None and self._transforms is None:
+            fetch_rows = self._fetch_part
+        made = map(fetch_rows, wanted)
         if self._transforms is not None:
             made = map(self._transforms, repeat(self.epoch), numbers, made)
         for number, batch in zip(numbers, self._ahead(made), strict=True):
@@ -246,6 +273,14 @@ class DataLoader:
     def _next_epoch(self) -> None:
         self.epoch += 1
         self._position = 0
+
+    def _fetch_part(self, indices: Any) -> Any:
+        """Return this process's rows of a batch, and which they are."""
+        assert self.shard is not None
+        shard = share_of(len(indices), *self.shard)
+        if shard.rows:
+            return Dealt(shard, self._fetch(indices[shard.first : shard.first + shard.rows]))
+        return Dealt(shard, part_of(self._fetch(indices[:1]), shard, 1))
 
     def _fetch(self, indices: Any) -> Any:
         """Return rows as one batch; by the dataset's own `__getitems__` where it has one."""
@@ -323,6 +358,67 @@ class DataLoader:
             f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, shuffle={self.shuffle}, "
             f"drop_last={self.drop_last})"
         )
+
+
+class Dealt(NamedTuple):
+    """A process's rows of a batch, and which they are."""
+
+    shard: Shard
+    rows: Any
+
+
+def checked_shard(shard: Any) -> tuple[int, int] | None:
+    """Return rank and number of processes; None where batches are not dealt.
+
+    Raises: ValueError for what is neither a bool nor such a pair.
+    """
+    if isinstance(shard, bool):
+        return (rank(), world_size()) if shard else None
+    try:
+        own, size = shard
+        good = 0 <= own < size
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(
+            "DataLoader: expected shard to be True, False or (rank, size) with rank in [0, size), "
+            f"got {shard!r}"
+        )
+    return int(own), int(size)
+
+
+def rows_of(batch: Any) -> int:
+    """Return how many rows a batch has: those of its first tensor, array or list.
+
+    >>> rows_of({"x": np.zeros((3, 2))})
+    3
+    """
+    if isinstance(batch, Mapping):
+        return rows_of(list(batch.values()))
+    inner = isinstance(batch, list | tuple) and len(batch)
+    if inner and isinstance(batch[0], Tensor | np.ndarray | list | tuple | Mapping):
+        return rows_of(batch[0])
+    return len(batch)
+
+
+def part_of(batch: Any, shard: Shard, rows: int) -> Any:
+    """Return the rows of a batch that a shard has; what has another number of rows is kept whole.
+
+    >>> part_of((np.arange(4), "name"), Shard(2, 2, 4), 4)
+    (array([2, 3]), 'name')
+    """
+    if isinstance(batch, Mapping):
+        return {name: part_of(value, shard, rows) for name, value in batch.items()}
+    if isinstance(batch, Tensor | np.ndarray):
+        whole = batch.ndim and len(batch) == rows
+        return batch[shard.first : shard.first + shard.rows] if whole else batch
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(part_of(value, shard, rows) for value in batch))
+    if isinstance(batch, list | tuple):
+        if len(batch) == rows and not any(isinstance(v, Tensor | np.ndarray) for v in batch):
+            return batch[shard.first : shard.first + shard.rows]
+        return type(batch)(part_of(value, shard, rows) for value in batch)
+    return batch
 
 
 def pinned(batch: Any) -> Any:

@@ -219,7 +219,7 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     was, mode.recording = mode.recording, mode.level(create_graph)
     try:
-        found = sweep([root], [seed], create_graph, keep, targets)
+        found = (mode.early or sweep)([root], [seed], create_graph, keep, targets)
         if not create_graph:
             for key in found:
                 edge = found[key][0]

@@ -18,11 +18,13 @@ class Mode(threading.local):
         reads this alone.
     anomaly: what looks for faults while `detect_anomaly` is on, see engine/anomaly.py.
     tape: the `Tape` that is open, see engine/trace.py.
+    early: what sweeps in the next backward(), see engine/early.py.
     """
 
     recording: int = True
     anomaly: Any = None
     tape: Any = None
+    early: Any = None
 
     def __init__(self) -> None:
         # Contexts that this thread is inside of, with what each has to restore, the last last.

@@ -111,14 +111,16 @@ class Generator:
             self.calls = 0
         return self
 
-    def next_call(self) -> Array:
-        """Count one use and return its number in a one-element array, as kernels take it."""
+    def next_call(self, first: int | None = None) -> Array:
+        """Count one use and return its number in a one-element array, as kernels take it; with
+        `first`, the number of the first element that is drawn, behind it.
+        """
         if watch.refused is not None:
             watch.refused()
         with _Global.lock:
             number = self.calls
             self.calls = number + 1
-        made = np.array([number], np.int64)
+        made = np.array([number] if first is None else [number, first], np.int64)
         if USED:
             expect(self, "seed", self.seed)
             each_call(self._count, made)

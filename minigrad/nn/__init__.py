@@ -84,6 +84,7 @@ from minigrad.nn.layers.norm import BatchNorm1d as BatchNorm1d
 from minigrad.nn.layers.norm import BatchNorm2d as BatchNorm2d
 from minigrad.nn.layers.norm import BatchNorm3d as BatchNorm3d
 from minigrad.nn.layers.norm import LayerNorm as LayerNorm
+from minigrad.nn.layers.norm import SyncBatchNorm as SyncBatchNorm
 from minigrad.nn.layers.padding import CircularPad1d as CircularPad1d
 from minigrad.nn.layers.padding import CircularPad2d as CircularPad2d
 from minigrad.nn.layers.padding import CircularPad3d as CircularPad3d

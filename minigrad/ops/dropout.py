@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.engine import random
+import numpy as np
+
+from minigrad.engine import random, sharding
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.random import Generator
+from minigrad.engine.recording import expect
 from minigrad.ops.common import Array, contiguous, op
 
 
@@ -33,17 +36,25 @@ class Dropout(Op):
 
 
 def dropped(input: Any, p: float, scale: float, generator: Generator) -> Any:
-    """Draw one mask from `generator` and apply it."""
+    """Draw one mask from `generator` and apply it: of the rows of a batch that this process has,
+    where it has a part, the mask that the whole batch would have there.
+    """
     shared = random.source(generator)
     if shared.shared:  # its mask is drawn here, and kept
         kept = shared.bernoulli(1 - p, input.array.shape).astype(input.array.dtype)
         kept /= kept.dtype.type(1 / scale)
         return input * Bridge.new(kept)
+    stream, first = generator.stream, None
+    if sharding.now.shard is not None:
+        expect(sharding.now, "shard", sharding.now.shard)
+        first = sharding.first_element(input.array.shape)
+        if not isinstance(input.array, np.ndarray):  # there every part has a mask of its own
+            stream, first = (stream + (first << 8)) & 0xFFFFFFFF, None
     return Dropout.apply(
         input,
         p=p,
         scale=scale,
         seed=generator.seed,
-        stream=generator.stream,
-        call=generator.next_call(),
+        stream=stream,
+        call=generator.next_call(first),
     )

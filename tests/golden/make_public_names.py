@@ -20,6 +20,7 @@ MODULES = (
     "minigrad.compare",
     "minigrad.cuda",
     "minigrad.data",
+    "minigrad.distributed",
     "minigrad.fft",
     "minigrad.linalg",
     "minigrad.func",

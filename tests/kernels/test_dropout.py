@@ -62,3 +62,14 @@ def test_dropped_infinities_and_nan_are_zero() -> None:
     np.testing.assert_array_equal(y[~dropped], 2 * x[~dropped])
     CPU(x, 1.0, 0.0, 1, 2, np.array([3]), y)
     assert (y == 0).all()
+
+
+@pytest.mark.parametrize("first", [1, 4, 6, SEGMENT - 1, 2 * PARALLEL_WORDS + 3])
+@pytest.mark.parametrize("size", [1, 7, SEGMENT + 3, PARALLEL_WORDS + 5])
+def test_a_part_has_the_mask_of_the_whole_there(size: int, first: int) -> None:
+    y = np.full(size, np.nan, np.float32)
+    call = np.array([3, first])
+    CPU(np.ones(size, np.float32), 0.5, 1.0, 1, 2, call, y)
+    np.testing.assert_array_equal(y, mask(first + size, 0.5)[first:])
+    KERNELS["dropout"].reference(np.ones(size), 0.5, 1.0, 1, 2, call, y)
+    np.testing.assert_array_equal(y, mask(first + size, 0.5)[first:])

@@ -365,6 +365,9 @@ SAMPLES: dict[str, list[Sample]] = {
         ),
     ],
     "LSTMCell": [Sample(lambda: nn.LSTMCell(3, 2), (X,), (16,), "LSTMCell(3, 2)")],
+    "SyncBatchNorm": [
+        Sample(lambda: nn.SyncBatchNorm(3), (X,), (4, 3), f"SyncBatchNorm(3, {NORM}")
+    ],
     "GRUCell": [Sample(lambda: nn.GRUCell(3, 5, False), (X,), (4, 5), "GRUCell(3, 5, bias=False)")],
     **{
         f"Lazy{name}": [Sample(partial(called, f"Lazy{name}", options, x), (x,), shape, text)]

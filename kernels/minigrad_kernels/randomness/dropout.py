@@ -4,7 +4,8 @@ The mask is a function of (seed, stream, call, i) alone (`math/philox.py`): back
 kernel on dy, and nothing is stored.  Inverted scaling passes scale = 1 / (1 - p), classical scaling
 1.
 
-Shapes: x, y: any one shape, C-contiguous; call: (1,) int64.
+Shapes: x, y: any one shape, C-contiguous; call: (1,) int64, or on the CPU (2,) with the number of
+x's first element in an array of which x is a part: word(i) is then that of element call[1] + i.
 Source: Srivastava et al., "Dropout" (JMLR 2014).
 """
 
@@ -18,7 +19,13 @@ from numba import prange
 from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import Kernel
-from minigrad_kernels.math.philox import SEGMENT, WORDS_AT_ONCE, fill_words, halves, words_reference
+from minigrad_kernels.math.philox import (
+    SEGMENT,
+    WORDS_AT_ONCE,
+    element_words,
+    halves,
+    words_reference,
+)
 from minigrad_kernels.simd.memory import read_ahead, write_ahead
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +38,8 @@ def dropout_reference(
     x: Array, p: float, scale: float, seed: int, stream: int, call: Array, y: Array
 ) -> None:
     """Compute y = x * scale where word(i) >= p * 2^32, else 0, in float64."""
-    words = words_reference(seed, stream, call, x.size).reshape(x.shape)
+    first = int(call[1]) if call.size > 1 else 0
+    words = words_reference(seed, stream, call, first + x.size)[first:].reshape(x.shape)
     y[...] = np.where(words >= int(p * 2**32), x.astype(np.float64) * scale, 0)
 
 
@@ -44,8 +52,9 @@ def drop(x, least, factor, words, y):
 
 
 @jit()
-def dropout_segment(x, least, factor, low, high, stream, call, first, words, y):
-    """Drop in elements `first` to `first` + SEGMENT, or fewer at the end.
+def dropout_segment(x, least, factor, low, high, stream, call, first, before, words, y):
+    """Drop in elements `first` to `first` + SEGMENT, or fewer at the end; `before` x's first
+    element there are others.
 
     Words are made and used in small chunks with the next lines on their way: 12.8 ms for 2^26
     float32, where a copy takes 13.4; without the prefetch 40, with 2,048 words a chunk 25.
@@ -53,18 +62,21 @@ def dropout_segment(x, least, factor, low, high, stream, call, first, words, y):
     for start in range(first, min(x.size, first + SEGMENT), WORDS_AT_ONCE):
         read_ahead(x, start + AHEAD, WORDS_AT_ONCE)
         write_ahead(y, start + AHEAD, WORDS_AT_ONCE)
-        fill_words(low, high, stream, call, start // 4, words)
+        skip = element_words(low, high, stream, call, before + start, words)
         last = min(x.size, start + WORDS_AT_ONCE)
-        drop(x[start:last], least, factor, words, y[start:last])
+        drop(x[start:last], least, factor, words[skip:], y[start:last])
 
 
 def dropout_segments(x, threshold, scale, low, high, stream, call, y):
     """Drop all elements, SEGMENT a task."""
     least = np.uint32(threshold)
     factor = x.dtype.type(scale)
+    before = call[1] if call.size > 1 else np.int64(0)
+    # Where a chunk begins within a block of four words, it needs a few more.
+    count = WORDS_AT_ONCE if before % 4 == 0 else 2 * WORDS_AT_ONCE
     for k in prange((x.size + SEGMENT - 1) // SEGMENT):
-        words = np.empty(WORDS_AT_ONCE, np.uint32)
-        dropout_segment(x, least, factor, low, high, stream, call[0], k * SEGMENT, words, y)
+        words = np.empty(count, np.uint32)
+        dropout_segment(x, least, factor, low, high, stream, call[0], k * SEGMENT, before, words, y)
 
 
 dropout_small, dropout_large = small_and_large("dropout", dropout_segments)

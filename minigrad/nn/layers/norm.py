@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.distributed.group import world_size
+from minigrad.distributed.sync_norm import sync_batch_norm
 from minigrad.engine import arguments
 from minigrad.engine.dispatch import launch
 from minigrad.engine.errors import ArgumentError
 from minigrad.engine.overwrite import check_writable
+from minigrad.engine.sharding import now
 from minigrad.nn import init
 from minigrad.nn.functional.layers import batch_norm, layer_norm
 from minigrad.nn.layers.linear import blank, blank_array
@@ -26,6 +29,7 @@ class BatchNorm(Module):
 
     ranks: tuple[int, ...] = ()
     expected = ""
+    synchronised = False  # whether statistics are always those of all processes' rows
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None
@@ -104,6 +108,8 @@ class BatchNorm(Module):
         if not self.training:
             whole = mean is None or var is None
             return function(input, mean, var, self.weight, self.bias, whole, 0.0, self.eps)
+        if now.synchronised or (self.synchronised and world_size() > 1):
+            function = sync_batch_norm
         momentum = self.momentum
         count = self.num_batches_tracked
         if count is None:
@@ -174,6 +180,46 @@ class BatchNorm3d(BatchNorm):
 
     ranks = (5,)
     expected = "(N, C, D, H, W)"
+
+
+@registered
+class SyncBatchNorm(BatchNorm):
+    """Normalise every channel over the batches of all processes; see `BatchNorm1d`.
+
+    Processes may have different numbers of rows.  Alone it is batch normalisation; and so it is in
+    evaluation.  `distributed.DataParallel` and the Trainer synchronise plain ones too.
+    Shape: (N, C, ...), the same out.
+    Source: PyTorch's `SyncBatchNorm`.
+
+    >>> import minigrad as mg
+    >>> SyncBatchNorm(2)(mg.tensor([[1.0, 5.0], [3.0, 9.0]]))
+    tensor([[-1.0000, -1.0000],
+            [ 1.0000,  1.0000]], grad_fn=<BatchNorm>)
+    """
+
+    ranks = (2, 3, 4, 5)
+    expected = "(N, C, ...)"
+    synchronised = True
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """Return the module with its batch norms replaced by synchronised ones, which take over
+        their parameters and buffers.
+
+        process_group: PyTorch's; all processes take part.
+
+        >>> import minigrad as mg
+        >>> model = mg.nn.Sequential(mg.nn.Linear(3, 2), mg.nn.BatchNorm1d(2))
+        >>> type(SyncBatchNorm.convert_sync_batchnorm(model)[1]).__name__
+        'SyncBatchNorm'
+        """
+        if isinstance(module, BatchNorm) and not isinstance(module, SyncBatchNorm):
+            made = cls.__new__(cls)
+            made.__dict__.update(module.__dict__)
+            return made
+        for name, child in list(module.named_children()):
+            setattr(module, name, cls.convert_sync_batchnorm(child, process_group))
+        return module
 
 
 @registered

@@ -1,0 +1,273 @@
+"""The processes that train together: who they are, how they wait for each other, how all end.
+
+One process without MPI is a group of its own.  A process that `mpiexec` has started joins the
+others in `init`.  Whoever waits for the others watches the time, so that a rank that raises, hangs
+or dies ends all ranks with its message, and never leaves them waiting.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from minigrad.engine import arguments
+from minigrad.engine.errors import ArgumentError
+from minigrad.engine.threads import get_num_threads, set_num_threads
+
+# What a launcher of MPI programs says to the processes that it starts.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALNRANKS")
+TIMEOUT = 1_800.0  # seconds
+SLOW = 2.0  # seconds of waiting after which a rank tells the others what it waits for
+GRACE = 3.0  # seconds in which those that are alive say so
+STEP = 0.5  # seconds that one look at the clock counts for at most: a process may be suspended
+SPINS = 200  # looks before a waiting rank leaves the processor to others
+TAG = 7_719  # of messages about what a rank waits for
+ENDED = "the end of the program"
+THREADS = ("NUMBA_NUM_THREADS",)  # set by whoever wants another number
+
+
+class Group:
+    """The processes of a run; this one is number `rank` of `size`.
+
+    comm: the communicator, None in a group of one.
+    timeout: seconds that a rank waits for the others before it ends all of them.
+    count: collective operations begun so far, equal on all ranks.
+    waited: seconds spent waiting in them.
+    """
+
+    def __init__(self, mpi: Any = None, timeout: float = TIMEOUT) -> None:
+        self.mpi = mpi
+        self.timeout = timeout
+        world: Any = None if mpi is None else mpi.COMM_WORLD
+        self.comm: Any = world and world.Dup()
+        self.side: Any = world and world.Dup()
+        self.rank, self.size = 0, 1
+        if mpi is not None:
+            self.rank, self.size = int(self.comm.Get_rank()), int(self.comm.Get_size())
+        self.count = 0
+        self.waited = 0.0
+        self.ended = False
+        self.told: list[Any] = []  # messages on their way
+
+    # ------------------------------------------------------------ waiting
+    def wait(self, request: Any, what: str, number: int | None = None) -> None:
+        """Wait for a collective operation; end all ranks where it takes longer than `timeout`.
+
+        what: its name in messages.  number: which of the group's it is; by default the last.
+        """
+        if request.Test():
+            return
+        begun = last = time.perf_counter()
+        waited, looks, asked = 0.0, 0, False
+        place = self.count if number is None else number
+        while not request.Test():
+            looks += 1
+            if looks < SPINS:
+                continue
+            os.sched_yield()
+            now = time.perf_counter()
+            waited += min(now - last, STEP)
+            last = now
+            if waited < SLOW:
+                continue
+            time.sleep(0.001)
+            if not asked:
+                self.tell(place, what)
+                asked = True
+            self.listen(place, what)
+            if waited >= self.timeout:
+                self.give_up(place, what)
+        self.waited += time.perf_counter() - begun
+
+    def tell(self, place: int, what: str) -> None:
+        """Tell the other ranks what this one waits for."""
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        self.told += [self.side.isend((place, what), dest=rank, tag=TAG) for rank in others]
+
+    def listen(self, place: int, what: str) -> dict[int, tuple[int, str]]:
+        """Read what other ranks wait for; end all where they wait for something else.
+
+        One that has ended its program will never come; nor will one that waits for another
+        operation under the same number.
+        """
+        heard: dict[int, tuple[int, str]] = {}
+        status = self.mpi.Status()
+        while self.side.Iprobe(source=self.mpi.ANY_SOURCE, tag=TAG, status=status):
+            other = status.Get_source()
+            heard[other] = there, theirs = self.side.recv(source=other, tag=TAG)
+            parted = there == place and theirs != what
+            if parted and ENDED not in (what, theirs):
+                self.abort(
+                    f"rank {self.rank} waits in {what}, but rank {other} in {theirs}, as the "
+                    f"operation number {place} of each: all ranks must call the same in the same "
+                    "order"
+                )
+            if theirs == ENDED and what != ENDED:
+                self.abort(
+                    f"rank {other} has come to {ENDED}, while rank {self.rank} waits for it in "
+                    f"{what}"
+                )
+        return heard
+
+    def give_up(self, place: int, what: str) -> NoReturn:
+        """End all ranks, naming those that have not come."""
+        self.tell(place, what)
+        heard = {self.rank}
+        end = time.perf_counter() + GRACE
+        while time.perf_counter() < end:
+            heard |= set(self.listen(place, what))
+            time.sleep(0.01)
+        missing = [rank for rank in range(self.size) if rank not in heard]
+        names = ", ".join(map(str, missing)) or "none that is known"
+        self.abort(
+            f"rank {self.rank} has waited {self.timeout:g} s in {what}; what has not come: rank "
+            f"{names}. A rank that computes longer than that on its own needs "
+            "init(timeout=seconds)"
+        )
+
+    # ------------------------------------------------------------ the end
+    def abort(self, message: str) -> NoReturn:
+        """End all ranks with a message on standard error and the exit status 1."""
+        print(f"minigrad.distributed: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        if self.mpi is None:
+            raise SystemExit(1)
+        self.ended = True
+        self.mpi.COMM_WORLD.Abort(1)
+        os._exit(1)
+
+    def finish(self) -> None:
+        """Wait at the end of the program for the other ranks, so that none leaves one behind."""
+        if self.ended or self.comm is None:
+            return
+        self.ended = True
+        try:
+            self.wait(self.comm.Ibarrier(), ENDED, -1)
+            self.listen(-1, ENDED)
+        except BaseException:
+            traceback.print_exc()
+            self.abort(f"rank {self.rank} could not wait for {ENDED}")
+
+
+class Current:
+    """The group of this process."""
+
+    group: Group = Group()
+    joined = False
+
+
+current = Current()
+
+
+def init(timeout: float = TIMEOUT, *, mpi: bool | None = None) -> Group:
+    """Join the processes that `mpiexec` has started; alone where there are none.
+
+    From here on an exception that nobody catches, on any rank, ends all ranks with its traceback
+    and status 1.  Each rank computes on its share of its machine's cores, unless
+    NUMBA_NUM_THREADS says otherwise.  A second call does nothing.
+
+    timeout: seconds that a rank waits for the others, at most, before all end.
+    mpi: True joins by MPI even where no launcher is seen, False does not where one is.
+
+    Raises: ModuleNotFoundError where a launcher has started this process but mpi4py is missing:
+        every process would train by itself.
+
+    >>> group = init()
+    >>> group.rank, group.size
+    (0, 1)
+    """
+    timeout = arguments.number("init", "timeout", timeout)
+    if not timeout > 0:
+        raise ArgumentError(f"init: expected timeout above 0 seconds, got {timeout}")
+    if current.joined:
+        return current.group
+    if mpi is None:
+        mpi = launched()
+    if mpi:
+        current.group = Group(load(), timeout)
+        share_cores(current.group)
+        sys.excepthook = ending(current.group, sys.excepthook)
+        atexit.register(current.group.finish)
+        current.joined = True
+    return current.group
+
+
+def launched() -> bool:
+    """Return whether a launcher of MPI programs has started this process.
+
+    >>> launched()
+    False
+    """
+    return any(name in os.environ for name in LAUNCHED)
+
+
+def load() -> Any:
+    """Return mpi4py's module MPI, which joins the other processes when it is imported."""
+    try:
+        from mpi4py import MPI  # noqa: PLC0415
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "minigrad.distributed: this process was started by mpiexec, or init(mpi=True) asks for "
+            f"MPI, but mpi4py cannot be imported ({error}); pip install 'minigrad[mpi]', in the "
+            "environment of every rank"
+        ) from error
+    return MPI
+
+
+def share_cores(group: Group) -> None:
+    """Compute on as many threads as this rank has cores of its machine for itself."""
+    if any(os.environ.get(name) for name in THREADS):
+        return
+    own = os.sched_getaffinity(0)
+    near = group.comm.Split_type(group.mpi.COMM_TYPE_SHARED)
+    sharing = sum(bool(own & cores) for cores in near.allgather(own))
+    near.Free()
+    set_num_threads(max(1, min(len(own) // sharing, get_num_threads())))
+
+
+def ending(group: Group, before: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an excepthook that ends all ranks after what `before` prints."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        before(kind, error, trace)
+        sys.stderr.flush()
+        group.abort(f"rank {group.rank} of {group.size} raised {kind.__name__}; all ranks end")
+
+    return hook
+
+
+def rank() -> int:
+    """Return the number of this process, from 0.
+
+    >>> rank()
+    0
+    """
+    return current.group.rank
+
+
+def world_size() -> int:
+    """Return how many processes train together.
+
+    >>> world_size()
+    1
+    """
+    return current.group.size
+
+
+def is_first() -> bool:
+    """Return whether this is rank 0, which prints and saves.
+
+    >>> is_first()
+    True
+    """
+    return current.group.rank == 0
+
+
+def abort(message: str) -> NoReturn:
+    """End all ranks with a message and status 1; a group of one raises SystemExit."""
+    current.group.abort(message)
