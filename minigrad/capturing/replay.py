@@ -341,14 +341,15 @@ def copier(result: Result, memory: Memory) -> Maker:
     """Return what copies a tensor among the results."""
     operand, tracked, node = result.operand, result.tracked, result.node
     buffer = operand.buffer
-    held = view = None  # the buffer's memory, which may become another, and where the tensor lies
+    held: Any = None  # the buffer's memory, which may become another
+    view: Any = None  # where the tensor lies in it
 
     def copy(tensors: list[Tensor]) -> Tensor:
         nonlocal held, view
         now = memory[buffer]
         if now is not held:
             held, view = now, operand.of(now)
-        t = new(view.copy())  # type: ignore[attr-defined]
+        t = new(view.copy())
         if tracked:
             t.tracked, t.node = True, node
         return t
