@@ -68,7 +68,7 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def outcome(package: Path) -> tuple[list[float], list[int]]:
+def outcome(package: Path, program: str = RUN) -> tuple[list[float], list[int]]:
     """Run the probes in a new process; return their results and how often the cache was hit."""
     environment = {
         **os.environ,
@@ -76,7 +76,7 @@ def outcome(package: Path) -> tuple[list[float], list[int]]:
         "MINIGRAD_CACHE_DIR": str(package.parent / "cache"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(RUN)],
+        [sys.executable, "-c", textwrap.dedent(program)],
         env=environment,
         capture_output=True,
         text=True,
@@ -84,6 +84,17 @@ def outcome(package: Path) -> tuple[list[float], list[int]]:
     )
     first, *hits = done.stdout.splitlines()
     return [float(x) for x in first.split()], [int(x) for x in hits]
+
+
+@pytest.mark.slow
+def test_what_compiles_is_read_in_only_where_something_is_compiled(package: Path) -> None:
+    """Numba's registries of typing and lowering take longer to read than the kernels of a step."""
+    asked = RUN + 'import sys; print(int("numba.np.arraymath" in sys.modules))\n'
+    assert outcome(package) == ([4.0, 2.0, -1.0], [0, 0, 0])
+    assert outcome(package, asked) == ([4.0, 2.0, -1.0], [1, 1, 1, 0])
+    for path in (package.parent / "cache").rglob("*probe.made-*.nbc"):
+        path.unlink()  # which calls what stays in the cache
+    assert outcome(package, asked) == ([4.0, 2.0, -1.0], [1, 0, 1, 1])
 
 
 @pytest.mark.slow
