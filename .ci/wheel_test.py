@@ -21,7 +21,9 @@ REQUIRED = (
     "minigrad_kernels/__init__.py",
     "minigrad_kernels/py.typed",
     "minigrad_kernels/table.py",
+    "minigrad_cudasim.pth",
 )
+PTH = "minigrad_cudasim.pth"  # which MINIGRAD_CUDASIM=1 needs
 PACKAGES = {"minigrad", "minigrad_cudasim", "minigrad_kernels"}
 
 # Runs in the fresh environment: everything comes from the wheel, and nothing is called `kernels`.
@@ -52,7 +54,7 @@ def look_inside(wheel: Path) -> None:
     if missing:
         sys.exit(f"{wheel.name} lacks {', '.join(missing)}")
     tops = {name.split("/")[0] for name in names}
-    foreign = {top for top in tops - PACKAGES if not top.endswith(".dist-info")}
+    foreign = {top for top in tops - PACKAGES - {PTH} if not top.endswith(".dist-info")}
     if foreign:
         sys.exit(f"{wheel.name} holds {', '.join(sorted(foreign))}; expected only {PACKAGES}")
     size = wheel.stat().st_size / 1024

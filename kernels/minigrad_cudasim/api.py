@@ -25,7 +25,7 @@ wider elements; values that weak memory lets through; whole-array expressions ar
 ... def shift(x, y):
 ...     tile = cuda.shared.array(64, np.float32)
 ...     t = cuda.threadIdx.x
-...     tile[t] = x[t]
+...     tile[t] = x[t] + cuda.blockIdx.x
 ...     cuda.syncthreads()
 ...     y[t] = tile[(t + 1) % 64]
 >>> x = np.arange(64, dtype=np.float32)
@@ -42,39 +42,36 @@ minigrad_cudasim.fault.Fault: race: write and write of global y[...]
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
-from minigrad_cudasim.fault import Fault, Party, Site, site_of
-from minigrad_cudasim.kernel import Builder, model
-from minigrad_cudasim.log import Region
-from minigrad_cudasim.machine import ORDERS, Machine
-from minigrad_cudasim.memory import Array, SimulatedArray, address_of, kernel_frame
-from minigrad_cudasim.numbers import cast_to
-from minigrad_cudasim.thread import Dim3
+from minigrad_cudasim.fault import Fault, Party, Site
+from minigrad_cudasim.kernel import model
+from minigrad_cudasim.launching import run
+from minigrad_cudasim.machine import ORDERS
+from minigrad_cudasim.memory import Array, SimulatedArray, Unwritten, poison
+from minigrad_cudasim.report import Report
 
 __all__ = [
     "ORDERS",
     "Fault",
     "Party",
+    "Report",
     "SimulatedArray",
     "Site",
+    "activate",
+    "check",
     "empty",
     "launch",
     "model",
+    "simulate",
     "simulated",
     "unwritten",
 ]
-
-MAX_THREADS = 1024
-
-
-class Unwritten(np.ndarray):
-    """An array that knows which of its bytes a simulated kernel has written."""
-
-    written: bytearray | None = None
 
 
 def empty(shape: Any, dtype: Any = np.float32) -> Array:
@@ -85,10 +82,7 @@ def empty(shape: Any, dtype: Any = np.float32) -> Array:
     ((2, 3), 6)
     """
     made = np.ndarray.__new__(Unwritten, shape, dtype)
-    made.reshape(-1).view(np.uint8)[...] = 0xAB
-    if made.dtype.kind in "fc":
-        made.fill(np.nan)
-    made.written = bytearray(made.nbytes)
+    poison(made)
     return made
 
 
@@ -112,6 +106,8 @@ def launch(
     races: bool = True,
     uninitialised: bool = True,
     float64: bool = False,
+    negative: bool = True,
+    strict: bool = False,
     reach: Callable[[int], Array | None] | None = None,
 ) -> None:
     """Run a kernel over a grid of blocks; arrays among the arguments are changed in place.
@@ -121,33 +117,50 @@ def launch(
     seed: draws the order of threads; order: one of `ORDERS` instead of a drawn one.
     races, uninitialised: turn these checks off (an access then costs about half); bounds and
         alignment are always checked.  float64: report doubles stored into float32 arrays.
+    negative: False takes negative indices as counted from the end, which Numba does.
+    strict: True counts as faults, too, what changes no result: two writes of one value, reads
+        whose value is not used.
     reach: returns the allocation that an address, read from a table of them, lies in.
 
-    Raises: Fault, at the first rule that is broken.
+    Raises: Fault, the likely cause first, the others of the run in `others`.
     """
-    sizes, shape = dim3(grid, "grid"), dim3(block, "block")
-    if shape.x * shape.y * shape.z > MAX_THREADS:
-        raise ValueError(f"block {tuple(shape)} has more than {MAX_THREADS} threads")
-    machine = Machine(sizes, shape, shared, seed, order, races, uninitialised, float64)
-    builder = Builder(machine)
-    function = builder.rebuild(getattr(kernel, "py_func", kernel))
-    names = function.__code__.co_varnames
-    regions: dict[int, Region] = {}
-    if reach is not None:
-        machine.array_at = Reach(machine, reach, regions)
-    held = tuple(
-        argument(machine, value, names[i] if i < len(names) else "args", regions)
-        for i, value in enumerate(args)
+    report = run(
+        kernel,
+        grid,
+        block,
+        args,
+        shared=shared,
+        seed=seed,
+        order=order,
+        races=races,
+        uninitialised=uninitialised,
+        float64=float64,
+        negative=negative,
+        strict=strict,
+        reach=reach,
     )
-    try:
-        machine.run(function, held)
-    except Fault as fault:
-        fault.launched = described(function.__name__, machine, seed)
-        raise
-    except Exception as error:
-        found = raised(machine, error)
-        found.launched = described(function.__name__, machine, seed)
-        raise found from error
+    report.raise_faults()
+
+
+def check(
+    kernel: Any,
+    grid: int | tuple[int, ...],
+    block: int | tuple[int, ...],
+    *args: Any,
+    **options: Any,
+) -> Report:
+    """Run a kernel as `launch` does, and return what it showed instead of raising.
+
+    options: those of `launch`, and traffic=True, which counts what each access asks of memory.
+
+    >>> from numba import cuda
+    >>> def kernel(x, y):
+    ...     y[0] += x[cuda.grid(1)]
+    >>> report = check(kernel, 1, 2, np.ones(2, np.float32), np.zeros(1, np.float32))
+    >>> [fault.kind for fault in report.faults]
+    ['race']
+    """
+    return run(kernel, grid, block, args, **options)
 
 
 def simulated(kernel: Any, **options: Any) -> Any:
@@ -177,87 +190,35 @@ class _Simulated:
         return run
 
 
-def dim3(size: int | tuple[int, ...], what: str) -> Dim3:
-    """Return one to three sizes as a Dim3.
+def simulate(raises: bool = True, **options: Any) -> AbstractContextManager[Any]:
+    """Run what uses numba.cuda inside without a GPU, each launch checked: `with simulate():`.
 
-    Raises: ValueError for other numbers of them, or sizes below 1.
+    raises: whether a launch with faults raises them; else they are in the session's `report`.
+    options: those of `launch`; seed: of the first launch, each has the next.
+
+    Raises: ImportError without greenlet, or without numba.cuda.
+
+    >>> from numba import cuda
+    >>> @cuda.jit
+    ... def double(x):
+    ...     x[cuda.grid(1)] *= 2
+    >>> with simulate() as session:
+    ...     x = cuda.to_device(np.arange(4.0))
+    ...     double[1, 4](x)
+    ...     print(x.copy_to_host(), session.report)
+    [0. 2. 4. 6.] no fault found
     """
-    sizes = tuple(int(n) for n in (size if isinstance(size, tuple | list) else (size,)))
-    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
-        raise ValueError(f"{what} is {size!r}, expected one to three positive sizes")
-    return Dim3(*sizes)
+    return patching().simulate(raises, **options)
 
 
-def argument(machine: Machine, value: Any, name: str, regions: dict[int, Region]) -> Any:
-    """Return an argument as the kernel sees it; arrays over the same memory share its log."""
-    if isinstance(value, tuple):
-        return tuple(argument(machine, item, name, regions) for item in value)
-    if isinstance(value, np.ndarray):
-        owner = value
-        written = getattr(owner, "written", None)
-        while isinstance(owner.base, np.ndarray):
-            owner = owner.base
-            written = getattr(owner, "written", None) if written is None else written
-        start = address_of(owner)
-        if start not in regions:
-            checked = written if machine.uninitialised else None
-            regions[start] = Region(machine, "global", machine.reserve(owner.nbytes), checked)
-        return SimulatedArray(
-            regions[start], value.view(np.ndarray), address_of(value) - start, name
-        )
-    if isinstance(value, np.generic):
-        return (cast_to(value.dtype.name) or type(value))(value)
-    return np.float64(value) if type(value) is float else value
+def activate(**options: Any) -> Any:
+    """Simulate from here to the end of the process, and return the session.
+
+    options: those of `simulate`.
+    """
+    return patching().activate(**options)
 
 
-class Reach:
-    """Memory that a kernel finds by its address, as arrays over the logs of one launch."""
-
-    def __init__(
-        self,
-        machine: Machine,
-        owner_of: Callable[[int], Array | None],
-        regions: dict[int, Region],
-    ) -> None:
-        self.machine = machine
-        self.owner_of = owner_of
-        self.regions = regions
-        self.found: dict[tuple[int, int, Any], SimulatedArray] = {}
-
-    def __call__(self, address: int, size: int, dtype: np.dtype[Any]) -> SimulatedArray:
-        """Return the array over `size` elements of a dtype at an address.
-
-        Raises: Fault where no allocation holds them.
-        """
-        key = (address, size, dtype)
-        if key not in self.found:
-            owner = self.owner_of(address)
-            bytes_ = np.empty(0, np.uint8) if owner is None else owner.reshape(-1).view(np.uint8)
-            start = 0 if owner is None else address - address_of(owner)
-            stop = start + size * dtype.itemsize
-            if owner is None or stop > bytes_.size:
-                party = self.machine.thread.party("access", site_of(kernel_frame()))
-                summary = f"{size} {dtype} at address {address:#x} lie in no allocation"
-                hint = "a table of addresses holds those of arrays that live"
-                raise Fault("bounds", summary, (party,), hint)
-            data = bytes_[start:stop].view(dtype)
-            self.found[key] = argument(self.machine, data, "memory", self.regions)
-        return self.found[key]
-
-
-def raised(machine: Machine, error: Exception) -> Fault:
-    """Return the fault of a kernel whose Python code raised."""
-    site = None
-    trace = error.__traceback__
-    while trace is not None:
-        if "__simulated__" in trace.tb_frame.f_globals:
-            site = Site(trace.tb_frame.f_code, trace.tb_lasti)
-        trace = trace.tb_next
-    party = machine.thread.party("raise", site)
-    return Fault("error", f"{type(error).__name__}: {error}", (party,))
-
-
-def described(name: str, machine: Machine, seed: int) -> str:
-    """Return a launch as faults show it."""
-    grid, block = tuple(machine.grid), tuple(machine.block)
-    return f"{name}, grid {grid}, block {block}, seed {seed}, order {machine.order}"
+def patching() -> Any:
+    """Return the module that puts the simulated device in place: it loads all of numba.cuda."""
+    return importlib.import_module("minigrad_cudasim.host.patching")

@@ -11,14 +11,27 @@ from typing import Any
 import numpy as np
 
 from minigrad_cudasim.fault import Fault, site_of
+from minigrad_cudasim.halves import Fp16
+from minigrad_cudasim.libdevice import libdevice
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.machine import Machine
 from minigrad_cudasim.memory import SimulatedArray, as_dtype, kernel_frame, poisoned
 from minigrad_cudasim.numbers import UInt32, brev, clz, ffs, fma, popc
 from minigrad_cudasim.thread import Dim3, Wait
+from minigrad_cudasim.vectors import VECTORS
 from minigrad_cudasim.warp import RULES
 
 FULL = 0xFFFFFFFF
+
+
+class Libdevice:
+    """`cuda.libdevice`: its functions by their names."""
+
+    def __getattr__(self, name: str) -> Any:
+        return libdevice(name)
+
+
+LIBDEVICE = Libdevice()
 
 
 def variable(frame: Any, fallback: str) -> str:
@@ -55,6 +68,8 @@ class SharedMemory:
         misalign = 0 if dynamic or alignment is not None else kind.itemsize
         sizes = machine.dynamic // kind.itemsize if dynamic else shape
         data, written = poisoned(sizes, kind, misalign)
+        block.static += 0 if dynamic else data.nbytes
+        machine.shared_limit(block.static, site_of(frame))
         address = machine.reserve(data.nbytes) + misalign
         region = Region(machine, "shared", address, written if machine.uninitialised else None)
         block.regions.append(region)
@@ -125,20 +140,20 @@ class Atomic:
         return self._apply(array, index, lambda old: limit if old == 0 or old > limit else old - 1)
 
     def max(self, array: SimulatedArray, index: Any, value: Any) -> Any:
-        """Keep the larger one; a NaN stays."""
-        return self._apply(array, index, lambda old: old if old >= value or old != old else value)
+        """Keep the larger one; a NaN stays, and a value that is NaN changes nothing."""
+        return self._apply(array, index, lambda old: value if value > old else old)
 
     def min(self, array: SimulatedArray, index: Any, value: Any) -> Any:
-        """Keep the smaller one; a NaN stays."""
-        return self._apply(array, index, lambda old: old if old <= value or old != old else value)
+        """Keep the smaller one; a NaN stays, and a value that is NaN changes nothing."""
+        return self._apply(array, index, lambda old: value if value < old else old)
 
     def nanmax(self, array: SimulatedArray, index: Any, value: Any) -> Any:
         """Keep the larger one, a number before NaN."""
-        return self._apply(array, index, lambda old: np.fmax(old, value))
+        return self._apply(array, index, lambda old: value if value > old or old != old else old)
 
     def nanmin(self, array: SimulatedArray, index: Any, value: Any) -> Any:
         """Keep the smaller one, a number before NaN."""
-        return self._apply(array, index, lambda old: np.fmin(old, value))
+        return self._apply(array, index, lambda old: value if value < old or old != old else old)
 
     def cas(self, array: SimulatedArray, index: Any, old: Any, value: Any) -> Any:
         """Replace the element where it equals `old`."""
@@ -146,7 +161,7 @@ class Atomic:
 
     def compare_and_swap(self, array: SimulatedArray, old: Any, value: Any) -> Any:
         """Replace the first element where it equals `old`."""
-        return self.cas(array, 0, old, value)
+        return self.cas(array, (0,) * array.ndim if array.ndim != 1 else 0, old, value)
 
 
 class Place:
@@ -158,6 +173,28 @@ class Place:
     x = property(lambda self: self._where()[0])
     y = property(lambda self: self._where()[1])
     z = property(lambda self: self._where()[2])
+
+
+class GridGroup:
+    """`cuda.cg.this_grid()`: all threads of all blocks."""
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def sync(self) -> None:
+        """Wait for all threads of the grid."""
+        self._machine.suspend(Wait("grid", "grid.sync", site_of(kernel_frame())))
+
+
+class Groups:
+    """`cuda.cg`: cooperative groups."""
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def this_grid(self) -> GridGroup:
+        """Return the group of all threads."""
+        return GridGroup(self._machine)
 
 
 class Cuda:
@@ -181,8 +218,14 @@ class Cuda:
         self.local = LocalMemory(machine)
         self.atomic = Atomic(machine)
         self.const = SimpleNamespace(array_like=lambda array: array)
+        self.cg = Groups(machine)
+        self.fp16 = Fp16()
 
     def __getattr__(self, name: str) -> Any:
+        if name in VECTORS:
+            return VECTORS[name]
+        if name == "libdevice":
+            return LIBDEVICE
         raise AttributeError(
             f"minigrad_cudasim has no model of cuda.{name}; wrap it in a function of yours and "
             "register one: @minigrad_cudasim.model(function)"

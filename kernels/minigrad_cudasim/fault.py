@@ -30,6 +30,15 @@ class Site(NamedTuple):
         """The text of its line."""
         return linecache.getline(self.code.co_filename, self.line).strip()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the place as what JSON can hold."""
+        return {
+            "file": self.code.co_filename,
+            "line": self.line,
+            "function": self.code.co_name,
+            "source": self.source,
+        }
+
     def __str__(self) -> str:
         name = Path(self.code.co_filename).name
         return f"{name}:{self.line} in {self.code.co_name}: {self.source}"
@@ -58,9 +67,12 @@ class Fault(RuntimeError):
     """A kernel broke a rule that a GPU does not check.
 
     kind: "race", "barrier", "warp", "bounds", "uninitialised", "misaligned", "deadlock",
-        "float64", "asynchronous" or "error" (the Python code raised; see `__cause__`).
+        "float64", "asynchronous", "launch" (the launch is beyond what a GPU takes), "compile"
+        (Numba would not compile it) or "error" (the Python code raised; see `__cause__`).
     summary: one sentence.  parties: the threads concerned, each with its line; both sides of a
         race, the later one first.
+    others: the further faults of the same launch, each of another kind, place or array.
+    times: how often it was met.
     """
 
     def __init__(self, kind: str, summary: str, parties: tuple[Party, ...] = (), hint: str = ""):
@@ -70,19 +82,84 @@ class Fault(RuntimeError):
         self.parties = parties
         self.hint = hint
         self.launched = ""  # kernel, geometry and seed: filled in by the launch
+        self.others: tuple[Fault, ...] = ()
+        self.times = 1
 
     @property
     def lines(self) -> tuple[int, ...]:
         """The source line of each party that has one."""
         return tuple(p.site.line for p in self.parties if p.site is not None)
 
-    def __str__(self) -> str:
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All faults of the launch, this one first."""
+        return (self, *self.others)
+
+    @property
+    def text(self) -> str:
+        """This fault alone, in words."""
         head = f"{self.kind}: {self.summary}"
         rest = [f"  in {self.launched}"] if self.launched else []
         rest += [str(party) for party in self.parties]
         if self.hint:
             rest.append(f"  {self.hint}")
+        if self.times > 1:
+            rest.append(f"  met {self.times} times")
         return "\n".join([head, *rest])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fault as what JSON can hold."""
+        return {
+            "kind": self.kind,
+            "summary": self.summary,
+            "hint": self.hint,
+            "launch": self.launched,
+            "times": self.times,
+            "parties": [
+                {
+                    "action": p.action,
+                    "block": list(p.block),
+                    "thread": list(p.thread),
+                    **({} if p.site is None else p.site.as_dict()),
+                }
+                for p in self.parties
+            ],
+        }
+
+    def __str__(self) -> str:
+        more = [f"and {other.text}" for other in self.others[:SHOWN]]
+        if len(self.others) > SHOWN:
+            more.append(f"and {len(self.others) - SHOWN} more: see .faults")
+        return "\n".join([self.text, *more])
+
+
+SHOWN = 9  # further faults that a traceback lists
+
+
+class BoundsFault(Fault, IndexError):
+    """An index outside an array; also the IndexError that Python would raise."""
+
+
+class LaunchFault(Fault, ValueError):
+    """A launch that a GPU refuses."""
+
+
+class ArgumentsFault(Fault, TypeError):
+    """A launch with other arguments than the kernel has."""
+
+
+class CompileFault(Fault, TypeError):
+    """A kernel that Numba would not compile."""
+
+
+def raising(error: Exception, summary: str, parties: tuple[Party, ...], hint: str = "") -> Fault:
+    """Return the fault of Python code that raised, which is also an error of that type."""
+    kind = type(error)
+    try:
+        made = type("Raised", (Fault, kind), {"__init__": Fault.__init__, "__str__": Fault.__str__})
+        return made("error", summary, parties, hint)
+    except TypeError:  # a type that does not mix with others
+        return Fault("error", summary, parties, hint)
 
 
 def listed(numbers: Any) -> str:

@@ -15,10 +15,11 @@ import numpy as np
 from numba.core import types
 
 from minigrad_cudasim.cuda import Cuda
+from minigrad_cudasim.libdevice import libdevice
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.machine import Machine
 from minigrad_cudasim.memory import SimulatedArray
-from minigrad_cudasim.numbers import BUILTINS, REPLACED, cast_to, libdevice
+from minigrad_cudasim.numbers import BUILTINS, REPLACED, cast_to
 
 try:
     from numba import cuda as numba_cuda

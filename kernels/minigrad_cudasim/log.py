@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from minigrad_cudasim.fault import Fault, Party, Site, site_of
+from minigrad_cudasim.source import accumulates, discarded
 
 GRANULE = 4  # an element of more bytes is logged as several words, so that other views meet it
 READS = 1_000_000  # plain reads of one thread between two waits, from which it is called a spin
@@ -45,13 +46,21 @@ class Running(Protocol):
     races: bool
     float64: bool
     thread: Any
+    findings: Any
+    traffic: Any
+    negative: bool
 
 
 class Described(Protocol):
     """An array as the log uses it: a `memory.SimulatedArray`."""
 
+    name: str
+
     def describe(self, offset: int) -> str:
         """Return the name of the element at an offset in bytes."""
+
+    def holds(self, index: Any, value: Any) -> bool:
+        """Tell whether an element has a value already."""
 
 
 class Moment:
@@ -86,6 +95,7 @@ class Region:
         self.address = address
         self.written = written
         self.logged = machine.races and space in ("global", "shared")
+        self.traffic = machine.traffic if space in ("global", "shared") else None
         self.forget()
 
     def forget(self) -> None:
@@ -93,28 +103,37 @@ class Region:
         self.writes: dict[int, Record] = {}
         self.reads: dict[int, dict[int, Record]] = {}
         self.atomics: dict[int, dict[int, Record]] = {}
+        self.narrow = False  # whether bytes of words are logged, under the keys -1 - offset
 
     def read(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         """Check and log a thread's read.
 
-        offset, itemsize: in bytes.  frame, array: for the error.
+        offset, itemsize: in bytes.  frame, array: for the report.
 
-        Raises: Fault for unwritten memory, for a race and for a thread that reads without end.
+        Raises: Fault for a thread that reads without end.
         """
         thread = self.machine.thread
+        if self.traffic is not None:
+            self.count(offset, itemsize, "read", frame)
         thread.reads += 1
         if thread.reads > READS:
             raise thread.spins(site_of(frame))
         written = self.written
         if written is not None and written.find(0, offset, offset + itemsize) >= 0:
-            raise self._unwritten(offset, frame, array)
+            self._unwritten(offset, itemsize, frame, array)
         if not self.logged:
             return
         record = (thread.moment, frame.f_code, frame.f_lasti)
+        if itemsize < GRANULE or self.narrow:
+            self._meet_bytes("read", record, offset, itemsize, array, False)
+            if itemsize < GRANULE:
+                for key in range(-offset - itemsize, -offset):
+                    self.reads.setdefault(key, {})[thread.number] = record
+                return
         while True:
             last = self.writes.get(offset)
             if last is not None and not thread.saw(last[0]):
-                raise self._race("read", record, "write", last, offset, array)
+                self._race("read", record, "write", last, offset, array)
             if self.atomics:
                 self._against(self.atomics, "read", record, "atomic update", offset, array)
             held = self.reads.get(offset)
@@ -127,21 +146,37 @@ class Region:
                 return
             offset += GRANULE
 
-    def write(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
-        """Check and log a thread's write.
-
-        Raises: Fault for a race.
-        """
+    def write(
+        self,
+        offset: int,
+        itemsize: int,
+        frame: FrameType,
+        array: Described,
+        index: Any = None,
+        value: Any = None,
+    ) -> None:
+        """Check and log a thread's write of a value to the element at an index."""
+        if self.traffic is not None:
+            self.count(offset, itemsize, "write", frame)
         if self.written is not None:
-            self.written[offset : offset + itemsize] = ONES[itemsize]
+            self.written[offset : offset + itemsize] = ONES.get(itemsize) or b"\1" * itemsize
         if not self.logged:
             return
         thread = self.machine.thread
         record = (thread.moment, frame.f_code, frame.f_lasti)
+        if itemsize < GRANULE or self.narrow:
+            same = index is not None and array.holds(index, value)
+            self._meet_bytes("write", record, offset, itemsize, array, same)
+            if itemsize < GRANULE:
+                for key in range(-offset - itemsize, -offset):
+                    self.writes[key] = record
+                    self.reads.pop(key, None)
+                return
         while True:
             last = self.writes.get(offset)
             if last is not None and not thread.saw(last[0]):
-                raise self._race("write", record, "write", last, offset, array)
+                same = index is not None and array.holds(index, value)
+                self._race("write", record, "write", last, offset, array, same)
             if offset in self.reads:
                 self._against(self.reads, "write", record, "read", offset, array)
                 del self.reads[offset]  # ordered before this write: who sees it has seen them
@@ -157,7 +192,8 @@ class Region:
     def update(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         """Log an atomic read-modify-write: it races with plain accesses, never with its like."""
         if self.written is not None and self.written.find(0, offset, offset + itemsize) >= 0:
-            raise self._unwritten(offset, frame, array)
+            self._unwritten(offset, itemsize, frame, array)
+            self.written[offset : offset + itemsize] = ONES.get(itemsize) or b"\1" * itemsize
         if not self.logged:
             return
         thread = self.machine.thread
@@ -165,9 +201,42 @@ class Region:
         for word in range(offset, offset + itemsize, GRANULE):
             last = self.writes.get(word)
             if last is not None and not thread.saw(last[0]):
-                raise self._race("atomic update", record, "write", last, word, array)
+                self._race("atomic update", record, "write", last, word, array)
             self._against(self.reads, "atomic update", record, "read", word, array)
             self.atomics.setdefault(word, {})[thread.number] = record
+
+    def count(self, offset: int, itemsize: int, action: str, frame: FrameType) -> None:
+        """Count an access for the report of what memory is asked for."""
+        address = self.address + offset
+        assert self.traffic is not None
+        self.traffic.note(self.space, address, itemsize, action, site_of(frame))
+
+    def _meet_bytes(
+        self,
+        action: str,
+        record: Record,
+        offset: int,
+        itemsize: int,
+        array: Described,
+        same: bool,
+    ) -> None:
+        """Report races of bytes with their like and with words, or of words with their bytes."""
+        thread = record[0].thread
+        keys = [-1 - byte for byte in range(offset, offset + itemsize)]
+        if itemsize < GRANULE:
+            self.narrow = True
+            keys.append(offset - offset % GRANULE)
+        for key in keys:
+            last = self.writes.get(key)
+            place = key if key >= 0 else -1 - key
+            if last is not None and not thread.saw(last[0]):
+                self._race(action, record, "write", last, place, array, same)
+            for other in self.atomics.get(key, {}).values():
+                if not thread.saw(other[0]):
+                    self._race(action, record, "atomic update", other, place, array)
+            for other in self.reads.get(key, {}).values() if action == "write" else ():
+                if not thread.saw(other[0]):
+                    self._race(action, record, "read", other, place, array)
 
     def _against(
         self,
@@ -178,11 +247,11 @@ class Region:
         offset: int,
         array: Described,
     ) -> None:
-        """Raise the Fault of a race with an earlier access of a log, where there is one."""
+        """Report the races with earlier accesses of a log, where there are some."""
         thread = record[0].thread
         for other in log.get(offset, {}).values():
             if not thread.saw(other[0]):
-                raise self._race(action, record, earlier, other, offset, array)
+                self._race(action, record, earlier, other, offset, array)
 
     def _race(
         self,
@@ -192,30 +261,64 @@ class Region:
         other: Record,
         offset: int,
         array: Described,
-    ) -> Fault:
-        """Return the Fault of two accesses that nothing orders."""
-        mine = record[0].thread
-        theirs = other[0].thread
-        if mine.block is not theirs.block:
-            order = (
-                "blocks of one launch run in any order, or at once: write to places of their own, "
-                "use cuda.atomic, or a second launch"
-            )
-        elif mine.warp == theirs.warp:
-            order = (
-                "the lanes of a warp need not run in step: cuda.syncwarp() or cuda.syncthreads() "
-                "must stand between the two"
-            )
-        else:
-            order = "cuda.syncthreads() must stand between the two"
-        parties = (
-            mine.party(action, Site(*record[1:])),
-            theirs.party(earlier, Site(*other[1:])),
-        )
-        return Fault("race", f"{action} and {earlier} of {array.describe(offset)}", parties, order)
+        same: bool = False,
+    ) -> None:
+        """Report two accesses that nothing orders.
 
-    def _unwritten(self, offset: int, frame: FrameType, array: Described) -> Fault:
-        """Return the Fault of a read of unwritten memory."""
-        party = self.machine.thread.party("read", site_of(frame))
+        same: the later one writes what is there already.
+        """
+        findings = self.machine.findings
+        mine, theirs = Site(*record[1:]), Site(*other[1:])
+        early = (offset, other[0].thread) in findings.early if action == "write" else False
+        key = ("race", action, earlier, mine, theirs, self.space, same, early)
+        if early:
+            findings.withdraw(theirs)
+        if findings.repeated(key):
+            return
+        name = array.describe(offset)
+        a = record[0].thread.party(action, mine)
+        b = other[0].thread.party(earlier, theirs)
+        summary = f"{action} and {earlier} of {name}"
+        hint = ordering(record[0].thread, other[0].thread)
+        if early:
+            summary = f"{name} is read before it is written: a barrier is missing"
+        if mine.line == theirs.line and accumulates(mine.source):
+            hint = f"threads add to one place: use cuda.atomic, as in cuda.atomic.add; {hint}"
+        note = ""
+        if same:
+            note = "both write the same value"
+        elif any(
+            what == "read" and discarded(site) for what, site in ((action, mine), (earlier, theirs))
+        ):
+            note = "what is read is not used"
+        fault = Fault("race", summary, (a, b), f"{note}: {hint}" if note else hint)
+        findings.add(key, fault, note=bool(note))
+
+    def _unwritten(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
+        """Report a read of unwritten memory."""
+        findings = self.machine.findings
+        thread = self.machine.thread
+        site = site_of(frame)
+        if self.logged:
+            for word in range(offset - offset % GRANULE, offset + itemsize, GRANULE):
+                findings.early.add((word, thread))
+        key = ("uninitialised", site)
+        if findings.repeated(key):
+            return
         summary = f"read of {array.describe(offset)}, which nothing has written"
-        return Fault("uninitialised", summary, (party,))
+        findings.add(key, Fault("uninitialised", summary, (thread.party("read", site),)))
+
+
+def ordering(mine: Accessor, theirs: Accessor) -> str:
+    """Say what would order the accesses of two threads."""
+    if mine.block is not theirs.block:
+        return (
+            "blocks of one launch run in any order, or at once: write to places of their own, "
+            "use cuda.atomic, or a second launch"
+        )
+    if mine.warp == theirs.warp:
+        return (
+            "the lanes of a warp need not run in step: cuda.syncwarp() or cuda.syncthreads() "
+            "must stand between the two"
+        )
+    return "cuda.syncthreads() must stand between the two"

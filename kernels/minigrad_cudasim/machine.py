@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_cudasim.fault import Fault, listed
+from minigrad_cudasim.fault import Fault, LaunchFault, listed
+from minigrad_cudasim.findings import Findings
 from minigrad_cudasim.memory import as_dtype
 from minigrad_cudasim.thread import RESUMED, WARP, Block, Dim3, Known, Thread, Wait, later, places
 
@@ -25,6 +26,12 @@ try:
 except ImportError:
     greenlet = None
 
+NO_GREENLET = (
+    "the simulator runs each CUDA thread as a greenlet: pip install greenlet, which comes with the "
+    "extra: pip install minigrad[simulate]"
+)
+MAX_STATIC = 48 * 1024  # bytes of static shared memory
+MAX_SHARED = 227 * 1024  # of compute capability 9.0, static and dynamic together
 RESIDENT = 1024  # threads alive at once: further blocks start as others end
 PATIENCE = 2_000  # turns a thread, after which waiting on atomics alone is a deadlock
 ORDERS = ("random", "reverse", "ahead", "drift")
@@ -52,9 +59,18 @@ class Machine:
         races: bool,
         uninitialised: bool,
         float64: bool,
+        negative: bool = True,
+        cooperative: bool = False,
+        debug: bool = False,
     ):
         if greenlet is None:
-            raise ImportError("simulate runs threads by greenlet: pip install minigrad[simulate]")
+            raise ImportError(NO_GREENLET)
+        self.findings = Findings()
+        self.negative = negative
+        self.cooperative = cooperative
+        self.debug = debug
+        self.regions: list[Any] = []  # of global memory
+        self.traffic: Any = None
         self.grid = grid
         self.block = block
         self.races = races
@@ -79,6 +95,25 @@ class Machine:
         self.free += -(-max(nbytes, 1) // 256) * 256 + 256
         return address
 
+    def shared_limit(self, static: int, site: Any) -> None:
+        """Report a block with more shared memory than any has.
+
+        static: bytes of arrays that the kernel declares.
+        """
+        over = static > MAX_STATIC
+        if not over and static + self.dynamic <= MAX_SHARED:
+            return
+        if self.findings.repeated(("launch", over)):
+            return
+        most = MAX_STATIC if over else MAX_SHARED
+        text = f"{static} bytes of static shared memory"
+        if not over:
+            text += f" and {self.dynamic} of dynamic"
+        hint = "more than 48 KiB is dynamic shared memory alone: cuda.shared.array(0, dtype)" * over
+        party = self.thread.party("allocate", site)
+        fault = LaunchFault("launch", f"{text}, expected at most {most}", (party,), hint)
+        self.findings.add(("launch", over), fault)
+
     # ------------------------------------------------------------ called by a running thread
     def suspend(self, wait: Wait) -> Any:
         """Stop the running thread until what it waits for has come; return the answer."""
@@ -89,12 +124,15 @@ class Machine:
         return thread.answer
 
     def publish(self, address: int) -> None:
-        """Order an atomic: learn what was released at this address, release what was fenced."""
+        """Order an atomic: hear what was released at this address, release what was fenced.
+
+        What was heard counts from the next fence or barrier of the thread on.
+        """
         thread = self.thread
         for scope in (None, thread.block):
             known = self.releases.get((address, scope))
             if known is not None:
-                thread.learn(known)
+                thread.heard[address, scope] = known
         for name, known in thread.fences.items():
             key = (address, None if name == "device" else thread.block)
             held = self.releases.get(key, {})
@@ -118,7 +156,7 @@ class Machine:
 
     def turns(self, function: FunctionType, args: tuple[Any, ...]) -> None:
         """Run the threads of all blocks in turns until they have ended."""
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore", divide="raise" if self.debug else "ignore"):
             context = contextvars.copy_context()
         waiting = list(enumerate(places(self.grid)))
         self.random.shuffle(waiting)
@@ -126,7 +164,9 @@ class Machine:
         alive: set[Block] = set()
         size = self.block.x * self.block.y * self.block.z
         while True:
-            while waiting and (len(alive) < 2 or (len(alive) + 1) * size <= RESIDENT):
+            while waiting and (
+                self.cooperative or len(alive) < 2 or (len(alive) + 1) * size <= RESIDENT
+            ):
                 number, place = waiting.pop()
                 block = Block(Dim3(*place), self.block, number * size)
                 alive.add(block)
@@ -157,6 +197,8 @@ class Machine:
                 for warp in sorted(warps):
                     ready += self.meet_in_warp(block.warps[warp])
                 ready += self.meet_in_block(block)
+            if self.cooperative and not ready:
+                ready += self.meet_in_grid(alive)
 
     def step(self, thread: Thread) -> None:
         """Run one thread until it waits or ends."""
@@ -192,11 +234,13 @@ class Machine:
     def meet_in_warp(self, lanes: list[Thread]) -> list[Thread]:
         """Complete each warp operation at which all lanes of its mask have come."""
         released: list[Thread] = []
-        groups: dict[tuple[str, int], list[Thread]] = {}
+        groups: dict[tuple[str, int, Any], list[Thread]] = {}
         for thread in lanes:
             if thread.wait is not None and thread.wait.kind == "warp" and not thread.done:
-                groups.setdefault((thread.wait.name, thread.wait.mask), []).append(thread)
-        for (name, mask), group in groups.items():
+                # What is .aligned must be one instruction for the whole warp.
+                place = thread.wait.site if thread.wait.whole else None
+                groups.setdefault((thread.wait.name, thread.wait.mask, place), []).append(thread)
+        for (name, mask, _), group in groups.items():
             expected = {t.lane for t in lanes if mask >> t.lane & 1 and not t.done}
             if expected != {t.lane for t in group}:
                 continue
@@ -233,6 +277,8 @@ class Machine:
     def order_memory(self, group: Iterable[Thread]) -> None:
         """Let each thread of a group know all that the others have done."""
         threads = list(group)
+        for thread in threads:
+            thread.hear()
         clock = threads[0].clock
         for thread in threads[1:]:
             clock = later(clock, thread.clock)
@@ -271,6 +317,20 @@ class Machine:
             thread.answer = answers[present[0].name]
             thread.wait = RESUMED
         return list(block.threads)
+
+    def meet_in_grid(self, alive: set[Block]) -> list[Thread]:
+        """Open the grid's barrier once every thread of every block has come to it."""
+        threads = [t for block in alive for t in block.threads if not t.done]
+        if not all(t.wait is not None and t.wait.kind == "grid" for t in threads):
+            return []
+        for region in [*self.regions, *(r for block in alive for r in block.regions)]:
+            region.forget()
+        for block in alive:
+            self.order_memory([t for t in block.threads if not t.done])
+        for thread in threads:
+            thread.answer = None
+            thread.wait = RESUMED
+        return threads
 
     # ------------------------------------------------------------ reports
     def incomplete(self, group: list[Thread], name: str) -> Fault:

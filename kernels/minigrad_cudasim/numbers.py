@@ -16,11 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_cudasim.halves import Half
+
 Number = Any
 
 
 class UInt32(np.uint64):
     """A uint32: its arithmetic gives uint64."""
+
+
+class Int32(int):
+    """An integer of at most 32 bits, for what counts bits; its arithmetic gives int64."""
 
 
 class Integer:
@@ -33,7 +39,8 @@ class Integer:
         self.mask = (1 << self.bits) - 1
         self.half = 1 << (self.bits - 1)
         self.signed = self.dtype.kind == "i"
-        self.wrap: Callable[[int], Any] = {"uint32": UInt32, "uint64": np.uint64}.get(name, int)
+        wraps = {"uint32": UInt32, "uint64": np.uint64, "int32": Int32}
+        self.wrap: Callable[[int], Any] = wraps.get(name, int)
 
     def __call__(self, value: Any = 0) -> Any:
         """Return a value wrapped to the integer's bits."""
@@ -50,7 +57,7 @@ INTEGERS = {
     name: Integer(name)
     for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 }
-FLOATS = {"float32": np.float32, "float64": np.float64}
+FLOATS = {"float16": Half, "float32": np.float32, "float64": np.float64}
 
 
 def cast_to(name: str) -> Any:
@@ -65,7 +72,7 @@ def loader(dtype: np.dtype[Any]) -> Callable[[Any], Any] | None:
     """Return what makes a kernel's number of an array's element; None where it is one already."""
     if dtype.kind in "bi" or dtype.name in ("uint8", "uint16"):
         return np.generic.item
-    return {"uint32": UInt32, "float16": np.float32}.get(dtype.name)
+    return {"uint32": UInt32, "float16": Half}.get(dtype.name)
 
 
 def store_cast(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -77,7 +84,7 @@ def store_cast(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def width(value: Any) -> int:
     """Return the bits of an integer as Numba types it."""
-    return 32 if isinstance(value, UInt32) else 64
+    return 32 if isinstance(value, UInt32 | Int32) else 64
 
 
 def unary(rule: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -140,45 +147,35 @@ def extreme(builtin: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[
     return apply
 
 
+def zipped(*args: Any) -> Any:
+    """Return what `zip` is, without reading the element past the end of the shortest array."""
+    if not args or not all(hasattr(a, "__len__") for a in args):
+        return zip(*args)
+    iterators = [iter(a) for a in args]
+    return (tuple(next(i) for i in iterators) for _ in range(min(map(len, args))))
+
+
+def rounded(x: Any, digits: Any = None) -> Any:
+    """Return what `round` is on a GPU: a scaled copy of the number, halves to even, in float64."""
+    if not isinstance(x, np.floating):
+        return builtins.round(x) if digits is None else builtins.round(x, int(digits))
+    if digits is None:
+        return int(np.rint(x))
+    if not np.isfinite(x):
+        return x
+    scale = np.float64(10.0) ** abs(int(digits))
+    whole = np.rint(x * scale if digits >= 0 else x / scale)
+    return type(x)(whole / scale if digits >= 0 else whole * scale)
+
+
 BUILTINS = {
     **vars(builtins),
     "float": np.float64,
+    "round": rounded,
+    "zip": zipped,
     "max": extreme(max, np.fmax),
     "min": extreme(min, np.fmin),
 }
-
-
-# cuda.libdevice by the names of float64; those of float32 end in f, the fast ones begin with fast_.
-LIBDEVICE: dict[str, Any] = {
-    **{function.__name__: model for function, model in REPLACED.items()},
-    "rsqrt": lambda x: type(x)(1) / np.sqrt(x),
-    "rcp_rn": lambda x: type(x)(1) / x,
-    "fdivide": lambda x, y: x / y,
-    "fmax": np.fmax,
-    "fmin": np.fmin,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "trunc": np.trunc,
-    "rint": np.rint,
-    "cbrt": np.cbrt,
-}
-
-
-def libdevice(name: str) -> Any:
-    """Return what a function of `cuda.libdevice` computes.
-
-    >>> libdevice("fast_expf")(np.float32(0))
-    np.float32(1.0)
-    """
-    base = name.removeprefix("fast_")
-    if base in ("fma", "fmaf"):
-        return fma
-    known = LIBDEVICE.get(base) or LIBDEVICE.get(base.removesuffix("f"))
-    if known is None:
-        raise AttributeError(
-            f"minigrad_cudasim has no model of cuda.libdevice.{name}: register one"
-        )
-    return known
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:

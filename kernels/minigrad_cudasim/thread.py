@@ -27,7 +27,7 @@ class Dim3(NamedTuple):
 class Wait:
     """The reason why a thread waits: a barrier, a warp operation, or just its next turn."""
 
-    kind: str  # "barrier", "warp", "turn"
+    kind: str  # "barrier", "warp", "grid", "turn"
     name: str = ""
     site: Site | None = None
     mask: int = 0
@@ -51,6 +51,7 @@ class Thread:
         "fences",
         "foreign",
         "greenlet",
+        "heard",
         "index",
         "lane",
         "moment",
@@ -74,6 +75,7 @@ class Thread:
         self.clock: Clock = block.start
         self.foreign: Known = {}
         self.fences: dict[str, Known] = {}
+        self.heard: dict[Any, Known] = {}  # released at its atomics, and not yet fenced
         self.copies: list[list[Any]] = [[]]  # of cp.async: committed groups, the open one last
         self.wait: Wait | None = None
         self.answer: Any = None
@@ -97,11 +99,25 @@ class Thread:
         self.moment = Moment(self, self.time)
 
     def fence(self, scope: str) -> None:
-        """Hold what an atomic after this fence makes known: all that came before it."""
+        """Hold what an atomic after this fence makes known, and learn what atomics before it heard.
+
+        A relaxed atomic alone orders nothing: who releases fences before it, who acquires after.
+        """
+        self.hear(everything=scope == "device")
         mine = self.clock.copy()
         mine[self.rank] = self.time
         self.fences[scope] = {**self.foreign, self.block: mine}
         self.advance()
+
+    def hear(self, everything: bool = True) -> None:
+        """Count what was released at this thread's atomics as ordered before now.
+
+        everything: False for what this block's threads released alone.
+        """
+        for known in self.heard.values():
+            self.learn(known if everything else {b: c for b, c in known.items() if b is self.block})
+        if everything:
+            self.heard.clear()
 
     def learn(self, known: Known) -> None:
         """Count all moments of `known` as ordered before now."""
@@ -141,6 +157,7 @@ class Block:
         self.start: Clock = [-1] * count
         self.regions: list[Region] = []
         self.shared: dict[Any, Any] = {}
+        self.static = 0  # bytes of shared memory
         self.threads = [
             Thread(self, rank, Dim3(*place), first + rank)
             for rank, place in enumerate(places(shape))

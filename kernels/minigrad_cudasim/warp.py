@@ -44,7 +44,7 @@ def shuffle(source: Callable[[int, int], int], name: str) -> Callable[[Lanes], L
                     "in the mask: its value is undefined",
                 )
             theirs = lanes[other][0]
-            if type(theirs) is not type(value):
+            if kind(theirs) is not kind(value):
                 raise LaneError(
                     lane, f"{name}: lanes bring {type(value).__name__} and {type(theirs).__name__}"
                 )
@@ -52,6 +52,11 @@ def shuffle(source: Callable[[int, int], int], name: str) -> Callable[[Lanes], L
         return answers
 
     return rule
+
+
+def kind(value: Any) -> type:
+    """Return the type of a lane's value, one for all signed integers."""
+    return int if isinstance(value, int) else type(value)
 
 
 def ballot(lanes: Lanes) -> Lanes:

@@ -17,6 +17,7 @@ Kernel = Callable[..., None]
 
 def fault(kernel: Kernel, grid: Any, block: Any, *args: Any, **options: Any) -> Fault:
     """Return the fault that every order shows: one kind, and one pair of lines."""
+    options.setdefault("strict", True)
     found = []
     for order in simulate.ORDERS:
         for seed in (0, 1):

@@ -243,21 +243,21 @@ def try_matmul(kernel: Any, **options: Any) -> None:
     for m, k, n in ((9, 17, 10), (1, 1, 1), (16, 8, 8)):
         a, b, c = random(m, k), random(k, n), simulate.empty((m, n))
         grid = (-(-n // TILE), -(-m // TILE))
-        simulate.launch(kernel, grid, (TILE, TILE), a, b, c, **options)
+        simulate.launch(kernel, grid, (TILE, TILE), a, b, c, strict=True, **options)
         close(c, a @ b)
 
 
 def try_row_sum(kernel: Any, **options: Any) -> None:
     for rows, n in ((3, 130), (1, 1), (2, 64)):
         x, y = random(rows, n), simulate.empty(rows)
-        simulate.launch(kernel, rows, ROW_THREADS, x, y, **options)
+        simulate.launch(kernel, rows, ROW_THREADS, x, y, strict=True, **options)
         close(y, x.sum(1))
 
 
 def try_scale(kernel: Any, **options: Any) -> None:
     for n in (0, 1, 3, 4, 75, 512):
         x, y = random(n), simulate.empty(n)
-        simulate.launch(kernel, 2, 32, x, np.float32(3), y, **options)
+        simulate.launch(kernel, 2, 32, x, np.float32(3), y, strict=True, **options)
         close(y, 3 * x)
 
 
@@ -265,7 +265,7 @@ def try_total(kernel: Any, **options: Any) -> None:
     for n, blocks in ((300, 3), (1, 1), (65, 2)):
         x, parts, y = random(n), simulate.empty(blocks), simulate.empty(1)
         count = np.zeros(1, np.int32)
-        simulate.launch(kernel, blocks, PARTS, x, parts, count, y, **options)
+        simulate.launch(kernel, blocks, PARTS, x, parts, count, y, strict=True, **options)
         close(y, x.sum(keepdims=True))
         assert count[0] == 0
 
@@ -274,14 +274,14 @@ def try_registers(kernel: Any, **options: Any) -> None:
     for m, k, n in ((64, 16, 32),):
         a, b, c = random(m * k), random(k * n), simulate.empty(m * n)
         sizes = (np.uint32(m), np.uint32(n), np.uint32(k))
-        simulate.launch(kernel, (n // GEMM, m // GEMM), 64, a, b, c, *sizes, **options)
+        simulate.launch(kernel, (n // GEMM, m // GEMM), 64, a, b, c, *sizes, strict=True, **options)
         close(c, (a.reshape(m, k) @ b.reshape(k, n)).ravel())
 
 
 def try_tensor(kernel: Any, **options: Any) -> None:
     for k in (8, 32):
         a, b, c = random(16 * k), random(k * 8), simulate.empty(16 * 8)
-        simulate.launch(kernel, 1, 32, a, b, c, np.uint32(k), **options)
+        simulate.launch(kernel, 1, 32, a, b, c, np.uint32(k), strict=True, **options)
         close(c, (a.reshape(16, k) @ b.reshape(k, 8)).ravel(), rtol=4e-3)
 
 

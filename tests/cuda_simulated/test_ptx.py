@@ -49,7 +49,7 @@ def test_vectors_must_be_aligned_inside_and_alone() -> None:
 
     def finding(kernel: Callable[..., None], x: Array, at: int, threads: int = 1) -> str:
         with pytest.raises(simulate.Fault) as caught:
-            simulate.launch(kernel, 1, threads, x, np.zeros(12, np.float32), at)
+            simulate.launch(kernel, 1, threads, x, np.zeros(12, np.float32), at, strict=True)
         return caught.value.kind
 
     x = np.zeros(12, np.float32)

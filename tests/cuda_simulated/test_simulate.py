@@ -125,7 +125,7 @@ def test_a_fence_and_an_atomic_order_blocks() -> None:
     def kernel(data, flag, y, fence):
         if cuda.blockIdx.x == 0:
             data[0] = 5
-            if fence == 1:
+            if fence in (1, 3):
                 cuda.threadfence()
             if fence == 2:
                 cuda.threadfence_block()  # no other block hears of this one
@@ -133,6 +133,8 @@ def test_a_fence_and_an_atomic_order_blocks() -> None:
         else:
             while cuda.atomic.add(flag, 0, 0) == 0:
                 pass
+            if fence != 3:
+                cuda.threadfence()
             y[0] = data[0]
 
     def arguments() -> tuple[Any, ...]:
@@ -142,7 +144,7 @@ def test_a_fence_and_an_atomic_order_blocks() -> None:
         data, flag, y = arguments()
         simulate.launch(kernel, 2, 1, data, flag, y, 1, order=order)
         assert y[0] == 5
-    for fence in (0, 2):
+    for fence in (0, 2, 3):
         with pytest.raises(Fault, match="race: read and write of global data"):
             simulate.launch(kernel, 2, 1, *arguments(), fence)
 
@@ -151,6 +153,7 @@ def test_a_lock_orders_what_it_guards() -> None:
     def kernel(lock, y):
         while cuda.atomic.cas(lock, 0, 0, 1) != 0:
             pass
+        cuda.threadfence()
         y[0] += 1
         cuda.threadfence()
         cuda.atomic.exch(lock, 0, 0)

@@ -128,7 +128,7 @@ class Simulator(Streams):
 
         args: device arrays, numbers, tuples of them.  shared: bytes of dynamic shared memory.
 
-        Raises: minigrad_cudasim.Fault, at the first rule that is broken.
+        Raises: minigrad_cudasim.Fault, where a rule is broken.
         """
         held = [a.geometry if isinstance(a, DeviceArray) else a for a in args]
         self.seed += 1
@@ -141,6 +141,7 @@ class Simulator(Streams):
             seed=self.seed,
             races=self.checks,
             uninitialised=self.checks,
+            strict=True,
             reach=self.reach,
             float64=not any(np.dtype(getattr(a, "dtype", "b")) == np.float64 for a in held),
         )

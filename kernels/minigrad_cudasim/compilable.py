@@ -1,0 +1,175 @@
+"""What Numba would not compile for a GPU, though Python runs it: found in the kernel's source."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from types import FunctionType
+from typing import Any
+
+from minigrad_cudasim.fault import CompileFault, Fault, Party, Site
+
+WHAT = {
+    ast.Dict: "a dict",
+    ast.Set: "a set",
+    ast.DictComp: "a dict comprehension",
+    ast.SetComp: "a set comprehension",
+    ast.ListComp: "a list comprehension",
+    ast.GeneratorExp: "a generator",
+    ast.List: "a list",
+    ast.Try: "try",
+    ast.With: "with",
+    ast.Yield: "yield",
+    ast.YieldFrom: "yield",
+    ast.Await: "await",
+    ast.ClassDef: "a class",
+    ast.Nonlocal: "nonlocal",
+    ast.Import: "import",
+    ast.ImportFrom: "import",
+}
+DEEPEST = 20  # names that a shape may be traced through
+LAUNCHED = ("cuda.blockDim", "cuda.gridDim", "cuda.threadIdx", "cuda.blockIdx")
+SEEN: dict[Any, Fault | None] = {}
+
+
+def refusals(function: FunctionType) -> Fault | None:
+    """Return the fault of a kernel that Numba would refuse, None where nothing is found.
+
+    A kernel whose source cannot be read is not looked at.
+    """
+    key = function.__code__
+    if key not in SEEN:
+        SEEN[key] = looked_at(function)
+    return SEEN[key]
+
+
+def looked_at(function: FunctionType) -> Fault | None:
+    """Return the first thing in a kernel's source that Numba refuses."""
+    definition = definition_of(function)
+    if definition is None:
+        return None
+    finder = Finder(definition)
+    for statement in definition.body:
+        finder.visit(statement)
+    if finder.found is None:
+        return None
+    node, text, hint = finder.found
+    line = getattr(node, "lineno", 1) + function.__code__.co_firstlineno - 1
+    party = Party("compile", (0, 0, 0), (0, 0, 0), site_on(function, line))
+    return CompileFault("compile", text, (party,), hint)
+
+
+def definition_of(function: FunctionType) -> ast.FunctionDef | None:
+    """Return the syntax of a function, its lines counted from 1 at its first."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    first = tree.body[0] if tree.body else None
+    return first if isinstance(first, ast.FunctionDef) else None
+
+
+def site_on(function: FunctionType, line: int) -> Site:
+    """Return the first instruction of a line."""
+    for start, _, at in function.__code__.co_lines():
+        if at == line:
+            return Site(function.__code__, start)
+    return Site(function.__code__, 0)
+
+
+class Finder(ast.NodeVisitor):
+    """Looks for what has no meaning on a GPU, and for shapes that are no constants."""
+
+    def __init__(self, definition: ast.FunctionDef):
+        self.found: tuple[ast.AST, str, str] | None = None
+        self.arguments = {a.arg for a in definition.args.args}
+        self.assigned: dict[str, list[ast.expr | None]] = {}
+        for node in ast.walk(definition):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    self.assign(target, node.value)
+            elif isinstance(node, ast.AugAssign | ast.For | ast.NamedExpr):
+                self.assign(node.target, None)
+
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """Note what a name is given."""
+        if isinstance(target, ast.Name):
+            self.assigned.setdefault(target.id, []).append(value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            for item in target.elts:
+                self.assign(item, None)
+
+    def refuse(self, node: ast.AST, text: str, hint: str = "") -> None:
+        """Keep the first thing found."""
+        if self.found is None:
+            self.found = (node, text, hint)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        """Refuse a node that Numba has no code for, or go into it."""
+        what = WHAT.get(type(node))
+        target = isinstance(node, ast.List) and isinstance(node.ctx, ast.Store)
+        if what is not None and not target:
+            self.refuse(node, f"Numba compiles no code for a GPU of: {what}")
+        super().generic_visit(node)
+
+    def skip(self, node: ast.AST) -> None:
+        """Leave out what is another function's, or the text of an error."""
+
+    visit_FunctionDef = visit_Lambda = visit_Assert = visit_Raise = skip
+
+    def visit_Return(self, node: ast.Return) -> None:
+        """Refuse a kernel that returns a value."""
+        value = node.value
+        if value is not None and not (isinstance(value, ast.Constant) and value.value is None):
+            hint = "write the result into an array that the kernel is given"
+            self.refuse(node, "a kernel returns a value, which Numba refuses", hint)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Refuse arrays of shared and local memory whose shapes are no constants."""
+        name = dotted(node.func)
+        if name.endswith(("shared.array", "local.array")):
+            shape = node.args[0] if node.args else None
+            shape = next((k.value for k in node.keywords if k.arg == "shape"), shape)
+            if shape is not None and not self.constant(shape):
+                text = f"the shape {ast.unparse(shape)} of {name} is no constant"
+                hint = (
+                    "Numba takes literals, globals and what a closure holds; for a size known at "
+                    "the launch alone, cuda.shared.array(0, dtype) and the launch's fourth number"
+                )
+                self.refuse(node, text, hint)
+            for child in [*node.args[1:], *(k.value for k in node.keywords if k.arg != "shape")]:
+                self.visit(child)
+            return
+        self.generic_visit(node)
+
+    def constant(self, node: ast.expr, depth: int = 0) -> bool:
+        """Tell whether Numba knows an expression's value when it compiles."""
+        if isinstance(node, ast.Name):
+            if node.id in self.arguments:
+                return False
+            values = self.assigned.get(node.id)
+            if values is None:
+                return True
+            value = values[0] if len(values) == 1 else None
+            return value is not None and depth < DEEPEST and self.constant(value, depth + 1)
+        if isinstance(node, ast.Tuple | ast.List):
+            return all(self.constant(item, depth) for item in node.elts)
+        if isinstance(node, ast.BinOp):
+            return self.constant(node.left, depth) and self.constant(node.right, depth)
+        if isinstance(node, ast.UnaryOp):
+            return self.constant(node.operand, depth)
+        if isinstance(node, ast.Attribute):
+            return not dotted(node).startswith(LAUNCHED) and self.constant(node.value, depth)
+        if isinstance(node, ast.Call):
+            return bool(node.args) and all(self.constant(item, depth) for item in node.args)
+        return isinstance(node, ast.Constant | ast.Subscript)
+
+
+def dotted(node: ast.expr) -> str:
+    """Return a name with its attributes, "" for another expression."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return ""

@@ -1,0 +1,66 @@
+"""What one launch has shown: each fault once, however often it is met, in the order of causes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad_cudasim.fault import Fault, Site
+
+MOST = 50  # different faults, after which a launch is stopped
+# A race leaves values of which an index outside an array may come, not the other way round.
+CAUSES = (
+    "compile",
+    "launch",
+    "race",
+    "asynchronous",
+    "uninitialised",
+    "misaligned",
+    "bounds",
+    "warp",
+    "barrier",
+    "deadlock",
+    "float64",
+    "error",
+)
+
+
+class Enough(Exception):
+    """A launch has shown as many faults as anyone reads."""
+
+
+class Findings:
+    """The faults and notes of one launch."""
+
+    strict = False  # whether notes count as faults
+
+    def __init__(self) -> None:
+        self.held: dict[Any, Fault] = {}
+        self.notes: dict[Any, Fault] = {}
+        self.early: set[Any] = set()  # (offset, thread) of reads before any write
+        self.withdrawn: set[Any] = set()
+
+    def repeated(self, key: Any) -> bool:
+        """Count what was met before, and tell whether it was."""
+        fault = self.held.get(key) or self.notes.get(key)
+        if fault is not None:
+            fault.times += 1
+        return fault is not None or key in self.withdrawn
+
+    def add(self, key: Any, fault: Fault, note: bool = False) -> None:
+        """Hold a fault that was not met before.
+
+        Raises: Enough, where there are many.
+        """
+        (self.notes if note and not self.strict else self.held)[key] = fault
+        if len(self.held) >= MOST:
+            raise Enough
+
+    def withdraw(self, site: Site) -> None:
+        """Take back that a place reads what nothing writes: the write comes too late."""
+        key = ("uninitialised", site)
+        self.withdrawn.add(key)
+        self.held.pop(key, None)
+
+    def faults(self) -> list[Fault]:
+        """Return the faults, causes first."""
+        return sorted(self.held.values(), key=lambda f: CAUSES.index(f.kind))

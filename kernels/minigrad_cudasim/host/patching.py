@@ -1,0 +1,165 @@
+"""Puts the simulated device in numba.cuda's place, for a while or for good."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba.cuda
+import numba.cuda.cudadrv.devicearray
+import numba.cuda.random  # before ENABLE_CUDASIM, by which it would leave its CPU side uncompiled
+from numba.core import config
+from numba.cuda import dispatcher
+from numba.cuda.simulator import api as stand_in
+from numba.cuda.simulator.cudadrv import devicearray
+
+from minigrad_cudasim.host import device, kernels
+from minigrad_cudasim.host.arrays import DeviceArray, DeviceNDArray, device_array
+from minigrad_cudasim.machine import NO_GREENLET, greenlet
+
+DRIVER = ("devicearray", "devices", "driver", "error", "nvvm", "runtime")
+
+
+def replacements() -> Iterator[tuple[Any, str, Any]]:
+    """Yield module or class, name and what stands there while kernels are simulated."""
+    simulator = importlib.import_module("numba.cuda.simulator")
+    yield devicearray, "FakeCUDAArray", DeviceArray
+    yield devicearray, "device_array", device_array
+    yield numba.cuda.cudadrv.devicearray, "DeviceNDArray", DeviceNDArray
+    for name in DRIVER:
+        real = importlib.import_module(f"numba.cuda.cudadrv.{name}")
+        fake = importlib.import_module(f"numba.cuda.simulator.cudadrv.{name}")
+        for key, value in public(fake):
+            if hasattr(real, key) and value is not None:
+                yield real, key, value
+    for key, value in [*public(stand_in), *public(simulator), *public(devicearray)]:
+        if hasattr(numba.cuda, key) and not isinstance(value, type(sys)):
+            yield numba.cuda, key, value
+    for key, value in HOST.items():
+        yield numba.cuda, key, value
+    yield dispatcher.CUDADispatcher, "call", call
+    yield dispatcher.ForAll, "__call__", for_all
+    yield config, "ENABLE_CUDASIM", 1
+    yield config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0
+
+
+def public(module: Any) -> list[tuple[str, Any]]:
+    """Return a module's names that do not begin with an underscore."""
+    return [(k, v) for k, v in vars(module).items() if not k.startswith("_")]
+
+
+def call(self: Any, args: Any, griddim: Any, blockdim: Any, stream: Any, sharedmem: int) -> None:
+    """Launch a kernel that was jitted before the simulation began."""
+    kernels.launch(self.py_func, griddim, blockdim, sharedmem, args)
+
+
+def for_all(self: Any, *args: Any) -> None:
+    """Launch a kernel over a number of tasks that was jitted before the simulation began."""
+    if self.ntasks:
+        threads = self.thread_per_block or kernels.FORALL
+        grid = (-(-self.ntasks // threads), 1, 1)
+        kernels.launch(self.dispatcher.py_func, grid, (threads, 1, 1), self.sharedmem, args)
+
+
+HOST: dict[str, Any] = {
+    "jit": kernels.jit,
+    "reduce": kernels.Reduce,
+    "Reduce": kernels.Reduce,
+    **device.API,
+}
+
+
+class Patch:
+    """Replaced names, to be put back."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Any, str, Any]] = []
+
+    def apply(self) -> None:
+        """Put the simulated device in place, also where its names were imported before."""
+        swapped: dict[int, Any] = {}
+        for place, name, value in replacements():
+            old = place.__dict__.get(name, ABSENT)
+            if old is value:
+                continue
+            self.kept.append((place, name, old))
+            if place is numba.cuda and callable(old):
+                swapped[id(old)] = value
+            setattr(place, name, value)
+        for module in imported():
+            for name, value in list(vars(module).items()):
+                if id(value) in swapped and value is not swapped[id(value)]:
+                    self.kept.append((module, name, value))
+                    setattr(module, name, swapped[id(value)])
+
+    def undo(self) -> None:
+        """Put back what was there, the last first."""
+        for place, name, old in reversed(self.kept):
+            if old is ABSENT:
+                delattr(place, name)
+            else:
+                setattr(place, name, old)
+        self.kept.clear()
+
+
+ABSENT = object()
+
+
+def imported() -> list[Any]:
+    """Return the modules of programs, which may have names of numba.cuda of their own."""
+    roots = {"numba", "numpy", "minigrad_cudasim", "builtins"}
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] not in roots and isinstance(module, type(sys))
+    ]
+
+
+@contextmanager
+def simulate(raises: bool = True, **options: Any) -> Iterator[kernels.Session]:
+    """Run what uses numba.cuda inside without a GPU, each launch checked.
+
+    raises: whether a launch with faults raises them; else they are in the session's `report`.
+    options: those of `launch`; seed: of the first launch, each has the next.
+
+    Raises: ImportError without greenlet.
+
+    >>> import numpy as np
+    >>> from numba import cuda
+    >>> @cuda.jit
+    ... def double(x):
+    ...     x[cuda.grid(1)] *= 2
+    >>> with simulate() as session:
+    ...     x = cuda.to_device(np.arange(4.0))
+    ...     double[1, 4](x)
+    ...     print(x.copy_to_host(), session.report)
+    [0. 2. 4. 6.] no fault found
+    """
+    if greenlet is None:
+        raise ImportError(NO_GREENLET)
+    patch = Patch()
+    held = kernels.Session(raises, **options)
+    if not kernels.SESSIONS:
+        patch.apply()
+    try:
+        with kernels.session(held):
+            yield held
+    finally:
+        patch.undo()
+
+
+def activate(**options: Any) -> kernels.Session:
+    """Simulate from here to the end of the process; return the session.
+
+    options: those of `simulate`.
+    """
+    if greenlet is None:
+        raise ImportError(NO_GREENLET)
+    held = kernels.Session(**options)
+    if not kernels.SESSIONS:
+        Patch().apply()
+    kernels.SESSIONS.append(held)
+    return held

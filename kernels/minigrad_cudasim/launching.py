@@ -1,0 +1,249 @@
+"""One launch from its arguments to its report."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad_cudasim.compilable import refusals
+from minigrad_cudasim.fault import (
+    ArgumentsFault,
+    Fault,
+    LaunchFault,
+    Site,
+    raising,
+    site_of,
+)
+from minigrad_cudasim.findings import Enough
+from minigrad_cudasim.kernel import Builder
+from minigrad_cudasim.log import Region
+from minigrad_cudasim.machine import MAX_SHARED, Machine
+from minigrad_cudasim.memory import Array, Record, SimulatedArray, address_of, kernel_frame
+from minigrad_cudasim.numbers import cast_to
+from minigrad_cudasim.report import Report
+from minigrad_cudasim.thread import Dim3
+from minigrad_cudasim.traffic import Traffic
+
+# CUDA C++ Programming Guide, "Compute Capabilities": the same from 5.0 to 9.0 but for the last.
+MAX_THREADS = 1024
+MAX_BLOCK = (1024, 1024, 64)
+MAX_GRID = (2**31 - 1, 65535, 65535)
+
+
+def run(
+    kernel: Any,
+    grid: int | tuple[int, ...],
+    block: int | tuple[int, ...],
+    args: tuple[Any, ...],
+    *,
+    shared: int = 0,
+    seed: int = 0,
+    order: str | None = None,
+    races: bool = True,
+    uninitialised: bool = True,
+    float64: bool = False,
+    negative: bool = True,
+    traffic: bool = False,
+    debug: bool = False,
+    strict: bool = False,
+    reach: Callable[[int], Array | None] | None = None,
+) -> Report:
+    """Run a kernel over a grid of blocks and return what it showed; see `api.launch`.
+
+    Raises: ValueError for sizes that are none.
+    """
+    sizes, shape = dim3(grid, "grid"), dim3(block, "block")
+    plain = getattr(kernel, "py_func", kernel)
+    name = plain.__name__
+    beyond = limits(sizes, shape, shared) or mismatched(plain, args)
+    machine = Machine(
+        sizes,
+        shape,
+        shared,
+        seed,
+        order,
+        races,
+        uninitialised,
+        float64,
+        negative,
+        "this_grid" in plain.__code__.co_names,
+        debug,
+    )
+    machine.findings.strict = strict
+    report = Report(described(name, machine, seed))
+    if beyond is None:
+        beyond = refusals(plain)
+    if beyond is not None:
+        return report.end([beyond], machine.findings)
+    if traffic:
+        report.traffic = machine.traffic = Traffic(machine)
+    builder = Builder(machine)
+    function = builder.rebuild(plain)
+    names = function.__code__.co_varnames
+    regions: dict[int, Region] = {}
+    if reach is not None:
+        machine.array_at = Reach(machine, reach, regions)
+    held = tuple(
+        argument(machine, value, names[i] if i < len(names) else "args", regions)
+        for i, value in enumerate(args)
+    )
+    last: list[Fault] = []
+    try:
+        machine.run(function, held)
+    except Fault as fault:
+        last.append(fault)
+    except Enough:
+        pass
+    except Exception as error:
+        found = raised(machine, error)
+        found.__cause__ = error
+        last.append(found)
+    return report.end(last, machine.findings)
+
+
+def limits(grid: Dim3, block: Dim3, shared: int) -> Fault | None:
+    """Return the fault of a launch that every GPU refuses."""
+    threads = block.x * block.y * block.z
+    if threads > MAX_THREADS:
+        text = f"block {tuple(block)} has more than {MAX_THREADS} threads: {threads}"
+        return LaunchFault("launch", text)
+    for what, size, most in (("block", block, MAX_BLOCK), ("grid", grid, MAX_GRID)):
+        for axis, n, limit in zip("xyz", size, most, strict=True):
+            if n > limit:
+                text = f"{what}.{axis} is {n}, expected at most {limit}"
+                return LaunchFault("launch", text)
+    if shared > MAX_SHARED:
+        text = f"{shared} bytes of dynamic shared memory, expected at most {MAX_SHARED}"
+        hint = "227 KiB are those of compute capability 9.0: 163 of 8.0, 99 of 8.6 and 8.9"
+        return LaunchFault("launch", text, (), hint)
+    return None
+
+
+def mismatched(function: Any, args: tuple[Any, ...]) -> Fault | None:
+    """Return the fault of a launch with another number of arguments than the kernel takes."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        return None
+    least = sum(p.default is p.empty for p in parameters)
+    if least <= len(args) <= len(parameters):
+        return None
+    names = ", ".join(p.name for p in parameters)
+    text = f"{function.__name__}({names}) takes {len(parameters)} arguments, got {len(args)}"
+    return ArgumentsFault("launch", text)
+
+
+def dim3(size: int | tuple[int, ...], what: str) -> Dim3:
+    """Return one to three sizes as a Dim3.
+
+    Raises: ValueError for other numbers of them, or sizes below 1.
+    """
+    sizes = tuple(int(n) for n in (size if isinstance(size, tuple | list) else (size,)))
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise ValueError(f"{what} is {size!r}, expected one to three positive sizes")
+    return Dim3(*sizes)
+
+
+def argument(machine: Machine, value: Any, name: str, regions: dict[int, Region]) -> Any:
+    """Return an argument as the kernel sees it; arrays over the same memory share its log."""
+    if isinstance(value, tuple):
+        items = [argument(machine, item, name, regions) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, np.void):
+        held = np.array(value)
+        region = Region(machine, "local", 0, None)
+        return Record(region, held, 0, name, held.dtype)
+    if not isinstance(value, np.ndarray) and hasattr(value, "__cuda_array_interface__"):
+        value = interface(value.__cuda_array_interface__)
+    if isinstance(value, np.ndarray):
+        owner = value
+        written = getattr(owner, "written", None)
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+            written = getattr(owner, "written", None) if written is None else written
+        start = address_of(owner)
+        if start not in regions:
+            checked = written if machine.uninitialised else None
+            regions[start] = Region(machine, "global", machine.reserve(owner.nbytes), checked)
+            machine.regions.append(regions[start])
+        return SimulatedArray(
+            regions[start], value.view(np.ndarray), address_of(value) - start, name
+        )
+    if isinstance(value, np.generic):
+        return (cast_to(value.dtype.name) or type(value))(value)
+    return np.float64(value) if type(value) is float else value
+
+
+def interface(description: dict[str, Any]) -> Array:
+    """Return the array over memory that another object describes: host memory, as here all is."""
+    dtype = np.dtype(description["typestr"])
+    if len(description.get("descr", ())) > 1:
+        dtype = np.dtype(description["descr"])
+    shape, strides = description["shape"], description.get("strides")
+    address = description["data"][0]
+    if not address or 0 in shape:
+        return np.empty(shape, dtype)
+    steps = strides or np.empty(shape, np.uint8).strides
+    reach = dtype.itemsize + sum(
+        (n - 1) * (s if strides else s * dtype.itemsize) for n, s in zip(shape, steps, strict=True)
+    )
+    memory = (ctypes.c_uint8 * reach).from_address(address)
+    return np.ndarray(shape, dtype, np.frombuffer(memory, np.uint8), 0, strides)
+
+
+class Reach:
+    """Memory that a kernel finds by its address, as arrays over the logs of one launch."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        owner_of: Callable[[int], Array | None],
+        regions: dict[int, Region],
+    ) -> None:
+        self.machine = machine
+        self.owner_of = owner_of
+        self.regions = regions
+        self.found: dict[tuple[int, int, Any], SimulatedArray] = {}
+
+    def __call__(self, address: int, size: int, dtype: np.dtype[Any]) -> SimulatedArray:
+        """Return the array over `size` elements of a dtype at an address.
+
+        Raises: Fault where no allocation holds them.
+        """
+        key = (address, size, dtype)
+        if key not in self.found:
+            owner = self.owner_of(address)
+            bytes_ = np.empty(0, np.uint8) if owner is None else owner.reshape(-1).view(np.uint8)
+            start = 0 if owner is None else address - address_of(owner)
+            stop = start + size * dtype.itemsize
+            if owner is None or stop > bytes_.size:
+                party = self.machine.thread.party("access", site_of(kernel_frame()))
+                summary = f"{size} {dtype} at address {address:#x} lie in no allocation"
+                hint = "a table of addresses holds those of arrays that live"
+                raise Fault("bounds", summary, (party,), hint)
+            data = bytes_[start:stop].view(dtype)
+            self.found[key] = argument(self.machine, data, "memory", self.regions)
+        return self.found[key]
+
+
+def raised(machine: Machine, error: Exception) -> Fault:
+    """Return the fault of a kernel whose Python code raised, which is an error of its type too."""
+    site = None
+    trace = error.__traceback__
+    while trace is not None:
+        if "__simulated__" in trace.tb_frame.f_globals:
+            site = Site(trace.tb_frame.f_code, trace.tb_lasti)
+        trace = trace.tb_next
+    party = machine.thread.party("raise", site)
+    place = f"tid={list(machine.thread.index)} ctaid={list(machine.thread.block.index)}"
+    text = f"{place}: {error}" if str(error) else place
+    return raising(error, f"{type(error).__name__}: {text}", (party,))
+
+
+def described(name: str, machine: Machine, seed: int) -> str:
+    """Return a launch as faults show it."""
+    grid, block = tuple(machine.grid), tuple(machine.block)
+    return f"{name}, grid {grid}, block {block}, seed {seed}, order {machine.order}"

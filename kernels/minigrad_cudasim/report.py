@@ -1,0 +1,142 @@
+"""What a launch showed, as text, as JSON, and as a picture of who raced with whom."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+from minigrad_cudasim.fault import Fault, Party
+from minigrad_cudasim.findings import CAUSES, Findings
+
+
+class Report:
+    """The faults, notes and traffic of one launch, or of several.
+
+    faults: what breaks a rule, causes first.  notes: races that change nothing (the same value
+    written twice, a read that is not used).  traffic: what accesses asked of memory, where counted.
+    """
+
+    def __init__(self, launched: str = ""):
+        self.launched = launched
+        self.faults: list[Fault] = []
+        self.notes: list[Fault] = []
+        self.traffic: Any = None
+        self.launches = 1
+
+    def end(self, last: list[Fault], findings: Findings) -> Report:
+        """Take what a launch ended with and what it met before; return the report."""
+        found = sorted([*findings.held.values(), *last], key=lambda f: CAUSES.index(f.kind))
+        self.faults += merged(found)
+        self.notes += merged(findings.notes.values())
+        for fault in [*found, *self.notes]:
+            fault.launched = fault.launched or self.launched
+        return self
+
+    def add(self, other: Report) -> None:
+        """Take over what another launch showed."""
+        self.launches += other.launches
+        self.faults += other.faults
+        self.notes += other.notes
+        if other.traffic is not None:
+            self.traffic = (
+                other.traffic if self.traffic is None else self.traffic.add(other.traffic)
+            )
+
+    def raise_faults(self) -> None:
+        """Raise the first fault, with the others in it, where there is one."""
+        if self.faults:
+            first, *rest = self.faults
+            first.others = tuple(rest)
+            raise first from first.__cause__
+
+    def __str__(self) -> str:
+        parts = [fault.text for fault in self.faults]
+        parts += [f"note, {note.text}" for note in self.notes]
+        if self.traffic is not None:
+            parts.append(str(self.traffic))
+        return "\n".join(parts) or "no fault found"
+
+    def json(self) -> str:
+        """Return the report as JSON."""
+        held = {
+            "launch": self.launched,
+            "launches": self.launches,
+            "faults": [fault.as_dict() for fault in self.faults],
+            "notes": [note.as_dict() for note in self.notes],
+            "traffic": None if self.traffic is None else self.traffic.as_list(),
+        }
+        return json.dumps(held, indent=1)
+
+    def svg(self) -> str:
+        """Return a picture: for each race the two threads, in their warps, and their lines."""
+        shown = [f for f in self.faults + self.notes if f.parties]
+        height = HEAD + ROW * max(1, len(shown))
+        drawn = [row(fault, HEAD + ROW * i) for i, fault in enumerate(shown)]
+        title = escape(self.launched or f"{self.launches} launches")
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+            f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">'
+            f"<title>{title}</title><style>{STYLE}</style>"
+            f'<rect class="page" width="{WIDTH}" height="{height}"/>'
+            f'<text class="ink" x="16" y="26" font-size="15">{title}</text>'
+            f"{''.join(drawn) or NONE}</svg>"
+        )
+
+
+def merged(faults: Any) -> list[Fault]:
+    """Return faults with those of one kind and the same lines as one, met as often as all."""
+    held: dict[Any, Fault] = {}
+    for fault in faults:
+        key = (fault.kind, frozenset(fault.lines) or fault.summary)
+        if key in held:
+            held[key].times += fault.times
+        else:
+            held[key] = fault
+    return list(held.values())
+
+
+WIDTH = 860
+HEAD = 44
+ROW = 190
+BOX = 400
+CELL = 10
+STYLE = (
+    ".page{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#666}.box{fill:none;stroke:#999}"
+    ".thread{fill:#dcdcdc}.one{fill:#c0392b}"
+    "@media (prefers-color-scheme:dark){.page{fill:#16181c}.ink{fill:#eee}.soft{fill:#aaa}"
+    ".thread{fill:#3a3d44}}"
+)
+NONE = '<text class="ink" x="16" y="70">no fault found</text>'
+
+
+def row(fault: Fault, top: int) -> str:
+    """Return one fault: what it is, and its threads side by side."""
+    text = f'<text class="ink" x="16" y="{top + 16}">{escape(fault.kind)}: '
+    text += f"{escape(cut(fault.summary, 110))}</text>"
+    boxes = [drawn(p, 16 + i * (BOX + 20), top + 28) for i, p in enumerate(fault.parties[:2])]
+    return text + "".join(boxes)
+
+
+def drawn(p: Party, left: int, top: int) -> str:
+    """Return a thread as one of 32 cells, its warp's first dimension, with its act and line."""
+    cells = "".join(
+        f'<rect class="{"one" if i == p.thread[0] % 32 else "thread"}" '
+        f'x="{left + 12 + i * (CELL + 1)}" y="{top + 44}" width="{CELL}" height="{CELL}"/>'
+        for i in range(32)
+    )
+    place, _, source = ("", "", "") if p.site is None else str(p.site).partition(": ")
+    where = f"block {p.block}  thread {p.thread}"
+    return (
+        f'<rect class="box" x="{left}" y="{top}" width="{BOX}" height="140" rx="6"/>'
+        f'<text class="ink" x="{left + 12}" y="{top + 20}">{escape(cut(p.action, 50))}</text>'
+        f'<text class="soft" x="{left + 12}" y="{top + 37}">{escape(where)}</text>{cells}'
+        f'<text class="soft" x="{left + 12}" y="{top + 80}">{escape(cut(place, 54))}</text>'
+        f'<text class="ink" x="{left + 12}" y="{top + 104}" font-family="monospace">'
+        f"{escape(cut(source, 46))}</text>"
+    )
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "\u2026"
