@@ -13,7 +13,7 @@ import numpy as np
 from numba.core import types
 from numba.np.numpy_support import as_dtype as as_numpy
 
-from minigrad_cudasim.fault import BoundsFault, Fault, site_of
+from minigrad_cudasim.fault import BoundsFault, Fault, Site, site_of
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.numbers import Number, loader, store_cast
 
@@ -226,6 +226,30 @@ class SimulatedArray:
         span = self.vector(start, len(values))
         for i, value in zip(range(span.start, span.stop), values, strict=True):
             self.store(i, value)
+
+    def still_holds(self, start: Any, values: tuple[Any, ...], began: Site) -> None:
+        """Read neighbours that a copy reads until now, and report where they changed meanwhile.
+
+        values: what they held where the copy began, at `began`.
+        """
+        held = self.load_vector(start, len(values))
+        findings = self.region.machine.findings
+        same = np.asarray(held, self.dtype).tobytes() == np.asarray(values, self.dtype).tobytes()
+        if same or findings.repeated(("asynchronous", began)):
+            return
+        thread = self.region.machine.thread
+        first = self.start + operator.index(start) * self._bytes
+        parties = [thread.party("wait", site_of(kernel_frame())), thread.party("copy", began)]
+        record = self.region.writes.get(first)
+        if record is not None:
+            parties.insert(1, record[0].thread.party("write", Site(*record[1:])))
+        fault = Fault(
+            "asynchronous",
+            f"{self.describe(first)} is overwritten before the copy that reads it is waited for",
+            tuple(parties),
+            "a copy may read its source until its wait: write after that, and a barrier",
+        )
+        findings.add(("asynchronous", began), fault)
 
     def unwrite(self, span: slice) -> None:
         """Count neighbours as not written: what was begun has not come yet."""

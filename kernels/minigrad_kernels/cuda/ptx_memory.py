@@ -13,9 +13,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.npydecl import parse_dtype
 
+from minigrad_cudasim.fault import site_of
 from minigrad_cudasim.kernel import model
 from minigrad_cudasim.machine import reached, running
-from minigrad_cudasim.memory import SimulatedArray
+from minigrad_cudasim.memory import SimulatedArray, kernel_frame
 from minigrad_kernels.cuda.ptx_base import (
     GLOBAL,
     LANES,
@@ -182,7 +183,9 @@ def begun(
     target.store_vector(index, (poison,) * count)
     span = target.vector(index, count)
     target.unwrite(span)
-    running().copies[-1].append((target, span, values))
+    began = site_of(kernel_frame())
+    origin = None if start is None else (source, start)
+    running().copies[-1].append((target, span, values, origin, began))
 
 
 @intrinsic
@@ -275,7 +278,9 @@ def wait_copies(typing, groups):
 def _(groups: int) -> None:
     copies = running().copies
     while len(copies) - 1 > groups:
-        for target, span, values in copies.pop(0):
+        for target, span, values, origin, began in copies.pop(0):
+            if origin is not None:
+                origin[0].still_holds(origin[1], values, began)
             target.store_vector(span.start, values)
-    for target, span, _ in (copy for group in copies for copy in group):
+    for target, span, *_ in (copy for group in copies for copy in group):
         target.unwrite(span)  # a later copy to the same place may have come as well, or half
