@@ -15,8 +15,8 @@ and source lines:
 * waiting that never ends; float64 values stored into float32 arrays, with `float64=True`.
 
 Needs greenlet: `pip install minigrad[simulate]`; neither a driver nor numba-cuda.  Intrinsics run
-by a Python model, see `model`.  Not seen: two accesses that overlap in part, of 1- or 2-byte and of
-wider elements; values that weak memory lets through; whole-array expressions are not run.
+by a Python model, see `model`.  Whole programs run under `simulate`.  Not seen: values that weak
+memory lets through.  docs/simulator.md has the limits.
 
 >>> import numpy as np
 >>> import minigrad_cudasim as simulate
