@@ -1,6 +1,6 @@
 """What the doctor costs: fits with and without it, in turns, in one process.
 
-`python benchmarks/doctor.py` prints milliseconds a step for two lengths of a fit whose step takes
+`python -m benchmarks.doctor` prints milliseconds a step for two lengths of a fit whose step takes
 about 1 ms (an MLP of 256, 384, 384 and 10 units, batches of 64).
 """
 
