@@ -8,6 +8,7 @@ the file.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -89,5 +90,17 @@ class Claiming(CPUDispatcher):
         claim = getattr(self._cache, "claim", None)  # functions without a cache have none
         if claim is None or sig in self.overloads:
             return super().compile(sig)
-        with global_compiler_lock, claim(sig, self.targetctx):
+        with global_compiler_lock, claim(sig, self.targetctx), uncollected():
             return super().compile(sig)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Let no garbage be collected meanwhile: a compiler makes many objects that stay to its end."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

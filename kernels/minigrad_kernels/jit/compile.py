@@ -45,6 +45,7 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
     options.setdefault("error_model", "numpy")
     # Left open, Numba takes it from whichever caller is compiled first: bits would depend on that.
     options.setdefault("fastmath", False)
+    options.setdefault("no_cfunc_wrapper", True)  # nobody asks for a kernel as a C function
 
     def decorate(function: Callable[..., Any]) -> Any:
         """Return the function compiled at its first call, with the cache of this package."""
