@@ -217,3 +217,11 @@ def test_without_a_home_there_is_a_folder_beside_temporary_files(
     assert cache.cache_root().name.startswith("minigrad-")
     monkeypatch.setenv("MINIGRAD_CACHE_DIR", "relative")
     assert cache.cache_root().is_absolute()
+
+
+@posix
+def test_a_file_that_another_process_has_just_removed_is_no_error(tmp_path: Path) -> None:
+    gone = tmp_path / f".kernel-1-2{cache.SUFFIX}"
+    gone.symlink_to(tmp_path / "nowhere")  # found by its name, and not there to be asked
+    cache.forget_old("kernel", tmp_path)
+    assert not gone.is_symlink()

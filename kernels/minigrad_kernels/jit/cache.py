@@ -246,16 +246,16 @@ def cache_path() -> Path:
     return path
 
 
+def changed(path: Path) -> float:
+    """Return when a file was changed last, 0 where another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def newest_first(paths: list[Path]) -> list[Path]:
     """Sort paths by the time of their last change; one that has just gone counts as oldest."""
-
-    def changed(path: Path) -> float:
-        """Return when a file was changed last, 0 where it has gone."""
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return 0.0
-
     return sorted(paths, key=changed, reverse=True)
 
 
@@ -272,7 +272,7 @@ def forget_old(name: str, folder: Path) -> None:
             path.unlink(missing_ok=True)
     for suffix in (SUFFIX, claims.SUFFIX):
         for path in folder.glob(f".*{suffix}"):
-            if time.time() - path.stat().st_mtime > ABANDONED:
+            if time.time() - changed(path) > ABANDONED:
                 path.unlink(missing_ok=True)
 
 
