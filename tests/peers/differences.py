@@ -37,6 +37,10 @@ DRAWN = {"nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_po
 WITHIN_SIMPLEX = {"nn.functional.ctc_loss"}
 
 
+# Whose first argument's NaN stays NaN here, as in NumPy, and becomes a number there.
+KEEPS_NAN = {"heaviside"}
+
+
 # Where PyTorch's float32 is the farther of the two from float64: (of its size, absolute).
 PEERS_FLOAT32 = {"nn.functional.ctc_loss": (1e-4, 2e-6)}
 

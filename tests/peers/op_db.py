@@ -23,6 +23,7 @@ import numpy as np
 import minigrad as mg
 from tests.peers.calls import Array, Call, Library, Name, Outcome, difference, leaves_of, mapped
 from tests.peers.differences import (
+    KEEPS_NAN,
     PEERS_FLOAT32,
     WITHIN_SIMPLEX,
     stricter,
@@ -236,6 +237,10 @@ def fault(call: Call, peer: Outcome, of_float64: tuple[float, float] | None = No
     if call.name in WITHIN_SIMPLEX and peer.gradients and len(ours.gradients) == 1:
         for outcome in (ours, peer):
             outcome.gradients = [within_simplex(call.args[0].data, outcome.gradients[0])]
+    if call.name in KEEPS_NAN and call.args[0].data.dtype.kind == "f" and peer.leaves:
+        (leaf,) = peer.leaves
+        numbers = np.broadcast_to(~np.isnan(call.args[0].data), leaf.shape)
+        peer.leaves = [np.where(numbers, leaf, np.array(np.nan, leaf.dtype))]
     return difference(ours, peer, of_float64, PEERS_FLOAT32.get(call.name))
 
 
