@@ -376,13 +376,20 @@ def logspace(
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Return `steps` powers of `base`, their exponents evenly spaced from `start` to `end`.
+    """Return `steps` powers of `base`, their exponents evenly spaced from `start` to `end`; of an
+    integer dtype both are integers too, without what stands behind their points.
 
     >>> logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
+    >>> logspace(0, 2.7, 3, dtype=int)
+    tensor([  1,  10, 100])
     """
-    drawn = np.logspace(_end("logspace", start), _end("logspace", end), steps, base=base)
-    return _made(_counted(drawn, floating(dtype)), requires_grad, device)
+    made = floating(dtype)
+    ends = [_end("logspace", start), _end("logspace", end)]
+    if made.kind != "f":
+        ends = [float(np.trunc(x)) for x in ends]
+    drawn = np.logspace(*ends, steps, base=base)
+    return _made(_counted(drawn, made), requires_grad, device)
 
 
 @sized
