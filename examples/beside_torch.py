@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ import minigrad as mg
 from minigrad_kernels.compare.timing import OURS, Case, Pace, Timing, on_threads, time_case
 
 CHECKED_STEPS = 4
+READY = 6  # calls until all that a captured or compiled step prepares is there
 FULL, SMALL = Pace(rounds=5, block=1.0), Pace(1, 0.0, 0, 0.0)
 
 
@@ -37,8 +39,17 @@ class Steps:
     optimizer: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, framework: Any, model: Any, **options: Any) -> Callable[[], Any]:
-        """Return a call that trains on the next batch and returns its loss."""
+    def of(
+        self,
+        framework: Any,
+        model: Any,
+        whole: Callable[[Any], Any] = lambda step: step,
+        **options: Any,
+    ) -> Callable[[], Any]:
+        """Return a call that trains on the next batch and returns its loss.
+
+        whole: what becomes of the step, a function of a batch.
+        """
         kind = getattr(framework.optim, self.optimizer)
         optimizer = kind(model.parameters(), **self.options, **options)
         cross_entropy = framework.nn.functional.cross_entropy
@@ -46,15 +57,15 @@ class Steps:
         loader = mg.data.DataLoader(self.data, self.batch, drop_last=True, **order)
         batches = itertools.chain.from_iterable(itertools.repeat(loader))
 
-        def step() -> Any:
-            x, target = (framework.from_numpy(tensor.numpy()) for tensor in next(batches))
+        def step(x: Any, target: Any) -> Any:
             loss = cross_entropy(model(x), target)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            return loss
+            return loss.detach()
 
-        return step
+        run = whole(step)
+        return lambda: run(*(framework.from_numpy(tensor.numpy()) for tensor in next(batches)))
 
 
 def timed(name: str, build: Callable[[Any], Any], steps: Steps, pace: Pace) -> list[Timing]:
@@ -67,23 +78,44 @@ def timed(name: str, build: Callable[[Any], Any], steps: Steps, pace: Pace) -> l
     torch = importlib.import_module("torch")
     weights = {key: value.numpy() for key, value in build(mg.nn).state_dict().items()}
 
-    def made(framework: Any, dropout: bool = True, **options: Any) -> Callable[[], Any]:
+    def made(
+        framework: Any, dropout: bool = True, calls: int = 0, **options: Any
+    ) -> Callable[[], Any]:
         model = build(framework.nn)
         copies = {key: framework.from_numpy(value.copy()) for key, value in weights.items()}
         model.load_state_dict({**model.state_dict(), **copies})
         for module in model.modules():
             if isinstance(module, framework.nn.Dropout) and not dropout:
                 module.p = 0.0  # no two frameworks draw the same masks
-        return steps.of(framework, model, **options)
+        step = steps.of(framework, model, **options)
+        for _ in range(calls):
+            step()
+        return step
 
-    checks = [made(framework, dropout=False) for framework in (mg, torch)]
-    ours, theirs = ([step().item() for _ in range(CHECKED_STEPS)] for step in checks)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, err_msg=f"{name}: the first losses")
-    threads, fused = torch.set_num_threads, partial(made, torch, fused=True)
+    captured, compiled = {"whole": mg.capture}, {"whole": torch.compile, "fused": True}
+    checks = [made(mg, False), made(mg, False, **captured), made(torch, False)]
+    *ours, theirs = ([step().item() for _ in range(CHECKED_STEPS)] for step in checks)
+    for losses in ours:
+        np.testing.assert_allclose(losses, theirs, rtol=1e-3, err_msg=f"{name}: the first losses")
+    threads = torch.set_num_threads
+    ways: list[tuple[Any, str, dict[str, Any]]] = [
+        (mg, "", {}),
+        (mg, "captured", {**captured, "calls": READY}),
+        (torch, "", {}),
+        (torch, f"fused {steps.optimizer}", {"fused": True}),
+    ]
+    if shutil.which("g++") and pace is not SMALL:  # a compilation takes half a minute
+        ways.append((torch, "compiled", {**compiled, "calls": READY}))
     candidates = [
-        *on_threads(OURS, mg.set_num_threads, partial(made, mg), "", ()),
-        *on_threads("torch", threads, partial(made, torch), "", ()),
-        *on_threads("torch", threads, fused, f"fused {steps.optimizer}", ()),
+        candidate
+        for framework, variant, options in ways
+        for candidate in on_threads(
+            OURS if framework is mg else "torch",
+            mg.set_num_threads if framework is mg else threads,
+            partial(made, framework, **options),
+            variant,
+            (),
+        )
     ]
     return time_case(Case(name, candidates), pace)
 
@@ -98,11 +130,12 @@ def table(title: str, script: str, timings: Sequence[Timing], steps: Steps) -> s
         f"forward, backward, {steps.optimizer}; medians of blocks in turns, each at its best "
         f"thread count; an epoch has {epoch} steps.",
         "",
-        "| model | framework | threads | ms a step | s an epoch | minigrad / it |",
+        "| model | framework | threads | ms a step | s an epoch | minigrad captured / it |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for t in timings:
-        mine = next(o.median for o in timings if (o.case, o.library) == (t.case, OURS))
+        own = [o for o in timings if (o.case, o.library) == (t.case, OURS)]
+        mine = next(o.median for o in own if "captured" in o.candidate)
         lines.append(
             f"| {t.case} | {t.candidate} | {t.threads} | {1e3 * t.median:.3g} "
             f"| {epoch * t.median:.2g} | {mine / t.median:.2f} |"

@@ -132,7 +132,8 @@ def test_steps_are_timed_beside_torch(name: str, tmp_path: Path) -> None:
     module = example(name)
     timings = module.main(["--small", "--vs", "torch", "--out", str(tmp_path)])
     fused = {"fashion_mnist": "torch fused AdamW", "mnist_1d": "torch fused Adam"}[name]
-    assert [t.candidate for t in timings] == ["minigrad", "torch", fused] * len(module.MODELS)
+    names = ["minigrad", "minigrad captured", "torch", fused]
+    assert [t.candidate for t in timings] == names * len(module.MODELS)
     assert len(results(tmp_path, f"{name}_steps")) == len(timings)
 
 
