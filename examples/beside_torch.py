@@ -92,31 +92,32 @@ def timed(name: str, build: Callable[[Any], Any], steps: Steps, pace: Pace) -> l
             step()
         return step
 
-    captured, compiled = {"whole": mg.capture}, {"whole": torch.compile, "fused": True}
+    ready: dict[int, Callable[[], Any]] = {}  # compiled steps, by the number of threads
+
+    def compiled() -> Callable[[], Any]:
+        number = torch.get_num_threads()
+        if number not in ready:
+            torch._dynamo.reset()  # it would take the step for a variant of the one before
+            ready[number] = made(torch, calls=READY, whole=torch.compile, fused=True)
+        return ready[number]
+
+    captured = {"whole": mg.capture}
     checks = [made(mg, False), made(mg, False, **captured), made(torch, False)]
     *ours, theirs = ([step().item() for _ in range(CHECKED_STEPS)] for step in checks)
     for losses in ours:
         np.testing.assert_allclose(losses, theirs, rtol=1e-3, err_msg=f"{name}: the first losses")
-    threads = torch.set_num_threads
-    ways: list[tuple[Any, str, dict[str, Any]]] = [
-        (mg, "", {}),
-        (mg, "captured", {**captured, "calls": READY}),
-        (torch, "", {}),
-        (torch, f"fused {steps.optimizer}", {"fused": True}),
+    ways: list[tuple[Any, str, Callable[[], Any]]] = [
+        (mg, "", partial(made, mg)),
+        (mg, "captured", partial(made, mg, calls=READY, **captured)),
+        (torch, "", partial(made, torch)),
+        (torch, f"fused {steps.optimizer}", partial(made, torch, fused=True)),
     ]
     if shutil.which("g++") and pace is not SMALL:  # a compilation takes half a minute
-        ways.append((torch, "compiled", {**compiled, "calls": READY}))
-    candidates = [
-        candidate
-        for framework, variant, options in ways
-        for candidate in on_threads(
-            OURS if framework is mg else "torch",
-            mg.set_num_threads if framework is mg else threads,
-            partial(made, framework, **options),
-            variant,
-            (),
-        )
-    ]
+        ways.append((torch, "compiled", compiled))
+    candidates = []
+    for framework, variant, way in ways:
+        library = OURS if framework is mg else "torch"
+        candidates += on_threads(library, framework.set_num_threads, way, variant, ())
     return time_case(Case(name, candidates), pace)
 
 
