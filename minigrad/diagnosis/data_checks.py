@@ -156,7 +156,7 @@ def not_standardised(case: Case) -> Iterator[Seen]:
     x = numbers(case)
     if x is None or len(x) < 4 or normalised_first(case):
         return
-    size = np.sqrt(np.einsum("ij,ij->j", x, x, dtype=np.float64) / len(x))
+    size = np.sqrt(np.square(x).mean(0, dtype=np.float64))
     overall = float(np.sqrt((size**2).mean()))
     fix = "fit mg.data.Standardizer() on the training rows, and apply it to all sets"
     if x.min() >= 0 and 200 < x.max() <= 255:

@@ -216,10 +216,9 @@ def norm(array: Array) -> float:
         return float("nan")
     with np.errstate(all="ignore"):
         flat = array.reshape(-1)
-        whole = flat.size // BLOCK * BLOCK  # in blocks, whose sums are exact enough in float32
-        blocks, rest = flat[:whole].reshape(-1, BLOCK), flat[whole:]
-        sums = np.einsum("ij,ij->i", blocks, blocks)
-        squared = float(sums.sum(dtype=np.float64) + np.einsum("i,i->", rest, rest))
+        parts = [flat[i : i + BLOCK] for i in range(0, flat.size, BLOCK)]
+        squares = np.empty(min(flat.size, BLOCK), flat.dtype)
+        squared = sum(float(np.square(p, out=squares[: p.size]).sum()) for p in parts)
         if not LEAST < squared < np.inf and np.isfinite(array).all():
             squared = float(np.square(array, dtype=np.float64).sum())
     return float(np.sqrt(squared))
