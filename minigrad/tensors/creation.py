@@ -385,10 +385,10 @@ def logspace(
     tensor([  1,  10, 100])
     """
     made = floating(dtype)
-    ends = [_end("logspace", start), _end("logspace", end)]
+    first, last = _end("logspace", start), _end("logspace", end)
     if made.kind != "f":
-        ends = [float(np.trunc(x)) for x in ends]
-    drawn = np.logspace(*ends, steps, base=base)
+        first, last = float(np.trunc(first)), float(np.trunc(last))
+    drawn = np.logspace(first, last, steps, base=base)
     return _made(_counted(drawn, made), requires_grad, device)
 
 
