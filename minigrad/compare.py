@@ -10,6 +10,6 @@ True
 
 from __future__ import annotations
 
-from minigrad_kernels.compare.api import BreakEven, Report, Row, add, remove, run
+from minigrad_kernels.compare.api import BreakEven, Pair, Report, Row, add, remove, run
 
-__all__ = ["BreakEven", "Report", "Row", "add", "remove", "run"]
+__all__ = ["BreakEven", "Pair", "Report", "Row", "add", "remove", "run"]

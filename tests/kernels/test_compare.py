@@ -340,6 +340,7 @@ def test_peers_are_of_kernels_that_exist() -> None:
 
 # ---------------------------------------------------------------- report and command
 KEYS = {"format", "machine", "limits", "notes", "rows", "break_even", "statistics", "ok"}
+KEYS |= {"checks", "verdicts", "phases", "predictions", "conditions", "sessions"}
 
 
 @pytest.mark.parametrize("command", (main, minigrad_main))

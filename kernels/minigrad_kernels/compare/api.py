@@ -12,26 +12,33 @@ of what this machine can do, and the size from which a GPU wins.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-from minigrad_kernels.compare import machine
+from minigrad_kernels.compare import machine, pairs
+from minigrad_kernels.compare.conditions import Watch
 from minigrad_kernels.compare.examples import example_of
+from minigrad_kernels.compare.extras import Extra, distinct, extras
 from minigrad_kernels.compare.measure import compared
-from minigrad_kernels.compare.report import ON_GPU, BreakEven, Report, Row, machine_of
+from minigrad_kernels.compare.pairs import Pair
+from minigrad_kernels.compare.parts import ON_GPU
+from minigrad_kernels.compare.report import Report, machine_of
+from minigrad_kernels.compare.row import BreakEven, Row
 from minigrad_kernels.compare.statistics import statistics_of
 from minigrad_kernels.compare.targets import TARGETS, Entry, Target, gpu_targets
+from minigrad_kernels.compare.verdict import LIMIT, MARGIN
+from minigrad_kernels.compare.wanted import Wanted, check_known, listed
 from minigrad_kernels.example import SPREADS, Example
 from minigrad_kernels.jit import plain
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.table import KERNELS
 
-__all__ = ["BreakEven", "Report", "Row", "add", "remove", "run"]
+__all__ = ["BreakEven", "Pair", "Report", "Row", "add", "remove", "run"]
 
 Array = np.ndarray[Any, Any]
 Size = int | str | Sequence[int]
@@ -101,15 +108,23 @@ def remove(name: str) -> None:
 
 # ---------------------------------------------------------------- what is asked for
 def entries(kernels: str | Iterable[str] | None) -> list[Entry]:
-    """Return the kernels of these names; "all" for all.  A ValueError suggests the nearest name."""
+    """Return the kernels of these names, "all" for all, and the pairs at places such as my.py:pair.
+
+    Raises: ValueError that suggests the nearest name.
+    """
     names = listed(kernels) or list(COMMON)
     every = [*KERNELS, *ADDED]
     names = every if names == ["all"] else names
-    check_known("kernel", names, every)
-    return [
-        ADDED[name] if name in ADDED else Entry(name, KERNELS[name], example_of(name))
-        for name in names
-    ]
+    check_known("kernel", [name for name in names if not pairs.is_place(name)], every)
+    found: list[Entry] = []
+    for name in names:
+        if pairs.is_place(name):
+            found += pairs.load(name)
+        elif name in ADDED:
+            found.append(ADDED[name])
+        else:
+            found.append(Entry(name, KERNELS[name], example_of(name)))
+    return found
 
 
 def chosen_targets(targets: str | Iterable[str] | None) -> tuple[list[Target], list[str]]:
@@ -124,21 +139,6 @@ def chosen_targets(targets: str | Iterable[str] | None) -> tuple[list[Target], l
         else:
             notes.append(f"{name}: {reason}")
     return here, notes
-
-
-def listed(names: str | Iterable[str] | None) -> list[str]:
-    """Return one name or several as a list."""
-    return [names] if isinstance(names, str) else list(names or ())
-
-
-def check_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Raise a ValueError for a name that is not known, with the nearest that is."""
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.5)
-            few = ", ".join(known[:6])
-            hint = f"did you mean {' or '.join(near)}?" if near else f"such as {few}"
-            raise ValueError(f"compare: no {what} {name!r}; {hint}")
 
 
 def sized(size: Size) -> tuple[int, ...]:
@@ -163,45 +163,72 @@ def run(
     *,
     quick: bool = False,
     statistics: bool | None = None,
+    checks: bool | None = None,
+    verdicts: bool | None = None,
+    phases: bool | None = None,
+    predict: str | Iterable[str] | None = None,
+    against: str | Path | None = None,
+    margin: float = MARGIN,
+    limit: float = LIMIT,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Compare kernels and return the report.
 
-    kernels: names of the table or of `add`, "all", or None for a dozen common ones.
+    kernels: names of the table or of `add`, "all", or None for a dozen common ones; places of your
+        own pairs, such as "my_kernels.py:pair".
     sizes: elements of the largest array, or shapes such as "512x512x512", as the kernel's example
         takes them (`minigrad compare --list` shows its shape); under the simulator a tiny one.
     targets: of `TARGETS`; None for all that are here.  The report's notes name those that are not.
     quick: one small size, short blocks: the times mean little.
     statistics: what the CUDA kernels compile to, sm_90a; None: where there is no GPU.
+    checks: run the battery against mistakes.  verdicts: measure in turns which is faster.
+        phases: measure compiling, launch, transfer and kernel.  None: for up to three kernels,
+        unless `quick`; checks for all own pairs.
+    predict: GPUs that are not here, of A100, H100, H200, RTX 4090, T4; None: all of them for own
+        pairs where there is no GPU.
+    against: the JSON of another run, or the place of another pair, to measure in turns.
+    margin: relative difference that counts as the same.  limit: seconds for each verdict.
     progress: called with a line before each case.
 
-    Raises: ValueError for unknown names, with the nearest, and for sizes that are none;
-        RuntimeError in plain mode.
+    Raises: ValueError for unknown names, with the nearest, for sizes that are none, and for files
+        that are not there; RuntimeError in plain mode.
     """
     plain.refuse("comparing kernels")
     found = entries(kernels)
-    wanted = [sized(size) for size in sizes or (QUICK_SIZES if quick else SIZES)]
+    wanted = Wanted(
+        statistics,
+        checks,
+        verdicts,
+        phases,
+        tuple(listed(predict)) or None,
+        None if against is None else str(against),
+        margin,
+        limit,
+    ).settled(found, quick)
+    amounts = [sized(size) for size in sizes or (QUICK_SIZES if quick else SIZES)]
     types = [np.dtype(name) for name in checked_dtypes(dtypes)]
     here, notes = chosen_targets(targets)
-    cases = [(e, e.example.sizes(size), d) for e in found for d in types for size in wanted]
+    cases = [(e, e.example.sizes(size), d) for e in found for d in types for size in amounts]
     timed = any(target.timed for target in here)
     limits = machine.limits(quick) if timed else None
     gpu = gpu_limits() if any(target.name in ON_GPU for target in here) else None
+    say = progress or (lambda line: None)
     rows: list[Row] = []
+    extra = Extra()
     threads = numba.get_num_threads()
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), Watch(gpu=gpu is not None) as watch:
             for entry, sizes_, dtype in cases:
-                if progress is not None:
-                    progress(f"{entry.name} {'x'.join(map(str, sizes_))} {dtype}")
-                rows += compared(
-                    entry, sizes_, dtype, [t for t in here if t.timed], limits, gpu, quick
-                )
+                say(f"{entry.name} {'x'.join(map(str, sizes_))} {dtype}")
+                mine = [t for t in here if t.timed]
+                rows += compared(entry, sizes_, dtype, mine, limits, gpu, quick)
             for target in here:
                 if not target.timed:
-                    for entry, dtype in dict.fromkeys((e, d) for e, _, d in cases):
+                    for entry, dtype in distinct(cases):
                         tiny = entry.example.sizes((SIMULATED,))
                         rows += compared(entry, tiny, dtype, [target], None, None, quick)
+            extra = extras(wanted, cases, rows, here, places_of(kernels, found), say)
+            rows = extra.rows
     finally:
         numba.set_num_threads(threads)
         for target in here:
@@ -209,16 +236,33 @@ def run(
     order = {entry.name: i for i, entry in enumerate(found)}
     rows.sort(key=lambda row: order[row.kernel])
     stated: list[dict[str, Any]] = []
-    if statistics or (statistics is None and TARGETS["cuda"].absent() is not None):
-        stated, lacking = statistics_of([entry.name for entry in found])
+    if wanted.statistics:
+        stated, lacking = statistics_of([entry.name for entry in found if not entry.own])
         notes += lacking
     return Report(
         tuple(rows),
-        tuple(notes),
+        (*notes, *extra.notes),
         tuple(stated),
         {**stated_limits(limits), **({"gpu": stated_limits(gpu)} if gpu else {})},
         machine_of(),
+        tuple(extra.checks),
+        tuple(extra.verdicts),
+        tuple(extra.phases),
+        tuple(extra.predictions),
+        watch.conditions,
+        tuple(extra.sessions),
     )
+
+
+def places_of(kernels: str | Iterable[str] | None, found: Sequence[Entry]) -> dict[str, str]:
+    """Return under which name or place each kernel is found by another process."""
+    stated = {entry.name: entry.name for entry in found if entry.name in KERNELS}
+    for place in listed(kernels):
+        if pairs.is_place(place):
+            file = place.rpartition(":")[0] if ".py:" in place else place
+            for entry in pairs.load(place):
+                stated[entry.name] = f"{Path(file).resolve()}:{entry.label}"
+    return stated
 
 
 def checked_dtypes(dtypes: str | Iterable[str]) -> list[str]:

@@ -12,15 +12,22 @@ from rich.console import Console
 
 from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare.examples import example_of
+from minigrad_kernels.compare.gpus import GPUS
 from minigrad_kernels.compare.report import WIDTH, show
 from minigrad_kernels.compare.targets import TARGETS
+from minigrad_kernels.compare.verdict import LIMIT
 from minigrad_kernels.table import KERNELS
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     add = command.add_argument
-    add("kernels", nargs="*", metavar="KERNEL", help="names such as gemm, or all (a common dozen)")
+    add(
+        "kernels",
+        nargs="*",
+        metavar="KERNEL",
+        help="names such as gemm, or all (a common dozen); your own pair: my_kernels.py:pair",
+    )
     add("--sizes", nargs="+", metavar="N", help="elements, or shapes such as 256x1024")
     add("--dtypes", nargs="+", default=["float32"], metavar="TYPE", help="float32 float64")
     add("--targets", nargs="+", metavar="TARGET", help=f"{' '.join(TARGETS)} (all)")
@@ -30,6 +37,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--html", type=Path, metavar="FILE", help="write a page with charts, one file")
     statistics = "what the CUDA kernels compile to: always (without a GPU)"
     add("--statistics", action="store_true", default=None, help=statistics)
+    few = "(up to three kernels, not --quick)"
+    for name, text in (
+        ("checks", f"run the battery against mistakes and cheating {few}"),
+        ("verdicts", f"measure in turns which is faster, until it is decided {few}"),
+        ("phases", f"measure compile, launch, transfer and kernel {few}"),
+    ):
+        add(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+    add("--predict", nargs="*", metavar="GPU", help=f"predict for {', '.join(GPUS)} (all)")
+    add("--against", metavar="FILE", help="the --json of another run, or another old.py:pair")
+    add("--margin", type=float, default=3.0, metavar="PERCENT", help="counts as the same (3)")
+    add("--limit", type=float, default=LIMIT, metavar="SECONDS", help=f"a verdict ({LIMIT:g})")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,6 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.targets,
             quick=arguments.quick,
             statistics=arguments.statistics,
+            checks=arguments.checks,
+            verdicts=arguments.verdicts,
+            phases=arguments.phases,
+            predict=list(GPUS) if arguments.predict == [] else arguments.predict,
+            against=arguments.against,
+            margin=arguments.margin / 100,
+            limit=arguments.limit,
             progress=progress,
         )
     show(report, console)

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.compare.errors import ulps
 from minigrad_kernels.compare.machine import Limits
-from minigrad_kernels.compare.report import ON_GPU, Row
+from minigrad_kernels.compare.parts import ON_GPU
+from minigrad_kernels.compare.row import Row
 from minigrad_kernels.compare.targets import Entry, Host, Prepared, Target
 from minigrad_kernels.compare.timing import QUICK, Candidate, Case, Pace, Timing, time_case
+from minigrad_kernels.compare.words import what_limits
 from minigrad_kernels.jit.arguments import bind
 
 Array = np.ndarray[Any, Any]
@@ -53,15 +56,25 @@ def compared(
     few = entry.example.make(np.random.default_rng(0), dtype, *entry.example.sizes((NOTHING,)))
     overheads = times(entry, few, alive, GLANCE)
     for name, timing in timings.items():
-        rows[name] = timed_row(
-            rows[name], timing, overheads[name], gpu if name in ON_GPU else limits
-        )
+        mine = gpu if name in ON_GPU else limits
+        rows[name] = timed_row(rows[name], timing, overheads[name], mine, entry.counted)
     return list(rows.values())
 
 
-def timed_row(row: Row, timing: Timing, overhead: Timing, limits: Limits | None) -> Row:
+def timed_row(
+    row: Row, timing: Timing, overhead: Timing, limits: Limits | None, counted: bool = True
+) -> Row:
     """Return a row with its times, its rates and its share of the limits of where it ran."""
     least = None if limits is None else limits.floor(row.flops, row.nbytes, row.dtype)
+    said = ""
+    if limits is not None:
+        said = what_limits(
+            timing.median,
+            floor_flops=limits.floor(row.flops, 0, row.dtype),
+            floor_bytes=limits.floor(0, row.nbytes, row.dtype),
+            launch=overhead.median,
+            counted=counted,
+        )
     return replace(
         row,
         threads=timing.threads,
@@ -71,6 +84,7 @@ def timed_row(row: Row, timing: Timing, overhead: Timing, limits: Limits | None)
         gbps=1e-9 * row.nbytes / timing.median,
         share=None if least is None else least / timing.median,
         overhead=overhead.median,
+        limit=said,
     )
 
 
@@ -118,34 +132,6 @@ def same(one: Sequence[Array | None], other: Sequence[Array | None]) -> bool:
     """Tell whether two results have the same bits."""
     pairs = zip(one, other, strict=True)
     return all(a is None or b is None or a.tobytes() == b.tobytes() for a, b in pairs)
-
-
-def ulps(got: Array, exact: Array, dtype: np.dtype[Any], cancels: bool = False) -> Array:
-    """Return the error of each element in units of the last place of the kernel's dtype.
-
-    cancels: in those of the array's root mean square, where the element is smaller.
-
-    >>> exact = np.array([1.0, 2.0 + 2.0**-22])
-    >>> ulps(np.float32([1.0, 2.0]), exact, np.dtype(np.float32)).tolist()
-    [0.0, 1.0]
-    """
-    with np.errstate(all="ignore"):
-        return _ulps(got, exact.reshape(got.shape), dtype, cancels)
-
-
-def _ulps(got: Array, exact: Array, dtype: np.dtype[Any], cancels: bool) -> Array:
-    """Return the error of each element in units in the last place of the exact value."""
-    wanted, rounded = exact.astype(np.float64), exact.astype(got.dtype)
-    equal = (got == rounded) | ((got != got) & (rounded != rounded))
-    if got.dtype.kind != "f":
-        return np.where(equal, 0.0, np.inf)
-    size = np.abs(wanted)
-    if cancels:
-        finite = size[np.isfinite(size)]
-        size = np.maximum(size, np.sqrt(np.mean(np.square(finite))) if finite.size else 0)
-    error = np.abs(got.astype(np.float64) - wanted) / np.spacing(size.astype(dtype))
-    exactly = got.astype(np.float64) == wanted
-    return np.where(exactly | (equal & ~np.isfinite(error)), 0.0, np.nan_to_num(error, nan=np.inf))
 
 
 def times(

@@ -19,60 +19,24 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from minigrad_kernels.compare.against import Judged, Sessions
+from minigrad_kernels.compare.battery import Check
+from minigrad_kernels.compare.conditions import Conditions
 from minigrad_kernels.compare.machine import cpu_model
+from minigrad_kernels.compare.parts import ON_GPU, Tabled, parts
+from minigrad_kernels.compare.phases import Phases
+from minigrad_kernels.compare.predict import Prediction
+from minigrad_kernels.compare.row import BreakEven, Row, break_even
 from minigrad_kernels.compare.statistics import TARGET
 from minigrad_kernels.compare.timing import cores
+from minigrad_kernels.compare.words import figure, shown_time
 from minigrad_kernels.jit.files import write_whole
 from minigrad_kernels.pages.axes import short
 from minigrad_kernels.pages.charts import Chart, Series, legend
 from minigrad_kernels.pages.page import details, page, table
 
-FORMAT = 1  # of the JSON
+FORMAT = 2  # of the JSON
 WRONG = 2_000.0  # ULP: what is further off is wrong, not rounded
-
-
-@dataclass(frozen=True)
-class Row:
-    """One kernel, dtype and size on one target.
-
-    max_ulp, rms_ulp: errors beside the float64 reference in units of the last place: of the
-        element, or, where sums may cancel, at least of the array's root mean square.
-    repeats: whether a second run gives the same bits.  any_threads: whether one thread, or a grid
-        of one block, does.
-    seconds: the median of a call, on the best number of `threads`.  low: the least.
-    share: of the machine's limit, by the kernel's cost.  overhead: seconds of a call on next to
-        nothing.  failure: what was raised instead.
-    """
-
-    kernel: str
-    dtype: str
-    size: tuple[int, ...]
-    elements: int
-    target: str
-    flops: int = 0
-    nbytes: int = 0
-    floor: float | None = None
-    max_ulp: float | None = None
-    rms_ulp: float | None = None
-    repeats: bool | None = None
-    any_threads: bool | None = None
-    threads: int | None = None
-    seconds: float | None = None
-    low: float | None = None
-    gflops: float | None = None
-    gbps: float | None = None
-    share: float | None = None
-    overhead: float | None = None
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
-class BreakEven:
-    """The number of elements from which the GPU is the faster one; None where it never is."""
-
-    kernel: str
-    dtype: str
-    elements: float | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +44,9 @@ class Report:
     """All that was compared.  `print(report)` shows it; `ok` tells whether all of ours is right.
 
     notes: what could not be compared, and why.  statistics: what the CUDA kernels compile to.
+    checks: of the battery.  verdicts: which of two is faster.  phases: the parts of a call.
+    predictions: for GPUs that are not here.  conditions: what else the machine did meanwhile.
+    sessions: times for another run to be held against.
     """
 
     rows: tuple[Row, ...]
@@ -87,16 +54,48 @@ class Report:
     statistics: tuple[dict[str, Any], ...] = ()
     limits: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    verdicts: tuple[Judged, ...] = ()
+    phases: tuple[Phases, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    conditions: Conditions | None = None
+    sessions: tuple[Sessions, ...] = ()
 
     @property
     def break_even(self) -> tuple[BreakEven, ...]:
-        """The size from which the GPU wins, of every kernel measured on both at two sizes."""
+        """The size from which a GPU wins, of every kernel at two sizes on both sides.
+
+        Measured where there is a GPU, for data that lies there and, with its phases measured, for
+        data that travels; else predicted, for each GPU of the predictions.
+        """
         found = []
         for kernel, dtype in dict.fromkeys((row.kernel, row.dtype) for row in self.rows):
             mine = [r for r in self.rows if (r.kernel, r.dtype) == (kernel, dtype)]
             cpu, gpu = ([r for r in mine if r.target == t and r.seconds] for t in ("cpu", "cuda"))
-            if len(cpu) > 1 and len(gpu) > 1:
+            if len(cpu) < 2:
+                continue
+            if len(gpu) > 1:
                 found.append(BreakEven(kernel, dtype, break_even(cpu, gpu)))
+                moves = {p.size: p.transfer for p in self.phases if p.target == "cuda"}
+                slower = [
+                    dataclasses.replace(r, seconds=(r.seconds or 0) + (moves.get(r.size) or 0))
+                    for r in gpu
+                    if moves.get(r.size) is not None
+                ]
+                if len(slower) > 1:
+                    found.append(BreakEven(kernel, dtype, break_even(cpu, slower), "travels"))
+            at = {row.size: row for row in cpu}
+            said = [p for p in self.predictions if (p.kernel, p.dtype) == (kernel, dtype)]
+            for name in dict.fromkeys(p.gpu for p in said):
+                there = [p for p in said if p.gpu == name and p.size in at]
+                for data in ("there", "travels"):
+                    times = [p.there if data == "there" else p.travelling for p in there]
+                    made = [
+                        dataclasses.replace(at[p.size], target="cuda", seconds=t)
+                        for p, t in zip(there, times)
+                    ]
+                    if len(made) > 1:
+                        found.append(BreakEven(kernel, dtype, break_even(cpu, made), data, name))
         return tuple(found)
 
     @property
@@ -106,8 +105,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no row shows a fault."""
-        return not self.wrong
+        """Whether no row and no check shows a fault."""
+        return not self.wrong and all(check.ok for check in self.checks)
 
     def __str__(self) -> str:
         return text_of(self)
@@ -122,6 +121,12 @@ class Report:
             "rows": [cleaned(dataclasses.asdict(row)) for row in self.rows],
             "break_even": [dataclasses.asdict(found) for found in self.break_even],
             "statistics": list(self.statistics),
+            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "verdicts": [plain_data(judged) for judged in self.verdicts],
+            "phases": [plain_data(one) for one in self.phases],
+            "predictions": [plain_data(one) for one in self.predictions],
+            "conditions": None if self.conditions is None else self.conditions.as_json(),
+            "sessions": [plain_data(one) for one in self.sessions],
             "ok": self.ok,
         }
 
@@ -159,6 +164,18 @@ def cleaned(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def plain_data(item: Any) -> Any:
+    """Return a dataclass as plain data, what is unknown left out, floats to 6 digits."""
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        pairs = ((f.name, getattr(item, f.name)) for f in dataclasses.fields(item))
+        return {name: plain_data(value) for name, value in pairs if value is not None}
+    if isinstance(item, tuple | list):
+        return [plain_data(value) for value in item]
+    if isinstance(item, float):
+        return float(f"{item:.6g}") if np.isfinite(item) else str(item)
+    return item
+
+
 def machine_of() -> dict[str, Any]:
     """Return what this machine is, and the date."""
     versions = {"python": platform.python_version()}
@@ -169,48 +186,6 @@ def machine_of() -> dict[str, Any]:
             continue
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     return {"date": date, "cpu": cpu_model(), "cores": cores(), "versions": versions}
-
-
-# ---------------------------------------------------------------- the break-even size
-def break_even(cpu: Sequence[Row], gpu: Sequence[Row]) -> float | None:
-    """Return from how many elements on the GPU is faster, None if it never is.
-
-    Both times are fitted as a + b work, by the least relative squares, work being what the machine
-    takes at least; the size of that work is read off the measured ones.  0.0: always.
-    """
-    (a, b), (c, d) = (fit([r.floor or 0 for r in rows], seconds(rows)) for rows in (cpu, gpu))
-    if d >= b:
-        return None if c >= a else 0.0
-    work = (c - a) / (b - d)
-    if work <= 0 or len({r.floor for r in cpu}) < 2:
-        return 0.0
-    known = sorted({r.floor: r.elements for r in cpu if r.floor}.items())
-    x, y = np.log([[w, n] for w, n in known]).T
-    near, next_ = np.argsort(np.abs(x - np.log(work)))[:2]
-    slope = (y[next_] - y[near]) / (x[next_] - x[near])
-    return float(np.exp(y[near] + slope * (np.log(work) - x[near])))
-
-
-def seconds(rows: Sequence[Row]) -> list[float]:
-    """Return the seconds of rows, 0 where there are none."""
-    return [float(r.seconds or 0) for r in rows]
-
-
-def fit(work: Sequence[float], times: Sequence[float]) -> tuple[float, float]:
-    """Return a >= 0 and b of times = a + b work with the least relative squared error.
-
-    >>> [round(v, 6) for v in fit([1.0, 2.0, 4.0], [3.0, 5.0, 9.0])]
-    [1.0, 2.0]
-    """
-    w, t = np.asarray(work), np.asarray(times)
-    u, v = 1 / t, w / t
-    uu, uv, vv, su, sv = (u * u).sum(), (u * v).sum(), (v * v).sum(), u.sum(), v.sum()
-    determinant = uu * vv - uv * uv
-    if determinant > 0:
-        a = (su * vv - sv * uv) / determinant
-        if a >= 0:
-            return float(a), float((uu * sv - uv * su) / determinant)
-    return 0.0, float(sv / vv) if vv else 0.0
 
 
 # ---------------------------------------------------------------- in the terminal
@@ -243,10 +218,12 @@ def tables(report: Report) -> Iterator[Table]:
         )
         before = group
     yield drawn
-    if report.break_even:
-        drawn = table_of("the GPU wins", ("kernel", "dtype", "from"), 2)
-        for found in report.break_even:
-            drawn.add_row(found.kernel, found.dtype, from_size(found))
+    for part in parts_of(report):
+        drawn = table_of(part.title, part.columns, part.words, wrap=True)
+        for i, line in enumerate(part.rows):
+            drawn.add_row(*line, style="red" if part.marks.get(i) == "wrong" else None)
+        if part.notes:
+            drawn.caption, drawn.caption_justify = "\n".join(part.notes), "left"
         yield drawn
     if report.statistics:
         drawn = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
@@ -255,13 +232,29 @@ def tables(report: Report) -> Iterator[Table]:
         yield drawn
 
 
-def table_of(title: str, columns: tuple[str, ...], words: int) -> Table:
-    """Return an empty table whose first columns are words, the others numbers."""
+def parts_of(report: Report) -> list[Tabled]:
+    """Return the further tables of a report."""
+    return parts(
+        report.rows,
+        report.verdicts,
+        report.checks,
+        report.phases,
+        report.predictions,
+        report.break_even,
+        report.conditions,
+    )
+
+
+def table_of(title: str, columns: tuple[str, ...], words: int, wrap: bool = False) -> Table:
+    """Return an empty table whose first columns are words, the others numbers.
+
+    wrap: break words that have no room, where the table cuts them.
+    """
     made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     made.padding, made.pad_edge = (0, 1, 0, 0), False
     for i, name in enumerate(columns):
-        header = name.replace("_", " ")
-        made.add_column(header, justify="left" if i < words else "right", no_wrap=True)
+        header, word = name.replace("_", " "), i < words
+        made.add_column(header, justify="left" if word else "right", no_wrap=not (wrap and word))
     return made
 
 
@@ -296,36 +289,6 @@ def bits(row: Row) -> str:
     return "threads" if row.any_threads is False else "repeat"
 
 
-def figure(value: float | None) -> str:
-    """Return a number in three digits.
-
-    >>> figure(0.0), figure(1234.5), figure(0.01234), figure(None)
-    ('0', '1,234', '0.0123', '')
-    """
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 100 and value != float("inf") else f"{value:.3g}"
-
-
-def shown_time(seconds: float | None) -> str:
-    """Return a time in the unit that suits it.
-
-    >>> shown_time(1.5e-6), shown_time(0.0123), shown_time(None)
-    ('1.5 us', '12.3 ms', '')
-    """
-    if seconds is None:
-        return ""
-    unit, scale = ("us", 1e6) if seconds < 1e-3 else ("ms", 1e3) if seconds < 1 else ("s", 1.0)
-    return f"{seconds * scale:.3g} {unit}"
-
-
-def from_size(found: BreakEven) -> str:
-    """Return the break-even size in words."""
-    if found.elements is None:
-        return "no size on"
-    return f"{figure(found.elements)} elements on" if found.elements else "every size on"
-
-
 def show(report: Report, console: Console) -> None:
     """Print a report."""
     for drawn in tables(report):
@@ -349,7 +312,6 @@ def text_of(report: Report) -> str:
 
 # ---------------------------------------------------------------- as HTML
 LOOKS = ("cpu", "torch", "cuda", "torch-cuda", "cupy", "cuda-sim", "cpu-blas", "reference")
-ON_GPU = frozenset({"cuda", "torch-cuda", "cupy"})
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
@@ -394,8 +356,10 @@ def sections(report: Report) -> list[tuple[str, str]]:
             ),
         ),
     ]
-    wins = [(b.kernel, b.dtype, from_size(b)) for b in report.break_even]
-    found.append(("The GPU wins", table(("kernel", "dtype", "from"), wins, 2) if wins else ""))
+    for part in parts_of(report):
+        drawn = table(part.columns, part.rows, part.words, part.marks, label=part.title)
+        said = "".join(f'<p class="faint">{escape(note)}</p>' for note in part.notes)
+        found.append((part.title[0].upper() + part.title[1:], drawn + said))
     lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
     title = f"What the CUDA kernels compile to, {TARGET}"
     found.append((title, table(tuple(STATISTICS), lines, 1) if lines else ""))

@@ -11,6 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from minigrad_kernels.compare.memory import placed
 from minigrad_kernels.compare.peers import Peer, array_peer, blas_peer, torch_peer
 from minigrad_kernels.compare.timing import installed, thread_counts
 from minigrad_kernels.example import Example
@@ -26,25 +27,35 @@ TOGETHER = 10  # launches on a GPU before it is waited for, when they are timed
 class Entry:
     """One kernel to compare: its row of the table, and how its arguments are made.
 
-    cuda: its CUDA kernel where the table of these does not have it.
+    cuda: its CUDA kernel where the table of these does not have it.  own: whether it is a user's
+    pair; label: its name in a file.  oracle: whether it has a
+    reference of its own.  counted: whether its cost is stated.
     """
 
     name: str
     kernel: Kernel
     example: Example
     cuda: Callable[..., None] | None = None
+    own: bool = False
+    label: str = ""
+    oracle: bool = True
+    counted: bool = True
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A launch on arguments of its own: `call` runs it, `read` returns what it wrote.
 
-    many: runs it `Target.parts` times and waits, to be timed.
+    many: runs it `Target.parts` times and waits, to be timed.  bound: its arguments, where they can
+    be looked at; get and put copy one of its arrays to the host and back.
     """
 
     call: Callable[[], Any]
     read: Callable[[], list[Array | None]]
     many: Callable[[], Any]
+    bound: Bound | None = None
+    get: Callable[[Any], Array] = np.copy
+    put: Callable[[Any, Array], Any] = np.copyto
 
 
 class Target:
@@ -89,10 +100,15 @@ class Host(Target):
     ours = True
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
-        """Return a kernel's reference or CPU kernel bound to copies of arguments."""
-        bound = bind(entry.kernel, args, np.copy)
+        """Return a kernel's reference or CPU kernel bound to copies of arguments.
+
+        None for the reference of a pair that has none of its own.
+        """
+        if self.name == "reference" and not entry.oracle:
+            return None
+        bound = bind(entry.kernel, args, placed)
         run = partial(getattr(entry.kernel, self.name), *bound.args)
-        return Prepared(run, lambda: [np.copy(a) for a in bound.written], run)
+        return Prepared(run, lambda: [np.copy(a) for a in bound.written], run, bound)
 
     def threads(self) -> list[int]:
         """Return the thread counts to measure, none for references."""
@@ -147,12 +163,21 @@ class Device(Target):
                 cuda_kernel(*bound.args)
             target.synchronize()
 
-        def read() -> list[Array | None]:
-            return [
-                a.copy() if isinstance(a, np.ndarray) else target.read(a) for a in bound.written
-            ]
+        def get(a: Any) -> Array:
+            found: Array = a.copy() if isinstance(a, np.ndarray) else target.read(a)
+            return found
 
-        return Prepared(partial(run, 1), read, partial(run, self.parts))
+        def put(a: Any, values: Array) -> None:
+            if isinstance(a, np.ndarray):
+                np.copyto(a, values)
+            else:
+                target.write(a, values)
+
+        def read() -> list[Array | None]:
+            return [get(a) for a in bound.written]
+
+        many = partial(run, self.parts)
+        return Prepared(partial(run, 1), read, many, bound, get, put)
 
 
 def gpu_targets() -> Any:
@@ -162,7 +187,7 @@ def gpu_targets() -> Any:
 
 def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
     """Return the CUDA kernel of a kernel, None where there is none."""
-    if entry.name not in KERNELS:
+    if entry.own or entry.name not in KERNELS:
         return entry.cuda
     found: Callable[..., None] | None
     found = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS.get(entry.name)
@@ -201,6 +226,8 @@ class Library(Target):
 
     def prepare(self, entry: Entry, args: Sequence[Any], other: bool = False) -> Prepared | None:
         """Return the library's counterpart bound to copies of arguments, None without one."""
+        if entry.own:
+            return None
         peer = self.peer_of(self.library(), entry.name, entry.kernel)
         if peer is None:
             return None

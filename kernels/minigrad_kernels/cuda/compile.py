@@ -24,7 +24,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-TARGETS = {"sm_80": (8, 0), "sm_90a": (9, 0)}
+TARGETS = {"sm_80": (8, 0), "sm_90a": (9, 0)}  # that every kernel is held to
+CAPABILITIES = {**TARGETS, "sm_75": (7, 5), "sm_89": (8, 9)}  # that `examine` compiles for
 SYSTEM_SHARED = {"sm_90a": 1024}  # bytes of each block that the system keeps for itself
 SPILL = re.compile(r"(LDL|STL)\b")
 # Arithmetic in double precision and conversions to or from it: F2F.F64.F32, I2F.F64, MUFU.RCP64H.
@@ -87,7 +88,7 @@ def examine(kernel: Any, signature: tuple[Any, ...], target: str = "sm_90a") -> 
     lacking = missing()
     if lacking:
         raise ImportError(f"cuda_compile needs {', '.join(lacking)}")
-    capability = TARGETS[target]
+    capability = CAPABILITIES[target]
     code = cubin(kernel, signature, capability)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"

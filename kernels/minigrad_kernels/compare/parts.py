@@ -1,0 +1,196 @@
+"""The tables of a comparison beside its rows: verdicts, checks, phases, predictions, break-even."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from minigrad_kernels.compare.against import Judged
+from minigrad_kernels.compare.battery import CHECKS, Check
+from minigrad_kernels.compare.conditions import Conditions
+from minigrad_kernels.compare.errors import right_bits
+from minigrad_kernels.compare.phases import Phases
+from minigrad_kernels.compare.predict import ASSUMPTIONS, UNMEASURED, Prediction
+from minigrad_kernels.compare.row import BreakEven, Row
+from minigrad_kernels.compare.words import figure, shown_time
+
+ON_GPU = frozenset({"cuda", "torch-cuda", "cupy"})
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """A table as words: for the terminal and for the page.
+
+    words: how many of its first columns are words.  marks: of rows, "wrong" or "best".
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+    notes: tuple[str, ...] = ()
+    marks: dict[int, str] = field(default_factory=dict)
+
+
+def parts(
+    rows: Sequence[Row],
+    verdicts: Sequence[Judged],
+    checks: Sequence[Check],
+    phases: Sequence[Phases],
+    predictions: Sequence[Prediction],
+    break_even: Sequence[BreakEven],
+    conditions: Conditions | None,
+) -> list[Tabled]:
+    """Return the tables that have something to say."""
+    noted = tuple(conditions.said) if conditions is not None else ()
+    made = [
+        of_limits(rows),
+        of_verdicts(verdicts, noted),
+        of_checks(checks),
+        of_phases(phases),
+        of_predictions(predictions),
+        of_break_even(break_even),
+    ]
+    return [part for part in made if part.rows]
+
+
+def case(kernel: str, size: Sequence[int]) -> str:
+    """Return a kernel and its sizes."""
+    return f"{kernel} {'x'.join(map(str, size))}"
+
+
+def of_limits(rows: Sequence[Row]) -> Tabled:
+    """Return what limits each timed row, with its right bits, registers and spills."""
+    found = [
+        (
+            case(row.kernel, row.size),
+            row.dtype,
+            row.target,
+            row.limit,
+            shown_time(row.seconds),
+            figure(right_bits(row.max_ulp, row.dtype)),
+            "" if row.registers is None else str(row.registers),
+            "" if row.spills is None else str(row.spills),
+        )
+        for row in rows
+        if row.limit or row.registers is not None
+    ]
+    columns = ("kernel", "dtype", "target", "limited by", "time", "right bits", "regs", "spills")
+    notes = ["right bits: of the significand, of the worst element"]
+    if any(row.registers is not None and row.target == "cuda-sim" for row in rows):
+        notes.append("regs, spills: of a thread, as compiled for sm_90a; nothing ran there")
+    return Tabled("what limits it", columns, tuple(found), 4, tuple(notes))
+
+
+def of_verdicts(verdicts: Sequence[Judged], noted: Sequence[str]) -> Tabled:
+    """Return which of two is faster."""
+    found = []
+    for one in verdicts:
+        v = one.verdict
+        interval = f"{v.low:.3g} to {v.high:.3g}" if v.high < float("inf") else ""
+        label = case(one.kernel, one.size)
+        cells = (label, one.dtype, one.new, one.old, v.word, one.note)
+        found.append((*cells, f"{v.ratio:.3g}", interval, str(v.pairs)))
+    columns = ("kernel", "dtype", "new", "old", "verdict", "note", "time by old", "interval", "n")
+    margin = f"{100 * verdicts[0].verdict.margin:g}" if verdicts else ""
+    notes = (
+        f"same: the whole interval, of 99 %, lies within {margin} %; slower, faster: it does not "
+        "hold 1",
+        *noted,
+    )
+    return Tabled("verdicts", columns, tuple(found), 6, notes)
+
+
+def of_checks(checks: Sequence[Check]) -> Tabled:
+    """Return a row for each kernel and target: ok, or each check that is not."""
+    found: list[tuple[str, ...]] = []
+    marks = {}
+    for key in dict.fromkeys((c.kernel, c.dtype, c.target) for c in checks):
+        mine = [c for c in checks if (c.kernel, c.dtype, c.target) == key]
+        bad = [c for c in mine if not c.ok]
+        for check in bad:
+            marks[len(found)] = "wrong"
+            found.append((*key, f"{check.name}: {check.said}"))
+        if not bad:
+            found.append((*key, f"ok: all {len(mine)} checks"))
+    notes = (f"checks: it {'; it '.join(CHECKS.values())}",)
+    return Tabled("checks", ("kernel", "dtype", "target", "found"), tuple(found), 4, notes, marks)
+
+
+def of_phases(phases: Sequence[Phases]) -> Tabled:
+    """Return the parts of calls."""
+    found = [
+        (
+            case(p.kernel, p.size),
+            p.dtype,
+            p.target,
+            *map(
+                shown_time,
+                (p.compile_cold, p.compile_warm, p.launch, p.to_device, p.to_host),
+            ),
+            shown_time(p.kernel_warm),
+            shown_time(p.kernel_cold),
+        )
+        for p in phases
+    ]
+    columns = (
+        *("kernel", "dtype", "target", "compile", "from disk", "launch", "to GPU", "back"),
+        *("kernel, warm", "cold"),
+    )
+    notes = (
+        "compile, from disk: processor time of a process's first call, without and with machine "
+        "code on disk, of which numba.njit keeps none unless told cache=True; launch: a call on "
+        "next to nothing; kernel: the rest of a call, its arrays in the caches or not",
+    )
+    return Tabled("parts of a call", columns, tuple(found), 3, notes)
+
+
+def of_predictions(predictions: Sequence[Prediction]) -> Tabled:
+    """Return what is predicted for GPUs that are not here."""
+    found = [
+        (
+            case(p.kernel, p.size),
+            p.dtype,
+            p.gpu,
+            p.limit,
+            shown_time(p.there),
+            shown_time(p.launch),
+            shown_time(p.kernels),
+            shown_time(p.transfer),
+            shown_time(p.travelling),
+            f"{100 * p.occupancy:.0f} %",
+            "" if p.registers is None else str(p.registers),
+            "" if p.spills is None else str(p.spills),
+        )
+        for p in predictions
+    ]
+    columns = (
+        *("kernel", "dtype", "GPU", "limited by", "a call", "launch", "kernels", "transfer"),
+        *("with transfer", "occupancy", "regs", "spills"),
+    )
+    notes = [f"PREDICTED, not measured; {UNMEASURED}. Assumed:", *ASSUMPTIONS]
+    notes += dict.fromkeys(f"{p.kernel} on {p.gpu}: {p.note}" for p in predictions if p.note)
+    return Tabled("predicted for GPUs that are not here", columns, tuple(found), 4, tuple(notes))
+
+
+def of_break_even(break_even: Sequence[BreakEven]) -> Tabled:
+    """Return from which sizes a GPU wins."""
+    found = [
+        (b.kernel, b.dtype, b.gpu or "this GPU", data(b), "predicted" if b.gpu else "measured")
+        for b in break_even
+    ]
+    lines = tuple((*line[:4], from_size(b), line[4]) for line, b in zip(found, break_even))
+    columns = ("kernel", "dtype", "GPU", "data", "faster than the CPU from", "how")
+    return Tabled("the GPU wins", columns, lines, 6)
+
+
+def data(found: BreakEven) -> str:
+    """Return in words where the data lie."""
+    return "lies on the GPU" if found.data == "there" else "travels there and back"
+
+
+def from_size(found: BreakEven) -> str:
+    """Return the break-even size in words."""
+    if found.elements is None:
+        return "no size on"
+    return f"{figure(found.elements)} elements on" if found.elements else "every size on"

@@ -1,0 +1,340 @@
+"""Your own pairs: how they are found in a file, compared, and held against others."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.cli.main import main
+from minigrad_kernels.compare import api as compare
+from minigrad_kernels.compare import extras, pairs, phases, verdict
+from minigrad_kernels.compare.extras import extras as measured_extras
+from minigrad_kernels.compare.machine import Limits
+from minigrad_kernels.compare.pairs import Pair
+from minigrad_kernels.compare.phases import Phases
+from minigrad_kernels.compare.report import Report
+from minigrad_kernels.compare.row import Row
+from minigrad_kernels.compare.targets import TARGETS
+from minigrad_kernels.compare.words import what_limits
+from tests.html_page import checked_page
+
+HAS_GREENLET = importlib.util.find_spec("greenlet") is not None
+MINE = """
+import numpy as np
+from numba import cuda
+from minigrad.compare import Pair
+
+
+def saxpy(a, x, y, out):
+    np.multiply(x, a, out=out)
+    out += y
+
+
+def returning(a, x, y):
+    return a * x + y
+
+
+@cuda.jit
+def kernel(a, x, y, out):
+    i = cuda.grid(1)
+    if i < out.size:
+        out[i] = a * x[i] + y[i]
+
+
+@cuda.jit
+def late(a, x, y, out):
+    i = cuda.grid(1)
+    if 0 < i < out.size:
+        out[i] = a * x[i] + y[i]
+
+
+def example(rng, dtype, n):
+    x, y = rng.random((2, n)).astype(dtype)
+    return dtype.type(2.5), x, y, np.empty(n, dtype)
+
+
+pair = Pair(saxpy, kernel, example=example, block=64)
+wrong = Pair(returning, late, example=example, block=64)
+_hidden = pair
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "my_kernels.py"
+    path.write_text(MINE)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let verdicts end at the first look, and take the machine's limits from nowhere."""
+    found = Limits({"float32": 100.0, "float64": 50.0}, ((1e3, 50.0), (1e9, 10.0)))
+    monkeypatch.setattr(compare.machine, "limits", lambda quick: found)
+    monkeypatch.setattr(verdict, "LOOKS", (16,))
+    monkeypatch.setattr(extras.against, "SESSIONS", 6)
+
+
+# ---------------------------------------------------------------- what a pair is
+def test_a_pair_of_a_file_is_compared_by_the_command(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, path = f"{mine}:pair", tmp_path / "a.json"
+    targets = ["cpu", *(["cuda-sim"] if HAS_GREENLET else [])]
+    command = ["compare", place, "--sizes", "100", "5000", "--targets", *targets, "--no-phases"]
+    assert main([*command, "--json", str(path)]) == 0
+    printed = capsys.readouterr().out
+    for words in ("pair 5000", "what limits it", "ok: all 8 checks", "PREDICTED, not measured"):
+        assert words in printed
+    found = json.loads(path.read_text())
+    assert found["format"] == 2 and found["ok"]
+    assert {check["target"] for check in found["checks"]} == set(targets)
+    assert {one["gpu"] for one in found["predictions"]} >= {"A100", "T4"}
+    assert {(one["gpu"], one["data"]) for one in found["break_even"]} >= {
+        ("H100", "there"),
+        ("H100", "travels"),
+    }
+    assert [len(one["seconds"]) for one in found["sessions"]] == [6, 6]
+    assert {"stolen", "others", "load", "quiet"} <= set(found["conditions"])
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_a_wrong_cuda_kernel_of_a_pair_fails_the_command(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", f"{mine}:wrong", "--sizes", "100", "--targets", "cuda-sim", "--no-phases"]
+    assert main([*command, "--no-verdicts"]) == 1
+    printed = capsys.readouterr().out
+    assert "WRONG: wrong 192 float32 on cuda-sim" in printed
+    assert "writes: it leaves 1 of 100 elements of out alone" in " ".join(printed.split())
+
+
+def test_without_a_name_all_pairs_of_a_file_are_compared(mine: Path) -> None:
+    assert [entry.name for entry in compare.entries(str(mine))] == ["pair", "wrong"]
+
+
+def test_without_a_reference_the_cpu_function_in_float64_is_it(mine: Path) -> None:
+    (entry,) = pairs.load(f"{mine}:wrong")
+    args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), 50)
+    out = np.empty(50)
+    entry.kernel.reference(*args[:-1], out)
+    exact = 2.5 * args[1].astype(np.float64) + args[2]
+    assert np.abs(out - exact).max() < 1e-15
+    assert TARGETS["reference"].prepare(entry, args) is None, "it has none of its own to time"
+
+
+def test_costs_are_counted_where_none_is_stated() -> None:
+    def shift(x: Any, y: Any) -> None:
+        y += x
+
+    def example(rng: Any, dtype: Any, n: int) -> tuple[Any, ...]:
+        return np.zeros(n, dtype), np.zeros(n, dtype)
+
+    entry = Pair(shift, example=example, inout=("y",), name="shift").entry()
+    args = example(None, np.float32, 10)
+    assert entry.kernel.cost(*args) == (0, 40 + 2 * 40) and not entry.counted
+    assert entry.kernel.out == () and entry.kernel.inout == ("y",)
+
+
+def test_a_grid_covers_the_largest_array() -> None:
+    def example(rng: Any, dtype: Any, n: int) -> tuple[Any, ...]:
+        return np.zeros((n, 3), dtype), np.zeros(n, dtype)
+
+    args = example(None, np.float32, 100)
+    assert Pair(lambda x, y: None, example=example).geometry(args) == (2, 256)
+    two = Pair(lambda x, y: None, example=example, block=(8, 8), grid=lambda x, y: (y.size, 2))
+    assert two.geometry(args) == ((100, 2), (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": "CxN"}, "no shape 'CxN'; expected one of N, NxC"),
+        ({"out": ("z",)}, "it writes 'z', but its arguments are x, y"),
+        ({"cpu": lambda: None}, "takes 0 arguments, but the example makes 2, of which 1 are"),
+    ],
+)
+def test_what_a_pair_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
+    def example(rng: Any, dtype: Any, n: int) -> tuple[Any, ...]:
+        return np.zeros(n, dtype), np.zeros(n, dtype)
+
+    options = {"cpu": lambda x, y: None, "example": example, "name": "mine", **change}
+    with pytest.raises(ValueError, match=message):
+        Pair(**options).entry()
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere.py:pair", "there is no file nowhere.py"),
+        ("{mine}:pear", "has no Pair 'pear'; it has pair, wrong"),
+        ("{empty}:pair", "has no Pair 'pair'; it has none: write name = Pair"),
+        ("{empty}", "has no Pair; it has none"),
+    ],
+)
+def test_places_without_a_pair_are_named(
+    mine: Path, capsys: pytest.CaptureFixture[str], place: str, message: str
+) -> None:
+    empty = mine.with_name("empty.py")
+    empty.write_text("x = 1\n")
+    assert main(["compare", place.format(mine=mine, empty=empty)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_file_raises_leaves_no_module_behind(tmp_path: Path) -> None:
+    path = tmp_path / "broken_kernels.py"
+    path.write_text("raise LookupError('mine')")
+    with pytest.raises(LookupError, match="mine"):
+        pairs.load(f"{path}:pair")
+    assert "broken_kernels" not in sys.modules
+
+
+# ---------------------------------------------------------------- verdicts of one run
+SLOW = MINE.replace("np.multiply(x, a, out=out)", "np.multiply(np.sin(np.sin(x)), a, out=out)")
+
+
+def test_a_slower_pair_is_called_slower_when_both_run_in_turns(mine: Path) -> None:
+    slow = mine.with_name("slow.py")
+    slow.write_text(SLOW)
+    options: dict[str, Any] = {"sizes": [50_000], "targets": "cpu", "phases": False, "predict": []}
+    report = compare.run(f"{slow}:pair", against=f"{mine}:pair", **options)
+    (one,) = report.verdicts
+    assert one.verdict.word == "slower" and one.verdict.ratio > 1.2
+    assert (one.new, one.old) == ("cpu", f"{mine}:pair")
+    assert "slower" in str(report)
+
+
+def test_a_run_is_held_against_the_json_of_another(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.json"
+    command = ["compare", f"{mine}:pair", "--sizes", "20000", "--targets", "cpu", "--no-phases"]
+    assert main([*command, "--no-checks", "--json", str(path)]) == 0
+    told = json.loads(path.read_text())
+    for one in told["sessions"]:
+        one["seconds"] = [t / 8 for t in one["seconds"]]
+    path.write_text(json.dumps(told))
+    assert main([*command, "--no-checks", "--against", str(path)]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "slower" in words and "old.json" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--against", "no.json"], "--against no.json: expected what --json wrote"),
+        (["--predict", "H1000"], "no GPU 'H1000'; did you mean H100"),
+    ],
+)
+def test_what_cannot_be_is_said_before_measuring(
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def measure(*_: Any, **__: Any) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(compare, "compared", measure)
+    assert main(["compare", "exp", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_statistics_without_their_tools_are_refused_before_measuring(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = importlib.import_module("minigrad_kernels.compare.wanted")
+    monkeypatch.setattr(wanted, "missing", lambda: ["numba-cuda (pip install minigrad[cuda])"])
+    assert main(["compare", "exp", "--statistics"]) == 2
+    assert "--statistics needs numba-cuda (pip install" in capsys.readouterr().err
+
+
+def test_verdicts_stand_beside_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = compare.entries("exp")
+    cpu, reference = TARGETS["cpu"], TARGETS["reference"]
+    row = Row("exp", "float32", (64,), 64, "cpu", seconds=1e-6, threads=1)
+    mine = {
+        "cpu": (cpu, row),
+        "numpy": (reference, Row("exp", "float32", (64,), 64, "numpy", seconds=1e-6)),
+    }
+    wanted = importlib.import_module("minigrad_kernels.compare.wanted").Wanted()
+    (one,) = extras.beside_baseline(entry, (64,), np.dtype(np.float32), mine, wanted)
+    assert (one.new, one.old) == ("numpy", "cpu") and one.verdict.pairs == 16
+    assert measured_extras is extras.extras
+
+
+# ---------------------------------------------------------------- parts of a call
+def test_parts_of_a_call_are_measured(mine: Path) -> None:
+    (entry,) = pairs.load(f"{mine}:pair")
+    found = phases.phases(entry, TARGETS["cpu"], (300_000,), np.dtype(np.float32), 300_000)
+    assert found is not None and found.transfer is None and found.to_device is None
+    assert found.launch and found.kernel_warm and found.kernel_cold
+    assert found.launch < found.kernel_warm
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_transfers_and_events_are_measured_on_a_device(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulator stands in for the GPU: what is measured means nothing, but it is all there."""
+    monkeypatch.setattr(phases, "swept", lambda device: None)
+    (entry,) = pairs.load(f"{mine}:pair")
+    found = phases.phases(entry, TARGETS["cuda-sim"], (64,), np.dtype(np.float32), 64)
+    assert found is not None and found.to_device and found.to_host and found.launch
+    assert found.transfer == pytest.approx(found.to_device + found.to_host)
+    assert found.kernel_warm and found.kernel_cold
+
+
+def test_compiling_is_timed_in_processes_of_their_own(mine: Path) -> None:
+    jitted = mine.with_name("jitted.py")
+    text = MINE.replace("def saxpy", "@njit(cache=True)\ndef saxpy", 1)
+    text = text.replace("import cuda", "import cuda, njit")
+    body = "    for i in range(x.size):\n        out[i] = a * x[i] + y[i]\n"
+    text = text.replace("    np.multiply(x, a, out=out)\n    out += y\n", body)
+    jitted.write_text(text)
+    cold, warm = phases.compile_times(f"{jitted}:pair", "cpu", (100,), "float32")
+    assert cold is not None and warm is not None and 0 <= warm < cold
+
+
+def test_a_process_that_fails_gives_no_seconds() -> None:
+    assert phases.compile_times("no_such_kernel", "cpu", (1,), "float32") == (None, None)
+
+
+# ---------------------------------------------------------------- words and the page
+def test_words_say_what_limits() -> None:
+    said = what_limits(1e-5, floor_flops=8e-6, floor_bytes=1e-6, launch=1e-6)
+    assert said == "arithmetic: 80 % of the time of the machine's peak"
+    said = what_limits(1e-5, floor_flops=0.0, floor_bytes=1e-6, launch=None, counted=False)
+    assert said.startswith("neither arithmetic nor traffic: the nearer of both, memory traffic")
+    assert said.endswith("its flops are not stated")
+
+
+def test_the_page_holds_the_further_tables(mine: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"sizes": [64, 300], "targets": ["cpu"], "phases": False}
+    report = compare.run(f"{mine}:pair", **options)
+    made = Phases("pair", "float32", (64,), 64, "cpu", 1.5, 0.25, 1e-6, None, None, 2e-6, 3e-6)
+    report = Report(
+        report.rows,
+        checks=report.checks,
+        phases=(made,),
+        predictions=report.predictions,
+        limits=report.limits,
+        machine=report.machine,
+    )
+    page = checked_page(report.to_html(tmp_path / "a.html").read_text())
+    for heading in ("Checks", "Parts of a call", "The GPU wins", "What limits it"):
+        assert heading in page.headings
+    assert "Predicted for GPUs that are not here" in page.headings
+    assert "no prediction has been held against hardware" in page.text
+    assert {"1.5 s", "250 ms", "RTX 4090"} <= set(page.cells)
+
+
+def test_pair_is_public() -> None:
+    assert mg.compare.Pair is Pair

@@ -1,0 +1,231 @@
+"""Verdicts: how often they are right over simulated noise, when measuring ends, what is said."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad_kernels.compare import against, conditions, verdict
+from minigrad_kernels.compare.against import Sessions
+from minigrad_kernels.compare.verdict import LOOKS, decide, interval, word_of
+
+Noise = Callable[[np.random.Generator, int], Any]
+
+
+def calm(rng: np.random.Generator, n: int) -> Any:
+    """Draw the logarithm of a block's time on a quiet machine."""
+    return 0.01 * rng.standard_normal(n)
+
+
+def loaded(rng: np.random.Generator, n: int) -> Any:
+    """Draw what a loaded one shows: a wide spread, and blocks that last several times as long."""
+    return 0.05 * rng.standard_normal(n) + (rng.random(n) < 0.15) * rng.exponential(0.7, n)
+
+
+def two_speeds(rng: np.random.Generator, n: int) -> Any:
+    """Draw the times of a processor whose clock has two steps, in runs of some length."""
+    fast = np.repeat(rng.random(n // 6 + 1) < 0.5, 6)[:n]
+    return 0.02 * rng.standard_normal(n) + 0.12 * fast
+
+
+NOISES: dict[str, Noise] = {"calm": calm, "loaded": loaded, "two speeds": two_speeds}
+
+
+def measured(noise: Noise, slowdown: float, seed: int) -> Callable[[], float]:
+    """Return pairs of blocks, one after the other in one stretch of noise."""
+    rng = np.random.default_rng(seed)
+    both = noise(rng, 2 * LOOKS[-1])
+    logs = iter(both[1::2] - both[::2] + math.log(slowdown))
+    return lambda: float(next(logs))
+
+
+def words(noise: Noise, slowdown: float, trials: int) -> Counter[str]:
+    return Counter(decide(measured(noise, slowdown, i))[0].word for i in range(trials))
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+def test_the_same_twice_is_the_same(noise: Noise) -> None:
+    found = words(noise, 1.0, 40)
+    assert found["same"] >= 38, found  # 19 of 20
+    assert not found["faster"] + found["slower"] > 1, found
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+def test_five_percent_slower_is_never_faster_nor_the_same(noise: Noise) -> None:
+    found = words(noise, 1.05, 40)
+    assert found["faster"] == 0 and found["same"] <= 1, found
+    assert found["slower"] >= 26, found
+
+
+def test_five_percent_faster_is_never_slower() -> None:
+    found = words(calm, 1 / 1.05, 40)
+    assert found["slower"] == 0 and found["faster"] >= 38, found
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+def test_intervals_hold_the_truth(noise: Noise) -> None:
+    inside = 0
+    for seed in range(200):
+        both = noise(np.random.default_rng(seed), 80)
+        _, low, high = interval(both[1::2] - both[::2], 0.05)
+        inside += low <= 0 <= high
+    assert inside >= 180, inside  # of 200 at 95 %: 190 on average, below 180 once in 500 such tests
+
+
+def test_what_is_far_apart_is_decided_at_the_first_look() -> None:
+    found, logs = decide(measured(calm, 2.0, 0))
+    assert found.word == "slower" and len(logs) == LOOKS[0]
+    assert found.ratio == pytest.approx(2.0, rel=0.02)
+
+
+def test_what_stays_open_ends_with_the_looks_or_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wild(rng: np.random.Generator, n: int) -> Any:
+        return 2.0 * rng.standard_normal(n)
+
+    found, logs = decide(measured(wild, 1.0, 3))
+    assert found.word == "undecided" and len(logs) == LOOKS[-1]
+    clock = iter(range(10_000))
+    monkeypatch.setattr(verdict.time, "perf_counter", lambda: float(next(clock)))
+    found, logs = decide(measured(wild, 1.0, 3), limit=5.0)
+    assert found.word == "undecided" and len(logs) == 5
+    assert "too few" in found.said
+
+
+def test_a_pair_in_turns_sees_which_is_slower() -> None:
+    calls: list[str] = []
+
+    def make(name: str, work: int) -> Callable[[], Callable[[], Any]]:
+        x = np.ones(work)
+
+        def made() -> Callable[[], Any]:
+            calls.append(name)
+            return lambda: np.sin(x)
+
+        return made
+
+    pair = verdict.pairs_of(make("old", 2_000), make("new", 40_000))
+    assert all(pair() > 0 for _ in range(4))
+    turns = {tuple(calls[i : i + 2]) for i in range(0, 8, 2)}
+    assert turns == {("old", "new"), ("new", "old")}, "the order is drawn"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.98, 1.02, "same"),
+        (1.001, 1.029, "same"),
+        (1.001, 1.5, "slower"),
+        (0.5, 0.999, "faster"),
+        (0.9, 1.01, "undecided"),
+        (0.0, math.inf, "undecided"),
+    ],
+)
+def test_words_of_intervals(low: float, high: float, word: str) -> None:
+    assert word_of(low, high, 0.03) == word
+
+
+# ---------------------------------------------------------------- another run
+def run_of(
+    seed: int, slowdown: float = 1.0, machine: float = 1.0, spread: float = 0.01
+) -> Sessions:
+    """Return the sessions of a run on a machine that is itself slower or faster than usual."""
+    rng = np.random.default_rng(seed)
+    n = against.SESSIONS
+    times = 1e-5 * slowdown * machine * np.exp(spread * rng.standard_normal(n))
+    yard = 1e-4 * machine * np.exp(spread * rng.standard_normal(n))
+    return Sessions("gemm", "float32", (8, 8, 8), "cpu", tuple(times), tuple(yard))
+
+
+def report_with(sessions: Sessions, cpu: str = "here") -> dict[str, Any]:
+    row = {name: getattr(sessions, name) for name in ("kernel", "dtype", "size", "target")}
+    row |= {"seconds": list(sessions.seconds), "yard": list(sessions.yard)}
+    return {"machine": {"cpu": cpu, "date": "2000-01-01"}, "rows": [], "sessions": [row]}
+
+
+@pytest.mark.parametrize("machine", [0.85, 1.0, 1.2])
+def test_a_run_of_yesterday_on_a_slower_machine_is_not_called_slower(machine: float) -> None:
+    old = report_with(run_of(0))
+    found = Counter[str]()
+    for seed in range(1, 21):
+        (one,), notes = against.against([run_of(seed, machine=machine)], old, "here")
+        found[one.verdict.word] += 1
+        assert not notes
+        assert bool(one.note) == (machine != 1.0)
+    assert set(found) == ({"same"} if machine == 1.0 else {"undecided"}), found
+
+
+def test_a_slowdown_since_yesterday_is_never_faster() -> None:
+    old = report_with(run_of(0, spread=0.005))
+    found = Counter(
+        against.against([run_of(seed, 1.05, spread=0.005)], old, "here")[0][0].verdict.word
+        for seed in range(1, 41)
+    )
+    assert found["slower"] == 40, found
+
+
+def test_another_machine_is_held_against_by_seconds() -> None:
+    old = report_with(run_of(0), "another processor")
+    (one,), notes = against.against([run_of(1, machine=0.5)], old, "here")
+    assert one.verdict.word == "faster" and one.note == "another machine"
+    assert "on another processor, another processor" in notes[0]
+
+
+def test_cases_of_one_run_alone_are_counted() -> None:
+    other = replace(run_of(1), kernel="add")
+    found, notes = against.against([other], report_with(run_of(0)), "here", label="old.json")
+    assert found == [] and notes == ["old.json: 1 cases of this run are not in it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected what --json wrote, got: "),
+        ("[1]", "expected what --json wrote, got other JSON"),
+        (json.dumps({"rows": []}), "it has no sessions of times; write it anew, with --json"),
+    ],
+)
+def test_files_that_are_no_run_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        against.read(path)
+
+
+# ---------------------------------------------------------------- what else the machine did
+def test_a_quiet_machine_is_called_quiet() -> None:
+    before = conditions.reading_of("cpu  0 0 0 0 0 0 0 0", 0.0, 2_000.0)
+    after = conditions.reading_of("cpu  100 0 0 900 0 0 0 0", 1.0, 2_000.0)
+    found = conditions.between(before, after, ticks=100)
+    assert found.quiet and found.said == [
+        "the machine was quiet: no stolen time, no other process, a steady clock"
+    ]
+
+
+def test_clocks_of_a_gpu_that_change_are_said() -> None:
+    readings = [
+        conditions.Reading(1.0, 1.0, 0.0, 0.0, None, conditions.numbers_of(f"{mhz}, 2619, 60, 9"))
+        for mhz in (1980, 1400)
+    ]
+    found = conditions.between(*readings, ticks=100)
+    assert "the GPU's clocks.sm went from 1,980 to 1,400 MHz" in found.said
+
+
+def test_a_system_that_tells_nothing_is_not_called_quiet() -> None:
+    found = conditions.between(conditions.Reading(), conditions.Reading())
+    assert found.said == ["this system does not tell what else it did meanwhile"]
+
+
+def test_this_machine_is_read() -> None:
+    with conditions.Watch() as watch:
+        sum(range(200_000))
+    found = watch.conditions.as_json()
+    assert set(found) == {"stolen", "others", "clock_mhz", "load", "gpu", "quiet"}
+    assert watch.conditions.said
