@@ -20,7 +20,8 @@ from tests.pages import NEEDS, READ, ROOT, RUN, blocks, prose, text
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
-SLOW = ("README.md", "docs/new_kernel.md")  # pages that compile kernels of their own, or compare
+# Pages that compile kernels of their own, or compare.
+SLOW = ("README.md", "docs/compare.md", "docs/new_kernel.md")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 

@@ -22,12 +22,13 @@ from minigrad_kernels.compare.phases import Phases, compile_times, phases
 from minigrad_kernels.compare.predict import Prediction, compiled, launches_of, predict
 from minigrad_kernels.compare.row import Row
 from minigrad_kernels.compare.targets import Entry, Target
+from minigrad_kernels.compare.timing import STANDARD
 from minigrad_kernels.compare.verdict import Maker, decide, pairs_of
 from minigrad_kernels.compare.wanted import Wanted
 from minigrad_kernels.cuda.compile import CAPABILITIES, missing
 
 BASELINE = "cpu"
-REST = 0.05  # seconds after a block, where two pools of threads would disturb each other
+REST = STANDARD.pause  # after a block, where the threads of one pool spin beside the other's
 SIMULATED_TARGET = "sm_90a"  # what is compiled for where no GPU says
 Case = tuple[Entry, tuple[int, ...], np.dtype[Any]]
 

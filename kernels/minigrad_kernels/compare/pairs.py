@@ -199,7 +199,7 @@ def widened(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function on float64 copies of its float32 arrays and numbers; it writes through.
 
     >>> y = np.zeros(1)
-    >>> widened(lambda x, y: np.divide(1, x, out=y))(np.float32([3.0]), y)
+    >>> _ = widened(lambda x, y: np.divide(1, x, out=y))(np.float32([3.0]), y)
     >>> float(y[0])
     0.3333333333333333
     """

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from minigrad_kernels.compare.against import Judged
 from minigrad_kernels.compare.battery import CHECKS, Check
-from minigrad_kernels.compare.conditions import Conditions
 from minigrad_kernels.compare.errors import right_bits
 from minigrad_kernels.compare.phases import Phases
 from minigrad_kernels.compare.predict import ASSUMPTIONS, UNMEASURED, Prediction
@@ -39,13 +38,11 @@ def parts(
     phases: Sequence[Phases],
     predictions: Sequence[Prediction],
     break_even: Sequence[BreakEven],
-    conditions: Conditions | None,
 ) -> list[Tabled]:
     """Return the tables that have something to say."""
-    noted = tuple(conditions.said) if conditions is not None else ()
     made = [
         of_limits(rows),
-        of_verdicts(verdicts, noted),
+        of_verdicts(verdicts),
         of_checks(checks),
         of_phases(phases),
         of_predictions(predictions),
@@ -54,17 +51,21 @@ def parts(
     return [part for part in made if part.rows]
 
 
-def case(kernel: str, size: Sequence[int]) -> str:
-    """Return a kernel and its sizes."""
-    return f"{kernel} {'x'.join(map(str, size))}"
+def case(kernel: str, size: Sequence[int], dtype: str) -> str:
+    """Return a kernel and its sizes, and its dtype where that is not float32.
+
+    >>> case("gemm", (2, 3), "float32"), case("gemm", (), "float64")
+    ('gemm 2x3', 'gemm float64')
+    """
+    sizes = [f" {'x'.join(map(str, size))}"] if size else []
+    return "".join([kernel, *sizes, *([f" {dtype}"] if dtype != "float32" else [])])
 
 
 def of_limits(rows: Sequence[Row]) -> Tabled:
     """Return what limits each timed row, with its right bits, registers and spills."""
     found = [
         (
-            case(row.kernel, row.size),
-            row.dtype,
+            case(row.kernel, row.size, row.dtype),
             row.target,
             row.limit,
             shown_time(row.seconds),
@@ -73,32 +74,31 @@ def of_limits(rows: Sequence[Row]) -> Tabled:
             "" if row.spills is None else str(row.spills),
         )
         for row in rows
-        if row.limit or row.registers is not None
+        if (row.limit or row.registers is not None) and row.target != "reference"
     ]
-    columns = ("kernel", "dtype", "target", "limited by", "time", "right bits", "regs", "spills")
+    columns = ("kernel", "target", "limited by", "time", "right bits", "regs", "spills")
     notes = ["right bits: of the significand, of the worst element"]
     if any(row.registers is not None and row.target == "cuda-sim" for row in rows):
         notes.append("regs, spills: of a thread, as compiled for sm_90a; nothing ran there")
-    return Tabled("what limits it", columns, tuple(found), 4, tuple(notes))
+    return Tabled("what limits it", columns, tuple(found), 3, tuple(notes))
 
 
-def of_verdicts(verdicts: Sequence[Judged], noted: Sequence[str]) -> Tabled:
+def of_verdicts(verdicts: Sequence[Judged]) -> Tabled:
     """Return which of two is faster."""
     found = []
     for one in verdicts:
         v = one.verdict
         interval = f"{v.low:.3g} to {v.high:.3g}" if v.high < float("inf") else ""
-        label = case(one.kernel, one.size)
-        cells = (label, one.dtype, one.new, one.old, v.word, one.note)
+        label = case(one.kernel, one.size, one.dtype)
+        cells = (label, one.new, one.old, v.word, one.note)
         found.append((*cells, f"{v.ratio:.3g}", interval, str(v.pairs)))
-    columns = ("kernel", "dtype", "new", "old", "verdict", "note", "time by old", "interval", "n")
+    columns = ("kernel", "new", "old", "verdict", "note", "new / old", "interval", "pairs")
     margin = f"{100 * verdicts[0].verdict.margin:g}" if verdicts else ""
-    notes = (
-        f"same: the whole interval, of 99 %, lies within {margin} %; slower, faster: it does not "
-        "hold 1",
-        *noted,
+    note = (
+        f"new / old: of the times, with an interval of 99 %; same: the whole interval lies within "
+        f"{margin} %; slower, faster: it does not hold 1"
     )
-    return Tabled("verdicts", columns, tuple(found), 6, notes)
+    return Tabled("verdicts", columns, tuple(found), 5, (note,))
 
 
 def of_checks(checks: Sequence[Check]) -> Tabled:
@@ -108,21 +108,21 @@ def of_checks(checks: Sequence[Check]) -> Tabled:
     for key in dict.fromkeys((c.kernel, c.dtype, c.target) for c in checks):
         mine = [c for c in checks if (c.kernel, c.dtype, c.target) == key]
         bad = [c for c in mine if not c.ok]
+        label, target = case(key[0], (), key[1]), key[2]
         for check in bad:
             marks[len(found)] = "wrong"
-            found.append((*key, f"{check.name}: {check.said}"))
+            found.append((label, target, f"{check.name}: {check.said}"))
         if not bad:
-            found.append((*key, f"ok: all {len(mine)} checks"))
+            found.append((label, target, f"ok: all {len(mine)} checks"))
     notes = (f"checks: it {'; it '.join(CHECKS.values())}",)
-    return Tabled("checks", ("kernel", "dtype", "target", "found"), tuple(found), 4, notes, marks)
+    return Tabled("checks", ("kernel", "target", "found"), tuple(found), 3, notes, marks)
 
 
 def of_phases(phases: Sequence[Phases]) -> Tabled:
     """Return the parts of calls."""
     found = [
         (
-            case(p.kernel, p.size),
-            p.dtype,
+            case(p.kernel, p.size, p.dtype),
             p.target,
             *map(
                 shown_time,
@@ -134,7 +134,7 @@ def of_phases(phases: Sequence[Phases]) -> Tabled:
         for p in phases
     ]
     columns = (
-        *("kernel", "dtype", "target", "compile", "from disk", "launch", "to GPU", "back"),
+        *("kernel", "target", "compile", "from disk", "launch", "to GPU", "back"),
         *("kernel, warm", "cold"),
     )
     notes = (
@@ -142,15 +142,14 @@ def of_phases(phases: Sequence[Phases]) -> Tabled:
         "code on disk, of which numba.njit keeps none unless told cache=True; launch: a call on "
         "next to nothing; kernel: the rest of a call, its arrays in the caches or not",
     )
-    return Tabled("parts of a call", columns, tuple(found), 3, notes)
+    return Tabled("parts of a call", columns, tuple(found), 2, notes)
 
 
 def of_predictions(predictions: Sequence[Prediction]) -> Tabled:
     """Return what is predicted for GPUs that are not here."""
     found = [
         (
-            case(p.kernel, p.size),
-            p.dtype,
+            case(p.kernel, p.size, p.dtype),
             p.gpu,
             p.limit,
             shown_time(p.there),
@@ -165,23 +164,30 @@ def of_predictions(predictions: Sequence[Prediction]) -> Tabled:
         for p in predictions
     ]
     columns = (
-        *("kernel", "dtype", "GPU", "limited by", "a call", "launch", "kernels", "transfer"),
+        *("kernel", "GPU", "limited by", "a call", "launch", "kernels", "transfer"),
         *("with transfer", "occupancy", "regs", "spills"),
     )
     notes = [f"PREDICTED, not measured; {UNMEASURED}. Assumed:", *ASSUMPTIONS]
-    notes += dict.fromkeys(f"{p.kernel} on {p.gpu}: {p.note}" for p in predictions if p.note)
-    return Tabled("predicted for GPUs that are not here", columns, tuple(found), 4, tuple(notes))
+    for note in dict.fromkeys(p.note for p in predictions if p.note):
+        where = dict.fromkeys(f"{p.kernel} on {p.gpu}" for p in predictions if p.note == note)
+        notes.append(f"{', '.join(where)}: {note}")
+    return Tabled("predicted for GPUs that are not here", columns, tuple(found), 3, tuple(notes))
 
 
 def of_break_even(break_even: Sequence[BreakEven]) -> Tabled:
     """Return from which sizes a GPU wins."""
     found = [
-        (b.kernel, b.dtype, b.gpu or "this GPU", data(b), "predicted" if b.gpu else "measured")
+        (
+            case(b.kernel, (), b.dtype),
+            b.gpu or "this GPU",
+            data(b),
+            from_size(b),
+            "predicted" if b.gpu else "measured",
+        )
         for b in break_even
     ]
-    lines = tuple((*line[:4], from_size(b), line[4]) for line, b in zip(found, break_even))
-    columns = ("kernel", "dtype", "GPU", "data", "faster than the CPU from", "how")
-    return Tabled("the GPU wins", columns, lines, 6)
+    columns = ("kernel", "GPU", "data", "faster than the CPU from", "how")
+    return Tabled("the GPU wins", columns, tuple(found), 5)
 
 
 def data(found: BreakEven) -> str:

@@ -22,6 +22,7 @@ from rich.table import Table
 from minigrad_kernels.compare.against import Judged, Sessions
 from minigrad_kernels.compare.battery import Check
 from minigrad_kernels.compare.conditions import Conditions
+from minigrad_kernels.compare.gpus import GPUS
 from minigrad_kernels.compare.machine import cpu_model
 from minigrad_kernels.compare.parts import ON_GPU, Tabled, parts
 from minigrad_kernels.compare.phases import Phases
@@ -241,7 +242,6 @@ def parts_of(report: Report) -> list[Tabled]:
         report.phases,
         report.predictions,
         report.break_even,
-        report.conditions,
     )
 
 
@@ -254,7 +254,8 @@ def table_of(title: str, columns: tuple[str, ...], words: int, wrap: bool = Fals
     made.padding, made.pad_edge = (0, 1, 0, 0), False
     for i, name in enumerate(columns):
         header, word = name.replace("_", " "), i < words
-        made.add_column(header, justify="left" if word else "right", no_wrap=not (wrap and word))
+        broken = wrap and word and 0 < i
+        made.add_column(header, justify="left" if word else "right", no_wrap=not broken)
     return made
 
 
@@ -270,7 +271,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.target if row.threads is None else f"{row.target} x{row.threads}",
         shown_time(row.seconds),
-        figure(row.gflops),
+        figure(row.gflops) if row.flops else "",
         figure(row.gbps),
         "" if row.share is None else f"{100 * row.share:.0f} %",
         shown_time(row.overhead),
@@ -293,7 +294,7 @@ def show(report: Report, console: Console) -> None:
     """Print a report."""
     for drawn in tables(report):
         console.print(drawn)
-    for note in report.notes:
+    for note in (*conditions_of(report), *report.notes):
         console.print(note, style="dim", markup=False)
     for row in report.rows:
         if row.failure is not None:
@@ -301,6 +302,12 @@ def show(report: Report, console: Console) -> None:
             console.print(f"{label} on {row.target}: {row.failure}", style="dim", markup=False)
     for row in report.wrong:
         console.print(f"WRONG: {' '.join(cells_of_group(row))} on {row.target}", style="red")
+
+
+def conditions_of(report: Report) -> list[str]:
+    """Return what else the machine did, where anything was timed."""
+    timed = any(row.seconds for row in report.rows)
+    return report.conditions.said if report.conditions is not None and timed else []
 
 
 def text_of(report: Report) -> str:
@@ -332,7 +339,8 @@ def verdict(report: Report) -> str:
     said = f'<p class="wrong-note">Wrong: {escape("; ".join(lines))}</p>' if lines else ""
     if not lines and any(row.target in OURS for row in report.rows):
         said = "<p>All of ours is right: near float64, and the same bits every time.</p>"
-    return said + "".join(f'<p class="faint">{escape(note)}</p>' for note in report.notes)
+    notes = (*conditions_of(report), *report.notes)
+    return said + "".join(f'<p class="faint">{escape(note)}</p>' for note in notes)
 
 
 def sections(report: Report) -> list[tuple[str, str]]:
@@ -358,8 +366,12 @@ def sections(report: Report) -> list[tuple[str, str]]:
     ]
     for part in parts_of(report):
         drawn = table(part.columns, part.rows, part.words, part.marks, label=part.title)
-        said = "".join(f'<p class="faint">{escape(note)}</p>' for note in part.notes)
-        found.append((part.title[0].upper() + part.title[1:], drawn + said))
+        first, *more = [escape(note) for note in part.notes] or [""]
+        said = f'<p class="faint">{first}</p>' if first else ""
+        listed = "".join(f"<li>{note}</li>" for note in more)
+        said += f'<ul class="faint">{listed}</ul>' if more else ""
+        chart = predicted(report) if part.title.startswith("predicted") else ""
+        found.append((part.title[0].upper() + part.title[1:], chart + drawn + said))
     lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
     title = f"What the CUDA kernels compile to, {TARGET}"
     found.append((title, table(tuple(STATISTICS), lines, 1) if lines else ""))
@@ -368,6 +380,8 @@ def sections(report: Report) -> list[tuple[str, str]]:
 
 def look_of(target: str) -> int:
     """Return which colour, dash and marker a target has on every chart."""
+    if target.removesuffix(", predicted") in GPUS:
+        return 1 + list(GPUS).index(target.removesuffix(", predicted"))
     return LOOKS.index(target) if target in LOOKS else len(LOOKS) - 1
 
 
@@ -466,8 +480,27 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
     )
 
 
-def sizes(rows: Sequence[Row]) -> str:
-    """Return time over elements, a chart a kernel and dtype; "" for no rows."""
+def predicted(report: Report) -> str:
+    """Return the predicted times over elements beside the measured ones of the CPU."""
+    cpu = [row for row in report.rows if row.target == "cpu" and row.seconds]
+    drawn = []
+    for title, times in (
+        ("data on the GPU", [p.there for p in report.predictions]),
+        ("data travels", [p.travelling for p in report.predictions]),
+    ):
+        made = [
+            Row(p.kernel, p.dtype, p.size, p.elements, f"{p.gpu}, predicted", seconds=t)
+            for p, t in zip(report.predictions, times)
+        ]
+        drawn.append(sizes([*cpu, *made], f": {title}"))
+    return "\n".join(drawn)
+
+
+def sizes(rows: Sequence[Row], what: str = "") -> str:
+    """Return time over elements, a chart a kernel and dtype; "" for no rows.
+
+    what: of the titles, behind the kernels' names.
+    """
     if not rows:
         return ""
     targets = list(dict.fromkeys(row.target for row in rows))
@@ -490,7 +523,7 @@ def sizes(rows: Sequence[Row]) -> str:
             )
         charts.append(
             Chart(
-                f"{kernel}, {dtype}" if several else kernel,
+                (f"{kernel}, {dtype}" if several else kernel) + what,
                 series,
                 x_label="elements",
                 y_label="time of a call",

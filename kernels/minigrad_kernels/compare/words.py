@@ -36,10 +36,11 @@ def what_limits(
     percent = f"{100 * share:.0f} %"
     if share >= NEAR:
         return f"{what}: {percent} of the time of {beside}"
-    unknown = "" if counted else "; its flops are not stated"
+    other, smaller, _ = min(parts)
+    rest = f"{smaller} for {100 * other:.0f} %" if counted else "flops are not stated"
     return (
-        f"neither arithmetic nor traffic: the nearer of both, {what}, accounts for {percent} of "
-        f"the time; look at latencies, scalar code, and idle threads{unknown}"
+        f"neither traffic nor arithmetic: {what} accounts for {percent}, {rest}; the rest is "
+        "latency, scalar code, idle threads"
     )
 
 

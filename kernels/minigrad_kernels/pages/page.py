@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape as escaped
 
+LONG = 40  # letters of a cell from which it is a sentence, which has room
 # Colours of series: apart from each other in lightness too, and each goes with a dash and a marker.
 LIGHT = ("#0b5fa5", "#c1440e", "#1a7f4b", "#8a4fa3", "#806600", "#0d7f88", "#b0246a", "#555555")
 DARK = ("#6cb4f5", "#ff9666", "#5fd08f", "#d3a1ea", "#e0c04a", "#5cd6df", "#ff8fc4", "#b5b5b5")
@@ -77,7 +78,7 @@ th, td {{ padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top;
 th {{ color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line) }}
 tbody th {{ color: var(--ink); font-weight: 400; border-bottom: 1px solid var(--line) }}
 td:not(.word), th:not(.word) {{ white-space: nowrap }}
-td.word, th.word {{ text-align: left }} td.word {{ min-width: 7rem }}
+td.word, th.word {{ text-align: left }} td.word {{ min-width: 7rem }} td.long {{ min-width: 20rem }}
 tr.wrong td, tr.wrong th {{ color: var(--bad); font-weight: 600 }} tr.best td {{ font-weight: 700 }}
 td.bar {{ min-width: 6rem; width: 12rem; text-align: left }}
 td.bar span {{ display: block; height: .8rem; margin-top: .3rem; background: var(--c0);
@@ -164,7 +165,8 @@ def table(
     """
 
     def cell(tag: str, i: int, text: str) -> str:
-        kind = ' class="word"' if i < words else ""
+        long = " long" if len(text) > LONG and tag == "td" else ""
+        kind = f' class="word{long}"' if i < words else ""
         scope = ' scope="col"' if tag == "th" else ""
         return f"<{tag}{kind}{scope}>{escaped(text)}</{tag}>"
 
