@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minigrad_kernels.compare.against import Judged
 from minigrad_kernels.compare.battery import CHECKS, Check
@@ -48,7 +48,23 @@ def parts(
         of_predictions(predictions),
         of_break_even(break_even),
     ]
-    return [part for part in made if part.rows]
+    return [without_blanks(part) for part in made if part.rows]
+
+
+def without_blanks(part: Tabled) -> Tabled:
+    """Return a table without the columns that say nothing in any row.
+
+    >>> made = without_blanks(Tabled("t", ("a", "b", "c"), (("1", "", "2"),), 2))
+    >>> made.columns, made.rows, made.words
+    (('a', 'c'), (('1', '2'),), 1)
+    """
+    kept = [i for i in range(len(part.columns)) if any(row[i] for row in part.rows)]
+    return replace(
+        part,
+        columns=tuple(part.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in part.rows),
+        words=sum(i < part.words for i in kept),
+    )
 
 
 def case(kernel: str, size: Sequence[int], dtype: str) -> str:
