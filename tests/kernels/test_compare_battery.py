@@ -258,6 +258,14 @@ def test_cuda_kernels_are_tried_on_the_simulator() -> None:
             y[i] = x[i] * x.dtype.type(3)
 
     assert checks_of(right, "cuda-sim", (64,), cuda=triple, block=32) == {}
+
+    @cuda.jit
+    def double(x, y):
+        i = cuda.grid(1)
+        if i < y.size:
+            y[i] = 3.0 * x[i]
+
+    assert checks_of(right, "cuda-sim", (64,), cuda=double, block=32) == {}, "a user's may"
     found = checks_of(right, "cuda-sim", (64,), cuda=one_block, block=64, grid=1)
     assert found == {"sizes": found["sizes"]} and found["sizes"].startswith("at size 65 it is ")
 

@@ -338,3 +338,23 @@ def test_the_page_holds_the_further_tables(mine: Path, tmp_path: Path) -> None:
 
 def test_pair_is_public() -> None:
     assert mg.compare.Pair is Pair
+
+
+def test_compiling_is_asked_for_once_and_where_another_process_finds_it(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def compile_times(*given: Any) -> tuple[float, float]:
+        asked.append(given)
+        return 2.0, 0.5
+
+    monkeypatch.setattr(extras, "compile_times", compile_times)
+    blank = [
+        Phases(name, "float32", (n,), n, "cpu") for name in ("pair", "exp", "own") for n in (1, 2)
+    ]
+    (entry,) = pairs.load(f"{mine}:pair")
+    (exp,) = compare.entries("exp")
+    found = extras.with_compile(blank, [entry, exp], lambda line: None)
+    assert [given[0] for given in asked] == [f"{mine.resolve()}:pair", "exp"]
+    assert [one.compile_cold for one in found] == [2.0] * 4 + [None] * 2

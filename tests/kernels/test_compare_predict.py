@@ -175,6 +175,14 @@ def test_machine_code_says_registers_spills_occupancy_and_issue(
     assert found.kernels == pytest.approx(of.START + least)
 
 
+def test_double_precision_on_single_arrays_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = cuda_compile.Compiled(32, 0, 0, 0, 40, {"DFMA": 40, "FADD": 2})
+    monkeypatch.setattr(of, "compiled", lambda *_: code)
+    found = predicted("RTX 4090", 2**22, flops=200)
+    assert found.limit == "arithmetic in double precision"
+    assert found.note == "40 instructions in double precision on float32 arrays"
+
+
 def test_a_kernel_that_does_not_compile_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of, "compiled", lambda *_: "NvvmError: no such instruction")
     found = predicted("T4", 100)

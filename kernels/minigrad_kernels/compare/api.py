@@ -227,7 +227,7 @@ def run(
                     for entry, dtype in distinct(cases):
                         tiny = entry.example.sizes((SIMULATED,))
                         rows += compared(entry, tiny, dtype, [target], None, None, quick)
-            extra = extras(wanted, cases, rows, here, places_of(kernels, found), say)
+            extra = extras(wanted, cases, rows, here, say)
             rows = extra.rows
     finally:
         numba.set_num_threads(threads)
@@ -252,17 +252,6 @@ def run(
         watch.conditions,
         tuple(extra.sessions),
     )
-
-
-def places_of(kernels: str | Iterable[str] | None, found: Sequence[Entry]) -> dict[str, str]:
-    """Return under which name or place each kernel is found by another process."""
-    stated = {entry.name: entry.name for entry in found if entry.name in KERNELS}
-    for place in listed(kernels):
-        if pairs.is_place(place):
-            file = place.rpartition(":")[0] if ".py:" in place else place
-            for entry in pairs.load(place):
-                stated[entry.name] = f"{Path(file).resolve()}:{entry.label}"
-    return stated
 
 
 def checked_dtypes(dtypes: str | Iterable[str]) -> list[str]:

@@ -26,6 +26,7 @@ from minigrad_kernels.compare.timing import STANDARD
 from minigrad_kernels.compare.verdict import Maker, decide, pairs_of
 from minigrad_kernels.compare.wanted import Wanted
 from minigrad_kernels.cuda.compile import CAPABILITIES, missing
+from minigrad_kernels.table import KERNELS
 
 BASELINE = "cpu"
 REST = STANDARD.pause  # after a block, where the threads of one pool spin beside the other's
@@ -51,13 +52,9 @@ def extras(
     cases: Sequence[Case],
     rows: Sequence[Row],
     here: Sequence[Target],
-    places: dict[str, str],
     say: Callable[[str], None],
 ) -> Extra:
-    """Measure what is wanted of all cases.
-
-    places: where another process finds each kernel.  say: is called with a line before each part.
-    """
+    """Measure what is wanted of all cases; say: is called with a line before each part."""
     found = Extra(list(rows))
     good = {(r.kernel, r.size, r.dtype, r.target): r for r in rows if r.failure is None}
     if wanted.verdicts or wanted.phases or wanted.checks:
@@ -90,7 +87,7 @@ def extras(
                 say(f"{entry.name} {dtype} on {target.name}: checks")
                 found.checks += tried(entry, target, sizes, dtype)
     if wanted.phases:
-        found.phases = with_compile(found.phases, places, say)
+        found.phases = with_compile(found.phases, [entry for entry, _, _ in cases], say)
     if wanted.against is not None:
         held_against(wanted, cases, here, found, good)
     return found
@@ -214,9 +211,14 @@ def parts_of(
 
 
 def with_compile(
-    made: Sequence[Phases], places: dict[str, str], say: Callable[[str], None]
+    made: Sequence[Phases], entries: Sequence[Entry], say: Callable[[str], None]
 ) -> list[Phases]:
-    """Return phases with the seconds of compiling, measured once a kernel, dtype and target."""
+    """Return phases with the seconds of compiling, measured once a kernel, dtype and target.
+
+    Another process finds a kernel in the table, or in a file; one of `add` it cannot.
+    """
+    places = {e.name: e.name for e in entries if e.name in KERNELS}
+    places |= {e.name: e.place for e in entries if e.place}
     known: dict[tuple[str, str, str], tuple[float | None, float | None]] = {}
     found = []
     for one in made:

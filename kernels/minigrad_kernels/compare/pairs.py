@@ -261,7 +261,7 @@ def load(place: str) -> list[Entry]:
     if not there:
         raise ValueError(f"compare: {file} has no Pair; {known}")
     return [
-        replace(replace(pair, name=pair.name or label).entry(), label=label)
+        replace(replace(pair, name=pair.name or label).entry(), place=f"{path.resolve()}:{label}")
         for label, pair in there.items()
         if name in ("", label)
     ]

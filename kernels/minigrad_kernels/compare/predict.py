@@ -183,6 +183,8 @@ def predict(
         if made is not None:
             registers.append(made.registers)
             spills += made.spills
+            if made.doubles and dtype == "float32":
+                notes.append(f"{made.doubles} instructions in double precision on float32 arrays")
         traffic = nbytes if len(launches) == 1 else float(launch.nbytes)
         part = flops * launch.nbytes / moved
         seconds, word, occupancy = kernel_seconds(launch, gpu, made, part, traffic, dtype)
@@ -221,9 +223,13 @@ def kernel_seconds(
     bandwidth = 1e9 * gpu.memory * SUSTAINED * (CACHED if cached else 1.0)
     asked = at_once * IN_FLIGHT / LATENCY
     where = "cache" if cached else "memory"
+    double = made is not None and made.doubles > made.count(*ARITHMETIC) / 2
     ways = [
         (traffic / min(bandwidth, asked), where if asked > bandwidth else "too few threads"),
-        (flops / (gpu.peak(dtype) * COMPUTED * busy), "arithmetic"),
+        (
+            flops / (gpu.peak("float64" if double else dtype) * COMPUTED * busy),
+            "arithmetic in double precision" if double and dtype == "float32" else "arithmetic",
+        ),
     ]
     if made is not None and not made.count("HMMA") and (counted := made.count(*ARITHMETIC)):
         fused = made.count("FFMA", "DFMA")

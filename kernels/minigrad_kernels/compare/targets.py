@@ -28,7 +28,7 @@ class Entry:
     """One kernel to compare: its row of the table, and how its arguments are made.
 
     cuda: its CUDA kernel where the table of these does not have it.  own: whether it is a user's
-    pair; label: its name in a file.  oracle: whether it has a
+    pair; place: its file and name there.  oracle: whether it has a
     reference of its own.  counted: whether its cost is stated.
     """
 
@@ -37,7 +37,7 @@ class Entry:
     example: Example
     cuda: Callable[..., None] | None = None
     own: bool = False
-    label: str = ""
+    place: str = ""
     oracle: bool = True
     counted: bool = True
 
@@ -155,6 +155,7 @@ class Device(Target):
         if cuda_kernel is None:
             return None
         target = self.target(other)
+        target.single = not entry.own  # what a user's kernel computes in is no fault
         upload = gpu_targets().upload
         bound = bind(entry.kernel, args, lambda a: upload(target, a))
 
