@@ -24,7 +24,15 @@ import numpy as np
 
 from minigrad_kernels.compare import machine
 from minigrad_kernels.compare.timing import run_block
-from minigrad_kernels.compare.verdict import BLOCK, CONFIDENCE, MARGIN, Maker, Verdict, word_of
+from minigrad_kernels.compare.verdict import (
+    BLOCK,
+    CONFIDENCE,
+    MARGIN,
+    Maker,
+    Verdict,
+    undisturbed,
+    word_of,
+)
 
 SESSIONS = 24
 BETWEEN = 0.01  # by which two processes differ that measure the same
@@ -75,8 +83,8 @@ def sessions(
     yard = yardstick()
     times, beside = [], []
     for _ in range(SESSIONS):
-        times.append(statistics.median(run_block(make(), BLOCK)) / parts)
-        beside.append(statistics.median(run_block(yard, BLOCK)))
+        times.append(undisturbed(run_block(make(), BLOCK)) / parts)
+        beside.append(undisturbed(run_block(yard, BLOCK)))
     return Sessions(kernel, dtype, size, target, tuple(times), tuple(beside))
 
 
