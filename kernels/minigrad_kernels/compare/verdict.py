@@ -30,7 +30,7 @@ from minigrad_kernels.compare.timing import Pace, run_block
 MARGIN = 0.03  # of the time: what is nearer than that is the same
 CONFIDENCE = 0.99  # of the interval, at all looks together
 LOOKS = (16, 24, 36, 54, 80, 120, 180, 270, 400, 600)  # pairs at which one looks
-LIMIT = 15.0  # seconds of measuring, where nothing else is asked for
+LIMIT = 60.0  # seconds of measuring, where nothing else is asked for
 BLOCK = Pace(rounds=1, block=0.004, warmups=1, pause=0.0)
 Maker = Callable[[], Callable[[], Any]]
 
