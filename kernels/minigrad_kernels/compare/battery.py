@@ -212,13 +212,12 @@ def outputs_of(
     subject: Subject, first: Sequence[Array | None], second: Sequence[Array | None]
 ) -> tuple[str, str]:
     """Say what is not written, and what depends on what stood in the outputs."""
-    start = len(subject.bound.written) - len(subject.changed) - len(subject.outputs)
-    start += len(flat(subject.bound.tensors))
+    tensors = len(flat(subject.bound.tensors))
     unwritten, old = "", ""
     for i, (one, other) in enumerate(zip(first, second)):
         if one is None or other is None or one.tobytes() == other.tobytes():
             continue
-        place = i - len(flat(subject.bound.tensors))
+        place = i - tensors
         label = subject.labels[place] if 0 <= place < len(subject.labels) else "what it updates"
         differ = bits_of(one) != bits_of(other)
         stands = np.zeros_like(differ)

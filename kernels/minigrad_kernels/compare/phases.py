@@ -27,7 +27,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from minigrad_kernels.compare.targets import Device, Entry, Prepared, Target, gpu_targets
+from minigrad_kernels.compare.targets import Device, Entry, Prepared, Target
 from minigrad_kernels.compare.timing import Pace, run_block
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.simd.registers import BYTE_POINTER, address
@@ -249,8 +249,3 @@ def compile_times(
                 return None, None
             found.append(json.loads(done.stdout.splitlines()[-1]))
     return found[0], found[1]
-
-
-def is_device(target: Target) -> bool:
-    """Tell whether a target is a GPU that is here, for which transfers mean something."""
-    return isinstance(target, Device) and target.name == "cuda" and gpu_targets() is not None
