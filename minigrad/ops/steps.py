@@ -124,8 +124,9 @@ def positive(input: Any) -> Any:
 
 @public("tensor", inplace=True)
 def heaviside(input: Any, values: Any) -> Any:
-    """Return 0 for negative elements, 1 for positive ones, `values` where they are 0; NaN stays NaN,
-    as in NumPy, where PyTorch gives 0.
+    """Return 0 for negative elements, 1 for positive ones, `values` where they are 0.
+
+    NaN stays NaN, as in NumPy, where PyTorch gives 0.
 
     >>> import minigrad as mg
     >>> heaviside(mg.tensor([-1.5, 0.0, 2.0]), mg.tensor([0.5]))

@@ -155,7 +155,7 @@ class Device(Target):
         if cuda_kernel is None:
             return None
         target = self.target(other)
-        target.single = not entry.own  # what a user's kernel computes in is no fault
+        target.strict = not entry.own  # a user's kernel may compute in doubles
         upload = gpu_targets().upload
         bound = bind(entry.kernel, args, lambda a: upload(target, a))
 

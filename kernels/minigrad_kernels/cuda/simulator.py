@@ -21,7 +21,8 @@ class Simulator(Streams):
     seed: of the order of threads, another one for each launch.  most: blocks of a grid at most
         (`processors` stands for what a grid-stride launch would take).
     checks: False turns off the logs of races and of unwritten memory, which halves the time.
-    single: whether doubles stored into float32 arrays are a fault, as they are of our kernels.
+    strict: whether what our own kernels are held to is a fault: no doubles stored into float32
+        arrays, and nothing that `minigrad_cudasim.launch` calls strict.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Simulator(Streams):
         self.processors = processors
         self.most = most
         self.checks = checks
-        self.single = True
+        self.strict = True
         self.live: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
         self.peak = 0
 
@@ -143,9 +144,9 @@ class Simulator(Streams):
             seed=self.seed,
             races=self.checks,
             uninitialised=self.checks,
-            strict=True,
+            strict=self.strict,
             reach=self.reach,
-            float64=self.single
+            float64=self.strict
             and not any(np.dtype(getattr(a, "dtype", "b")) == np.float64 for a in held),
         )
 
