@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -115,6 +116,20 @@ def test_a_pair_in_turns_sees_which_is_slower() -> None:
     assert all(pair() > 0 for _ in range(4))
     turns = {tuple(calls[i : i + 2]) for i in range(0, 8, 2)}
     assert turns == {("old", "new"), ("new", "old")}, "the order is drawn"
+
+
+def test_processor_time_is_taken_of_what_one_thread_does_alone() -> None:
+    x = np.ones(200_000)
+
+    def works() -> Callable[[], Any]:
+        return lambda: np.sin(x)
+
+    def waits() -> Callable[[], Any]:
+        return lambda: time.sleep(0.002)
+
+    clocks = {verdict.clock_of(works) for _ in range(5)}
+    assert time.process_time in clocks, "on a busy machine not always"
+    assert verdict.clock_of(works, waits) is time.perf_counter
 
 
 @pytest.mark.parametrize(

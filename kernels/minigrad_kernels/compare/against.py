@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from minigrad_kernels.compare.verdict import (
     BLOCK,
     CONFIDENCE,
     MARGIN,
+    Clock,
     Maker,
     Verdict,
     undisturbed,
@@ -77,14 +79,20 @@ def yardstick() -> Callable[[], Any]:
 
 
 def sessions(
-    kernel: str, dtype: str, size: tuple[int, ...], target: str, make: Maker, parts: int = 1
+    kernel: str,
+    dtype: str,
+    size: tuple[int, ...],
+    target: str,
+    make: Maker,
+    parts: int = 1,
+    clock: Clock = time.perf_counter,
 ) -> Sessions:
     """Time a call in SESSIONS short sessions, in turns with the yardstick."""
     yard = yardstick()
     times, beside = [], []
     for _ in range(SESSIONS):
-        times.append(undisturbed(run_block(make(), BLOCK)) / parts)
-        beside.append(undisturbed(run_block(yard, BLOCK)))
+        times.append(undisturbed(run_block(make(), BLOCK, clock)) / parts)
+        beside.append(undisturbed(run_block(yard, BLOCK, clock)))
     return Sessions(kernel, dtype, size, target, tuple(times), tuple(beside))
 
 

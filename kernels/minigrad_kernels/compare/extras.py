@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +22,9 @@ from minigrad_kernels.compare.machine import cpu_model
 from minigrad_kernels.compare.phases import Phases, compile_times, phases
 from minigrad_kernels.compare.predict import Prediction, compiled, launches_of, predict
 from minigrad_kernels.compare.row import Row
-from minigrad_kernels.compare.targets import Entry, Target
+from minigrad_kernels.compare.targets import Entry, Host, Target
 from minigrad_kernels.compare.timing import STANDARD
-from minigrad_kernels.compare.verdict import Maker, decide, pairs_of
+from minigrad_kernels.compare.verdict import Maker, clock_of, decide, pairs_of
 from minigrad_kernels.compare.wanted import Wanted
 from minigrad_kernels.cuda.compile import CAPABILITIES, missing
 from minigrad_kernels.table import KERNELS
@@ -73,7 +74,8 @@ def extras(
                 if target.name != "reference" and row.seconds:
                     made = maker(target, entry, sizes, dtype, row.threads)
                     case = entry.name, dtype.name, sizes, target.name
-                    found.sessions.append(against.sessions(*case, made, target.parts))
+                    clock = clock_of(made) if alone(target, row) else time.perf_counter
+                    found.sessions.append(against.sessions(*case, made, target.parts, clock))
         if wanted.phases:
             say(f"{label}: parts of a call")
             found.phases += parts_of(entry, sizes, dtype, mine)
@@ -123,6 +125,11 @@ def maker(
         return prepared.many
 
     return make
+
+
+def alone(target: Target, row: Row) -> bool:
+    """Tell whether one thread of the host does the work."""
+    return isinstance(target, Host) and row.threads in (None, 1)
 
 
 def rest(one: Target, other: Target, threads: Sequence[int | None]) -> float:
@@ -188,7 +195,8 @@ def held_against(
                 continue
             old = maker(target, other, sizes, dtype, row.threads)
             new = maker(target, entry, sizes, dtype, row.threads)
-            pair = pairs_of(old, new, (target.parts, target.parts))
+            clock = clock_of(old, new) if alone(target, row) else time.perf_counter
+            pair = pairs_of(old, new, (target.parts, target.parts), clock=clock)
             verdict, _ = decide(pair, wanted.margin, wanted.limit)
             found.verdicts.append(
                 Judged(entry.name, dtype.name, sizes, target.name, wanted.against, verdict)

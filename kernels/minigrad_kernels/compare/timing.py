@@ -120,26 +120,28 @@ class Timing:
 
 
 # ---------------------------------------------------------------- timing
-def run_block(call: Callable[[], Any], pace: Pace) -> list[float]:
+def run_block(
+    call: Callable[[], Any], pace: Pace, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Return the seconds a call of each sample of one block; short calls share a sample.
 
-    A call longer than the block warms up once.
+    A call longer than the block warms up once.  clock: what tells the seconds.
     """
     once = 0.0
     for _ in range(pace.warmups + 1):
         if pace.warmups and once > pace.block:
             break
-        start = time.perf_counter()
+        start = clock()
         call()
-        once = time.perf_counter() - start
+        once = clock() - start
     together = max(1, int(SAMPLE / max(once, 1e-9)))
     samples: list[float] = []
-    end = time.perf_counter() + pace.block
-    while len(samples) < MIN_CALLS or time.perf_counter() < end:
-        start = time.perf_counter()
+    end = clock() + pace.block
+    while len(samples) < MIN_CALLS or clock() < end:
+        start = clock()
         for _ in range(together):
             call()
-        samples.append((time.perf_counter() - start) / together)
+        samples.append((clock() - start) / together)
     return samples
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.compare.timing import Pace, run_block
+from minigrad_kernels.compare.timing import SAMPLE, Pace, run_block
 
 MARGIN = 0.03  # of the time: what is nearer than that is the same
 CONFIDENCE = 0.99  # of the interval, at all looks together
@@ -145,18 +145,49 @@ def undisturbed(samples: Sequence[float]) -> float:
     return float(np.quantile(samples, 0.25))
 
 
+Clock = Callable[[], float]
+PROBES = 12  # looks at what a call does, of which one undisturbed is enough
+ALONE = 0.15  # by which processor time and time may differ where one thread works all the while
+
+
+def clock_of(*makers: Maker) -> Clock:
+    """Return the clock of this process's processor time, if one thread does all the work of each.
+
+    It stands still while another process has the processor.  For what waits, or works on several
+    threads, it is wrong: then the clock on the wall is returned.
+    """
+    for make in makers:
+        call = make()
+        call()
+        wall, own = [], []
+        for _ in range(PROBES):
+            start, before = time.perf_counter(), time.process_time()
+            while time.perf_counter() - start < SAMPLE:
+                call()
+            wall.append(time.perf_counter() - start)
+            own.append(time.process_time() - before)
+        if all(abs(o - w) > ALONE * w for o, w in zip(own, wall)):
+            return time.perf_counter
+    return time.process_time
+
+
 def pairs_of(
-    old: Maker, new: Maker, parts: tuple[int, int] = (1, 1), pause: float = 0.0
+    old: Maker,
+    new: Maker,
+    parts: tuple[int, int] = (1, 1),
+    pause: float = 0.0,
+    clock: Clock = time.perf_counter,
 ) -> Callable[[], float]:
     """Return what measures a pair of blocks and returns the logarithm of new / old.
 
     old, new: make a call to time, on memory made anew.  parts: how many launches such a call makes.
-    pause: seconds after each block, for threads of two pools to come to rest.
+    pause: seconds after each block, for threads of two pools to come to rest.  clock: see
+        `clock_of`.
     """
     order = random.Random(0)
 
     def measured(make: Maker, part: int) -> float:
-        found = undisturbed(run_block(make(), BLOCK)) / part
+        found = undisturbed(run_block(make(), BLOCK, clock)) / part
         if pause:
             time.sleep(pause)
         return found
