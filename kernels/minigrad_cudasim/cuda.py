@@ -15,7 +15,7 @@ from minigrad_cudasim.halves import Fp16
 from minigrad_cudasim.libdevice import libdevice
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.machine import Machine
-from minigrad_cudasim.memory import SimulatedArray, as_dtype, kernel_frame, poisoned
+from minigrad_cudasim.memory import SharedMatrix, SimulatedArray, as_dtype, kernel_frame, poisoned
 from minigrad_cudasim.numbers import UInt32, brev, clz, ffs, fma, popc
 from minigrad_cudasim.thread import Dim3, Wait
 from minigrad_cudasim.vectors import VECTORS
@@ -73,7 +73,8 @@ class SharedMemory:
         address = machine.reserve(data.nbytes) + misalign
         region = Region(machine, "shared", address, written if machine.uninitialised else None)
         block.regions.append(region)
-        block.shared[key] = SimulatedArray(region, data, 0, name)
+        quick = data.ndim == 2 and data.dtype.name in ("float32", "float64") and not dynamic
+        block.shared[key] = (SharedMatrix if quick else SimulatedArray)(region, data, 0, name)
         return block.shared[key]
 
 

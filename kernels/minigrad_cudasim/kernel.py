@@ -89,6 +89,7 @@ class Builder:
         self.cuda = Cuda(machine)
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
+        self.prints = False  # whether a function that was rebuilt may print
         self.constants: dict[int, SimulatedArray] = {}
         self.stubs: dict[int, Any] = {}
         if numba_cuda is not None:
@@ -165,7 +166,9 @@ class Builder:
         )
         self.memo[id(function)] = built  # before its names: it may call itself
         self.kept.append(function)
-        for name in names_of(code):
+        names = names_of(code)
+        self.prints = self.prints or "print" in names
+        for name in names:
             if name in function.__globals__:
                 space[name] = self.translate(function.__globals__[name])
         for new, old in zip(closure, function.__closure__ or (), strict=True):

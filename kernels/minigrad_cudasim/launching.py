@@ -20,9 +20,16 @@ from minigrad_cudasim.fault import (
 )
 from minigrad_cudasim.findings import Enough
 from minigrad_cudasim.kernel import Builder
-from minigrad_cudasim.log import Region
+from minigrad_cudasim.log import Region, Rewritten
 from minigrad_cudasim.machine import MAX_SHARED, Machine
-from minigrad_cudasim.memory import Array, Record, SimulatedArray, address_of, kernel_frame
+from minigrad_cudasim.memory import (
+    Array,
+    Record,
+    SimulatedArray,
+    address_of,
+    kernel_frame,
+    quick,
+)
 from minigrad_cudasim.numbers import cast_to
 from minigrad_cudasim.report import Report
 from minigrad_cudasim.thread import Dim3
@@ -58,51 +65,120 @@ def run(
     """
     sizes, shape = dim3(grid, "grid"), dim3(block, "block")
     plain = getattr(kernel, "py_func", kernel)
-    name = plain.__name__
-    beyond = limits(sizes, shape, shared) or mismatched(plain, args)
-    machine = Machine(
-        sizes,
-        shape,
-        shared,
-        seed,
-        order,
-        races,
-        uninitialised,
-        float64,
-        negative,
-        "this_grid" in plain.__code__.co_names,
-        debug,
-    )
-    machine.findings.strict = strict
-    report = Report(described(name, machine, seed))
-    if beyond is None:
-        beyond = refusals(plain)
-    if beyond is not None:
-        return report.end([beyond], machine.findings)
-    if traffic:
-        report.traffic = machine.traffic = Traffic(machine)
-    builder = Builder(machine)
-    function = builder.rebuild(plain)
-    names = function.__code__.co_varnames
-    regions: dict[int, Region] = {}
-    if reach is not None:
-        machine.array_at = Reach(machine, reach, regions)
-    held = tuple(
-        argument(machine, value, names[i] if i < len(names) else "args", regions)
-        for i, value in enumerate(args)
-    )
-    last: list[Fault] = []
+    logged: set[int] = set()  # addresses of memory that the kernel writes
+    kept = Kept(args)
+    while True:
+        machine = Machine(
+            sizes,
+            shape,
+            shared,
+            seed,
+            order,
+            races,
+            uninitialised,
+            float64,
+            negative,
+            "this_grid" in plain.__code__.co_names,
+            debug,
+        )
+        machine.findings.strict = strict
+        report = Report(described(plain.__name__, machine, seed))
+        beyond = limits(sizes, shape, shared) or mismatched(plain, args) or refusals(plain)
+        if beyond is not None:
+            return report.end([beyond], machine.findings)
+        if traffic:
+            report.traffic = machine.traffic = Traffic(machine)
+        builder = Builder(machine)
+        function = builder.rebuild(plain)
+        regions: dict[int, Region] = {}
+        if reach is not None:
+            machine.array_at = Reach(machine, reach, regions)
+        names = function.__code__.co_varnames
+        held = tuple(
+            argument(machine, value, names[i] if i < len(names) else "args", regions)
+            for i, value in enumerate(args)
+        )
+        if reach is None and not traffic and not builder.prints and kept.all:
+            for start, region in regions.items():
+                for array in roots(held, region) if start not in logged else ():
+                    quick(array)
+        try:
+            return report.end(attempt(machine, function, held), machine.findings)
+        except Rewritten as found:
+            logged |= {start for start, region in regions.items() if region is found.region}
+            kept.restore()
+
+
+class Kept:
+    """What arrays among the arguments held, for a launch that begins again."""
+
+    def __init__(self, args: Any) -> None:
+        owners = {address_of(a): a for a in map(owner_of, arrays(args)) if a.flags.writeable}
+        self.all = not any(hasattr(a, "__cuda_array_interface__") for a in args)
+        self.held = [(a, a.copy(), written(a)) for a in owners.values()]
+
+    def restore(self) -> None:
+        """Put it back."""
+        for array, copy, bytes_ in self.held:
+            np.copyto(array, copy)
+            known = getattr(array, "written", None)
+            if known is not None:
+                known[:] = bytes_
+
+
+def written(array: Any) -> bytes | None:
+    """Return which bytes of an array count as written, where that is known."""
+    known = getattr(array, "written", None)
+    return None if known is None else bytes(known)
+
+
+def arrays(args: Any) -> list[Array]:
+    """Return the arrays among arguments."""
+    found: list[Array] = []
+    for value in args:
+        if isinstance(value, np.ndarray):
+            found.append(value)
+        elif isinstance(value, tuple):
+            found += arrays(value)
+    return found
+
+
+def owner_of(array: Array) -> Array:
+    """Return the array whose memory another shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def roots(held: Any, region: Region) -> list[SimulatedArray]:
+    """Return the arguments that lie in a region, of memory that all counts as written."""
+    found: list[SimulatedArray] = []
+    for value in held if region.written is None else ():
+        if isinstance(value, tuple):
+            found += roots(value, region)
+        elif isinstance(value, SimulatedArray) and value.region is region:
+            found.append(value)
+    return found
+
+
+def attempt(machine: Machine, function: Any, held: Any) -> list[Fault]:
+    """Run a launch and return the fault that ended it, where one did.
+
+    Raises: Rewritten, where it has to begin again.
+    """
     try:
         machine.run(function, held)
     except Fault as fault:
-        last.append(fault)
+        return [fault]
     except Enough:
         pass
+    except Rewritten:
+        raise
     except Exception as error:
         found = raised(machine, error)
         found.__cause__ = error
-        last.append(found)
-    return report.end(last, machine.findings)
+        return [found]
+    return []
 
 
 def limits(grid: Dim3, block: Dim3, shared: int) -> Fault | None:

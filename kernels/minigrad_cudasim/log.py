@@ -16,6 +16,7 @@ from minigrad_cudasim.fault import Fault, Party, Site, site_of
 from minigrad_cudasim.source import accumulates, discarded
 
 GRANULE = 4  # an element of more bytes is logged as several words, so that other views meet it
+PENDING = 1_000_000  # reads that are put off at most
 READS = 1_000_000  # plain reads of one thread between two waits, from which it is called a spin
 ONES = {n: b"\1" * n for n in (1, 2, 4, 8, 16)}
 
@@ -76,6 +77,14 @@ class Moment:
 Record = tuple[Moment, Any, int]  # moment, code, instruction
 
 
+class Rewritten(Exception):
+    """Memory is written of which reads were not logged: the launch begins again, logging them."""
+
+    def __init__(self, region: Region):
+        super().__init__()
+        self.region = region
+
+
 class Region:
     """One allocation: its simulated address, what has been written, who accessed what and when.
 
@@ -96,6 +105,7 @@ class Region:
         self.written = written
         self.logged = machine.races and space in ("global", "shared")
         self.traffic = machine.traffic if space in ("global", "shared") else None
+        self.quick: list[Any] = []  # arrays whose reads are not logged before its first write
         self.forget()
 
     def forget(self) -> None:
@@ -103,6 +113,13 @@ class Region:
         self.writes: dict[int, Record] = {}
         self.reads: dict[int, dict[int, Record]] = {}
         self.atomics: dict[int, dict[int, Record]] = {}
+        self.pending: list[tuple[int, int, int, Record]] = []  # reads that no write has met yet
+        # Whether reads need no check before the next write, only to be put off.
+        self.settled = (
+            self.logged
+            and self.traffic is None
+            and (self.written is None or self.written.find(0) < 0)
+        )
         self.narrow = False  # whether bytes of words are logged, under the keys -1 - offset
 
     def read(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
@@ -130,21 +147,37 @@ class Region:
                 for key in range(-offset - itemsize, -offset):
                     self.reads.setdefault(key, {})[thread.number] = record
                 return
-        while True:
-            last = self.writes.get(offset)
-            if last is not None and not thread.saw(last[0]):
-                self._race("read", record, "write", last, offset, array)
-            if self.atomics:
-                self._against(self.atomics, "read", record, "atomic update", offset, array)
-            held = self.reads.get(offset)
-            if held is None:
-                self.reads[offset] = {thread.number: record}
-            else:
-                held[thread.number] = record
-            itemsize -= GRANULE
-            if itemsize <= 0:
-                return
-            offset += GRANULE
+        if self.writes or self.atomics:
+            for word in range(offset, offset + itemsize, GRANULE):
+                last = self.writes.get(word)
+                if last is not None and not thread.saw(last[0]):
+                    self._race("read", record, "write", last, word, array)
+                if self.atomics:
+                    self._against(self.atomics, "read", record, "atomic update", word, array)
+        self.pending.append((offset, itemsize, thread.number, record))
+        if len(self.pending) > PENDING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Enter the reads that were put off: a write is to be held against them."""
+        for offset, itemsize, number, record in self.pending:
+            for word in range(offset, offset + itemsize, GRANULE):
+                held = self.reads.get(word)
+                if held is None:
+                    self.reads[word] = {number: record}
+                else:
+                    held[number] = record
+        self.pending.clear()
+
+    def first_write(self) -> None:
+        """Log the reads of a region that is written after all.
+
+        Raises: Rewritten where some were made, which are not in the log.
+        """
+        arrays, self.quick = self.quick, []
+        unlogged = [array.end_quick() for array in arrays]
+        if any(unlogged):
+            raise Rewritten(self)
 
     def write(
         self,
@@ -156,6 +189,10 @@ class Region:
         value: Any = None,
     ) -> None:
         """Check and log a thread's write of a value to the element at an index."""
+        if self.quick:
+            self.first_write()
+        if self.pending:
+            self.settle()
         if self.traffic is not None:
             self.count(offset, itemsize, "write", frame)
         if self.written is not None:
@@ -191,6 +228,10 @@ class Region:
 
     def update(self, offset: int, itemsize: int, frame: FrameType, array: Described) -> None:
         """Log an atomic read-modify-write: it races with plain accesses, never with its like."""
+        if self.quick:
+            self.first_write()
+        if self.pending:
+            self.settle()
         if self.written is not None and self.written.find(0, offset, offset + itemsize) >= 0:
             self._unwritten(offset, itemsize, frame, array)
             self.written[offset : offset + itemsize] = ONES.get(itemsize) or b"\1" * itemsize

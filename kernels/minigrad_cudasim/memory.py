@@ -5,7 +5,9 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterator
+from itertools import repeat
 from math import prod
+from operator import length_hint
 from types import FrameType
 from typing import Any
 
@@ -31,8 +33,10 @@ class SimulatedArray:
 
     __slots__ = (
         "_bytes",
+        "_items",
         "_load",
         "_record",
+        "_tick",
         "data",
         "dtype",
         "name",
@@ -43,6 +47,9 @@ class SimulatedArray:
         "start",
         "strides",
     )
+
+    _items: Any
+    _tick: Any
 
     def __init__(self, region: Region, data: Array, start: int, name: str):
         if data.dtype.kind == "O":
@@ -96,6 +103,10 @@ class SimulatedArray:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> Any:
+        return self._get(index, sys._getframe(1))
+
+    def _get(self, index: Any, frame: FrameType) -> Any:
+        """Return an element or a view, on behalf of a kernel's frame."""
         try:
             offset = self._offset(index)
             if offset is None:
@@ -104,7 +115,7 @@ class SimulatedArray:
             return self._nothing()
         if self._record is not None:
             return Record(self.region, self._zero(index), offset, self.name, self.dtype)
-        self.region.read(offset, self._bytes, sys._getframe(1), self)
+        self.region.read(offset, self._bytes, frame, self)
         value = self.data[index]
         return value if self._load is None else self._load(value)
 
@@ -258,6 +269,7 @@ class SimulatedArray:
             first = self.start + span.start * self._bytes
             count = (span.stop - span.start) * self._bytes
             written[first : first + count] = bytes(count)
+            self.region.settled = False
 
     def ravel(self) -> SimulatedArray:
         """Return the array as one dimension."""
@@ -454,6 +466,83 @@ class SimulatedArray:
                 continue
             view.region.write(view._whole(index), view._bytes, frame, view, index, element)
             view._put(index, element, frame)
+
+
+class QuickVector(SimulatedArray):
+    """A vector that nothing has written yet, so that its reads need no log, only their bounds."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            if index >= 0:
+                self._tick()
+                return self._items[index]
+        except (IndexError, StopIteration, TypeError):
+            pass
+        return self._get(index, sys._getframe(1))
+
+    def end_quick(self) -> bool:
+        """Become an array whose reads are logged, and tell whether some were not."""
+        self.__class__ = SimulatedArray  # type: ignore[assignment]
+        return length_hint(self._tick.__self__) < QUICK
+
+
+class QuickMatrix(QuickVector):
+    """A matrix that nothing has written yet."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            i, j = index
+            if i >= 0 and j >= 0:
+                self._tick()
+                return self._items[i][j]
+        except (IndexError, StopIteration, TypeError, ValueError):
+            pass
+        return self._get(index, sys._getframe(1))
+
+
+class SharedMatrix(SimulatedArray):
+    """A matrix of shared memory, read in a short way where a barrier has ordered all writes."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        frame = sys._getframe(1)
+        region = self.region
+        if region.settled and not region.writes and not region.atomics:
+            try:
+                i, j = index
+                n, m = self.shape
+                if type(i) is int and type(j) is int and 0 <= i < n and 0 <= j < m:
+                    thread = region.machine.thread
+                    step, stride = self.strides
+                    record = (thread.moment, frame.f_code, frame.f_lasti)
+                    place = self.start + i * step + j * stride
+                    region.pending.append((place, self._bytes, thread.number, record))
+                    return self.data[i, j]
+            except (TypeError, ValueError):
+                pass
+        return self._get(index, frame)
+
+
+QUICK = 2_000_000  # reads of an array that are not logged: a thread may wait for one to change
+LISTED = 1 << 18  # elements of an array at most that is held as Python's lists
+
+
+def quick(array: SimulatedArray) -> None:
+    """Let an argument's reads go without a log until something writes its memory."""
+    data, load = array.data, array._load
+    if array.ndim not in (1, 2) or array._record is not None or not 0 < data.size <= LISTED:
+        return
+    rows = [data] if array.ndim == 1 else data
+    items = [list(row) if load is None else list(map(load, row)) for row in rows]
+    array._items = items[0] if array.ndim == 1 else items
+    array._tick = repeat(None, QUICK).__next__
+    array.__class__ = QuickVector if array.ndim == 1 else QuickMatrix
+    array.region.quick.append(array)
 
 
 class Record:

@@ -146,3 +146,22 @@ def test_sectors_and_bank_conflicts_by_line() -> None:
     assert report.traffic.lines()[-1].action == "read"  # the coalesced one is the best
     assert "32.0 passes a request (1.0 at least)" in str(report)
     assert "32.0 sectors a request (4.0 at least)" in str(report)
+
+
+def test_a_launch_begins_again_where_unlogged_reads_meet_a_write() -> None:
+    def once(x, y):
+        i = cuda.grid(1)
+        y[i] = x[i] + 1
+        x[i] = -1  # after reads that were not logged
+
+    def race(x, y):
+        i = cuda.grid(1)
+        y[i] = x[31 - i]
+        x[i] = -1
+
+    for order in simulate.ORDERS:
+        x, y = np.arange(32.0), simulate.empty(32)
+        simulate.launch(once, 1, 32, x, y, order=order)
+        assert y.tolist() == [i + 1.0 for i in range(32)] and x.tolist() == [-1.0] * 32
+        with pytest.raises(simulate.Fault, match="race: .* of global x"):
+            simulate.launch(race, 1, 32, np.arange(32.0), simulate.empty(32), order=order)
