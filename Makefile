@@ -46,12 +46,15 @@ demo: $(VENV)/.installed
 # A process that is done takes over what a slower one has left, so that all end together.
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-# tests/cuda_simulated is left to cuda-test, so that CI simulates no kernel twice.
+# What cuda-test runs is left to it, so that CI simulates no kernel twice.
+CUDA_TESTS := tests/cuda_simulated tests/cuda_pretended
+NO_CUDA := $(addprefix --ignore=,$(CUDA_TESTS))
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest $(NO_CUDA) $(PARALLEL) $(ARGS)
 
 test-quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --quick --ignore=tests/cuda_simulated $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest --quick $(NO_CUDA) $(PARALLEL) $(ARGS)
 
 # What plain mode has not is named, with the reasons, in tests/plain_mode.py.  The processes share
 # the cores, and NumPy's own threads would only wait for each other.
@@ -74,7 +77,7 @@ $(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 cuda-test: $(VENV)-cuda/.installed
-	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest tests/cuda_simulated \
+	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest $(CUDA_TESTS) \
 	    $(PARALLEL) --dist loadfile $(ARGS)
 
 # An environment of its own, so that make test shows what is skipped without MPI.

@@ -238,14 +238,12 @@ def section(run: Callable[[bool], Result], quick: bool) -> Result:
 
 def card() -> Result:
     """Return what the driver says of the GPU."""
-    cuda = driver()
-    device = cuda.get_current_device()
-    name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
+    device = gpu()
     found: Result = {
-        "gpu": name,
-        "compute_capability": list(device.compute_capability),
-        "multiprocessors": gpu().processors,
-        "cuda_runtime": list(cuda.runtime.get_version()),
+        "gpu": device.device_name,
+        "compute_capability": list(device.capability),
+        "multiprocessors": device.processors,
+        "cuda_driver": driver().version(),
     }
     if shutil.which("nvidia-smi"):
         query = "driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit"

@@ -10,7 +10,9 @@ Streams work on "cuda-sim" too, where everything has ended when the call that as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import importlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +27,8 @@ __all__ = [
     "device_count",
     "empty_cache",
     "get_device_name",
+    "graph",
+    "host_transfers",
     "is_available",
     "max_memory_allocated",
     "memory_allocated",
@@ -48,8 +52,8 @@ def is_available() -> bool:
 def device_count() -> int:
     """Return the number of GPUs that can be used, 0 where something is missing."""
     try:
-        return len(targets().driver().gpus)
-    except RuntimeError:
+        return int(targets().driver().devices)
+    except Exception:  # whatever a part that is missing or broken raises: no GPU can be used
         return 0
 
 
@@ -94,6 +98,50 @@ def empty_cache(device: Any = None) -> None:
 def memory_summary(device: Any = None) -> str:
     """Return a table of what a device's memory is held by, the most first."""
     return str(_target(device).summary())
+
+
+def host_transfers(device: Any = None) -> dict[str, int]:
+    """Return how often numbers have gone between the host and a GPU so far, by kind.
+
+    "reads": to the host, each a wait, of a whole step the loss alone.  "uploads": from the host.
+    "constants": numbers that never change, sent once.  A step whose counts rise from call to call
+    waits more than it needs to.
+
+    Raises: RuntimeError that says what is missing where there is no GPU.
+
+    >>> if is_available():
+    ...     print(host_transfers()["reads"])
+    """
+    counts = _target(device).counts
+    return {name: int(getattr(counts, name)) for name in ("reads", "uploads", "constants")}
+
+
+def graph(
+    function: Callable[..., Any] | None = None,
+    *,
+    explain: bool = False,
+    most: int = 8,
+    device: Any = None,
+) -> Any:
+    """Return a function that launches all that `function` launches on a GPU by one call.
+
+    As `minigrad.capture`, which does the same where an argument lies on a GPU: the first call runs
+    as ever, the second is recorded, all after that replay, where what the function refers to is as
+    it was.  A graph keeps the memory of all that it makes, and results are copied out of it.
+
+    explain, most: see `capture`.  device: "cuda:1" or a number; the first GPU by default.
+
+    Raises: RuntimeError that says what is missing where there is no GPU.
+
+    >>> if is_available():
+    ...     step = graph(train_one_batch)
+    """
+    if function is None:
+        return functools.partial(graph, explain=explain, most=most, device=device)
+    capture = importlib.import_module("minigrad.capturing.captured").capture
+    made = capture(function, explain=explain, most=most)
+    made.gpu = _target(device)
+    return made
 
 
 # ---------------------------------------------------------------- streams

@@ -8,6 +8,7 @@ program.  A block whose fence says what it needs is left out where that is not t
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -25,6 +26,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "needs-numba": lambda: not plain.ON,
     "needs-sklearn": lambda: importlib.util.find_spec("sklearn") is not None,
     "needs-onnx": lambda: importlib.util.find_spec("onnx") is not None,
+    "needs-gpu": lambda: importlib.import_module("minigrad").cuda.is_available(),
     "needs-simulator": lambda: not plain.ON and importlib.util.find_spec("greenlet") is not None,
 }
 

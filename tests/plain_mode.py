@@ -38,6 +38,7 @@ ABSENT = {
     "tests/capturing/test_planning.py::test_launches_of_python_come_first_where_they_may": COMPILED,
     "tests/capturing/test_tables.py": COMPILED,
     "tests/cuda_device": DEVICES,
+    "tests/cuda_pretended": DEVICES,
     "tests/cuda_simulated": DEVICES,
     "tests/engine/test_copies.py::test_a_copied_training_on_the_device": DEVICES,
     "tests/engine/test_copies.py::test_views_on_the_device_stay_views_of_one_memory": DEVICES,

@@ -7,12 +7,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from minigrad_kernels.compare import command as compare_command
+from minigrad_kernels.cuda import numba_compiler, warm_store
 from minigrad_kernels.jit.cache import cache_path
 from minigrad_kernels.warmup import DTYPES, Outcome, compile_jobs, jobs
 
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     cores = os.cpu_count() or 1
     add("--jobs", type=int, default=cores, metavar="N", help=f"processes ({cores})")
     add("--times", action="store_true", help="list the seconds of each function, slowest first")
+    add("--cuda", metavar="ARCH", help="CUDA kernels instead, for sm_90a say; needs no GPU")
     command.set_defaults(run=run_warmup)
     command = commands.add_parser("compare", help="compare kernels side by side")
     compare_command.add_options(command)
@@ -47,12 +50,27 @@ def parser() -> argparse.ArgumentParser:
 
 def run_warmup(arguments: argparse.Namespace) -> int:
     """Run the command `warmup`; a ValueError names a kernel that there is not."""
+    processes = max(1, arguments.jobs)
+    if arguments.cuda:
+        return warm_cuda(arguments.names, arguments.cuda, processes, arguments.times)
     lines = jobs(arguments.names, arguments.dtype)
-    warmup(lines, arguments.jobs, arguments.times)
+    warmup(compile_jobs(lines, processes), len(lines), arguments.times, cache_path())
     return 0
 
 
-def warmup(lines: Sequence[str], processes: int, times: bool) -> None:
+def warm_cuda(names: Sequence[str], target: str, processes: int, times: bool) -> int:
+    """Compile CUDA kernels into their store; return 2 where the compiler is missing."""
+    capability = warm_store.capability_of(target)
+    chosen = warm_store.check_names(names)
+    lacking = numba_compiler.missing()
+    if lacking:
+        raise ModuleNotFoundError(lacking)
+    done = warm_store.compile_checks(chosen, capability, processes)
+    warmup(done, len(chosen), times, numba_compiler.folder_of(capability))
+    return 0
+
+
+def warmup(done: Iterable[Outcome], count: int, times: bool, folder: Path) -> None:
     """Compile under a progress bar; say what that took and where the code lies."""
     console = Console(highlight=False, soft_wrap=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -60,8 +78,8 @@ def warmup(lines: Sequence[str], processes: int, times: bool) -> None:
     outcomes: list[Outcome] = []
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
-        task = bar.add_task("", total=len(lines))
-        for outcome in compile_jobs(lines, max(1, processes)):
+        task = bar.add_task("", total=count)
+        for outcome in done:
             outcomes.append(outcome)
             bar.update(task, advance=1, description=outcome.function)
     seconds = time.perf_counter() - start
@@ -74,7 +92,7 @@ def warmup(lines: Sequence[str], processes: int, times: bool) -> None:
             console.print(f"{total:8.2f} s  {function}")
     console.print(
         f"compiled {len(new)} signatures in {seconds:.1f} s, {len(outcomes) - len(new)} were cached"
-        f"; in {cache_path()}"
+        f"; in {folder}"
     )
 
 

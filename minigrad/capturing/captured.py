@@ -16,6 +16,8 @@ import numpy as np
 from minigrad.capturing.folding import fold_normalisations
 from minigrad.capturing.guards import SIMPLE, Surroundings
 from minigrad.capturing.guards import Captured as Base
+from minigrad.capturing.on_gpu import Take as GraphTake
+from minigrad.capturing.on_gpu import gpu_of
 from minigrad.capturing.planning import plan, results_of
 from minigrad.capturing.predicting import ByRows
 from minigrad.capturing.program import INPUT, MADE, OUTSIDE, Operand, Program, difference
@@ -44,7 +46,12 @@ class Unfit(Exception):
 
 
 class Captured(Base):
-    """A function whose launches are recorded, then replayed; see `capture`."""
+    """A function whose launches are recorded, then replayed; see `capture`.
+
+    gpu: where its tensors lie, if that is said; else it is read off the arguments.
+    """
+
+    gpu: Any = None
 
     def __init__(
         self,
@@ -66,6 +73,7 @@ class Captured(Base):
         """Forget all recordings."""
         self.lock = threading.RLock()
         self.replays: dict[Any, list[Replay]] = {}
+        self.graphs: dict[Any, list[GraphTake]] = {}
         self.pending: dict[Any, list[Replay]] = {}
         self.tries: dict[Any, int] = {}
         self.refused: dict[Any, str] = {}
@@ -104,6 +112,9 @@ class Captured(Base):
             except Unfit as why:
                 return self.eagerly(str(why), args, kwargs)
             tensors = unique(leaves)
+            target = self.gpu or gpu_of(leaves)
+            if target is not None:
+                return self.on_gpu(target, key, tensors, leaves, args, kwargs)
             result, reason = self.replayed(key, tensors)
             if reason is None:
                 return result
@@ -145,6 +156,47 @@ class Captured(Base):
                 return None, str(why)
             return self.replayed(key, unique(leaves))
 
+    def on_gpu(
+        self,
+        target: Any,
+        key: Any,
+        tensors: list[Tensor],
+        leaves: list[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call the function: eagerly, recorded as a graph, or by a replay of one."""
+        key = (target.name, key)
+        reason = "no call of this kind was recorded yet"
+        for take in self.graphs.get(key, ()):
+            found = take.changed()
+            if found is None:
+                self.tell("replayed", "")
+                return take.replay(tensors)
+            reason = found
+        if not self.calls["eager"]:
+            return self.eagerly("the first call makes what lasts, as optimizer state", args, kwargs)
+        if key in self.refused:
+            return self.eagerly(self.refused[key], args, kwargs)
+        if any(gpu_of([t]) is not target for t in tensors):
+            return self.eagerly(f"an argument does not lie on {target.name}", args, kwargs)
+        if kwargs or sum(map(len, self.graphs.values())) >= self.most:
+            why = "it is called by keywords" if kwargs else f"{self.most} recordings are kept"
+            return self.eagerly(f"{why}: {reason}", args, kwargs)
+        objects = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
+        others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
+        take = GraphTake(target, tensors, Surroundings(self.function, others, target))
+        self.tell("recorded", reason)
+        result = take.run(self.function, args, tensors)
+        if take.reason is None:
+            self.graphs.setdefault(key, []).append(take)
+        else:
+            self.refused[key] = take.reason
+            self.last = f"eager: {take.reason}"
+            if self.reports:
+                print(f"capture {self.name}: not kept: {take.reason}", file=sys.stderr)
+        return result
+
     def refuse_modes(self) -> None:
         """Refuse to record while somebody looks at each op or launch."""
         if mode.tape is not None or mode.anomaly is not None or dispatch.checked:
@@ -170,10 +222,11 @@ class Captured(Base):
         """Add the leaves of arguments, and what is the same in all calls of their kind."""
         for value in values:
             if isinstance(value, Tensor):
-                array = value.array
-                if not isinstance(array, np.ndarray):
+                array: Any = value.array
+                if not isinstance(array, np.ndarray) and gpu_of([value]) is None:
                     raise Unfit(
-                        "an argument lies on a device, or has lanes: captures are of the CPU"
+                        "an argument lies on a device, or has lanes: captures are of the CPU, or "
+                        "of a GPU"
                     )
                 if value.node is not None:
                     raise Unfit("an argument is the result of an op that requires grad")

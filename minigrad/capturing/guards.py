@@ -85,10 +85,13 @@ class Surroundings:
     """All that a function and its arguments refer to.
 
     tensors: by id, (where, tensor).  optimizers, schedulers: those found.  reason: what cannot be
-    watched, None where all can.
+    watched, None where all can.  target: the GPU that tensors are to lie on, None for the CPU.
     """
 
-    def __init__(self, function: Any, arguments: Iterable[tuple[str, Any]]) -> None:
+    def __init__(
+        self, function: Any, arguments: Iterable[tuple[str, Any]], target: Any = None
+    ) -> None:
+        self.target = target
         self.tensors: dict[int, tuple[str, Tensor]] = {}
         self.optimizers: dict[int, Optimizer] = {}
         self.reason: str | None = None
@@ -175,7 +178,10 @@ class Surroundings:
         if t.hooks is not None and t.hooks.calls:
             self.reason = f"{where} has hooks, which a replay would not call"
         array: Any = t.array
-        if not isinstance(array, np.ndarray):
+        if self.target is not None:
+            if getattr(array, "target", None) is not self.target:
+                self.reason = f"{where} does not lie on {self.target.name}"
+        elif not isinstance(array, np.ndarray):
             self.reason = f"{where} lies on a device, or has lanes: captures are of the CPU"
         self.tensors[id(t)] = where, t
         return []

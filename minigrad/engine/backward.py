@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from minigrad.engine.device import USED, device_of, moved, on_device, target_of
-from minigrad.engine.dispatch import empty
+from minigrad.engine.device import USED, device_of, moved, on_device, ones_like, target_of
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.hooks import ADDING, hooks_at, retain
 from minigrad.engine.op import LEAF, SLOT, Bridge, Op, cell_of, name_of
@@ -262,9 +261,7 @@ def first_seed(name: str, root: Any, gradient: Any) -> Any:
             )
         if data.dtype.kind != "f":
             raise RuntimeError(f"{name}: only floating tensors have gradients, got {data.dtype}")
-        seed = empty(data.shape, data.dtype, data)
-        seed.fill(1)
-        return Bridge.new(seed)
+        return Bridge.new(ones_like(data))
     if gradient.array.shape != data.shape:
         raise ValueError(
             f"{name}: the gradient has shape {gradient.array.shape}, the tensor {data.shape}: they "

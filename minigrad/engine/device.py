@@ -17,6 +17,7 @@ from minigrad.engine.allocator import ELSEWHERE, empty
 from minigrad_kernels.checked import check_launch
 from minigrad_kernels.cuda import precision as matmul_precision
 from minigrad_kernels.cuda.array import DeviceArray as DeviceArray
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.cuda.staging import is_pinned as is_pinned
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.parallel import hold_over_fork
@@ -64,13 +65,21 @@ class on_device:
         current.target = self.was
 
 
-def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     """Return the one device of an op's inputs (None: the CPU), and the inputs there.
 
     A single number may come from the CPU, as PyTorch has it.
 
     Raises: RuntimeError where arrays lie on several devices.
     """
+    first = arrays[0]
+    if type(first) is DeviceArray and not BATCHED:
+        target = first.target
+        for a in arrays:
+            if type(a) is not DeviceArray or a.target is not target:
+                break
+        else:
+            return target, arrays
     found = {a.target.name: a.target for a in arrays if type(a) is DeviceArray}
     if not found:
         return None, list(arrays)
@@ -85,7 +94,7 @@ def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
             f"{name}: its inputs lie on several devices: {shown}; bring them to one with "
             ".to(device)"
         )
-    return target, [upload(target, a) if isinstance(a, np.ndarray) else a for a in arrays]
+    return target, [constant(target, a) if isinstance(a, np.ndarray) else a for a in arrays]
 
 
 def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
@@ -126,6 +135,12 @@ def upload(target: Any, values: Any) -> Any:
     return targets().upload(target, values)
 
 
+def constant(target: Any, values: Any) -> Any:
+    """Return a copy of a host array on a device that nobody writes to; on a GPU one for each."""
+    held = getattr(target, "constant", None)
+    return upload(target, values) if held is None or values.ndim else held(values)
+
+
 def to_current_device(array: Any) -> Any:
     """Return a host array where the running op computes."""
     return array if current.target is None else upload(current.target, array)
@@ -136,6 +151,37 @@ def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
     y = empty(shape, dtype, like)
     y.fill(value)
     return y
+
+
+def ones_like(array: Any) -> Any:
+    """Return ones to begin a gradient with, which nobody writes to; on a GPU the same each time."""
+    constant = getattr(getattr(array, "target", None), "constant", None)
+    if constant is not None:
+        return constant(np.ones(array.shape, array.dtype))
+    return filled(array.shape, 1, array.dtype, array)
+
+
+def is_kept_one(array: Any) -> bool:
+    """Tell whether an array is what `ones_like` keeps on a GPU for a single number."""
+    constants = getattr(getattr(array, "target", None), "constants", None)
+    if not constants or array.shape:
+        return False
+    one = np.ones((), array.dtype)
+    return constants.get((one.dtype, (), one.tobytes())) is array
+
+
+def judge_later(classes: Any, count: int, ignored: int, refuse: Callable[[Any], None]) -> bool:
+    """Have class numbers on a GPU judged there, without a wait; return False on any other device.
+
+    refuse: raises the error, given the numbers, at the next read of the device.
+    """
+    late = getattr(classes.target, "late", None)
+    if late is None:
+        return False
+    if classes.size:
+        module = importlib.import_module("minigrad_kernels.indexing.cuda_classes")
+        late.add(classes, lambda word: module.check_classes(classes, count, ignored, word), refuse)
+    return True
 
 
 def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
@@ -151,13 +197,24 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
 
     check: whether to look at the arguments first, see `check_launches`.
     """
-    target = target_of(args)
+    target = None
+    numbers = False
+    for a in args:
+        kind = type(a)
+        if kind is DeviceArray:
+            if target is None:
+                target = a.target
+        elif kind is np.ndarray and not a.ndim:
+            numbers = True
     if target is None:
         return False
     if BATCHED and hasattr(target, "launch"):
         target.launch(name, args)
         return True
-    args = [upload(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args]
+    if numbers:
+        args = [
+            constant(target, a) if isinstance(a, np.ndarray) and not a.ndim else a for a in args
+        ]
     if check:
         check_launch(name, KERNELS[name], args)
     cuda_kernels()[name](*args)
@@ -170,12 +227,19 @@ def targets() -> Any:
     return importlib.import_module("minigrad_kernels.cuda.targets")
 
 
+class CudaTable(dict[str, Callable[..., None]]):
+    """The CUDA column of the table as it is launched: see plan.py of the kernels' package."""
+
+    def __missing__(self, name: str) -> Callable[..., None]:
+        column = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
+        made = self[name] = Planned(name, column[name], KERNELS[name].reference)
+        return made
+
+
 @functools.cache
 def cuda_kernels() -> Mapping[str, Callable[..., None]]:
     """Return the CUDA column of the table."""
-    table: Mapping[str, Callable[..., None]]
-    table = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
-    return table
+    return CudaTable()
 
 
 class Device:

@@ -50,6 +50,7 @@ class Lanes:
     __slots__ = ("__weakref__", "axes", "own")
     name = "cpu"
     processors = 1
+    reshapes = False
     alive = 0
 
     def __init__(self, axes: tuple[Axis, ...], own: tuple[Axis, ...] | None = None) -> None:

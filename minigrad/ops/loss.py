@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import DeviceArray, device_of, host_copy, moved
+from minigrad.engine.device import DeviceArray, device_of, host_copy, is_kept_one, moved
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.recording import recording
@@ -89,7 +89,11 @@ class CrossEntropy(Op):
             check_still(target, options[0], x.shape[1])
             held = self.run(x, target, weight, *options, reduction == "mean", True)[2]
         # To read it would wait on a device; a replay may see another number.
-        if type(g.array) is DeviceArray or recording.recorder or g.array.item() != 1:
+        if type(g.array) is DeviceArray:
+            one = is_kept_one(g.array)
+        else:
+            one = not recording.recorder and g.array.item() == 1
+        if not one:
             launch("mul", held, g.array, held)
         return Bridge.new(held), None, None
 

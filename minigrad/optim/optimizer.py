@@ -158,7 +158,8 @@ class Launch:
             g: Any = grad.array
             if g.strides != strides or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot, grad)
-            if (g.base is not None or id(g) in owners) and self.stepped.touch(g):
+            own = g.whole if type(g) is device.DeviceArray else g.base is None
+            if (not own or id(g) in owners) and self.stepped.touch(g):
                 g = g.copy()  # it is read as it was before the step
             held.append(g)  # maybe a copy, and `.grad` may be replaced: it must outlive the launch
             addresses.append(g.address if type(g) is device.DeviceArray else address(g))

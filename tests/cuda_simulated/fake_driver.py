@@ -1,4 +1,4 @@
-"""A stand-in for numba.cuda's driver: memory of the host's behind addresses, copies by memmove.
+"""A stand-in for the CUDA driver, in Python: memory of the host's behind addresses, memmove.
 
 It shows that `Gpu` asks for memory, hands it on and keeps it alive as it should, and in which order
 it gives copies, kernels, marks and waits to which stream: all is written to `Driver.log`.  Copies
@@ -9,26 +9,13 @@ whoever does not wait sees old bytes.  It shows nothing of a device: no kernel r
 from __future__ import annotations
 
 import ctypes
-import warnings
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
-
-class Memory:
-    """Some bytes, and their address as numba.cuda tells it."""
-
-    def __init__(self, driver: Driver, nbytes: int) -> None:
-        self.driver = driver
-        self.nbytes = nbytes
-        self.held = ctypes.create_string_buffer(nbytes)
-        self.device_ctypes_pointer = ctypes.c_void_p(ctypes.addressof(self.held))
-
-    def __del__(self) -> None:
-        self.driver.used -= self.nbytes
+from numba import cuda
 
 
 class Stream:
@@ -38,10 +25,6 @@ class Stream:
         self.driver = driver
         self.number = number
         self.todo: list[Callable[[], Any]] = []
-
-    def __int__(self) -> int:
-        assert self.number, "numba.cuda's default stream has no number of its own"
-        return self.number
 
     def synchronize(self) -> None:
         self.driver.note("synchronize", self.number)
@@ -72,7 +55,7 @@ class Event:
         self.passed = True
 
     def query(self) -> bool:
-        assert self.driver.inside
+        assert self.driver.inside is not None
         return self.passed
 
     def wait(self, stream: Stream) -> None:
@@ -81,149 +64,169 @@ class Event:
         stream.todo.append(self.synchronize)
 
     def synchronize(self) -> None:
-        assert self.driver.inside
+        assert self.driver.inside is not None
         while not self.passed:
             assert self.stream is not None
             self.stream.run(1)
 
     def elapsed_time(self, end: Event) -> float:
-        assert self.driver.inside
+        assert self.driver.inside is not None
         assert self.timing and end.timing and self.passed and end.passed
         return 1.5
 
 
-class Pinned(bytearray):
-    """Memory of the host that counts as pinned, as numba.cuda's does, by having this attribute."""
-
-    host_pointer = 0
-
-
-def move(to: int, source: int, nbytes: int, host: Any) -> None:
-    """Copy bytes; `host` is held until then."""
-    ctypes.memmove(to, source, nbytes)
+def move(to: int, source: int, nbytes: int, snapshot: bytes | None = None) -> None:
+    """Copy bytes, as they are now or were at a call."""
+    ctypes.memmove(to, snapshot or source, nbytes)
 
 
-class Handle:
-    """What `as_cuda_array` returns: copies to and from an address; it keeps the owner alive."""
+class Launch:
+    """A launch that can be repeated."""
 
-    def __init__(self, driver: Driver, owner: Any) -> None:
+    def __init__(self, driver: Driver, name: str) -> None:
         self.driver = driver
-        self.owner = owner
-        self.address = owner.__cuda_array_interface__["data"][0]
-        self.shape = owner.__cuda_array_interface__["shape"]
+        self.name = name
 
-    def copy_to_device(self, host: Any, stream: Stream) -> None:
-        assert host.shape == self.shape and host.flags.c_contiguous
-        self.driver.note("to device", stream.number, host.nbytes)
-        stream.todo.append(partial(move, self.address, host.ctypes.data, host.nbytes, host))
-
-    def copy_to_host(self, host: Any, stream: Stream) -> None:
-        self.driver.note("to host", stream.number, host.nbytes)
-        stream.todo.append(partial(move, host.ctypes.data, self.address, host.nbytes, host))
+    def __call__(self, stream: int) -> None:
+        self.driver.note("kernel", stream)
 
 
-class Kernel:
-    """Something that can be launched; configured: how, each time that it was asked for."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.configured: list[Any] = []
-
-    def __getitem__(self, key: Any) -> Callable[..., None]:
-        _, _, stream, _ = key
-        self.configured.append(key)
-        warnings.warn("Grid size 1 will likely result in GPU under-utilization", stacklevel=2)
-        return lambda *args: self.driver.note("kernel", stream.number)
-
-
-class CudaAPIError(Exception):
-    """What the driver answers where it did not succeed."""
-
-
-class Context:
-    """What a call of the driver needs around it."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-
-    def __enter__(self) -> None:
-        self.driver.inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        self.driver.inside -= 1
+@cuda.jit
+def kernel(x):
+    """Do nothing: no kernel runs here, and none is compiled."""
 
 
 class Driver:
-    """The module numba.cuda as far as `Gpu` asks it; limit: the bytes that it has."""
+    """A `minigrad_kernels.cuda.driver.Driver` as far as `Gpu` asks it; limit: the bytes it has."""
 
     def __init__(self, limit: int = 1 << 20) -> None:
         self.limit = limit
         self.used = self.calls = 0
-        self.gpus = [Context(self), Context(self)]
-        self.inside = 0  # contexts that are entered
+        self.devices = 2
+        self.inside: int | None = None  # the GPU whose context is current
         self.owners: dict[int, int] = {}  # addresses that do not lie on GPU 0
-        self.driver = self  # in numba.cuda.cudadrv.driver, see there
-        self.cudadrv = SimpleNamespace(driver=self)
-        self.binding = SimpleNamespace(
-            CUstream_flags=SimpleNamespace(CU_STREAM_NON_BLOCKING=1),
-            CUpointer_attribute=SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL=9),
-            CUdeviceptr=int,
-        )
-        self.CudaAPIError = CudaAPIError
         self.log: list[Any] = []
         self.streams = [Stream(self, 0)]
+        self.events: list[Event | None] = []
+        self.held: dict[int, Any] = {}
+        self.prepared: list[Any] = []  # launches: (name, grid, block, shared)
 
     def note(self, *call: Any) -> None:
         """Write a call to the log; the driver takes none outside a context."""
-        assert self.inside, f"{call} outside a context"
+        assert self.inside is not None, f"{call} outside a context"
         self.log.append(call)
 
-    def get_current_device(self) -> Any:
-        return SimpleNamespace(MULTIPROCESSOR_COUNT=4, name=b"fake")
+    def enter(self, device: int) -> None:
+        self.inside = device
 
-    def current_context(self) -> Driver:
-        return self
+    def name(self, device: int) -> str:
+        return "fake"
 
-    def memalloc(self, nbytes: int) -> Memory:
-        assert self.inside
-        if self.used + nbytes > self.limit:
-            raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY")
-        self.used += nbytes
-        self.calls += 1
-        return Memory(self, nbytes)
+    def processors(self, device: int) -> int:
+        return 4
 
-    def as_cuda_array(self, array: Any, sync: bool = True) -> Handle:
-        return Handle(self, array)
+    def capability(self, device: int) -> tuple[int, int]:
+        return 9, 0
 
-    def default_stream(self) -> Stream:
-        return self.streams[0]
-
-    def cuStreamCreate(self, flags: int) -> int:
-        assert flags == 1
-        self.streams.append(Stream(self, 16 * len(self.streams)))
-        return self.streams[-1].number
-
-    def cuStreamQuery(self, number: int) -> None:
-        assert self.inside
-        if self.external_stream(number).todo:
-            raise CudaAPIError("Call to cuStreamQuery results in CUDA_ERROR_NOT_READY")
-
-    def cuPointerGetAttribute(self, wanted: int, address: int) -> int:
-        assert wanted == 9
+    def owner(self, address: int) -> int:
         return self.owners.get(address, 0)
 
-    def external_stream(self, number: int) -> Stream:
-        return next(s for s in self.streams if s.number == number)
+    # ------------------------------------------------------------ memory
+    def bytes_of(self, nbytes: int) -> int:
+        made = ctypes.create_string_buffer(nbytes)
+        self.held[ctypes.addressof(made)] = made
+        return ctypes.addressof(made)
 
-    def event(self, timing: bool = True) -> Event:
-        return Event(self, timing)
+    def allocate(self, nbytes: int) -> int:
+        assert self.inside is not None
+        if self.used + nbytes > self.limit:
+            raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
+        self.used += nbytes
+        self.calls += 1
+        return self.bytes_of(nbytes)
 
-    def pinned_array(self, shape: Any, dtype: Any) -> Any:
-        return np.ndarray(shape, dtype, buffer=Pinned(np.empty(shape, dtype).nbytes))
+    def free(self, address: int) -> None:
+        self.used -= len(self.held.pop(address))
+
+    def allocate_host(self, nbytes: int) -> int:
+        assert nbytes
+        return self.bytes_of(nbytes)
+
+    def free_host(self, address: int) -> None:
+        del self.held[address]
+
+    def copy_in(self, to: int, source: int, nbytes: int, stream: int) -> None:
+        self.note("to device", stream, nbytes)
+        self.stream_of(stream).todo.append(partial(move, to, source, nbytes))
+
+    def copy_out(self, to: int, source: int, nbytes: int, stream: int) -> None:
+        self.note("to host", stream, nbytes)
+        self.stream_of(stream).todo.append(partial(move, to, source, nbytes))
+
+    def copy_within(self, to: int, source: int, nbytes: int, stream: int) -> None:
+        self.note("copy", stream, nbytes)
+        self.stream_of(stream).todo.append(partial(move, to, source, nbytes))
+
+    # ------------------------------------------------------------ streams and events
+    def stream_of(self, number: int) -> Stream:
+        """Return the stream of a number; those of other libraries are made when they are named."""
+        for stream in self.streams:
+            if stream.number == number:
+                return stream
+        self.streams.append(Stream(self, number))
+        return self.streams[-1]
+
+    def create_stream(self) -> int:
+        return self.stream_of(16 * len(self.streams)).number
+
+    def synchronize_stream(self, stream: int) -> None:
+        self.stream_of(stream).synchronize()
+
+    def stream_ended(self, stream: int) -> bool:
+        assert self.inside is not None
+        return not self.stream_of(stream).todo
+
+    def create_event(self, timing: bool) -> int:
+        self.events.append(Event(self, timing))
+        return len(self.events) - 1
+
+    def event_of(self, event: int) -> Event:
+        found = self.events[event]
+        assert found is not None, "an event that was destroyed"
+        return found
+
+    def destroy_event(self, event: int) -> None:
+        assert self.inside is not None
+        self.events[event] = None
+
+    def record(self, event: int, stream: int) -> None:
+        self.event_of(event).record(self.stream_of(stream))
+
+    def wait(self, stream: int, event: int) -> None:
+        self.event_of(event).wait(self.stream_of(stream))
+
+    def event_ended(self, event: int) -> bool:
+        return self.event_of(event).query()
+
+    def synchronize_event(self, event: int) -> None:
+        self.event_of(event).synchronize()
+
+    def elapsed(self, start: int, end: int) -> float:
+        return self.event_of(start).elapsed_time(self.event_of(end))
 
     def synchronize(self) -> None:
         for stream in self.streams:
             stream.synchronize()
+
+    # ------------------------------------------------------------ launches
+    def function(self, code: bytes, entry: str, shared: int = 0) -> int:
+        return 1
+
+    def prepare(
+        self, function: int, name: str, grid: Any, block: Any, shared: int, pointers: Any
+    ) -> Launch:
+        self.prepared.append((name, grid, block, shared))
+        return Launch(self, name)
 
 
 def array(shape: tuple[int, ...]) -> Any:

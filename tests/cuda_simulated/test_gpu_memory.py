@@ -53,7 +53,7 @@ def test_other_errors_of_the_driver_are_its_own(
         raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
 
     device = Gpu()
-    monkeypatch.setattr(driver, "memalloc", broken)
+    monkeypatch.setattr(driver, "allocate", broken)
     with pytest.raises(RuntimeError, match="ILLEGAL_ADDRESS"):
         device.empty(4, np.float32)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import float32
 
 import minigrad as mg
 from minigrad_kernels.cuda import staging, targets
+from minigrad_kernels.cuda.numba_compiler import Code
 from minigrad_kernels.cuda.staging import Ring
 from minigrad_kernels.cuda.streams import STREAMS, Event
 from minigrad_kernels.cuda.targets import Gpu, upload
-from tests.cuda_simulated.fake_driver import Driver, Kernel, Stream
+from tests.cuda_simulated.fake_driver import Driver, kernel
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
         return device
 
     monkeypatch.setattr(targets, "driver", lambda: made)
+    monkeypatch.setattr(targets.numba_compiler, "compiled", lambda *args: Code(b"", "kernel"))
     monkeypatch.setattr(targets, "gpu", gpu)
     monkeypatch.setattr(mg.engine.device, "USED", [])
     monkeypatch.setattr(mg.engine.allocator, "ELSEWHERE", [])
@@ -38,7 +41,6 @@ def test_launches_and_copies_go_to_the_current_stream(driver: Driver) -> None:
     device = Gpu()
     x = device.empty(4, np.float32)
     side = device.new_stream()
-    kernel = Kernel(driver)
     device.run(kernel, 1, 32, [x])
     with device.using(side):
         device.write(x, np.ones(4, np.float32))
@@ -88,14 +90,14 @@ def test_memory_that_another_stream_used_waits_for_it(driver: Driver) -> None:
     x = device.empty(100, np.float32)
     where = x.address
     with device.using(side):
-        device.run(Kernel(driver), 1, 32, [x[10:]])  # a view counts for what holds it
+        device.run(kernel, 1, 32, [x[10:]])  # a view counts for what holds it
     del x
     driver.log.clear()
     assert device.empty(100, np.float32).address == where
     assert driver.log == [("record", 16), ("wait", 0, 16)]
     driver.log.clear()
     y = device.empty(100, np.float32)
-    device.run(Kernel(driver), 1, 32, [y])
+    device.run(kernel, 1, 32, [y])
     del y
     device.empty(100, np.float32)
     assert driver.log == [("kernel", 0)]  # its own stream is in order anyway
@@ -109,9 +111,15 @@ def test_streams_are_made_once(driver: Driver) -> None:
     assert device.external(1) is device.default is not made[0]
 
 
-def test_a_launch_is_configured_once(driver: Driver) -> None:
+def test_machine_code_is_loaded_once(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def compiled(kernel: Any, signature: Any, capability: Any) -> Code:
+        asked.append((signature, capability))
+        return Code(b"", "kernel")
+
+    monkeypatch.setattr(targets.numba_compiler, "compiled", compiled)
     device = Gpu()
-    kernel = Kernel(driver)
     side = device.new_stream()
     x = device.empty(4, np.float32)
     for _ in range(3):
@@ -120,11 +128,11 @@ def test_a_launch_is_configured_once(driver: Driver) -> None:
         with device.using(side):
             device.run(kernel, 1, 64, [x])
     assert [stream for _, stream in driver.log] == [0, 0, 16] * 3
-    assert kernel.configured == [
-        ((2, 1), 64, device.default, 16),
-        (1, 64, device.default, 0),
-        (1, 64, side, 0),
+    assert driver.prepared[:2] == [
+        ("kernel", (2, 1, 1), (64, 1, 1), 16),
+        ("kernel", (1, 1, 1), (64, 1, 1), 0),
     ]
+    assert asked == [((float32[::1],), (9, 0))]
 
 
 # ---------------------------------------------------------------- copies
@@ -151,16 +159,16 @@ def test_large_copies_go_in_pieces(driver: Driver, monkeypatch: pytest.MonkeyPat
 
 def test_the_ring_waits_for_what_it_takes_again() -> None:
     driver = Driver()
-    stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1024, np.uint8), lambda: Event(driver.gpus[0], driver.event(False)))
+    driver.enter(0)
+    stream = driver.streams[0]
+    ring = Ring(np.zeros(1024, np.uint8), lambda: Event(driver, 0, False))
     copied = []
     for number in range(50):
         piece = ring.take(300 if number % 3 else 700)
         piece[:] = number
         stream.todo.append(lambda piece=piece: copied.append(set(piece.tolist())))
         ring.copied(stream)
-    with driver.gpus[0]:
-        stream.synchronize()
+    stream.synchronize()
     assert copied == [{number} for number in range(50)]
     assert len(ring.spare) + len(ring.held) < 5  # marks are used again
 
@@ -168,8 +176,9 @@ def test_the_ring_waits_for_what_it_takes_again() -> None:
 def test_few_copies_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "EVENTS", 4)
     driver = Driver()
-    stream = Stream(driver, 0)
-    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: Event(driver.gpus[0], driver.event(False)))
+    driver.enter(0)
+    stream = driver.streams[0]
+    ring = Ring(np.zeros(1 << 20, np.uint8), lambda: Event(driver, 0, False))
     for _ in range(20):
         ring.take(1)
         ring.copied(stream)
@@ -202,7 +211,7 @@ def test_pinned_memory_lives_until_it_is_copied(driver: Driver) -> None:
     driver.streams[0].todo.clear()  # what the driver has in hand is no reference of Python's
     assert gone() is not None and late() is not None
     for mark in [mark for mark, _ in device.under_way]:
-        mark.event.come()
+        driver.event_of(mark.handle).come()
     device.read(x, wait=False)
     assert gone() is None and late() is None and len(device.under_way) == 1
 

@@ -12,14 +12,16 @@ unseen, and wait for the device.  What reads says so: `read()`, `item()`, `tolis
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-
+OLD_RESHAPE = np.lib.NumpyVersion(np.__version__) < "2.1.0"  # has no `copy`
 
 VIEWS = {
     np.broadcast_to,
@@ -51,10 +53,12 @@ class Target(Protocol):
     """A device, as CUDA kernels and the engine see it.
 
     name: "cuda-sim", "cuda:0".  processors: multiprocessors, what a grid is sized by.
+    reshapes: whether a contiguous array's reshape needs no NumPy array over its memory.
     """
 
     name: str
     processors: int
+    reshapes: bool
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         """Return an array of undefined content."""
@@ -93,54 +97,94 @@ class DeviceArray:
     target: the device, see targets.py.  whole: whether it is all there is of its memory.
     """
 
-    __slots__ = ("__weakref__", "geometry", "handle", "target", "whole")
+    __slots__ = (
+        *("__weakref__", "_address", "_geometry", "dtype", "handle", "key", "owner", "root"),
+        *("shape", "target", "whole"),
+    )
 
     def __init__(self, geometry: Array, target: Target, whole: bool = False) -> None:
-        self.geometry = geometry
+        self._geometry: Array | None = geometry
         self.target = target
         self.whole = whole
-        self.handle: Any = None  # what numba.cuda takes for it, made at the first launch
+        self.shape = geometry.shape  # the sizes of its dimensions
+        self.dtype = geometry.dtype  # NumPy's, of its elements
+        self._address = -1  # not asked for yet
+        self.owner: Any = None  # what lives as long as its memory, where that is known
+        self.root: DeviceArray | None = None  # what it is a contiguous reshape of
+        self.handle: Any = None  # all lanes of an array that has some, see func/lanes.py
+        self.key: Any = None  # its part in the key of a plan, see plan.py
+
+    @classmethod
+    def laid(
+        cls,
+        address: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        owner: Any,
+        target: Target,
+        root: DeviceArray | None = None,
+    ) -> DeviceArray:
+        """Return a contiguous array at an address, whose geometry is made when it is asked for.
+
+        root: the contiguous array that it is a reshape of; None for one that is all of its memory.
+        """
+        made = cls.__new__(cls)
+        made._geometry = None
+        made.target = target
+        made.whole = root is None
+        made.shape = shape
+        made.dtype = dtype
+        made._address = address
+        made.owner = owner
+        made.root = root
+        made.handle = made.key = None
+        return made
 
     # ------------------------------------------------------------ geometry
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of its dimensions."""
-        return self.geometry.shape
+    def geometry(self) -> Array:
+        """The NumPy array over its memory."""
+        made = self._geometry
+        if made is None:
+            if self.root is None:
+                at = Addressed(self._address, self.shape, self.dtype, self.owner)
+                made = np.asarray(at)
+            else:
+                made = self.root.geometry.reshape(self.shape)
+            self._geometry = made
+        return made
 
     @property
     def strides(self) -> tuple[int, ...]:
         """The bytes from one element to the next along each dimension."""
-        return self.geometry.strides
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of its elements."""
-        return self.geometry.dtype
+        if self._geometry is None:
+            return strides_of(self.shape, self.dtype.itemsize)
+        return self._geometry.strides
 
     @property
     def ndim(self) -> int:
         """The number of its dimensions."""
-        return self.geometry.ndim
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """The number of its elements."""
-        return self.geometry.size
+        return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:
         """The bytes of one element."""
-        return self.geometry.itemsize
+        return self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
         """The bytes of all its elements."""
-        return self.geometry.nbytes
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def flags(self) -> Any:
         """NumPy's flags of its layout."""
-        return self.geometry.flags
+        return flags_of(self.shape) if self._geometry is None else self._geometry.flags
 
     @property
     def base(self) -> Any:
@@ -150,10 +194,12 @@ class DeviceArray:
     @property
     def address(self) -> int:
         """The address of its first element."""
-        return int(self.geometry.__array_interface__["data"][0])
+        if self._address < 0:
+            self._address = int(self.geometry.__array_interface__["data"][0])
+        return self._address
 
     def __len__(self) -> int:
-        return len(self.geometry)
+        return self.shape[0] if self.shape else len(self.geometry)
 
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.target.name!r})"
@@ -186,15 +232,23 @@ class DeviceArray:
         Raises: ValueError where only a copy could have that shape.
         """
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
-        view = self.geometry.view()
+        wanted = tuple([int(n) for n in sizes])
+        if self.flags.c_contiguous and self.target.reshapes:
+            if wanted == (-1,):
+                wanted = (math.prod(self.shape),)
+            elif min(wanted, default=0) < 0 or math.prod(wanted) != math.prod(self.shape):
+                wanted = reshaped(self.shape, wanted)
+            root = self if self.root is None else self.root
+            owner = self.owner
+            return DeviceArray.laid(self.address, wanted, self.dtype, owner, self.target, root)
         try:
-            view.shape = reshaped(self.shape, tuple(int(n) for n in sizes))
-        except AttributeError:
+            return self.like(view_as(self.geometry, reshaped(self.shape, wanted)))
+        except (AttributeError, ValueError):
+            reshaped(self.shape, wanted)  # sizes that do not agree have an error of their own
             raise ValueError(
                 f"reshape of a strided device array {self.shape} to {tuple(sizes)} would copy it: "
                 "make it contiguous first"
             ) from None
-        return self.like(view)
 
     def ravel(self) -> DeviceArray:
         """Return a contiguous array as one dimension.
@@ -375,8 +429,43 @@ def copy_into(source: DeviceArray, made: DeviceArray) -> None:
     """
     own = getattr(made.target, "copy", None)
     if own is None:
-        own = importlib.import_module("minigrad_kernels.elementwise.cuda_copy").copy
+        own = importlib.import_module("minigrad_kernels.elementwise.cuda_copy").planned_copy
     own(source, made)
+
+
+@functools.lru_cache(4_096)
+def strides_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return the strides of a contiguous array, as NumPy has them.
+
+    >>> strides_of((2, 3), 4)
+    (12, 4)
+    """
+    return np.empty(shape, f"V{itemsize}").strides if 0 in shape else steps_of(shape, itemsize)
+
+
+def steps_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return the strides of a contiguous array that has elements."""
+    strides = []
+    for n in reversed(shape):
+        strides.append(itemsize)
+        itemsize *= n
+    return tuple(reversed(strides))
+
+
+@functools.lru_cache(4_096)
+def flags_of(shape: tuple[int, ...]) -> Any:
+    """Return NumPy's flags of a contiguous array over memory that is not its own."""
+    return np.asarray(Addressed(512, shape, np.int8, None)).flags
+
+
+def view_as(a: Array, shape: tuple[int, ...]) -> Array:
+    """Return a view of another shape; a ValueError or AttributeError where that needs a copy."""
+    if OLD_RESHAPE:
+        view = a.view()
+        view.shape = shape
+        return view
+    made: Array = a.reshape(shape, copy=False)
+    return made
 
 
 def reshaped(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ disassembler: `pip install minigrad[cuda,cuda-check]`.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import shutil
@@ -16,13 +15,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+
+from minigrad_kernels.cuda.numba_compiler import compiled
 
 TARGETS = {"sm_80": (8, 0), "sm_90a": (9, 0)}  # that every kernel is held to
 CAPABILITIES = {**TARGETS, "sm_75": (7, 5), "sm_89": (8, 9)}  # that `examine` compiles for
@@ -89,7 +86,7 @@ def examine(kernel: Any, signature: tuple[Any, ...], target: str = "sm_90a") -> 
     if lacking:
         raise ImportError(f"cuda_compile needs {', '.join(lacking)}")
     capability = CAPABILITIES[target]
-    code = cubin(kernel, signature, capability)
+    code = compiled(kernel, signature, capability).cubin
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(code)
@@ -119,47 +116,6 @@ def reading(usage: str, listing: str, system: int = 0) -> Compiled:
         sum(n for name, n in opcodes.items() if DOUBLE.match(name)),
         dict(sorted(opcodes.items())),
     )
-
-
-def cubin(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> bytes:
-    """Return the machine code of one signature of a dispatcher, as a launch would build it."""
-    with no_device(capability):
-        suffix = "a" if capability >= (9, 0) else ""
-        code = lowered(kernel, tuple(signature)).get_cubin(cc=(*capability, suffix))
-    return bytes(getattr(code, "code", code))
-
-
-@lru_cache(maxsize=1)
-def lowered(kernel: Any, signature: tuple[Any, ...]) -> Any:
-    """Return the library of one signature, the same for every target, from which cubins are made.
-
-    It takes two thirds of a compilation: ask for a kernel's targets one after the other.
-    """
-    dispatcher = importlib.import_module("numba.cuda.dispatcher")
-    return dispatcher._Kernel(kernel.py_func, signature, **kernel.targetoptions)._codelibrary
-
-
-@contextmanager
-def no_device(capability: tuple[int, int]) -> Iterator[None]:
-    """Answer numba-cuda's question for the current device, which only a driver could."""
-    device = SimpleNamespace(compute_capability=capability, id=0)
-    context = SimpleNamespace(device=device)
-    dispatcher = importlib.import_module("numba.cuda.dispatcher")
-    compiler = importlib.import_module("numba.cuda.compiler")
-    codegen = importlib.import_module("numba.cuda.codegen")
-    answers = (
-        (dispatcher, "get_current_device", lambda: device),
-        (compiler, "get_current_device", lambda: device),
-        (codegen, "devices", SimpleNamespace(get_context=lambda *args: context)),
-    )
-    held = [(module, name, getattr(module, name)) for module, name, _ in answers]
-    for module, name, answer in answers:
-        setattr(module, name, answer)
-    try:
-        yield
-    finally:
-        for module, name, old in held:
-            setattr(module, name, old)
 
 
 def tool(name: str) -> str | None:

@@ -11,12 +11,13 @@ whatever that number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad_kernels.cuda.array import DeviceArray
+from minigrad_kernels.cuda.plan import Counter, Steering
 from minigrad_kernels.cuda.targets import BLOCKS_A_PROCESSOR, Target, upload
 
 THREADS = 256  # of a block, where nothing speaks for another number
@@ -78,6 +79,22 @@ def blocks(count: int, each: int = THREADS) -> int:
 def number(value: float, like: Any) -> Any:
     """Return a number in the dtype of an array, as kernels take it."""
     return like.dtype.type(value)
+
+
+def counter(array: Any, convert: Callable[[Any], Any]) -> Any:
+    """Return the first number of a small host array, as a kernel's parameter that a plan reads anew
+    at each run.
+
+    convert: the number -> NumPy scalar; a function of a module, so that plans know it again.
+    """
+    if type(array) is Steering:
+        return Counter(array.array, convert, array.place)
+    return convert(array[0])
+
+
+def word(value: Any) -> Any:
+    """Return the low 32 bits of a whole number: the number of a random call, as kernels take it."""
+    return np.uint32(int(value) & 0xFFFFFFFF)
 
 
 def scratch(shape: Any, dtype: Any, like: DeviceArray) -> DeviceArray:

@@ -9,34 +9,49 @@ memory is handed on.
 from __future__ import annotations
 
 import collections
+import functools
 import threading
-import weakref
 from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
 from typing import Any
 
 SMALLEST = 9  # bits: 512 bytes, what the driver's own blocks are multiples of
 LISTED = 8  # kinds of arrays that a summary names
 
 
+class Memory:
+    """Memory of a driver, given back when it is let go of; free: what gives it back."""
+
+    __slots__ = ("address", "free")
+
+    def __init__(self, address: int, free: Callable[[int], None]) -> None:
+        self.address = address
+        self.free = free
+
+    def __del__(self) -> None:
+        self.free(self.address)
+
+
 class Block:
     """Memory that one array, and its views, hold.
 
     stream: the one it was asked for on.  others: further streams whose kernels or copies used it.
-    label: shape and dtype.
     """
 
-    __slots__ = ("__weakref__", "address", "label", "memory", "others", "pool", "size", "stream")
+    __slots__ = ("address", "memory", "others", "pool", "size", "stream")
 
-    def __init__(
-        self, pool: DevicePool, memory: Any, address: int, size: int, stream: Any, label: Any
-    ) -> None:
+    def __init__(self, pool: DevicePool, memory: Any, address: int, size: int, stream: Any) -> None:
         self.pool = pool
         self.memory = memory
         self.address = address
         self.size = size
         self.stream = stream
-        self.others: set[Any] = set()
-        self.label = label
+        self.others: set[Any] | None = None
+
+    def used_on(self, stream: Any) -> None:
+        """Note a further stream that uses it."""
+        if stream is not self.stream:
+            self.others = (self.others or set()) | {stream}
 
     def __del__(self) -> None:
         back = (self.size, self.memory, self.address, self.stream, self.others)
@@ -61,9 +76,12 @@ class DevicePool:
         self.after = after
         self.lock = threading.RLock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included.
-        self.returned: collections.deque[tuple[int, Any, int, Any, set[Any]]] = collections.deque()
-        self.free: dict[tuple[int, Any], list[tuple[Any, int]]] = {}
-        self.living: weakref.WeakSet[Block] = weakref.WeakSet()
+        self.returned: collections.deque[tuple[int, Any, int, Any, set[Any] | None]]
+        self.returned = collections.deque()
+        # Heaps: of a size the lowest address comes first, so that a step that frees what it takes
+        # gets the same addresses each time, and tables of addresses stay as they are.
+        self.free: dict[tuple[int, Any], list[tuple[int, Any]]] = {}
+        self.living: dict[int, tuple[Any, Any, int]] = {}  # address -> shape, dtype, bytes
         self.allocated = self.reserved = self.peak = 0  # bytes: of arrays, of all, most of arrays
 
     def take(self, nbytes: int, shape: tuple[int, ...], dtype: Any, stream: Any = None) -> Block:
@@ -73,30 +91,31 @@ class DevicePool:
         """
         size = rounded(nbytes)
         with self.lock:
-            self.settle()
+            if self.returned:
+                self.settle()
             free = self.free.get((size, stream))
-            memory, address = free.pop() if free else self.fresh(size, shape, dtype)
+            address, memory = heappop(free) if free else self.fresh(size, shape, dtype)
             self.allocated += size
-            self.peak = max(self.peak, self.allocated)
-            block = Block(self, memory, address, size, stream, (shape, str(dtype)))
-            self.living.add(block)
-        return block
+            if self.allocated > self.peak:
+                self.peak = self.allocated
+            self.living[address] = shape, dtype, size
+        return Block(self, memory, address, size, stream)
 
-    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> tuple[Any, int]:
+    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> tuple[int, Any]:
         """Return new memory; where there is none, give back what is free and try once more."""
         try:
-            made = self.allocate(size)
+            memory, address = self.allocate(size)
         except MemoryError:
             self.drop()
             try:
-                made = self.allocate(size)
+                memory, address = self.allocate(size)
             except MemoryError as error:
                 raise MemoryError(
                     f"{self.name} has no {size:,} bytes for an array of {shape} {dtype}; "
                     f"{held_by(self.labels())}"
                 ) from error
         self.reserved += size
-        return made
+        return address, memory
 
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
@@ -104,8 +123,9 @@ class DevicePool:
             size, memory, address, stream, others = self.returned.popleft()
             if others:
                 self.after(stream, others)
-            self.free.setdefault((size, stream), []).append((memory, address))
+            heappush(self.free.setdefault((size, stream), []), (address, memory))
             self.allocated -= size
+            del self.living[address]
 
     def drop(self) -> None:
         """Give all that is free back to the device; the lock is held."""
@@ -120,9 +140,12 @@ class DevicePool:
 
     def labels(self) -> Iterable[tuple[Any, int]]:
         """Return shape and dtype, and the bytes, of every living array."""
-        return [(block.label, block.size) for block in list(self.living)]
+        with self.lock:
+            self.settle()
+            return [((shape, str(dtype)), size) for shape, dtype, size in self.living.values()]
 
 
+@functools.lru_cache(4_096)
 def rounded(size: int) -> int:
     """Return a size up to an eighth larger, of few between two powers of two.
 

@@ -30,6 +30,7 @@ class Simulator(Streams):
     ) -> None:
         super().__init__(ImmediateStream())
         self.name = "cuda-sim"
+        self.reshapes = False  # the geometry is what its kernels read
         self.device_name = "simulated"
         self.seed = seed
         self.processors = processors

@@ -58,6 +58,17 @@ class Ring:
         self.held.append((self.start, event))
 
 
+class Pinned:
+    """Pinned memory of a driver, given back when it is let go of; free: what gives it back."""
+
+    def __init__(self, address: int, free: Callable[[int], None]) -> None:
+        self.address = address
+        self.free = free
+
+    def __del__(self) -> None:
+        self.free(self.address)
+
+
 def is_pinned(host: Array) -> bool:
     """Tell whether an array lies in pinned memory."""
-    return hasattr(buffer_of(host).base, "host_pointer")
+    return isinstance(getattr(buffer_of(host).base, "owner", None), Pinned)

@@ -1,9 +1,8 @@
 """Choose the stream that a thread works on, on a GPU and in the simulator.
 
 A stream runs kernels and copies in the order they came, beside those of other streams; an event
-is a point in one, for another stream or the host to wait for.  A GPU's are numba.cuda's streams
-and events; the simulator runs everything at once.  The public names are
-`minigrad.cuda.Stream` and `Event`.
+is a point in one, for another stream or the host to wait for.  The simulator runs everything at
+once.  The public names are `minigrad.cuda.Stream` and `Event`.
 """
 
 from __future__ import annotations
@@ -42,94 +41,110 @@ class Streams:
             self.local.stream = before
 
 
+class GpuStream:
+    """A stream of a GPU; number: the driver's, 0 for the legacy default one."""
+
+    __slots__ = ("__weakref__", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __int__(self) -> int:
+        return self.number
+
+    def __repr__(self) -> str:
+        return f"<stream {self.number} of a GPU>"
+
+
 class Event:
-    """An event of numba.cuda; each call to the driver runs in the context of its GPU."""
+    """An event of a GPU's driver, given back when it is let go of."""
 
-    def __init__(self, context: Any, event: Any) -> None:
-        self.context = context
-        self.event = event
+    def __init__(self, driver: Any, device: int, timing: bool) -> None:
+        self.driver = driver
+        self.device = device
+        driver.enter(device)
+        self.handle: int = driver.create_event(timing)
 
-    def record(self, stream: Any) -> None:
+    def record(self, stream: GpuStream) -> None:
         """Set the event behind the work that a stream has been given so far."""
-        with self.context:
-            self.event.record(stream)
+        self.driver.enter(self.device)
+        self.driver.record(self.handle, stream.number)
 
     def query(self) -> bool:
         """Return whether all work before the event has ended."""
-        with self.context:
-            return bool(self.event.query())
+        self.driver.enter(self.device)
+        return bool(self.driver.event_ended(self.handle))
 
-    def wait(self, stream: Any) -> None:
+    def wait(self, stream: GpuStream) -> None:
         """Let a stream run nothing more until the event has been reached."""
-        with self.context:
-            self.event.wait(stream)
+        self.driver.enter(self.device)
+        self.driver.wait(stream.number, self.handle)
 
     def synchronize(self) -> None:
         """Wait on the host until the event has been reached."""
-        with self.context:
-            self.event.synchronize()
+        self.driver.enter(self.device)
+        self.driver.synchronize_event(self.handle)
 
     def elapsed_time(self, end: Event) -> float:
         """Return the milliseconds from this event to a later one."""
-        with self.context:
-            return float(self.event.elapsed_time(end.event))
+        self.driver.enter(self.device)
+        return float(self.driver.elapsed(self.handle, end.handle))
+
+    def __del__(self) -> None:
+        if hasattr(self, "handle"):
+            self.driver.enter(self.device)
+            self.driver.destroy_event(self.handle)
 
 
 class GpuStreams(Streams):
-    """The streams of a GPU, which are numba.cuda's.
+    """The streams of a GPU.
 
     streams: number of the driver -> stream, one object each, for free memory is kept by stream;
         none is destroyed.
     """
 
-    def __init__(self, cuda: Any, context: Any) -> None:
-        self.cuda = cuda
-        self.context = context
-        with context:
-            super().__init__(cuda.default_stream())
+    def __init__(self, driver: Any, number: int) -> None:
+        self.driver = driver
+        self.number = number
+        super().__init__(GpuStream(0))
         self.streams: dict[int, Any] = {0: self.default}
         self.own: list[Any] = []  # streams that were made here
         self.handed = 0  # how often one was asked for
         self.making = threading.Lock()
 
+    def enter(self) -> None:
+        """Make this GPU's context current in this thread: the driver's calls go there."""
+        self.driver.enter(self.number)
+
     def new_stream(self) -> Any:
         """Return a stream that does not wait for the default one; at most STREAMS are made."""
-        with self.context, self.making:
+        self.enter()
+        with self.making:
             place = self.handed % STREAMS
             self.handed += 1
             if place == len(self.own):
-                low = self.cuda.cudadrv.driver  # numba.cuda's streams wait for the default one
-                apart = int(low.binding.CUstream_flags.CU_STREAM_NON_BLOCKING)
-                number = int(low.driver.cuStreamCreate(apart))
-                self.streams[number] = self.cuda.external_stream(number)
+                number = self.driver.create_stream()
+                self.streams[number] = GpuStream(number)
                 self.own.append(self.streams[number])
             return self.own[place]
 
     def new_event(self, timing: bool = False) -> Event:
         """Return an event to record in a stream; timing: whether `elapsed_time` may be asked."""
-        with self.context:
-            return Event(self.context, self.cuda.event(timing))
+        return Event(self.driver, self.number, timing)
 
     def wait_for(self, stream: Any) -> None:
         """Wait until all work of a stream has ended."""
-        with self.context:
-            stream.synchronize()
+        self.enter()
+        self.driver.synchronize_stream(stream.number)
 
     def stream_number(self, stream: Any) -> int:
         """Return the driver's number of a stream, 0 for the default one."""
-        return 0 if stream is self.default else int(stream)
+        return int(stream.number)
 
     def ended(self, stream: Any) -> bool:
         """Return whether all work of a stream has ended."""
-        module = self.cuda.cudadrv.driver
-        with self.context:
-            try:
-                module.driver.cuStreamQuery(self.stream_number(stream))
-            except module.CudaAPIError as error:
-                if "NOT_READY" not in str(error):
-                    raise
-                return False
-        return True
+        self.enter()
+        return bool(self.driver.stream_ended(stream.number))
 
     def after(self, stream: Any, others: Iterable[Any]) -> None:
         """Let a stream wait for the work that other streams have been given so far."""
@@ -147,9 +162,9 @@ class GpuStreams(Streams):
             raise ValueError("stream 0 does not say which default stream is meant: use 1 or 2")
         if number is None or number == dlpack.LEGACY:
             return self.default
-        with self.context, self.making:
+        with self.making:
             if number not in self.streams:
-                self.streams[number] = self.cuda.external_stream(number)
+                self.streams[number] = GpuStream(number)
             return self.streams[number]
 
 

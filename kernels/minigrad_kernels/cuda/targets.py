@@ -6,81 +6,219 @@ Both give memory, copy to and from it, and run kernels, in the order of the call
 from __future__ import annotations
 
 import collections
+import ctypes
 import functools
-import importlib
 import math
 import threading
-import warnings
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.cuda import dlpack
+from minigrad_kernels.cuda import dlpack, numba_compiler
+from minigrad_kernels.cuda import driver as cuda_driver
 from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
-from minigrad_kernels.cuda.memory import Block, DevicePool, held_by
+from minigrad_kernels.cuda.graph import Graph
+from minigrad_kernels.cuda.late_checks import LateChecks
+from minigrad_kernels.cuda.memory import Block, DevicePool, Memory, held_by
+from minigrad_kernels.cuda.plan import Recorder, arrays_of
 from minigrad_kernels.cuda.simulator import Simulator
-from minigrad_kernels.cuda.staging import PIECE, RING, Ring, is_pinned
+from minigrad_kernels.cuda.staging import PIECE, RING, Pinned, Ring, is_pinned
 from minigrad_kernels.cuda.streams import GpuStreams
 from minigrad_kernels.jit.address_table import buffer_of
 from minigrad_kernels.math import simulated as simulate_scalar
 
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
-LAUNCHERS = 4_096  # kernels with their grids, blocks and streams that a device keeps configured
+FUNCTIONS = 16_384  # kernels and signatures that a device keeps loaded
+CONSTANTS = 4_096  # small host arrays whose device copies are kept
+MOST_CONSTANT = 1 << 16  # bytes of one
+TABLES = 64  # tables of addresses whose device copies are kept
 
 
 def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
     """Return a device copy of a host array; wait: see `Target.write`."""
     host = np.asarray(values)
+    if isinstance(target, Recorder):
+        return target.constant(host)
     made = target.empty(host.shape, host.dtype)
     target.write(made, host, wait)
     return made
 
 
+class Counts:
+    """How often the host has waited for a device's numbers, or sent some there.
+
+    reads: copies to the host.  uploads: copies from it; those of constants, made once, are
+    `constants`.  launches: of kernels.
+    """
+
+    def __init__(self) -> None:
+        self.reads = self.uploads = self.constants = 0
+
+    def __repr__(self) -> str:
+        return f"Counts(reads={self.reads}, uploads={self.uploads}, constants={self.constants})"
+
+
+class Mirror:
+    """A host array's copy on a device; known: the bytes that it has."""
+
+    def __init__(self, target: Gpu, host: Array) -> None:
+        mirrors = target.mirrors
+        mine = id(host)
+        self.host = weakref.ref(host, lambda gone: mirrors.pop(mine, None))
+        self.target = target
+        self.there = target.lasting(host)
+        self.known = host.tobytes()
+
+    def update(self, host: Array) -> None:
+        """Send the host's numbers where they are others than the copy's."""
+        now = host.tobytes()
+        if now != self.known:
+            ready = self.target.ready
+            held, ready.graph = ready.graph, None  # sent at once: a graph reads what is there then
+            try:
+                self.target.write(self.there, host)
+            finally:
+                ready.graph = held
+            self.known = now
+
+
+class Ready(threading.local):
+    """What a thread records on a device; None while it records nothing."""
+
+    def __init__(self) -> None:
+        self.graph: Any = None  # what launches are added to instead of being made
+        self.pool: Any = None  # where arrays come from instead of the device's pool
+
+
 class Gpu(GpuStreams):
-    """A CUDA device, through numba.cuda."""
+    """A CUDA device, through its driver."""
+
+    reshapes = True
 
     def __init__(self, number: int = 0) -> None:
         self.name = f"cuda:{number}"
         self.most: int | None = None  # blocks of a grid at most, where tests or compare ask for it
-        self.cuda = driver()
-        self.context = self.cuda.gpus[number]
-        self.number = number
-        super().__init__(self.cuda, self.context)
-        with self.context:
-            chosen = self.cuda.get_current_device()
-            self.processors = int(chosen.MULTIPROCESSOR_COUNT)
-            name = chosen.name
-        self.device_name = name.decode() if isinstance(name, bytes) else str(name)
+        super().__init__(driver(), number)
+        if number >= self.driver.devices:
+            raise RuntimeError(
+                f"no CUDA: there is no GPU {number}, the driver finds {self.driver.devices}"
+            )
+        self.enter()
+        self.processors = self.driver.processors(number)
+        self.capability = self.driver.capability(number)
+        self.device_name = self.driver.name(number)
         self.pool = DevicePool(self.name, self.memory, self.after)
         self.staging = threading.Lock()
         self.ring: Ring | None = None
         self.under_way: collections.deque[tuple[Any, Array]] = collections.deque()
-        self.launcher = functools.lru_cache(LAUNCHERS)(configured)
+        self.ready = Ready()
+        self.function = functools.lru_cache(FUNCTIONS)(self.loaded)
+        self.constants: dict[Any, DeviceArray] = {}
+        self.tables: dict[Any, DeviceArray] = {}
+        self.mirrors: dict[int, Mirror] = {}
+        self.late = LateChecks(self)
+        self.counts = Counts()
 
+    # ------------------------------------------------------------ memory
     def memory(self, nbytes: int) -> tuple[Any, int]:
         """Return new device memory, freed when it is let go of, and its address.
 
         Raises: MemoryError where there is none; what else the driver raises.
         """
-        with self.context:
-            try:
-                made = self.cuda.current_context().memalloc(nbytes)
-            except Exception as error:
-                if "OUT_OF_MEMORY" not in str(error):
-                    raise
-                raise MemoryError(str(error)) from error
-        return made, int(made.device_ctypes_pointer.value)
+        self.enter()
+        address = self.driver.allocate(nbytes)
+        return Memory(address, self.free), address
+
+    def free(self, address: int) -> None:
+        """Give device memory back, from any thread."""
+        self.enter()
+        self.driver.free(address)
+
+    def free_host(self, address: int) -> None:
+        """Give pinned memory back, from any thread."""
+        self.enter()
+        self.driver.free_host(address)
+
+    @property
+    def current_pool(self) -> DevicePool:
+        """The pool that this thread's arrays come from."""
+        return self.ready.pool or self.pool
 
     def empty(self, shape: Any, dtype: Any) -> DeviceArray:
         """Return an array of undefined content, from the pool.
 
         Raises: MemoryError that says what holds the device's memory.
         """
-        sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        nbytes = math.prod(sizes) * np.dtype(dtype).itemsize
-        block = self.pool.take(nbytes, sizes, np.dtype(dtype), self.stream)
-        return DeviceArray(np.asarray(Addressed(block.address, sizes, dtype, block)), self, True)
+        sizes = shape if type(shape) is tuple else sizes_of(shape)
+        kind = dtype if type(dtype) is np.dtype else np.dtype(dtype)
+        pool = self.ready.pool or self.pool
+        block = pool.take(math.prod(sizes) * kind.itemsize, sizes, kind, self.stream)
+        return DeviceArray.laid(block.address, sizes, kind, block, self)
+
+    def constant(self, values: Any) -> DeviceArray:
+        """Return a device copy of a small host array that nobody writes to; the same next time."""
+        key = values.dtype, values.shape, values.tobytes()
+        found = self.constants.get(key)
+        if found is None:
+            found = self.lasting(values)
+            self.counts.constants += 1
+            if len(self.constants) < CONSTANTS and values.nbytes <= MOST_CONSTANT:
+                self.constants[key] = found
+        return found
+
+    def lasting(self, values: Any) -> DeviceArray:
+        """Return a device copy of a host array that every stream may read, and graphs may name."""
+        ready, uploads = self.ready, self.counts.uploads
+        held, ready.graph, ready.pool = (ready.graph, ready.pool), None, None
+        try:
+            made = upload(self, values)
+            self.wait_for(self.stream)
+        finally:
+            ready.graph, ready.pool = held
+            self.counts.uploads = uploads
+        return made
+
+    def table_of(self, table: Array) -> DeviceArray:
+        """Return a device copy of a table of addresses; the same while they are the same."""
+        key = table.shape, table.tobytes()
+        found = self.tables.pop(key, None)
+        if found is None:
+            found = self.lasting(table)
+            self.counts.uploads += 1
+            while len(self.tables) >= TABLES:
+                del self.tables[next(iter(self.tables))]
+        self.tables[key] = found  # the last used is the last
+        if self.ready.graph is not None:
+            self.ready.graph.held.append(found)
+        return found
+
+    def mirror(self, host: Array) -> DeviceArray:
+        """Return the device copy of a host array, which is sent there only where it has changed.
+
+        What kernels write to the copy is to be written to the host's array too, see `mirrored`.
+        """
+        made = self.mirrors.get(id(host))
+        if made is None or made.host() is not host:
+            made = self.mirrors[id(host)] = Mirror(self, host)
+        made.update(host)
+        if self.ready.graph is not None:
+            self.ready.graph.mirrors.append((made, host))
+        return made.there
+
+    def mirrored(self, host: Array) -> None:
+        """Note that the device copy of a host array has been written to as that was."""
+        self.mirrors[id(host)].known = host.tobytes()
+
+    def new_graph(self) -> Graph:
+        """Return a graph to record launches in."""
+        return Graph(self)
+
+    def each_replay(self, effect: Callable[[], Any], host: Array) -> None:
+        """Let each replay of a graph write to a mirrored host array as this call does."""
+        if self.ready.graph is not None:
+            self.ready.graph.effects.append((effect, host))
 
     @property
     def allocated(self) -> int:
@@ -116,59 +254,84 @@ class Gpu(GpuStreams):
         stream = self.stream
         if len(self.streams) > 1:
             for array in arrays:
-                owner = buffer_of(array.geometry).base.owner
-                if isinstance(owner, Block) and owner.stream is not stream:
-                    owner.others.add(stream)
+                owner = array.owner
+                if owner is None:
+                    root = array if array.root is None else array.root
+                    owner = buffer_of(root.geometry).base.owner
+                if type(owner) is Block:
+                    owner.used_on(stream)
         return stream
 
     # ------------------------------------------------------------ copies
     def pinned(self, shape: Any, dtype: Any) -> Array:
         """Return memory of the host that the device reaches by itself; of undefined content."""
-        with self.context:
-            made: Array = self.cuda.pinned_array(shape, dtype)
-        return made
+        sizes, kind = sizes_of(shape), np.dtype(dtype)
+        nbytes = math.prod(sizes) * kind.itemsize
+        if not nbytes:
+            return np.empty(sizes, kind)  # there is no memory of 0 bytes
+        self.enter()
+        address = self.driver.allocate_host(nbytes)
+        return np.asarray(Addressed(address, sizes, kind, Pinned(address, self.free_host)))
 
     def write(self, array: DeviceArray, values: Any, wait: bool = True) -> None:
         """Copy host values, broadcast to its shape, into a contiguous array: see `Target.write`."""
         if not array.size:
             return
+        if self.ready.graph is not None:
+            self.ready.graph.abandon(
+                f"numbers of the host were copied to an array of {array.shape} {array.dtype}, the "
+                "same in every replay: make it before, or pass it as an argument"
+            )
+        self.counts.uploads += 1
         stream = self.used(array)
         host = np.ascontiguousarray(np.broadcast_to(np.asarray(values, array.dtype), array.shape))
+        self.enter()
         if not wait and is_pinned(host):
-            with self.context:
-                self.handle(array).copy_to_device(host.reshape(array.shape), stream)
+            self.driver.copy_in(array.address, host.ctypes.data, host.nbytes, stream.number)
             self.keep(host, stream)
         else:
             self.staged(array, host.reshape(-1).view(np.uint8), stream)
 
     def staged(self, array: DeviceArray, source: Array, stream: Any) -> None:
         """Copy bytes through the ring."""
-        with self.staging, self.context:
+        with self.staging:
             if self.ring is None:
-                self.ring = Ring(self.cuda.pinned_array(RING, np.uint8), self.new_event)
+                self.ring = Ring(self.pinned(RING, np.uint8), self.new_event)
             for start in range(0, source.size, PIECE):
                 piece = source[start : start + PIECE]
                 held = self.ring.take(piece.size)
                 held[:] = piece
-                if piece.size == source.size:
-                    whole = held.view(array.dtype).reshape(array.shape)
-                    self.handle(array).copy_to_device(whole, stream)
-                else:
-                    at = Addressed(array.address + start, piece.shape, np.uint8, array.geometry)
-                    part = DeviceArray(np.asarray(at), self)
-                    self.handle(part).copy_to_device(held, stream)
+                to = array.address + start
+                self.driver.copy_in(to, held.ctypes.data, piece.size, stream.number)
                 self.ring.copied(stream)
+
+    def copy_same(self, made: DeviceArray, source: DeviceArray) -> None:
+        """Copy an array into a contiguous one of the same shape and dtype, on the device."""
+        if not source.flags.c_contiguous:
+            source = source.contiguous()
+        stream = self.used(made, source)
+        self.enter()
+        self.driver.copy_within(made.address, source.address, made.nbytes, stream.number)
 
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
         """Return a host copy of a contiguous array: see `Target.read`."""
         host = np.empty(array.shape, array.dtype) if wait else self.pinned(array.shape, array.dtype)
         if array.size:
+            if self.ready.graph is not None:
+                self.ready.graph.abandon(
+                    f"an array of {array.shape} {array.dtype} was read by the host: .item(), "
+                    ".cpu() or a condition"
+                )
+            self.counts.reads += 1
             stream = self.used(array)
-            with self.context:
-                self.handle(array).copy_to_host(host, stream)
-                if wait:
-                    stream.synchronize()
-            if not wait:
+            self.enter()
+            self.driver.copy_out(host.ctypes.data, array.address, host.nbytes, stream.number)
+            if wait:
+                found = self.late.asked(stream) if self.late.pending else None
+                self.driver.synchronize_stream(stream.number)
+                if found is not None:
+                    self.late.judge(found)
+            else:
                 self.keep(host, stream)
         return host
 
@@ -180,11 +343,30 @@ class Gpu(GpuStreams):
         event.record(stream)
         self.under_way.append((event, host))
 
-    def handle(self, array: DeviceArray) -> Any:
-        """Return what numba.cuda takes for an array."""
-        if array.handle is None:
-            array.handle = self.cuda.as_cuda_array(Interface(array), sync=False)
-        return array.handle
+    # ------------------------------------------------------------ launches
+    def loaded(self, kernel: Any, signature: tuple[Any, ...]) -> int:
+        """Return the driver's function of a kernel and signature: stored, or compiled now.
+
+        Raises: RuntimeError that says what a compilation lacks.
+        """
+        code = numba_compiler.compiled(kernel, signature, self.capability)
+        self.enter()
+        return int(self.driver.function(code.cubin, code.entry, numba_compiler.dynamic(kernel)))
+
+    def prepare(
+        self,
+        kernel: Any,
+        grid: Any,
+        block: Any,
+        shared: int,
+        signature: tuple[Any, ...],
+        pointers: Sequence[int],
+    ) -> Any:
+        """Return a launch whose parameters lie at these addresses of the host."""
+        function = self.function(kernel, signature)
+        name = kernel.py_func.__name__
+        sizes = three(grid), three(block)
+        return self.driver.prepare(function, name, *sizes, shared, pointers)
 
     def run(
         self,
@@ -194,26 +376,49 @@ class Gpu(GpuStreams):
         args: Sequence[Any],
         shared: int = 0,
     ) -> None:
-        """Launch a kernel on this thread's stream; shared: bytes of dynamic shared memory."""
-        stream = self.used(*[a for a in args if isinstance(a, DeviceArray)])
-        with self.context:
-            held = [self.handle(a) if isinstance(a, DeviceArray) else a for a in args]
-            self.launcher(kernel, grid, block, stream, shared)(*held)
+        """Launch a kernel on this thread's stream; shared: bytes of dynamic shared memory.
+
+        What is launched by way of the table has a plan, which is faster; see plan.py.
+        """
+        if self.ready.graph is not None:
+            self.ready.graph.abandon(f"{kernel.py_func.__name__} is launched without a plan")
+        stream = self.stream
+        recorder = Recorder(self, ())
+        recorder.run(kernel, grid, block, args, shared)
+        arrays = [a for arg in args for a in arrays_of(arg)]
+        self.used(*arrays)
+        (launch,) = recorder.launches
+        memory = recorder.slots.made()
+        start = ctypes.addressof(memory)
+        pointers = [start + 8 * slot for slot in launch.slots]
+        prepared = self.prepare(*launch[:3], shared, launch.signature, pointers)
+        self.enter()
+        prepared(stream.number)
 
     def synchronize(self) -> None:
         """Wait until all work of the device has ended."""
-        with self.context:
-            self.cuda.synchronize()
+        if self.ready.graph is not None:
+            self.ready.graph.abandon("the device was waited for")
+        self.enter()
+        self.driver.synchronize()
 
 
-def configured(kernel: Any, grid: Any, block: Any, stream: Any, shared: int) -> Any:
-    """Return a kernel of numba.cuda's as it is launched.
+def sizes_of(shape: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of ints."""
+    if isinstance(shape, int | np.integer):
+        return (int(shape),)
+    return tuple([int(n) for n in shape])
 
-    numba.cuda warns of small grids; those of small tensors are small.
+
+def three(sizes: Any) -> tuple[int, int, int]:
+    """Return a grid or a block in three dimensions.
+
+    >>> three(4), three((2, 3))
+    ((4, 1, 1), (2, 3, 1))
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Grid size")
-        return kernel[grid, block, stream, shared]
+    given = (sizes,) if isinstance(sizes, int | np.integer) else tuple(sizes)
+    x, y, z = (*map(int, given), 1, 1)[:3]
+    return x, y, z
 
 
 class Interface:
@@ -256,10 +461,8 @@ def number_of(address: int | None) -> int:
     if not address:
         return 0
     first = gpu(0)
-    low = first.cuda.cudadrv.driver
-    wanted = low.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    with first.context:
-        return int(low.driver.cuPointerGetAttribute(wanted, low.binding.CUdeviceptr(address)))
+    first.enter()
+    return int(first.driver.owner(address))
 
 
 def exported(array: DeviceArray, stream: int | None, wanted: Any, copy: bool | None) -> Any:
@@ -301,27 +504,24 @@ def imported(source: Any, number: int) -> DeviceArray:
 
 
 def driver() -> Any:
-    """Return the module numba.cuda, where it finds a GPU.
+    """Return the CUDA driver, where it finds a GPU and kernels can be compiled.
 
     Raises: RuntimeError that says what is missing.
     """
-    try:
-        cuda = importlib.import_module("numba.cuda")
-    except ImportError as error:
-        raise RuntimeError(
-            f"no CUDA: numba.cuda cannot be imported ({error}); pip install minigrad[cuda]"
-        ) from error
-    if not cuda.is_available():
-        raise RuntimeError(
-            "no CUDA: numba.cuda finds no NVIDIA driver or no GPU here; use the simulator, "
-            "device 'cuda-sim', or a machine with a GPU and pip install minigrad[cuda]"
-        )
-    return cuda
+    found = cuda_driver.driver()
+    lacking = numba_compiler.missing()
+    if lacking:
+        raise RuntimeError(f"no CUDA: {lacking}")
+    return found
+
+
+def gpu(number: int = 0) -> Gpu:
+    """Return the device of that number, the same object each time."""
+    return _gpu(int(number))
 
 
 @functools.cache
-def gpu(number: int = 0) -> Gpu:
-    """Return the device of that number."""
+def _gpu(number: int) -> Gpu:
     return Gpu(number)
 
 

@@ -14,6 +14,7 @@ from numba import boolean, cuda, float32, float64, int64, uint32
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.elementwise.cuda_kernels import (
     DIMS,
     EMPTY,
@@ -120,6 +121,8 @@ def contiguous(a: DeviceArray) -> DeviceArray:
     copy(a, y)
     return y
 
+
+planned_copy = Planned("copy", copy, copy)
 
 CUDA_KERNELS: dict[str, CudaKernel] = {"copy": copy}
 MOVED = (STEPS, STEPS)

@@ -14,7 +14,7 @@ from numba import float32, float64, uint32
 
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import blocks, flat, number, run, scratch, vectors
+from minigrad_kernels.cuda.launch import blocks, counter, flat, number, run, scratch, vectors
 from minigrad_kernels.norm.cuda_batch_norm_passes import (
     FINISH_MOMENTS,
     FINISH_PRODUCTS,
@@ -112,7 +112,7 @@ def batch_norm_running(
 ) -> None:
     """Move the running statistics towards those of a batch of `count` elements a channel."""
     if mean.size:
-        numbers = number(momentum[0], mean), number(count / (count - 1), mean)
+        numbers = counter(momentum, mean.dtype.type), number(count / (count - 1), mean)
         work = blocks(mean.size, THREADS)
         run(move_running, work, THREADS, mean, var, *numbers, running_mean, running_var)
 

@@ -15,7 +15,7 @@ from numba import cuda, float32, float64, uint32
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import blocks, flat, number, run, scratch
+from minigrad_kernels.cuda.launch import blocks, counter, flat, number, run, scratch, word
 from minigrad_kernels.math.philox import halves, philox4x32
 from minigrad_kernels.math.scalar import like
 from minigrad_kernels.norm.cuda_batch_norm import (
@@ -160,8 +160,8 @@ def mask_of(
 ) -> tuple[Any, ...]:
     """Return what the kernels take for the activation and the draw."""
     least = int(p * 2**32)
-    words = least, *halves(seed), stream & 0xFFFFFFFF, int(call[0]) & 0xFFFFFFFF
-    return np.uint32(relu), number(scale, x), *sizes(*words)
+    words = (*map(word, (*halves(seed), stream)), counter(call, word))
+    return np.uint32(relu), number(scale, x), np.uint32(least), *words
 
 
 def batch_norm_dropout_forward(

@@ -6,7 +6,9 @@ up by one block in a fixed order.  It stays on the device, where scaling reads i
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, run, scratch
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.cuda.targets import upload
 from minigrad_kernels.jit.address_table import SIZE, START, G, row_at
 from minigrad_kernels.optim.clip import SMALL, larger
@@ -198,38 +201,62 @@ NORMS = {SINGLE: norms_single, DOUBLE: norms_double}
 CLAMPING = {SINGLE: clamp_single, DOUBLE: clamp_double}
 
 
-def grad_norm(table: Array, order: float, like: DeviceArray, norm: DeviceArray) -> None:
+def rows_of(table: Array, like: DeviceArray) -> DeviceArray:
+    """Return a table on the device of `like`; a GPU keeps it while the addresses are the same."""
+    kept = getattr(like.target, "table_of", None)
+    return upload(like.target, table) if kept is None else kept(table)
+
+
+def on_device(function: Callable[..., None]) -> Callable[..., None]:
+    """Return the CUDA kernel f(table, ...) of one that takes the table's rows, and its elements."""
+    planned = Planned(function.__name__, function, function)
+
+    @functools.wraps(function)
+    def launched(table: Array, *args: Any) -> None:
+        like = next(a for a in args if isinstance(a, DeviceArray))
+        planned(rows_of(table, like), elements(table), *args)
+
+    launched.plans_itself = True  # type: ignore[attr-defined]
+    return launched
+
+
+@on_device
+def grad_norm(
+    rows: DeviceArray, count: int, order: float, like: DeviceArray, norm: DeviceArray
+) -> None:
     """Write the norm of all gradients of a table to norm: (1,) float64."""
-    count = elements(table)
     if count == 0:
         norm.target.write(norm, 0)
         return
     parts = scratch(blocks(count, CHUNK), np.float64, like)
     exponent = np.float64(order)
-    rows = upload(like.target, table)
     run(NORMS[like.dtype], parts.size, THREADS, rows, exponent, like, parts)
     run(finish_norm, 1, THREADS, parts, exponent, norm)
 
 
-def _scale(table: Array, low: float, high: float, factor: DeviceArray, like: DeviceArray) -> None:
+def _scale(
+    rows: DeviceArray, count: int, low: float, high: float, factor: DeviceArray, like: DeviceArray
+) -> None:
     """Clamp all gradients of a table to [low, high], then scale them by factor: (1,)."""
-    count = elements(table)
     if count:
         bounds = like.dtype.type(low), like.dtype.type(high)
-        rows = upload(like.target, table)
         run(CLAMPING[like.dtype], blocks(count, CHUNK), THREADS, rows, *bounds, factor, like)
 
 
-def grad_scale(table: Array, norm: DeviceArray, max_norm: float, like: DeviceArray) -> None:
+@on_device
+def grad_scale(
+    rows: DeviceArray, count: int, norm: DeviceArray, max_norm: float, like: DeviceArray
+) -> None:
     """Scale all gradients of a table by min(1, max_norm / (norm + SMALL))."""
     factor = scratch(1, like.dtype, like)
     run(factor_of, 1, 1, norm, np.float64(max_norm), factor)
-    _scale(table, -math.inf, math.inf, factor, like)
+    _scale(rows, count, -math.inf, math.inf, factor, like)
 
 
-def grad_clamp(table: Array, limit: float, like: DeviceArray) -> None:
+@on_device
+def grad_clamp(rows: DeviceArray, count: int, limit: float, like: DeviceArray) -> None:
     """Clamp all gradients of a table to [-limit, limit]."""
-    _scale(table, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
+    _scale(rows, count, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
 
 
 CUDA_KERNELS: dict[str, CudaKernel] = {

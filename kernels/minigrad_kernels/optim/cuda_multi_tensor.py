@@ -5,13 +5,15 @@ numbers, one thread a tensor; the second walks the tensors' elements laid end to
 CHUNK, one block a chunk at a time, 128 bits an access where a float32 tensor's arrays are aligned.
 
 table: int64 host array of device addresses (`address_table.build_table` of device arrays).
-hyper, steps: host arrays; the steps are counted up here.  like: an empty device array, which says
-dtype and device.
+hyper, steps: host arrays with copies on the device, which counts the steps too.  like: an empty
+device array, which says dtype and device.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import MAX_ELEMENTS, blocks, run, scratch
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.cuda.targets import upload
 from minigrad_kernels.jit.address_table import GROUP, INDEX, SIZE, START, STATE, G, P, row_at, total
 from minigrad_kernels.optim.multi_tensor import WIDTH, Step
@@ -32,6 +35,7 @@ model(address_array)(reached)  # where NAdam's product lies
 
 THREADS = 128
 CHUNK = 1_024  # elements of a block's step: two vectors a thread
+NUMBERED = itertools.count()  # rules, for their plans
 ALIGNED = 15  # the bits of an address that 128-bit access leaves zero
 
 
@@ -160,13 +164,15 @@ def prepared(prepare: Any) -> Any:
 
     @cuda.jit
     def numbers(table, hyper, steps, held, c):
-        """Write the numbers of a step for each tensor: a thread a tensor."""
+        """Count a step of each tensor and write its numbers: a thread a tensor."""
         k = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         while k < uint32(table.shape[0]):
             row = table[k]
             for j in range(WIDTH):
                 held[k, j] = float64(0)
-            prepare(row, hyper[row[GROUP]], steps[row[INDEX]], held[k])
+            count = steps[row[INDEX]] + int64(1)
+            steps[row[INDEX]] = count
+            prepare(row, hyper[row[GROUP]], count, held[k])
             for j in range(WIDTH):
                 c[k, j] = c.dtype.type(held[k, j])
             k = uint32(k + cuda.gridDim.x * cuda.blockDim.x)
@@ -235,17 +241,40 @@ class CudaStep:
         self.numbers = prepared(row.prepare)
         self.single = stepping(row.update, len(row.states), True)
         self.double = stepping(row.update, len(row.states), False)
+        self.planned = Planned(f"step {next(NUMBERED)}", self.launches, self.launches)
+
+    plans_itself = True  # of what is on the device: table and hyper are the host's
 
     def __call__(self, table: Array, hyper: Array, like: DeviceArray, steps: Array) -> None:
-        """Step all parameters of a table, and count their steps."""
+        """Step all parameters of a table, and count their steps, on the device and on the host."""
         if not len(table):
             return
         count = elements(table)
-        np.add.at(steps, table[:, INDEX], 1)
-        rows = upload(like.target, table)
-        held = scratch((len(table), WIDTH), np.float64, like)
-        c = scratch((len(table), WIDTH), like.dtype, like)
-        run(self.numbers, blocks(len(table), THREADS), THREADS, rows, hyper, steps, held, c)
+        target: Any = like.target
+        if hasattr(target, "mirror"):
+            there = target.table_of(table), target.mirror(hyper), target.mirror(steps)
+        else:
+            there = upload(target, table), upload(target, hyper), upload(target, steps)
+        self.planned(*there, like, count)
+        index = table[:, INDEX].copy()
+        counting = partial(np.add.at, steps, index, 1)
+        counting()
+        if hasattr(target, "mirror"):
+            target.mirrored(steps)
+            target.each_replay(counting, steps)
+
+    def launches(
+        self,
+        rows: DeviceArray,
+        hyper: DeviceArray,
+        steps: DeviceArray,
+        like: DeviceArray,
+        count: int,
+    ) -> None:
+        """Launch both kernels on what lies on the device."""
+        held = scratch((len(rows), WIDTH), np.float64, like)
+        c = scratch((len(rows), WIDTH), like.dtype, like)
+        run(self.numbers, blocks(len(rows), THREADS), THREADS, rows, hyper, steps, held, c)
         if count:
             step = self.single if like.dtype == np.float32 else self.double
             run(step, blocks(count, CHUNK), THREADS, rows, c, like)

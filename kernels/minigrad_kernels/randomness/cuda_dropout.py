@@ -8,7 +8,16 @@ from numba import cuda, float32, float64, uint32
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, vectors
+from minigrad_kernels.cuda.launch import (
+    THREADS,
+    blocks,
+    counter,
+    flat,
+    number,
+    run,
+    vectors,
+    word,
+)
 from minigrad_kernels.math.philox import halves, philox4x32
 
 
@@ -70,7 +79,7 @@ def dropout(
         y.target.write(y, 0)
         return
     low, high = halves(seed)
-    words = [np.uint32(n) for n in (low, high, stream & 0xFFFFFFFF, int(call[0]) & 0xFFFFFFFF)]
+    words = [*map(word, (low, high, stream)), counter(call, word)]
     kernel = drop_vectors if vectors(x, y) else drop
     work = blocks(blocks(x.size, 4))
     run(kernel, work, THREADS, flat(x), np.uint32(least), number(scale, x), *words, flat(y))

@@ -15,7 +15,7 @@ from numba import cuda, float32, float64, int32, uint32
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import blocks, flat, run
+from minigrad_kernels.cuda.launch import blocks, counter, flat, run, word
 from minigrad_kernels.math.logarithm import vector_log
 from minigrad_kernels.math.philox import halves, philox4x32
 from minigrad_kernels.math.scalar import like, multiply_add, polynomial
@@ -138,9 +138,9 @@ def drawn(kernel: Any, seed: int, stream: int, call: Array, y: DeviceArray) -> N
     """Launch a kernel that fills y with numbers of a seed, stream and call."""
     if not y.size:
         return
-    numbers = (*halves(seed), stream & 0xFFFFFFFF, int(call[0]) & 0xFFFFFFFF, not y.address % 16)
+    words = (*map(word, (*halves(seed), stream)), counter(call, word))
     work = blocks(blocks(y.nbytes, 16), THREADS)
-    run(kernel, work, THREADS, *map(np.uint32, numbers), flat(y))
+    run(kernel, work, THREADS, *words, np.uint32(not y.address % 16), flat(y))
 
 
 def uniform(seed: int, stream: int, call: Array, y: DeviceArray) -> None:

@@ -3,7 +3,7 @@
 The divisor and the sum are one block's, in a fixed order.  A row's maximum and sum of exponentials
 come from one pass over it, the gradient, where it is asked for, from a second one, out of the
 cache.  The logarithm of the sum is kept in float64, one conversion a row; what is computed an
-element is float32 for float32.
+element is float32 for float32.  A row whose class number is out of range has loss NaN.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from minigrad_kernels.cuda.launch import flat, number, run, scratch
 from minigrad_kernels.cuda.rows import HELD, THREADS, WARPS, Rows, added, joining, places, sizes
 from minigrad_kernels.math.scalar import like
 from minigrad_kernels.softmax.cuda_softmax import peaks
+
+
+@cuda.jit(device=True)
+def is_class(k, c):
+    """Tell whether a class number is one of c; any other is judged by cuda_classes.py."""
+    return k >= int64(0) and k < int64(c)
 
 
 # ---------------------------------------------------------------- one block over all rows
@@ -46,7 +52,7 @@ def dividing(kind: Any) -> Any:
             j = t
             while j < uint32(target.size):
                 k = target[j]
-                if k != ignored:
+                if k != ignored and (not weight.size or is_class(k, uint32(weight.size))):
                     some += weight[k] if weight.size else kind(1)
                 j = uint32(j + uint32(THREADS))
         all_, some = whole(all_, some, held)
@@ -162,7 +168,7 @@ def forward_of(kind: Any, vector: bool, warps: int) -> Any:
             m, s = peak(x, first, c, t, threads, held)
             log = math.log1p(s + (m - m))  # NaN where the maximum is an infinity
             k = target[row]
-            counts = k != ignored
+            counts = k != ignored and is_class(k, c)
             spread = kind(0)
             if smooth > kind(0):
                 j = t
@@ -175,7 +181,7 @@ def forward_of(kind: Any, vector: bool, warps: int) -> Any:
             if counts:
                 picked = (kind(1) - smooth) * (weight[k] if weight.size else kind(1))
             if t == 0:
-                own = kind(0)
+                own = kind(0) if k == ignored else kind(math.nan)
                 if counts:
                     own = picked * (log - (x[uint32(first + uint32(k))] - m)) + each * spread
                 loss[row] = own
@@ -206,7 +212,7 @@ def backward_of(kind: Any, vector: bool, warps: int) -> Any:
         while row < n:
             first = uint32(row * c)
             k = target[row]
-            if k != ignored:
+            if k != ignored and is_class(k, c):
                 high = kind(logsum[row])
                 low = kind(logsum[row] - float64(high))
                 own = (kind(1) - smooth) * (weight[k] if weight.size else kind(1))

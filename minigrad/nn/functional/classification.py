@@ -14,6 +14,7 @@ from minigrad.engine.device import (
     device_of,
     host_copy,
     in_lanes,
+    judge_later,
     lanes_of,
     moved,
     target_of,
@@ -106,7 +107,7 @@ def cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
     rows, classes, shape = _rows("cross_entropy", input, target)
-    ignored = check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index)
+    ignored = check_classes("cross_entropy", classes, rows.array.shape[1], ignore_index, True)
     loss = CrossEntropy.apply(
         rows,
         target if is_vector(target.array) else new(classes),
@@ -271,9 +272,17 @@ def is_vector(t: Any) -> bool:
     return t.ndim == 1 and t.dtype == INT64 and bool(t.flags.c_contiguous)
 
 
-def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> bool:
-    """Refuse class numbers outside [0, count); return whether some are `ignore_index`."""
+def check_classes(
+    name: str, classes: Array, count: int, ignore_index: int, later: bool = False
+) -> bool:
+    """Refuse class numbers outside [0, count); return whether some are `ignore_index`.
+
+    later: whether the kernels that follow mind neither; those on a GPU are then judged there, and
+        the error comes with the next read of the device.
+    """
     if target_of((classes,)) is not None:
+        if later and check_later(name, classes, count, ignore_index):
+            return 0 <= ignore_index < count
         return _check_there(name, classes, count, ignore_index)
     if recording.recorder is not None and not recording.recorder.checking:
         each_input(lambda c: check_classes(name, c, count, ignore_index), classes)
@@ -291,6 +300,17 @@ def check_classes(name: str, classes: Array, count: int, ignore_index: int) -> b
             f" expected 0 to {count - 1}, or ignore_index={ignore_index}"
         )
     return True
+
+
+def check_later(name: str, classes: Any, count: int, ignore_index: int) -> bool:
+    """Have classes on a GPU judged there, without a wait; return False for any other device."""
+    if means.watch.reports is not None:
+        return False
+
+    def refuse(read: Any) -> None:
+        check_classes(name, read, count, ignore_index)
+
+    return judge_later(classes, count, ignore_index, refuse)
 
 
 def _check_there(name: str, classes: Any, count: int, ignore_index: int) -> bool:

@@ -1,0 +1,330 @@
+"""Training steps on the pretended driver: no host reads or uploads, and as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn, optim
+from minigrad.nn import functional as F
+from minigrad_kernels.cuda import targets
+from tests.cuda_pretended import pretended
+from tests.cuda_pretended.pretended import Pretended, data_of
+
+pretended.require()
+
+
+@pytest.fixture
+def driver() -> Iterator[Pretended]:
+    with pretended.gpus() as made:
+        yield made
+
+
+def network(width: int = 8) -> Any:
+    """Return three blocks of Linear, BatchNorm, ReLU and Dropout, and a head, on the GPU."""
+    layers: list[Any] = []
+    for inputs in (6, width, width):
+        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        layers.append(nn.Dropout(0.2))
+    return nn.Sequential(*layers, nn.Linear(width, 3)).to("cuda")
+
+
+def batch(rows: int = 16) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    x = mg.tensor(rng.standard_normal((rows, 6)).astype(np.float32)).cuda()
+    return x, mg.tensor(rng.integers(0, 3, rows)).cuda()
+
+
+def step_of(optimizer: Callable[[Any], Any] = optim.AdamW, clip: bool = False) -> Any:
+    model = network()
+    chosen = optimizer(model.parameters())
+
+    def step(x: Any, t: Any) -> Any:
+        loss = F.cross_entropy(model(x), t)
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        chosen.step()
+        chosen.zero_grad()
+        return loss.detach()
+
+    step.optimizer, step.model = chosen, model  # type: ignore[attr-defined]
+    return step
+
+
+SGD = lambda params: optim.SGD(params, lr=0.1, momentum=0.9)  # noqa: E731
+OPTIMIZERS = {"AdamW": optim.AdamW, "SGD": SGD, "NAdam": optim.NAdam}
+
+
+@pytest.mark.parametrize("clip", [False, True], ids=["plain", "clipped"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_reads_and_uploads_nothing(name: str, clip: bool, driver: Pretended) -> None:
+    step, (x, t) = step_of(OPTIMIZERS[name], clip), batch()
+    for _ in range(4):  # what lasts is made, addresses settle
+        step(x, t)
+    before = mg.cuda.host_transfers()
+    with driver.logged() as lines:
+        for _ in range(3):
+            step(x, t)
+    assert mg.cuda.host_transfers() == before
+    waiting = ("cuMemcpyHtoD", "cuMemcpyDtoH", "cuStreamSynchronize", "cuCtxSynchronize")
+    assert pretended.calls(lines, *waiting, "cuMemAlloc", "cuEventSynchronize") == []
+    assert len(pretended.launches(lines)) > 60 and driver.faults == 0
+
+
+def test_the_counter_counts(driver: Pretended) -> None:
+    before = mg.cuda.host_transfers()
+    x = mg.ones(3).cuda()
+    x.sum().item()
+    after = mg.cuda.host_transfers()
+    assert (after["uploads"] - before["uploads"], after["reads"] - before["reads"]) == (1, 1)
+
+
+def test_a_changed_learning_rate_is_sent_once(driver: Pretended) -> None:
+    step, (x, t) = step_of(), batch()
+    for _ in range(3):
+        step(x, t)
+    before = mg.cuda.host_transfers()["uploads"]
+    step.optimizer.param_groups[0]["lr"] = 0.5
+    for _ in range(3):
+        step(x, t)
+    assert mg.cuda.host_transfers()["uploads"] == before + 1
+    assert step.optimizer._steps.tolist() == [6] * len(step.optimizer._steps)
+
+
+def test_loaded_counts_of_steps_are_sent(driver: Pretended) -> None:
+    step, (x, t) = step_of(), batch()
+    for _ in range(3):
+        step(x, t)
+    state = step.optimizer.state_dict()
+    step(x, t)
+    step.optimizer.load_state_dict(state)
+    step(x, t)
+    target = targets.gpu()
+    mirror = target.mirrors[id(step.optimizer._steps)]
+    assert mirror.known == np.full(len(step.optimizer._steps), 4).tobytes()
+
+
+def test_wrong_classes_are_told_with_the_loss(driver: Pretended) -> None:
+    step, (x, _) = step_of(), batch()
+    t = mg.tensor(np.full(16, 2)).cuda()
+    loss = step(x, t)
+    target = targets.gpu()
+    assert len(target.late.pending) == 1
+    assert loss.item() == 0 and not target.late.pending  # nothing was computed, so nothing is wrong
+    wrong = mg.tensor(np.r_[np.full(15, 2), 7]).cuda()
+    loss = step(x, wrong)
+    # As the kernel would: the word of the check that is pending, lowered to the index.
+    (number,) = target.late.pending
+    target.write(target.late.words[number : number + 1], np.int32(15))
+    with pytest.raises(ValueError, match="target 7 at position 15 is out of range for 3 classes"):
+        loss.item()
+    assert step(x, t).item() == 0 and driver.faults == 0
+
+
+# ---------------------------------------------------------------- graphs
+def recorded(driver: Pretended, **options: Any) -> tuple[Any, Any]:
+    """Return a step and the graph of it, called twice."""
+    step = step_of(**options)
+    made = mg.cuda.graph(step)
+    for _ in range(2):
+        made(*batch())
+    assert made.last.startswith("recorded"), made.explain()
+    return step, made
+
+
+@pytest.mark.parametrize("clip", [False, True], ids=["plain", "clipped"])
+def test_a_step_is_one_launch(clip: bool, driver: Pretended) -> None:
+    _, made = recorded(driver, clip=clip)
+    x, t = batch()
+    made(x, t)
+    before = mg.cuda.host_transfers()
+    with driver.logged() as lines:
+        made(x, t)
+    assert mg.cuda.host_transfers() == before and made.last == "replayed"
+    kinds = [line.split()[0] for line in lines]
+    assert kinds.count("cuGraphLaunch") == 1
+    # Two arguments go in, one result comes out; the numbers of random calls are set in six nodes.
+    assert sorted(set(kinds)) == [
+        "cuGraphExecKernelNodeSetParams",
+        "cuGraphLaunch",
+        "cuMemcpyDtoD",
+    ]
+    assert kinds.count("cuMemcpyDtoD") == 3
+    assert kinds.count("cuGraphExecKernelNodeSetParams") == 6
+    assert driver.faults == 0
+
+
+def test_a_graph_launches_what_the_step_launches(driver: Pretended) -> None:
+    step, (x, t) = step_of(), batch()
+    for _ in range(3):
+        step(x, t)
+    with driver.logged() as eager:
+        step(x, t)
+    made = mg.cuda.graph(step)
+    made(x, t)
+    with driver.logged() as nodes:
+        made(x, t)
+    names = [line.split()[1:11] for line in pretended.calls(eager, "cuLaunchKernel")]
+    assert names == [line.split()[1:11] for line in pretended.calls(nodes, "cuGraphAddKernelNode")]
+    assert pretended.calls(nodes, "cuLaunchKernel") == []  # nothing is launched but the graph
+    assert len(pretended.calls(nodes, "cuGraphLaunch")) == 1
+
+
+def test_a_replay_counts_as_the_step_does(driver: Pretended) -> None:
+    step, made = recorded(driver)
+    drawn = mg.engine.random.default.calls
+    mirror = targets.gpu().mirrors[id(step.optimizer._steps)]
+    for _ in range(3):
+        made(*batch())
+    assert made.calls == {"eager": 1, "recorded": 1, "replayed": 3}
+    assert set(step.optimizer._steps.tolist()) == {5} and step.optimizer._step_count == 5
+    assert mirror.known == step.optimizer._steps.tobytes()
+    assert mg.engine.random.default.calls == drawn or drawn == 0
+
+
+def test_each_replay_draws_anew(driver: Pretended) -> None:
+    _, made = recorded(driver)
+    found = []
+    for _ in range(2):
+        with driver.logged() as lines:
+            made(*batch())
+        found.append(pretended.calls(lines, "cuGraphExecKernelNodeSetParams"))
+    assert len(found[0]) == len(found[1]) == 6
+    assert all(a != b for a, b in zip(*found, strict=True))
+
+
+def test_memory_of_a_graph_is_handed_to_nobody_else(driver: Pretended) -> None:
+    step = step_of()
+    made = mg.cuda.graph(step)
+    made(*batch())
+    with driver.logged() as lines:
+        made(*batch())
+    named = set()
+    for line in pretended.calls(lines, "cuGraphAddKernelNode"):
+        values = [(int(n), int(v, 16)) for n, v in (w.split(":") for w in line.split()[15:])]
+        named |= data_of(values)
+    assert len(named) > 50
+    others = [mg.zeros(n).cuda() for n in (1, 8, 64, 128, 200, 512, 1024) for _ in range(40)]
+    mg.cuda.empty_cache()
+    assert not named & {t.array.address for t in others}
+    step.optimizer.zero_grad()
+    del others
+    mg.cuda.empty_cache()
+    made(*batch())  # the driver looks at every address of every node: each is memory that is held
+    assert made.last == "replayed" and driver.faults == 0
+
+
+def test_memory_comes_back_with_the_graph(driver: Pretended) -> None:
+    step, made = recorded(driver)
+    mg.cuda.empty_cache()
+    before = driver.used
+    made.reset()
+    step.optimizer.zero_grad()
+    mg.cuda.empty_cache()
+    assert driver.used < before
+    made(*batch())
+    assert driver.faults == 0
+
+
+def test_results_are_the_callers_own(driver: Pretended) -> None:
+    _, made = recorded(driver)
+    first, second = made(*batch()), made(*batch())
+    assert first.array.address != second.array.address
+    assert first.device == "cuda"
+
+
+def test_a_learning_rate_reaches_the_graph(driver: Pretended) -> None:
+    step, made = recorded(driver)
+    before = mg.cuda.host_transfers()["uploads"]
+    step.optimizer.param_groups[0]["lr"] = 0.25
+    for _ in range(3):
+        made(*batch())
+    # Of three calls two upload batches of their own; one more number was sent.
+    assert mg.cuda.host_transfers()["uploads"] == before + 2 * 3 + 1
+    assert made.calls["replayed"] == 3
+
+
+def test_other_shapes_and_modes_are_recorded_anew(driver: Pretended) -> None:
+    step, made = recorded(driver)
+    made(*batch(8))
+    assert made.last.startswith("recorded")
+    made(*batch(8))
+    made(*batch(16))
+    assert made.calls == {"eager": 1, "recorded": 2, "replayed": 2}
+    step.model.eval()
+    made(*batch(8))
+    assert made.last.startswith("recorded") and driver.faults == 0
+
+
+def test_capture_of_arguments_on_a_gpu_is_a_graph(driver: Pretended) -> None:
+    made = mg.capture(step_of())
+    for _ in range(3):
+        made(*batch())
+    assert made.calls == {"eager": 1, "recorded": 1, "replayed": 1}
+
+
+def test_a_read_on_the_way_is_computed_and_said(driver: Pretended) -> None:
+    step, seen = step_of(), []
+
+    def reading(x: Any, t: Any) -> Any:
+        loss = step(x, t)
+        seen.append(loss.item())
+        return loss
+
+    made = mg.cuda.graph(reading)
+    made(*batch())
+    with driver.logged() as lines:
+        made(*batch())
+    kinds = [line.split()[0] for line in lines]
+    # What was recorded is launched before the read, not lost.
+    assert kinds.index("cuGraphLaunch") < kinds.index("cuMemcpyDtoH")
+    assert "read by the host" in made.explain()
+    made(*batch())
+    assert made.calls == {"eager": 2, "recorded": 1, "replayed": 0}
+    assert set(step.optimizer._steps.tolist()) == {3} and driver.faults == 0
+
+
+def test_an_error_on_the_way_loses_nothing(driver: Pretended) -> None:
+    step = step_of()
+    fails = [False]
+
+    def failing(x: Any, t: Any) -> Any:
+        loss = step(x, t)
+        if fails[0]:
+            raise KeyError("on the way")
+        return loss
+
+    made = mg.cuda.graph(failing)
+    made(*batch())
+    fails[0] = True
+    with driver.logged() as lines, pytest.raises(KeyError):
+        made(*batch())
+    assert len(pretended.calls(lines, "cuGraphLaunch")) == 1
+    x, t = batch()
+    with driver.logged() as lines:
+        step(x, t)
+    assert len(pretended.launches(lines)) > 20 and driver.faults == 0
+
+
+def test_gradients_that_stay_are_left_behind(driver: Pretended) -> None:
+    w = mg.ones(4).cuda().requires_grad_()
+
+    def step(x: Any) -> Any:
+        w.grad = None
+        loss = (w * x).sum()
+        loss.backward()
+        return loss.detach()
+
+    made = mg.cuda.graph(step)
+    x = mg.ones(4).cuda()
+    for _ in range(3):
+        made(x)
+    kept = w.grad
+    w.grad = None
+    made(x)
+    assert w.grad is kept and made.last == "replayed" and driver.faults == 0
