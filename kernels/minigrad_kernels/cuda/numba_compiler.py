@@ -39,6 +39,7 @@ UNNAMED = ("math.", "cuda.ptx", "randomness.random", "simd.registers")
 # Their code is what their versions say; that of all other modules is looked at.
 LIBRARIES = {"numba", "numba_cuda", "numpy", "llvmlite", "cuda"} | sys.stdlib_module_names
 COMPILING = threading.RLock()
+REMOVED = "row_stack"  # from NumPy 2.5
 
 
 class Code(NamedTuple):
@@ -162,14 +163,14 @@ def internals(name: str) -> Any:
 
     0.30.4, the last of its kind, asks NumPy for `row_stack`, which NumPy 2.5 has no more.
     """
-    if hasattr(np, "row_stack"):
+    if hasattr(np, REMOVED):
         return importlib.import_module(f"numba.cuda.{name}")
-    np.vstack = np.vstack  # type: ignore[attr-defined,unused-ignore]
+    setattr(np, REMOVED, np.vstack)
     try:
         for each in ("np.arrayobj", name):
             found = importlib.import_module(f"numba.cuda.{each}")
     finally:
-        del np.vstack  # type: ignore[attr-defined,unused-ignore]
+        delattr(np, REMOVED)
     return found
 
 
