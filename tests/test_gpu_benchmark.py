@@ -1,4 +1,4 @@
-"""benchmarks.gpu without a GPU: its exit status, its JSON, what of its sections runs anywhere."""
+"""benchmarks.gpu without a GPU: its exit status, its rows, how it goes on, what runs anywhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_phases
 from benchmarks.gpu_launches import timed
 from minigrad_kernels.compare import gpu_limits as limits
 from minigrad_kernels.compare.targets import TARGETS
 from minigrad_kernels.cuda.launch import run
-from minigrad_kernels.cuda.precision import PRECISIONS, get_precision
 from minigrad_kernels.cuda.targets import Simulator, upload
 from tests.cuda_simulated.extras import require_greenlet
 
@@ -22,38 +21,112 @@ from tests.cuda_simulated.extras import require_greenlet
 def test_without_a_gpu_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if TARGETS["cuda"].absent() is None:
         pytest.skip("there is a GPU")
-    path = tmp_path / "gpu.json"
-    assert gpu.main(["--quick", "--out", str(path)]) == gpu.NO_GPU == 2
+    assert gpu.main(["--out", str(tmp_path / "rows")]) == gpu.NO_GPU == 2
     assert "benchmarks.gpu: no CUDA: " in capsys.readouterr().err
-    assert not path.exists()
+    assert not (tmp_path / "rows").exists()
 
 
-def broken(quick: bool) -> Any:
-    raise RuntimeError(f"quick is {quick}")
-
-
-@pytest.mark.parametrize(("names", "status"), [(["fine"], 0), (["fine", "bad"], 1)])
-def test_sections_that_fail_do_not_end_the_run(
-    names: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def phases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return phases that end as they are told: name -> whether well; they are run in this process
+    by turns."""
+    ends = {"environment": True, "smoke": True, "check": True}
     monkeypatch.setattr(gpu, "driver", lambda: None)
-    monkeypatch.setattr(gpu, "card", lambda: {"gpu": "none"})
-    every = {"bad": broken, "fine": lambda quick: {"ok": True, "rows": []}}
-    monkeypatch.setattr(gpu, "SECTIONS", {name: every[name] for name in names[::-1]})
-    path = tmp_path / "gpu.json"
-    assert gpu.main(["--quick", "--out", str(path)]) == status
-    found = json.loads(path.read_text())
-    assert set(found) == {"machine", "quick", "sections"}
-    assert found["machine"]["gpu"] == "none" and "date" in found["machine"]
-    assert found["sections"]["fine"]["ok"] is True
-    if status:
-        assert found["sections"]["bad"]["failed"] == "RuntimeError: quick is True"
+    monkeypatch.setattr(gpu, "PHASES", {n: gpu.PHASES[n]._replace(parts=1) for n in ends})
+
+    def started(name: str, seconds: float, rows: gpu.Rows) -> bool:
+        rows.keep({"phase": name, "row": 1})
+        rows.keep({"phase": name, "ended": ends[name], **({} if ends[name] else {"failed": "x"})})
+        return ends[name]
+
+    monkeypatch.setattr(gpu, "in_processes", started)
+    return ends
+
+
+def test_a_second_call_goes_on_where_the_first_was_ended(
+    phases: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phases["check"] = False
+    assert gpu.main(["--out", str(tmp_path)]) == 1
+    phases["check"] = True
+    capsys.readouterr()
+    assert gpu.main(["--out", str(tmp_path)]) == 1  # what failed before is still said
+    said = capsys.readouterr().out
+    assert "environment: done before" in said and "check: done before" not in said
+    rows = gpu.Rows(tmp_path).all()
+    assert [row["phase"] for row in rows if "row" in row] == [
+        "environment",
+        "smoke",
+        *["check"] * 2,
+    ]
+
+
+def test_nothing_is_asked_for_after_smoke_that_failed(
+    phases: dict[str, Any], tmp_path: Path
+) -> None:
+    phases["smoke"] = False
+    assert gpu.main(["--out", str(tmp_path)]) == 1
+    assert not any(row["phase"] == "check" for row in gpu.Rows(tmp_path).all())
+
+
+def test_time_is_kept(phases: dict[str, Any], tmp_path: Path) -> None:
+    assert gpu.main(["--out", str(tmp_path), "--until", "0"]) == 0
+    assert gpu.Rows(tmp_path).all() == []
+
+
+def test_rows_outlast_a_kill(tmp_path: Path) -> None:
+    rows = gpu.Rows(tmp_path)
+    rows.keep({"phase": "check", "wrong": False})
+    with rows.path.open("a") as file:
+        file.write('{"phase": "che')
+    assert rows.all() == [{"phase": "check", "wrong": False}]
+
+
+def test_what_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(say: Any, part: int, parts: int) -> None:
+        say({"row": part})
+        raise RuntimeError("an illegal address")
+
+    monkeypatch.setattr(gpu, "PHASES", {"smoke": gpu.Phase(broken, 5)})
+    rows = gpu.Rows(tmp_path)
+    assert gpu.one_part("smoke", 0, rows) == 1
+    assert [row.get("failed") for row in rows.all()] == [None, "RuntimeError: an illegal address"]
+
+
+def test_a_phase_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu.sys, "executable", "/bin/sh")
+    program = tmp_path / "hang.sh"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(gpu.sys, "executable", str(program))
+    rows = gpu.Rows(tmp_path)
+    assert gpu.in_processes("environment", 0.2, rows) is False
+    (row,) = rows.all()
+    assert row["ended"] is False and "cut off" in row["failed"]
+
+
+def test_phases_fit_into_six_minutes() -> None:
+    ours = [phase.seconds for phase in gpu.PHASES.values() if not phase.tool]
+    assert sum(ours) <= 360
+    assert [*gpu.PHASES][:3] == ["environment", "smoke", "check"]
+
+
+def test_an_error_ends_one_row_alone() -> None:
+    rows: list[dict[str, Any]] = []
+
+    def broken() -> Any:
+        raise ValueError("odd")
+
+    gpu_phases.guarded(rows.append, {"kernel": "a"}, broken)
+    gpu_phases.guarded(rows.append, {"kernel": "b"}, lambda: {"wrong": False})
+    assert rows[0]["failed"] == "ValueError: odd" and rows[1]["wrong"] is False
+    assert json.dumps(rows)
 
 
 @pytest.mark.slow
 def test_the_demo_learns_and_repeats() -> None:
-    first, spent = gpu.losses("cpu", 6, rows=32)
-    again, _ = gpu.losses("cpu", 6, rows=32)
+    first, spent = gpu_phases.losses("cpu", 6, rows=32)
+    again, _ = gpu_phases.losses("cpu", 6, rows=32)
     assert first == again and spent > 0
     assert first[-1] < first[0]
 
@@ -84,18 +157,3 @@ def test_limits_are_measured_on_any_target() -> None:
     y = target.empty(64, np.float32)
     run(limits.copy_vectors, 2, 8, x, y)
     np.testing.assert_array_equal(target.read(y), target.read(x))
-
-
-@pytest.mark.slow
-def test_products_are_measured_at_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_greenlet()
-    target = Simulator(processors=1, checks=False)
-    monkeypatch.setattr(gpu, "gpu", lambda: target)
-    monkeypatch.setattr(gpu, "QUICK_SQUARES", (36,))
-    monkeypatch.setattr(gpu, "LEAST", 0.0)
-    found = gpu.products(quick=True)
-    assert found["ok"] and get_precision() == "highest"
-    errors = {row["precision"]: row["error"] for row in found["rows"]}
-    assert list(errors) == list(PRECISIONS)
-    assert errors["highest"] < 1e-6 < errors["high"] < errors["medium"] < 0.05
-    assert all(row["tflops"] > 0 for row in found["rows"])

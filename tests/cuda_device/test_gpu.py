@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from benchmarks.gpu import losses
 from benchmarks.gpu_launches import ROUTES, launch_routes
+from benchmarks.gpu_phases import losses
 from minigrad_kernels.compare.gpu_limits import peak
 from minigrad_kernels.cuda.targets import Interface, driver, gpu, upload
 from minigrad_kernels.cuda_table import CUDA_KERNELS
@@ -69,7 +69,7 @@ def test_memory_goes_there_and_back() -> None:
 
 def test_training_gives_the_losses_of_the_cpu() -> None:
     cpu, cuda = (losses(device, 20, rows=64)[0] for device in ("cpu", "cuda"))
-    np.testing.assert_allclose(cuda, cpu, rtol=1e-4)
+    np.testing.assert_allclose(cuda, cpu, rtol=1e-3)
 
 
 def test_arrays_are_shared_with_other_libraries() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -186,12 +187,13 @@ class Launch:
 class Driver:
     """The driver's library, initialised.
 
-    path: of the library.
+    path: of the library; by default MINIGRAD_CUDA_LIBRARY, or the system's.
 
     Raises: RuntimeError that says what is missing.
     """
 
-    def __init__(self, path: str = LIBRARY) -> None:
+    def __init__(self, path: str = "") -> None:
+        path = path or os.environ.get("MINIGRAD_CUDA_LIBRARY") or LIBRARY
         try:
             self.library = ctypes.CDLL(path)
         except OSError as error:

@@ -1,0 +1,347 @@
+"""The phases of `python -m benchmarks.gpu`, in order of worth: each says its rows as they come.
+
+A phase runs in a process of its own; `Rows` keeps a row at once.  What fails is a row too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from benchmarks.gpu_launches import launch_routes
+from minigrad import nn, optim
+from minigrad.engine.device import cuda_kernels
+from minigrad.nn import functional as F
+from minigrad_kernels.compare import api as compare
+from minigrad_kernels.compare import measure
+from minigrad_kernels.compare.gpu_limits import bandwidth, peak
+from minigrad_kernels.cuda.precision import PRECISIONS, set_precision
+from minigrad_kernels.cuda.targets import gpu, upload
+from minigrad_kernels.jit.arguments import bind
+
+Row = dict[str, Any]
+Say = Callable[[Row], None]
+PACKAGES = ("numpy", "numba", "numba-cuda", "llvmlite", "nvidia-nvvm", "nvidia-nvjitlink", "torch")
+CHECKED_SIZES = (1, 33, 4_097, 262_144)
+MOST_ULP = 2_000  # of a result that is right, whose sums come in another order
+SANITIZED_SIZES = (33, 4_097)
+SQUARES = (1_024, 2_048, 4_096, 8_192)
+STEPS = ((64, 30, 64, 2), (256, 784, 512, 10))  # batch, inputs, width, classes
+LEAST = 0.05  # seconds of GPU time that one measurement takes
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Return the seconds of a call by events of the driver around many."""
+    for _ in range(3):
+        call()
+    mg.cuda.synchronize()
+    count = 1
+    while True:
+        start, end = (mg.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(count):
+            call()
+        end.record()
+        spent = start.elapsed_time(end) * 1e-3
+        if spent >= LEAST or count >= 4_096:
+            return spent / count
+        count *= 2
+
+
+def environment(say: Say, part: int, parts: int) -> None:
+    """Say what is installed, and what the GPU is."""
+    found: Row = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    device = gpu()
+    capability = list(device.capability)
+    say({"python": sys.version.split()[0], "packages": found})
+    say({"gpu": device.device_name, "capability": capability, "driver": device.driver.version()})
+
+
+def smoke(say: Say, part: int, parts: int) -> None:
+    """Try one thing of each kind: whatever else is asked for rests on these."""
+    target, table = gpu(), cuda_kernels()
+    x = np.random.default_rng(0).standard_normal((300, 700)).astype(np.float32)
+    e = np.exp(x)
+
+    def right(name: str, want: Any, *args: Any) -> bool:
+        y = target.empty(want.shape, np.float32)
+        table[name](*[upload(target, a) for a in args], y)
+        return bool(np.abs(target.read(y) - want).max() < 1e-3 * np.abs(want).max())
+
+    def streams() -> bool:
+        side, v = mg.cuda.Stream(), mg.ones(1 << 20).cuda()
+        for _ in range(50):
+            side.wait_stream(mg.cuda.current_stream())
+            with mg.cuda.stream(side):
+                w = v * 2
+            mg.cuda.current_stream().wait_stream(side)
+            v = w - 1
+        return bool(v.min().item() == v.max().item() == 1)
+
+    def graphs() -> bool:
+        step = mg.cuda.graph(lambda a: a * 2 + 1)
+        inputs = [mg.full((1_000,), float(i)).cuda() for i in range(4)]
+        return [step(a).max().item() for a in inputs] == [1.0, 3.0, 5.0, 7.0]
+
+    tried: dict[str, Callable[[], Any]] = {
+        "a copy there and back": lambda: (target.read(upload(target, x)) == x).all(),
+        "relu: 128-bit accesses": lambda: right("relu", np.maximum(x, 0), x),
+        "softmax: shuffles": lambda: right("softmax", e / e.sum(1, keepdims=True), x),
+        "gemm: cp.async": lambda: right("gemm", x @ x.T, x, np.ascontiguousarray(x.T)),
+        "argmax": lambda: mg.tensor(x).cuda().argmax(1).tolist() == x.argmax(1).tolist(),
+        "streams and events": streams,
+        "a graph": graphs,
+        "empty_cache": lambda: mg.cuda.empty_cache() is None,
+    }
+    for name, attempt in tried.items():
+        guarded(say, {"what": name}, lambda attempt=attempt: {"wrong": not attempt()})
+
+
+def guarded(say: Say, said: Row, attempt: Callable[[], Row]) -> None:
+    """Say a row of what was found; an error is one too, and the next is tried all the same."""
+    start = time.perf_counter()
+    try:
+        found = attempt()
+    except Exception as error:
+        found = {"failed": f"{type(error).__name__}: {error}"[:300]}
+    say({**said, **found, "seconds": round(time.perf_counter() - start, 3)})
+
+
+def check(say: Say, part: int, parts: int) -> None:
+    """Hold every kernel to its reference: both dtypes, four sizes, twice and in one block."""
+    target = compare.TARGETS["cuda"]
+    for entry in compare.entries("all")[part::parts]:
+        for dtype in ("float32", "float64"):
+            for size in CHECKED_SIZES:
+
+                def attempt(entry: Any = entry, dtype: str = dtype, size: int = size) -> Row:
+                    sizes = entry.example.sizes((size,))
+                    rng = np.random.default_rng(0)
+                    args = entry.example.make(rng, np.dtype(dtype), *sizes)
+                    with np.errstate(all="ignore"):
+                        wide = not entry.example.own_dtype
+                        exact = bind(entry.kernel, args, np.copy, wide=wide)
+                        entry.kernel.reference(*exact.args)
+                        row = measure.Row(entry.name, dtype, (size,), size, "cuda")
+                        found = measure.checked(target, entry, args, exact.written, row)
+                    assert found is not None, "there is no CUDA kernel"
+                    near = found.max_ulp is None or found.max_ulp <= MOST_ULP
+                    same = found.repeats is not False and found.any_threads is not False
+                    return {"max_ulp": found.max_ulp, "wrong": not (near and same)}
+
+                guarded(say, {"kernel": entry.name, "dtype": dtype, "size": size}, attempt)
+    gpu().most = None
+
+
+def under_sanitizer(say: Say, part: int, parts: int) -> None:
+    """Launch every CUDA kernel on small arrays: compute-sanitizer watches."""
+    target = compare.TARGETS["cuda"]
+    for entry in compare.entries("all"):
+        for size in SANITIZED_SIZES:
+            sizes = entry.example.sizes((size,))
+            args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), *sizes)
+            prepared = target.prepare(entry, args)
+            if prepared is not None:
+                prepared.call()
+    say({"done": True})
+
+
+def launches(say: Say, part: int, parts: int) -> None:
+    """Time a launch by four routes."""
+    for row in launch_routes():
+        say(row)
+
+
+def network(kind: Any, normalise: Any, linear: Any, shape: tuple[int, ...]) -> Any:
+    """Return three blocks of Linear, BatchNorm, ReLU, Dropout and a head, of either library."""
+    _, inputs, width, classes = shape
+    layers: list[Any] = []
+    for n in (inputs, width, width):
+        layers += [linear(n, width, bias=False), normalise(width), kind.ReLU(), kind.Dropout(0.2)]
+    return kind.Sequential(*layers, linear(width, classes))
+
+
+def wall(call: Callable[[], Any], wait: Callable[[], Any], count: int = 60) -> float:
+    """Return the milliseconds of a call, of many in a row until all have run."""
+    for _ in range(10):
+        call()
+    wait()
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    wait()
+    return round(1e3 * (time.perf_counter() - start) / count, 4)
+
+
+def step(say: Say, part: int, parts: int) -> None:
+    """Time a training step: eager and as a graph, beside PyTorch's two."""
+    for shape in STEPS:
+        rng = np.random.default_rng(0)
+        batch, inputs, _, classes = shape
+        xs = rng.standard_normal((batch, inputs)).astype(np.float32)
+        ts = rng.integers(0, classes, batch)
+        model = network(nn, nn.BatchNorm1d, nn.Linear, shape).to("cuda")
+        chosen = optim.AdamW(model.parameters(), lr=1e-3)
+        x, t = mg.tensor(xs).cuda(), mg.tensor(ts).cuda()
+
+        def ours(model: Any = model, chosen: Any = chosen, x: Any = x, t: Any = t) -> Any:
+            loss = F.cross_entropy(model(x), t)
+            loss.backward()
+            chosen.step()
+            chosen.zero_grad()
+            return loss.detach()
+
+        said: Row = {"shape": list(shape), "eager_ms": wall(ours, mg.cuda.synchronize)}
+        said["graph_ms"] = wall(mg.cuda.graph(ours), mg.cuda.synchronize)
+        say(said)
+        guarded(
+            say, {"shape": list(shape)}, lambda xs=xs, ts=ts, shape=shape: theirs(xs, ts, shape)
+        )
+
+
+def theirs(xs: Any, ts: Any, shape: tuple[int, ...]) -> Row:
+    """Return the milliseconds of PyTorch's step, eager and as a graph."""
+    torch = importlib.import_module("torch")
+    model = network(torch.nn, torch.nn.BatchNorm1d, torch.nn.Linear, shape).cuda()
+    chosen = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True, capturable=True)
+    x, t = torch.from_numpy(xs).cuda(), torch.from_numpy(ts).cuda()
+
+    def one() -> None:
+        chosen.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(model(x), t).backward()
+        chosen.step()
+
+    found = {"torch_eager_ms": wall(one, torch.cuda.synchronize)}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(5):
+            one()
+    torch.cuda.current_stream().wait_stream(side)
+    made = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(made):
+        one()
+    return {**found, "torch_graph_ms": wall(made.replay, torch.cuda.synchronize)}
+
+
+def gemm(say: Say, part: int, parts: int) -> None:
+    """Time square products of random numbers at each precision, beside cuBLAS at the same."""
+    target, kernel = gpu(), cuda_kernels()["gemm"]
+    rng = np.random.default_rng(0)
+    for n in map(int, os.environ.get("MINIGRAD_SQUARES", "").split() or SQUARES):
+        host = [rng.standard_normal((n, n), np.float32) for _ in range(2)]
+        a, b = (upload(target, x) for x in host)
+        c = target.empty((n, n), np.float32)
+        exact = host[0][:8].astype(np.float64) @ host[1]
+        for name in PRECISIONS:
+            set_precision(name)
+
+            def ours(n: int = n, a: Any = a, b: Any = b, c: Any = c, exact: Any = exact) -> Row:
+                spent = seconds_of(lambda: kernel(a, b, c))
+                error = float(np.abs(target.read(c)[:8] - exact).max() / np.abs(exact).max())
+                tflops = round(2e-12 * n**3 / spent, 2)
+                return {"tflops": tflops, "error": error, "wrong": not error < 0.05}
+
+            guarded(say, {"n": n, "precision": name, "library": "minigrad"}, ours)
+            said = {"n": n, "precision": name, "library": "cublas"}
+            guarded(say, said, lambda host=host, name=name: cublas(host, name))
+    set_precision("highest")
+
+
+def cublas(host: list[Any], precision: str) -> Row:
+    """Return cuBLAS's TFLOP/s through torch: TF32 for "high", bfloat16 for "medium"."""
+    torch = importlib.import_module("torch")
+    torch.backends.cuda.matmul.allow_tf32 = precision == "high"
+    kind = torch.bfloat16 if precision == "medium" else torch.float32
+    a, b = (torch.from_numpy(x).to("cuda", kind) for x in host)
+    c = torch.empty_like(a)
+    for _ in range(3):
+        torch.mm(a, b, out=c)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(10):
+        torch.mm(a, b, out=c)
+    end.record()
+    end.synchronize()
+    return {"tflops": round(2e-12 * len(a) ** 3 / (start.elapsed_time(end) * 1e-4), 2)}
+
+
+def kernels(say: Say, part: int, parts: int) -> None:
+    """Time kernels that memory bounds on 64M random numbers, beside the device's own copy."""
+    n = 1 << int(os.environ.get("MINIGRAD_LOG2", "26"))
+    target, table = gpu(), cuda_kernels()
+    m, call = n // 1_024, np.array([5])
+    x, y, dy = (target.empty((m, 1_024), np.float32) for _ in range(3))
+    for v in (x, dy):
+        table["normal"](1, 2, call, v.reshape(-1))
+    gbps = 8e-9 * n / seconds_of(lambda: target.copy_same(y, x))
+    say({"kernel": "the driver's copy", "gbps": round(gbps)})
+    say({"copy_gbps": round(bandwidth(target, n)), "gflops": round(peak(target, np.float32))})
+    wide = [target.empty(1_024, np.float32) for _ in range(7)]
+    w, b, d1, d2, mean, var, rstd = wide
+    for v in (w, b):
+        table["normal"](1, 3, call, v)
+    s, t = (target.empty(m, np.float32) for _ in range(2))
+    x3, y3, g3 = (v.reshape(m, 1_024, 1) for v in (x, y, dy))
+    batch = (mean, var, rstd, y3)
+    cases: dict[str, tuple[int, tuple[Any, ...]]] = {  # passes over the numbers, arguments
+        "copy": (2, (x, y)),
+        "add": (3, (x, dy, y)),
+        "gelu": (2, (x, y)),
+        "exp": (2, (x, y)),
+        "dropout": (2, (x.reshape(-1), 0.5, 2.0, 1, 2, call, y.reshape(-1))),
+        "softmax": (2, (x, y)),
+        "layer_norm_forward": (2, (x, w, b, 1e-5, s, t, y)),
+        "layer_norm_backward": (3, (dy, x, w, s, t, y, d1, d2)),
+        "batch_norm_forward": (2, (x3, w, b, 1e-5, *batch)),
+        "batch_norm_backward": (3, (g3, x3, w, mean, rstd, y3, d1, d2)),
+        "cumsum": (2, (x, 1, False, y)),
+    }
+    for name, (passes, args) in cases.items():
+
+        def attempt(name: str = name, passes: int = passes, args: Any = args) -> Row:
+            spent = seconds_of(lambda: table[name](*args))
+            return {"ms": round(1e3 * spent, 3), "gbps": round(4e-9 * passes * n / spent)}
+
+        guarded(say, {"kernel": name}, attempt)
+
+
+def train(say: Say, part: int, parts: int) -> None:
+    """Train the demo's model on both devices, from the same numbers."""
+    (cpu, one), (cuda, two) = losses("cpu", 20), losses("cuda", 20)
+    apart = max(abs(a - b) / abs(a) for a, b in zip(cpu, cuda, strict=True))
+    say({"apart": apart, "wrong": not apart < 1e-3, "cpu_s": one, "cuda_s": two, "losses": cuda})
+
+
+def losses(device: str, steps: int, rows: int = 256) -> tuple[list[float], float]:
+    """Train the demo's model on one batch; return the losses and the median seconds of a step."""
+    mg.manual_seed(0)
+    split = mg.data.load_digits().split(seed=0)
+    built = mg.recipe(64, 10, hidden=(256, 128))
+    inputs, targets = (t[:rows] for t in split.train[:])
+    if device != "cpu":
+        built.model.to(device)
+        inputs, targets = inputs.to(device), targets.to(device)
+    found, spent = [], []
+    for _ in range(steps):
+        start = time.perf_counter()
+        loss = F.cross_entropy(built.model(inputs), targets)
+        loss.backward()
+        built.optimizer.step()
+        built.optimizer.zero_grad()
+        found.append(float(loss.item()))
+        spent.append(time.perf_counter() - start)
+    return found, float(np.median(spent))
