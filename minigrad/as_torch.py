@@ -4,8 +4,8 @@
     import torch  # is minigrad
 
 `minigrad run script.py` does so for a script as it stands.  A name that minigrad has not raises an
-AttributeError, or an ImportError, that gives the nearest; what cannot be had (training on several
-machines, TorchScript, export, half precision) says so where it is used.  Random numbers are
+AttributeError, or an ImportError, that gives the nearest; what cannot be had (TorchScript, export,
+half precision) says so where it is used.  `torch.distributed` is by MPI.  Random numbers are
 PyTorch's own: a seed gives the same numbers as there, on a CPU.
 
 Raises: ImportError where PyTorch itself is imported already.

@@ -1,15 +1,20 @@
-"""The command line: `minigrad train`, `predict`, `check`, `compare`, `doctor` and `run`."""
+"""The command line: `minigrad train`, `predict`, `check`, and what else COMMANDS lists."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from minigrad.cli.options import INTERRUPTED, UsageError
+from minigrad.distributed import group
+
+PATIENCE = 2.0  # seconds
 
 # Name, module with `add_options`, `run` and, where there is more to say, ABOUT; one line of help.
 COMMANDS = (
@@ -37,6 +42,16 @@ COMMANDS = (
         "doctor",
         "minigrad.cli.doctor",
         "run a program, and say what is wrong with how it trains",
+    ),
+    (
+        "search",
+        "minigrad.cli.search",
+        "try a recipe with many options, on as many processes as there are",
+    ),
+    (
+        "scale",
+        "minigrad.cli.scale",
+        "predict how a training step goes on more machines",
     ),
     ("run", "minigrad.cli.run", "run a PyTorch program on minigrad, as it stands"),
 )
@@ -73,13 +88,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     try:
+        join()
         return int(arguments.run(arguments))
     except (UsageError, ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"minigrad {arguments.command}: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return ended(f"minigrad {arguments.command}: error: {_one_line(error)}", 2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return ended("interrupted", INTERRUPTED)
+
+
+def join() -> None:
+    """Join the processes that `mpiexec` has started; only the first one prints."""
+    if group.launched():
+        group.init()
+    if not group.is_first():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the end
+
+
+def ended(message: str, status: int) -> int:
+    """Say why a command ends, and return its status; of several processes, end all."""
+    if group.world_size() > 1:
+        if not group.is_first():
+            time.sleep(PATIENCE)  # what all ranks have met, the first one says for them
+        group.abort(message, status)
+    print(message, file=sys.stderr)
+    return status
 
 
 def parser() -> Parser:

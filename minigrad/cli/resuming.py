@@ -12,6 +12,7 @@ from typing import Any
 
 from minigrad.cli.options import INTERRUPTED, field
 from minigrad.diagnosis.findings import DoctorWarning
+from minigrad.distributed.group import is_first
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
@@ -70,7 +71,8 @@ def ended(history: History, keeper: ModelCheckpoint) -> int:
     """
     if history.interrupted:
         return INTERRUPTED
-    keeper.remove()
+    if is_first():
+        keeper.remove()
     return 0
 
 

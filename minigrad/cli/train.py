@@ -23,6 +23,7 @@ from minigrad.cli.options import (
 from minigrad.data.builtin import DATASETS
 from minigrad.data.standardizer import Standardizer
 from minigrad.data.tabular import Split, TabularData
+from minigrad.distributed.group import is_first
 from minigrad.engine.random import manual_seed
 from minigrad.engine.threads import set_num_threads
 from minigrad.lazy import lazy
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.table or arguments.data or "digits"
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    if arguments.device == "cpu":
+    if arguments.device == "cpu" and is_first():
         ahead.start(ahead.first_step())
     if name in DATASETS:
         return train_builtin(name, arguments)
@@ -408,6 +409,8 @@ def write(
     room: makes room for the files of this run.  anew: False where the run was resumed: what is
     there is its own.  report: whether there is one, to be named too.
     """
+    if not is_first():
+        return ""
     kept = room() if anew else None
     files = [save_model(out / resuming.MODEL, scores)]
     if standardizer is not None:
@@ -428,7 +431,7 @@ def room_for(out: Path, arguments: argparse.Namespace) -> Callable[[], Path | No
     """Return what makes room for the files of this run: at its end; or now, where a report is
     written during the fit, but for a run that goes on, whose own report stays.
     """
-    if not arguments.report:
+    if not arguments.report or not is_first():
         return partial(make_room, out, FILES)
     if arguments.resume:
         return partial(make_room, out, FILES[:-1])

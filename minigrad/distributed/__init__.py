@@ -22,9 +22,13 @@ from minigrad.lazy import lazy as _lazy
 
 if _typing.TYPE_CHECKING:
     from minigrad.distributed.data_parallel import DataParallel as DataParallel
+    from minigrad.distributed.zero import ZeroRedundancyOptimizer as ZeroRedundancyOptimizer
 else:
     # The layers import this package, and these need the layers.
-    _LATER = {"DataParallel": _lazy("minigrad.distributed.data_parallel")}
+    _LATER = {
+        "DataParallel": _lazy("minigrad.distributed.data_parallel"),
+        "ZeroRedundancyOptimizer": _lazy("minigrad.distributed.zero"),
+    }
 
     def __getattr__(name: str) -> _typing.Any:
         """Return what is loaded when it is first asked for."""
@@ -38,6 +42,7 @@ __all__ = [
     "DataParallel",
     "ReduceOp",
     "Work",
+    "ZeroRedundancyOptimizer",
     "abort",
     "all_gather",
     "all_gather_object",

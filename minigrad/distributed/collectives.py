@@ -6,6 +6,7 @@ one they do what they do for one rank.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,23 @@ def sent(values: Array, src: int = 0, what: str = "broadcast") -> None:
         return
     group.count += 1
     group.wait(Request(group.comm.Ibcast(values, src), values), what)
+
+
+def begin_copy(tensor: Tensor, src: int) -> Callable[[], None]:
+    """Begin to write rank `src`'s tensor into every rank's; return what waits for it."""
+    group = current.group
+    array = tensor.array
+    held = np.ascontiguousarray(host_copy(array))
+    group.count += 1
+    request = Request(group.comm.Ibcast(held, src), held)
+    number = group.count
+
+    def finish() -> None:
+        group.wait(request, "the exchange of parameters", number)
+        if group.rank != src:
+            put(tensor, held)
+
+    return finish
 
 
 def barrier() -> None:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from minigrad.engine import arguments
 from minigrad.engine.errors import ArgumentError
+from minigrad.engine.random import _Global
 from minigrad.engine.threads import get_num_threads, set_num_threads
 
 # What a launcher of MPI programs says to the processes that it starts.
@@ -28,13 +29,15 @@ STEP = 0.5  # seconds that one look at the clock counts for at most: a process m
 SPINS = 200  # looks before a waiting rank leaves the processor to others
 TAG = 7_719  # of messages about what a rank waits for
 ENDED = "the end of the program"
+SAME = "all ranks must call the same operations, with the same shapes, in the same order"
 THREADS = ("NUMBA_NUM_THREADS",)  # set by whoever wants another number
 
 
 class Group:
     """The processes of a run; this one is number `rank` of `size`.
 
-    comm: the communicator, None in a group of one.
+    comm: the communicator, None in a group of one; side: that of messages about it; last: that of
+        the end, which no other operation can be taken for.
     timeout: seconds that a rank waits for the others before it ends all of them.
     count: collective operations begun so far, equal on all ranks.
     waited: seconds spent waiting in them.
@@ -46,6 +49,7 @@ class Group:
         world: Any = None if mpi is None else mpi.COMM_WORLD
         self.comm: Any = world and world.Dup()
         self.side: Any = world and world.Dup()
+        self.last: Any = world and world.Dup()
         self.rank, self.size = 0, 1
         if mpi is not None:
             self.rank, self.size = int(self.comm.Get_rank()), int(self.comm.Get_size())
@@ -60,12 +64,12 @@ class Group:
 
         what: its name in messages.  number: which of the group's it is; by default the last.
         """
-        if request.Test():
+        if self.done(request, what):
             return
         begun = last = time.perf_counter()
         waited, looks, asked = 0.0, 0, False
         place = self.count if number is None else number
-        while not request.Test():
+        while not self.done(request, what):
             looks += 1
             if looks < SPINS:
                 continue
@@ -83,6 +87,13 @@ class Group:
             if waited >= self.timeout:
                 self.give_up(place, what)
         self.waited += time.perf_counter() - begun
+
+    def done(self, request: Any, what: str) -> bool:
+        """Return whether an operation is done; end all ranks where MPI says that it failed."""
+        try:
+            return bool(request.Test())
+        except self.mpi.Exception as error:
+            self.abort(f"rank {self.rank}: {what} failed ({error}): {SAME}")
 
     def tell(self, place: int, what: str) -> None:
         """Tell the other ranks what this one waits for."""
@@ -104,8 +115,7 @@ class Group:
             if parted and ENDED not in (what, theirs):
                 self.abort(
                     f"rank {self.rank} waits in {what}, but rank {other} in {theirs}, as the "
-                    f"operation number {place} of each: all ranks must call the same in the same "
-                    "order"
+                    f"operation number {place} of each: {SAME}"
                 )
             if theirs == ENDED and what != ENDED:
                 self.abort(
@@ -131,15 +141,15 @@ class Group:
         )
 
     # ------------------------------------------------------------ the end
-    def abort(self, message: str) -> NoReturn:
-        """End all ranks with a message on standard error and the exit status 1."""
+    def abort(self, message: str, status: int = 1) -> NoReturn:
+        """End all ranks with a message on standard error and an exit status."""
         print(f"minigrad.distributed: {message}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         if self.mpi is None:
-            raise SystemExit(1)
+            raise SystemExit(status)
         self.ended = True
-        self.mpi.COMM_WORLD.Abort(1)
-        os._exit(1)
+        self.mpi.COMM_WORLD.Abort(status)
+        os._exit(status)
 
     def finish(self) -> None:
         """Wait at the end of the program for the other ranks, so that none leaves one behind."""
@@ -147,7 +157,7 @@ class Group:
             return
         self.ended = True
         try:
-            self.wait(self.comm.Ibarrier(), ENDED, -1)
+            self.wait(self.last.Ibarrier(), ENDED, -1)
             self.listen(-1, ENDED)
         except BaseException:
             traceback.print_exc()
@@ -169,7 +179,8 @@ def init(timeout: float = TIMEOUT, *, mpi: bool | None = None) -> Group:
 
     From here on an exception that nobody catches, on any rank, ends all ranks with its traceback
     and status 1.  Each rank computes on its share of its machine's cores, unless
-    NUMBA_NUM_THREADS says otherwise.  A second call does nothing.
+    NUMBA_NUM_THREADS says otherwise, and all have rank 0's seed of random numbers, those of NumPy
+    and Python apart.  A second call does nothing.
 
     timeout: seconds that a rank waits for the others, at most, before all end.
     mpi: True joins by MPI even where no launcher is seen, False does not where one is.
@@ -191,6 +202,7 @@ def init(timeout: float = TIMEOUT, *, mpi: bool | None = None) -> Group:
     if mpi:
         current.group = Group(load(), timeout)
         share_cores(current.group)
+        _Global.seed = current.group.comm.bcast(_Global.seed)
         sys.excepthook = ending(current.group, sys.excepthook)
         atexit.register(current.group.finish)
         current.joined = True
@@ -268,6 +280,12 @@ def is_first() -> bool:
     return current.group.rank == 0
 
 
-def abort(message: str) -> NoReturn:
-    """End all ranks with a message and status 1; a group of one raises SystemExit."""
-    current.group.abort(message)
+def abort(message: str, status: int = 1) -> NoReturn:
+    """End all ranks with a message and an exit status; a group of one raises SystemExit.
+
+    >>> abort("the data are not there", 3)
+    Traceback (most recent call last):
+    ...
+    SystemExit: 3
+    """
+    current.group.abort(message, status)

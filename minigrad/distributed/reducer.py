@@ -97,10 +97,12 @@ class Reducer:
         self.buckets: list[Bucket] = []
         self.of: dict[int, tuple[Bucket, int]] = {}
         self.next = 0
-        self.armed = False
+        self.done = False  # whether gradients have been exchanged since somebody set it to False
 
-    def arm(self) -> None:
-        """Exchange the gradients of this thread's next backward()."""
+    def arm(self, by_sweep: bool = True) -> None:
+        """Exchange the gradients of this thread's next backward(); or, not by the sweep, those
+        that are there, in `finish`.
+        """
         if current.group.comm is None:
             return
         learning = tuple(p.requires_grad for p in self.params)
@@ -109,8 +111,8 @@ class Reducer:
         self.next = 0
         for bucket in self.buckets:
             bucket.missing = set(range(len(bucket.params)))
-        self.armed = True
-        listen(self)
+        if by_sweep:
+            listen(self)
 
     def deal(self, learning: tuple[bool, ...]) -> None:
         """Deal the parameters that require a gradient into buckets."""
@@ -156,7 +158,7 @@ class Reducer:
 
     def finish(self) -> None:
         """Exchange what has not begun, wait for all, and write the gradients."""
-        self.armed = False
+        self.done = True
         used = np.array([p._grad is not None for p in self.params], np.uint8)
         constant(used)
         if not all(have or not learns for have, learns in zip(used, self.learning, strict=True)):

@@ -8,7 +8,8 @@ from minigrad.tensors.conveniences import KINDS
 from minigrad.torch_programs.amp import same
 from minigrad.torch_programs.devices import no, nothing
 
-ONE_PROCESS = "minigrad trains in one process; for data parallel training over MPI see examples/"
+ONE_PROCESS = "processes are started by mpiexec: see docs/distributed.md"
+ONE_GROUP = "all processes are one group; see docs/distributed.md for what they can do together"
 NO_SCRIPT = "there is no TorchScript; call the function or the module as it is"
 NO_EXPORT = "there is no export; save the weights with torch.save(model.state_dict(), path)"
 MOVE = "make the tensor as torch.FloatTensor(...) and the like do, and move it with .cuda()"
@@ -29,23 +30,9 @@ REFUSED: dict[str, dict[str, str]] = {
         "polar": "there are no complex tensors; keep real and imaginary parts apart",
     },
     "torch.distributed": dict.fromkeys(
-        (
-            "all_gather",
-            "all_reduce",
-            "barrier",
-            "broadcast",
-            "destroy_process_group",
-            "get_rank",
-            "get_world_size",
-            "init_process_group",
-            "new_group",
-            "reduce",
-        ),
-        ONE_PROCESS,
+        ("gather", "irecv", "isend", "new_group", "recv", "reduce_scatter", "scatter", "send"),
+        ONE_GROUP,
     ),
-    "torch.nn.parallel": {
-        "DistributedDataParallel": ONE_PROCESS,
-    },
     "torch.jit": dict.fromkeys(("load", "save", "script_if_tracing", "trace"), NO_SCRIPT),
     "torch.onnx": dict.fromkeys(("dynamo_export", "export"), NO_EXPORT),
     "torch.export": {"export": NO_EXPORT},
@@ -54,9 +41,6 @@ REFUSED: dict[str, dict[str, str]] = {
     "torch.cuda": dict.fromkeys(KINDS.values(), MOVE),
 }
 DISTRIBUTED: dict[str, Any] = {
-    "is_available": no,
-    "is_initialized": no,
-    "is_mpi_available": no,
     "is_nccl_available": no,
     "is_torchelastic_launched": no,
 }
@@ -82,5 +66,5 @@ ABSENT = {
     "torch.quantization": "there are no quantised tensors",
     "torch.sparse": "there are no sparse tensors",
     "torch.utils.cpp_extension": "there is no C++ to extend; see docs/new_op.md",
-    "torch.distributed.fsdp": ONE_PROCESS,
+    "torch.distributed.fsdp": ONE_GROUP,
 }

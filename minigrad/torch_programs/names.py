@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minigrad.distributed.zero import ZeroRedundancyOptimizer
 from minigrad.engine import random
 from minigrad.engine.dtypes import DType
 from minigrad.nn.functional import activations
@@ -22,6 +23,7 @@ from minigrad.torch_programs.files import load, save
 from minigrad.torch_programs.kinds import TENSORS, Variable
 from minigrad.torch_programs.measuring import BENCHMARK, PROFILER
 from minigrad.torch_programs.parallel import DataParallel, DistributedSampler
+from minigrad.torch_programs.processes import PROCESSES, DistributedDataParallel
 from minigrad.torch_programs.random_state import RANDOM
 from minigrad.torch_programs.testing import assert_close
 
@@ -37,6 +39,10 @@ NN: Sources = (
     elsewhere.BASES,
     {"DataParallel": DataParallel},
 )
+PARALLEL = {
+    "DataParallel": DataParallel,
+    "DistributedDataParallel": DistributedDataParallel,
+}
 OPTIM: Sources = ("minigrad.optim",)
 AUTOGRAD: Sources = (
     {"Variable": Variable},
@@ -73,7 +79,8 @@ MODULES: dict[str, Sources] = {
     "torch.cuda": (CUDA, "minigrad.cuda"),
     "torch.cuda.amp": (AMP,),
     "torch.cpu": (NONE_THERE,),
-    "torch.distributed": (DISTRIBUTED,),
+    "torch.distributed": (PROCESSES, DISTRIBUTED),
+    "torch.distributed.optim": ({"ZeroRedundancyOptimizer": ZeroRedundancyOptimizer},),
     "torch.distributions": ("minigrad.distributions",),
     "torch.distributions.constraints": ("minigrad.distributions.constraints",),
     "torch.export": (),
@@ -93,7 +100,8 @@ MODULES: dict[str, Sources] = {
     "torch.nn.init": ("minigrad.nn.init", elsewhere.INITIALISERS, elsewhere.FANS),
     "torch.nn.modules": NN,
     "torch.nn.modules.utils": (elsewhere.TUPLES,),
-    "torch.nn.parallel": ({"DataParallel": DataParallel},),
+    "torch.nn.parallel": (PARALLEL,),
+    "torch.nn.parallel.distributed": (PARALLEL,),
     "torch.nn.parameter": ("minigrad.nn", "minigrad.nn.parameter"),
     "torch.nn.utils": UTILS,
     "torch.nn.utils.clip_grad": UTILS,

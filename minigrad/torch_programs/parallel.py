@@ -9,6 +9,7 @@ from typing import Any
 from minigrad.data.samplers import Sampler
 from minigrad.nn.module import Module
 from minigrad.tensors import creation
+from minigrad.torch_programs.processes import get_rank, get_world_size, is_initialized
 from minigrad.torch_programs.top import Generator
 
 
@@ -34,7 +35,8 @@ class DataParallel(Module):
 class DistributedSampler(Sampler):
     """The row numbers of one process out of several, which all make them from one seed.
 
-    num_replicas, rank: how many processes there are, and which this is; must be given.
+    num_replicas, rank: how many processes there are, and which this is; by default those that
+        init_process_group has joined.
     shuffle: in an order that `set_epoch` changes.
     drop_last: leave rows out, else repeat some, so that all have equally many.
     """
@@ -48,10 +50,12 @@ class DistributedSampler(Sampler):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
+        if (num_replicas is None or rank is None) and not is_initialized():
             raise RuntimeError(
-                "DistributedSampler: give num_replicas and rank; there is no process group to ask"
+                "DistributedSampler: give num_replicas and rank, or call init_process_group first"
             )
+        num_replicas = get_world_size() if num_replicas is None else num_replicas
+        rank = get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"

@@ -146,6 +146,23 @@ class RowMeans:
             for name, kept in state.items()
         }
 
+    @classmethod
+    def merged(cls, states: list[Any]) -> RowMeans:
+        """Return the means over what several states have, in their order.
+
+        >>> means = RowMeans()
+        >>> means.add("loss", 1.0, 3)
+        >>> RowMeans.merged([means.state_dict()] * 2).results()
+        {'loss': 1.0}
+        """
+        made = cls()
+        for state in states:
+            one = cls()
+            one.load_state_dict(state)
+            for name, entries in one._values.items():
+                made._values.setdefault(name, []).extend(entries)
+        return made
+
     @staticmethod
     def _mean(entries: list[tuple[Any, Any, bool]]) -> float:
         values = np.array(numbers([value for value, _, _ in entries]))

@@ -55,8 +55,11 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
         differently, and where a part of it does not fit: nothing has been changed then.
     """
     kept = keepers(callbacks)
-    found = find(resume, [keeper.folder for keeper in kept])
-    run, place = secrets.token_hex(8), (0, 0)
+    found = None
+    if trainer.is_first:
+        found = find(resume, [keeper.folder for keeper in kept])
+    found, run = trainer.decided((found, secrets.token_hex(8)))
+    place = (0, 0)
     here = configuration(trainer)
     if found is not None:
         path, about, state = found
@@ -76,7 +79,7 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
             ) from error
         run, place, here = about.run, about.place, state["configuration"]
     trainer.run, trainer.configuration = run, here
-    for keeper in kept:
+    for keeper in kept if trainer.is_first else ():
         keeper.begin_run(run, place)
     if any(keeper.every_steps for keeper in kept) or (kept and trainer.limited):
         trainer.reading.watch(Sources(roots(trainer)))

@@ -72,7 +72,7 @@ def run_state(trainer: Any) -> dict[str, Any]:
     if scores is not None:
         elapsed = time.perf_counter() - trainer.epoch_started
         state["middle"] = {
-            "scores": scores.state_dict(),
+            "scores": trainer.scores_state(),
             "seconds": elapsed,
             "reading": trainer.reading.state_dict(),
         }
@@ -379,6 +379,7 @@ def _take_over(trainer: Any, state: Mapping[str, Any]) -> None:
     if middle is not None:
         scores = Scores(trainer.metrics)
         scores.load_state_dict(middle["scores"])
+        scores = trainer.own_scores(scores)
         trainer.reading.load_state_dict(middle["reading"], sources)
         trainer.epoch_started = time.perf_counter() - middle["seconds"]
     sources.load_state_dict(state["random"])

@@ -181,6 +181,32 @@ class Scores:
             self._parts[-1] = ([held["output"]], [held["target"]])
             self._held = held["output"].array.nbytes + held["target"].array.nbytes
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name."""
+        return self._metrics
+
+    @classmethod
+    def merged(
+        cls, metrics: dict[str, Metric], states: list[Any], batches: int | None = None
+    ) -> Scores:
+        """Return the scores of several collections together, in their order.
+
+        states: their `state_dict`s.  batches: how many they are of; by default of all.
+        """
+        made = cls(metrics)
+        kept = [state for state in states if state["batches"]]
+        made.batches = sum(state["batches"] for state in kept) if batches is None else batches
+        made._means = RowMeans.merged([state["means"] for state in kept])
+        for state in kept:
+            made._probes = {**state["probes"], **made._probes}
+            made._shares |= state["shares"]
+            for name, parts in state["sets"].items():
+                made._sets.setdefault(name, []).extend(parts)
+            if state["held"] is not None:
+                made._hold(state["held"]["output"], state["held"]["target"])
+        return made
+
     def results(self) -> dict[str, float]:
         """Return the scores of all batches by name: the loss, then the metrics as they were given.
 

@@ -189,6 +189,7 @@ class Steps:
     update: whether nobody looks at the gradients before the optimizer does: it is a part of the
     step then.  norms: whether somebody asks for the gradients' norm.  summed: whether `step` adds
     to the gradients of a summed loss, of which `finish` makes those of the mean.
+    exchanged: whether other processes compute parts of the same step: it is summed then.
     """
 
     def __init__(
@@ -199,10 +200,11 @@ class Steps:
         update: bool = False,
         norms: bool = False,
         summed: bool = False,
+        exchanged: bool = False,
     ) -> None:
         self.parts = parts
         self.updates = update
-        self.summed = summed
+        self.summed = summed = summed or exchanged
         model, loss, metrics, optimizer = parts
         step: Any = partial(forward_backward, model, loss, metrics, norms)
         if update:
@@ -210,7 +212,7 @@ class Steps:
         if summed:
             step = partial(backward_of_sum, model, loss, metrics)
         ending: Any = mean_step if update else mean_gradients
-        self.step = Computation(step, way)
+        self.step = Computation(step, way and not exchanged)
         self.finish = Computation(partial(ending, model, optimizer, norms), way)
         self.update = Computation(partial(clip_and_update, model, optimizer), way)
         self.plain_update = Computation(partial(plain_update, optimizer), way)

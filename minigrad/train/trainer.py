@@ -26,9 +26,10 @@ from minigrad.train.callbacks.history import History
 from minigrad.train.limits import Limits, steps_of
 from minigrad.train.metrics import named_metrics
 from minigrad.train.modes import modes_kept, to_training
+from minigrad.train.ranks import Alone, ranks
 from minigrad.train.reading import Reading
 from minigrad.train.scores import Scored, Scores
-from minigrad.train.steps import WAYS, Computation, Steps, detached, output_of, whole_mean
+from minigrad.train.steps import WAYS, Computation, Steps, detached, output_of
 
 if TYPE_CHECKING:
     from minigrad.train.lr_finder import LRCurve
@@ -136,6 +137,7 @@ class Trainer:
         self.epoch_scores: Scores | None = None  # of the running epoch; None between epochs
         self.epoch_started = 0.0
         self._running = False
+        self._ranks = Alone()
         self._batch: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------ training
@@ -187,19 +189,22 @@ class Trainer:
         self.epoch, self.epochs, self.step = 0, limits.epochs(epochs, self.steps_per_epoch), 0
         self.train_loader, self.val_loader, self.max_steps = train_loader, val_loader, max_steps
         self._limits = limits
-        self._doctor = None if limits.overfit or limits.dev else self.doctor  # these are trials
+        self._ranks = ranks()
+        trial = limits.overfit or limits.dev or self._ranks.several  # each rank has other rows
+        self._doctor = None if trial else self.doctor
         self._validates = val_loader is not None
         self.stopping = False
         self.limit_reached = ""
         self.reading = Reading(train_loader)
         self.epoch_scores = None
-        self._active = limits.callbacks(self.callbacks)
+        self._active = self._ranks.callbacks(limits.callbacks(self.callbacks))
         self._hooks = {name: hooks_of(self._active, name) for name in HOOKS}
         self._running = True
         begun: list[Callback] = []
         try:
-            with modes_kept(self.model):
+            with modes_kept(self.model), self._ranks.dealing(train_loader, val_loader):
                 try:
+                    self._ranks.begin(self.model)
                     self._begin(begun)
                     to_training(self.model)
                     if resuming.begin(self, None if limits.dev else resume, self._active):
@@ -227,8 +232,8 @@ class Trainer:
             return Steps(parts, self.capture)  # of one evaluation, where it has so many batches
         looking = self._hooks["after_backward"]
         norms = any(hook.__self__.reads_norm for hook in looking)
-        summed = self.accumulate > 1
-        self._steps = Steps(parts, self.capture, update=not looking, norms=norms, summed=summed)
+        options = {"update": not looking, "norms": norms, "exchanged": self._ranks.several}
+        self._steps = Steps(parts, self.capture, summed=self.accumulate > 1, **options)
         self._steps.begin(self.epochs - self.epoch + 1)
         return self._steps
 
@@ -260,7 +265,7 @@ class Trainer:
 
         Ctrl-C is none: it is noted in the history, here as in the fit.
         """
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) and not self._ranks.several:
             self._note_interrupt()
             error = None
         if self._doctor is not None:
@@ -315,9 +320,11 @@ class Trainer:
                 if self._doctor is not None:
                     self._doctor.epoch_ends(self)
                 self._call("on_epoch_end")
-            reason = self.limit_reached or self._limits.reached(self.step)
+            reason = self.limit_reached or self._reached()
             if reason and not self.stopping:
                 self.stop(reason)
+            self._agree()
+            self._ranks.check(self.model)
         if not self.stopping:
             self.history.stop_reason = "all epochs done"
 
@@ -336,7 +343,7 @@ class Trainer:
         self._computations().begin(self.epochs - self.epoch + 1)
         parts: list[Scored] = []  # of a step of several batches
         if scores.batches:  # of an epoch that was resumed
-            self.limit_reached = self._limits.reached(self.step)
+            self.limit_reached = self._reached()
         for x, target in () if self.limit_reached else self._batches(self.reading, "training"):
             if not parts:
                 self.step += 1
@@ -346,10 +353,12 @@ class Trainer:
             if self._doctor is not None and self._doctor.due(self.step):
                 found = self._doctor.watch(self, steps, x, target)
             else:
-                found = steps.step(x, target, first)
+                last = len(parts) + 1 == self.accumulate
+                found = self._ranks.step(steps, x, target, first, last)
             if steps.summed:
                 loss = detached(found.loss)
-                scores.add(found.output, target, loss, found.metrics)
+                if self._ranks.has_rows():
+                    scores.add(found.output, target, loss, found.metrics)
                 parts.append(loss)
                 if len(parts) < self.accumulate:
                     continue
@@ -365,8 +374,10 @@ class Trainer:
                     self._doctor.stepped()
                 loss = detached(found.loss)
                 scores.add(found.output, target, loss, found.metrics)
-            self.limit_reached = self._limits.reached(self.step)
+            self.limit_reached = self._reached()
             self._call("on_step_end")
+            if self._hooks["on_step_end"] or self._hooks["after_backward"]:
+                self._agree()
             if self.stopping:
                 return {}
             if self.limit_reached:
@@ -374,15 +385,44 @@ class Trainer:
         if parts:
             self._finish(self._computations(), parts)
             self._call("on_step_end")
-        return {} if self.stopping else scores.results()
+            self._agree()
+        return {} if self.stopping else self._ranks.gathered(scores).results()
 
     def _finish(self, steps: Steps, parts: list[Scored]) -> None:
         """End a step of several batches: step the optimizer with the mean of their gradients."""
-        self.batch_loss, weight = whole_mean(parts)
+        self.batch_loss, weight = self._ranks.whole(steps, parts)
         norms = steps.finish(Tensor(np.array(1 / weight)).to(self.batch_loss.device))
         if not steps.updates:
             self._look(norms)
             self._update(steps)
+
+    def _reached(self) -> str:
+        """Return which limit ends the fit after this step; time is that of the first rank."""
+        reached = self._limits.reached(self.step)
+        return reached if self._limits.deadline is None else str(self._ranks.decided(reached))
+
+    def _agree(self) -> None:
+        """Stop where any rank stops."""
+        if self._ranks.any(self.stopping) and not self.stopping:
+            self.stop("another rank stopped")
+
+    def scores_state(self) -> dict[str, Any]:
+        """Return what has been scored of the running epoch, by all ranks, for a checkpoint."""
+        assert self.epoch_scores is not None
+        return self._ranks.gathered(self.epoch_scores).state_dict()
+
+    def own_scores(self, scores: Scores) -> Scores:
+        """Return what this rank goes on with of the scores of all; for the resume."""
+        return self._ranks.own(scores)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process, of several that fit together, prints and saves."""
+        return self._ranks.first
+
+    def decided(self, value: Any) -> Any:
+        """Return the first rank's value, on all; for callbacks that decide by clocks or files."""
+        return self._ranks.decided(value)
 
     def _look(self, norms: list[Tensor]) -> None:
         """Call the hooks between backward() and the optimizer's step."""
@@ -423,11 +463,13 @@ class Trainer:
         count = 0
         for batch in loader:
             count = loader.done if loader is self.reading else count + 1
-            x, target = batches.pair(batch, which)
+            x, target = batches.pair(self._ranks.part(loader, batch), which)
             self._batch = (which, count, x, target)
+            if not self._ranks.has_rows() and which != "training":
+                continue
             if self.epoch <= 1 or which == "evaluation":
                 batches.check_finite(x, target, which, count)
-                if count == 1 and which == "training":
+                if count == 1 and which == "training" and self._ranks.has_rows():
                     batches.check_last(self.reading.loader, self.model, x)
                 if self._doctor is not None and which != "evaluation":
                     self._doctor.saw(which, x, target)
@@ -522,12 +564,14 @@ class Trainer:
         steps = self._computations()
         if not self._running:
             steps.begin(steps_of(loader, 1) or 1)
-        with modes_kept(self.model), no_grad():
+        if not self._running:
+            self._ranks = ranks()
+        with modes_kept(self.model), no_grad(), self._ranks.dealing(loader):
             self.model.eval()
             for x, target in self._batches(loader, which):
                 found = steps.score(x, target, not scores.batches)
                 scores.add(found.output, target, found.loss, found.metrics)
-        return scores.results()
+        return self._ranks.gathered(scores).results()
 
     def predict(self, data: Any, batch_size: int = 1024) -> Tensor:
         """Return the model's outputs for all rows, in eval mode and without a tape.

@@ -60,6 +60,8 @@ class Callback:
 
     reads_norm: whether `after_backward` asks for `trainer.gradient_norms()`, and changes gradients
         by `trainer.clip_in_step` alone: the norms are then computed with the gradients.
+    first_rank_only: whether it prints or writes for all, so that of several processes only the
+        first one calls it; others must do the same on all.
     writes_files: whether it leaves files behind; `fit(fast_dev_run=...)` leaves such ones out.
 
     Raises: TypeError when a subclass has a method that looks like a hook but is none, so that a
@@ -76,6 +78,7 @@ class Callback:
     order: int = 0
     reads_norm: bool = False
     writes_files: bool = False
+    first_rank_only: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -32,6 +32,7 @@ class CSVLogger(Callback):
 
     order = 110  # after what adds columns to the row
     writes_files = True
+    first_rank_only = True
 
     def __init__(self, path: str | PathLike[str], *, append: bool = True) -> None:
         self.path = Path(path)

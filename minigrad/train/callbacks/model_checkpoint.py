@@ -122,7 +122,8 @@ class ModelCheckpoint(Callback):
             )
 
     def on_step_end(self, trainer: Any) -> None:
-        due = self.every_steps and trainer.step % self.every_steps == 0 and self._is_time()
+        due = self.every_steps and trainer.step % self.every_steps == 0
+        due = due and trainer.decided(self._is_time())
         # What a limit cuts short is gone on with here, not after the epoch that was cut.
         if due or trainer.limit_reached:
             self._write(trainer, About(self._run, trainer.step, None))
@@ -136,12 +137,13 @@ class ModelCheckpoint(Callback):
         due = bool(self.every_epochs) and trainer.epoch % self.every_epochs == 0
         due = due and self._is_time()
         last = trainer.stopping or trainer.epoch == trainer.epochs
-        if due or last or (value is not None and self._files.would_be_best(value)):
+        due = due or last or (value is not None and self._files.would_be_best(value))
+        if trainer.decided(due):
             about = About(self._run, trainer.step, trainer.epoch, self.monitor, value)
             self._write(trainer, about)
 
     def on_fit_end(self, trainer: Any) -> None:
-        if not self._files.kept:
+        if not self._files.kept and trainer.is_first:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()  # where there is nothing in it
 
@@ -158,8 +160,13 @@ class ModelCheckpoint(Callback):
         return time.monotonic() - self._written >= self.min_seconds
 
     def _write(self, trainer: Any, about: About) -> None:
-        """Write a checkpoint; warn where the disk does not take it."""
+        """Write a checkpoint; warn where the disk does not take it.
+
+        Of several processes all collect the state, and the first one writes it.
+        """
         state = run_state(trainer)
+        if not trainer.is_first:
+            return
         try:
             self._files.write(about, state)
         except OSError as error:

@@ -38,6 +38,7 @@ class Progress(Callback):
     """
 
     order = 100  # the table shows what the other callbacks have decided
+    first_rank_only = True
 
     def __init__(self, file: IO[str] | None = None, every: int | None = None) -> None:
         self.file = file

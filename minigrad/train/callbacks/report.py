@@ -60,6 +60,7 @@ class Report(Callback):
 
     order = 95  # after the best weights have come back
     writes_files = True
+    first_rank_only = True
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class TensorBoard(Callback):
 
     order = 110  # after what adds columns to the row
     writes_files = True
+    first_rank_only = True
 
     def __init__(self, folder: str | PathLike[str], *, every_steps: int | None = None) -> None:
         self.folder = Path(folder)
