@@ -112,7 +112,7 @@ def of_verdicts(verdicts: Sequence[Judged]) -> Tabled:
     margin = f"{100 * verdicts[0].verdict.margin:g}" if verdicts else ""
     note = (
         f"new / old: of the times, with an interval of 99 %; same: the whole interval lies within "
-        f"{margin} %; slower, faster: it does not hold 1"
+        f"{margin} %; slower, faster: it lies beyond a third of that"
     )
     return Tabled("verdicts", columns, tuple(found), 5, (note,))
 

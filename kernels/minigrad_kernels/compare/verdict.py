@@ -28,6 +28,7 @@ import numpy as np
 from minigrad_kernels.compare.timing import SAMPLE, Pace, run_block
 
 MARGIN = 0.03  # of the time: what is nearer than that is the same
+EDGE = 1 / 3  # of the margin: two compilations of one source may differ by as much
 CONFIDENCE = 0.99  # of the interval, at all looks together
 LOOKS = (16, 24, 36, 54, 80, 120, 180, 270, 400, 600)  # pairs at which one looks
 LIMIT = 60.0  # seconds of measuring, where nothing else is asked for
@@ -40,7 +41,7 @@ class Verdict:
     """What the times of two candidates say.
 
     word: "same": the whole interval lies within the margin; "slower", "faster": the new one is, for
-        the interval does not hold 1; "undecided".
+        the whole interval lies beyond a third of the margin; "undecided".
     ratio: time of the new one by that of the old one, with its interval from low to high.
     pairs: of blocks.  seconds: that measuring took.
     """
@@ -74,14 +75,15 @@ class Verdict:
 def word_of(low: float, high: float, margin: float) -> str:
     """Return what an interval of the ratio new / old says.
 
-    >>> [word_of(*i, 0.03) for i in ((0.99, 1.02), (1.01, 1.2), (0.2, 0.9), (0.9, 1.1))]
+    >>> [word_of(*i, 0.03) for i in ((0.99, 1.02), (1.02, 1.2), (0.2, 0.9), (1.005, 1.1))]
     ['same', 'slower', 'faster', 'undecided']
     """
     if low >= 1 / (1 + margin) and high <= 1 + margin:
         return "same"
-    if low > 1:
+    edge = 1 + EDGE * margin
+    if low > edge:
         return "slower"
-    return "faster" if high < 1 else "undecided"
+    return "faster" if high < 1 / edge else "undecided"
 
 
 def interval(logs: Sequence[float], risk: float) -> tuple[float, float, float]:
