@@ -18,6 +18,7 @@ from numba.np.numpy_support import as_dtype as as_numpy
 from minigrad_cudasim.fault import BoundsFault, Fault, Site, site_of
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.numbers import Number, loader, store_cast
+from minigrad_cudasim.source import written_negative
 
 Array = np.ndarray[Any, Any]
 
@@ -397,7 +398,8 @@ class SimulatedArray:
         )
         site = site_of(kernel_frame())
         key = ("bounds", site, self.name, inside)
-        if not (inside and not machine.negative) and not machine.findings.repeated(key):
+        meant = inside and (not machine.negative or written_negative(site))
+        if not meant and not machine.findings.repeated(key):
             text = ", ".join(
                 str(i if isinstance(i, slice) or i is Ellipsis else operator.index(i))
                 for i in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import re
+from functools import cache
 
 from minigrad_cudasim.fault import Site
 
@@ -37,4 +38,17 @@ def discarded(site: Site) -> bool:
     name = after.argval
     return not any(
         i.opname.startswith("LOAD_FAST") and i.argval == name for i in dis.get_instructions(code)
+    )
+
+
+@cache
+def written_negative(site: Site) -> bool:
+    """Tell whether an index at a place is a negative number in the source: `x[-1]`, as is meant."""
+    before = [i for i in dis.get_instructions(site.code) if i.offset < site.instruction]
+    last = before[-1] if before else None
+    return (
+        last is not None
+        and last.opname == "LOAD_CONST"
+        and isinstance(last.argval, int)
+        and last.argval < 0
     )

@@ -120,8 +120,14 @@ def test_a_wrong_number_of_arguments_is_named() -> None:
 
 def test_negative_indices_can_be_meant() -> None:
     def kernel(x, y):
-        y[0] = x[-1]
+        y[0] = x[cuda.threadIdx.x - 1]
 
+    def from_the_end(x, y):
+        y[-1] = x[-1]  # a number in the source is meant
+
+    y = np.zeros(1)
+    simulate.launch(from_the_end, 1, 1, np.arange(4.0), y)
+    assert y[0] == 3
     y = np.zeros(1)
     simulate.launch(kernel, 1, 1, np.arange(4.0), y, negative=False)
     assert y[0] == 3
