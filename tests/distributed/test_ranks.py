@@ -144,7 +144,7 @@ def test_killed_ranks_end_the_job_and_the_fit_goes_on_with_any_number(
 def test_the_command_trains_on_ranks_and_the_first_one_prints_and_saves(tmp_path: Path) -> None:
     command = ["-m", "minigrad", "train", "--data", "iris", "--epochs", "3", "--out"]
     printed = run(2, *command, str(tmp_path / "run"))
-    assert printed.count("test    accuracy") == 1 and "\n   3/3 " in printed
+    assert printed.count("test    accuracy") == 1 and printed.count("3 epochs in") == 1
     files = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert files[-2:] == ["model.safetensors", "standardizer.safetensors"]
     wrong = finish(start(2, "-m", "minigrad", "train", "--data", "nothing.csv"))
