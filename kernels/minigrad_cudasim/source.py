@@ -44,8 +44,9 @@ def discarded(site: Site) -> bool:
 @cache
 def written_negative(site: Site) -> bool:
     """Tell whether an index at a place is a negative number in the source: `x[-1]`, as is meant."""
-    before = [i for i in dis.get_instructions(site.code) if i.offset < site.instruction]
-    last = before[-1] if before else None
+    # A frame that has run often stands at a cache entry behind its instruction.
+    before = [i for i in dis.get_instructions(site.code) if i.offset <= site.instruction]
+    last = before[-2] if len(before) > 1 else None
     return (
         last is not None
         and last.opname == "LOAD_CONST"

@@ -126,7 +126,7 @@ def test_negative_indices_can_be_meant() -> None:
         y[-1] = x[-1]  # a number in the source is meant
 
     y = np.zeros(1)
-    simulate.launch(from_the_end, 1, 1, np.arange(4.0), y)
+    simulate.launch(from_the_end, 1, 64, np.arange(4.0), y)  # often enough to be specialised
     assert y[0] == 3
     y = np.zeros(1)
     simulate.launch(kernel, 1, 1, np.arange(4.0), y, negative=False)
