@@ -106,8 +106,10 @@ def cases(cuda_kernel: str) -> list[tuple[str, tuple[Any, ...], list[Any]]]:
     ]
 
 
-def finding(cuda_kernel: str, seed: int) -> str:
-    """Return the kind of fault that a CUDA kernel shows first under one seed, "nothing" if none."""
+def finding(cuda_kernel: str, seed: int) -> tuple[str, ...]:
+    """Return the kinds of fault that a CUDA kernel shows first under one seed, the likely cause
+    before the others; "nothing" if none.
+    """
     for dtype, args, want in cases(cuda_kernel):
         for grid in GRIDS:
             target = Simulator(seed=1000 * seed, **grid)
@@ -117,7 +119,7 @@ def finding(cuda_kernel: str, seed: int) -> str:
                 )
                 cuda_kernels.agree(cuda_kernel, got, want, cuda_kernel, np.dtype(dtype))
             except simulate.Fault as fault:
-                return fault.kind
+                return tuple(dict.fromkeys(one.kind for one in fault.faults))
             except (AssertionError, pytest.fail.Exception):
-                return "wrong"
-    return "nothing"
+                return ("wrong",)
+    return ("nothing",)

@@ -27,7 +27,7 @@ def test_mutants_have_names_of_their_own() -> None:
 
 
 def test_nothing_is_found_where_nothing_is_planted() -> None:
-    assert finding("softmax", seed=0) == "nothing"
+    assert finding("softmax", seed=0) == ("nothing",)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -35,7 +35,7 @@ def test_own_mutants_are_caught_under_every_seed(mutant: Own) -> None:
     seeds = SEEDS if ORDERED & set(mutant.kinds) else SEEDS[:1]
     with planted(mutant):
         found = [finding(mutant.cuda_kernel, seed) for seed in seeds]
-    assert set(found) <= set(mutant.kinds), f"{mutant.name} shows {found}"
+    assert all(set(mutant.kinds) & set(kinds) for kinds in found), f"{mutant.name} shows {found}"
 
 
 def test_a_kernel_is_itself_again_after_the_mutant() -> None:

@@ -20,6 +20,7 @@ from minigrad_cudasim.host import device, kernels
 from minigrad_cudasim.host.arrays import DeviceArray, DeviceNDArray, device_array
 from minigrad_cudasim.machine import NO_GREENLET, greenlet
 
+HINTS = ("In", "Out", "InOut")  # numba.cuda's own, which need no GPU
 DRIVER = ("devicearray", "devices", "driver", "error", "nvvm", "runtime")
 
 
@@ -36,10 +37,11 @@ def replacements() -> Iterator[tuple[Any, str, Any]]:
             if hasattr(real, key) and value is not None:
                 yield real, key, value
     for key, value in [*public(stand_in), *public(simulator), *public(devicearray)]:
-        if hasattr(numba.cuda, key) and not isinstance(value, type(sys)):
+        if hasattr(numba.cuda, key) and not isinstance(value, type(sys)) and key not in HINTS:
             yield numba.cuda, key, value
     for key, value in HOST.items():
         yield numba.cuda, key, value
+    yield dispatcher.CUDADispatcher, "configure", configure
     yield dispatcher.CUDADispatcher, "call", call
     yield dispatcher.ForAll, "__call__", for_all
     yield config, "ENABLE_CUDASIM", 1
@@ -51,9 +53,24 @@ def public(module: Any) -> list[tuple[str, Any]]:
     return [(k, v) for k, v in vars(module).items() if not k.startswith("_")]
 
 
-def call(self: Any, args: Any, griddim: Any, blockdim: Any, stream: Any, sharedmem: int) -> None:
-    """Launch a kernel that was jitted before the simulation began."""
-    kernels.launch(self.py_func, griddim, blockdim, sharedmem, args)
+def configure(
+    self: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0
+) -> kernels.Configured:
+    """Return a kernel that was jitted before the simulation began, with its grid and block."""
+    kernel: kernels.Configured = kernels.Kernel(self.py_func).configure(
+        griddim, blockdim, stream, sharedmem
+    )
+    return kernel
+
+
+def call(self: Any, args: Any, *how: Any) -> None:
+    """Launch a kernel whose grid and block were given before the simulation began.
+
+    how: grid, block, stream and bytes of shared memory, or one object with all of them.
+    """
+    if len(how) == 1:
+        how = how[0].griddim, how[0].blockdim, how[0].stream, how[0].sharedmem
+    kernels.launch(self.py_func, how[0], how[1], how[3], args)
 
 
 def for_all(self: Any, *args: Any) -> None:

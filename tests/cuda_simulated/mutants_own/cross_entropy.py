@@ -42,7 +42,7 @@ MUTANTS = (
         ("bounds", "race")),
     Own(LANES, FORWARD, "spread not joined", "spread, _ = whole", "_, _ = whole", kinds=("wrong",)),
     Own(LANES, FORWARD, "ignored row's target read",
-        "own = kind(0)\n            if counts:", "own = kind(0)\n            if True:",
+        "kind(math.nan)\n            if counts:", "kind(math.nan)\n            if True:",
         kinds=("bounds", "wrong")),
     Own(LANES, FORWARD, "every lane writes", "if t == 0", "if True", kinds=("race",)),
     Own(LANES, FORWARD, "ignored row's gradient left out", "zeros(dx, first, c,",
