@@ -47,7 +47,7 @@ def test_plans_launch_what_the_kernel_launches(
     # Twice of some thirty runs, both from an empty store, the plan of sum_products was given an
     # address that nobody holds, and nothing ran after that: not understood yet.
     if not request.config.getoption("--all-trials"):
-        pytest.skip("--all-trials: compiles every CUDA kernel, and has failed without a cause found")
+        pytest.skip("--all-trials: compiles every CUDA kernel; has failed without a cause found")
     kernel, target, table = KERNELS[name], targets.gpu(), CudaTable()
     for args in samples(name, dtype):
         with driver.logged() as direct:
