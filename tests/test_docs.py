@@ -140,6 +140,8 @@ def test_dotted_names_in_the_prose_exist(page: str) -> None:
 
 def resolved(name: str) -> bool:
     """Tell whether a dotted name is a module, or an attribute of one."""
+    if name.startswith("minigrad.as_torch"):  # whose import makes this whole process PyTorch's
+        return find_spec(name) is not None
     try:
         pkgutil.resolve_name(name)
     except (ImportError, AttributeError):

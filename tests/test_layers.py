@@ -47,6 +47,7 @@ LAYERS = (
     "minigrad_kernels.cuda_*",
     "minigrad_kernels.cuda_table",
     "minigrad_kernels.warmup",
+    "minigrad_kernels.cuda.warm_store",
     "minigrad_kernels",
     "minigrad_kernels.__main__",
     "minigrad.lazy",

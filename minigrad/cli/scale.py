@@ -21,6 +21,7 @@ ABOUT = (
     "docs/distributed.md for how the model was checked."
 )
 UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+POWERS = {"s": "", "ms": "e-3", "us": "e-6", "ns": "e-9"}
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 STEPS = 5  # that are timed, after two
 
@@ -152,8 +153,8 @@ def bandwidth(text: str) -> float:
 def duration(text: str) -> float:
     """Return seconds.
 
-    >>> duration("20us")
-    2e-05
+    >>> duration("20us"), duration("0.5s")
+    (2e-05, 0.5)
     """
     found = quantity(text, r"([\d.]+)\s*(s|ms|us|ns)", "a time as 20us or 5ms")
-    return float(found[1]) * SECONDS[found[2]]
+    return float(found[1] + POWERS[found[2]])  # to the nearest number, as it is written

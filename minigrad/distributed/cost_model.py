@@ -104,9 +104,9 @@ def predict(
 
     >>> step, network = Step(0.1, 8e6), Network(2e-5, 1.25e9)
     >>> round(predict(step, network, 8).efficiency, 2)
-    0.53
+    0.52
     >>> round(predict(step, network, 8, local_steps=8).efficiency, 2)
-    0.94
+    0.9
     """
     if processes < 1 or local_steps < 1 or compression < 1:
         raise ArgumentError(

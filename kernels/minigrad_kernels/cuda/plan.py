@@ -13,12 +13,12 @@ import ctypes
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad_kernels.cuda.array import Addressed, DeviceArray
-from minigrad_kernels.cuda.numba_compiler import parameters, type_of
 from minigrad_kernels.cuda.precision import get_precision
 
 SPACE = 50  # bits of the made-up memory of one array; real addresses are below 2**48
@@ -177,6 +177,7 @@ class Recorder:
 
     def run(self, kernel: Any, grid: Any, block: Any, args: Sequence[Any], shared: int = 0) -> None:
         """Write a launch down."""
+        compiler = import_module("minigrad_kernels.cuda.numba_compiler")  # not in plain mode
         slots: list[int] = []
         shown = [a.now() if type(a) is Counter else a for a in args]
         for a, value in zip(args, shown, strict=True):
@@ -184,11 +185,11 @@ class Recorder:
                 slots.append(self.slots.of(("counter", a.place, a.convert)))
                 continue
             arrays = iter(arrays_of(value))
-            for part in parameters(value):
+            for part in compiler.parameters(value):
                 known = part is not None
                 source = ("constant", part) if known else self.source(next(arrays))
                 slots.append(self.slots.of(source))
-        types = tuple(type_of(value) for value in shown)
+        types = tuple(compiler.type_of(value) for value in shown)
         self.launches.append(Recorded(kernel, grid, block, shared, types, tuple(slots)))
 
 
