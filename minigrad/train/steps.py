@@ -212,7 +212,7 @@ class Steps:
         if summed:
             step = partial(backward_of_sum, model, loss, metrics)
         ending: Any = mean_step if update else mean_gradients
-        self.step = Computation(step, way and not exchanged)
+        self.step = Computation(step, False if exchanged else way)
         self.finish = Computation(partial(ending, model, optimizer, norms), way)
         self.update = Computation(partial(clip_and_update, model, optimizer), way)
         self.plain_update = Computation(partial(plain_update, optimizer), way)
