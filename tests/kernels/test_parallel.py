@@ -170,6 +170,42 @@ def test_children_of_a_fork_compute_rightly(layer: str) -> None:
     assert lines == ["0 0", "0", str([0] * 6), str([True] * 4), str([True] * 4)]
 
 
+@forks
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_forks_while_threads_ask_numba_for_their_number_leave_no_lock_held() -> None:
+    """Of 32 forks 4 children waited for ever on the lock that Numba shares between processes."""
+    code = """
+    import os, signal, sys, threading
+    import minigrad_kernels.jit.parallel
+    import numba
+
+    sys.setswitchinterval(1e-6)
+    numba.get_num_threads()
+    stop = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            numba.get_num_threads()
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    [t.start() for t in threads]
+    ended = []
+    for _ in range(100):
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(60)
+            numba.get_num_threads()
+            os._exit(0)
+        ended.append(os.waitpid(pid, 0)[1])
+        if ended[-1]:
+            break
+    stop.set()
+    [t.join() for t in threads]
+    print(len(ended), sum(ended))
+    """
+    assert run(code).split() == ["100", "0"]
+
+
 @pytest.mark.slow
 @forks
 def test_a_child_compiles_what_its_parent_has_not(tmp_path: Path) -> None:

@@ -27,9 +27,50 @@ from numba.np.ufunc import parallel as numba_parallel
 from minigrad_kernels.jit.claims import Claiming
 
 LOCK = threading.RLock()
+
+
+class NumbaStart:
+    """Numba's two locks around the start of its threads, which its `get_num_threads` takes too.
+
+    One of them is a lock that processes share.  A child that a fork makes while a thread of its
+    parent holds it believes that the lock is held once more than it is, and so never lets go of it:
+    parent and children wait for ever (1 of some 40 forks beside busy threads).  A child gets its
+    own, and no fork comes while one is held.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+
+    def acquire(self) -> None:
+        """Take both, or the second alone while Numba has not made the first, which needs it."""
+        shared = numba_parallel._backend_init_process_lock
+        while True:
+            self.held = [shared] if shared else []
+            self.held.append(numba_parallel._backend_init_thread_lock)
+            for lock in self.held:
+                lock.__enter__()
+            if shared is numba_parallel._backend_init_process_lock:
+                return
+            self.release()
+            shared = numba_parallel._backend_init_process_lock
+
+    def release(self) -> None:
+        """Let go of what was taken."""
+        held, self.held = self.held, []
+        for lock in reversed(held):
+            lock.__exit__(None, None, None)
+
+    def renew(self) -> None:
+        """Give a child locks of its own: Numba makes the first when it wants it."""
+        self.held = []
+        numba_parallel._backend_init_process_lock = None
+        numba_parallel._backend_init_thread_lock = threading.RLock()
+
+
+NUMBA_START = NumbaStart()
 # Locks that a fork waits for and holds, so that the child finds what they guard whole: each may be
 # taken by a thread that holds those after it, so a fork takes the last first.
-GUARDS: list[Any] = [global_compiler_lock, LOCK]
+GUARDS: list[Any] = [NUMBA_START, global_compiler_lock, LOCK]
 
 SWITCH = """
 define void @minigrad_parallel_for(ptr %function, ptr %args, ptr %dims, ptr %steps, ptr %data,
@@ -133,6 +174,7 @@ def _after_fork() -> None:
 def _in_child() -> None:
     """Put the switch right in a forked child, and let go of all locks."""
     SWITCHED.after_fork()
+    NUMBA_START.renew()
     _after_fork()
 
 
