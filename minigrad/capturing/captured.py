@@ -26,7 +26,7 @@ from minigrad.capturing.replay import Effects, Fixed, Given, Leaf, Replay, Resul
 from minigrad.capturing.timing import time_launches
 from minigrad.capturing.traced import Traced, plain
 from minigrad.engine import arguments, random
-from minigrad.engine.dispatch import dispatch
+from minigrad.engine.dispatch import dispatch, renew_in_child
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.recording import recording
 from minigrad.engine.values import default_dtype
@@ -68,6 +68,7 @@ class Captured(Base):
         self.memory = memory
         self.fold = fold
         self.reset()
+        renew_in_child(self)
 
     def reset(self) -> None:
         """Forget all recordings."""

@@ -5,7 +5,9 @@ why, and the numbers are right.
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
 import threading
 from typing import Any
 
@@ -348,6 +350,36 @@ def test_other_threads_compute_while_one_records() -> None:
     step(t(1))
     thread.join()
     assert found == [[2.0, 2.0, 2.0]]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_of_a_fork_calls_what_another_thread_was_recording() -> None:
+    inside, forked = threading.Event(), threading.Event()
+    recorder = threading.Thread()
+
+    def f(x: Any) -> Any:
+        if threading.current_thread() is recorder:
+            inside.set()
+            forked.wait(60)
+        return x * 2
+
+    step = mg.capture(f)
+    step(t(1))
+    recorder = threading.Thread(target=lambda: step(t(1)))
+    recorder.start()
+    assert inside.wait(60)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(30)  # what waits for a lock that no thread of this process holds is ended
+        os._exit(
+            0 if [step(t(n)).tolist() for n in range(5)] == [[2.0 * n] for n in range(5)] else 1
+        )
+    status = os.waitpid(pid, 0)[1]
+    forked.set()
+    recorder.join()
+    assert status == 0
+    assert step(t(3)).tolist() == [6.0]
 
 
 def test_explain_says_how_each_call_ran(capsys: pytest.CaptureFixture[str]) -> None:

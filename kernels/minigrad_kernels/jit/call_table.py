@@ -26,7 +26,7 @@ from numba.core.registry import CPUDispatcher
 from minigrad_kernels.jit.claims import Claiming
 from minigrad_kernels.jit.compile import JITTED
 from minigrad_kernels.jit.heard import Call, heard
-from minigrad_kernels.jit.parallel import LOCK, Locked
+from minigrad_kernels.jit.parallel import LOCK, Locked, renew_in_child
 from minigrad_kernels.jit.pool import POOL
 
 Array = np.ndarray[Any, Any]
@@ -184,7 +184,23 @@ SCALARS = {
 
 
 # ---------------------------------------------------------------- listening
-ONE_LISTENER = threading.RLock()  # who puts the functions back must be who has changed them
+class OneListener:
+    """Who may note calls: who puts the functions back must be who has changed them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        renew_in_child(self)
+
+    def reset(self) -> None:
+        """Put the functions back that a thread of the parent had changed when it forked."""
+        self.lock = threading.RLock()
+        for dispatcher in JITTED.values():
+            if type(dispatcher) in (Listening, ListeningLocked):
+                kind = Locked if type(dispatcher) is ListeningLocked else Claiming
+                dispatcher.__class__ = kind
+
+
+ONE_LISTENER = OneListener()
 
 
 class Listening(Claiming):
@@ -210,7 +226,7 @@ def listen() -> Iterator[list[Call]]:
     """Note the calls of all kernels that this thread makes, in their order."""
     changed = []
     calls: list[Call] = []
-    with ONE_LISTENER:
+    with ONE_LISTENER.lock:
         heard.calls = calls
         try:
             for dispatcher in list(JITTED.values()):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import weakref
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -159,6 +160,18 @@ def hold_over_fork(lock: Any) -> None:
     GUARDS.append(lock)
 
 
+# Whose lock a thread may hold for long: a fork does not wait for it, the child begins anew.
+RENEWED: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def renew_in_child(owner: Any) -> None:
+    """Have a forked child call `owner.reset()` where another thread of its parent held its lock.
+
+    owner: with `lock`, of which `reset` makes a new one; kept weakly.
+    """
+    RENEWED.add(owner)
+
+
 def _before_fork() -> None:
     """Hold all locks, the latest first."""
     for lock in reversed(GUARDS):
@@ -176,6 +189,11 @@ def _in_child() -> None:
     SWITCHED.after_fork()
     NUMBA_START.renew()
     _after_fork()
+    for owner in list(RENEWED):
+        if owner.lock.acquire(blocking=False):
+            owner.lock.release()
+        else:
+            owner.reset()
 
 
 if hasattr(os, "register_at_fork"):
