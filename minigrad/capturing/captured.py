@@ -29,6 +29,7 @@ from minigrad.engine import arguments, random
 from minigrad.engine.dispatch import dispatch, renew_in_child
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.recording import recording
+from minigrad.engine.threads import Asked
 from minigrad.engine.values import default_dtype
 from minigrad.nn.functional import means
 from minigrad.nn.module import Module
@@ -211,8 +212,8 @@ class Captured(Base):
             given = inspect.signature(self.function).bind(*args, **kwargs)
             args, kwargs = given.args, given.kwargs
         leaves: list[Any] = []
-        kind = bool(mode.recording), default_dtype(), Default.device, random.default.shared
-        key: list[Any] = [*kind]
+        key: list[Any] = [bool(mode.recording), default_dtype(), Default.device]
+        key += [random.default.shared, Asked.threads]
         self.collect(args, leaves, key)
         for name in sorted(kwargs):
             key.append(name)

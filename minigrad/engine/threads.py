@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minigrad.engine import arguments
 from minigrad_kernels.jit import compile as launching
+from minigrad_kernels.jit.compile import Asked as Asked
 
 
 def set_num_threads(n: int) -> None:

@@ -352,6 +352,24 @@ def test_other_threads_compute_while_one_records() -> None:
     assert found == [[2.0, 2.0, 2.0]]
 
 
+@pytest.mark.parametrize("threads", [(1, 2), (2, 1)])
+def test_another_number_of_threads_is_planned_anew(threads: tuple[int, int]) -> None:
+    if (was := mg.get_num_threads()) < 2:
+        pytest.skip("one thread here")
+    try:
+        mg.set_num_threads(threads[0])
+        x = mg.ones(256, 256)
+        step = ready(lambda x: x @ x, x)
+        mg.set_num_threads(threads[1])
+        recorded = step.calls["recorded"]
+        for _ in range(3):
+            y = step(x)
+        assert step.calls["recorded"] > recorded
+        assert y.tolist() == (x @ x).tolist()
+    finally:
+        mg.set_num_threads(was)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_of_a_fork_calls_what_another_thread_was_recording() -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numba
 import numpy as np
 
 from minigrad_kernels.conv.columns import Plan, correlate, correlate_address, correlate_all
@@ -27,6 +26,7 @@ from minigrad_kernels.conv.columns_weight import (
     correlate_weight_all,
     correlate_weight_one,
 )
+from minigrad_kernels.jit.compile import get_num_threads
 from minigrad_kernels.jit.heard import move
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.matmul.task import strip_address
@@ -247,7 +247,7 @@ def slide(source: Array, weight: Array, bias: Array, plan: Plan, offsets: Array,
     if y.size * weight.shape[1] < SMALL:
         correlate(lay, source, weight, bias, geometry, offsets, y, 0, tasks)
     else:
-        chunks = min(tasks, numba.get_num_threads())
+        chunks = min(tasks, get_num_threads())
         code = correlate_address(y.dtype)
         correlate_all(code, lay, source, weight, bias, geometry, offsets, y, tasks, chunks)
 

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
-from minigrad_kernels.jit.compile import jit, like
+from minigrad_kernels.jit.compile import get_num_threads, jit, like
 from minigrad_kernels.kernel import PARALLEL, Kernel
 
 Array = np.ndarray[Any, Any]
@@ -170,7 +169,7 @@ def max_backward_all(dy, index, dx, chunks):
 
 def chunks_of(planes: int, size: int) -> int:
     """Return how many threads share `planes` of `size` elements together; 0: the caller alone."""
-    return 0 if size < PARALLEL else min(planes, numba.get_num_threads())
+    return 0 if size < PARALLEL else min(planes, get_num_threads())
 
 
 def max_pool_cpu(

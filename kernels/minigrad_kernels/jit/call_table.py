@@ -18,13 +18,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from numba.core import types
 from numba.core.registry import CPUDispatcher
 
 from minigrad_kernels.jit.claims import Claiming
-from minigrad_kernels.jit.compile import JITTED
+from minigrad_kernels.jit.compile import JITTED, get_num_threads
 from minigrad_kernels.jit.heard import Call, heard
 from minigrad_kernels.jit.parallel import LOCK, Locked, renew_in_child
 from minigrad_kernels.jit.pool import POOL
@@ -411,7 +410,7 @@ class CallTable:
     def __call__(self) -> None:
         """Run through the rows, while no other parallel loop runs."""
         with LOCK:
-            if self.parallel and POOL.start(numba.get_num_threads() - 1):
+            if self.parallel and POOL.start(get_num_threads() - 1):
                 failed = POOL.drive(FORMS.driver, self.where, self.count)
             else:
                 failed = self.drive(self.where, self.count)

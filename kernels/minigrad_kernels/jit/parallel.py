@@ -7,10 +7,10 @@ arenas (products of two threads were wrong in 1 of 10 calls).  So one loop runs 
 takes LOCK around it.  What holds the interpreter's lock throughout, every other kernel, needs none.
 
 GNU OpenMP ends a forked child at its first parallel loop.  Compiled loops therefore go through a
-switch of our own: in the parent it jumps on to Numba's, in a child it runs the whole loop on the
-calling thread; the bits are the same.  A child that is to use all cores is made by `spawn` or
-`forkserver`.  Tables of calls send their loops to threads of their own by the same switch
-(jit/pool.py).
+switch of our own: in the parent it jumps on to Numba's; in a child, or where there is one thread,
+it runs the whole loop on the calling thread; the bits are the same.  A child that is to use all
+cores is made by `spawn` or `forkserver`.  Tables of calls send their loops to threads of their own
+by the same switch (jit/pool.py).
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ define void @minigrad_parallel_for(ptr %function, ptr %args, ptr %dims, ptr %ste
   %cell = inttoptr i64 {cell} to ptr
   %target = load volatile ptr, ptr %cell
   %alone = icmp eq ptr %target, null
-  br i1 %alone, label %here, label %there
+  %one = icmp eq i64 %threads, 1
+  %mine = or i1 %alone, %one
+  br i1 %mine, label %here, label %there
 here:
   call void %function(ptr %args, ptr %dims, ptr %steps, ptr %data)
   ret void

@@ -19,7 +19,7 @@ import numpy as np
 from numba import prange
 
 from minigrad_kernels.elementwise.activations import KERNELS as RULES
-from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.jit.compile import get_num_threads, jit
 from minigrad_kernels.jit.function_pointers import call_at
 from minigrad_kernels.kernel import Kernel
 from minigrad_kernels.matmul.epilogue import epilogue_address
@@ -246,8 +246,11 @@ def grid(m: int, n: int, threads: int) -> tuple[int, int]:
 
 def operand(x: Array) -> tuple[Array, bool]:
     """Return x or a copy as a C-contiguous array, and whether that holds its transposes."""
-    if x.flags.c_contiguous:
+    flags = x.flags
+    if flags.c_contiguous:
         return x, False
+    if flags.f_contiguous and x.ndim == 2:
+        return x.T, True
     transposed = x.swapaxes(-1, -2)
     if transposed.flags.c_contiguous:
         return transposed, True
@@ -270,25 +273,34 @@ def run(
     task = task_address(c.dtype)
     if side is None:
         side = c
-    if m * n * k < SMALL:
+    threads = get_num_threads() if m * n * k >= SMALL else 1
+    if threads == 1:
         gemm_one(task, arenas(), a, a_transposed, b, b_transposed, base, mode, c, after, side)
     else:
-        grids = grid(m, n, numba.get_num_threads())
+        grids = grid(m, n, threads)
         arena = thread_arenas()
         gemm_all(task, arena, a, a_transposed, b, b_transposed, base, mode, c, after, side, *grids)
 
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
     """Compute c = a @ b on the CPU."""
-    if c.size * a.shape[1] < SMALL:
+    if c.size * a.shape[1] < SMALL or get_num_threads() == 1:
         transposed = 0
-        if not a.flags.c_contiguous:
-            a, turned = operand(a)
-            transposed = int(turned)
-        if not b.flags.c_contiguous:
-            b, turned = operand(b)
-            transposed += 2 * turned
-        gemm_plain(*places(c.itemsize), a, b, transposed, c)
+        flags = a.flags
+        if not flags.c_contiguous:
+            if flags.f_contiguous:
+                a, transposed = a.T, 1
+            else:
+                a = np.ascontiguousarray(a)
+        flags = b.flags
+        if not flags.c_contiguous:
+            if flags.f_contiguous:
+                b = b.T
+                transposed += 2
+            else:
+                b = np.ascontiguousarray(b)
+        task, arena = places(c.itemsize)
+        gemm_plain(task, arena, a, b, transposed, c)
     else:
         run(a, b, c, PLAIN, c)
 
@@ -348,13 +360,13 @@ def bmm_cpu(a: Array, b: Array, c: Array) -> None:
     k = a.shape[2]
     a, a_step, a_transposed = batch_operand(a)
     b, b_step, b_transposed = batch_operand(b)
-    if count * m * n * k < SMALL:
+    threads = get_num_threads() if count * m * n * k >= SMALL else 1
+    if threads == 1:
         bmm_one(
             task_address(c.dtype), arenas(), a, a_step, a_transposed, b, b_step, b_transposed, c
         )
     else:
-        threads = -(-numba.get_num_threads() // count)
-        row_blocks, column_blocks = grid(m, n, threads)
+        row_blocks, column_blocks = grid(m, n, -(-threads // count))
         bmm_all(
             task_address(c.dtype),
             thread_arenas(),

@@ -18,7 +18,7 @@ from minigrad_kernels.simd.registers import VECTOR_BYTES, copy_lanes, prefetch, 
 # Depth of a block of K.  Each is summed by itself: blocks of 256 run 4 % faster at 1024^3 and 8 %
 # at 2048^3, but have 1.2 to 1.4 times the rounding error of MKL, these 0.85 to 1.0.
 KC = 128
-MC = 120 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
+MC = 132 // HEIGHT * HEIGHT  # rows of a that stay in second-level cache from strip to strip
 NC_BYTES = 4096  # of a row of b, packed at once
 STRIP_BYTES = VECTORS * VECTOR_BYTES
 AHEAD = 16  # rows that packing asks for before it reads them, where it copies row after row

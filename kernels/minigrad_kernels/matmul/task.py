@@ -99,9 +99,9 @@ def task_of(dtype: Any, name: str, level1: int) -> Any:
         few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16 and apart
         fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
         in_place = (few or fewer) and not b_transposed and (n1 - n0) % nr == 0
-        block_rows = (
-            MC if depth >= 128 else 2 * HEIGHT
-        )  # little depth: walk c by rows, not by strips
+        most = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
+        row_blocks = max(1, (m1 - m0 + most - 1) // most)
+        block_rows = ((m1 - m0 + row_blocks - 1) // row_blocks + HEIGHT - 1) // HEIGHT * HEIGHT
         pack_a = k_all > 128 and n1 - n0 >= 4 * nr and m1 - m0 > HEIGHT
         for j0 in range(n0, n1, NC_BYTES // size):
             columns = min(NC_BYTES // size, n1 - j0)
