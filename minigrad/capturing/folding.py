@@ -33,7 +33,7 @@ class Fold:
     """A product's weights and bias with a normalisation folded in.
 
     sources: weight, bias, gamma, beta, mean and var, None for those that are not there.
-    operand: the weight as the product reads it.  axis: of its outputs.
+    operand: the weight as the product reads it, laid out anew, in rows.  axis: of its outputs.
     start: where both lie, in bytes of the program's memory for them.
     """
 
@@ -41,7 +41,12 @@ class Fold:
         self, sources: list[Tensor | None], operand: Operand, axis: int, eps: float, start: int
     ) -> None:
         self.sources = sources
-        self.operand, self.axis, self.eps, self.start = operand, axis, eps, start
+        self.axis, self.eps, self.start = axis, eps, start
+        self.strides = operand.strides
+        # In rows: a product of few rows reads such weights where they are, others it packs.
+        item = operand.dtype.itemsize
+        steps = [item * int(np.prod(operand.shape[i + 1 :])) for i in range(len(operand.shape))]
+        self.operand = replace(operand, strides=tuple(steps))
         self.outputs = operand.shape[axis]
         self.bias = start + aligned(operand.buffer.size)
         self.end = self.bias + aligned(self.outputs * operand.dtype.itemsize)
@@ -53,8 +58,8 @@ class Fold:
             None if t is None else t.array.astype(np.float64) for t in self.sources[1:]
         )
         assert source is not None and mean is not None and var is not None
-        shape, strides, kind = self.operand.shape, self.operand.strides, self.operand.dtype
-        weight = as_strided(source.array, shape, strides).astype(np.float64)
+        shape, kind = self.operand.shape, self.operand.dtype
+        weight = as_strided(source.array, shape, self.strides).astype(np.float64)
         turned = [1] * len(shape)
         turned[self.axis] = self.outputs
         with np.errstate(all="ignore"):
@@ -62,7 +67,7 @@ class Fold:
             shift = ((0.0 if bias is None else bias) - mean) * scale
             shift += 0.0 if beta is None else beta
             folded = weight * scale.reshape(turned)
-        np.ndarray(shape, kind, memory, self.start, strides)[...] = folded
+        np.ndarray(shape, kind, memory, self.start, self.operand.strides)[...] = folded
         np.ndarray(self.outputs, kind, memory, self.bias)[...] = shift
 
 

@@ -29,7 +29,7 @@ from minigrad_kernels.matmul.packing import (
     panel_bytes,
     together_of,
 )
-from minigrad_kernels.matmul.register_tile import HEIGHT, WIDE, pair, strip
+from minigrad_kernels.matmul.register_tile import HEIGHT, WIDE, WIDE_HEIGHT, pair, strip
 from minigrad_kernels.simd.caches import level1_bytes
 from minigrad_kernels.simd.registers import VECTOR_BYTES, address_array
 
@@ -88,7 +88,11 @@ def task_of(dtype: Any, name: str, level1: int) -> Any:
     ):  # fmt: skip
         nr = STRIP_BYTES // size
         depth = depth_of(k_all)
-        block = depth * together_of(depth, level1)
+        # Of few rows each number of b meets hardly more than one: what is packed is used at once,
+        # from the first-level cache, and where rows of b are read once, they are not packed at all.
+        slim = m1 - m0 <= 2 * HEIGHT
+        block = depth if slim else depth * together_of(depth, level1)
+        most_columns = 2 * nr if slim else NC_BYTES // size
         zeros = (arena + 63) // 64 * 64
         panels = zeros + 2 * STRIP_BYTES
         packed = panels + PANELS
@@ -98,13 +102,14 @@ def task_of(dtype: Any, name: str, level1: int) -> Any:
         apart = k_all * (ldb & -ldb) <= WAYS  # else rows of a strip fall onto each other in a cache
         few = m1 - m0 <= 12 * HEIGHT and k_all * ldb <= 2**16 and apart
         fewer = m1 - m0 <= 3 * HEIGHT and k_all * ldb <= 2**19
-        in_place = (few or fewer) and not b_transposed and (n1 - n0) % nr == 0
+        once = m1 - m0 <= HEIGHT
+        in_place = (few or fewer or once) and not b_transposed and (n1 - n0) % nr == 0
         most = MC if depth >= 128 else 2 * HEIGHT  # little depth: walk c by rows, not by strips
         row_blocks = max(1, (m1 - m0 + most - 1) // most)
         block_rows = ((m1 - m0 + row_blocks - 1) // row_blocks + HEIGHT - 1) // HEIGHT * HEIGHT
         pack_a = k_all > 128 and n1 - n0 >= 4 * nr and m1 - m0 > HEIGHT
-        for j0 in range(n0, n1, NC_BYTES // size):
-            columns = min(NC_BYTES // size, n1 - j0)
+        for j0 in range(n0, n1, most_columns):
+            columns = min(most_columns, n1 - j0)
             p = 0
             while True:
                 kc = min(block, k_all - p)
