@@ -29,7 +29,7 @@ from minigrad_kernels.matmul.packing import (
     panel_bytes,
     together_of,
 )
-from minigrad_kernels.matmul.register_tile import HEIGHT, WIDE, WIDE_HEIGHT, pair, strip
+from minigrad_kernels.matmul.register_tile import HEIGHT, WIDE, pair, strip
 from minigrad_kernels.simd.caches import level1_bytes
 from minigrad_kernels.simd.registers import VECTOR_BYTES, address_array
 
