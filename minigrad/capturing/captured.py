@@ -26,10 +26,10 @@ from minigrad.capturing.replay import Effects, Fixed, Given, Leaf, Replay, Resul
 from minigrad.capturing.timing import time_launches
 from minigrad.capturing.traced import Traced, plain
 from minigrad.engine import arguments, random
-from minigrad.engine.dispatch import dispatch, renew_in_child
+from minigrad.engine.dispatch import dispatch
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.recording import recording
-from minigrad.engine.threads import Asked
+from minigrad.engine.threads import Asked, renew_in_child
 from minigrad.engine.values import default_dtype
 from minigrad.nn.functional import means
 from minigrad.nn.module import Module

@@ -27,7 +27,7 @@ from minigrad.capturing.program import (
 )
 from minigrad.capturing.recorder import Recorder, address_of
 from minigrad.capturing.tables import call_table, calls_of, compiled
-from minigrad.engine.allocator import POOL
+from minigrad.engine.allocator import give_back_freed
 from minigrad.engine.dispatch import CPU, KERNELS, PARALLEL
 from minigrad.engine.op import cell_of
 from minigrad.engine.overwrite import check_writable
@@ -119,6 +119,11 @@ class Replay:
     def prepare(self) -> None:
         """Give every buffer its memory, and bind the launches to it."""
         program = self.program
+        needed = {b for b in program.used() if b.kind == OUTSIDE}
+        for buffer in program.buffers:
+            if buffer not in needed and not buffer.lasting:
+                buffer.held = None  # where it lay while recording
+        give_back_freed()
         arena = aligned(program.arena)
         given = [o.buffer for o in self.operands if o is not None]
         for buffer in [*program.used(), *given, *results_of(self.result)]:
@@ -136,11 +141,6 @@ class Replay:
                 )
             else:
                 self.memory[buffer] = memory_at(buffer.start, buffer.size)
-        needed = {b for b in program.used() if b.kind == OUTSIDE}
-        for buffer in program.buffers:
-            if buffer not in needed and not buffer.lasting:
-                buffer.held = None  # where it lay while recording
-        POOL.clear()
         self.slots = [None if o is None else o.of(self.memory[o.buffer]) for o in self.operands]
         self.checks = [(check, o.of(self.memory[o.buffer])) for check, o in self.recorder.checks]
         self.restored = [

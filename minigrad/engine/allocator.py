@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import math
 import mmap
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -155,6 +157,14 @@ def rounded(size: int) -> int:
 
 
 POOL = Pool()
+
+
+def give_back_freed() -> None:
+    """Return to the system what the pool and malloc hold and nobody uses, where they can."""
+    POOL.clear()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # glibc's: it keeps holes between blocks otherwise
+        trim(0)
 
 
 # Once a device is in use: (shape, dtype, like) -> an array there, or None for the host.

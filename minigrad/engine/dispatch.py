@@ -21,7 +21,6 @@ from minigrad.engine.device import USED, launch_on_device
 from minigrad_kernels.checked import check_launch
 from minigrad_kernels.jit.files import write_whole as write_whole
 from minigrad_kernels.jit.parallel import hold_over_fork as hold_over_fork
-from minigrad_kernels.jit.parallel import renew_in_child as renew_in_child
 from minigrad_kernels.jit.progress import redirect_notices as redirect_notices
 from minigrad_kernels.kernel import PARALLEL as PARALLEL
 from minigrad_kernels.kernel import Kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from minigrad.engine import arguments
 from minigrad_kernels.jit import compile as launching
 from minigrad_kernels.jit.compile import Asked as Asked
+from minigrad_kernels.jit.parallel import renew_in_child as renew_in_child
 
 
 def set_num_threads(n: int) -> None:
