@@ -45,13 +45,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from minigrad_cudasim.fault import Fault, Party, Site
 from minigrad_cudasim.kernel import model
-from minigrad_cudasim.launching import run
+from minigrad_cudasim.launching import Options, run
 from minigrad_cudasim.machine import ORDERS
 from minigrad_cudasim.memory import Array, SimulatedArray, Unwritten, poison
 from minigrad_cudasim.report import Report
@@ -100,21 +100,15 @@ def launch(
     grid: int | tuple[int, ...],
     block: int | tuple[int, ...],
     *args: Any,
-    shared: int = 0,
-    seed: int = 0,
-    order: str | None = None,
-    races: bool = True,
-    uninitialised: bool = True,
-    float64: bool = False,
-    negative: bool = True,
-    strict: bool = False,
-    reach: Callable[[int], Array | None] | None = None,
+    **options: Unpack[Options],
 ) -> None:
     """Run a kernel over a grid of blocks; arrays among the arguments are changed in place.
 
     kernel: what `cuda.jit` returned, or the function itself.  args: NumPy arrays, numbers, tuples.
     grid, block: sizes as numba.cuda takes them.  shared: bytes of dynamic shared memory.
     seed: draws the order of threads; order: one of `ORDERS` instead of a drawn one.
+    lanes: False runs each thread alone; else all run at once where nothing stands against it, and
+        again alone, to name what there is, where something may be found.
     races, uninitialised: turn these checks off (an access then costs about half); bounds and
         alignment are always checked.  float64: report doubles stored into float32 arrays.
     negative: False takes negative indices as counted from the end, which Numba does.
@@ -124,21 +118,7 @@ def launch(
 
     Raises: Fault, the likely cause first, the others of the run in `others`.
     """
-    report = run(
-        kernel,
-        grid,
-        block,
-        args,
-        shared=shared,
-        seed=seed,
-        order=order,
-        races=races,
-        uninitialised=uninitialised,
-        float64=float64,
-        negative=negative,
-        strict=strict,
-        reach=reach,
-    )
+    report = run(kernel, grid, block, args, **options)
     report.raise_faults()
 
 
@@ -147,7 +127,7 @@ def check(
     grid: int | tuple[int, ...],
     block: int | tuple[int, ...],
     *args: Any,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Report:
     """Run a kernel as `launch` does, and return what it showed instead of raising.
 

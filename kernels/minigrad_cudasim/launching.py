@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from minigrad_cudasim.fault import (
 )
 from minigrad_cudasim.findings import Enough
 from minigrad_cudasim.kernel import Builder
+from minigrad_cudasim.lanes.launch import together
 from minigrad_cudasim.log import Region, Rewritten
 from minigrad_cudasim.machine import MAX_SHARED, Machine
 from minigrad_cudasim.memory import (
@@ -41,28 +42,40 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 
 
+class Options(TypedDict, total=False):
+    """What a launch may be told beside its arguments; `api.launch` says what each does."""
+
+    shared: int
+    seed: int
+    order: str | None
+    races: bool
+    uninitialised: bool
+    float64: bool
+    negative: bool
+    traffic: bool
+    debug: bool
+    strict: bool
+    lanes: bool
+    reach: Callable[[int], Array | None] | None
+
+
 def run(
     kernel: Any,
     grid: int | tuple[int, ...],
     block: int | tuple[int, ...],
     args: tuple[Any, ...],
-    *,
-    shared: int = 0,
-    seed: int = 0,
-    order: str | None = None,
-    races: bool = True,
-    uninitialised: bool = True,
-    float64: bool = False,
-    negative: bool = True,
-    traffic: bool = False,
-    debug: bool = False,
-    strict: bool = False,
-    reach: Callable[[int], Array | None] | None = None,
+    **options: Unpack[Options],
 ) -> Report:
     """Run a kernel over a grid of blocks and return what it showed; see `api.launch`.
 
-    Raises: ValueError for sizes that are none.
+    Raises: ValueError for sizes that are none, TypeError for what is no option.
     """
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        known = ", ".join(Options.__annotations__)
+        raise TypeError(f"unknown option {min(unknown)!r}, expected some of {known}")
+    shared, seed = options.get("shared", 0), options.get("seed", 0)
+    traffic, reach = options.get("traffic", False), options.get("reach")
     sizes, shape = dim3(grid, "grid"), dim3(block, "block")
     plain = getattr(kernel, "py_func", kernel)
     logged: set[int] = set()  # addresses of memory that the kernel writes
@@ -73,15 +86,15 @@ def run(
             shape,
             shared,
             seed,
-            order,
-            races,
-            uninitialised,
-            float64,
-            negative,
+            options.get("order"),
+            options.get("races", True),
+            options.get("uninitialised", True),
+            options.get("float64", False),
+            options.get("negative", True),
             "this_grid" in plain.__code__.co_names,
-            debug,
+            options.get("debug", False),
         )
-        machine.findings.strict = strict
+        machine.findings.strict = options.get("strict", False)
         report = Report(described(plain.__name__, machine, seed))
         beyond = limits(sizes, shape, shared) or mismatched(plain, args) or refusals(plain)
         if beyond is not None:
@@ -98,7 +111,13 @@ def run(
             argument(machine, value, names[i] if i < len(names) else "args", regions)
             for i, value in enumerate(args)
         )
-        if reach is None and not traffic and not builder.prints and kept.all:
+        alone = reach is not None or traffic or builder.prints or not kept.all
+        if options.get("lanes", True) and not alone and not logged:
+            if together(machine, builder.cuda, function, held):
+                report.lanes = True
+                return report.end([], machine.findings)
+            kept.restore()
+        if not alone:
             for start, region in regions.items():
                 for array in roots(held, region) if start not in logged else ():
                     quick(array)

@@ -15,6 +15,7 @@ class Report:
 
     faults: what breaks a rule, causes first.  notes: races that change nothing (the same value
     written twice, a read that is not used).  traffic: what accesses asked of memory, where counted.
+    lanes: whether all threads were run at once, in which nothing was found.
     """
 
     def __init__(self, launched: str = ""):
@@ -23,6 +24,7 @@ class Report:
         self.notes: list[Fault] = []
         self.traffic: Any = None
         self.launches = 1
+        self.lanes = False
 
     def end(self, last: list[Fault], findings: Findings) -> Report:
         """Take what a launch ended with and what it met before; return the report."""

@@ -137,24 +137,7 @@ def imported() -> list[Any]:
 
 @contextmanager
 def simulate(raises: bool = True, **options: Any) -> Iterator[kernels.Session]:
-    """Run what uses numba.cuda inside without a GPU, each launch checked.
-
-    raises: whether a launch with faults raises them; else they are in the session's `report`.
-    options: those of `launch`; seed: of the first launch, each has the next.
-
-    Raises: ImportError without greenlet.
-
-    >>> import numpy as np
-    >>> from numba import cuda
-    >>> @cuda.jit
-    ... def double(x):
-    ...     x[cuda.grid(1)] *= 2
-    >>> with simulate() as session:
-    ...     x = cuda.to_device(np.arange(4.0))
-    ...     double[1, 4](x)
-    ...     print(x.copy_to_host(), session.report)
-    [0. 2. 4. 6.] no fault found
-    """
+    """Simulate inside a with statement: see `minigrad_cudasim.api.simulate`."""
     if greenlet is None:
         raise ImportError(NO_GREENLET)
     patch = Patch()
@@ -169,10 +152,7 @@ def simulate(raises: bool = True, **options: Any) -> Iterator[kernels.Session]:
 
 
 def activate(**options: Any) -> kernels.Session:
-    """Simulate from here to the end of the process; return the session.
-
-    options: those of `simulate`.
-    """
+    """Simulate from here on: see `minigrad_cudasim.api.activate`."""
     if greenlet is None:
         raise ImportError(NO_GREENLET)
     held = kernels.Session(**options)

@@ -1,0 +1,331 @@
+"""Memory as all lanes see it at once: each access checked, and held against those before it.
+
+A `Log` finds the same races as that of one thread at a time (see `minigrad_cudasim.log`), element
+by element, and says nothing of them: `Unsupported` ends the attempt, and the launch is run thread
+by thread, which names what there is.  An access is logged as its stamp: block, how many barriers
+the block has passed, and thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from minigrad_cudasim.lanes.values import (
+    EXACT,
+    MOST,
+    Array,
+    Lanes,
+    Mask,
+    Unsupported,
+    bounds,
+    kind_of,
+    raw,
+    whole,
+)
+from minigrad_cudasim.memory import SimulatedArray
+
+THREAD = 10  # bits of a stamp for the thread, at most 1024 of a block
+EPOCH = 20  # and for the barriers that its block has passed
+BLOCK = THREAD + EPOCH
+KEPT = 1 << 22  # reads that are put off at most
+LOADED = {
+    "f4": "f",
+    "f8": "d",
+    "b1": "b",
+}  # the kind of what arrays of other than whole numbers hold
+SMALL = ("i1", "i2", "i4", "u1", "u2")
+STORED = (*LOADED, *SMALL, "i8", "u4", "u8")
+
+
+class Known(Protocol):
+    """Which elements of an allocation are written."""
+
+    def __getitem__(self, at: Any, /) -> Any:
+        """Return whether those at some places are."""
+
+    def __setitem__(self, at: Any, value: Any, /) -> None:
+        """Count those at some places as written."""
+
+    def all(self) -> Any:
+        """Tell whether all are."""
+
+
+class Written:
+    """Which elements of an argument are written: all bytes of one, or none."""
+
+    def __init__(self, words: Array):
+        self.words = words
+
+    def __getitem__(self, at: Any, /) -> Any:
+        return self.words[at].all(axis=1)
+
+    def __setitem__(self, at: Any, value: Any, /) -> None:
+        self.words[at] = value
+
+    def all(self) -> Any:
+        """Tell whether all are."""
+        return self.words.all()
+
+
+class Log:
+    """Who has accessed the elements of one allocation, and which of them are written.
+
+    written: for each element, or None where all counts as written.
+    checked: whether races are looked for.
+    """
+
+    def __init__(self, size: int, written: Known | None, checked: bool):
+        self.size = size
+        self.written = written
+        self.checked = checked
+        self.writes: Array | None = None  # the stamp of the last write
+        self.reads: Array | None = None  # the stamp of the last read
+        self.many: Array | None = None  # 1: by several threads of its block, 2: of several blocks
+        self.pending: list[tuple[Array, Array]] = []
+        self.kept = 0
+        self.settle_written()
+
+    def settle_written(self) -> None:
+        """Forget which elements are written once all are."""
+        if self.written is not None and self.written.all():
+            self.written = None
+
+    def forget(self) -> None:
+        """Drop the log: a barrier has ordered all of it."""
+        self.writes = None
+        self.reads = None
+        self.pending.clear()
+        self.kept = 0
+        self.settle_written()
+
+    def read(self, at: Array, stamps: Array) -> None:
+        """Log reads.
+
+        Raises: Unsupported for one that races, or of what nothing has written.
+        """
+        if self.written is not None and not self.written[at].all():
+            raise Unsupported("a read of what nothing has written")
+        if not self.checked:
+            return
+        if self.writes is not None:
+            races(self.writes[at], stamps)
+        self.pending.append((at, stamps))
+        self.kept += at.size
+        if self.kept > KEPT:
+            self.settle()
+
+    def settle(self) -> None:
+        """Enter the reads that were put off: a write is to be held against them."""
+        if self.reads is None or self.many is None:
+            self.reads = np.zeros(self.size, np.int64)
+            self.many = np.zeros(self.size, np.int8)
+        for at, stamps in self.pending:
+            last, many = self.reads[at], self.many[at]
+            other = (last != 0) & (last >> BLOCK != stamps >> BLOCK)
+            step = last >> THREAD == stamps >> THREAD
+            many = np.where(step | (many == 2), many, 0)
+            many = np.where(step & (last != stamps) & (many == 0), 1, many)
+            self.many[at] = np.where(other, 2, many)
+            self.reads[at] = stamps
+            held = self.reads[at]  # of several lanes that read one element, one
+            shared = held != stamps
+            if shared.any():
+                places = at[shared]
+                self.many[places] = np.maximum(self.many[places], 1)
+                far = held[shared] >> BLOCK != stamps[shared] >> BLOCK
+                self.many[places[far]] = 2
+        self.pending.clear()
+        self.kept = 0
+
+    def write(self, at: Array, stamps: Array) -> None:
+        """Log writes.
+
+        Raises: Unsupported for one that races.
+        """
+        if self.written is not None:
+            self.written[at] = True
+        if not self.checked:
+            return
+        if self.pending:
+            self.settle()
+        if self.reads is not None and self.many is not None:
+            races(self.reads[at], stamps, self.many[at])
+        if self.writes is None:
+            self.writes = np.zeros(self.size, np.int64)
+        else:
+            races(self.writes[at], stamps)
+        self.writes[at] = stamps
+        if (self.writes[at] != stamps).any():
+            raise Unsupported("a race of two writes")
+
+
+def races(last: Array, stamps: Array, many: Array | None = None) -> None:
+    """Hold accesses against earlier ones of the same elements.
+
+    many: whether the earlier ones were of several threads (1) or blocks (2).
+
+    Raises: Unsupported where nothing orders two of different threads.
+    """
+    step = last >> THREAD == stamps >> THREAD
+    raced = (last >> BLOCK != stamps >> BLOCK) | (step & (last != stamps))
+    if many is not None:
+        raced |= (step & (many == 1)) | (many == 2)
+    if (raced & (last != 0)).any():
+        raise Unsupported("a race")
+
+
+class LaneArray:
+    """An array that a kernel is given, or that all threads of a block share.
+
+    flat: the elements from the array's first on.  steps: elements between neighbours of each
+    dimension.  first: each lane's first element, where blocks have arrays of their own.
+    offset: of the first element in the log.
+    """
+
+    def __init__(
+        self,
+        flat: Array,
+        shape: tuple[int, ...],
+        steps: tuple[int, ...],
+        log: Log | None,
+        offset: int = 0,
+        first: Array | None = None,
+    ):
+        self.flat = flat
+        self.shape = shape
+        self.steps = steps
+        self.log = log
+        self.offset = offset
+        self.first = first
+        self.dtype = flat.dtype
+        self.code = flat.dtype.str[1:]
+        self.ndim = len(shape)
+        self.size = int(np.prod(shape))
+
+    def place(self, index: Any, mask: Mask, count: int) -> Array:
+        """Return which element each lane's index names; the first on lanes outside the mask.
+
+        Raises: Unsupported for an index outside the shape, or of a view.
+        """
+        parts = index if type(index) is tuple else (index,)
+        if len(parts) != self.ndim or 0 in self.shape:
+            raise Unsupported("an index of a view")
+        total: Any = 0
+        for part, size, step in zip(parts, self.shape, self.steps, strict=True):
+            if kind_of(part) != "i":
+                raise Unsupported("an index that is no whole number")
+            low, high = bounds(part)
+            data = raw(part)
+            if low < 0 or high >= size:
+                if not isinstance(part, Lanes):
+                    raise Unsupported("an index outside")
+                inside = (data >= 0) & (data < size)
+                if mask is None or not (inside | ~mask).all():
+                    raise Unsupported("an index outside")
+                data = np.where(inside, data, 0)
+            total = total + (data if step == 1 else data * step)
+        if not isinstance(total, np.ndarray):
+            total = np.full(count, total, np.int64)
+        if self.first is not None:
+            total = total + self.first
+        return total
+
+    def load(self, index: Any, mask: Mask, count: int, stamps: Array) -> Lanes:
+        """Return the element that each lane reads."""
+        at = self.place(index, mask, count)
+        if self.log is not None:
+            self.logged(self.log.read, at, mask, stamps)
+        data = self.flat[at]
+        kind = LOADED.get(self.code)
+        if kind is not None:
+            return Lanes(kind, data)
+        if self.code in SMALL:
+            limits = np.iinfo(self.dtype)
+            return whole(data.astype(np.int64), int(limits.min), int(limits.max))
+        if self.code == "i8":
+            return whole(data)
+        raise Unsupported(f"elements of type {self.dtype}")
+
+    def store(self, index: Any, value: Any, mask: Mask, count: int, stamps: Array) -> None:
+        """Write each lane's value to its element."""
+        at = self.place(index, mask, count)
+        if self.log is not None:
+            self.logged(self.log.write, at, mask, stamps)
+        data = converted(value, self.dtype, mask)
+        if mask is None or not isinstance(data, np.ndarray):
+            self.flat[at if mask is None else at[mask]] = data
+        else:
+            self.flat[at[mask]] = data[mask]
+
+    def logged(self, log: Any, at: Array, mask: Mask, stamps: Array) -> None:
+        """Log an access of the lanes of a mask."""
+        places = at + self.offset if self.offset else at
+        if mask is None:
+            log(places, stamps)
+        else:
+            log(places[mask], stamps[mask])
+
+
+def converted(value: Any, dtype: np.dtype[Any], mask: Mask) -> Any:
+    """Return a value as an array's dtype holds it; whole numbers wrap as C's do.
+
+    Raises: Unsupported for a dtype that is not held, and floats that are no whole numbers' size.
+    """
+    if dtype.str[1:] not in STORED:
+        raise Unsupported(f"elements of type {dtype}")
+    kind = kind_of(value)
+    data = np.asarray(raw(value))
+    if kind == "i" and dtype.kind == "f" and max(map(abs, bounds(value))) > EXACT:
+        raise Unsupported("whole numbers of more than 53 bits as floats")
+    if dtype.kind == "b":
+        data = data != 0
+    elif dtype.kind in "iu" and kind in "pfd":
+        held = data if mask is None or not data.ndim else np.where(mask, data, 0)
+        if not (np.abs(held) < MOST).all():
+            raise Unsupported("floats beyond whole numbers")
+        data = held.astype(np.int64)
+    data = data.astype(dtype)
+    return data if data.ndim else data[()]
+
+
+def of_arguments(held: tuple[SimulatedArray, ...], races_checked: bool) -> dict[int, LaneArray]:
+    """Return the arrays of arguments, by their identities; those of one allocation share a log.
+
+    Raises: Unsupported for views that are not whole elements apart.
+    """
+    by_region: dict[int, list[SimulatedArray]] = {}
+    for array in held:
+        by_region.setdefault(id(array.region), []).append(array)
+    made: dict[int, LaneArray] = {}
+    for arrays in by_region.values():
+        region = arrays[0].region
+        item = arrays[0].dtype.itemsize
+        size = 0
+        for array in arrays:
+            apart = [*array.strides, array.start, item]
+            if array.dtype.itemsize != item or any(n % item or n < 0 for n in apart):
+                raise Unsupported("elements of several sizes, or in reverse")
+            if array.dtype.str[0] == ">":
+                raise Unsupported("bytes in the other order")
+            size = max(size, array.start // item + extent(array, item))
+        known = None
+        if region.written is not None:
+            words = np.frombuffer(region.written, np.uint8, size * item).reshape(size, item)
+            known = Written(words)
+        log = None
+        if region.space != "const" and (races_checked or known is not None):
+            log = Log(size, known, races_checked and region.space == "global")
+        for array in arrays:
+            flat = np.lib.stride_tricks.as_strided(array.data, (extent(array, item),), (item,))
+            steps = tuple(n // item for n in array.strides)
+            made[id(array)] = LaneArray(flat, array.shape, steps, log, array.start // item)
+    return made
+
+
+def extent(array: SimulatedArray, item: int) -> int:
+    """Return how many elements of memory an array reaches over."""
+    if not array.size:
+        return 0
+    return 1 + sum((n - 1) * (s // item) for n, s in zip(array.shape, array.strides, strict=True))

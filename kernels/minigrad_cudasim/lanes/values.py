@@ -1,0 +1,331 @@
+"""A number of each lane, typed as the simulator types that of one thread.
+
+The kinds: "i" Python's int (held in int64, with bounds, so that nothing wraps unseen), "b" a truth
+value, "p" Python's float, which takes the type of what it meets, "f" float32 and "d" float64.
+What has no kind raises `Unsupported`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad_cudasim.numbers import Int32
+
+Array = np.ndarray[Any, Any]
+Mask = Array | None  # which lanes; None is all of them
+FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64}
+MOST = 1 << 62  # the largest whole number that is held
+EXACT = 1 << 53  # up to which a whole number is a float64
+
+
+class Unsupported(Exception):
+    """What is not done for all lanes at once: the launch is run thread by thread."""
+
+
+class Lanes:
+    """One number of each lane.
+
+    low, high: bounds of whole numbers, on every lane.
+    """
+
+    __slots__ = ("data", "high", "kind", "low")
+
+    def __init__(self, kind: str, data: Array, low: int = 0, high: int = 0):
+        self.kind = kind
+        self.data = data
+        self.low = low
+        self.high = high
+
+    def __bool__(self) -> bool:
+        raise Unsupported("the truth of all lanes")
+
+
+def whole(data: Array, low: int | None = None, high: int | None = None) -> Lanes:
+    """Return whole numbers; bounds that are unknown or wide are looked up.
+
+    Raises: Unsupported beyond 62 bits.
+    """
+    if low is None or high is None or low < -MOST or high > MOST:
+        low, high = int(data.min()), int(data.max())
+        if low < -MOST or high > MOST:
+            raise Unsupported("whole numbers of more than 62 bits")
+    return Lanes("i", data, low, high)
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a value of one or all lanes.
+
+    Raises: Unsupported for what has none.
+    """
+    if isinstance(value, Lanes):
+        return value.kind
+    kind = KINDS.get(type(value))
+    if kind is None:
+        raise Unsupported(f"numbers of type {type(value).__name__}")
+    return kind
+
+
+KINDS: dict[type, str] = {
+    int: "i",
+    Int32: "i",
+    bool: "b",
+    np.bool_: "b",
+    float: "p",
+    np.float32: "f",
+    np.float64: "d",
+}
+
+
+def bounds(value: Any) -> tuple[int, int]:
+    """Return the least and the largest that whole numbers may be."""
+    return (value.low, value.high) if isinstance(value, Lanes) else (int(value), int(value))
+
+
+def raw(value: Any) -> Any:
+    """Return the array of lanes, or the number that all have."""
+    return value.data if isinstance(value, Lanes) else value
+
+
+def as_kind(value: Any, kind: str) -> Any:
+    """Return the array or number of a value as a float kind.
+
+    Raises: Unsupported for whole numbers that float64 does not hold.
+    """
+    held = kind_of(value)
+    if held == "i":
+        low, high = bounds(value)
+        if low < -EXACT or high > EXACT:
+            raise Unsupported("whole numbers of more than 53 bits as floats")
+    if isinstance(value, Lanes):
+        return value.data.astype(FLOATS[kind], copy=False)
+    return FLOATS[kind](value)
+
+
+def common(a: Any, b: Any) -> str:
+    """Return the kind that two numbers meet in: Python's own are weak, as in NumPy 2."""
+    kinds = {kind_of(a), kind_of(b)}
+    if "b" in kinds:
+        raise Unsupported("arithmetic of truth values")
+    return next(kind for kind in "dfpi" if kind in kinds)
+
+
+def among(bits: Any, mask: Mask) -> bool:
+    """Tell whether a condition holds on some lane of a mask."""
+    return bool(np.any(bits) if mask is None else np.any(bits & mask))
+
+
+def each(rule: Callable[..., Any], values: list[Any], mask: Mask, count: int) -> Lanes:
+    """Apply a rule of one thread's numbers to each lane of a mask.
+
+    Raises: Unsupported where the results have no kind, or several.
+    """
+    at = range(count) if mask is None else np.flatnonzero(mask).tolist()
+    columns = [listed(value, count) for value in values]
+    results = [rule(*(column[i] for column in columns)) for i in at]
+    kinds = {kind_of(result) for result in results}
+    if len(kinds) != 1:
+        raise Unsupported("results of several types")
+    kind = kinds.pop()
+    dtype = {"i": np.int64, "b": np.bool_, **FLOATS}[kind]
+    data = np.zeros(count, dtype)
+    if kind == "i" and any(not -MOST <= result <= MOST for result in results):
+        raise Unsupported("whole numbers of more than 62 bits")
+    data[slice(None) if mask is None else at] = results
+    return whole(data) if kind == "i" else Lanes(kind, data)
+
+
+def listed(value: Any, count: int) -> Any:
+    """Return the number of each lane as one thread has it."""
+    if not isinstance(value, Lanes):
+        return [value] * count
+    return value.data.tolist() if value.kind in "ip" else list(value.data)
+
+
+def binary(op: type, a: Any, b: Any, mask: Mask, count: int) -> Any:
+    """Return a op b, with op a class of ast, as one thread computes it.
+
+    Raises: Unsupported, also where a thread would raise.
+    """
+    name = op.__name__
+    if not isinstance(a, Lanes) and not isinstance(b, Lanes):
+        return PYTHON[name](a, b)
+    if kind_of(a) == kind_of(b) == "b" and name in ("BitAnd", "BitOr", "BitXor"):
+        return Lanes("b", PYTHON[name](raw(a), raw(b)))
+    kind = common(a, b)
+    if name == "Pow" or (kind != "i" and name in ("FloorDiv", "Mod")):
+        return each(PYTHON[name], [a, b], mask, count)
+    if kind == "i" and name != "Div":
+        return integers(name, a, b, mask)
+    if kind in "ip" and name == "Div":
+        return Lanes("p", as_kind(a, "p") / nonzero(as_kind(b, "p"), mask))
+    if name not in ("Add", "Sub", "Mult", "Div"):
+        raise Unsupported(f"{name} of floats")
+    return Lanes(kind, PYTHON[name](as_kind(a, kind), as_kind(b, kind)))
+
+
+def nonzero(divisor: Any, mask: Mask) -> Any:
+    """Return a divisor, with 1 for 0 on lanes that do not divide.
+
+    Raises: Unsupported where one does, which Python refuses.
+    """
+    zero = divisor == 0
+    if not np.any(zero):
+        return divisor
+    if not isinstance(divisor, np.ndarray) or among(zero, mask):
+        raise Unsupported("division by zero")
+    return np.where(zero, 1, divisor)
+
+
+def integers(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
+    """Return what an operation of whole numbers gives."""
+    x, y = raw(a), raw(b)
+    (al, ah), (bl, bh) = bounds(a), bounds(b)
+    if name == "Add":
+        return whole(x + y, al + bl, ah + bh) if wide(al + bl, ah + bh) else refuse()
+    if name == "Sub":
+        return whole(x - y, al - bh, ah - bl) if wide(al - bh, ah - bl) else refuse()
+    corners = (
+        [PYTHON[name](p, q) for p in (al, ah) for q in (bl, bh)] if usable(name, bl, bh) else []
+    )
+    if name == "Mult":
+        return whole(x * y, min(corners), max(corners)) if wide(*corners) else narrowed(a, b)
+    if name in ("FloorDiv", "Mod"):
+        y = nonzero(y, mask)
+        data = PYTHON[name](x, y)
+        if bl > 0:
+            low, high = (min(corners), max(corners)) if name == "FloorDiv" else (0, bh - 1)
+            return whole(data, low, high)
+        return whole(data)
+    if name in ("LShift", "RShift"):
+        if not corners or not wide(*corners):
+            raise Unsupported("shifts beyond 62 bits")
+        return whole(PYTHON[name](x, y), min(corners), max(corners))
+    if name in ("BitAnd", "BitOr", "BitXor"):
+        if al >= 0 and bl >= 0:
+            most = (1 << max(ah, bh).bit_length()) - 1
+            return whole(PYTHON[name](x, y), 0, most)
+        return whole(PYTHON[name](x, y))
+    raise Unsupported(name)
+
+
+def usable(name: str, low: int, high: int) -> bool:
+    """Tell whether an operation takes all second numbers within bounds."""
+    if name in ("FloorDiv", "Mod"):
+        return low > 0
+    return name == "Mult" or (name in ("LShift", "RShift") and 0 <= low and high < 62)
+
+
+def wide(*numbers: int) -> bool:
+    """Tell whether numbers are within what an int64 holds, so that nothing has wrapped."""
+    return all(-2 * MOST < n < 2 * MOST for n in numbers)
+
+
+def refuse() -> Lanes:
+    """Raise Unsupported for a sum that may have wrapped."""
+    raise Unsupported("whole numbers of more than 62 bits")
+
+
+def narrowed(a: Any, b: Any) -> Lanes:
+    """Return a product by the bounds that the numbers have, not those they may have."""
+    x, y = (whole(v.data) if isinstance(v, Lanes) else v for v in (a, b))
+    corners = [p * q for p in bounds(x) for q in bounds(y)]
+    if not wide(*corners):
+        refuse()
+    return whole(raw(x) * raw(y), min(corners), max(corners))
+
+
+def unary(op: type, a: Any) -> Any:
+    """Return op a, with op a class of ast."""
+    name = op.__name__
+    if not isinstance(a, Lanes):
+        return PYTHON[name](a)
+    if name == "Not":
+        return Lanes("b", ~truth(a))
+    if a.kind == "b" or (a.kind != "i" and name == "Invert"):
+        raise Unsupported(f"{name} of {a.kind}")
+    if a.kind != "i":
+        return a if name == "UAdd" else Lanes(a.kind, -a.data)
+    if name == "UAdd":
+        return a
+    low, high = (-a.high, -a.low) if name == "USub" else (~a.high, ~a.low)
+    return whole(PYTHON[name](a.data), low, high)
+
+
+def compared(op: type, a: Any, b: Any) -> Any:
+    """Return whether a op b, with op a class of ast."""
+    name = op.__name__
+    if not isinstance(a, Lanes) and not isinstance(b, Lanes):
+        return (COMPARE | IDENTITY)[name](a, b)
+    if name not in COMPARE:
+        raise Unsupported(name)
+    kind = common(a, b)
+    if kind == "i":
+        return Lanes("b", COMPARE[name](raw(a), raw(b)))
+    return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
+
+
+def truth(value: Any) -> Any:
+    """Return on which lanes a value is true, or whether it is on all."""
+    if isinstance(value, Lanes):
+        return value.data if value.kind == "b" else value.data != 0
+    kind_of(value)
+    return bool(value)
+
+
+def merged(mask: Array, new: Any, old: Any, count: int) -> Any:
+    """Return the new value on the lanes of a mask and the old one on the others.
+
+    Raises: Unsupported for values of two types.
+    """
+    if new is old:
+        return new
+    if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
+        return tuple(merged(mask, n, o, count) for n, o in zip(new, old, strict=True))
+    kind = kind_of(new)
+    if kind != kind_of(old):
+        raise Unsupported("a name of several types")
+    if not isinstance(new, Lanes) and not isinstance(old, Lanes) and kind in "ib" and new == old:
+        return new
+    data = np.where(mask, raw(new), raw(old))
+    if kind != "i":
+        return Lanes(kind, data.astype(FLOATS.get(kind, np.bool_), copy=False))
+    (a, b), (c, d) = bounds(new), bounds(old)
+    return whole(data.astype(np.int64, copy=False), min(a, c), max(b, d))
+
+
+PYTHON: dict[str, Callable[..., Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mult": operator.mul,
+    "Div": operator.truediv,
+    "FloorDiv": operator.floordiv,
+    "Mod": operator.mod,
+    "Pow": operator.pow,
+    "LShift": operator.lshift,
+    "RShift": operator.rshift,
+    "BitAnd": operator.and_,
+    "BitOr": operator.or_,
+    "BitXor": operator.xor,
+    "Not": operator.not_,
+    "USub": operator.neg,
+    "UAdd": operator.pos,
+    "Invert": operator.invert,
+}
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "Lt": operator.lt,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "GtE": operator.ge,
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+}
+IDENTITY: dict[str, Callable[[Any, Any], Any]] = {
+    "Is": operator.is_,
+    "IsNot": operator.is_not,
+    "In": lambda a, b: a in b,
+    "NotIn": lambda a, b: a not in b,
+}

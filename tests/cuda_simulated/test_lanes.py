@@ -1,0 +1,336 @@
+"""All threads at once give what they give one by one, to the bit, and never hide a fault."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import cuda, float32, int32
+
+import minigrad_cudasim as simulate
+from minigrad_cudasim.lanes.calls import UFUNCS
+from tests.cuda_simulated.extras import require_greenlet
+
+require_greenlet()
+
+SCALE = 3
+TABLE = np.arange(8.0, dtype=np.float32)
+
+
+def clamp(x, low, high):
+    if x < low:
+        return low
+    if x > high:
+        return high
+    return x
+
+
+def naive(a, b, c):
+    i, j = cuda.grid(2)
+    if i < c.shape[0] and j < c.shape[1]:
+        total = float32(0)
+        for k in range(a.shape[1]):
+            total += a[i, k] * b[k, j]
+        c[i, j] = total
+
+
+def tiled(a, b, c):
+    left = cuda.shared.array((8, 8), float32)
+    right = cuda.shared.array((8, 8), float32)
+    i, j = cuda.grid(2)
+    ti, tj = cuda.threadIdx.x, cuda.threadIdx.y
+    total = float32(0)
+    for first in range(0, a.shape[1], 8):
+        left[ti, tj] = 0
+        right[ti, tj] = 0
+        if i < a.shape[0] and first + tj < a.shape[1]:
+            left[ti, tj] = a[i, first + tj]
+        if first + ti < b.shape[0] and j < b.shape[1]:
+            right[ti, tj] = b[first + ti, j]
+        cuda.syncthreads()
+        for k in range(8):
+            total += left[ti, k] * right[k, tj]
+        cuda.syncthreads()
+    if i < c.shape[0] and j < c.shape[1]:
+        c[i, j] = total
+
+
+def branches(x, y):
+    i = cuda.grid(1)
+    if i >= x.size:
+        return
+    value = x[i]
+    if i % 3 == 0:
+        value = value * 2
+    elif i % 3 == 1 and x[i - 1] > 0:
+        value -= x[i - 1]
+    else:
+        value = -value if i > 7 else value / 4
+    y[i] = clamp(value, float32(-1.5), float32(1.5)) + SCALE
+
+
+def loops(x, y):
+    i = cuda.grid(1)
+    total = 0
+    for k in range(i, x.size, cuda.gridsize(1)):
+        if k % 5 == 4:
+            continue
+        if k > 60:
+            break
+        total += k // 3 - (k - 20) % 7
+    left = i
+    while left > 1:
+        left = left // 2 if left % 2 == 0 else 3 * left + 1
+        total ^= left & 63
+        if total > 500:
+            break
+    y[i] = total << 1
+
+
+def casts(x, y):
+    i = cuda.grid(1)
+    y[i] = int32(x[i] * 1000) + int(x[i]) + math.floor(x[i]) + abs(i - 20)
+    y[i] += min(i, 5) * max(i, 9) + int32(i * 400_000_000) + (1 if 0 < i < 9 else 7)
+
+
+def functions(x, y):
+    i = cuda.grid(1)
+    v = x[i]
+    w = math.exp(-v * v) + math.sqrt(abs(v)) * 1.5 + math.erf(v) + v**2 + math.pow(v, 3.0)
+    y[i] = w + max(v, float32(0)) + TABLE[i % 8] + 1 / 3 + i / 7
+
+
+def own_arrays(x, y):
+    i = cuda.grid(1)
+    held = cuda.local.array(4, float32)
+    for k in range(4):
+        held[k] = x[(i + k) % x.size]
+    for k in range(3):
+        if held[k] > held[k + 1]:
+            swap = held[k]
+            held[k] = held[k + 1]
+            held[k + 1] = swap
+    y[i] = held[3] - held[0]
+
+
+def votes(x, y):
+    i = cuda.grid(1)
+    tile = cuda.shared.array(16, float32)
+    t = cuda.threadIdx.x
+    tile[t] = x[i]
+    found = cuda.syncthreads_count(x[i] > 0)
+    step = 8
+    while step > 0:
+        if t < step:
+            tile[t] += tile[t + step]
+        cuda.syncthreads()
+        step //= 2
+    if cuda.syncthreads_or(t == 3 and cuda.blockIdx.x == 1):
+        found += 100
+    y[i] = tile[0] + found
+
+
+def blocks_of_unlike_barriers(x, y):
+    t = cuda.threadIdx.x
+    tile = cuda.shared.array(16, float32)
+    tile[t] = x[t]
+    for k in range(cuda.blockIdx.x + 1):
+        cuda.syncthreads()
+        held = tile[(t + 1) % 16]
+        cuda.syncthreads()
+        tile[t] = held + k
+    y[cuda.grid(1)] = tile[t]
+
+
+def in_place(x, y):
+    i = cuda.grid(1)
+    x[i] += 1
+    y[i], other = x[i] * 2, i
+    y[i] += other
+
+
+def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float32) -> Any:
+    return pytest.param(kernel, grid, block, shapes, dtype, id=kernel.__name__)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "grid", "block", "shapes", "dtype"),
+    [
+        case(naive, (2, 3), (8, 8), (13, 9), (9, 21), (13, 21)),
+        case(tiled, (2, 3), (8, 8), (13, 19), (19, 21), (13, 21)),
+        case(branches, 3, 16, 40, 48),
+        case(loops, 2, 16, 99, 32, dtype=np.int32),
+        case(casts, 2, 16, 32, 32, dtype=np.float64),
+        case(functions, 2, 16, 32, 32),
+        case(functions, 2, 16, 32, 32, dtype=np.float64),
+        case(own_arrays, 2, 16, 32, 32),
+        case(votes, 2, 16, 32, 32),
+        case(blocks_of_unlike_barriers, 3, 16, 16, 48),
+        case(in_place, 2, 16, 32, 32),
+    ],
+)
+def test_lanes_give_the_bits_of_threads(
+    kernel: Any, grid: Any, block: Any, shapes: Any, dtype: Any
+) -> None:
+    rng = np.random.default_rng(3)
+
+    def arguments() -> list[Any]:
+        rng.bit_generator.state = np.random.default_rng(4).bit_generator.state
+        *given, out = shapes
+        return [*(rng.normal(size=s).astype(dtype) for s in given), simulate.empty(out, dtype)]
+
+    at_once, one_by_one = arguments(), arguments()
+    report = simulate.check(kernel, grid, block, *at_once)
+    assert report.lanes and not report.faults, report
+    alone = simulate.check(kernel, grid, block, *one_by_one, lanes=False)
+    assert not alone.lanes and not alone.faults, alone
+    for a, b in zip(at_once, one_by_one, strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert simulate.unwritten(at_once[-1]) == simulate.unwritten(one_by_one[-1])
+
+
+def test_functions_of_arrays_give_the_bits_of_those_of_numbers() -> None:
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        x = (rng.normal(size=1000) * 10 ** rng.uniform(-3, 3, 1000)).astype(dtype)
+        with np.errstate(all="ignore"):
+            for ufunc in UFUNCS:
+                one_by_one = np.array([ufunc(v) for v in x], dtype)
+                assert ufunc(x).tobytes() == one_by_one.tobytes(), (ufunc, dtype)
+
+
+def walked(steps: Any, ends: Any, y: Any) -> None:
+    i = cuda.grid(1)
+    seen = float32(0)
+    for s in range(steps.shape[0]):
+        place = steps[s, i]
+        if place > 0:
+            y[place - 1] = i * 100 + s
+        if place < 0:
+            seen += y[-place - 1]
+        if ends[s, cuda.blockIdx.x]:
+            cuda.syncthreads()
+    if seen > 1e9:
+        y[0] = seen
+
+
+def shared_walked(steps: Any, ends: Any, y: Any) -> None:
+    i = cuda.grid(1)
+    tile = cuda.shared.array(6, float32)
+    seen = float32(0)
+    for s in range(steps.shape[0]):
+        place = steps[s, i]
+        if place > 0:
+            tile[place - 1] = i * 100 + s
+        if place < 0:
+            seen += tile[-place - 1]
+        if ends[s, cuda.blockIdx.x]:
+            cuda.syncthreads()
+    y[i] = seen
+
+
+@pytest.mark.parametrize("kernel", [walked, shared_walked])
+def test_drawn_accesses_are_found_to_race_where_threads_race(
+    kernel: Callable[..., None], request: pytest.FixtureRequest
+) -> None:
+    """Random reads, writes and barriers: lanes accept just what threads find nothing in."""
+    trials = 3000 if request.config.getoption("--all-trials") else 120
+    rng = np.random.default_rng(5)
+    accepted = 0
+    for _ in range(trials):
+        blocks = int(rng.integers(1, 3))
+        threads = 16 // blocks
+        length = int(rng.integers(1, 5))
+        steps = np.zeros((length, 16), np.int64)
+        busy = rng.random(steps.shape) < rng.choice([0.05, 0.1, 0.2])
+        steps[busy] = rng.integers(-6, 7, busy.sum())
+        if rng.random() < 0.5:  # each block at places of its own, in turns
+            steps[:, threads:] = np.where(steps[:, threads:] > 0, 0, steps[:, threads:])
+        ends = rng.random((length, blocks)) < 0.6
+
+        outs = [np.zeros(6 if kernel is walked else 16, np.float32) for _ in range(2)]
+        at_once, alone = (
+            simulate.check(kernel, blocks, threads, steps, ends, y, lanes=lanes)
+            for lanes, y in zip((True, False), outs, strict=True)
+        )
+        clean = not alone.faults and not alone.notes
+        assert at_once.lanes == clean, (steps, ends, str(alone))
+        accepted += clean
+        if clean:
+            assert outs[0].tobytes() == outs[1].tobytes()
+    assert trials / 10 < accepted < trials * 9 / 10
+
+
+def one_index_outside(x, y):
+    i = cuda.grid(1)
+    y[i] = x[i + i // 31]
+
+
+def one_element_unwritten(x, y):
+    tile = cuda.shared.array(33, float32)
+    t = cuda.threadIdx.x
+    tile[t] = x[t]
+    cuda.syncthreads()
+    y[t] = tile[t + t // 31]
+
+
+def last_write_of_two_blocks(x, y):
+    i = cuda.grid(1)
+    y[i if i < 31 else 0] = x[i] + i
+
+
+def division_by_zero(x, y):
+    i = cuda.grid(1)
+    y[i] = 7 // (i - 30)
+
+
+def no_value(x, y):
+    i = cuda.grid(1)
+    if i < 31:
+        value = x[i]
+    y[i] = value
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        (one_index_outside, "bounds"),
+        (one_element_unwritten, "uninitialised"),
+        (last_write_of_two_blocks, "race"),
+        (division_by_zero, "error"),
+        (no_value, "error"),
+    ],
+)
+def test_a_fault_of_one_lane_is_a_threads_to_name(kernel: Any, kind: str) -> None:
+    grid, block = (2, 16) if kernel is last_write_of_two_blocks else (1, 32)
+    y = np.zeros(32, np.float32)
+    report = simulate.check(kernel, grid, block, np.ones(32, np.float32), y)
+    assert not report.lanes and [fault.kind for fault in report.faults] == [kind]
+
+
+def test_what_lanes_gave_up_begins_again() -> None:
+    def kernel(x, count):
+        x[cuda.grid(1)] += 1
+        cuda.atomic.add(count, 0, 1)  # not done at once
+
+    x, count = np.zeros(32), np.zeros(1)
+    report = simulate.check(kernel, 2, 16, x, count)
+    assert not report.lanes and not report.faults
+    assert x.tolist() == [1.0] * 32 and count[0] == 32
+
+
+def test_whole_numbers_that_would_wrap_are_left_to_threads() -> None:
+    def kernel(x, y):
+        i = cuda.grid(1)
+        state = i + 1
+        for _ in range(8):
+            state = (state * 6364136223846793005 + 1442695040888963407) % 2**62
+        y[i] = state
+
+    at_once, alone = np.zeros(16, np.int64), np.zeros(16, np.int64)
+    report = simulate.check(kernel, 1, 16, at_once, at_once)
+    simulate.check(kernel, 1, 16, alone, alone, lanes=False)
+    assert not report.lanes and at_once.tolist() == alone.tolist()
