@@ -57,6 +57,8 @@ class Party:
     block: Index
     thread: Index
     site: Site | None
+    warp: int = 0  # of its block
+    lane: int = 0  # of its warp
 
     def __str__(self) -> str:
         where = f"\n      {self.site}" if self.site is not None else ""
@@ -120,6 +122,8 @@ class Fault(RuntimeError):
                     "action": p.action,
                     "block": list(p.block),
                     "thread": list(p.thread),
+                    "warp": p.warp,
+                    "lane": p.lane,
                     **({} if p.site is None else p.site.as_dict()),
                 }
                 for p in self.parties

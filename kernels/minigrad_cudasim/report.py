@@ -78,7 +78,8 @@ class Report:
         title = escape(self.launched or f"{self.launches} launches")
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-            f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">'
+            f'viewBox="0 0 {WIDTH} {height}" style="max-width:100%;height:auto" '
+            'font-family="sans-serif" font-size="13">'
             f"<title>{title}</title><style>{STYLE}</style>"
             f'<rect class="page" width="{WIDTH}" height="{height}"/>'
             f'<text class="ink" x="16" y="26" font-size="15">{title}</text>'
@@ -101,7 +102,8 @@ def merged(faults: Any) -> list[Fault]:
 WIDTH = 860
 HEAD = 44
 ROW = 190
-BOX = 400
+BOX = 404
+TALL = 116
 CELL = 10
 STYLE = (
     ".page{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#666}.box{fill:none;stroke:#999}"
@@ -113,29 +115,30 @@ NONE = '<text class="ink" x="16" y="70">no fault found</text>'
 
 
 def row(fault: Fault, top: int) -> str:
-    """Return one fault: what it is, and its threads side by side."""
+    """Return one fault: what it is, what to do, and its threads side by side."""
     text = f'<text class="ink" x="16" y="{top + 16}">{escape(fault.kind)}: '
     text += f"{escape(cut(fault.summary, 110))}</text>"
-    boxes = [drawn(p, 16 + i * (BOX + 20), top + 28) for i, p in enumerate(fault.parties[:2])]
+    text += f'<text class="soft" x="16" y="{top + 34}">{escape(cut(fault.hint, 120))}</text>'
+    boxes = [drawn(p, 16 + i * (BOX + 20), top + 44) for i, p in enumerate(fault.parties[:2])]
     return text + "".join(boxes)
 
 
 def drawn(p: Party, left: int, top: int) -> str:
-    """Return a thread as one of 32 cells, its warp's first dimension, with its act and line."""
+    """Return a thread as one of the 32 lanes of its warp, with its act and line."""
     cells = "".join(
-        f'<rect class="{"one" if i == p.thread[0] % 32 else "thread"}" '
-        f'x="{left + 12 + i * (CELL + 1)}" y="{top + 44}" width="{CELL}" height="{CELL}"/>'
+        f'<rect class="{"one" if i == p.lane else "thread"}" '
+        f'x="{left + 12 + i * (CELL + 1)}" y="{top + 46}" width="{CELL}" height="{CELL}"/>'
         for i in range(32)
     )
     place, _, source = ("", "", "") if p.site is None else str(p.site).partition(": ")
-    where = f"block {p.block}  thread {p.thread}"
+    where = f"block {p.block}, thread {p.thread}, lane {p.lane} of warp {p.warp}"
     return (
-        f'<rect class="box" x="{left}" y="{top}" width="{BOX}" height="140" rx="6"/>'
+        f'<rect class="box" x="{left}" y="{top}" width="{BOX}" height="{TALL}" rx="6"/>'
         f'<text class="ink" x="{left + 12}" y="{top + 20}">{escape(cut(p.action, 50))}</text>'
-        f'<text class="soft" x="{left + 12}" y="{top + 37}">{escape(where)}</text>{cells}'
-        f'<text class="soft" x="{left + 12}" y="{top + 80}">{escape(cut(place, 54))}</text>'
-        f'<text class="ink" x="{left + 12}" y="{top + 104}" font-family="monospace">'
-        f"{escape(cut(source, 46))}</text>"
+        f'<text class="soft" x="{left + 12}" y="{top + 38}">{escape(where)}</text>{cells}'
+        f'<text class="soft" x="{left + 12}" y="{top + 78}">{escape(cut(place, 54))}</text>'
+        f'<text class="ink" x="{left + 12}" y="{top + 100}" font-family="monospace">'
+        f"{escape(cut(source, 47))}</text>"
     )
 
 

@@ -131,7 +131,7 @@ class Thread:
 
     def party(self, action: str, site: Site | None = None) -> Party:
         """Return the thread as a Fault names it, with what it did and where."""
-        return Party(action, (*self.block.index,), (*self.index,), site)
+        return Party(action, (*self.block.index,), (*self.index,), site, self.warp, self.lane)
 
     def spins(self, site: Site) -> Fault:
         """Return the Fault of a thread that reads without end."""

@@ -164,6 +164,7 @@ def test_faults_can_be_collected() -> None:
     assert held["launches"] == 2 and {f["kind"] for f in held["faults"]} == {"race"}
     assert all("cuda.atomic.add" in f["hint"] for f in held["faults"])
     assert session.report.svg().startswith("<svg") and "y[0] += x" in session.report.svg()
+    assert " of warp 0" in session.report.svg()
 
 
 def test_without_greenlet_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
