@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain test-quick lint types cuda-test mpi-test wheel-test bench clean
+.PHONY: help demo test test-plain test-quick lint types cuda-test mpi-test newest-test wheel-test \
+    bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"
@@ -19,6 +20,7 @@ help:
 	@echo "make types       check the annotations with mypy"
 	@echo "make cuda-test   check the CUDA kernels without a GPU: simulate them, read what they compile to"
 	@echo "make mpi-test    train on several ranks: installs the extra mpi, and with it an MPI"
+	@echo "make newest-test run the sample of make test-quick on the newest Python and NumPy at hand"
 	@echo "make wheel-test  build the wheel, install it elsewhere and train with it"
 	@echo "make bench       list the benchmarks; ARGS='gemm --vs numpy' runs one"
 	@echo "make clean       remove .venv, builds and caches inside this folder"
@@ -67,29 +69,34 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy $(ARGS)
 
-# Whole files stay together here: those that compile do it once, in processes of their own.
-# An environment of its own: numba-cuda takes the place of the numba.cuda that Numba brings.
-$(VENV)-cuda/.installed: pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m venv $(VENV)-cuda
-	@echo "Installing minigrad with the CUDA compiler and disassembler into $(VENV)-cuda ..."
-	@$(VENV)-cuda/bin/python -m pip install --quiet --disable-pip-version-check \
-	    --editable ".[dev,cuda,cuda-check]"
+# Environments of their own, each with its extras: numba-cuda takes the place of the numba.cuda that
+# Numba brings, and make test shows what is skipped without MPI.
+EXTRAS_cuda := dev,cuda,cuda-check
+EXTRAS_mpi := dev,mpi
+EXTRAS_newest := dev
+# The newest Python that minigrad is for and this machine has, pyenv's among them.
+NEWEST ?= $(firstword $(foreach p,python3.13 python3.12,$(foreach q,\
+    $(p) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(p)),$(shell $(q) -c 'print("$(q)")' 2>/dev/null))))
+INTERPRETER_newest = $(NEWEST)
+
+$(VENV)-%/.installed: pyproject.toml | $(BIN)/python
+	@$(or $(INTERPRETER_$*),$(BIN)/python) -m venv $(VENV)-$*
+	@echo "Installing minigrad with $(EXTRAS_$*) into $(VENV)-$* ..."
+	@$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS_$*)]"
 	@touch $@
 
+# Whole files stay together here: those that compile do it once, in processes of their own.
 cuda-test: $(VENV)-cuda/.installed
 	MINIGRAD_REQUIRE_CUDA_TOOLS=1 $(VENV)-cuda/bin/python -m pytest $(CUDA_TESTS) \
 	    $(PARALLEL) --dist loadfile $(ARGS)
 
-# An environment of its own, so that make test shows what is skipped without MPI.
-$(VENV)-mpi/.installed: pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m venv $(VENV)-mpi
-	@echo "Installing minigrad with mpi4py and Open MPI into $(VENV)-mpi ..."
-	@$(VENV)-mpi/bin/python -m pip install --quiet --disable-pip-version-check \
-	    --editable ".[dev,mpi]"
-	@touch $@
-
 mpi-test: $(VENV)-mpi/.installed
 	MINIGRAD_REQUIRE_MPI=1 $(VENV)-mpi/bin/python -m pytest tests/distributed $(ARGS)
+
+# NumPy's newest releases come for the newest Pythons alone.
+newest-test: $(if $(NEWEST),$(VENV)-newest/.installed)
+	$(if $(NEWEST),$(VENV)-newest/bin/python -m pytest --quick $(NO_CUDA) $(PARALLEL) $(ARGS),\
+	    @echo "no Python 3.12 or 3.13 here: make newest-test NEWEST=/path/to/python3.13")
 
 wheel-test: $(VENV)/.installed-dev
 	$(BIN)/python .ci/wheel_test.py $(ARGS)
@@ -98,5 +105,5 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .venv-cuda .venv-mpi .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .ci-work build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
