@@ -25,6 +25,7 @@ import llvmlite.binding as llvm
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_parallel
 
+from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.claims import Claiming
 
 LOCK = threading.RLock()
@@ -71,7 +72,7 @@ class NumbaStart:
 NUMBA_START = NumbaStart()
 # Locks that a fork waits for and holds, so that the child finds what they guard whole: each may be
 # taken by a thread that holds those after it, so a fork takes the last first.
-GUARDS: list[Any] = [NUMBA_START, global_compiler_lock, LOCK]
+GUARDS: list[Any] = [LOCK] if plain.ON else [NUMBA_START, global_compiler_lock, LOCK]
 
 SWITCH = """
 define void @minigrad_parallel_for(ptr %function, ptr %args, ptr %dims, ptr %steps, ptr %data,
@@ -174,22 +175,27 @@ def renew_in_child(owner: Any) -> None:
     RENEWED.add(owner)
 
 
+HELD: list[Any] = []  # by the fork that goes on: one that fails leaves no lock behind
+
+
 def _before_fork() -> None:
     """Hold all locks, the latest first."""
     for lock in reversed(GUARDS):
         lock.acquire()
+        HELD.append(lock)
 
 
 def _after_fork() -> None:
-    """Let go of all locks."""
-    for lock in GUARDS:
-        lock.release()
+    """Let go of all locks that are held."""
+    while HELD:
+        HELD.pop().release()
 
 
 def _in_child() -> None:
     """Put the switch right in a forked child, and let go of all locks."""
     SWITCHED.after_fork()
-    NUMBA_START.renew()
+    if not plain.ON:
+        NUMBA_START.renew()
     _after_fork()
     for owner in list(RENEWED):
         if owner.lock.acquire(blocking=False):
