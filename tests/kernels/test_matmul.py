@@ -6,6 +6,8 @@ import pytest
 
 from minigrad_kernels.matmul import gemm as matmul
 from minigrad_kernels.matmul.gemm import KERNELS
+from minigrad_kernels.matmul.packing import MC
+from minigrad_kernels.matmul.register_tile import HEIGHT
 from minigrad_kernels.matmul.task import NOTHING, PLAIN, arenas, task_address
 from tests.kernels.samples.matmul import SAMPLES, matrix
 
@@ -56,6 +58,55 @@ def test_bits_depend_neither_on_threads_nor_on_the_other_rows(
     some = np.empty((m // 2, n - 3), dtype)
     KERNELS["gemm"].cpu(a[m // 2 : m // 2 * 2], b[:, 3:], some)
     np.testing.assert_array_equal(some, results[0][m // 2 : m // 2 * 2, 3:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("b_transposed", [False, True])
+@pytest.mark.parametrize("a_transposed", [False, True])
+@pytest.mark.parametrize(("k", "n"), [(520, 544), (300, 70), (40, 1088)])
+def test_few_rows_and_uneven_blocks_have_the_bits_of_many(
+    k: int,
+    n: int,
+    a_transposed: bool,
+    b_transposed: bool,
+    dtype: np.dtype,
+    rng: np.random.Generator,
+) -> None:
+    """Rows of b are read in place up to HEIGHT rows, packed strip by strip up to twice as many, and
+    rows of a are split evenly, from MC on.
+    """
+    a = rng.standard_normal((2 * MC + 1, k)).astype(dtype)
+    b = rng.standard_normal((k, n)).astype(dtype)
+    b = np.ascontiguousarray(b.T).T if b_transposed else b
+    whole = np.empty((len(a), n), dtype)
+    KERNELS["gemm"].cpu(a, b, whole)
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    np.testing.assert_allclose(whole, exact, rtol=0, atol=tolerance(k, dtype))
+    for m in {1, 2, *(x + d for x in (HEIGHT, 2 * HEIGHT, MC) for d in (-1, 0, 1)), 2 * MC}:
+        rows = np.asfortranarray(a[:m]) if a_transposed else a[:m]
+        memory = np.full((m + 1, n), -7, dtype)
+        KERNELS["gemm"].cpu(rows, b, memory[:m])
+        np.testing.assert_array_equal(memory[:m], whole[:m], err_msg=f"{m} rows")
+        assert (memory[m] == -7).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_what_follows_a_product_follows_that_of_few_rows_too(
+    dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((2 * MC, 530), (530, 544)))
+    bias = rng.standard_normal(544).astype(dtype)
+    results = {}
+    for m in (2 * MC, HEIGHT, HEIGHT + 1, 1):
+        z, y, masked, c = (np.empty((m, 544), dtype) for _ in range(4))
+        sums = np.empty(m, dtype)
+        KERNELS["gemm_activation_saved"].cpu(a[:m], b, bias, "gelu", z, y)
+        KERNELS["gemm_masked"].cpu(a[:m], b, z, "gelu", masked)
+        KERNELS["gemm_sums"].cpu(a[:m], b, c, sums)
+        results[m] = z, y, masked, c, sums
+    for m, found in results.items():
+        for one, all_rows in zip(found, results[2 * MC], strict=True):
+            np.testing.assert_array_equal(one, all_rows[:m], err_msg=f"{m} rows")
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
