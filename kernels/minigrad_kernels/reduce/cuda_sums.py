@@ -1,9 +1,7 @@
-"""CUDA kernels of the reductions over any axes, running sums among them.
+"""CUDA kernels of the reductions over any axes.
 
 Sums, products and extremes are folds (reduce/kernels.py) of x seen as (outer, reduced, inner),
-copied first where no view is that.  A running sum takes three launches: each chunk's sum, the sums
-before each chunk, and the chunk's elements from there on; a thread walks a chunk, neighbours in
-neighbouring columns.  Sums and products of floats are float64.
+copied first where no view is that.  Sums and products of floats are float64.
 """
 
 from __future__ import annotations
@@ -11,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import cuda, float32, float64, int32, int64, uint32
+from numba import cuda, float64, int64
 
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run, scratch
-from minigrad_kernels.cuda.rows import sizes
+from minigrad_kernels.cuda.launch import flat, scratch
 from minigrad_kernels.elementwise.cuda_copy import contiguous
 from minigrad_kernels.reduce import cuda_kernels as fold
 from minigrad_kernels.reduce.cuda_kernels import (
@@ -31,8 +28,6 @@ from minigrad_kernels.reduce.cuda_kernels import (
 from minigrad_kernels.reduce.cuda_max_index import extreme_fold
 from minigrad_kernels.reduce.kernels import SUM
 from minigrad_kernels.reduce.sums import Axes, merged
-
-CHUNK = 128  # elements of a running sum that one thread adds up
 
 
 @cuda.jit(device=True)
@@ -155,106 +150,12 @@ def placing(sign: int) -> CudaKernel:
     return cuda_kernel
 
 
-# ---------------------------------------------------------------- running sums
-@cuda.jit(device=True)
-def walked(task, reduced, inner, chunks, backwards):
-    """Return where a chunk's elements begin, the step between them, and how many they are."""
-    line = uint32(task // inner)
-    column = uint32(task - line * inner)
-    outer = uint32(line // chunks)
-    k = uint32(line - outer * chunks)
-    first = uint32(k * uint32(CHUNK))
-    count = min(uint32(CHUNK), uint32(reduced - first))
-    row = uint32(reduced - uint32(1) - first) if backwards else first
-    step = uint32(uint32(0) - inner) if backwards else inner
-    return uint32(uint32(outer * reduced + row) * inner + column), step, count
-
-
-@cuda.jit
-def chunk_sums(x, reduced, inner, chunks, backwards, parts):
-    """Write the sum of each chunk: (outer, chunks, inner)."""
-    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-    while task < uint32(parts.size):
-        index, step, count = walked(task, reduced, inner, chunks, backwards)
-        total = parts.dtype.type(0)
-        k = uint32(0)
-        while k < count:
-            total += x[index]
-            index = uint32(index + step)
-            k = uint32(k + uint32(1))
-        parts[task] = total
-        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
-
-
-@cuda.jit
-def sums_before(parts, inner, chunks):
-    """Replace each chunk's sum by that of the chunks before it: a thread a line of chunks."""
-    lines = uint32(uint32(parts.size) // chunks)
-    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-    while task < lines:
-        outer = uint32(task // inner)
-        index = uint32(uint32(outer * chunks) * inner + uint32(task - outer * inner))
-        total = parts.dtype.type(0)
-        k = uint32(0)
-        while k < chunks:
-            own = parts[index]
-            parts[index] = total
-            total += own
-            index = uint32(index + inner)
-            k = uint32(k + uint32(1))
-        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
-
-
-@cuda.jit
-def running_sums(x, parts, reduced, inner, chunks, backwards, y):
-    """Write the running sums of each chunk, from what comes before it on."""
-    task = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-    while task < uint32(parts.size):
-        index, step, count = walked(task, reduced, inner, chunks, backwards)
-        total = parts[task]
-        k = uint32(0)
-        while k < count:
-            total += x[index]
-            y[index] = y.dtype.type(total)
-            index = uint32(index + step)
-            k = uint32(k + uint32(1))
-        task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
-
-
-def cumsum(x: DeviceArray, axis: int, backwards: bool, y: DeviceArray) -> None:
-    """Compute y = the running sums of x along an axis: see reduce/sums.py."""
-    if not x.size:
-        return
-    line = contiguous(x if x.dtype == y.dtype else x.astype(y.dtype))
-    outer = int(np.prod(x.shape[:axis]))
-    reduced, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :]))
-    chunks = blocks(reduced, CHUNK)
-    wide = np.float64 if y.dtype.kind == "f" else y.dtype
-    parts = scratch(outer * chunks * inner, wide, y)
-    made = y if y.flags.c_contiguous else scratch(y.shape, y.dtype, y)
-    shape = *sizes(reduced, inner, chunks), np.int32(backwards)
-    run(chunk_sums, blocks(parts.size), THREADS, flat(line), *shape, parts)
-    run(sums_before, blocks(outer * inner), THREADS, parts, *sizes(inner, chunks))
-    run(running_sums, blocks(parts.size), THREADS, flat(line), parts, *shape, flat(made))
-    if made is not y:
-        y[...] = made
-
-
 CUDA_KERNELS: dict[str, CudaKernel] = {
     **{name: folding(name) for name in FOLDS},
     "mean": mean,
-    "cumsum": cumsum,
     "argmax": placing(1),
     "argmin": placing(-1),
 }
-INDEX = (uint32, uint32, uint32, int32)
-
-
-def wide(kind: Any) -> Any:
-    """Return the type of running sums."""
-    return kind if kind == int64 else float64
-
-
 CHECKS: tuple[Check, ...] = (
     *(check for name, each in FOLDS.items() for check in fold.checks(name, each)),
     *(
@@ -262,29 +163,5 @@ CHECKS: tuple[Check, ...] = (
         for signature in [(int64[::1], int64[::1], int64, fold.SIZES, int64[::1], int64[::1])]
         for name in WHOLE
         for label in ("rows", "columns")
-    ),
-    *(
-        check
-        for kind in (float32, float64, int64)
-        for check in (
-            Check(
-                f"cumsum.chunks/{kind}",
-                chunk_sums,
-                (kind[::1], *INDEX, wide(kind)[::1]),
-                float64=kind != int64,
-            ),
-            Check(
-                f"cumsum.before/{kind}",
-                sums_before,
-                (wide(kind)[::1], uint32, uint32),
-                float64=kind != int64,
-            ),
-            Check(
-                f"cumsum.running/{kind}",
-                running_sums,
-                (kind[::1], wide(kind)[::1], *INDEX, kind[::1]),
-                float64=kind != int64,
-            ),
-        )
     ),
 )

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.reduce.cuda_cumsum import CHUNK, TILE
 from minigrad_kernels.reduce.cuda_kernels import ROWS
-from minigrad_kernels.reduce.cuda_sums import CHUNK
 from tests.kernels.samples.reduce import Arguments, output
 
 CASES = (((2_100,), (0,)), ((3, ROWS + 6, 4), (1,)), ((3, 5, 4), (0, 2)), ((2, 3, 7), (1, 2)))
@@ -41,10 +41,22 @@ def position(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 def cumsum(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for shape, axis in (((2 * CHUNK + 3,), 0), ((2, CHUNK + 1, 3), 1), ((3, 4, 5), 0)):
+    shapes = (
+        ((TILE + 2,), 0),  # two tiles, then one of their sums
+        ((TILE + 4,), 0),  # by 128 bits
+        ((3, 129), 1),
+        ((2, 132), 1),
+        ((2, CHUNK + 1, 3), 1),
+        ((3, 4, 5), 0),
+    )
+    for k, (shape, axis) in enumerate(shapes):
         for backwards in (False, True):
             x = rng.uniform(0.5, 1.5, shape).astype(dtype)
+            if k == 2:
+                x[1, 7:9] = np.inf, -np.inf
             found.append((x, axis, backwards, np.full_like(x, np.nan)))
+    whole = rng.integers(-9, 9, (2, 150))
+    found.append((whole, 1, False, np.full_like(whole, -1)))
     return found
 
 
