@@ -26,8 +26,9 @@ from minigrad_kernels.compare.measure import checked, ulps
 from minigrad_kernels.compare.peers import ARRAYS, BLAS, TORCH, array_peer, torch_peer
 from minigrad_kernels.compare.report import STATISTICS, sections, shown_time
 from minigrad_kernels.compare.statistics import COUNTED, checks_of
-from minigrad_kernels.compare.targets import TARGETS, Library
+from minigrad_kernels.compare.targets import TARGETS, Library, cuda_kernel_of
 from minigrad_kernels.cuda import targets
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.cuda_table import CUDA_KERNELS
 from minigrad_kernels.jit.arguments import bind
 from minigrad_kernels.table import FAMILIES, KERNELS, ROOMS
@@ -51,6 +52,12 @@ LIMITS = functools.cache(compare.machine.limits)
 
 
 # ---------------------------------------------------------------- examples
+def test_cuda_kernels_of_the_table_are_timed_as_tensors_launch_them() -> None:
+    (entry,) = compare.entries("gelu")
+    launched = cuda_kernel_of(entry)
+    assert isinstance(launched, Planned) and launched.kernel is CUDA_KERNELS["gelu"]
+
+
 def test_a_kernel_without_an_example_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KERNELS, "relu", replace(KERNELS["relu"], example=None))
     with pytest.raises(LookupError, match="kernel relu has no example: state one in its row"):

@@ -157,25 +157,72 @@ def run_of(
     n = against.SESSIONS
     times = 1e-5 * slowdown * machine * np.exp(spread * rng.standard_normal(n))
     yard = 1e-4 * machine * np.exp(spread * rng.standard_normal(n))
-    return Sessions("gemm", "float32", (8, 8, 8), "cpu", tuple(times), tuple(yard))
+    ratios = np.log(times / yard)
+    case = "gemm", "float32", (8, 8, 8), "cpu"
+    return Sessions(*case, tuple(times), tuple(yard), tuple(ratios), against.STICK)
 
 
 def report_with(sessions: Sessions, cpu: str = "here") -> dict[str, Any]:
     row = {name: getattr(sessions, name) for name in ("kernel", "dtype", "size", "target")}
     row |= {"seconds": list(sessions.seconds), "yard": list(sessions.yard)}
+    row |= {"ratios": list(sessions.ratios), "stick": sessions.stick}
     return {"machine": {"cpu": cpu, "date": "2000-01-01"}, "rows": [], "sessions": [row]}
 
 
-@pytest.mark.parametrize("machine", [0.85, 1.0, 1.2])
-def test_a_run_of_yesterday_on_a_slower_machine_is_not_called_slower(machine: float) -> None:
-    old = report_with(run_of(0))
+@pytest.mark.parametrize(
+    ("machine", "word"),
+    [(0.7, "undecided"), (0.98, "same"), (1.0, "same"), (1.02, "same"), (1.4, "undecided")],
+)
+def test_a_run_of_yesterday_on_a_slower_machine_is_not_called_slower(
+    machine: float, word: str
+) -> None:
+    old = report_with(run_of(0, spread=0.005))
     found = Counter[str]()
     for seed in range(1, 21):
-        (one,), notes = against.against([run_of(seed, machine=machine)], old, "here")
+        new = run_of(seed, machine=machine, spread=0.005)
+        (one,), notes = against.against([new], old, "here")
         found[one.verdict.word] += 1
         assert not notes
         assert bool(one.note) == (machine != 1.0)
-    assert set(found) == ({"same"} if machine == 1.0 else {"undecided"}), found
+    assert found[word] >= 19 and found["slower"] == found["faster"] == 0, found
+
+
+def test_a_run_with_another_yardstick_is_held_against_by_seconds() -> None:
+    old = report_with(replace(run_of(0), stick="multiply-adds"))
+    found = Counter[str]()
+    for seed in range(1, 21):
+        (one,), _ = against.against([run_of(seed, machine=1.2)], old, "here")
+        found[one.verdict.word] += 1
+        assert one.note == "another yardstick"
+    assert set(found) == {"undecided"}
+
+
+def test_sessions_go_on_until_their_middle_is_known() -> None:
+    clock = Stepping(steady=True)
+    case = "k", "f4", (1,), "cpu"
+    found = against.sessions(*case, lambda: clock.work, clock=clock.now)
+    assert len(found.seconds) == len(found.yard) == len(found.ratios) == against.SESSIONS
+    assert found.stick == against.STICK
+    clock = Stepping(steady=False)
+    noisy = against.sessions(*case, lambda: clock.work, clock=clock.now, limit=60.0)
+    assert len(noisy.ratios) > against.SESSIONS
+    assert abs(np.median(noisy.ratios) - np.median(found.ratios)) < 0.05
+
+
+class Stepping:
+    """A clock that each call of `work`, and each look, puts forward."""
+
+    def __init__(self, steady: bool) -> None:
+        self.seconds = 0.0
+        self.rng = np.random.default_rng(0)
+        self.noise = 0.0 if steady else 1.0
+
+    def work(self) -> None:
+        self.seconds += 2e-5 * float(np.exp(self.noise * self.rng.standard_normal()))
+
+    def now(self) -> float:
+        self.seconds += 1e-4
+        return self.seconds
 
 
 def test_a_slowdown_since_yesterday_is_never_faster() -> None:

@@ -1,12 +1,15 @@
 """Compare with another run: one of yesterday or of another machine, from the JSON that it wrote.
 
-Each run times a kernel in many short sessions, on memory made anew, and in turns with a yardstick:
-multiply-adds from registers, which tell how fast the machine itself was.  The ratio of two runs is
-the middle of all ratios of their sessions (Hodges and Lehmann), its interval that of the rank sum
-(Mann and Whitney).  On the same processor the interval also covers what the ratio of the yardsticks
-would make of it, and BETWEEN more, for two processes differ by more than the sessions of one.
+Each run times a kernel in short sessions, on memory made anew, sample by sample in turns with a
+yardstick: multiply-adds from registers, NumPy's sum and exponential of arrays in the first cache.
+What slows the machine for longer than a sample meets both.  Two estimates tell the ratio to the
+yardstick: the middle of the neighbours' ratios, which follows the machine, and that of the least
+disturbed sessions of each, which contention spares that meets the one more than the other.  Their
+mean is held against the other run's; its interval is that of resampled sessions (Efron's bootstrap,
+1979), widened by BETWEEN, for two processes differ by more than the sessions of one, and by a part
+of what the yardstick itself differs by: no kernel follows it wholly.
 
-A change of code is seen much better by `--against old.py:pair`, which runs both in turns.
+A change of code is seen better still by `--against old.py:pair`, which runs both in turns.
 """
 
 from __future__ import annotations
@@ -17,33 +20,46 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad_kernels.compare import machine
-from minigrad_kernels.compare.timing import run_block
 from minigrad_kernels.compare.verdict import (
-    BLOCK,
     CONFIDENCE,
     MARGIN,
     Clock,
     Maker,
     Verdict,
+    interval,
     undisturbed,
     word_of,
 )
 
-SESSIONS = 24
+Array = np.ndarray[Any, Any]
+SESSIONS = 48  # at least
+MOST = 400
+SECONDS = 10.0  # for the sessions of one case, where nothing else is asked for
+RESAMPLED = 1_000  # times
+LEAST = 0.1  # the share of sessions that count as the least disturbed
+TIGHT = 0.005  # half the interval of the middle ratio, from which on a run is long enough
+PAIRS = 20  # samples of a session, each beside one of the yardstick, at most
+SESSION = 0.008  # seconds, where the call is short
+SAMPLE = 1e-4  # seconds: calls shorter than this are timed several at once
 BETWEEN = 0.01  # by which two processes differ that measure the same
-TURNS = 4_000  # iterations of the yardstick: some 100 us
+FOLLOWS = 0.5  # how much of what slows the yardstick slows a kernel at least
+TURNS = 4_000  # iterations of the yardstick's multiply-adds: some 20 us
+ELEMENTS = 4_096  # of its arrays
+STICK = f"multiply-adds, add and exp of NumPy {np.__version__}"
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """The times of one row in many short sessions, and those of the yardstick beside them."""
+    """The times of one row in many short sessions, and those of the yardstick beside them.
+
+    ratios: the logarithm of a session's middle ratio of the two.  stick: what the yardstick was.
+    """
 
     kernel: str
     dtype: str
@@ -51,6 +67,8 @@ class Sessions:
     target: str
     seconds: tuple[float, ...]
     yard: tuple[float, ...]
+    ratios: tuple[float, ...] = ()
+    stick: str = ""
 
     @property
     def case(self) -> tuple[Any, ...]:
@@ -72,10 +90,20 @@ class Judged:
 
 
 def yardstick() -> Callable[[], Any]:
-    """Return multiply-adds on one thread."""
+    """Return what takes some 50 us on one thread: arithmetic in registers, and on small arrays."""
     call = machine.peak_kernel
     half, one, out = np.float32(0.5), np.float32(1), np.empty(1, np.float32)
-    return partial(call, TURNS, half, one, out)
+    x = np.linspace(-1, 1, ELEMENTS, dtype=np.float32)
+    y = np.empty_like(x)
+
+    def run() -> None:
+        call(TURNS, half, one, out)
+        for _ in range(8):
+            np.add(x, x, out=y)
+        for _ in range(6):
+            np.exp(x, out=y)
+
+    return run
 
 
 def sessions(
@@ -86,14 +114,56 @@ def sessions(
     make: Maker,
     parts: int = 1,
     clock: Clock = time.perf_counter,
+    limit: float = SECONDS,
 ) -> Sessions:
-    """Time a call in SESSIONS short sessions, in turns with the yardstick."""
+    """Time a call in short sessions beside the yardstick, until their middle is known to TIGHT.
+
+    limit: seconds after which it ends, too.
+    """
     yard = yardstick()
-    times, beside = [], []
-    for _ in range(SESSIONS):
-        times.append(undisturbed(run_block(make(), BLOCK, clock)) / parts)
-        beside.append(undisturbed(run_block(yard, BLOCK, clock)))
-    return Sessions(kernel, dtype, size, target, tuple(times), tuple(beside))
+    times: list[float] = []
+    beside: list[float] = []
+    ratios: list[float] = []
+    end = time.perf_counter() + limit
+    while len(ratios) < MOST and (len(ratios) < SESSIONS or time.perf_counter() < end):
+        pairs = np.array(session(make(), yard, clock))
+        times.append(undisturbed(pairs[:, 0].tolist()) / parts)
+        beside.append(undisturbed(pairs[:, 1].tolist()))
+        ratios.append(float(np.median(np.log(pairs[:, 0] / pairs[:, 1]))))
+        if len(ratios) >= SESSIONS and len(ratios) % 8 == 0:
+            _, low, high = interval(ratios, 1 - CONFIDENCE)
+            if high - low < 2 * TIGHT:
+                break
+    return Sessions(kernel, dtype, size, target, tuple(times), tuple(beside), tuple(ratios), STICK)
+
+
+def session(
+    call: Callable[[], Any], yard: Callable[[], Any], clock: Clock
+) -> list[tuple[float, float]]:
+    """Return the seconds of a call and of the yardstick, PAIRS times side by side."""
+    (calls, one), (yards, other) = sample_of(call, clock), sample_of(yard, clock)
+    found = []
+    for _ in range(max(3, min(PAIRS, int(SESSION / (calls * one + yards * other))))):
+        start = clock()
+        for _ in range(calls):
+            call()
+        between = clock()
+        for _ in range(yards):
+            yard()
+        end = clock()
+        found.append(((between - start) / calls, (end - between) / yards))
+    return found
+
+
+def sample_of(call: Callable[[], Any], clock: Clock) -> tuple[int, float]:
+    """Return how many calls make a sample, and the seconds of one; it also warms up."""
+    least = math.inf
+    for _ in range(3):
+        start = clock()
+        call()
+        least = min(least, clock() - start)
+    least = max(least, 1e-9)
+    return max(1, int(SAMPLE / least)), least
 
 
 # ---------------------------------------------------------------- two runs
@@ -113,21 +183,42 @@ def shift(new: Sequence[float], old: Sequence[float], risk: float) -> tuple[floa
     return centre, float(differences[rank - 1]), float(differences[-rank])
 
 
+def to_yardstick(run: Sessions) -> tuple[float, Array]:
+    """Return the logarithm of a run's ratio to the yardstick, and those of resampled sessions."""
+    rows = np.log([run.seconds, run.yard])
+    ratios = np.asarray(run.ratios)
+    picked = np.random.default_rng(0).integers(0, ratios.size, (RESAMPLED, ratios.size))
+
+    def of(ratios: Array, rows: Array) -> Array:
+        seconds, yard = np.quantile(rows, LEAST, axis=-1)
+        return (np.median(ratios, axis=-1) + seconds - yard) / 2
+
+    return float(of(ratios, rows)), of(ratios[picked], rows[:, picked])
+
+
 def judged(
     new: Sessions, old: Sessions, same_machine: bool, margin: float = MARGIN, label: str = ""
 ) -> Judged:
     """Return the verdict of one run beside another."""
-    logs = [[math.log(t) for t in s.seconds] for s in (new, old)]
-    centre, low, high = shift(logs[0], logs[1], 1 - CONFIDENCE)
-    note = "another machine"
-    if same_machine:
-        drift = math.log(statistics.median(new.yard) / statistics.median(old.yard))
-        centre -= drift / 2
-        low, high = low - max(drift, 0.0) - BETWEEN, high - min(drift, 0.0) + BETWEEN
+    drift = math.log(statistics.median(new.yard) / statistics.median(old.yard))
+    if same_machine and new.ratios and new.stick == old.stick:
+        (mine, drawn), (theirs, others) = to_yardstick(new), to_yardstick(old)
+        centre = mine - theirs
+        risk = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(drawn - others, [risk, 1 - risk])
+        wider = math.hypot(BETWEEN, (1 - FOLLOWS) * drift)
+        low = centre - math.hypot(max(0.0, centre - low), wider)
+        high = centre + math.hypot(max(0.0, high - centre), wider)
         note = ""
         if abs(drift) > margin / 2:
             word = "slower" if drift > 0 else "faster"
             note = f"the machine itself was {100 * abs(math.expm1(drift)):.1f} % {word} than then"
+    else:
+        logs = [[math.log(t) for t in s.seconds] for s in (new, old)]
+        centre, low, high = shift(logs[0], logs[1], 1 - CONFIDENCE)
+        note = "another yardstick" if same_machine else "another machine"
+        if same_machine:
+            low, high = low - abs(drift) - BETWEEN, high + abs(drift) + BETWEEN
     ratio, low, high = map(math.exp, (centre, low, high))
     found = Verdict(
         word_of(low, high, margin),
@@ -169,6 +260,8 @@ def sessions_of(report: dict[str, Any]) -> dict[tuple[Any, ...], Sessions]:
             s["target"],
             tuple(s["seconds"]),
             tuple(s["yard"]),
+            tuple(s.get("ratios", ())),
+            s.get("stick", ""),
         )
         for s in report["sessions"]
     ]

@@ -14,6 +14,7 @@ import numpy as np
 from minigrad_kernels.compare.memory import placed
 from minigrad_kernels.compare.peers import Peer, array_peer, blas_peer, torch_peer
 from minigrad_kernels.compare.timing import installed, thread_counts
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.example import Example
 from minigrad_kernels.jit.arguments import Bound, bind
 from minigrad_kernels.kernel import Kernel
@@ -187,12 +188,12 @@ def gpu_targets() -> Any:
 
 
 def cuda_kernel_of(entry: Entry) -> Callable[..., None] | None:
-    """Return the CUDA kernel of a kernel, None where there is none."""
+    """Return the CUDA kernel of a kernel as it is launched, by its plans, None without one."""
     if entry.own or entry.name not in KERNELS:
         return entry.cuda
     found: Callable[..., None] | None
     found = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS.get(entry.name)
-    return found
+    return None if found is None else Planned(entry.name, found, entry.kernel.reference)
 
 
 class Library(Target):
