@@ -218,9 +218,11 @@ class Block:
         if len(drops) != 1 or len(masks) > (self.relu is not None):
             return False
         self.drop = drops[0]
-        given, p, *_, out = uses.launches[self.drop].args
+        given, p, *_, call, out = uses.launches[self.drop].args
         last = max(self.drop, self.relu or 0)
         if not (0 < p < 1 and same_memory(given, y) and uses.passing(y, readers)):
+            return False
+        if call.shape != (1,):  # the mask of a part of a batch, which begins within the whole's
             return False
         if last < self.norm or not isinstance(out, Operand) or out != shaped(out, out.shape):
             return False

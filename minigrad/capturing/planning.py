@@ -14,6 +14,7 @@ import numpy as np
 from minigrad.capturing.fusion import FUSIONS
 from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
 from minigrad.capturing.tables import compiled, possible
+from minigrad.engine.dispatch import ORDERED
 
 ALIGNED = 64
 
@@ -88,7 +89,7 @@ def remove_dead(program: Program, results: set[Buffer]) -> None:
     kept = []
     for launch in reversed(program.launches):
         lasts = any(b.kind != MADE or b.lasting or b in needed for b in launch.writes)
-        if lasts:
+        if lasts or launch.kernel in ORDERED:
             kept.append(launch)
             needed.update(launch.reads)
     program.removed += len(program.launches) - len(kept)
@@ -110,6 +111,8 @@ def gather(program: Program, results: set[Buffer]) -> None:
 
 def depend(a: Launch, b: Launch) -> bool:
     """Return whether the order of two launches matters."""
+    if a.kernel in ORDERED and b.kernel in ORDERED:
+        return True
     written, others = set(a.writes), set(b.writes)
     return bool(written & {*b.reads, *others} or others & set(a.reads))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.distributed.group import Group, current
+from minigrad.distributed.group import Group, Lane, current
 from minigrad.engine.device import device_of, host_copy, moved
 from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import refuse_others
@@ -82,7 +82,7 @@ def all_reduce(tensor: Tensor, op: str = "sum", async_op: bool = False) -> Work 
     values = host_copy(array) if not isinstance(array, np.ndarray) else array
     held = np.ascontiguousarray(values) if values.flags.writeable else values.copy(order="C")
     request = begin(group, held, OPS[name])
-    number = group.count
+    number = group.lane.count
 
     def finish() -> None:
         group.wait(request, "all_reduce", number)
@@ -96,13 +96,14 @@ def all_reduce(tensor: Tensor, op: str = "sum", async_op: bool = False) -> Work 
     return None
 
 
-def begin(group: Group, values: Array, op: str = "SUM") -> Any:
+def begin(group: Group, values: Array, op: str = "SUM", lane: Lane | None = None) -> Any:
     """Begin to put the ranks' arrays together in place; return the request.
 
     The request keeps the array alive.
     """
-    group.count += 1
-    request = group.comm.Iallreduce(group.mpi.IN_PLACE, values, getattr(group.mpi, op))
+    lane = lane or group.lane
+    lane.count += 1
+    request = lane.comm.Iallreduce(group.mpi.IN_PLACE, values, getattr(group.mpi, op))
     return Request(request, values)
 
 
@@ -169,7 +170,7 @@ def gathered(values: Array, what: str = "all_gather") -> Array:
     if group.comm is None:
         found[0] = values
         return found
-    group.count += 1
+    group.lane.count += 1
     held = np.ascontiguousarray(values)
     group.wait(Request(group.comm.Iallgather(held, found), (held, found)), what)
     return found
@@ -195,12 +196,12 @@ def broadcast(tensor: Tensor, src: int = 0) -> None:
     put(tensor, held)
 
 
-def sent(values: Array, src: int = 0, what: str = "broadcast") -> None:
+def sent(values: Array, src: int = 0, what: str = "the broadcast") -> None:
     """Write rank `src`'s array into every rank's."""
     group = current.group
     if group.comm is None:
         return
-    group.count += 1
+    group.lane.count += 1
     group.wait(Request(group.comm.Ibcast(values, src), values), what)
 
 
@@ -209,12 +210,12 @@ def begin_copy(tensor: Tensor, src: int) -> Callable[[], None]:
     group = current.group
     array = tensor.array
     held = np.ascontiguousarray(host_copy(array))
-    group.count += 1
+    group.lane.count += 1
     request = Request(group.comm.Ibcast(held, src), held)
-    number = group.count
+    number = group.lane.count
 
     def finish() -> None:
-        group.wait(request, "the exchange of parameters", number)
+        group.wait(request, "the broadcast of parameters", number)
         if group.rank != src:
             put(tensor, held)
 
@@ -229,7 +230,7 @@ def barrier() -> None:
     refuse_recording("a barrier waits for other processes")
     group = current.group
     if group.comm is not None:
-        group.count += 1
+        group.lane.count += 1
         group.wait(group.comm.Ibarrier(), "barrier")
 
 
@@ -277,7 +278,7 @@ def broadcast_object_list(object_list: list[Any], src: int = 0) -> None:
     object_list[:] = from_rank(list(object_list), src)
 
 
-def from_rank(obj: Any, src: int = 0, what: str = "broadcast_object_list") -> Any:
+def from_rank(obj: Any, src: int = 0, what: str = "the broadcast of objects") -> Any:
     """Return rank `src`'s object.
 
     >>> from_rank("a")

@@ -12,6 +12,7 @@ from minigrad.distributed.group import current
 from minigrad.distributed.reducer import BUCKET_MB, Reducer
 from minigrad.engine import arguments
 from minigrad.engine.device import device_of, host_copy, moved
+from minigrad.engine.errors import ArgumentError
 from minigrad.engine.grad_mode import mode
 from minigrad.engine.sharding import Shard, computing, now
 from minigrad.nn.module import Module
@@ -62,16 +63,25 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Return what the module returns for this rank's rows."""
-        shard = None
-        if current.group.comm is not None:
-            shard = shard_of([*inputs, *options.values()])
-            if self.training and not self.sync_batch_norm:
-                for buffer in self.module.buffers():
-                    exchange("exchange_copy", buffer.array)
-                    buffer.bump_version("by rank 0")
-            if self._exchanging and mode.recording:
-                self._reducer.arm()
-        with computing(shard, self.sync_batch_norm):
+        if current.group.comm is None:
+            return self.module(*inputs, **options)
+        if self.training and not self.sync_batch_norm:
+            for buffer in self.module.buffers():
+                exchange("exchange_copy", buffer.array)
+                buffer.bump_version("by rank 0")
+        if now.inside:  # a part of a Trainer's model, or of another DataParallel's: those exchange
+            with computing(now.shard, self.sync_batch_norm, now.basis):
+                return self.module(*inputs, **options)
+        shard = shard_of([*inputs, *options.values()])
+        if self._exchanging and mode.recording:
+            if shard is not None and not shard.rows:
+                raise ArgumentError(
+                    f"DataParallel: rank {current.group.rank} has no rows of this batch, and the "
+                    "mean over none is no number; leave such batches out with "
+                    "DataLoader(drop_last=True), or use a Trainer, which weighs ranks by their rows"
+                )
+            self._reducer.arm()
+        with computing(shard, self.sync_batch_norm, "dealt"):
             return self.module(*inputs, **options)
 
     @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 from minigrad.distributed import collectives
 from minigrad.distributed.group import Group, current
 from minigrad.engine.device import device_of, host_copy, moved
-from minigrad.engine.dispatch import KERNELS, Kernel, add_launches, launch
+from minigrad.engine.dispatch import KERNELS, ORDERED, Kernel, add_launches, launch
 
 Array = np.ndarray[Any, Any]
 SUM, MAX = 0, 1
@@ -91,9 +91,11 @@ def exchange_gradients_reference(
 def exchange_begin(values: Array, how: int, ticket: int) -> None:
     """Begin to sum (how=0), or to take the largest (1) of, all ranks' values in place."""
     group = current.group
-    request = collectives.begin(group, values, "MAX" if how == MAX else "SUM")
+    request = collectives.begin(group, values, "MAX" if how == MAX else "SUM", group.gradients)
     pending.bytes += values.nbytes
-    pending.requests[ticket] = request, group.count, time.perf_counter()
+    pending.requests[ticket] = request, group.gradients.count, time.perf_counter()
+    if how != MAX:  # that one is waited for at once
+        keep_moving(group)
 
 
 def exchange_end(values: Array, ticket: int) -> None:
@@ -101,7 +103,7 @@ def exchange_end(values: Array, ticket: int) -> None:
     request, number, begun = pending.requests.pop(ticket)
     before = time.perf_counter()
     pending.hidden += before - begun
-    current.group.wait(request, "the exchange of gradients", number)
+    current.group.wait(request, "the exchange of gradients", number, current.group.gradients)
     pending.exposed += time.perf_counter() - before
 
 
@@ -167,6 +169,7 @@ def exchange(name: str, *args: Any) -> None:
     """Launch an exchange; of arrays on a device, on copies of them."""
     if name not in KERNELS:
         KERNELS.update(ROWS)
+        ORDERED.update(ROWS)
         add_launches(SimpleNamespace(KERNELS=ROWS))
     if all(isinstance(a, np.ndarray | int | float) for a in args):
         launch(name, *args)

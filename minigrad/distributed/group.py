@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from minigrad.engine import arguments
 from minigrad.engine.errors import ArgumentError
@@ -30,7 +30,37 @@ SPINS = 200  # looks before a waiting rank leaves the processor to others
 TAG = 7_719  # of messages about what a rank waits for
 ENDED = "the end of the program"
 SAME = "all ranks must call the same operations, with the same shapes, in the same order"
+ONE_SIDED = "the broadcast"  # how those begin that wait for one rank, not for all
 THREADS = ("NUMBA_NUM_THREADS",)  # set by whoever wants another number
+
+
+class Lane:
+    """Operations that all ranks begin in one order; that of two lanes may differ between ranks.
+
+    comm: its communicator.  count: operations begun so far.
+    """
+
+    def __init__(self, name: str, comm: Any) -> None:
+        self.name, self.comm, self.count = name, comm, 0
+
+
+class Place(NamedTuple):
+    """What a rank waits for: an operation of a lane, by its number and name.
+
+    begun: of each lane, how many operations the rank has begun.
+    """
+
+    lane: str
+    number: int
+    what: str
+    begun: dict[str, int]
+
+    def parted(self, other: Place) -> bool:
+        """Return whether this rank and another one wait for what neither will ever come to."""
+        if self.lane == other.lane:
+            return self.number == other.number and self.what != other.what
+        behind = other.begun[self.lane] < self.number and self.begun[other.lane] < other.number
+        return behind and not any(one.what.startswith(ONE_SIDED) for one in (self, other))
 
 
 class Group:
@@ -38,9 +68,10 @@ class Group:
 
     comm: the communicator, None in a group of one; side: that of messages about it; last: that of
         the end, which no other operation can be taken for.
+    lane: of all operations but the sums of gradients, which have one of their own: where a rank
+        takes another way through a model, they come at other times between its batch norms'.
     timeout: seconds that a rank waits for the others before it ends all of them.
-    count: collective operations begun so far, equal on all ranks.
-    waited: seconds spent waiting in them.
+    waited: seconds spent waiting in operations.
     """
 
     def __init__(self, mpi: Any = None, timeout: float = TIMEOUT) -> None:
@@ -50,25 +81,30 @@ class Group:
         self.comm: Any = world and world.Dup()
         self.side: Any = world and world.Dup()
         self.last: Any = world and world.Dup()
+        self.lane = Lane("operations", self.comm)
+        self.gradients = Lane("gradients", world and world.Dup())
+        self.end = Lane("end", self.last)
         self.rank, self.size = 0, 1
         if mpi is not None:
             self.rank, self.size = int(self.comm.Get_rank()), int(self.comm.Get_size())
-        self.count = 0
         self.waited = 0.0
         self.ended = False
         self.told: list[Any] = []  # messages on their way
 
     # ------------------------------------------------------------ waiting
-    def wait(self, request: Any, what: str, number: int | None = None) -> None:
+    def wait(
+        self, request: Any, what: str, number: int | None = None, lane: Lane | None = None
+    ) -> None:
         """Wait for a collective operation; end all ranks where it takes longer than `timeout`.
 
-        what: its name in messages.  number: which of the group's it is; by default the last.
+        what: its name in messages.  number: which of its lane's it is; by default the last.
         """
         if self.done(request, what):
             return
         begun = last = time.perf_counter()
         waited, looks, asked = 0.0, 0, False
-        place = self.count if number is None else number
+        lane = lane or self.lane
+        place = Place(lane.name, lane.count if number is None else number, what, self.counts())
         while not self.done(request, what):
             looks += 1
             if looks < SPINS:
@@ -81,11 +117,11 @@ class Group:
                 continue
             time.sleep(0.001)
             if not asked:
-                self.tell(place, what)
+                self.tell(place)
                 asked = True
-            self.listen(place, what)
+            self.listen(place)
             if waited >= self.timeout:
-                self.give_up(place, what)
+                self.give_up(place)
         self.waited += time.perf_counter() - begun
 
     def done(self, request: Any, what: str) -> bool:
@@ -95,48 +131,51 @@ class Group:
         except self.mpi.Exception as error:
             self.abort(f"rank {self.rank}: {what} failed ({error}): {SAME}")
 
-    def tell(self, place: int, what: str) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return how many operations of each lane this rank has begun."""
+        return {lane.name: lane.count for lane in (self.lane, self.gradients)}
+
+    def tell(self, place: Place) -> None:
         """Tell the other ranks what this one waits for."""
         others = [rank for rank in range(self.size) if rank != self.rank]
-        self.told += [self.side.isend((place, what), dest=rank, tag=TAG) for rank in others]
+        self.told += [self.side.isend(tuple(place), dest=rank, tag=TAG) for rank in others]
 
-    def listen(self, place: int, what: str) -> dict[int, tuple[int, str]]:
-        """Read what other ranks wait for; end all where they wait for something else.
+    def listen(self, place: Place) -> dict[int, Place]:
+        """Read what other ranks wait for; end all where that can never come.
 
         One that has ended its program will never come; nor will one that waits for another
-        operation under the same number.
+        operation in this one's place, or where each waits for what the other has not begun.
         """
-        heard: dict[int, tuple[int, str]] = {}
+        heard: dict[int, Place] = {}
         status = self.mpi.Status()
         while self.side.Iprobe(source=self.mpi.ANY_SOURCE, tag=TAG, status=status):
             other = status.Get_source()
-            heard[other] = there, theirs = self.side.recv(source=other, tag=TAG)
-            parted = there == place and theirs != what
-            if parted and ENDED not in (what, theirs):
-                self.abort(
-                    f"rank {self.rank} waits in {what}, but rank {other} in {theirs}, as the "
-                    f"operation number {place} of each: {SAME}"
-                )
-            if theirs == ENDED and what != ENDED:
+            heard[other] = theirs = Place(*self.side.recv(source=other, tag=TAG))
+            if theirs.what == ENDED and place.what != ENDED:
                 self.abort(
                     f"rank {other} has come to {ENDED}, while rank {self.rank} waits for it in "
-                    f"{what}"
+                    f"{place.what}"
+                )
+            if ENDED not in (place.what, theirs.what) and place.parted(theirs):
+                self.abort(
+                    f"rank {self.rank} waits in {place.what}, but rank {other} in {theirs.what}, "
+                    f"as operations number {place.number} and {theirs.number}: {SAME}"
                 )
         return heard
 
-    def give_up(self, place: int, what: str) -> NoReturn:
+    def give_up(self, place: Place) -> NoReturn:
         """End all ranks, naming those that have not come."""
-        self.tell(place, what)
-        heard = {self.rank}
+        self.tell(place)
+        heard = {self.rank: place}
         end = time.perf_counter() + GRACE
         while time.perf_counter() < end:
-            heard |= set(self.listen(place, what))
+            heard |= self.listen(place)
             time.sleep(0.01)
         missing = [rank for rank in range(self.size) if rank not in heard]
         names = ", ".join(map(str, missing)) or "none that is known"
         self.abort(
-            f"rank {self.rank} has waited {self.timeout:g} s in {what}; what has not come: rank "
-            f"{names}. A rank that computes longer than that on its own needs "
+            f"rank {self.rank} has waited {self.timeout:g} s in {place.what}; what has not come: "
+            f"rank {names}. A rank that computes longer than that on its own needs "
             "init(timeout=seconds)"
         )
 
@@ -157,8 +196,8 @@ class Group:
             return
         self.ended = True
         try:
-            self.wait(self.last.Ibarrier(), ENDED, -1)
-            self.listen(-1, ENDED)
+            self.wait(self.last.Ibarrier(), ENDED, lane=self.end)
+            self.listen(Place(self.end.name, 0, ENDED, self.counts()))
         except BaseException:
             traceback.print_exc()
             self.abort(f"rank {self.rank} could not wait for {ENDED}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.distributed.exchange import MAX, SUM, exchange, keep_moving, pending
+from minigrad.distributed.exchange import MAX, SUM, exchange, pending
 from minigrad.distributed.group import current
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.early import listen
@@ -97,7 +97,6 @@ class Reducer:
         self.buckets: list[Bucket] = []
         self.of: dict[int, tuple[Bucket, int]] = {}
         self.next = 0
-        self.done = False  # whether gradients have been exchanged since somebody set it to False
 
     def arm(self, by_sweep: bool = True) -> None:
         """Exchange the gradients of this thread's next backward(); or, not by the sweep, those
@@ -151,14 +150,11 @@ class Reducer:
         bucket, i = self.of[id(leaf)]
         bucket.missing.discard(i)
         while self.next < len(self.buckets) and not self.buckets[self.next].missing:
-            if not self.next:
-                keep_moving(current.group)
             self.buckets[self.next].begin()
             self.next += 1
 
     def finish(self) -> None:
         """Exchange what has not begun, wait for all, and write the gradients."""
-        self.done = True
         used = np.array([p._grad is not None for p in self.params], np.uint8)
         constant(used)
         if not all(have or not learns for have, learns in zip(used, self.learning, strict=True)):

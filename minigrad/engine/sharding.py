@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from minigrad.engine.recording import expect
 
 
 class Shard(NamedTuple):
@@ -26,11 +28,15 @@ class Sharing(threading.local):
     shard: the rows that are computed now, None where they are a whole batch.
     dealt: the rows that a loader handed out last.
     synchronised: whether batch norms take their statistics over all rows of the batch.
+    basis: the attribute that says, before a forward pass, what its shard will be.
+    inside: whether a model's part of a batch is computed, whose gradients somebody exchanges.
     """
 
     shard: Shard | None = None
     dealt: Shard | None = None
     synchronised: bool = False
+    basis: str = "shard"
+    inside: bool = False
 
 
 now = Sharing()
@@ -47,20 +53,30 @@ def share_of(rows: int, rank: int, size: int) -> Shard:
     return Shard(first, each + (rank < more), rows)
 
 
+def hold_recording() -> None:
+    """Have what is recorded replayed only for the rows that are computed now."""
+    expect(now, now.basis, getattr(now, now.basis))
+
+
 @contextmanager
-def computing(shard: Shard | None, synchronised: bool) -> Iterator[None]:
+def computing(
+    shard: Shard | None, synchronised: bool, basis: str = "shard", inside: bool = True
+) -> Iterator[None]:
     """Say what is computed meanwhile.
+
+    basis: "dealt" where that says what the shard is, "shard" where it is said from outside.
 
     >>> with computing(Shard(2, 2, 4), False):
     ...     first_element((2, 3))
     6
     """
-    was = now.shard, now.synchronised
+    was: tuple[Any, ...] = now.shard, now.synchronised, now.basis, now.inside
     now.shard, now.synchronised = shard, synchronised and shard is not None
+    now.basis, now.inside = basis, inside
     try:
         yield
     finally:
-        now.shard, now.synchronised = was
+        now.shard, now.synchronised, now.basis, now.inside = was
 
 
 def first_element(shape: tuple[int, ...]) -> int:

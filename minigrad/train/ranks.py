@@ -34,6 +34,7 @@ class Alone:
 
     several = False
     first = True
+    reducer: Any = None  # puts gradients together with other processes'
 
     def begin(self, model: Any) -> None:
         """Begin a fit."""
@@ -91,7 +92,7 @@ class Ranks(Alone):
     def __init__(self) -> None:
         self.first = current.group.rank == 0
         self.shard: Shard | None = None
-        self.reducer: Any = None
+        self.exchanged = False  # whether the gradients of this step's batches are put together
 
     def begin(self, model: Any) -> None:
         """Begin with rank 0's weights."""
@@ -129,17 +130,19 @@ class Ranks(Alone):
 
     def step(self, steps: Steps, x: Any, target: Any, first: bool, last: bool) -> Computed:
         """Compute a part; with the last one gradients are exchanged while they are computed."""
-        if last:
-            self.reducer.arm()
+        self.exchanged = last
         with computing(self.shard, True):
-            return steps.step(x, target, first) if self.has_rows() else of_no_rows(steps, x)
+            if self.has_rows():
+                return steps.step(last, x, target, first)
+            if last:
+                self.reducer.arm()
+            return of_no_rows(steps, x)
 
     def whole(self, steps: Steps, parts: list[Scored]) -> tuple[Any, float]:
         """Exchange what was not exchanged with the last batch; put losses and weights together."""
-        if not self.reducer.done:  # the epoch has ended before the batch that was to be the last
+        if not self.exchanged:  # the epoch has ended before the batch that was to be the last
             self.reducer.arm(by_sweep=False)
             self.reducer.finish()
-        self.reducer.done = False
         weights = numbers([part.weight for part in parts])
         values = numbers([part.value.detach() for part in parts])
         total = parts[0].total or any(part.total for part in parts)
@@ -153,7 +156,7 @@ class Ranks(Alone):
 
     def decided(self, value: Any) -> Any:
         """Return rank 0's value."""
-        return from_rank(value, what="a decision of rank 0")
+        return from_rank(value, what="the broadcast of rank 0's decision")
 
     def any(self, flag: bool) -> bool:
         """Return whether any rank says so."""

@@ -94,6 +94,26 @@ def backward_of_sum(
     return measured(output, target, found, metrics, [], first)
 
 
+def backward_of_part(
+    reducer: Any,
+    model: Any,
+    loss: Any,
+    metrics: Metrics,
+    exchanging: bool,
+    x: Any,
+    target: Any,
+    first: bool,
+) -> Computed:
+    """Do the same with one process's part of a batch.
+
+    reducer: has the gradients put together with the other processes' while they are computed,
+        where `exchanging` is True: with the last batch of a step.
+    """
+    if exchanging:
+        reducer.arm()
+    return backward_of_sum(model, loss, metrics, x, target, first)
+
+
 def mean_gradients(model: Any, optimizer: Any, norms: bool, share: Tensor) -> list[Tensor]:
     """Multiply summed gradients by 1 / their weight; return their norms if they are asked for."""
     with no_grad():
@@ -189,7 +209,8 @@ class Steps:
     update: whether nobody looks at the gradients before the optimizer does: it is a part of the
     step then.  norms: whether somebody asks for the gradients' norm.  summed: whether `step` adds
     to the gradients of a summed loss, of which `finish` makes those of the mean.
-    exchanged: whether other processes compute parts of the same step: it is summed then.
+    reducer: puts the gradients together with those of other processes, which compute parts of the
+        same step; `step` is of a part then, and summed.
     """
 
     def __init__(
@@ -200,19 +221,21 @@ class Steps:
         update: bool = False,
         norms: bool = False,
         summed: bool = False,
-        exchanged: bool = False,
+        reducer: Any = None,
     ) -> None:
         self.parts = parts
         self.updates = update
-        self.summed = summed = summed or exchanged
+        self.summed = summed = summed or reducer is not None
         model, loss, metrics, optimizer = parts
         step: Any = partial(forward_backward, model, loss, metrics, norms)
         if update:
             step = partial(whole_step, model, loss, metrics, norms, optimizer)
         if summed:
             step = partial(backward_of_sum, model, loss, metrics)
+        if reducer is not None:
+            step = partial(backward_of_part, reducer, model, loss, metrics)
         ending: Any = mean_step if update else mean_gradients
-        self.step = Computation(step, False if exchanged else way)
+        self.step = Computation(step, way)
         self.finish = Computation(partial(ending, model, optimizer, norms), way)
         self.update = Computation(partial(clip_and_update, model, optimizer), way)
         self.plain_update = Computation(partial(plain_update, optimizer), way)

@@ -138,6 +138,7 @@ class Trainer:
         self.epoch_started = 0.0
         self._running = False
         self._ranks = Alone()
+        self._may_stop = False  # whether a callback may stop the fit within an epoch
         self._batch: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------ training
@@ -197,7 +198,10 @@ class Trainer:
         self.limit_reached = ""
         self.reading = Reading(train_loader)
         self.epoch_scores = None
-        self._active = self._ranks.callbacks(limits.callbacks(self.callbacks))
+        everywhere = limits.callbacks(self.callbacks)
+        # Of all ranks, also where only the first has such a callback.
+        self._may_stop = any(hooks_of(everywhere, n) for n in ("on_step_end", "after_backward"))
+        self._active = self._ranks.callbacks(everywhere)
         self._hooks = {name: hooks_of(self._active, name) for name in HOOKS}
         self._running = True
         begun: list[Callback] = []
@@ -232,7 +236,7 @@ class Trainer:
             return Steps(parts, self.capture)  # of one evaluation, where it has so many batches
         looking = self._hooks["after_backward"]
         norms = any(hook.__self__.reads_norm for hook in looking)
-        options = {"update": not looking, "norms": norms, "exchanged": self._ranks.several}
+        options = {"update": not looking, "norms": norms, "reducer": self._ranks.reducer}
         self._steps = Steps(parts, self.capture, summed=self.accumulate > 1, **options)
         self._steps.begin(self.epochs - self.epoch + 1)
         return self._steps
@@ -376,7 +380,7 @@ class Trainer:
                 scores.add(found.output, target, loss, found.metrics)
             self.limit_reached = self._reached()
             self._call("on_step_end")
-            if self._hooks["on_step_end"] or self._hooks["after_backward"]:
+            if self._may_stop:
                 self._agree()
             if self.stopping:
                 return {}

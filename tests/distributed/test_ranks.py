@@ -26,6 +26,11 @@ def test_operations_and_models_with_odd_parameters(size: int) -> None:
     assert run(size, "operations") == "all well\n"
 
 
+@needs_mpi
+def test_captured_steps_have_the_bits_of_eager_ones() -> None:
+    assert run(2, "captured") == "all well\n"
+
+
 # ---------------------------------------------------------------- no MPI
 def test_alone_everything_works_without_mpi() -> None:
     assert (group.init().size, mg.distributed.rank(), mg.distributed.is_first()) == (1, 0, True)
