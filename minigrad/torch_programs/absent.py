@@ -8,7 +8,6 @@ from minigrad.tensors.conveniences import KINDS
 from minigrad.torch_programs.amp import same
 from minigrad.torch_programs.devices import no, nothing
 
-ONE_PROCESS = "processes are started by mpiexec: see docs/distributed.md"
 ONE_GROUP = "all processes are one group; see docs/distributed.md for what they can do together"
 NO_SCRIPT = "there is no TorchScript; call the function or the module as it is"
 NO_EXPORT = "there is no export; save the weights with torch.save(model.state_dict(), path)"
@@ -37,7 +36,6 @@ REFUSED: dict[str, dict[str, str]] = {
     "torch.onnx": dict.fromkeys(("dynamo_export", "export"), NO_EXPORT),
     "torch.export": {"export": NO_EXPORT},
     "torch.hub": {"load": "nothing is downloaded; get the weights and load their state_dict"},
-    "torch.multiprocessing": {"spawn": ONE_PROCESS},
     "torch.cuda": dict.fromkeys(KINDS.values(), MOVE),
 }
 DISTRIBUTED: dict[str, Any] = {

@@ -23,7 +23,7 @@ from minigrad.torch_programs.files import load, save
 from minigrad.torch_programs.kinds import TENSORS, Variable
 from minigrad.torch_programs.measuring import BENCHMARK, PROFILER
 from minigrad.torch_programs.parallel import DataParallel, DistributedSampler
-from minigrad.torch_programs.processes import PROCESSES, DistributedDataParallel
+from minigrad.torch_programs.processes import PROCESSES, DistributedDataParallel, spawn, tell
 from minigrad.torch_programs.random_state import RANDOM
 from minigrad.torch_programs.testing import assert_close
 
@@ -92,7 +92,7 @@ MODULES: dict[str, Sources] = {
     "torch.linalg": ("minigrad.linalg",),
     "torch.masked": ("minigrad.masked",),
     "torch.mps": (NONE_THERE,),
-    "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing}),
+    "torch.multiprocessing": ("multiprocessing", {"set_sharing_strategy": nothing, "spawn": spawn}),
     "torch.nn": NN,
     "torch.nn.attention": (ATTENTION,),
     "torch.nn.attention.bias": (BIAS,),
@@ -183,6 +183,7 @@ def install() -> None:
     if standin.KNOWN:
         return standin.put_up()
     standin.put_up()
+    tell()
     modules = MODULES | {f"torch.backends.{name}": (names,) for name, names in BACKENDS.items()}
     for name, sources in modules.items():
         found = tuple(source for source in sources if there(source))

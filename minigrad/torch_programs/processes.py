@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from types import SimpleNamespace
 from typing import Any
 
 from minigrad.distributed import collectives, group
@@ -12,7 +13,27 @@ from minigrad.distributed.data_parallel import DataParallel
 from minigrad.nn.module import Module
 from minigrad.tensors.tensor import Tensor
 
-BACKENDS = ("gloo", "mpi", "nccl", "ucc")
+# What torchrun tells programs, and how launchers of MPI programs say the same.
+TOLD = {
+    "RANK": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"),
+    "WORLD_SIZE": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"),
+    "LOCAL_RANK": ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"),
+    "LOCAL_WORLD_SIZE": ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"),
+}
+
+
+def tell() -> None:
+    """Set what torchrun would set, for programs that ask the environment who they are: RANK and
+    the like, in a process that mpiexec has started; what is there already stays.
+    """
+    if not group.launched():
+        return
+    for name, sources in TOLD.items():
+        found = [os.environ[source] for source in sources if source in os.environ]
+        if found:
+            os.environ.setdefault(name, found[0])
+    os.environ.setdefault("MASTER_ADDR", "localhost")
+    os.environ.setdefault("MASTER_PORT", "29500")
 
 
 class Default:
@@ -36,7 +57,8 @@ def init_process_group(
     backend, init_method, store: whatever they say, it is MPI.
     timeout: a timedelta.
 
-    Raises: RuntimeError where more processes are asked for than mpiexec has started.
+    Raises: RuntimeError where another number of processes is asked for than mpiexec has started,
+        or where this one is said to be another than it is.
     """
     seconds = group.TIMEOUT if timeout is None else timeout.total_seconds()
     joined = group.init(seconds)
@@ -46,7 +68,42 @@ def init_process_group(
             f"init_process_group: {wanted} processes are asked for, but mpiexec has started "
             f"{joined.size}; run `mpiexec -n {wanted} minigrad run script.py`, without torchrun"
         )
+    own = rank if rank >= 0 else int(os.environ.get("RANK", joined.rank))
+    if own != joined.rank:
+        raise RuntimeError(
+            f"init_process_group: this process is said to be rank {own}, but mpiexec has made it "
+            f"rank {joined.rank}; leave `rank` out, and RANK unset before mpiexec"
+        )
     Default.initialised = True
+
+
+def spawn(
+    fn: Any,
+    args: tuple[Any, ...] = (),
+    nprocs: int = 1,
+    join: bool = True,
+    daemon: bool = False,
+    start_method: str = "spawn",
+) -> None:
+    """Run `fn(rank, *args)`, as the one of `nprocs` processes that this one is: mpiexec has started
+    them all.
+
+    Raises: RuntimeError where it has started another number.
+    """
+    tell()
+    there = int(os.environ.get("WORLD_SIZE", "1"))
+    if nprocs != there:
+        raise RuntimeError(
+            f"spawn: the program asks for {nprocs} processes, but {there} "
+            f"{'is' if there == 1 else 'are'} there; start them by `mpiexec -n {nprocs} minigrad "
+            "run script.py`"
+        )
+    fn(int(os.environ.get("RANK", "0")), *args)
+
+
+def get_default_backend_for_device(device: Any = None) -> str:
+    """Return "mpi"."""
+    return "mpi"
 
 
 def destroy_process_group(group: Any = None) -> None:
@@ -148,6 +205,7 @@ def broadcast_object_list(
 class DistributedDataParallel(DataParallel):
     """`minigrad.distributed.DataParallel` with batch norms of each process's own rows.
 
+    broadcast_buffers: whether running statistics are those of process 0, else each one's own.
     device_ids, output_device, dim, process_group, and options on how it is done: PyTorch's; there
     is one device a process, and parameters that are not used are found always.
     """
@@ -166,8 +224,14 @@ class DistributedDataParallel(DataParallel):
         **options: Any,
     ) -> None:
         joined()
+        if not any(p.requires_grad for p in module.parameters()):
+            raise RuntimeError(
+                "DistributedDataParallel is not needed when a module doesn't have any parameter "
+                "that requires a gradient."
+            )
         size = {} if bucket_cap_mb is None else {"bucket_cap_mb": bucket_cap_mb}
         super().__init__(module, sync_batch_norm=False, **size)
+        self.broadcast_buffers = broadcast_buffers
 
 
 PROCESSES: dict[str, Any] = {
@@ -181,10 +245,13 @@ PROCESSES: dict[str, Any] = {
     "broadcast_object_list": broadcast_object_list,
     "destroy_process_group": destroy_process_group,
     "get_backend": get_backend,
+    "get_default_backend_for_device": get_default_backend_for_device,
     "get_rank": get_rank,
     "get_world_size": get_world_size,
+    "group": SimpleNamespace(WORLD=None),
     "init_process_group": init_process_group,
     "is_available": has_mpi,
+    "is_gloo_available": has_mpi,
     "is_initialized": is_initialized,
     "is_mpi_available": has_mpi,
     "reduce": reduce,
