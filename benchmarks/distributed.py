@@ -1,10 +1,15 @@
-"""`python -m benchmarks.distributed`: one rank of one thread beside two, on one training step.
+"""`python -m benchmarks.distributed`: training steps on one rank beside several, one thread each.
 
-The step is that of an MLP (784, 1024, 1024, 10) on 1,024 rows in all, forward, loss, backward and
-AdamW.  Runs of one rank and of several come in turns; each is a process, or a job, of its own, and
-its figure is the median of its steps.  Exchange: what all sums of gradients took from their begin
-until they were waited for (hidden behind compute), and then (exposed).  The prediction is that of
-`minigrad scale`, from the latency and the bandwidth of sums that are measured beside it.
+The step is that of an MLP, (784, 1024, 1024, 10) on 1,024 rows in all by default: forward, loss,
+backward and AdamW.  In one job of all ranks three ways take turns, a few steps each: rank 0 alone
+on the whole batch, and on half of it, while the others sleep; all ranks, which exchange gradients
+during the sweep; all ranks, which exchange them after it.  Figures are medians over the rounds of
+medians over the steps of a turn; a speedup is that of two turns of one round.
+
+waited: for sums of gradients, and for the other ranks with them, by rank 0, with overlap.
+predicted: by `minigrad.distributed.cost_model`, without any overlap, from the steps alone, and
+latency and bandwidth of messages between two ranks; of more ranks than cores (marked *), whose
+compute takes turns.
 """
 
 from __future__ import annotations
@@ -12,76 +17,108 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 import minigrad as mg
-from minigrad.distributed.collectives import begin
 from minigrad.distributed.cost_model import Network, Step, predict
 from minigrad.distributed.exchange import pending
-from minigrad.distributed.group import current
+from minigrad.distributed.measuring import ping_pong
 
-SIZES, BATCH = (784, 1024, 1024, 10), 1024
+MODEL, BATCH = (784, 1024, 1024, 10), 1024
+WAYS = ("alone", "half", "overlap", "after")
+ALONE = ("alone", "half")  # the whole batch, and half of it
+TURN, WARM = 5, 5  # steps of one way before those of the next, and before all
 
 
-def child(steps: int) -> dict[str, Any]:
-    """Train some steps as a rank; return the medians."""
+def child(sizes: tuple[int, ...], batch: int, rounds: int, capture: bool) -> dict[str, Any]:
+    """Train some steps as a rank; return what each turn took."""
     group = mg.distributed.init()
+    ways = {
+        "alone": way(sizes, batch, "alone", capture),
+        "half": way(sizes, batch // 2, "alone", capture),
+        "overlap": way(sizes, batch // group.size, "overlap", capture),
+        "after": way(sizes, batch // group.size, "after", capture),
+    }
+    found: dict[str, Any] = {name: {"step": [], "waited": []} for name in ways}
+    for number in range(-1, rounds):
+        for name, (gradients, step, _) in ways.items():
+            times: list[tuple[float, float]] = []
+            for _ in range(TURN if number >= 0 else WARM):
+                if name in ALONE and group.rank:
+                    break
+                if name not in ALONE:
+                    mg.distributed.barrier()
+                pending.reset()
+                begun = time.perf_counter()
+                gradients()
+                step()
+                times.append((time.perf_counter() - begun, pending.exposed))
+            if name in ALONE:
+                sleep_until_all_come(group)
+            if number >= 0 and times:
+                for key, values in zip(found[name], zip(*times, strict=True), strict=True):
+                    found[name][key].append(median(values))
+    sizes_of = [p.array.nbytes for p in ways["overlap"][2].parameters()]
+    network = ping_pong(group)
+    return {**found, "bytes": sum(sizes_of), "network": [network.latency, network.bandwidth]}
+
+
+def way(
+    sizes: tuple[int, ...], rows: int, name: str, capture: bool
+) -> tuple[Callable[[], Any], Callable[[], Any], mg.nn.Module]:
+    """Return what computes gradients, what steps the optimizer, and the model."""
     mg.manual_seed(0)
     layers: list[Any] = []
-    for n_in, n_out in pairwise(SIZES):
+    for n_in, n_out in pairwise(sizes):
         layers += [mg.nn.Linear(n_in, n_out), mg.nn.ReLU()]
-    model = mg.distributed.DataParallel(mg.nn.Sequential(*layers[:-1]))
+    module = mg.nn.Sequential(*layers[:-1])
+    model = module if name == "alone" else mg.distributed.DataParallel(module)
     optimizer = mg.optim.AdamW(model.parameters())
-    rows = BATCH // group.size
-    x, y = mg.randn(rows, SIZES[0]), mg.randint(0, SIZES[-1], (rows,))
-    times, loss = [], mg.zeros(1)
-    for number in range(3 + steps):
-        if number == 3:
-            pending.reset()
-        begun = time.perf_counter()
-        loss = mg.nn.functional.cross_entropy(model(x), y)
+    x, y = mg.randn(rows, sizes[0]), mg.randint(0, sizes[-1], (rows,))
+
+    def backward() -> None:
         optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        times.append(time.perf_counter() - begun)
-    found = {
-        "step": median(times[3:]),
-        "hidden": pending.hidden / steps,
-        "exposed": pending.exposed / steps,
-        "bytes": pending.bytes / steps,
-        "loss": loss.item(),
-    }
-    if current.group.comm is not None:
-        for name, size, count in (("small", 1, 200), ("large", 1 << 20, 10)):
-            values, taken = np.zeros(size), []
-            for _ in range(count):
-                mg.distributed.barrier()
-                begun = time.perf_counter()
-                current.group.wait(begin(current.group, values), "a measurement")
-                taken.append(time.perf_counter() - begun)
-            found[name] = median(taken)
-        found["large_bytes"] = 8 << 20
-    return found
+        mg.nn.functional.cross_entropy(model(x), y).backward()
+
+    def after() -> None:
+        with model.no_sync():
+            backward()
+        model._reducer.exchange()
+
+    gradients, step = after if name == "after" else backward, optimizer.step
+    if capture:
+        return mg.capture(gradients), mg.capture(step), model
+    return gradients, step, model
 
 
-def run(ranks: int, steps: int) -> dict[str, Any]:
+def sleep_until_all_come(group: Any) -> None:
+    """Wait for the other ranks without taking a core from them."""
+    request = group.comm.Ibarrier()
+    while not request.Test():
+        time.sleep(0.002)
+
+
+def run(ranks: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a job of so many ranks of one thread each; return what its first rank has found."""
     here = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(here) if here.exists() else shutil.which("mpiexec")
     if mpiexec is None:
         raise SystemExit("benchmarks.distributed: no mpiexec; pip install 'minigrad[mpi]'")
-    launcher = [] if ranks == 1 else [mpiexec, "-n", str(ranks), "--oversubscribe"]
-    command = [*launcher, sys.executable, "-m", "benchmarks.distributed", "--child", str(steps)]
+    bound = ["--bind-to", arguments.bind_to] if arguments.bind_to else []
+    command = [mpiexec, "-n", str(ranks), "--oversubscribe", *bound]
+    command += [sys.executable, "-m", "benchmarks.distributed", "--child"]
+    command += ["--model", ",".join(map(str, arguments.model)), "--rounds", str(arguments.rounds)]
+    command += ["--batch-size", str(arguments.batch_size)]
+    command += ["--capture"] if arguments.capture else []
     settings = {
         "NUMBA_NUM_THREADS": "1",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
@@ -89,52 +126,81 @@ def run(ranks: int, steps: int) -> dict[str, Any]:
         "OMPI_MCA_btl": "self,sm",
     }
     done = subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, check=True
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        raise SystemExit(f"benchmarks.distributed: {ranks} ranks failed:\n{done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Return the whole numbers between commas."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def processor() -> str:
+    """Return the processor's name and how many of its cores this process may use."""
+    name, known = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else name}, {len(os.sched_getaffinity(0))} cores"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write JSON where --out says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distributed")
-    parser.add_argument("--ranks", type=int, default=2, metavar="N")
-    parser.add_argument("--steps", type=int, default=20, metavar="N", help="of a run (20)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each (3)")
-    parser.add_argument("--out", type=Path, metavar="FILE")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("--ranks", type=integers, default=(2,), metavar="N,N", help="of each job (2)")
+    add("--model", type=integers, default=MODEL, metavar="N,N", help="sizes of layers")
+    add("--batch-size", type=int, default=BATCH, metavar="N", help="rows of all ranks (1024)")
+    add("--rounds", type=int, default=20, metavar="N", help=f"of {TURN} steps each way (20)")
+    add("--capture", action="store_true", help="capture the steps, as a Trainer does")
+    add("--bind-to", metavar="X", help="of mpiexec: core, none")
+    add("--out", type=Path, metavar="FILE")
+    add("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if arguments.child is not None:
-        found = child(arguments.child)
+    if arguments.child:
+        how = arguments.model, arguments.batch_size, arguments.rounds, arguments.capture
+        found = child(*how)
         if mg.distributed.is_first():
             print(json.dumps(found))
         return 0
-    alone, together = [], []
-    for _ in range(arguments.rounds):
-        alone.append(run(1, arguments.steps))
-        together.append(run(arguments.ranks, arguments.steps))
-    one = median(found["step"] for found in alone)
-    many = {name: median(found[name] for found in together) for name in together[0]}
-    messages = 2  # in a row, of a sum over two ranks
-    network = Network(many["small"] / messages, many["large_bytes"] / many["large"], 0.0)
-    step = Step(one, many["bytes"], 4)
-    predicted = predict(step, network, arguments.ranks)
-    rows = {
-        "one rank, ms": one * 1e3,
-        f"{arguments.ranks} ranks, ms": many["step"] * 1e3,
-        "speedup": one / many["step"],
-        "predicted, ms": predicted.seconds * 1e3,
-        "exchange hidden, ms": many["hidden"] * 1e3,
-        "exchange exposed, ms": many["exposed"] * 1e3,
-        "MB exchanged": many["bytes"] / 1e6,
-        "a small sum, us": many["small"] * 1e6,
-        "a sum of 8 MiB, ms": many["large"] * 1e3,
-    }
-    for name, value in rows.items():
-        print(f"{name:<22} {value:>10.3f}")
+    print(f"{processor()}; model {arguments.model}, {arguments.batch_size} rows, ms")
+    runs = {}
+    for ranks in arguments.ranks:
+        runs[ranks] = run(ranks, arguments)
+        columns = row(ranks, runs[ranks], len(os.sched_getaffinity(0)))
+        if len(runs) == 1:
+            print("".join(f"{name:>10}" for name in columns))
+        print("".join(f"{value:>10}" for value in columns.values()), flush=True)
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps({"figures": rows, "runs": [alone, together]}, indent=1))
+        arguments.out.write_text(json.dumps(runs, indent=1))
     return 0
+
+
+def row(ranks: int, found: dict[str, Any], cores: int) -> dict[str, str]:
+    """Return what was measured, beside what is predicted."""
+    ms = {way: 1e3 * median(found[way]["step"]) for way in WAYS}
+    fixed = max(0.0, 2 * ms["half"] - ms["alone"])
+    pairs = zip(found["alone"]["step"], found["overlap"]["step"], strict=True)
+    speedups = sorted(one / many for one, many in pairs)
+    quarter = len(speedups) // 4
+    latency, bandwidth = found["network"]
+    stretch = max(1.0, ranks / cores)
+    compute = Step(ms["alone"] * stretch, found["bytes"], 3, fixed=fixed * stretch)
+    predicted = predict(compute, Network(latency * 1e3, bandwidth / 1e3, 0.0), ranks).seconds
+    return {
+        "ranks": f"{ranks}{'*' if ranks > cores else ''}",
+        **{name: f"{value:.2f}" for name, value in ms.items()},
+        "speedup": f"{median(speedups):.2f}",
+        "quartiles": f"{speedups[quarter]:.2f}-{speedups[-1 - quarter]:.2f}",
+        "predicted": f"{predicted:.2f}",
+        "off": f"{100 * (predicted / ms['overlap'] - 1):+.0f} %",
+        "waited": f"{1e3 * median(found['overlap']['waited']):.2f}",
+        "us": f"{latency * 1e6:.2f}",
+        "GB/s": f"{bandwidth / 1e9:.2f}",
+    }
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ what of that hides behind compute.
 
 Gradients are summed by halving and doubling (Rabenseifner): 2 log2(W) messages in a row and
 2 (W - 1) / W of the bytes, each way of a link as fast as the other.  Where W processes share what
-one computes, compute is divided by W; the exchange hides behind the part of it in which gradients
-come, but for the last bucket, which ends after the sweep.
+one computes, compute is divided by W, but for what does not depend on the rows; the exchange hides
+behind the part of it in which gradients come, but for the last bucket, which ends after the sweep.
 
 Source: Thakur, Rabenseifner and Gropp, "Optimization of collective communication operations in
 MPICH" (2005), section 4; Li et al., "PyTorch distributed" (VLDB 2020), section 5.
@@ -46,7 +46,8 @@ class Network:
 class Step:
     """What one process does for one step.
 
-    compute: seconds, of the whole batch on one process.  bytes: of all gradients.
+    compute: seconds, of the whole batch on one process.  fixed: of these, what every process does
+        whatever its rows: the optimizer's step, Python.  bytes: of all gradients.
     buckets: in how many exchanges.  others: small exchanges that are waited for, such as two for
         each synchronised batch norm.  largest: bytes of the bucket that comes last.
     """
@@ -56,6 +57,12 @@ class Step:
     buckets: int = 1
     others: int = 0
     largest: float = 0.0
+    fixed: float = 0.0
+
+    def on(self, processes: int) -> float:
+        """Return the seconds that one of so many processes computes, which share the batch."""
+        fixed = min(self.fixed, self.compute)
+        return fixed + (self.compute - fixed) / processes
 
 
 @dataclass(frozen=True)
@@ -113,14 +120,15 @@ def predict(
             "predict: expected processes, local_steps and compression of at least 1, got "
             f"{processes}, {local_steps} and {compression}"
         )
-    compute = step.compute if weak else step.compute / processes
+    compute = step.compute if weak else step.on(processes)
     gradients = exchange_seconds(network, processes, step.bytes / compression, step.buckets)
     last = (
         exchange_seconds(network, processes, step.largest / compression)
         if step.largest
         else (gradients / step.buckets)
     )
-    hidden = min(max(0.0, gradients - last), network.overlap * BACKWARD * compute)
+    sweep = BACKWARD * max(0.0, compute - step.fixed)
+    hidden = network.overlap * min(max(0.0, gradients - last), sweep)
     small = exchange_seconds(network, processes, 0.0, step.others)
     exposed = (gradients - hidden) / local_steps + small
     seconds = compute + exposed
