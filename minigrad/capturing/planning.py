@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.capturing.fusion import FUSIONS
 from minigrad.capturing.program import CONSTANT, MADE, Buffer, Launch, Operand, Program
 from minigrad.capturing.tables import compiled, possible
-from minigrad.engine.dispatch import ORDERED
+from minigrad.engine.recording import ORDERED
 
 ALIGNED = 64
 

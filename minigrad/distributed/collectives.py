@@ -62,7 +62,8 @@ def all_reduce(tensor: Tensor, op: str = "sum", async_op: bool = False) -> Work 
     async_op: return at once; `wait()` of what is returned waits for the result.
     All ranks get the same bits.
 
-    Raises: ValueError for another op, and for a tensor that requires grad while recording.
+    Raises: ValueError for another op, and for a tensor that requires grad while recording;
+        TypeError for the mean of whole numbers and the sum of bools.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0])
@@ -77,11 +78,16 @@ def all_reduce(tensor: Tensor, op: str = "sum", async_op: bool = False) -> Work 
     array = writable("all_reduce", tensor)
     if name == "avg" and array.dtype.kind != "f":
         raise ArgumentTypeError(f"all_reduce: avg is of floating tensors, got {array.dtype}")
+    if name == "sum" and array.dtype.kind == "b":
+        raise ArgumentTypeError(
+            "all_reduce: the sum of bools is none; use op='max' for whether any rank has True, "
+            "'min' for all, or tensor.long() for how many"
+        )
     if group.comm is None:
         return Work() if async_op else None
     values = host_copy(array) if not isinstance(array, np.ndarray) else array
     held = np.ascontiguousarray(values) if values.flags.writeable else values.copy(order="C")
-    request = begin(group, held, OPS[name])
+    request = begin(group, held.view(np.uint8) if held.dtype.kind == "b" else held, OPS[name])
     number = group.lane.count
 
     def finish() -> None:

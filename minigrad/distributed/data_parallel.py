@@ -57,6 +57,7 @@ class DataParallel(Module):
         size = arguments.number("DataParallel", "bucket_cap_mb", bucket_cap_mb)
         self.module = module
         self.sync_batch_norm = bool(sync_batch_norm)
+        self.broadcast_buffers = not self.sync_batch_norm
         self._reducer = Reducer(list(module.parameters()), bucket_mb=size)
         self._exchanging = True
         take_from_first(module)
@@ -65,7 +66,7 @@ class DataParallel(Module):
         """Return what the module returns for this rank's rows."""
         if current.group.comm is None:
             return self.module(*inputs, **options)
-        if self.training and not self.sync_batch_norm:
+        if self.training and self.broadcast_buffers:
             for buffer in self.module.buffers():
                 exchange("exchange_copy", buffer.array)
                 buffer.bump_version("by rank 0")
@@ -73,7 +74,9 @@ class DataParallel(Module):
             with computing(now.shard, self.sync_batch_norm, now.basis):
                 return self.module(*inputs, **options)
         shard = shard_of([*inputs, *options.values()])
-        if self._exchanging and mode.recording:
+        if not self._exchanging:
+            self._reducer.disarm()
+        elif mode.recording:
             if shard is not None and not shard.rows:
                 raise ArgumentError(
                     f"DataParallel: rank {current.group.rank} has no rows of this batch, and the "

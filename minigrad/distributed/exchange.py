@@ -22,7 +22,8 @@ import numpy as np
 from minigrad.distributed import collectives
 from minigrad.distributed.group import Group, current
 from minigrad.engine.device import device_of, host_copy, moved
-from minigrad.engine.dispatch import KERNELS, ORDERED, Kernel, add_launches, launch
+from minigrad.engine.dispatch import KERNELS, Kernel, add_launches, launch
+from minigrad.engine.recording import ORDERED
 
 Array = np.ndarray[Any, Any]
 SUM, MAX = 0, 1

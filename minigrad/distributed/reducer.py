@@ -15,7 +15,7 @@ import numpy as np
 from minigrad.distributed.exchange import MAX, SUM, exchange, pending
 from minigrad.distributed.group import current
 from minigrad.engine.dispatch import empty, launch
-from minigrad.engine.early import listen
+from minigrad.engine.early import leave, listen
 from minigrad.engine.op import bump_version
 from minigrad.engine.recording import constant, refuse_recording
 from minigrad.tensors.tensor import Tensor, new
@@ -96,25 +96,34 @@ class Reducer:
         self.ticket = pending.ticket()
         self.buckets: list[Bucket] = []
         self.of: dict[int, tuple[Bucket, int]] = {}
-        self.next = 0
+        self.next = self.armed = 0
 
-    def arm(self, by_sweep: bool = True) -> None:
-        """Exchange the gradients of this thread's next backward(); or, not by the sweep, those
-        that are there, in `finish`.
+    def arm(self) -> None:
+        """Exchange the gradients of this thread's next backward() that comes to any of them; of the
+        next two after two calls.
         """
-        if current.group.comm is None:
-            return
-        learning = tuple(p.requires_grad for p in self.params)
-        if learning != self.learning:
-            self.deal(learning)
-        self.next = 0
-        for bucket in self.buckets:
-            bucket.missing = set(range(len(bucket.params)))
-        if by_sweep:
+        if current.group.comm is not None:
+            self.armed += 1
+            self.deal()
             listen(self)
 
-    def deal(self, learning: tuple[bool, ...]) -> None:
+    def disarm(self) -> None:
+        """Leave the next backward() alone."""
+        self.armed = 0
+        leave(self)
+
+    def exchange(self) -> None:
+        """Exchange the gradients that are there."""
+        if current.group.comm is not None:
+            self.deal()
+            self.begin()
+            self.finish()
+
+    def deal(self) -> None:
         """Deal the parameters that require a gradient into buckets."""
+        learning = tuple(p.requires_grad for p in self.params)
+        if learning == self.learning:
+            return
         self.learning = learning
         groups: list[list[int]] = []
         open_groups: dict[Any, tuple[list[int], int]] = {}  # by dtype: members and bytes
@@ -145,6 +154,12 @@ class Reducer:
         """Return whether a leaf is one of the parameters."""
         return id(leaf) in self.of
 
+    def begin(self) -> None:
+        """Begin with the first bucket, all of whose gradients are still to come."""
+        self.next = 0
+        for bucket in self.buckets:
+            bucket.missing = set(range(len(bucket.params)))
+
     def ready(self, leaf: Any) -> None:
         """Take note that a parameter's gradient is complete; begin what can begin."""
         bucket, i = self.of[id(leaf)]
@@ -153,8 +168,10 @@ class Reducer:
             self.buckets[self.next].begin()
             self.next += 1
 
-    def finish(self) -> None:
-        """Exchange what has not begun, wait for all, and write the gradients."""
+    def finish(self) -> bool:
+        """Exchange what has not begun, wait for all, and write the gradients; return whether
+        another backward() is waited for.
+        """
         used = np.array([p._grad is not None for p in self.params], np.uint8)
         constant(used)
         if not all(have or not learns for have, learns in zip(used, self.learning, strict=True)):
@@ -166,3 +183,5 @@ class Reducer:
         scale = np.array(1 / current.group.size) if self.average else None
         for bucket in self.buckets:
             bucket.end(used, scale)
+        self.armed = max(0, self.armed - 1)
+        return self.armed > 0

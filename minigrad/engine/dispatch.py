@@ -30,8 +30,6 @@ from minigrad_kernels.table import KERNELS, LISTENERS
 # Whether all launches of the process are checked, see engine/anomaly.py.
 CHECKED = os.environ.get("MINIGRAD_CHECKED", "0") not in ("", "0")
 Table = Mapping[str, Callable[..., None]]
-# Kernels that take part in what other processes do: a plan keeps all of them, in their order.
-ORDERED: set[str] = set()
 CPU: dict[str, Callable[..., None]] = {name: kernel.cpu for name, kernel in KERNELS.items()}
 
 

@@ -20,20 +20,36 @@ from minigrad.engine.overwrite import check_writable
 class Listener(Protocol):
     """Who is told of gradients.
 
-    wants: whether it is to be told of a leaf's.  ready: the leaf's `.grad` is complete.
-    finish: the sweep is over.
+    wants: whether it is to be told of a leaf's.  begin: a sweep begins that comes to such a leaf.
+    ready: the leaf's `.grad` is complete.  finish: the sweep is over; return whether to be told of
+    the next one too.
     """
 
     def wants(self, leaf: Any) -> bool: ...
+    def begin(self) -> None: ...
     def ready(self, leaf: Any) -> None: ...
-    def finish(self) -> None: ...
+    def finish(self) -> bool: ...
 
 
 def listen(listener: Listener) -> None:
-    """Tell a listener of the gradients of this thread's next backward()."""
+    """Tell a listener of the gradients of this thread's next backward() that comes to some that it
+    wants; others go by it.
+    """
     waiting = [] if mode.early is None else mode.early.listeners
     if all(other is not listener for other in waiting):
         mode.early = Early([*waiting, listener])
+
+
+def leave(listener: Listener) -> None:
+    """Tell a listener of nothing more."""
+    if mode.early is not None:
+        waiting = [other for other in mode.early.listeners if other is not listener]
+        mode.early = Early(waiting) if waiting else None
+
+
+def leave_all() -> None:
+    """Tell nobody of anything more: what was begun and not ended is over."""
+    mode.early = None
 
 
 class Early:
@@ -54,29 +70,39 @@ class Early:
 
         Raises: RuntimeError under create_graph, and for `inputs` that leave leaves out.
         """
-        mode.early = None
+        last = last_nodes(roots)
+        leaves = [leaf for found in last.values() for leaf in found]
+        told = [one for one in self.listeners if any(map(one.wants, leaves))]
+        if not told:
+            return sweeps.sweep(roots, seeds, create_graph, retain_graph, targets)
+        waiting = [one for one in self.listeners if one not in told]
+        mode.early = Early(waiting) if waiting else None
         if create_graph or targets is not None:
             raise RuntimeError(
                 "backward: the gradients of a DataParallel model are exchanged as they become "
                 "complete; create_graph and inputs are not for it: run the module itself, "
                 "model.module(x)"
             )
-        found = EarlySweep(self.listeners, retain_graph).run(roots, seeds)
-        for listener in self.listeners:
-            listener.finish()
-        return found
+        for listener in told:
+            listener.begin()
+        left = EarlySweep(told, retain_graph, last).run(roots, seeds)
+        for listener in told:
+            if listener.finish():
+                listen(listener)
+        return left
 
 
 class EarlySweep(Sweep):
     """A sweep into `.grad` of leaves, each of which is told of when it is done."""
 
-    def __init__(self, listeners: list[Listener], retain_graph: bool) -> None:
+    def __init__(
+        self, listeners: list[Listener], retain_graph: bool, last: dict[int, list[Any]]
+    ) -> None:
         super().__init__(False, retain_graph, None)
-        self.listeners = listeners
+        self.listeners, self.last = listeners, last
 
     def run(self, roots: Sequence[Any], seeds: Sequence[Any]) -> Found:
         """Visit every node once, after all nodes that use its output."""
-        last = last_nodes(roots)
         parts: Any
         g: Any
         for root, seed in zip(roots, seeds, strict=True):
@@ -91,7 +117,7 @@ class EarlySweep(Sweep):
             if not self.retain_graph:
                 node.release()
             parts = grad = edge = g = None  # a gradient that nobody else holds is not copied
-            for leaf in last.get(node.seq, ()):
+            for leaf in self.last.get(node.seq, ()):
                 self.hand_over(leaf)
         self.found = {key: entry[:2] for key, entry in self.found.items()}
         return self.arrived()

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+# Kernels that take part in what other processes do: a replay has all of them, in their order.
+ORDERED: set[str] = set()
+
 
 class Recording(threading.local):
     """The recorder that writes down this thread's launches, and the `profile` that times them;

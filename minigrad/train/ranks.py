@@ -21,6 +21,7 @@ from minigrad.distributed.data_parallel import take_from_first
 from minigrad.distributed.group import current
 from minigrad.distributed.reducer import Reducer
 from minigrad.engine.device import host_copy
+from minigrad.engine.early import leave_all
 from minigrad.engine.sharding import Shard, computing, now, share_of
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
@@ -97,6 +98,7 @@ class Ranks(Alone):
     def begin(self, model: Any) -> None:
         """Begin with rank 0's weights."""
         take_from_first(model)
+        leave_all()  # of a fit that an error ended in the middle of a step
         self.reducer = Reducer(list(model.parameters()), average=False)
 
     @contextmanager
@@ -141,8 +143,7 @@ class Ranks(Alone):
     def whole(self, steps: Steps, parts: list[Scored]) -> tuple[Any, float]:
         """Exchange what was not exchanged with the last batch; put losses and weights together."""
         if not self.exchanged:  # the epoch has ended before the batch that was to be the last
-            self.reducer.arm(by_sweep=False)
-            self.reducer.finish()
+            self.reducer.exchange()
         weights = numbers([part.weight for part in parts])
         values = numbers([part.value.detach() for part in parts])
         total = parts[0].total or any(part.total for part in parts)

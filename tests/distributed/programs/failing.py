@@ -10,7 +10,7 @@ import time
 import minigrad as mg
 
 what = sys.argv[1]
-mg.distributed.init(timeout=3 if what == "hang" else 600)
+mg.distributed.init(timeout=3 if what in ("hang", "stop") else 600)
 mg.distributed.barrier()
 if mg.distributed.rank() == 1:
     if what == "raise":
@@ -19,6 +19,10 @@ if mg.distributed.rank() == 1:
         time.sleep(10_000)
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if what == "vanish":
+        os._exit(0)
     if what == "exit":
         sys.exit(3)
     if what == "part":

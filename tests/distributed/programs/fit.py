@@ -1,6 +1,7 @@
 """Fit with a Trainer: `fit.py '{"accumulate": 1, ...}'`; print each step, and the result as JSON.
 
-options: accumulate; folder and resume, of checkpoints at every step; epochs; pids, to print them.
+options: accumulate; folder and resume, of checkpoints at every step, or every so many; epochs;
+patience of early stopping; pids, to print them.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ model = mg.nn.Sequential(
 optimizer = mg.optim.AdamW(model.parameters(), lr=1e-2)
 plateau = mg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
 callbacks = [StopOnNonFinite(), GradientClipping(max_norm=1.0), ScheduleLR(plateau)]
-callbacks += [EarlyStopping(patience=3), Progress(sys.stderr)]
+callbacks += [EarlyStopping(patience=options.get("patience", 3)), Progress(sys.stderr)]
 if "folder" in options:
-    callbacks += [ModelCheckpoint(options["folder"], every_steps=1), Steps()]
+    callbacks += [ModelCheckpoint(options["folder"], every_steps=options.get("every", 1)), Steps()]
 loss = mg.nn.CrossEntropyLoss(weight=mg.tensor([1.0, 2.0, 3.0, 1.0]))
 trainer = Trainer(
     model,
