@@ -76,6 +76,31 @@ def joining(join: Device, warps: int) -> Device:
     return whole
 
 
+def topping(warps: int) -> Device:
+    """Return the device function of the largest value of a row's threads, in all of them."""
+
+    @cuda.jit(device=True)
+    def top(m, held):
+        """held: shared, (HELD,); a barrier on both sides of what warps say."""
+        for lanes in HALVES:
+            m = max(m, cuda.shfl_xor_sync(FULL, m, lanes))
+        if warps > 1:
+            if lane_of() == 0:
+                held[uint32(cuda.threadIdx.x >> uint32(5))] = m
+            cuda.syncthreads()
+            for k in range(WARPS):
+                m = max(m, held[k])
+            cuda.syncthreads()
+        return m
+
+    return top
+
+
+def rows_at_once(c: int) -> int:
+    """Return how many rows of c elements a block works on at once."""
+    return 1 if c >= LONG else WARPS
+
+
 @cuda.jit(device=True)
 def added(a, b, c, d):
     """Add two pairs, number by number."""
@@ -97,15 +122,18 @@ class Rows:
             if kind == float32 or not vector
         }
 
-    def __call__(self, rows: int, c: int, wide: tuple[DeviceArray, ...], *args: Any) -> None:
+    def __call__(
+        self, rows: int, c: int, wide: tuple[DeviceArray, ...], *args: Any, shared: int = 0
+    ) -> None:
         """Launch the form for `rows` rows of c elements.
 
-        wide: the arrays that are read or written row by row.  args: the kernel's.
+        wide: the arrays that are read or written row by row.  args: the kernel's.  shared: bytes of
+        dynamic shared memory.
         """
         vector = c % 4 == 0 and vectors(*wide)
         warps = WARPS if c >= LONG else 1
         work = rows if warps > 1 else blocks(rows, WARPS)
-        run(self.forms[wide[0].dtype.name, vector, warps], work, THREADS, *args)
+        run(self.forms[wide[0].dtype.name, vector, warps], work, THREADS, *args, shared=shared)
 
     def checks(self, name: str, signature: Callable[[Any], Any], **options: Any) -> list[Check]:
         """Return a check for every form.

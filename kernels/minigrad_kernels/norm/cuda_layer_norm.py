@@ -1,7 +1,10 @@
 """CUDA kernels of layer normalisation.
 
-A row's moments take two passes over it, the second from the cache; a thread adds up
-a column of dw and db over CHUNK rows at a time, and the chunks are added in order, compensated.
+A row's moments take two passes over it, the second from the cache.  Backward reads a row of dy and
+of x from memory once: the pass that writes dx has what a row adds to dw and db, and adds it to sums
+of the columns in shared memory, those of a task of rows to a block, of a warp's rows to a warp.
+Rows too wide for that (ROOM) are read again, a thread a column of CHUNK of them.  A second launch
+adds up the tasks, or chunks, in an order that their number fixes.
 """
 
 from __future__ import annotations
@@ -15,9 +18,24 @@ from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, number, run, scratch
-from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes
+from minigrad_kernels.cuda.rows import (
+    HELD,
+    WARPS,
+    Rows,
+    added,
+    joining,
+    places,
+    rows_at_once,
+    sizes,
+)
+from minigrad_kernels.cuda.rows import THREADS as ROW_THREADS
 
-CHUNK = 64  # rows whose sums one thread adds up
+CHUNK = 64  # rows whose sums one thread adds up, or one warp, at most
+TASKS = 2_048  # of rows, where each has fewer than CHUNK to a warp
+ROOM = 40 * 1_024  # bytes of shared memory for the sums of columns
+COLUMNS = 32  # that a block of `column_totals` adds up
+GROUPS = 8  # of threads, which take every eighth part each
+ADDING = COLUMNS * GROUPS  # threads of that block
 
 
 @cuda.jit(device=True)
@@ -111,66 +129,128 @@ def weighed(g, weight, j):
     return g * weight[j] if weight.size else g
 
 
+@cuda.jit(device=True)
+def add_four(sums, index, more):
+    """Add to four numbers of shared memory, 128 bits at once."""
+    p, q, r, o = ptx.load128(sums, index)
+    ptx.store128(sums, index, (p + more[0], q + more[1], r + more[2], o + more[3]))
+
+
 def backward_of(kind: Any, vector: bool, warps: int) -> Any:
-    """Return the kernel that writes dx in one form: see cuda/rows.py."""
+    """Return the kernel of dx and of the columns' sums in one form: see cuda/rows.py."""
     place, whole = places(warps), joining(added, warps)
+    at_once = WARPS // warps  # rows of a block, and sums of each column
+    each = 4 if vector else 1  # columns of a thread side by side
+
+    @cuda.jit(device=True)
+    def clear(sums, own, c, t, threads):
+        """Clear the columns that a thread adds to, which none other does: no barrier is needed."""
+        j = uint32(t * uint32(each))
+        while j < c:
+            for k in range(each):
+                sums[uint32(own + j + uint32(k))] = kind(0)
+                sums[uint32(own + c + j + uint32(k))] = kind(0)
+            j = uint32(j + threads * uint32(each))
 
     @cuda.jit
-    def layer_norm_gradient(dy, x, weight, mean, rstd, n, c, dx):
-        """Write dx of n rows of c elements."""
+    def layer_norm_gradient(dy, x, weight, mean, rstd, n, c, span, tasks, dx, parts):
+        """Write dx of n rows of c elements, and the sums of dy xhat and dy over each task's rows.
+
+        A task is `span` rows of a block.  parts: (tasks, 2, c), or empty where there is no weight;
+        else dynamic shared memory has 2 c numbers for each row that a block works on at once.
+        """
         held = cuda.shared.array(HELD, kind)
-        row, step, t, threads = place()
+        sums = cuda.shared.array(0, kind, alignment=16)
+        _, _, t, threads = place()
         share = kind(1) / kind(c)
-        while row < n:
-            first = uint32(row * c)
-            centre, scale = mean[row], rstd[row]
-            total, product = kind(0), kind(0)
-            if vector:
-                j = uint32(t * uint32(4))
-                while j < c:
-                    d, v = ptx.load128(dy, uint32(first + j)), ptx.load128(x, uint32(first + j))
-                    p = weighed(d[0], weight, j)
-                    q = weighed(d[1], weight, uint32(j + uint32(1)))
-                    r = weighed(d[2], weight, uint32(j + uint32(2)))
-                    o = weighed(d[3], weight, uint32(j + uint32(3)))
-                    total += (p + q) + (r + o)
-                    left = p * (v[0] - centre) + q * (v[1] - centre)
-                    product += left + (r * (v[2] - centre) + o * (v[3] - centre))
-                    j = uint32(j + threads * uint32(4))
-            else:
-                j = t
-                while j < c:
-                    p = weighed(dy[uint32(first + j)], weight, j)
-                    total += p
-                    product += p * (x[uint32(first + j)] - centre)
-                    j = uint32(j + threads)
-            total, product = whole(total, product, held)
-            total = total * share
-            product = product * share * scale * scale
-            if vector:
-                j = uint32(t * uint32(4))
-                while j < c:
-                    d, v = ptx.load128(dy, uint32(first + j)), ptx.load128(x, uint32(first + j))
-                    p = weighed(d[0], weight, j)
-                    q = weighed(d[1], weight, uint32(j + uint32(1)))
-                    r = weighed(d[2], weight, uint32(j + uint32(2)))
-                    o = weighed(d[3], weight, uint32(j + uint32(3)))
-                    made = (
-                        scale * (p - total - (v[0] - centre) * product),
-                        scale * (q - total - (v[1] - centre) * product),
-                        scale * (r - total - (v[2] - centre) * product),
-                        scale * (o - total - (v[3] - centre) * product),
-                    )
-                    ptx.store128(dx, uint32(first + j), made)
-                    j = uint32(j + threads * uint32(4))
-            else:
-                j = t
-                while j < c:
-                    index = uint32(first + j)
-                    p = weighed(dy[index], weight, j)
-                    dx[index] = scale * (p - total - (x[index] - centre) * product)
-                    j = uint32(j + threads)
-            row = uint32(row + step)
+        copy = uint32(0)
+        if at_once > 1:
+            copy = uint32(cuda.threadIdx.x >> uint32(5))
+        pair = uint32(c * uint32(2))
+        own = uint32(copy * pair)  # where the sums of this thread's warp begin
+        task = uint32(cuda.blockIdx.x)
+        while task < tasks:
+            if parts.size:
+                clear(sums, own, c, t, threads)
+            row = uint32(task * span)
+            end = min(n, uint32(row + span))
+            row = uint32(row + copy)
+            while row < end:
+                first = uint32(row * c)
+                centre, scale = mean[row], rstd[row]
+                total, product = kind(0), kind(0)
+                if vector:
+                    j = uint32(t * uint32(4))
+                    while j < c:
+                        d, v = ptx.load128(dy, uint32(first + j)), ptx.load128(x, uint32(first + j))
+                        p = weighed(d[0], weight, j)
+                        q = weighed(d[1], weight, uint32(j + uint32(1)))
+                        r = weighed(d[2], weight, uint32(j + uint32(2)))
+                        o = weighed(d[3], weight, uint32(j + uint32(3)))
+                        total += (p + q) + (r + o)
+                        left = p * (v[0] - centre) + q * (v[1] - centre)
+                        product += left + (r * (v[2] - centre) + o * (v[3] - centre))
+                        j = uint32(j + threads * uint32(4))
+                else:
+                    j = t
+                    while j < c:
+                        p = weighed(dy[uint32(first + j)], weight, j)
+                        total += p
+                        product += p * (x[uint32(first + j)] - centre)
+                        j = uint32(j + threads)
+                total, product = whole(total, product, held)
+                total = total * share
+                product = product * share * scale * scale
+                if vector:
+                    j = uint32(t * uint32(4))
+                    while j < c:
+                        d, v = ptx.load128(dy, uint32(first + j)), ptx.load128(x, uint32(first + j))
+                        e, f, g, h = v[0] - centre, v[1] - centre, v[2] - centre, v[3] - centre
+                        p = weighed(d[0], weight, j)
+                        q = weighed(d[1], weight, uint32(j + uint32(1)))
+                        r = weighed(d[2], weight, uint32(j + uint32(2)))
+                        o = weighed(d[3], weight, uint32(j + uint32(3)))
+                        made = (
+                            scale * (p - total - e * product),
+                            scale * (q - total - f * product),
+                            scale * (r - total - g * product),
+                            scale * (o - total - h * product),
+                        )
+                        ptx.store128(dx, uint32(first + j), made)
+                        if parts.size:
+                            more = (
+                                d[0] * (e * scale),
+                                d[1] * (f * scale),
+                                d[2] * (g * scale),
+                                d[3] * (h * scale),
+                            )
+                            add_four(sums, uint32(own + j), more)
+                            add_four(sums, uint32(own + c + j), d)
+                        j = uint32(j + threads * uint32(4))
+                else:
+                    j = t
+                    while j < c:
+                        index = uint32(first + j)
+                        d = dy[index]
+                        e = x[index] - centre
+                        p = weighed(d, weight, j)
+                        dx[index] = scale * (p - total - e * product)
+                        if parts.size:
+                            sums[uint32(own + j)] += d * (e * scale)
+                            sums[uint32(own + c + j)] += d
+                        j = uint32(j + threads)
+                row = uint32(row + uint32(at_once))
+            if parts.size:
+                cuda.syncthreads()  # behind it the warps' sums are read
+                j = uint32(cuda.threadIdx.x)
+                while j < pair:
+                    found = sums[j]
+                    for k in range(1, at_once):
+                        found += sums[uint32(uint32(k) * pair + j)]
+                    parts[uint32(task * pair + j)] = found
+                    j = uint32(j + uint32(ROW_THREADS))
+                cuda.syncthreads()  # behind it they are cleared
+            task = uint32(task + uint32(cuda.gridDim.x))
 
     return layer_norm_gradient
 
@@ -202,30 +282,35 @@ def column_parts(dy, x, mean, rstd, n, c, parts):
 
 
 @cuda.jit
-def joined_parts(parts, chunks, c, dw, db):
-    """Add up the chunks in order, with what rounding lost: a thread a column.
+def column_totals(parts, count, c, dw, db):
+    """Add up parts: (count, 2, c) in float64, by a group of threads every GROUPS-th, then those.
 
-    Source: Kahan, "Further remarks on reducing truncation errors" (1965).
+    A block takes COLUMNS columns of both, neighbours in neighbouring threads.
     """
-    column = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-    while column < c:
-        zero = parts.dtype.type(0)
-        product, total, lost, missed = zero, zero, zero, zero
-        k = uint32(0)
-        while k < chunks:
-            index = uint32(uint32(k * uint32(2)) * c + column)
-            v = parts[index] - lost
-            after = product + v
-            lost = (after - product) - v
-            product = after
-            v = parts[uint32(index + c)] - missed
-            after = total + v
-            missed = (after - total) - v
-            total = after
-            k = uint32(k + uint32(1))
-        dw[column] = product
-        db[column] = total
-        column = uint32(column + uint32(cuda.gridDim.x * cuda.blockDim.x))
+    held = cuda.shared.array(ADDING, float64)
+    lane = uint32(cuda.threadIdx.x & uint32(COLUMNS - 1))
+    group = uint32(cuda.threadIdx.x >> uint32(5))
+    pair = uint32(c * uint32(2))
+    first = uint32(cuda.blockIdx.x * uint32(COLUMNS))
+    while first < pair:
+        column = uint32(first + lane)
+        total = float64(0)
+        if column < pair:
+            k = group
+            while k < count:
+                total += parts[uint32(k * pair + column)]
+                k = uint32(k + uint32(GROUPS))
+        held[cuda.threadIdx.x] = total
+        cuda.syncthreads()
+        if group == 0 and column < pair:
+            for k in range(1, GROUPS):
+                total += held[uint32(lane + uint32(k * COLUMNS))]
+            if column < c:
+                dw[column] = dw.dtype.type(total)
+            else:
+                db[uint32(column - c)] = db.dtype.type(total)
+        cuda.syncthreads()
+        first = uint32(first + uint32(cuda.gridDim.x) * uint32(COLUMNS))
 
 
 FORWARD, BACKWARD = Rows(forward_of), Rows(backward_of)
@@ -259,16 +344,26 @@ def layer_norm_backward(
 ) -> None:
     """Compute dx, and dw and db where there is a weight."""
     n, c = x.shape
+    at_once = rows_at_once(c)
+    room = 2 * c * at_once * x.itemsize if dw.size else 0
+    if room > ROOM:
+        room = 0
+    span = at_once * (min(CHUNK, max(1, blocks(n, at_once * TASKS))) if room else 1)
+    tasks = blocks(n, span)
+    parts = scratch(2 * tasks * c if room else 0, x.dtype, x)
     if x.size:
-        few = weight, mean, rstd, *sizes(n, c)
-        BACKWARD(n, c, (dy, x, dx), flat(dy), flat(x), *few, flat(dx))
+        few = weight, mean, rstd, *sizes(n, c, span, tasks)
+        wide = flat(dy), flat(x)
+        BACKWARD(tasks * at_once, c, (dy, x, dx), *wide, *few, flat(dx), parts, shared=room)
     if dw.size:
-        chunks = blocks(n, CHUNK)
-        parts = scratch(max(1, 2 * chunks * c), x.dtype, x)
-        if chunks:
-            few = mean, rstd, *sizes(n, c), parts
-            run(column_parts, blocks(chunks * c), THREADS, flat(dy), flat(x), *few)
-        run(joined_parts, blocks(c), THREADS, parts, *sizes(chunks, c), dw, db)
+        if not room:
+            tasks = blocks(n, CHUNK)
+            parts = scratch(2 * tasks * c, x.dtype, x)
+            if tasks:
+                few = mean, rstd, *sizes(n, c), parts
+                run(column_parts, blocks(tasks * c), THREADS, flat(dy), flat(x), *few)
+        few = parts, *sizes(tasks, c), dw, db
+        run(column_totals, blocks(2 * c, COLUMNS), ADDING, *few)
 
 
 CUDA_KERNELS: dict[str, CudaKernel] = {
@@ -280,7 +375,9 @@ CHECKS: tuple[Check, ...] = (
         "layer_norm_forward",
         lambda k: (k[::1], k[::1], k[::1], k, uint32, uint32, k[::1], k[::1], k[::1]),
     ),
-    *BACKWARD.checks("layer_norm_backward", lambda k: (*[k[::1]] * 5, uint32, uint32, k[::1])),
+    *BACKWARD.checks(
+        "layer_norm_backward", lambda k: (*[k[::1]] * 5, *[uint32] * 4, k[::1], k[::1])
+    ),
     *(
         check
         for k in (float32, float64)
@@ -292,10 +389,10 @@ CHECKS: tuple[Check, ...] = (
                 float64=k == float64,
             ),
             Check(
-                f"layer_norm_backward.joined/{k}",
-                joined_parts,
+                f"layer_norm_backward.totals/{k}",
+                column_totals,
                 (k[::1], uint32, uint32, k[::1], k[::1]),
-                float64=k == float64,
+                float64=True,
             ),
         )
     ),

@@ -1,7 +1,8 @@
 """CUDA kernels of clipping: the norm of all gradients of a table, scaling by it, clamping.
 
-The norm is a sum of float64 partials, one for each chunk of CHUNK elements whatever the grid, added
-up by one block in a fixed order.  It stays on the device, where scaling reads it.
+The norm is a sum of float64 partials, PARTS at most, each of CHUNK elements or a multiple of them
+whatever the grid, added up by one block in a fixed order.  It stays on the device, where the launch
+that scales reads it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from minigrad_kernels.optim.cuda_multi_tensor import (
 
 FULL = 0xFFFFFFFF
 WARPS = THREADS // 32
+PARTS = 2_048  # partial norms at most, which one block joins
 
 
 @cuda.jit(device=True)
@@ -78,15 +80,15 @@ def norms(single: bool) -> Any:
     """Return the kernel that writes the partial norm of each chunk: a block a chunk."""
 
     @cuda.jit
-    def partial_norms(table, order, like, parts):
-        """Leave what each chunk of all gradients adds to the norm: a block a chunk."""
+    def partial_norms(table, order, each, like, parts):
+        """Leave what each chunk of `each` gradients adds to the norm: a block a chunk."""
         held = cuda.shared.array(WARPS, float64)
         last = table.shape[0] - 1
         count = uint32(table[last, START] + table[last, SIZE])
         chunk = uint32(cuda.blockIdx.x)
         while chunk < uint32(parts.size):
-            begin = uint32(chunk * uint32(CHUNK))
-            end = min(count, uint32(begin + uint32(CHUNK)))
+            begin = uint32(chunk * each)
+            end = min(count, uint32(begin + each))
             found = float64(0)
             k = row_at(table, int64(begin))
             index = begin
@@ -141,22 +143,22 @@ def finish_norm(parts, order, norm):
             norm[0] = found ** (1.0 / order)
 
 
-@cuda.jit
-def factor_of(norm, most, factor):
-    """Write max_norm / (norm + SMALL), or 1 where that is more: one thread."""
-    value = most / (norm[0] + SMALL)
-    factor[0] = factor.dtype.type(1.0 if value >= 1.0 else value)
+@cuda.jit(device=True)
+def factor_of(norm, most):
+    """Return max_norm / (norm + SMALL), or 1 where that is more, or where norm is empty."""
+    value = most / (norm[0] + SMALL) if norm.size else 1.0
+    return 1.0 if value >= 1.0 else value
 
 
 def clamping(single: bool) -> Any:
-    """Return the kernel that clamps each gradient to [low, high], then multiplies by factor[0]."""
+    """Return the kernel that clamps each gradient to [low, high], then multiplies by a factor."""
 
     @cuda.jit
-    def clamp_scale(table, low, high, factor, like):
-        """Clamp and scale all gradients: a block a chunk."""
+    def clamp_scale(table, low, high, norm, most, like):
+        """Clamp and scale all gradients, see `factor_of`: a block a chunk."""
         last = table.shape[0] - 1
         count = uint32(table[last, START] + table[last, SIZE])
-        by = factor[0]
+        by = like.dtype.type(factor_of(norm, most))
         begin = uint32(cuda.blockIdx.x * uint32(CHUNK))
         while begin < count:
             end = min(count, uint32(begin + uint32(CHUNK)))
@@ -228,19 +230,25 @@ def grad_norm(
     if count == 0:
         norm.target.write(norm, 0)
         return
-    parts = scratch(blocks(count, CHUNK), np.float64, like)
+    each = CHUNK * blocks(count, CHUNK * PARTS)
+    parts = scratch(blocks(count, each), np.float64, like)
     exponent = np.float64(order)
-    run(NORMS[like.dtype], parts.size, THREADS, rows, exponent, like, parts)
+    run(NORMS[like.dtype], parts.size, THREADS, rows, exponent, np.uint32(each), like, parts)
     run(finish_norm, 1, THREADS, parts, exponent, norm)
 
 
 def _scale(
-    rows: DeviceArray, count: int, low: float, high: float, factor: DeviceArray, like: DeviceArray
+    rows: DeviceArray,
+    count: int,
+    limit: float,
+    norm: DeviceArray,
+    max_norm: float,
+    like: DeviceArray,
 ) -> None:
-    """Clamp all gradients of a table to [low, high], then scale them by factor: (1,)."""
+    """Clamp all gradients of a table to [-limit, limit], then scale them: see `factor_of`."""
     if count:
-        bounds = like.dtype.type(low), like.dtype.type(high)
-        run(CLAMPING[like.dtype], blocks(count, CHUNK), THREADS, rows, *bounds, factor, like)
+        few = like.dtype.type(-limit), like.dtype.type(limit), norm, np.float64(max_norm), like
+        run(CLAMPING[like.dtype], blocks(count, CHUNK), THREADS, rows, *few)
 
 
 @on_device
@@ -248,15 +256,13 @@ def grad_scale(
     rows: DeviceArray, count: int, norm: DeviceArray, max_norm: float, like: DeviceArray
 ) -> None:
     """Scale all gradients of a table by min(1, max_norm / (norm + SMALL))."""
-    factor = scratch(1, like.dtype, like)
-    run(factor_of, 1, 1, norm, np.float64(max_norm), factor)
-    _scale(rows, count, -math.inf, math.inf, factor, like)
+    _scale(rows, count, math.inf, norm, max_norm, like)
 
 
 @on_device
 def grad_clamp(rows: DeviceArray, count: int, limit: float, like: DeviceArray) -> None:
     """Clamp all gradients of a table to [-limit, limit]."""
-    _scale(rows, count, -limit, limit, upload(like.target, np.ones(1, like.dtype)), like)
+    _scale(rows, count, limit, scratch(0, np.float64, like), 0.0, like)
 
 
 CUDA_KERNELS: dict[str, CudaKernel] = {
@@ -276,19 +282,18 @@ CHECKS: tuple[Check, ...] = (
             Check(
                 f"grad_norm/{kind}",
                 NORMS[dtype],
-                (ROWS, float64, kind[::1], DOUBLES),
+                (ROWS, float64, uint32, kind[::1], DOUBLES),
                 ("SHFL.DOWN", "LDG.E.128") if kind == float32 else ("SHFL.DOWN",),
                 64,
                 True,
             ),
-            Check(f"factor_of/{kind}", factor_of, (DOUBLES, float64, kind[::1]), (), 32, True),
             Check(
                 f"grad_clamp/{kind}",
                 CLAMPING[dtype],
-                (ROWS, kind, kind, kind[::1], kind[::1]),
+                (ROWS, kind, kind, DOUBLES, float64, kind[::1]),
                 ("LDG.E.128", "STG.E.128") if kind == float32 else (),
                 40,
-                kind == float64,
+                True,
             ),
         )
     ),

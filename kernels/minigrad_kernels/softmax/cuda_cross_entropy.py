@@ -1,9 +1,10 @@
 """CUDA kernels of cross-entropy: what divides the losses, a loss and a gradient a row, their sum.
 
-The divisor and the sum are one block's, in a fixed order.  A row's maximum and sum of exponentials
-come from one pass over it, the gradient, where it is asked for, from a second one, out of the
-cache.  The logarithm of the sum is kept in float64, one conversion a row; what is computed an
-element is float32 for float32.  A row whose class number is out of range has loss NaN.
+Forward takes two launches: the parts of the divisor, then the rows, whose blocks each add those
+parts up, and the last of which adds up the losses, in a fixed order.  A row is read from memory for
+its maximum, from the cache for the sum of exponentials and, where it is asked for, the gradient.
+The logarithm of the sum is kept in float64, one conversion a row; what is computed an element is
+float32 for float32.  A row whose class number is out of range has loss NaN.
 """
 
 from __future__ import annotations
@@ -17,10 +18,24 @@ from numba import cuda, float32, float64, int32, int64, uint32
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
-from minigrad_kernels.cuda.launch import flat, number, run, scratch
-from minigrad_kernels.cuda.rows import HELD, THREADS, WARPS, Rows, added, joining, places, sizes
+from minigrad_kernels.cuda.last_block import is_last
+from minigrad_kernels.cuda.launch import blocks, flat, number, run, scratch
+from minigrad_kernels.cuda.rows import (
+    HELD,
+    THREADS,
+    WARPS,
+    Rows,
+    added,
+    joining,
+    places,
+    rows_at_once,
+    sizes,
+)
 from minigrad_kernels.math.scalar import like
 from minigrad_kernels.softmax.cuda_softmax import peaks
+
+PART = 1_024  # classes and rows whose weights a block adds up
+TASKS = 2_048  # at most, whose losses the last block adds up
 
 
 @cuda.jit(device=True)
@@ -29,57 +44,78 @@ def is_class(k, c):
     return k >= int64(0) and k < int64(c)
 
 
-# ---------------------------------------------------------------- one block over all rows
+# ---------------------------------------------------------------- what divides the losses
 def dividing(kind: Any) -> Any:
-    """Return the kernel that adds up the weights of classes and rows."""
+    """Return the kernel that adds up the weights of classes and rows, a block a part of both."""
     whole = joining(added, WARPS)
 
     @cuda.jit
-    def divisor_of(target, weight, ignored, mean, sums, divisor):
-        """Write the sum of the classes' weights to sums[0], and the divisor of a mean.
+    def divisor_parts(target, weight, ignored, mean, parts, ticket):
+        """Write the sums of PART classes' weights and of PART rows' to each pair of parts.
 
-        Without weights the sum is the number of classes; the divisor is the sum of the weights of
-        the rows that count, or 1 where no mean is asked for.
+        Without weights the rows that count have 1; none is looked at where no mean is asked for.
+        Sets the ticket of the launch to come to 0.
         """
         held = cuda.shared.array(HELD, kind)
         t = uint32(cuda.threadIdx.x)
-        all_, some = kind(0), kind(0)
-        j = t
-        while j < uint32(weight.size):
-            all_ += weight[j]
-            j = uint32(j + uint32(THREADS))
-        if mean:
-            j = t
-            while j < uint32(target.size):
-                k = target[j]
-                if k != ignored and (not weight.size or is_class(k, uint32(weight.size))):
-                    some += weight[k] if weight.size else kind(1)
+        part = uint32(cuda.blockIdx.x)
+        if part == 0 and t == 0:
+            ticket[0] = uint32(0)
+        classes, rows = uint32(weight.size), uint32(target.size if mean else 0)
+        while part < uint32(uint32(parts.size) >> uint32(1)):
+            first = uint32(part * uint32(PART))
+            all_, some = kind(0), kind(0)
+            j, end = uint32(first + t), min(classes, uint32(first + uint32(PART)))
+            while j < end:
+                all_ += weight[j]
                 j = uint32(j + uint32(THREADS))
-        all_, some = whole(all_, some, held)
-        if t == 0:
-            sums[0] = all_
-            divisor[0] = some if mean else kind(1)
+            j, end = uint32(first + t), min(rows, uint32(first + uint32(PART)))
+            while j < end:
+                k = target[j]
+                if k != ignored and (not classes or is_class(k, classes)):
+                    some += weight[k] if classes else kind(1)
+                j = uint32(j + uint32(THREADS))
+            all_, some = whole(all_, some, held)
+            if t == 0:
+                index = uint32(part << uint32(1))
+                parts[index] = all_
+                parts[uint32(index + uint32(1))] = some
+            part = uint32(part + uint32(cuda.gridDim.x))
 
-    return divisor_of
+    return divisor_parts
+
+
+def dividing_all(kind: Any) -> Any:
+    """Return the device function that adds up what `dividing` wrote, in every block."""
+    whole = joining(added, WARPS)
+
+    @cuda.jit(device=True)
+    def sums_of(parts, held):
+        all_, some = kind(0), kind(0)
+        j = uint32(uint32(cuda.threadIdx.x) << uint32(1))
+        while j < uint32(parts.size):
+            all_ += parts[j]
+            some += parts[uint32(j + uint32(1))]
+            j = uint32(j + uint32(2 * THREADS))
+        return whole(all_, some, held)
+
+    return sums_of
 
 
 def totalling(kind: Any) -> Any:
-    """Return the kernel that adds up the losses."""
+    """Return the device function of the last block, which adds up the losses of all tasks."""
     whole = joining(added, WARPS)
 
-    @cuda.jit
-    def total_of(loss, divisor, total):
-        """Write the sum of the losses over the divisor."""
-        held = cuda.shared.array(HELD, kind)
-        t = uint32(cuda.threadIdx.x)
+    @cuda.jit(device=True)
+    def total_of(losses, tasks, by, held, total):
         found = kind(0)
-        j = t
-        while j < uint32(loss.size):
-            found += loss[j]
+        j = uint32(cuda.threadIdx.x)
+        while j < tasks:
+            found += losses[j]
             j = uint32(j + uint32(THREADS))
         found, _ = whole(found, kind(0), held)
-        if t == 0:
-            total[0] = found / divisor[0]
+        if cuda.threadIdx.x == 0:
+            total[0] = found / by
 
     return total_of
 
@@ -149,51 +185,106 @@ def nothing(kind: Any, vector: bool) -> Any:
 
 
 def forward_of(kind: Any, vector: bool, warps: int) -> Any:
-    """Return the kernel of loss, logsum and gradient in one form: see cuda/rows.py."""
+    """Return the kernel of loss, logsum, gradient and total in one form: see cuda/rows.py."""
     place, peak, whole = places(warps), peaks(kind, vector, warps), joining(added, warps)
     slopes, zeros = sloping(kind, vector, warps), nothing(kind, vector)
+    sums_of, total_of, block = dividing_all(kind), totalling(kind), joining(added, WARPS)
+    at_once = WARPS // warps  # rows of a block
 
     @cuda.jit
     def cross_entropy_rows(
-        x, target, weight, ignored, smooth, sums, divisor, n, c, loss, logsum, dx
+        x,
+        target,
+        weight,
+        ignored,
+        smooth,
+        mean,
+        parts,
+        n,
+        c,
+        span,
+        tasks,
+        loss,
+        logsum,
+        dx,
+        divisor,
+        losses,
+        total,
+        ticket,
     ):
-        """Write loss, logsum and, where dx is not empty, the gradient of total of n rows of c."""
+        """Write loss, logsum and, where dx is not empty, the gradient of total of n rows of c.
+
+        A task is `span` rows, whose losses a block adds up; the last block adds up the tasks.
+        """
         held = cuda.shared.array(HELD, kind)
-        row, step, t, threads = place()
-        all_ = sums[0] if weight.size else kind(c)
+        last = cuda.shared.array(1, int32)
+        _, _, t, threads = place()
+        all_, by = sums_of(parts, held)
+        all_ = all_ if weight.size else kind(c)
+        by = by if mean else kind(1)
         each = smooth / kind(c)
-        scale = kind(1) / divisor[0]
-        while row < n:
-            first = uint32(row * c)
-            m, s = peak(x, first, c, t, threads, held)
-            log = math.log1p(s + (m - m))  # NaN where the maximum is an infinity
-            k = target[row]
-            counts = k != ignored and is_class(k, c)
-            spread = kind(0)
-            if smooth > kind(0):
-                j = t
-                while j < c:
-                    nll = log - (x[uint32(first + j)] - m)
-                    spread += nll * weight[j] if weight.size else nll
-                    j = uint32(j + threads)
-                spread, _ = whole(spread, kind(0), held)
-            picked = kind(0)
-            if counts:
-                picked = (kind(1) - smooth) * (weight[k] if weight.size else kind(1))
-            if t == 0:
-                own = kind(0) if k == ignored else kind(math.nan)
+        scale = kind(1) / by
+        if cuda.blockIdx.x == 0 and cuda.threadIdx.x == 0:
+            divisor[0] = by
+        task = uint32(cuda.blockIdx.x)
+        while task < tasks:
+            row = uint32(task * span)
+            end = min(n, uint32(row + span))
+            if at_once > 1:
+                row = uint32(row + uint32(cuda.threadIdx.x >> uint32(5)))
+            sum_ = kind(0)
+            while row < end:
+                first = uint32(row * c)
+                m, s = peak(x, first, c, t, threads, held)
+                log = math.log1p(s + (m - m))  # NaN where the maximum is an infinity
+                k = target[row]
+                counts = k != ignored and is_class(k, c)
+                spread = kind(0)
+                if smooth > kind(0):
+                    j = t
+                    while j < c:
+                        nll = log - (x[uint32(first + j)] - m)
+                        spread += nll * weight[j] if weight.size else nll
+                        j = uint32(j + threads)
+                    spread, _ = whole(spread, kind(0), held)
+                picked = kind(0)
                 if counts:
-                    own = picked * (log - (x[uint32(first + uint32(k))] - m)) + each * spread
-                loss[row] = own
-                logsum[row] = float64(m) + float64(log)
-            if dx.size:
-                if counts:
-                    slopes(
-                        x, first, c, t, threads, m, log, k, picked, each, all_, weight, scale, dx
-                    )
-                else:
-                    zeros(dx, first, c, t, threads)
-            row = uint32(row + step)
+                    picked = (kind(1) - smooth) * (weight[k] if weight.size else kind(1))
+                if t == 0:
+                    own = kind(0) if k == ignored else kind(math.nan)
+                    if counts:
+                        nll = log - (x[uint32(first + uint32(k))] - m)
+                        own = picked * nll + each * spread
+                    loss[row] = own
+                    logsum[row] = float64(m) + float64(log)
+                    sum_ += own
+                if dx.size:
+                    if counts:
+                        slopes(
+                            x,
+                            first,
+                            c,
+                            t,
+                            threads,
+                            m,
+                            log,
+                            k,
+                            picked,
+                            each,
+                            all_,
+                            weight,
+                            scale,
+                            dx,
+                        )
+                    else:
+                        zeros(dx, first, c, t, threads)
+                row = uint32(row + uint32(at_once))
+            sum_, _ = block(sum_, kind(0), held)
+            if cuda.threadIdx.x == 0:
+                losses[task] = sum_
+            task = uint32(task + uint32(cuda.gridDim.x))
+        if is_last(ticket, last):
+            total_of(losses, tasks, by, held, total)
 
     return cross_entropy_rows
 
@@ -201,13 +292,16 @@ def forward_of(kind: Any, vector: bool, warps: int) -> Any:
 def backward_of(kind: Any, vector: bool, warps: int) -> Any:
     """Return the kernel of the gradient in one form: see cuda/rows.py."""
     place, slopes = places(warps), sloping(kind, vector, warps)
-    zeros = nothing(kind, vector)
+    zeros, sums_of = nothing(kind, vector), dividing_all(kind)
 
     @cuda.jit
-    def cross_entropy_gradient(scale, x, target, weight, ignored, smooth, sums, logsum, n, c, dx):
+    def cross_entropy_gradient(scale, x, target, weight, ignored, smooth, parts, logsum, n, c, dx):
         """Write dx of n rows of c elements, each row scaled on its own."""
+        held = cuda.shared.array(HELD, kind)
         row, step, t, threads = place()
-        all_ = sums[0] if weight.size else kind(c)
+        all_ = kind(c)
+        if weight.size:
+            all_, _ = sums_of(parts, held)
         each = smooth / kind(c)
         while row < n:
             first = uint32(row * c)
@@ -227,7 +321,17 @@ def backward_of(kind: Any, vector: bool, warps: int) -> Any:
 
 FORWARD, BACKWARD = Rows(forward_of), Rows(backward_of)
 DIVIDING = {"float32": dividing(float32), "float64": dividing(float64)}
-TOTALLING = {"float32": totalling(float32), "float64": totalling(float64)}
+
+
+def parts_of(
+    target: DeviceArray, weight: DeviceArray, ignored: Any, mean: bool, ticket: DeviceArray
+) -> DeviceArray:
+    """Return the sums of the classes' weights and, for a mean, of the rows', a pair a part."""
+    count = max(1, blocks(max(weight.size, target.size if mean else 0), PART))
+    parts = scratch(2 * count, weight.dtype, target)
+    few = target, weight, ignored, np.int32(mean), parts, ticket
+    run(DIVIDING[weight.dtype.name], count, THREADS, *few)
+    return parts
 
 
 def cross_entropy_forward(
@@ -245,15 +349,17 @@ def cross_entropy_forward(
 ) -> None:
     """Compute loss, logsum, total, divisor and, where it is not empty, dx."""
     n, c = x.shape
-    kind = x.dtype.name
-    sums = scratch(1, x.dtype, x)
-    ignored = np.int64(ignore_index)
-    run(DIVIDING[kind], 1, THREADS, target, weight, ignored, np.int32(mean), sums, divisor)
-    if x.size:
-        few = target, weight, ignored, number(label_smoothing, x), sums, divisor, *sizes(n, c)
-        walked = (x, dx) if dx.size else (x,)
-        FORWARD(n, c, walked, flat(x), *few, loss, logsum, flat(dx))
-    run(TOTALLING[kind], 1, THREADS, loss, divisor, total)
+    ignored, smooth = np.int64(ignore_index), number(label_smoothing, x)
+    ticket = scratch(1, np.uint32, x)
+    parts = parts_of(target, weight, ignored, mean, ticket)
+    at_once = rows_at_once(c)
+    span = at_once * max(1, blocks(n, at_once * TASKS))
+    tasks = blocks(n, span) if x.size else 0
+    losses = scratch(max(1, tasks), x.dtype, x)
+    few = target, weight, ignored, smooth, np.int32(mean), parts, *sizes(n, c, span, tasks)
+    walked = (x, dx) if dx.size else (x,)
+    made = loss, logsum, flat(dx), divisor, losses, total, ticket
+    FORWARD(tasks * at_once, c, walked, flat(x), *few, *made)
 
 
 def cross_entropy_backward(
@@ -270,10 +376,11 @@ def cross_entropy_backward(
     n, c = x.shape
     if not x.size:
         return
-    sums, spare = scratch(1, x.dtype, x), scratch(1, x.dtype, x)
     ignored = np.int64(ignore_index)
-    run(DIVIDING[x.dtype.name], 1, THREADS, target, weight, ignored, np.int32(0), sums, spare)
-    few = target, weight, ignored, number(label_smoothing, x), sums, logsum, *sizes(n, c)
+    parts = scratch(0, x.dtype, x)
+    if weight.size:
+        parts = parts_of(target, weight, ignored, False, scratch(1, np.uint32, x))
+    few = target, weight, ignored, number(label_smoothing, x), parts, logsum, *sizes(n, c)
     BACKWARD(n, c, (x, dx), scale, flat(x), *few, flat(dx))
 
 
@@ -286,8 +393,8 @@ CHECKS: tuple[Check, ...] = (
     *FORWARD.checks(
         "cross_entropy_forward",
         lambda k: (
-            *(k[::1], int64[::1], k[::1], int64, k, k[::1], k[::1], uint32, uint32),
-            *(k[::1], DOUBLES, k[::1]),
+            *(k[::1], int64[::1], k[::1], int64, k, int32, k[::1], *[uint32] * 4),
+            *(k[::1], DOUBLES, *[k[::1]] * 4, uint32[::1]),
         ),
         float64=True,
     ),
@@ -301,23 +408,13 @@ CHECKS: tuple[Check, ...] = (
         always=(),
     ),
     *(
-        check
-        for k in (float32, float64)
-        for check in (
-            Check(
-                f"cross_entropy.divisor/{k}",
-                DIVIDING[k.name],
-                (int64[::1], k[::1], int64, int32, k[::1], k[::1]),
-                ("SHFL.BFLY",),
-                float64=k == float64,
-            ),
-            Check(
-                f"cross_entropy.total/{k}",
-                TOTALLING[k.name],
-                (k[::1], k[::1], k[::1]),
-                ("SHFL.BFLY",),
-                float64=k == float64,
-            ),
+        Check(
+            f"cross_entropy.divisor/{k}",
+            DIVIDING[k.name],
+            (int64[::1], k[::1], int64, int32, k[::1], uint32[::1]),
+            ("SHFL.BFLY",),
+            float64=k == float64,
         )
+        for k in (float32, float64)
     ),
 )

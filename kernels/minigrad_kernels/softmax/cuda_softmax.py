@@ -1,7 +1,7 @@
 """CUDA kernels of softmax, log-softmax and logsumexp, and of their gradients.
 
-A row is read once for its largest element and the sum of exponentials about it (each thread moves
-its sum when a larger one comes), and once more, from the cache, to be written.
+A row is read from memory for its largest element, and from the cache for the sum of exponentials
+about it, one an element, and to be written.
 """
 
 from __future__ import annotations
@@ -16,27 +16,20 @@ from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import flat
-from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes
+from minigrad_kernels.cuda.rows import HELD, Rows, added, joining, places, sizes, topping
 from minigrad_kernels.math.scalar import like
 
 
 @cuda.jit(device=True)
-def met(m, s, x):
-    """Return the maximum, and the sum of the others' exp(. - maximum), with x among them."""
-    if x > m:
-        s = (s + like(x, 1)) * math.exp(m - x)
-        m = x
-        return m, s
-    return m, s + (like(x, 0) if x == like(x, -np.inf) else math.exp(x - m))
+def share(x, m):
+    """Return exp(x - m), 0 where that is 1 by x being the maximum."""
+    return like(x, 0) if x == m else math.exp(x - m)
 
 
 @cuda.jit(device=True)
-def merged(m, s, n, t):
-    """Join two maxima and sums about them: the smaller maximum is one of the others then."""
-    top = m if m > n else n
-    a = s if m == top else (s + like(m, 1)) * math.exp(m - top)
-    b = t if n == top else (t + like(m, 1)) * math.exp(n - top)
-    return top, a + b + (like(m, 1) if m == n else like(m, 0))
+def tie(x, m):
+    """Return 1 where x is the maximum, else 0."""
+    return like(x, 1) if x == m else like(x, 0)
 
 
 def peaks(kind: Any, vector: bool, warps: int) -> Any:
@@ -44,27 +37,39 @@ def peaks(kind: Any, vector: bool, warps: int) -> Any:
 
     The exponentials are taken about the maximum and added up.
     """
-    whole = joining(merged, warps)
+    top, whole = topping(warps), joining(added, warps)
 
     @cuda.jit(device=True)
     def peak(x, first, c, t, threads, held):
         m = kind(-np.inf)
-        s = kind(0)
+        s, ties = kind(0), kind(0)
         if vector:
             j = uint32(t * uint32(4))
             while j < c:
                 p, q, r, o = ptx.load128(x, uint32(first + j))
-                m, s = met(m, s, p)
-                m, s = met(m, s, q)
-                m, s = met(m, s, r)
-                m, s = met(m, s, o)
+                m = max(max(max(max(m, p), q), r), o)  # a NaN is passed over, and seen below
+                j = uint32(j + threads * uint32(4))
+            m = top(m, held)
+            j = uint32(t * uint32(4))
+            while j < c:
+                p, q, r, o = ptx.load128(x, uint32(first + j))
+                s += (share(p, m) + share(q, m)) + (share(r, m) + share(o, m))
+                ties += (tie(p, m) + tie(q, m)) + (tie(r, m) + tie(o, m))
                 j = uint32(j + threads * uint32(4))
         else:
             j = t
             while j < c:
-                m, s = met(m, s, x[uint32(first + j)])
+                m = max(m, x[uint32(first + j)])
                 j = uint32(j + threads)
-        return whole(m, s, held)
+            m = top(m, held)
+            j = t
+            while j < c:
+                v = x[uint32(first + j)]
+                s += share(v, m)
+                ties += tie(v, m)
+                j = uint32(j + threads)
+        s, ties = whole(s, ties, held)
+        return m, s + (ties - kind(1))
 
     return peak
 

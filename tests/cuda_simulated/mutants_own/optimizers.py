@@ -58,7 +58,7 @@ MUTANTS = (
     Own(NORMS, "grad_norm", "part of one thread", "if cuda.threadIdx.x == 0", "if True",
         kinds=("race",)),
     Own(NORMS, "grad_norm", "accumulator not cleared",
-        "while chunk < uint32(parts.size):\n        begin = uint32(chunk * uint32(CHUNK))",
+        "while chunk < uint32(parts.size):\n        begin = uint32(chunk * each)",
         "begin = uint32(0)\n    while chunk < uint32(parts.size):", kinds=("wrong",)),
     Own(NORMS, "grad_norm", "one chunk too many", "chunk < uint32(parts.size)",
         "chunk <= uint32(parts.size)", kinds=("bounds", "wrong")),

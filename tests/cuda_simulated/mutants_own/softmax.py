@@ -7,6 +7,7 @@ from tests.cuda_simulated.own import Own
 LANES = "softmax.cuda_softmax:FORWARD.forms['float32', False, 1]"
 VECTORS = "softmax.cuda_softmax:FORWARD.forms['float32', True, 1]"
 BLOCK = "softmax.cuda_softmax:FORWARD.forms['float32', False, 4] > peak > whole"
+TOP = "softmax.cuda_softmax:FORWARD.forms['float32', False, 4] > peak > top"
 SUMMING = "softmax.cuda_softmax:SUMMING.forms['float32', False, 1]"
 SUMMING_VECTORS = "softmax.cuda_softmax:SUMMING.forms['float32', True, 1]"
 BACK_LANES = "softmax.cuda_softmax:BACKWARD.forms['float32', False, 1]"
@@ -32,24 +33,21 @@ MUTANTS = (
         kinds=("race",)),
     Own("cuda.rows:block_place", "softmax", "every block takes every row",
         "uint32(cuda.gridDim.x)", "uint32(1)", kinds=("race",)),
-    Own("softmax.cuda_softmax:met", "softmax", "sum not moved", "(s + like(x, 1)) * math.exp(m - x)", "s",
+    Own("softmax.cuda_softmax:share", "softmax", "maximum counted twice",
+        "like(x, 0) if x == m else", "", kinds=("wrong",)),
+    Own("softmax.cuda_softmax:tie", "softmax", "equal maxima taken for one", "like(x, 1) if",
+        "like(x, 0) if", kinds=("wrong",)),
+    Own(f"{LANES} > peak > top", "softmax", "lanes not joined", "in HALVES", "in HALVES[1:]",
         kinds=("wrong",)),
-    Own("softmax.cuda_softmax:met", "softmax", "infinities subtracted",
-        "like(x, 0) if x == like(x, -np.inf) else math.exp(x - m)", "math.exp(x - m)",
-        kinds=("wrong",)),
-    Own("softmax.cuda_softmax:merged", "softmax", "equal maxima taken for one", "like(m, 1) if m == n",
-        "like(m, 0) if m == n", kinds=("wrong",)),
-    Own("softmax.cuda_softmax:merged", "softmax", "smaller maximum kept", "m if m > n else n",
-        "n if m > n else m", kinds=("wrong",)),
-    Own("softmax.cuda_softmax:merged", "softmax", "sums moved alike", "(t + like(m, 1)) * math.exp(n - top)",
-        "(t + like(m, 1)) * math.exp(m - top)", kinds=("wrong",)),
-    Own(f"{VECTORS} > peak", "softmax", "fourth left out", "m, s = met(m, s, o)", "pass",
-        kinds=("wrong",)),
+    Own(TOP, "softmax", "first barrier removed", BARRIER, "pass", kinds=("race", "uninitialised")),
+    Own(TOP, "softmax", "second barrier removed", BARRIER, "pass", 1, ("race",)),
+    Own(f"{VECTORS} > peak", "softmax", "fourth left out", "share(r, m) + share(o, m)",
+        "share(r, m)", kinds=("wrong",)),
     Own(f"{VECTORS} > peak", "softmax", "bound loosened", "while j < c", "while j <= c",
         kinds=("bounds", "wrong")),
-    Own(f"{VECTORS} > peak", "softmax", "lanes overlap", "threads * uint32(4)", "uint32(4)",
-        kinds=("wrong",)),
-    Own(f"{LANES} > peak", "softmax", "bound loosened", "while j < c", "while j <= c", 1,
+    Own(f"{VECTORS} > peak", "softmax", "lanes overlap", "threads * uint32(4)", "uint32(4)", 1,
+        ("wrong",)),
+    Own(f"{LANES} > peak", "softmax", "bound loosened", "while j < c", "while j <= c", 3,
         ("bounds", "wrong")),
     Own(LANES, "softmax", "bound loosened", "while j < c", "while j <= c", 1, ("bounds", "race")),
     Own(LANES, "softmax", "every warp takes every row", "row + step", "row + uint32(1)",

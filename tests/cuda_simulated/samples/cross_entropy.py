@@ -23,7 +23,7 @@ def cases(rng: np.random.Generator, dtype: Any) -> Arguments:
         target = rng.integers(0, c, n)
         target[1::4] = IGNORED
         weight = rng.uniform(0.5, 2, c if k % 2 else 0).astype(dtype)
-        found.append((x, target, weight, IGNORED, 0.1 if k % 3 else 0.0))
+        found.append((x, target, weight, IGNORED, 0.1 if k % 4 else 0.0))
     return found
 
 

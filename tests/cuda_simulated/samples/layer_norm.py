@@ -1,4 +1,5 @@
-"""Rows of all forms for the CUDA kernels of layer norm, and enough of them for two chunks."""
+"""Rows of all forms for the CUDA kernels of layer norm, and float64 ones too wide for sums of
+columns in shared memory."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from minigrad_kernels.cuda.rows import LONG
 from minigrad_kernels.norm.cuda_layer_norm import CHUNK
 from tests.kernels.samples.layer_norm import Arguments
 
-SHAPES = ((5, 12, 2), (3, 37, 0), (2, LONG, 2), (1, LONG + 3, 1), (CHUNK + 5, 6, 2))
+SHAPES = ((5, 12, 2), (3, 37, 0), (2, LONG, 2), (1, LONG + 3, 1), (CHUNK + 5, 6, 2), (2, 644, 2))
 
 
 def drawn(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
