@@ -11,6 +11,7 @@ import pytest
 from numba import cuda, float32, int32
 
 import minigrad_cudasim as simulate
+from minigrad_cudasim.lanes.blocks import Blocks
 from minigrad_cudasim.lanes.calls import UFUNCS
 from tests.cuda_simulated.extras import require_greenlet
 
@@ -320,6 +321,15 @@ def test_what_lanes_gave_up_begins_again() -> None:
     report = simulate.check(kernel, 2, 16, x, count)
     assert not report.lanes and not report.faults
     assert x.tolist() == [1.0] * 32 and count[0] == 32
+
+
+def test_what_interrupts_a_launch_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: Any) -> None:
+        raise TimeoutError("of a signal's handler")
+
+    monkeypatch.setattr(Blocks, "grid", late)
+    with pytest.raises(TimeoutError):
+        simulate.check(in_place, 2, 16, np.zeros(32), np.zeros(32))
 
 
 def test_whole_numbers_that_would_wrap_are_left_to_threads() -> None:

@@ -11,11 +11,24 @@ from minigrad_cudasim.cuda import Cuda
 from minigrad_cudasim.lanes.blocks import Blocks
 from minigrad_cudasim.lanes.memory import of_arguments
 from minigrad_cudasim.lanes.program import Program
+from minigrad_cudasim.lanes.values import Unsupported
 from minigrad_cudasim.machine import Machine
 from minigrad_cudasim.memory import SimulatedArray
 
 FEWEST = 16  # threads of a launch from which lanes are worth their while
 TOGETHER = 1 << 14  # lanes that are run at once
+GIVEN_UP = (  # what code may raise; not what a signal's handler does, such as TimeoutError
+    Unsupported,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def together(machine: Machine, cuda: Cuda, function: FunctionType, held: tuple[Any, ...]) -> bool:
@@ -37,7 +50,7 @@ def together(machine: Machine, cuda: Cuda, function: FunctionType, held: tuple[A
                 part = range(first, min(first + step, blocks))
                 lanes = Blocks(machine, cuda, part, arrays)
                 Program(lanes).run(function, [lanes.seen(value) for value in held], None)
-    except Exception:  # whatever it is, one thread after the other shows it, or does not
+    except GIVEN_UP:  # whatever it is, one thread after the other shows it, or does not
         return False
     return True
 
