@@ -46,6 +46,35 @@ def test_memory_comes_back_without_a_collector(driver: Driver) -> None:
     assert device.allocated == 0 and driver.calls == 1
 
 
+def test_memory_of_a_garbage_cycle_is_handed_on_and_not_freed(driver: Driver) -> None:
+    """The collector finalises all that a cycle holds, the pool's memory must not be among it."""
+    device = Gpu()
+    cycle: list[Any] = [device.empty(100, np.float32)]
+    where = cycle[0].address
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert driver.used == device.reserved == 512
+    again = device.empty(100, np.float32)
+    assert (again.address, driver.used, driver.calls) == (where, 512, 1)
+    del again
+    device.empty_cache()
+    assert driver.used == 0
+
+
+def test_memory_goes_with_its_pool_and_its_arrays(driver: Driver) -> None:
+    device = Gpu()
+    cycle: list[Any] = [device.empty(100, np.float32), device]
+    cycle.append(cycle)
+    last = device.empty(100, np.float32)
+    del cycle, device
+    gc.collect()
+    assert driver.used == 1024  # the pool lives as long as an array of it
+    del last
+    gc.collect()
+    assert driver.used == 0
+
+
 def test_other_errors_of_the_driver_are_its_own(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

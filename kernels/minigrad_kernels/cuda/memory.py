@@ -36,13 +36,15 @@ class Block:
     """Memory that one array, and its views, hold.
 
     stream: the one it was asked for on.  others: further streams whose kernels or copies used it.
+
+    It knows the memory's address alone.  The collector finalises all that a garbage cycle holds, so
+    if it held the `Memory` itself, that would be freed while the pool hands its address on.
     """
 
-    __slots__ = ("address", "memory", "others", "pool", "size", "stream")
+    __slots__ = ("address", "others", "pool", "size", "stream")
 
-    def __init__(self, pool: DevicePool, memory: Any, address: int, size: int, stream: Any) -> None:
+    def __init__(self, pool: DevicePool, address: int, size: int, stream: Any) -> None:
         self.pool = pool
-        self.memory = memory
         self.address = address
         self.size = size
         self.stream = stream
@@ -54,15 +56,14 @@ class Block:
             self.others = (self.others or set()) | {stream}
 
     def __del__(self) -> None:
-        back = (self.size, self.memory, self.address, self.stream, self.others)
-        self.pool.returned.append(back)
+        self.pool.returned.append((self.size, self.address, self.stream, self.others))
 
 
 class DevicePool:
     """Blocks of one device, by size.
 
-    name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; what it returns is
-        freed when it is let go of.  after: lets a stream wait for others.
+    name: the device's.  allocate: bytes -> (memory, address), or a MemoryError; the memory is freed
+        when it is let go of, which the pool alone does.  after: lets a stream wait for others.
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class DevicePool:
         self.after = after
         self.lock = threading.RLock()
         # Appended to by whoever lets go of an array, a collector's run in any thread included.
-        self.returned: collections.deque[tuple[int, Any, int, Any, set[Any] | None]]
+        self.returned: collections.deque[tuple[int, int, Any, set[Any] | None]]
         self.returned = collections.deque()
+        self.memory: dict[int, Any] = {}  # by address: all that is held of the device
         # Heaps: of a size the lowest address comes first, so that a step that frees what it takes
         # gets the same addresses each time, and tables of addresses stay as they are.
-        self.free: dict[tuple[int, Any], list[tuple[int, Any]]] = {}
+        self.free: dict[tuple[int, Any], list[int]] = {}  # addresses
         self.living: dict[int, tuple[Any, Any, int]] = {}  # address -> shape, dtype, bytes
         self.allocated = self.reserved = self.peak = 0  # bytes: of arrays, of all, most of arrays
 
@@ -94,15 +96,15 @@ class DevicePool:
             if self.returned:
                 self.settle()
             free = self.free.get((size, stream))
-            address, memory = heappop(free) if free else self.fresh(size, shape, dtype)
+            address = heappop(free) if free else self.fresh(size, shape, dtype)
             self.allocated += size
             if self.allocated > self.peak:
                 self.peak = self.allocated
             self.living[address] = shape, dtype, size
-        return Block(self, memory, address, size, stream)
+        return Block(self, address, size, stream)
 
-    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> tuple[int, Any]:
-        """Return new memory; where there is none, give back what is free and try once more."""
+    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> int:
+        """Return the address of new memory; where there is none, give back what is free and try once more."""
         try:
             memory, address = self.allocate(size)
         except MemoryError:
@@ -114,23 +116,27 @@ class DevicePool:
                     f"{self.name} has no {size:,} bytes for an array of {shape} {dtype}; "
                     f"{held_by(self.labels())}"
                 ) from error
+        self.memory[address] = memory
         self.reserved += size
-        return address, memory
+        return address
 
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
         while self.returned:
-            size, memory, address, stream, others = self.returned.popleft()
+            size, address, stream, others = self.returned.popleft()
             if others:
                 self.after(stream, others)
-            heappush(self.free.setdefault((size, stream), []), (address, memory))
+            heappush(self.free.setdefault((size, stream), []), address)
             self.allocated -= size
             del self.living[address]
 
     def drop(self) -> None:
         """Give all that is free back to the device; the lock is held."""
         self.settle()
-        self.reserved -= sum(size * len(blocks) for (size, _), blocks in self.free.items())
+        for (size, _), addresses in self.free.items():
+            self.reserved -= size * len(addresses)
+            for address in addresses:
+                del self.memory[address]
         self.free.clear()
 
     def empty_cache(self) -> None:
