@@ -142,7 +142,7 @@ class Sweep:
 def apply_rule(node: Op, grad: Any, create_graph: bool) -> Sequence[Any]:
     """Run a node's rule on the device of its gradient."""
     grads = grad if node.slots is not None else [grad]
-    with on_device(target_of(g.array for g in grads if g is not None)):
+    with on_device(target_of([g.array for g in grads if g is not None])):
         if create_graph and node.composite is not None:
             return through_composite(node, grad)
         return node.backward(*grads)

@@ -102,8 +102,11 @@ def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
     if not USED or not arrays:
         return function(*arrays)
     target, moved = same_device(name, arrays)
-    with on_device(target):
+    was, current.target = current.target, target
+    try:
         return function(*moved)
+    finally:
+        current.target = was
 
 
 def batched(op: Any, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:

@@ -25,6 +25,7 @@ pretended.require()
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 MOST = 2  # samples of a kernel and dtype: large ones, strided ones and empty ones are among them
 LARGE = 70_000  # elements
+ALWAYS = {(name, DTYPES[0]) for name in (*list(CUDA_KERNELS)[::12], "sum_products")}
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,8 @@ def samples(name: str, dtype: Any) -> list[tuple[Any, ...]]:
 def test_plans_launch_what_the_kernel_launches(
     name: str, dtype: np.dtype[Any], driver: Pretended, request: pytest.FixtureRequest
 ) -> None:
-    # Twice of some thirty runs, both from an empty store, the plan of sum_products was given an
-    # address that nobody holds, and nothing ran after that: not understood yet.
-    if not request.config.getoption("--all-trials"):
-        pytest.skip("--all-trials: compiles every CUDA kernel; has failed without a cause found")
+    if (name, dtype) not in ALWAYS and not request.config.getoption("--all-trials"):
+        pytest.skip("--all-trials: compiles every CUDA kernel, which takes a minute and a half")
     kernel, target, table = KERNELS[name], targets.gpu(), CudaTable()
     for args in samples(name, dtype):
         with driver.logged() as direct:

@@ -104,6 +104,7 @@ class Driver:
         self.used = self.calls = 0
         self.devices = 2
         self.inside: int | None = None  # the GPU whose context is current
+        self.local = SimpleNamespace(device=None)  # what the driver knows of it: enter each time
         self.owners: dict[int, int] = {}  # addresses that do not lie on GPU 0
         self.log: list[Any] = []
         self.streams = [Stream(self, 0)]

@@ -184,6 +184,12 @@ class Launch:
                               f"failed: CUresult {code}")  # fmt: skip
 
 
+class Entered(threading.local):
+    """The GPU whose context is current in a thread; None: none yet."""
+
+    device: int | None = None
+
+
 class Driver:
     """The driver's library, initialised.
 
@@ -211,7 +217,7 @@ class Driver:
             call.argtypes, call.restype = types, c_int
         self.launch = self.library.cuLaunchKernelEx
         self.launch.restype = c_int
-        self.local = threading.local()
+        self.local = Entered()
         self.contexts: dict[int, int] = {}
         self.making = threading.Lock()
         code = self.library.cuInit(0)
@@ -250,7 +256,7 @@ class Driver:
     # ------------------------------------------------------------ devices
     def enter(self, device: int) -> None:
         """Make the context of a GPU current in this thread."""
-        if getattr(self.local, "device", None) != device:
+        if self.local.device != device:
             with self.making:
                 if device not in self.contexts:
                     place = self.number("cuDeviceGet", device, kind=c_int)

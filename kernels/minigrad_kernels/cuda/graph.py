@@ -105,7 +105,7 @@ class Graph:
                 start = ctypes.addressof(memory)
                 own = step.elsewhere([start + 8 * slot for slot in slots])
                 self.last = self.driver.add_kernel(self.graph, self.last, own)
-                numbers = [(i, args[k].array, convert) for i, k, convert in plan.counters]
+                numbers = [(i, args[k], convert) for i, k, convert in plan.counters]
                 self.steered.append(Steered(self.last, own, memory, own.node(), numbers))
             self.nodes += 1
 

@@ -122,11 +122,16 @@ class DevicePool:
 
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
-        while self.returned:
-            size, address, stream, others = self.returned.popleft()
+        returned, free = self.returned, self.free
+        while returned:
+            size, address, stream, others = returned.popleft()
             if others:
                 self.after(stream, others)
-            heappush(self.free.setdefault((size, stream), []), address)
+            kind = size, stream
+            held = free.get(kind)
+            if held is None:
+                held = free[kind] = []
+            heappush(held, address)
             self.allocated -= size
             del self.living[address]
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import itertools
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -27,6 +29,7 @@ ALIGNED = 16  # bytes: what CUDA kernels ask of an address, and so what tells pl
 APART = 512  # bytes: pieces of the working memory of a plan begin at multiples of it
 WORKING = (), "working memory"  # what a pool's summary calls it
 MOST_PLANS = 4_096  # of a thread: beyond, they are recorded anew
+MOST_KINDS = 65_536  # of arrays that are known by a number: beyond, they get new ones
 MOST_BYTES = 256  # of a host array that is part of what tells plans apart
 STEERING = frozenset({"call", "momentum"})  # arguments whose numbers `counter` alone may read
 
@@ -71,12 +74,22 @@ class Slots:
         """Return the number of the slot of a source."""
         return self.places.setdefault(source, len(self.places))
 
+    def order(self) -> list[int]:
+        """Return where each slot lies in their memory: those of arrays first, so that one call
+        writes them all.
+        """
+        arrays = [i for source, i in self.places.items() if source[0] == "array"]
+        others = [i for source, i in self.places.items() if source[0] != "array"]
+        where = {slot: place for place, slot in enumerate(arrays + others)}
+        return [where[slot] for slot in range(len(where))]
+
     def made(self) -> Any:
-        """Return the memory of all slots, with the constants in it."""
+        """Return the memory of all slots, in that order, with the constants in it."""
         memory = (ctypes.c_uint64 * max(1, len(self.places)))()
+        order = self.order()
         for source, i in self.places.items():
             if source[0] == "constant":
-                memory[i] = int.from_bytes(source[1], "little")
+                memory[order[i]] = int.from_bytes(source[1], "little")
         return memory
 
 
@@ -201,11 +214,16 @@ def arrays_of(value: Any) -> list[Any]:
 
 
 class Plan:
-    """The launches of a kernel for arguments of one kind."""
+    """The launches of a kernel for arguments of one kind.
+
+    places: of the arguments that are arrays, each once.  slots: of each launch, in `memory`.
+    counters: (slot, place of a host array among the arguments, convert).
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         target = recorder.real
         self.target = target
+        self.device = target.number
         self.places = recorder.places
         self.starts: list[int] = []
         self.size = 0
@@ -215,49 +233,58 @@ class Plan:
         self.held = recorder.held
         self.memory = recorder.slots.made()
         start = ctypes.addressof(self.memory)
-        places = recorder.slots.places
+        order = recorder.slots.order()
+        places = {source: order[i] for source, i in recorder.slots.places.items()}
         low = [recorder.args[i].address % ALIGNED for i in recorder.places]
         low += [0] * (recorder.roots - len(low))
-        self.addresses = [
-            (i, source[1], source[2] - low[source[1]])
-            for source, i in places.items()
-            if source[0] == "array"
+        found = [
+            (source[1], source[2] - low[source[1]]) for source in places if source[0] == "array"
         ]
+        # Where every array's own address is a parameter, in their order, none is looked up.
+        self.plain = found == [(root, 0) for root in range(len(low))]
+        self.addresses = found
+        self.write = struct.Struct(f"={len(found)}Q").pack_into
         self.counters = [
             (i, source[1], source[2]) for source, i in places.items() if source[0] == "counter"
         ]
         self.steps: list[Callable[[int], None]] = []
-        self.slots = [launch.slots for launch in recorder.launches]
-        for launch in recorder.launches:
+        self.slots = [tuple([order[i] for i in launch.slots]) for launch in recorder.launches]
+        for launch, slots in zip(recorder.launches, self.slots, strict=True):
             if launch.kernel is None:
-                to, source = launch.slots
+                to, source = slots
                 self.steps.append(Copying(target.driver, self.memory, to, source, launch.size))
             else:
-                pointers = [start + 8 * slot for slot in launch.slots]
+                pointers = [start + 8 * slot for slot in slots]
                 self.steps.append(target.prepare(*launch[:5], pointers))
 
-    def __call__(self, args: Sequence[Any]) -> None:
-        """Launch for these arguments, of the same kinds, on the thread's stream."""
+    def __call__(self, args: Sequence[Any], where: list[int]) -> None:
+        """Launch for these arguments, of the same kinds, on the thread's stream.
+
+        where: the addresses of the arrays among them, each once.
+        """
         target = self.target
-        stream = target.stream
+        ready = target.ready
+        stream = ready.stream
         if len(target.streams) > 1:
             target.used(*[args[i] for i in self.places])
-        where = [args[i].address for i in self.places]
         if self.size:
             # One block for all: it goes back when this call returns, and is handed on in order.
-            block = target.current_pool.take(self.size, *WORKING, stream)
-            where += [block.address + start for start in self.starts]
+            block = (ready.pool or target.pool).take(self.size, *WORKING, stream)
+            at = block.address
+            where += [at + start for start in self.starts]
         memory = self.memory
-        for i, root, offset in self.addresses:
-            memory[i] = where[root] + offset
+        if self.plain:
+            self.write(memory, 0, *where)
+        else:
+            self.write(memory, 0, *[where[root] + offset for root, offset in self.addresses])
         for i, place, convert in self.counters:
-            memory[i] = int.from_bytes(convert(args[place].array[0]).tobytes(), "little")
-        graph = target.ready.graph
-        if graph is not None:
-            graph.add(self, args)
+            memory[i] = int.from_bytes(convert(args[place][0]).tobytes(), "little")
+        if ready.graph is not None:
+            ready.graph.add(self, args)
             return
+        if target.driver.local.device != self.device:
+            target.enter()
         number = stream.number
-        target.enter()
         for step in self.steps:
             step(number)
 
@@ -287,31 +314,24 @@ class Plans(threading.local):
 plans = Plans()
 
 
-def key_of(a: DeviceArray) -> Any:
-    """Return what tells plans apart of an array."""
-    strides = None if a.flags.c_contiguous else a.strides
-    a.key = a.shape, a.dtype, strides, a.address % ALIGNED
-    return a.key
+KINDS: dict[Any, int] = {}  # shape, dtype, strides and alignment of an array -> its number
+NUMBERS = itertools.count(1)  # none is given twice
 
 
-def key(name: str, target: Any, args: Sequence[Any]) -> Any:
-    """Return what tells the plans of a kernel apart; None where a call can have none."""
-    parts: list[Any] = [name, target, target.most, get_precision()]
-    ids = list(map(id, args))
-    if len(set(ids)) != len(ids):
-        parts.append(tuple([ids.index(i) for i in ids]))  # one array in two places, say
-    for a in args:
-        if type(a) is DeviceArray:
-            parts.append(a.key or key_of(a))
-        elif type(a) is Steering:
-            parts.append("counter")
-        elif isinstance(a, np.ndarray):
-            if a.nbytes > MOST_BYTES:
-                return None
-            parts += (a.shape, a.dtype, a.tobytes())
-        else:
-            parts += (type(a), a if a else repr(a))  # 0.0 and -0.0 are equal, and two numbers
-    return tuple(parts)
+def key_of(a: DeviceArray) -> int:
+    """Return the number of an array's kind, which tells plans apart, and keep it in the array."""
+    if a._geometry is None:  # contiguous, at an address that is known
+        kind = a.shape, a.dtype, None, a._address % ALIGNED
+    else:
+        strides = None if a.flags.c_contiguous else a.strides
+        kind = a.shape, a.dtype, strides, a.address % ALIGNED
+    number = KINDS.get(kind)
+    if number is None:
+        if len(KINDS) >= MOST_KINDS:
+            KINDS.clear()
+        number = KINDS[kind] = next(NUMBERS)
+    a.key = number
+    return number
 
 
 class Planned:
@@ -343,26 +363,60 @@ class Planned:
         if not self.name or not hasattr(target, "prepare"):
             self.kernel(*args)
             return
-        given = args
-        for i in self.steering:
-            args = (*args[:i], Steering(args[i], i), *args[i + 1 :])
-        chosen = key(self.name, target, args)
+        parts = [self.name, target, target.most, get_precision()]  # what tells plans apart
+        where: list[int] = []
+        arrays = 0
+        for a in args:
+            kind = type(a)
+            if kind is DeviceArray:
+                parts.append(a.key or key_of(a))
+                where.append(a._address)  # known since `key_of`
+            elif kind is int or kind is float or kind is bool:
+                parts += (kind, a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
+            elif isinstance(a, np.ndarray):
+                arrays += 1
+                parts.append(kind)
+            else:
+                parts += (kind, a if a else repr(a))
+        if arrays and not self.numbers(args, parts):
+            self.kernel(*args)
+            return
+        if len(set(map(id, args))) != len(args):
+            ids = list(map(id, args))
+            parts.append(tuple([ids.index(i) for i in ids]))  # one array in two places, say
+            first = {i: a for i, a in zip(ids, args, strict=True) if type(a) is DeviceArray}
+            where = [a._address for a in first.values()]
+        chosen = tuple(parts)
         known = plans.known
-        plan = known.get(chosen) if chosen is not None else None
+        plan = known.get(chosen)
+        if plan is None and chosen not in known:
+            plan = self.recorded(target, args)
+            if len(known) >= MOST_PLANS:
+                known.clear()
+            known[chosen] = plan
         if plan is None:
-            plan = None if chosen is None or chosen in known else self.recorded(target, args)
-            if chosen is not None:
-                if len(known) >= MOST_PLANS:
-                    known.clear()
-                known[chosen] = plan
-        if plan is None:
-            self.kernel(*given)
+            self.kernel(*args)
         else:
-            plan(args)
+            plan(args, where)
+
+    def numbers(self, args: Sequence[Any], parts: list[Any]) -> bool:
+        """Add the numbers of small host arrays, but those that steer, to what tells plans apart;
+        False where one is too large for that.
+        """
+        for i, a in enumerate(args):
+            if isinstance(a, np.ndarray) and i not in self.steering:
+                if a.nbytes > MOST_BYTES:
+                    return False
+                parts += (a.shape, a.dtype, a.tobytes())
+        return True
 
     def recorded(self, target: Any, args: Sequence[Any]) -> Plan | None:
         """Return a plan for arguments of these kinds; None where there can be none."""
-        recorder = Recorder(target, args)
+        shown = [
+            Steering(a, i) if i in self.steering and isinstance(a, np.ndarray) else a
+            for i, a in enumerate(args)
+        ]
+        recorder = Recorder(target, shown)
         try:
             self.kernel(*recorder.args)
         except Unplanned:

@@ -18,27 +18,36 @@ from minigrad_kernels.cuda import dlpack
 STREAMS = 32  # streams of a device beside the default one
 
 
+class Ready(threading.local):
+    """What a thread works on, on a device; None while it records nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.graph: Any = None  # what launches are added to instead of being made
+        self.pool: Any = None  # where arrays come from instead of the device's pool
+
+
 class Streams:
     """The current stream of each thread on a device; `default` is the one that always exists."""
 
     def __init__(self, default: Any) -> None:
         self.default = default
-        self.local = threading.local()
+        self.ready = Ready(default)
 
     @property
     def stream(self) -> Any:
         """The stream that this thread's launches and copies go to."""
-        return getattr(self.local, "stream", self.default)
+        return self.ready.stream
 
     @contextmanager
     def using(self, stream: Any) -> Iterator[None]:
         """Let this thread's launches and copies go to a stream."""
         before = self.stream
-        self.local.stream = stream
+        self.ready.stream = stream
         try:
             yield
         finally:
-            self.local.stream = before
+            self.ready.stream = before
 
 
 class GpuStream:

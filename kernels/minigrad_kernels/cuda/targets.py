@@ -84,14 +84,6 @@ class Mirror:
             self.known = now
 
 
-class Ready(threading.local):
-    """What a thread records on a device; None while it records nothing."""
-
-    def __init__(self) -> None:
-        self.graph: Any = None  # what launches are added to instead of being made
-        self.pool: Any = None  # where arrays come from instead of the device's pool
-
-
 class Gpu(GpuStreams):
     """A CUDA device, through its driver."""
 
@@ -113,7 +105,6 @@ class Gpu(GpuStreams):
         self.staging = threading.Lock()
         self.ring: Ring | None = None
         self.under_way: collections.deque[tuple[Any, Array]] = collections.deque()
-        self.ready = Ready()
         self.function = functools.lru_cache(FUNCTIONS)(self.loaded)
         self.constants: dict[Any, DeviceArray] = {}
         self.tables: dict[Any, DeviceArray] = {}
@@ -153,8 +144,9 @@ class Gpu(GpuStreams):
         """
         sizes = shape if type(shape) is tuple else sizes_of(shape)
         kind = dtype if type(dtype) is np.dtype else np.dtype(dtype)
-        pool = self.ready.pool or self.pool
-        block = pool.take(math.prod(sizes) * kind.itemsize, sizes, kind, self.stream)
+        ready = self.ready
+        pool = ready.pool or self.pool
+        block = pool.take(math.prod(sizes) * kind.itemsize, sizes, kind, ready.stream)
         return DeviceArray.laid(block.address, sizes, kind, block, self)
 
     def constant(self, values: Any) -> DeviceArray:
