@@ -191,7 +191,7 @@ class Take:
         for t, gradient in self.gradients:
             t._grad = gradient
         for t, count in self.versions:
-            cell_of(t)[0] += count
+            (t.cell or cell_of(t))[0] += count
         return grown(self.result)
 
 

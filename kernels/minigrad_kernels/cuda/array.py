@@ -212,7 +212,9 @@ class DeviceArray:
     @property
     def T(self) -> DeviceArray:
         """The view with its dimensions in reverse order."""
-        return self.like(self.geometry.T)
+        made = self.like(self.geometry.T)
+        made._address = self._address
+        return made
 
     def transpose(self, *axes: Any) -> DeviceArray:
         """Return the view with its dimensions in another order."""

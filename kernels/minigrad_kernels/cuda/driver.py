@@ -13,8 +13,9 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from functools import partial
 from typing import Any
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -244,8 +245,12 @@ class Driver:
         """
         code = getattr(self.library, name)(*args)
         if code:
-            words = f"{name} failed: {self.name_of(code)}"
-            raise MemoryError(words) if code == OUT_OF_MEMORY else DriverError(code, words)
+            raise self.error(name, code)
+
+    def error(self, name: str, code: int) -> Exception:
+        """Return the error about a call of the driver's that failed."""
+        words = f"{name} failed: {self.name_of(code)}"
+        return MemoryError(words) if code == OUT_OF_MEMORY else DriverError(code, words)
 
     def number(self, name: str, *args: Any, kind: Any = c_uint64) -> int:
         """Return what a function of the driver writes to its first argument."""
@@ -413,9 +418,12 @@ class Driver:
         params = byref(launch.node())
         return self.number("cuGraphAddKernelNode_v2", graph, before, count, params)
 
-    def set_kernel(self, made: int, node: int, params: KernelNode) -> None:
-        """Give a node other parameters, for the replays to come."""
-        self.call("cuGraphExecKernelNodeSetParams_v2", made, node, byref(params))
+    def sending(self, made: int, node: int, params: KernelNode) -> Callable[[], int]:
+        """Return a call that gives a node the parameters that `params` leads to then, for the
+        replays to come; it returns a CUresult.
+        """
+        call = self.library.cuGraphExecKernelNodeSetParams_v2
+        return partial(call, made, node, byref(params))
 
     def add_copy(self, graph: int, last: int | None, to: int, source: int, nbytes: int) -> int:
         """Add a copy on the GPU behind node `last`; return its node."""

@@ -25,15 +25,14 @@ from minigrad_kernels.cuda.memory import Block, DevicePool
 class Steered(NamedTuple):
     """A node with parameters that are set anew before each replay.
 
-    launch: with parameters of its own in `memory`.  params: the same as a node takes it.
-    numbers: (slot, host array, convert).
+    launch: with parameters of its own in `memory`.  numbers: [slot, host array, convert, the bytes
+    of the array that the node knows].
     """
 
     node: int
     launch: Any
     memory: Any
-    params: Any
-    numbers: list[tuple[int, Any, Callable[[Any], Any]]]
+    numbers: list[list[Any]]
 
 
 class Graph:
@@ -60,6 +59,7 @@ class Graph:
         self.effects: list[tuple[Callable[[], Any], Array]] = []
         self.checks: list[tuple[int, Any]] = []
         self.steered: list[Steered] = []
+        self.sending: list[tuple[Callable[[], int], Steered]] = []  # a node's parameters
         self.reason: str | None = None
 
     # ------------------------------------------------------------ recording
@@ -81,6 +81,10 @@ class Graph:
         self.target.ready.graph = self.target.ready.pool = None
         self.target.enter()
         self.made = self.driver.instantiate(self.graph)
+        for each in self.steered:
+            self.sending.append(
+                (self.driver.sending(self.made, each.node, each.launch.node()), each)
+            )
         self.driver.launch_graph(self.made, self.target.stream.number)
 
     def abandon(self, reason: str) -> None:
@@ -105,8 +109,10 @@ class Graph:
                 start = ctypes.addressof(memory)
                 own = step.elsewhere([start + 8 * slot for slot in slots])
                 self.last = self.driver.add_kernel(self.graph, self.last, own)
-                numbers = [(i, args[k], convert) for i, k, convert in plan.counters]
-                self.steered.append(Steered(self.last, own, memory, own.node(), numbers))
+                numbers = [
+                    [i, args[k], convert, args[k].tobytes()] for i, k, convert in plan.counters
+                ]
+                self.steered.append(Steered(self.last, own, memory, numbers))
             self.nodes += 1
 
     def hold(self, array: DeviceArray) -> None:
@@ -125,15 +131,19 @@ class Graph:
         target.enter()
         for mirror, host in self.mirrors:
             mirror.update(host)
-        for node, _, memory, params, numbers in self.steered:
+        for send, each in self.sending:
             fresh = False
-            for slot, array, convert in numbers:
-                now = int.from_bytes(convert(array[0]).tobytes(), "little")
-                if memory[slot] != now:
-                    memory[slot] = now
+            for number in each.numbers:
+                slot, array, convert, known = number
+                now = array.tobytes()
+                if now != known:
+                    number[3] = now
+                    each.memory[slot] = int.from_bytes(convert(array[0]).tobytes(), "little")
                     fresh = True
             if fresh:
-                self.driver.set_kernel(self.made, node, params)
+                code = send()
+                if code:
+                    raise self.driver.error("cuGraphExecKernelNodeSetParams", code)
         self.driver.launch_graph(self.made, target.stream.number)
         for effect, host in self.effects:
             effect()

@@ -34,6 +34,7 @@ class LateChecks:
         self.target = target
         self.pending: dict[int, Pending] = {}
         self.words: DeviceArray | None = None
+        self.each: list[DeviceArray] = []  # each word as an array of one element
         self.next = 0
         self.said: Any = None  # pinned memory for the words
 
@@ -50,10 +51,11 @@ class LateChecks:
         """
         target = self.target
         if self.words is None:
-            self.words = target.lasting(np.full(WORDS, FINE, np.int32))
+            self.words = words = target.lasting(np.full(WORDS, FINE, np.int32))
+            self.each = [words[i : i + 1] for i in range(WORDS)]
         number = self.next % WORDS
         self.next += 1
-        launch(self.words[number : number + 1])
+        launch(self.each[number])
         self.pending[number] = Pending(array, refuse)
         graph = target.ready.graph
         if graph is not None:

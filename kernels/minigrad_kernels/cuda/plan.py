@@ -365,7 +365,7 @@ class Planned:
             return
         parts = [self.name, target, target.most, get_precision()]  # what tells plans apart
         where: list[int] = []
-        arrays = 0
+        of_host = 0
         for a in args:
             kind = type(a)
             if kind is DeviceArray:
@@ -374,18 +374,19 @@ class Planned:
             elif kind is int or kind is float or kind is bool:
                 parts += (kind, a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
             elif isinstance(a, np.ndarray):
-                arrays += 1
+                of_host += 1
                 parts.append(kind)
             else:
                 parts += (kind, a if a else repr(a))
-        if arrays and not self.numbers(args, parts):
+        if of_host and not self.numbers(args, of_host, parts):
             self.kernel(*args)
             return
-        if len(set(map(id, args))) != len(args):
-            ids = list(map(id, args))
-            parts.append(tuple([ids.index(i) for i in ids]))  # one array in two places, say
-            first = {i: a for i, a in zip(ids, args, strict=True) if type(a) is DeviceArray}
-            where = [a._address for a in first.values()]
+        if len(set(where)) != len(where):  # perhaps one array in two places
+            first: dict[int, int] = {}
+            for i, a in enumerate(args):
+                if type(a) is DeviceArray and first.setdefault(id(a), i) != i:
+                    parts.append((i, first[id(a)]))
+            where = [args[i]._address for i in first.values()]
         chosen = tuple(parts)
         known = plans.known
         plan = known.get(chosen)
@@ -399,10 +400,14 @@ class Planned:
         else:
             plan(args, where)
 
-    def numbers(self, args: Sequence[Any], parts: list[Any]) -> bool:
+    def numbers(self, args: Sequence[Any], of_host: int, parts: list[Any]) -> bool:
         """Add the numbers of small host arrays, but those that steer, to what tells plans apart;
         False where one is too large for that.
+
+        of_host: how many of the arguments are arrays of the host.
         """
+        if len([i for i in self.steering if isinstance(args[i], np.ndarray)]) == of_host:
+            return True
         for i, a in enumerate(args):
             if isinstance(a, np.ndarray) and i not in self.steering:
                 if a.nbytes > MOST_BYTES:
