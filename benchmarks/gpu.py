@@ -41,8 +41,8 @@ class Phase(NamedTuple):
 
 
 PHASES: dict[str, Phase] = {
-    "environment": Phase(gpu_phases.environment, 20),
-    "smoke": Phase(gpu_phases.smoke, 40),
+    "environment": Phase(gpu_phases.environment, 60),  # the first import of all is slow
+    "smoke": Phase(gpu_phases.smoke, 90),
     "check": Phase(gpu_phases.check, 90, 8),
     "step": Phase(gpu_phases.step, 45),
     "gemm": Phase(gpu_phases.gemm, 50),
@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if left < 1:
             print(f"{name}: no time is left")
             continue
-        if not in_processes(name, min(PHASES[name].seconds, left), rows) and name == "smoke":
+        seconds = min(PHASES[name].seconds * arguments.patience, left)
+        if not in_processes(name, seconds, rows) and name == "smoke":
             print("smoke did not end well: the rest would say little")
             break
     found = rows.all()
@@ -174,6 +175,7 @@ def parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", choices=PHASES, metavar="PHASE", help=" ".join(PHASES))
     add("--out", type=Path, default=RESULTS / "gpu" / date, metavar="FOLDER", help="for the rows")
     add("--until", type=float, default=360, metavar="SECONDS", help="for all phases (360)")
+    add("--patience", type=float, default=1, metavar="FACTOR", help="times each phase's limit (1)")
     add("--part", type=int, help=argparse.SUPPRESS)
     return top
 

@@ -109,36 +109,42 @@ class Captured(Base):
             return self.function(*args, **kwargs)  # inside another recording: a part of it
         with self.lock:
             try:
-                self.refuse_modes()
-                leaves, key = self.flat(args, kwargs)
+                target, leaves, key = self.laid_out(args, kwargs)
             except Unfit as why:
                 return self.eagerly(str(why), args, kwargs)
             tensors = unique(leaves)
-            target = self.gpu or gpu_of(leaves)
-            if target is not None:
-                return self.on_gpu(target, key, tensors, leaves, args, kwargs)
-            result, reason = self.replayed(key, tensors)
+            result, reason = self.replayed(target, key, tensors)
             if reason is None:
                 return result
-            if not self.calls["eager"]:
-                return self.eagerly(
-                    "the first call makes what lasts, as optimizer state", args, kwargs
-                )
-            if key in self.refused:
-                return self.eagerly(self.refused[key], args, kwargs)
-            if self.failures >= TRIES * self.most:
-                return self.eagerly(f"{self.failures} recordings failed: {reason}", args, kwargs)
-            if sum(map(len, self.replays.values())) >= self.most:
-                return self.eagerly(
-                    f"{self.most} recordings are kept already: {reason}", args, kwargs
-                )
+            refused = self.refusal(target, key, tensors, kwargs, reason)
+            if refused is not None:
+                return self.eagerly(refused, args, kwargs)
             objects = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
-            return self.record(key, tensors, objects, args, kwargs, reason)
+            others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
+            around = Surroundings(self.function, others, target)
+            if target is not None:
+                return self.record_graph(target, key, tensors, around, args, reason)
+            return self.record(key, tensors, around, args, kwargs, reason)
 
-    def replayed(self, key: Any, tensors: list[Tensor]) -> tuple[Any, str | None]:
+    def laid_out(self, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
+        """Return the GPU that a call is about (None: the CPU), its leaves, and its kind.
+
+        Raises: Unfit with the reason why it cannot be recorded.
+        """
+        self.refuse_modes()
+        leaves, key = self.flat(args, kwargs)
+        target = self.gpu or gpu_of(leaves)
+        return target, leaves, key if target is None else (target.name, key)
+
+    def kept(self, target: Any) -> dict[Any, list[Any]]:
+        """Return the recordings of the CPU, or of GPUs, by the kind of call."""
+        found: dict[Any, list[Any]] = self.replays if target is None else self.graphs
+        return found
+
+    def replayed(self, target: Any, key: Any, tensors: list[Tensor]) -> tuple[Any, str | None]:
         """Return what a replay of this kind of call gives, or why there is none that can be run."""
         reason = "no call of this kind was recorded yet"
-        for replay in self.replays.get(key, ()):
+        for replay in self.kept(target).get(key, ()):
             found = replay.changed(tensors)
             if found is None:
                 self.tell("replayed", "")
@@ -146,50 +152,48 @@ class Captured(Base):
             reason = found
         return None, reason
 
+    def refusal(
+        self, target: Any, key: Any, tensors: list[Tensor], kwargs: Any, reason: str
+    ) -> str | None:
+        """Return why a call that has no replay is not recorded either; None where it can be."""
+        if not self.calls["eager"]:
+            return "the first call makes what lasts, as optimizer state"
+        if key in self.refused:
+            return self.refused[key]
+        if self.failures >= TRIES * self.most:
+            return f"{self.failures} recordings failed: {reason}"
+        if target is not None and any(gpu_of([t]) is not target for t in tensors):
+            return f"an argument does not lie on {target.name}"
+        if target is not None and kwargs:
+            return f"it is called by keywords: {reason}"
+        if sum(map(len, self.kept(target).values())) >= self.most:
+            return f"{self.most} recordings are kept already: {reason}"
+        return None
+
     def attempt(self, args: tuple[Any, ...]) -> tuple[Any, str | None]:
         """Replay a call; return its result, or why it cannot be replayed: nothing is run then."""
         if recording.recorder is not None:
             return None, "this is a part of another recording"
         with self.lock:
             try:
-                self.refuse_modes()
-                leaves, key = self.flat(args, {})
+                target, leaves, key = self.laid_out(args, {})
             except Unfit as why:
                 return None, str(why)
-            return self.replayed(key, unique(leaves))
+            return self.replayed(target, key, unique(leaves))
 
-    def on_gpu(
+    def record_graph(
         self,
         target: Any,
         key: Any,
         tensors: list[Tensor],
-        leaves: list[Any],
+        around: Surroundings,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        why: str,
     ) -> Any:
-        """Call the function: eagerly, recorded as a graph, or by a replay of one."""
-        key = (target.name, key)
-        reason = "no call of this kind was recorded yet"
-        for take in self.graphs.get(key, ()):
-            found = take.changed()
-            if found is None:
-                self.tell("replayed", "")
-                return take.replay(tensors)
-            reason = found
-        if not self.calls["eager"]:
-            return self.eagerly("the first call makes what lasts, as optimizer state", args, kwargs)
-        if key in self.refused:
-            return self.eagerly(self.refused[key], args, kwargs)
-        if any(gpu_of([t]) is not target for t in tensors):
-            return self.eagerly(f"an argument does not lie on {target.name}", args, kwargs)
-        if kwargs or sum(map(len, self.graphs.values())) >= self.most:
-            why = "it is called by keywords" if kwargs else f"{self.most} recordings are kept"
-            return self.eagerly(f"{why}: {reason}", args, kwargs)
-        objects = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
-        others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
-        take = GraphTake(target, tensors, Surroundings(self.function, others, target))
-        self.tell("recorded", reason)
-        result = take.run(self.function, args, tensors)
+        """Run the function once while its launches become a graph of a GPU."""
+        take = GraphTake(target, tensors, around)
+        self.tell("recorded", why)
+        result = take.record(self.function, args, tensors)
         if take.reason is None:
             self.graphs.setdefault(key, []).append(take)
         else:
@@ -291,12 +295,16 @@ class Captured(Base):
 
     # ------------------------------------------------------------ a recording
     def record(
-        self, key: Any, tensors: list[Tensor], objects: list[Any], args: Any, kwargs: Any, why: str
+        self,
+        key: Any,
+        tensors: list[Tensor],
+        around: Surroundings,
+        args: Any,
+        kwargs: Any,
+        why: str,
     ) -> Any:
         """Run the function and write its launches down."""
         given = [(f"argument {i}", t) for i, t in enumerate(tensors)]
-        others = [(f"a {type(v).__name__} among the arguments", v) for v in objects]
-        around = Surroundings(self.function, others)
         take = Take(self.name, given, around, self.memory)
         self.tell("recorded", why)
         result = take.run(self.function, args, kwargs)

@@ -76,7 +76,7 @@ class Result:
 
 
 class Take:
-    """One recorded call: see `run`.  reason: why it cannot be replayed, None where it can."""
+    """One recorded call: see `record`.  reason: why it cannot be replayed, None where it can."""
 
     def __init__(self, target: Any, tensors: list[Tensor], around: Surroundings) -> None:
         self.target = target
@@ -94,7 +94,7 @@ class Take:
                 self.inputs.append(new(target.empty(t.array.shape, t.array.dtype)))
 
     # ------------------------------------------------------------ recording
-    def run(self, function: Callable[..., Any], args: Any, tensors: list[Tensor]) -> Any:
+    def record(self, function: Callable[..., Any], args: Any, tensors: list[Tensor]) -> Any:
         """Record the function's launches, launch them once, and return what it returns."""
         if self.reason is not None:
             return function(*args)
@@ -165,8 +165,11 @@ class Take:
         return value
 
     # ------------------------------------------------------------ replay
-    def changed(self) -> str | None:
-        """Say what is not as it was recorded; None where this can be replayed."""
+    def changed(self, tensors: list[Tensor]) -> str | None:
+        """Say what is not as it was recorded; None where this can be replayed.
+
+        Of the arguments, `tensors`, nothing but their kind matters: their numbers are copied.
+        """
         for owner, name, value in self.notes.expected:
             if getattr(owner, name) != value:
                 return f"{name} of a {type(owner).__name__} was {value} and is another"
@@ -179,7 +182,7 @@ class Take:
                 return "a .grad that is added to is another tensor"
         return self.around.changed()
 
-    def replay(self, tensors: list[Tensor]) -> Any:
+    def run(self, tensors: list[Tensor]) -> Any:
         """Launch the graph on other arguments, and leave behind what the function does."""
         self.feed(tensors)
         for refresh, array in self.notes.refreshes:

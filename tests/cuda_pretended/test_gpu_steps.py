@@ -268,6 +268,21 @@ def test_capture_of_arguments_on_a_gpu_is_a_graph(driver: Pretended) -> None:
     assert made.calls == {"eager": 1, "recorded": 1, "replayed": 1}
 
 
+def test_an_attempt_finds_the_graph_or_runs_nothing(driver: Pretended) -> None:
+    made = mg.capture(step_of())
+    for _ in range(2):
+        with driver.logged() as lines:
+            found, reason = made.attempt(batch())
+        assert found is None and reason == "no call of this kind was recorded yet"
+        assert pretended.calls(lines, "cuLaunchKernel", "cuGraphLaunch") == []
+        made(*batch())
+    with driver.logged() as lines:
+        found, reason = made.attempt(batch())
+    assert found.device == "cuda" and reason is None
+    assert len(pretended.calls(lines, "cuGraphLaunch")) == 1
+    assert made.calls == {"eager": 1, "recorded": 1, "replayed": 1} and driver.faults == 0
+
+
 def test_a_read_on_the_way_is_computed_and_said(driver: Pretended) -> None:
     step, seen = step_of(), []
 

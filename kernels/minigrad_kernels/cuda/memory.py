@@ -104,7 +104,7 @@ class DevicePool:
         return Block(self, address, size, stream)
 
     def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> int:
-        """Return the address of new memory; where there is none, give back what is free and try once more."""
+        """Return the address of new memory; where there is none, give back what is free first."""
         try:
             memory, address = self.allocate(size)
         except MemoryError:
