@@ -164,6 +164,13 @@ def ones_like(array: Any) -> Any:
     return filled(array.shape, 1, array.dtype, array)
 
 
+def kept_constant(values: Any, like: Any) -> Any:
+    """Return host numbers where `like` lies, which nobody writes to; on a GPU small ones once."""
+    target = getattr(like, "target", None)
+    keep = getattr(target, "constant", None)
+    return values if target is None else upload(target, values) if keep is None else keep(values)
+
+
 def is_kept_one(array: Any) -> bool:
     """Tell whether an array is what `ones_like` keeps on a GPU for a single number."""
     constants = getattr(getattr(array, "target", None), "constants", None)

@@ -11,6 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn, optim
 from minigrad.nn import functional as F
+from minigrad.nn.functional import regression
 from minigrad_kernels.cuda import targets
 from tests.cuda_pretended import pretended
 from tests.cuda_pretended.pretended import Pretended, data_of
@@ -124,6 +125,105 @@ def test_wrong_classes_are_told_with_the_loss(driver: Pretended) -> None:
     with pytest.raises(ValueError, match="target 7 at position 15 is out of range for 3 classes"):
         loss.item()
     assert step(x, t).item() == 0 and driver.faults == 0
+
+
+# ---------------------------------------------------------------- losses and layers
+def numbers(*shape: int, low: float = -1.0) -> Any:
+    rng = np.random.default_rng(1)
+    return mg.tensor(rng.uniform(low, 1.0, shape).astype(np.float32)).cuda()
+
+
+def classes(*shape: int) -> Any:
+    return mg.tensor(np.random.default_rng(2).integers(0, 5, shape)).cuda()
+
+
+def signs(*shape: int) -> Any:
+    return mg.tensor(np.random.default_rng(3).choice([-1.0, 1.0], shape).astype(np.float32)).cuda()
+
+
+# name -> the other arguments; the first is (8, 5) and wants a gradient.
+LOSSES: dict[str, Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]] = {
+    "mse_loss": lambda: ((numbers(8, 5),), {}),
+    "l1_loss": lambda: ((numbers(8, 5),), {}),
+    "smooth_l1_loss": lambda: ((numbers(8, 5),), {}),
+    "huber_loss": lambda: ((numbers(8, 5),), {}),
+    "cross_entropy": lambda: ((classes(8),), {"weight": numbers(5, low=0.1)}),
+    "nll_loss": lambda: ((classes(8),), {}),
+    "nll_loss weighted": lambda: ((classes(8),), {"weight": numbers(5), "ignore_index": 2}),
+    "binary_cross_entropy": lambda: ((numbers(8, 5, low=0.0),), {}),
+    "binary_cross_entropy_with_logits": lambda: ((numbers(8, 5, low=0.0),), {}),
+    "kl_div": lambda: ((numbers(8, 5, low=0.1),), {}),
+    "hinge_embedding_loss": lambda: ((signs(8, 5),), {}),
+    "soft_margin_loss": lambda: ((signs(8, 5),), {}),
+    "margin_ranking_loss": lambda: ((numbers(8, 5), signs(8, 5)), {}),
+    "multilabel_soft_margin_loss": lambda: ((numbers(8, 5, low=0.0),), {}),
+    "cosine_embedding_loss": lambda: ((numbers(8, 5), signs(8)), {}),
+    "triplet_margin_loss": lambda: ((numbers(8, 5), numbers(8, 5)), {}),
+    "poisson_nll_loss": lambda: ((numbers(8, 5, low=0.0),), {}),
+    "gaussian_nll_loss": lambda: ((numbers(8, 5), numbers(8, 5, low=0.1)), {}),
+}
+LAYERS: dict[str, Callable[[], tuple[Any, tuple[int, ...]]]] = {
+    "Conv2d": lambda: (nn.Conv2d(3, 4, 3, padding=1), (2, 3, 8, 8)),
+    "MaxPool2d": lambda: (nn.MaxPool2d(2), (2, 3, 8, 8)),
+    "AvgPool2d": lambda: (nn.AvgPool2d(2), (2, 3, 8, 8)),
+    "BatchNorm2d": lambda: (nn.BatchNorm2d(3), (2, 3, 8, 8)),
+    "LayerNorm": lambda: (nn.LayerNorm(8), (4, 8)),
+    "GELU": lambda: (nn.GELU(), (4, 8)),
+    "PReLU": lambda: (nn.PReLU(), (4, 8)),
+    "Softmax": lambda: (nn.Softmax(-1), (4, 8)),
+    "Dropout": lambda: (nn.Dropout(0.5), (4, 8)),
+}
+
+
+def settled(call: Callable[[], Any]) -> None:
+    """Hold that a computation's third call neither reads nor uploads."""
+    for _ in range(2):
+        call()
+    before = mg.cuda.host_transfers()
+    call()
+    assert mg.cuda.host_transfers() == before
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_reads_and_uploads_nothing(name: str, driver: Pretended) -> None:
+    others, options = LOSSES[name]()
+    x = numbers(8, 5, low=0.1).requires_grad_()
+    loss = getattr(F, name.partition(" ")[0])
+    settled(lambda: loss(x, *others, **options).backward())
+    assert driver.faults == 0
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_reads_and_uploads_nothing(name: str, driver: Pretended) -> None:
+    layer, shape = LAYERS[name]()
+    layer.to("cuda")
+    x = numbers(*shape).requires_grad_()
+    settled(lambda: layer(x).sum().backward())
+    assert driver.faults == 0
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["still wrong", "overwritten"])
+def test_wrong_numbers_are_told_with_the_loss(
+    again: bool, driver: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = mg.tensor([0.5, 2.0]).cuda()
+    loss = F.binary_cross_entropy(x, x)
+    target = targets.gpu()
+    (number,) = target.late.pending
+    # As the kernels would: the word of the check, and the extremes that the error looks at.
+    target.write(target.late.words[number : number + 1], np.int32(1))
+    found = (0.5, 2.0) if again else (0.0, 1.0)
+    monkeypatch.setattr(regression, "extremes", lambda array: found)
+    said = r"in \[0, 1\], got 2.0;" if again else "number at position 1 of a target or an input was"
+    with pytest.raises(ValueError, match=said):
+        loss.item()
+    assert not target.late.pending and driver.faults == 0
+
+
+def test_variances_are_judged_there(driver: Pretended) -> None:
+    x = mg.tensor([0.5, 2.0]).cuda()
+    F.gaussian_nll_loss(x, x, x)
+    assert len(targets.gpu().late.pending) == 1
 
 
 # ---------------------------------------------------------------- graphs

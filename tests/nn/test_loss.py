@@ -10,6 +10,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from minigrad.nn.functional import classification
 
 LOGITS = mg.zeros(2, 3)
 
@@ -221,3 +222,29 @@ def test_weights_are_buffers_that_move_with_the_module() -> None:
     assert list(loss.state_dict()) == ["weight"]
     assert loss(mg.zeros(1, 3, dtype=mg.float64), mg.tensor([0])).dtype == mg.float64
     assert list(nn.CrossEntropyLoss().state_dict()) == []
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("ignore_index", [-100, 2])
+def test_nll_by_comparing_is_nll(ignore_index: int, weighted: bool, reduction: str) -> None:
+    """What a GPU computes without reading the class numbers is what the CPU computes."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((9, 4))
+    scores[3, 1] = np.inf  # of no class that is asked for
+    classes = np.array([0, 1, 2, 0, 3, 2, 1, 0, 3])
+    weight = mg.tensor(rng.random(4)) if weighted else None
+    found = []
+    for compute in (
+        lambda x: F.nll_loss(
+            x, mg.tensor(classes), weight, ignore_index=ignore_index, reduction=reduction
+        ),
+        lambda x: classification._compared(x, classes, weight, ignore_index, reduction, (9,)),
+    ):
+        x = mg.tensor(scores).requires_grad_()
+        loss = compute(x)
+        loss.backward(mg.ones_like(loss))
+        assert x.grad is not None
+        found.append((loss.detach().numpy(), x.grad.numpy()))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-14)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-14)

@@ -433,7 +433,7 @@ class Driver:
         made.sizes[:] = nbytes, 1, 1
         before = byref(c_uint64(last or 0))
         count = 0 if last is None else 1
-        context = self.contexts[self.local.device]
+        context = self.contexts[self.local.device or 0]
         return self.number("cuGraphAddMemcpyNode", graph, before, count, byref(made), context)
 
     def instantiate(self, graph: int) -> int:

@@ -133,11 +133,11 @@ class Graph:
             mirror.update(host)
         for send, each in self.sending:
             fresh = False
-            for number in each.numbers:
-                slot, array, convert, known = number
+            for entry in each.numbers:
+                slot, array, convert, known = entry
                 now = array.tobytes()
                 if now != known:
-                    number[3] = now
+                    entry[3] = now
                     each.memory[slot] = int.from_bytes(convert(array[0]).tobytes(), "little")
                     fresh = True
             if fresh:

@@ -86,6 +86,7 @@ class LateChecks:
                 check.refuse(check.array.read())
         at = int(said[wrong[0]])
         raise ValueError(
-            f"a class number at position {at} of a target was out of range on {self.target.name}; "
-            "it has been overwritten since: check the targets before they are sent there"
+            f"a number at position {at} of a target or an input was out of range on "
+            f"{self.target.name}; it has been overwritten since: check such numbers before they "
+            "are sent there"
         )

@@ -320,6 +320,7 @@ NUMBERS = itertools.count(1)  # none is given twice
 
 def key_of(a: DeviceArray) -> int:
     """Return the number of an array's kind, which tells plans apart, and keep it in the array."""
+    kind: tuple[Any, ...]
     if a._geometry is None:  # contiguous, at an address that is known
         kind = a.shape, a.dtype, None, a._address % ALIGNED
     else:

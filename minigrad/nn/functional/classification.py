@@ -15,6 +15,7 @@ from minigrad.engine.device import (
     host_copy,
     in_lanes,
     judge_later,
+    kept_constant,
     lanes_of,
     moved,
     target_of,
@@ -30,6 +31,7 @@ from minigrad.ops.elementwise import where
 from minigrad.ops.index import picked
 from minigrad.ops.linalg import absent
 from minigrad.ops.loss import CrossEntropy
+from minigrad.ops.memory import cast
 from minigrad.ops.norm import LogSoftmax
 from minigrad.ops.reduce import Mean, Sum
 from minigrad.ops.shape import Permute, Reshape
@@ -195,8 +197,11 @@ def nll_loss(
         if found is not None:
             return found
     rows, classes, shape = _rows("nll_loss", input, target)
-    there, classes = device_of(rows.array), host_copy(classes)
     n, c = rows.array.shape
+    on_device = n and target_of((classes,)) is not None
+    if on_device and check_later("nll_loss", classes, c, ignore_index):
+        return _compared(rows, classes, weight, ignore_index, reduction, shape)
+    there, classes = device_of(rows.array), host_copy(classes)
     ignored = check_classes("nll_loss", classes, c, ignore_index)
     if recording.recorder is not None:
         ignored = bool((classes == ignore_index).any())  # which ends the recording
@@ -212,6 +217,32 @@ def nll_loss(
     if means.watch.reports is not None:
         _say_mean(loss, classes, weight, ignore_index, ignored, reduction)
     return loss
+
+
+def _compared(
+    rows: Tensor,
+    classes: Array,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    shape: tuple[int, ...],
+) -> Tensor:
+    """Return nll_loss by comparing class numbers, which are never read: a number out of range
+    picks no score.
+    """
+    n, c = rows.array.shape
+    numbers: Any = new(kept_constant(np.arange(c, dtype=INT64)[None], classes))
+    given: Any = new(classes.reshape(n, 1))
+    chosen, live = given == numbers, new(classes) != ignore_index
+    loss = -where(chosen, rows, 0.0).sum(1)
+    factors = cast(live, rows.array.dtype)
+    if weight is not None:
+        factors = factors * where(chosen, weight, 0.0).sum(1)
+        loss = loss * factors
+    loss = where(live, loss, 0.0)
+    if reduction == "none":
+        return loss.reshape(shape)
+    return loss.sum() / factors.sum() if reduction == "mean" else loss.sum()
 
 
 # ---------------------------------------------------------------- shared

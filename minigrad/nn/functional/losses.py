@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional import means, regression
 from minigrad.nn.functional.classification import check_reduction, cross_entropy, reduction_of
 from minigrad.nn.functional.distances import pairwise_distance
+from minigrad.nn.functional.late import judged_there
 from minigrad.nn.functional.layers import linear
 from minigrad.ops.arranging import beside
 from minigrad.ops.elementwise import where
@@ -94,6 +96,12 @@ def poisson_nll_loss(
     return reduced("poisson_nll_loss", loss, reduction_of(reduction, size_average, reduce))
 
 
+def check_variance(var: Any) -> None:
+    """Refuse negative variances; of those on a device one number is read."""
+    if bool((var < 0).any()):
+        raise ArgumentError("gaussian_nll_loss: var must not be negative")
+
+
 @public("functional")
 def gaussian_nll_loss(
     input: Any,
@@ -113,8 +121,8 @@ def gaussian_nll_loss(
         var = var.unsqueeze(-1)
     if np.broadcast_shapes(tuple(input.shape), tuple(var.shape)) != tuple(input.shape):
         raise ArgumentError(f"gaussian_nll_loss: var {var.shape} does not fit input {input.shape}")
-    if bool((var < 0).any()):
-        raise ArgumentError("gaussian_nll_loss: var must not be negative")
+    if not judged_there(var, lambda t: t < 0, partial(check_variance, var.detach())):
+        check_variance(var)
     small = var.detach() < eps
     v = where(small, var - var.detach() + eps, var)
     gap = input - target

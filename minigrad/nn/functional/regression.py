@@ -5,6 +5,9 @@ Shapes must match: a (N,) against (N, 1) that would broadcast to (N, N) raises.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from minigrad.engine import arguments
 from minigrad.engine.dtypes import result_dtype
 from minigrad.engine.errors import ArgumentError, ArgumentTypeError
@@ -15,6 +18,7 @@ from minigrad.nn.functional.classification import (
     not_tensors,
     reduction_of,
 )
+from minigrad.nn.functional.late import judged_there
 from minigrad.ops.common import extremes
 from minigrad.ops.elementwise import clamp
 from minigrad.ops.loss import BceLogits, BceLogitsWeighted, BinaryCrossEntropy
@@ -221,7 +225,7 @@ def binary_cross_entropy(
     From logits use `binary_cross_entropy_with_logits`, which loses nothing near 0 and 1.
     weight: factors that broadcast to the input.
     Shape: input, target: one shape -> () or that shape.
-    Raises: ValueError for an input outside [0, 1].
+    Raises: ValueError for an input outside [0, 1]; from a GPU with the next number that is read.
 
     >>> import minigrad as mg
     >>> binary_cross_entropy(mg.tensor([0.5]), mg.tensor([1.0]))
@@ -231,6 +235,15 @@ def binary_cross_entropy(
     check_pair("binary_cross_entropy", input, target, reduction)
     check_weight("binary_cross_entropy: weight", weight, input)
     x = input.array
+    if not judged_there(input, lambda t: ~((t >= 0) & (t <= 1)), partial(check_probabilities, x)):
+        check_probabilities(x)
+    if target.array.dtype != x.dtype:
+        target = target.to(input.dtype)
+    return reduced(BinaryCrossEntropy.apply(input, target), weight, reduction)
+
+
+def check_probabilities(x: Any) -> None:
+    """Refuse numbers outside [0, 1]; of those on a device two are read."""
     low, high = extremes(x) if x.size else (0.0, 1.0)
     if not (low >= 0 and high <= 1):
         worst = low if not low >= 0 else high
@@ -238,9 +251,6 @@ def binary_cross_entropy(
             f"binary_cross_entropy: expected probabilities in [0, 1], got {worst};"
             " apply sigmoid, or give logits to binary_cross_entropy_with_logits"
         )
-    if target.array.dtype != x.dtype:
-        target = target.to(input.dtype)
-    return reduced(BinaryCrossEntropy.apply(input, target), weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
