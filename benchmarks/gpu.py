@@ -41,12 +41,12 @@ class Phase(NamedTuple):
 
 
 PHASES: dict[str, Phase] = {
-    "environment": Phase(gpu_phases.environment, 60),  # the first import of all is slow
-    "smoke": Phase(gpu_phases.smoke, 90),
-    "check": Phase(gpu_phases.check, 90, 8),
+    "environment": Phase(gpu_phases.environment, 40),  # the first import of all is slow
+    "smoke": Phase(gpu_phases.smoke, 60),
+    "check": Phase(gpu_phases.check, 80, 8),
     "step": Phase(gpu_phases.step, 45),
     "gemm": Phase(gpu_phases.gemm, 50),
-    "kernels": Phase(gpu_phases.kernels, 40),
+    "kernels": Phase(gpu_phases.kernels, 35),
     "launches": Phase(gpu_phases.launches, 20),
     "train": Phase(gpu_phases.train, 30),
     "memcheck": Phase(gpu_phases.under_sanitizer, 60, tool="memcheck"),
