@@ -23,7 +23,7 @@ from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
 from minigrad_kernels.math.error_function import normal
 from minigrad_kernels.math.exponential import exp_of_negative, hyperbolic_tangent, vector_expm1
 from minigrad_kernels.math.logarithm import log1p_unit
-from minigrad_kernels.math.scalar import like, multiply_add, rule
+from minigrad_kernels.math.scalar import like, multiply_add, near_quotient, rule
 
 Array = np.ndarray[Any, Any]
 LINEAR = 20  # PyTorch's threshold of softplus: linear above
@@ -52,7 +52,7 @@ def tanh_backward(g, y):
 def sigmoid(a):
     """Return the logistic function, without overflow."""
     e = exp_of_negative(-abs(a))
-    return (like(a, 1) if a >= 0 else e) / (like(a, 1) + e)
+    return near_quotient(like(a, 1) if a >= 0 else e, like(a, 1) + e)
 
 
 @rule

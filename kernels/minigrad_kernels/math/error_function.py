@@ -18,7 +18,14 @@ from __future__ import annotations
 import math
 
 from minigrad_kernels.math.exponential import bell, exp_of_negative
-from minigrad_kernels.math.scalar import constant, like, multiply_add, polynomial, rule
+from minigrad_kernels.math.scalar import (
+    constant,
+    like,
+    multiply_add,
+    near_quotient,
+    polynomial,
+    rule,
+)
 
 P32 = (
     *(0.0000788911915748783879, -0.00080208456984069044, 0.00518953646193926138),
@@ -61,7 +68,7 @@ def erf_near(x):
 @rule
 def tail_ratio(x):
     """Return Q(x) e^(x^2/2) for x >= 0."""
-    return polynomial(x, N32, N64) / polynomial(x, D32, D64)
+    return near_quotient(polynomial(x, N32, N64), polynomial(x, D32, D64))
 
 
 @rule

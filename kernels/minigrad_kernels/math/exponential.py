@@ -27,6 +27,7 @@ from minigrad_kernels.math.scalar import (
     constant,
     like,
     multiply_add,
+    near_quotient,
     nearest,
     polynomial,
     power_of_two,
@@ -135,7 +136,7 @@ def vector_tanh(x):
     z = x * x
     near = multiply_add(x * z, polynomial(z, T32, T64), x)
     e = exp_of_sum(like(x, 2) * min(abs(x), like(x, 22)), like(x, 0))  # 1 beyond
-    far = like(x, 1) - like(x, 2) / (e + like(x, 1))
+    far = like(x, 1) - near_quotient(like(x, 2), e + like(x, 1))
     y = near if abs(x) < like(x, 0.55) else (far if x > 0 else -far)
     return y if x != 0 and x == x else x
 

@@ -12,7 +12,15 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad_kernels.math.exponential import HIGH32, HIGH64, LOW32, LOW64
-from minigrad_kernels.math.scalar import constant, like, multiply_add, polynomial, rule, split_power
+from minigrad_kernels.math.scalar import (
+    constant,
+    like,
+    multiply_add,
+    near_quotient,
+    polynomial,
+    rule,
+    split_power,
+)
 
 Q32 = (0.233345698349814055, 0.285506564971145262, 0.400001234668633545, 0.666666665521449392)
 Q64 = (
@@ -26,7 +34,7 @@ ROOT2_LESS_1 = 0.41421356237309515
 @rule
 def joined(n, f, rest):
     """Return n ln 2 + log1p(f) + rest."""
-    s = f / (like(f, 2) + f)
+    s = near_quotient(f, like(f, 2) + f)
     z = s * s
     half = like(f, 0.5) * f * f
     low = multiply_add(n, constant(f, LOW32, LOW64), rest)

@@ -54,6 +54,11 @@ def constant(x: Any, single: Any, double: Any) -> Any:
     return type(x)(single if type(x) is np.float32 else double)
 
 
+def near_quotient(a: Any, b: Any) -> Any:
+    """Return a / b."""
+    return a / b
+
+
 def polynomial(x: Any, single: Any, double: Any) -> Any:
     """Return the polynomial in x, highest power first, by Horner's rule and fused multiply-adds."""
     first, *rest = single if type(x) is np.float32 else double
@@ -94,6 +99,7 @@ def to_key(x: Any) -> int:
 MODELS: dict[Any, Callable[..., Any]] = {
     scalar.constant: constant,
     scalar.multiply_add: fma,
+    scalar.near_quotient: near_quotient,
     scalar.polynomial: polynomial,
     scalar.nearest: np.rint,
     scalar.power_of_two: power_of_two,
