@@ -9,6 +9,8 @@ import pytest
 
 from minigrad.cli.main import main
 from minigrad.distributed.cost_model import Network, Step, pays_up_to, predict
+from minigrad.distributed.group import Group
+from minigrad.distributed.measuring import ping_pong
 
 STEP = Step(0.1, 8e6, buckets=4, others=2, largest=2e6)
 
@@ -29,6 +31,21 @@ def test_the_terms_add_up() -> None:
     assert hiding.seconds == pytest.approx(0.025 + last + 2 * 4e-5)
     rare = predict(STEP, network, 4, local_steps=10, compression=2)
     assert rare.seconds == pytest.approx(0.025 + (4 * 4e-5 + 0.75 * 8e6 / 1e9) / 10 + 2 * 4e-5)
+
+
+def test_what_does_not_depend_on_the_rows_is_not_shared() -> None:
+    step = Step(0.1, 8e6, buckets=4, fixed=0.02)
+    found = predict(step, Network(1e-5, 1e9, overlap=0.0), 4)
+    assert found.compute == pytest.approx(0.02 + 0.08 / 4)
+    assert found.seconds == pytest.approx(found.compute + found.exchange)
+    half = predict(step, Network(1e-5, 1e9, overlap=0.5), 4)
+    whole = predict(step, Network(1e-5, 1e9), 4)
+    assert half.hidden == pytest.approx(whole.hidden / 2) and whole.hidden > 0
+
+
+def test_messages_are_measured_between_two_ranks_alone() -> None:
+    with pytest.raises(ValueError, match="mpiexec -n 2 minigrad scale --measure"):
+        ping_pong(Group())
 
 
 def test_more_processes_never_pay_more_each() -> None:

@@ -34,6 +34,15 @@ def test_captured_steps_have_the_bits_of_eager_ones_and_odd_models_train(program
 
 
 @needs_mpi
+def test_scale_takes_latency_and_bandwidth_from_messages() -> None:
+    command = ["-m", "minigrad", "scale", "--measure", "--step", "10ms", "--nodes", "1..2"]
+    printed = run(2, *command)
+    assert printed.count("(measured here)") == 1 and printed.count("(given)") == 1
+    found = re.search(r"^network +([\d.e+-]+) GB/s, ([\d.e+-]+) us", printed, re.MULTILINE)
+    assert found is not None and float(found[1]) > 0 and float(found[2]) > 0
+
+
+@needs_mpi
 def test_a_program_for_pytorch_prints_what_it_prints_there() -> None:
     # What PyTorch prints, by two processes that it starts itself with gloo.
     expected = PROGRAMS.with_name("expected") / "for_pytorch.txt"
