@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.capturing.guards import SIMPLE, Surroundings
+from minigrad.capturing.guards import GRADIENT_CAME, SIMPLE, Surroundings
 from minigrad.engine.device import DeviceArray, host_copy
 from minigrad.engine.dispatch import empty
 from minigrad.engine.op import cell_of
@@ -83,6 +83,7 @@ class Take:
         self.around = around
         self.reason: str | None = around.reason
         self.notes = Notes()
+        self.ready = False  # whether it has been replayed
         self.known = [t for _, t in around.tensors.values()]
         self.inputs: list[Tensor | None] = []  # in memory of the graph's own; None: one of `known`
         for t in tensors:
@@ -136,7 +137,11 @@ class Take:
                 self.entry.append((t, None, None))
             elif id(array) in used or id(array.owner) in used:
                 self.entry.append((t, gradient, array))
-        self.gradients = [(t, t._grad) for t in self.known]
+        # Where there was none, and is none, a replay that was not refused has nothing to do.
+        none = {id(t) for t, gradient, _ in self.entry if gradient is None}
+        self.gradients = [
+            (t, t._grad) for t in self.known if t._grad is not None or id(t) not in none
+        ]
         self.versions = [
             (t, t.cell[0] - count)
             for t, count in zip(self.known, counts, strict=True)
@@ -177,13 +182,18 @@ class Take:
             held = t._grad
             if gradient is None:
                 if held is not None:
-                    return "a .grad was None and is not"
+                    return GRADIENT_CAME
             elif held is not gradient or held.array is not array:
                 return "a .grad that is added to is another tensor"
         return self.around.changed()
 
     def run(self, tensors: list[Tensor]) -> Any:
         """Launch the graph on other arguments, and leave behind what the function does."""
+        if not self.ready:
+            bare = [t for t, gradient, _ in self.entry if gradient is None]
+            left = {id(t) for t in self.around.without_gradients(bare)}
+            self.entry = [e for e in self.entry if e[1] is not None or id(e[0]) in left]
+            self.ready = True
         self.feed(tensors)
         for refresh, array in self.notes.refreshes:
             if array is None:
