@@ -8,8 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS := $(if $(SMALL),--epochs 3) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-plain test-quick lint types cuda-test mpi-test newest-test wheel-test \
-    bench clean
+.PHONY: help demo test test-plain test-quick lint types cuda-test mpi-test newest-test wheel-test bench clean
 
 help:
 	@echo "make demo        train the recipe on the embedded digits (SMALL=1: three epochs)"

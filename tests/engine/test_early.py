@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import minigrad as mg
-from minigrad.engine.early import listen
+from minigrad.engine.early import leave, listen
 from minigrad.engine.grad_mode import mode
 
 
@@ -17,16 +17,21 @@ class Listener:
     def __init__(self, *leaves: Any) -> None:
         self.leaves = leaves
         self.told: list[Any] = []
-        self.finished = 0
+        self.begun = self.finished = 0
+        self.stays = False  # whether it is told of the next sweep too
 
     def wants(self, leaf: Any) -> bool:
         return any(leaf is one for one in self.leaves)
 
+    def begin(self) -> None:
+        self.begun += 1
+
     def ready(self, leaf: Any) -> None:
         self.told.append((leaf, leaf.grad.clone(), leaf.grad))
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         self.finished += 1
+        return self.stays
 
 
 def test_a_gradient_is_handed_over_when_its_last_user_is_done() -> None:
@@ -62,6 +67,22 @@ def test_gradients_are_those_of_a_plain_sweep_with_repeated_uses_hooks_and_sums(
     assert leaf is w and held is w.grad
     assert (w.grad == 2 * plain[0]).all() and (seen == w.grad).all()
     assert (b.grad == 2 * plain[1]).all()
+
+
+def test_a_sweep_that_comes_to_nobody_goes_by_and_who_stays_is_told_again() -> None:
+    w, v = mg.ones(2, requires_grad=True), mg.ones(2, requires_grad=True)
+    listener = Listener(w)
+    listener.stays = True
+    listen(listener)
+    (v * v).sum().backward()
+    assert (listener.begun, listener.finished) == (0, 0)
+    for n in (1, 2):
+        (w * v).sum().backward()
+        assert (listener.begun, listener.finished, len(listener.told)) == (n, n, n)
+    leave(listener)
+    (w * v).sum().backward()
+    assert listener.begun == 2 and mode.early is None
+    assert w.grad.tolist() == [3.0, 3.0]
 
 
 def test_a_gradient_that_nobody_else_holds_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:

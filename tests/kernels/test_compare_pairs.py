@@ -13,8 +13,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.cli.main import main
+from minigrad_kernels.compare import against, extras, pairs, phases, verdict
 from minigrad_kernels.compare import api as compare
-from minigrad_kernels.compare import extras, pairs, phases, verdict
 from minigrad_kernels.compare.extras import extras as measured_extras
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.compare.pairs import Pair
@@ -101,7 +101,8 @@ def test_a_pair_of_a_file_is_compared_by_the_command(
         ("H100", "there"),
         ("H100", "travels"),
     }
-    assert [len(one["seconds"]) for one in found["sessions"]] == [6, 6]
+    counts = [len(one["seconds"]) for one in found["sessions"]]
+    assert len(counts) == 2 and all(against.SESSIONS <= n <= against.MOST for n in counts)
     assert {"stolen", "others", "load", "quiet"} <= set(found["conditions"])
 
 
