@@ -101,7 +101,7 @@ ifeq ($(NEWEST),)
 	@echo "no Python 3.12 or 3.13 here: make newest-test NEWEST=/path/to/python3.13"
 else
 	OPENBLAS_NUM_THREADS=1 MINIGRAD_PLAIN=1 $(VENV)-newest/bin/python -m pytest --quick \
-	    --ignore=kernels $(NO_CUDA) $(PARALLEL) $(ARGS)
+	    tests minigrad $(NO_CUDA) $(PARALLEL) $(ARGS)
 	$(VENV)-newest/bin/python -m pytest tests/train/test_trainer.py tests/kernels/test_parallel.py \
 	    $(PARALLEL) $(ARGS)
 endif

@@ -16,6 +16,7 @@ import minigrad as mg
 from minigrad import nn
 from tests.nn.module_cases import CASES
 from tests.nn.nn_cases import unpacked
+from tests.npz import arrays_of
 
 Array = np.ndarray[Any, Any]
 
@@ -378,7 +379,7 @@ SAMPLES: dict[str, list[Sample]] = {
 
 # ---------------------------------------------------------------- as PyTorch's answers have them
 FOLDER = Path(__file__).parent.parent / "golden"
-GOLDEN = unpacked(np.load(FOLDER / "modules.npz"))
+GOLDEN = unpacked(arrays_of(FOLDER / "modules.npz"))
 DESCRIBED = json.loads((FOLDER / "modules.json").read_text())
 
 

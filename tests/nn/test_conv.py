@@ -16,8 +16,9 @@ from minigrad.nn import functional as F
 from tests.nn.conv_cases import CASES
 from tests.nn.nn_cases import unpacked
 from tests.nn.test_nn_golden import MINIGRAD
+from tests.npz import arrays_of
 
-GOLDEN = unpacked(np.load(Path(__file__).parent.parent / "golden" / "conv.npz"))
+GOLDEN = unpacked(arrays_of(Path(__file__).parent.parent / "golden" / "conv.npz"))
 
 
 def close(key: str, expected: dict[str, Any]) -> None:

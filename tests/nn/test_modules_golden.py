@@ -13,9 +13,10 @@ import minigrad as mg
 from minigrad import nn
 from tests.nn.module_cases import CASES, KEYS, Kit, Values, run
 from tests.nn.nn_cases import unpacked
+from tests.npz import arrays_of
 
 FOLDER = Path(__file__).parent.parent / "golden"
-GOLDEN = unpacked(np.load(FOLDER / "modules.npz"))
+GOLDEN = unpacked(arrays_of(FOLDER / "modules.npz"))
 DESCRIBED = json.loads((FOLDER / "modules.json").read_text())
 MINIGRAD = Kit(
     nn,

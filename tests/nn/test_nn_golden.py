@@ -11,8 +11,9 @@ import pytest
 
 import minigrad as mg
 from tests.nn.nn_cases import CASES, Api, unpacked
+from tests.npz import arrays_of
 
-GOLDEN = unpacked(np.load(Path(__file__).parent.parent / "golden" / "nn.npz"))
+GOLDEN = unpacked(arrays_of(Path(__file__).parent.parent / "golden" / "nn.npz"))
 
 MINIGRAD = Api(
     mg.nn.functional,

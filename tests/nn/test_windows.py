@@ -18,9 +18,10 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad.nn.functional import max_pool1d, max_pool2d
 from tests.nn.window_cases import Case, Library, cases, framed, grid, run, windows
+from tests.npz import arrays_of
 
 Array = np.ndarray[Any, Any]
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "windows.npz")
+GOLDEN = arrays_of(Path(__file__).parents[1] / "golden" / "windows.npz")
 
 
 def test_max_pool_of_signals() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 import minigrad as mg
 from minigrad.optim import OPTIMIZERS
+from tests.npz import arrays_of
 from tests.optim import optimizer_cases as cases
 
 Array = np.ndarray[Any, Any]
 
-GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "optim.npz")
+GOLDEN = arrays_of(Path(__file__).parent.parent / "golden" / "optim.npz")
 
 
 def set_grad(p: mg.Tensor, g: Array | None) -> None:
@@ -53,7 +54,7 @@ def compute(key: str, dtype: Any = np.float64, resume: bool = False) -> Array:
 
 def test_the_cases_and_the_golden_values_are_of_optimizers() -> None:
     assert set(cases.CASES) <= {*OPTIMIZERS, "Adafactor"}
-    assert set(GOLDEN.files) == set(cases.KEYS)
+    assert set(GOLDEN) == set(cases.KEYS)
 
 
 def test_every_optimizer_that_pytorch_has_is_held_to_it() -> None:
