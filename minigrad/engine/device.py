@@ -167,8 +167,10 @@ def ones_like(array: Any) -> Any:
 def kept_constant(values: Any, like: Any) -> Any:
     """Return host numbers where `like` lies, which nobody writes to; on a GPU small ones once."""
     target = getattr(like, "target", None)
+    if target is None:
+        return values
     keep = getattr(target, "constant", None)
-    return values if target is None else upload(target, values) if keep is None else keep(values)
+    return upload(target, values) if keep is None else keep(values)
 
 
 def is_kept_one(array: Any) -> bool:

@@ -244,6 +244,11 @@ def grid(m: int, n: int, threads: int) -> tuple[int, int]:
     return best
 
 
+def threads_for(work: int) -> int:
+    """Return how many threads share so many multiply-adds."""
+    return get_num_threads() if work >= SMALL else 1
+
+
 def operand(x: Array) -> tuple[Array, bool]:
     """Return x or a copy as a C-contiguous array, and whether that holds its transposes."""
     flags = x.flags
@@ -273,7 +278,7 @@ def run(
     task = task_address(c.dtype)
     if side is None:
         side = c
-    threads = get_num_threads() if m * n * k >= SMALL else 1
+    threads = threads_for(m * n * k)
     if threads == 1:
         gemm_one(task, arenas(), a, a_transposed, b, b_transposed, base, mode, c, after, side)
     else:
@@ -284,9 +289,9 @@ def run(
 
 def gemm_cpu(a: Array, b: Array, c: Array) -> None:
     """Compute c = a @ b on the CPU."""
-    if c.size * a.shape[1] < SMALL or get_num_threads() == 1:
+    if threads_for(c.size * a.shape[1]) == 1:
         transposed = 0
-        flags = a.flags
+        flags = a.flags  # `operand` written out: 0.3 us less, of the 1.8 of a product of 32^3
         if not flags.c_contiguous:
             if flags.f_contiguous:
                 a, transposed = a.T, 1
@@ -360,7 +365,7 @@ def bmm_cpu(a: Array, b: Array, c: Array) -> None:
     k = a.shape[2]
     a, a_step, a_transposed = batch_operand(a)
     b, b_step, b_transposed = batch_operand(b)
-    threads = get_num_threads() if count * m * n * k >= SMALL else 1
+    threads = threads_for(count * m * n * k)
     if threads == 1:
         bmm_one(
             task_address(c.dtype), arenas(), a, a_step, a_transposed, b, b_step, b_transposed, c
