@@ -60,7 +60,7 @@ def package(tmp_path: Path) -> Path:
     (folder / "jit").mkdir(parents=True)
     own = Path(cache.__file__).parent
     (folder / "__init__.py").write_text((own.parent / "__init__.py").read_text())
-    for name in ("__init__", "cache", "claims", "compile", "files", "parallel", "plain"):
+    for name in ("__init__", "cache", "claims", "compile", "files", "linked", "parallel", "plain"):
         (folder / "jit" / f"{name}.py").write_text((own / f"{name}.py").read_text())
     (folder / "rules_probe.py").write_text(RULES.format(factor=2.0))
     (folder / "user_probe.py").write_text(USER)

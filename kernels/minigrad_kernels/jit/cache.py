@@ -32,7 +32,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from minigrad_kernels.jit import claims
+from minigrad_kernels.jit import claims, linked
 from minigrad_kernels.jit.files import SUFFIX, write_whole
 
 PACKAGE = "minigrad_kernels"
@@ -162,8 +162,13 @@ def source_digest(module: str) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
-    """Yield ("module", name) and ("value", text) for all that a function's code can depend on."""
+def ingredients(
+    function: Callable[..., Any], above: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield ("module", name) and ("value", text) for all that a function's code can depend on.
+
+    above: the functions whose closures led here: one that calls itself is looked at once.
+    """
     yield "module", below(function.__module__)
     if below(function.__module__) not in SOURCES:  # typed at a prompt, perhaps: no file has it
         code = function.__code__
@@ -179,7 +184,8 @@ def ingredients(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
             yield "value", f"{name}={held!r}"
         elif hasattr(held, "__code__"):
             yield "value", f"{name}={held.__qualname__}"
-            yield from ingredients(held)
+            if held not in above:
+                yield from ingredients(held, (*above, held))
         elif isinstance(held, type):
             yield "value", f"{name}={held.__module__}.{held.__qualname__}"
         else:
@@ -349,11 +355,20 @@ class _Impl(CompileResultCacheImpl):
     def __init__(self) -> None:
         self._locator = _NoLocator()
 
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """Return the compiled function of a record."""
+        found = linked.restored(target_context, payload)
+        return found or super().rebuild(target_context, payload)
+
 
 class KernelCache(FunctionCache):
-    """Numba's cache driver over `Files`: Numba's records under keys and in folders of our own."""
+    """Numba's cache driver over `Files`: Numba's records under keys and in folders of our own.
+
+    linked: whether what is loaded and saved is IR alone; machine code does for both.
+    """
 
     def __init__(self, function: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+        self.linked = False
         self.name = name
         self._py_func = function
         self._impl = _Impl()
@@ -380,7 +395,14 @@ class KernelCache(FunctionCache):
         """
         try:
             rtsys.initialize(target_context)
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+            if found is None and self.linked:
+                self.linked = False
+                try:
+                    found = self._load_overload(sig, target_context)
+                finally:
+                    self.linked = True
+            return found
         except Exception:  # a whole file whose record does not mean what it should
             return None
 
@@ -394,4 +416,5 @@ class KernelCache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """Return what a record is found by: kernel, signature and processor."""
-        return (self.name, str(sig), codegen.magic_tuple())
+        kind = (linked.KIND,) if self.linked else ()
+        return (self.name, str(sig), codegen.magic_tuple(), *kind)

@@ -25,6 +25,7 @@ from numba.core.registry import CPUDispatcher
 from minigrad_kernels.jit.claims import Claiming
 from minigrad_kernels.jit.compile import JITTED, get_num_threads
 from minigrad_kernels.jit.heard import Call, heard
+from minigrad_kernels.jit.linked import is_linked
 from minigrad_kernels.jit.parallel import LOCK, Locked, renew_in_child
 from minigrad_kernels.jit.pool import POOL
 
@@ -353,7 +354,7 @@ def row_of(function: Any, args: tuple[Any, ...]) -> Row | None:
         return None
     signature = tuple(function.typeof_pyval(a) for a in args)
     compiled = function.overloads.get(signature)
-    if compiled is None or compiled.signature.return_type != types.none:
+    if compiled is None or is_linked(compiled) or compiled.signature.return_type != types.none:
         return None
     form: list[str] = []
     numbers: list[bytes] = []

@@ -19,6 +19,9 @@ from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
+from numba.core.sigutils import normalize_signature
+
+from minigrad_kernels.jit.linked import CALLERS, Compiler, is_linked, link_environments
 
 # Where the system has no such locks, each process makes its own.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
@@ -83,15 +86,52 @@ def _lock(path: Path, patience: float) -> int | None:
 
 
 class Claiming(CPUDispatcher):
-    """A jitted function that one process at a time compiles, of those that share its cache."""
+    """A jitted function that one process at a time compiles, of those that share its cache.
+
+    Where a kernel calls it, it is compiled for that kernel to link in (jit/linked.py).
+    """
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Return how a kernel calls the function, which is compiled for it if it is not."""
+        with global_compiler_lock, CALLERS.ask(True):
+            return super().get_call_template(args, kws)
 
     def compile(self, sig: Any) -> Any:
         """Compile a signature, or take it from the process that has just done so."""
         claim = getattr(self._cache, "claim", None)  # functions without a cache have none
-        if claim is None or sig in self.overloads:
+        if claim is None:
             return super().compile(sig)
-        with global_compiler_lock, claim(sig, self.targetctx), uncollected():
-            return super().compile(sig)
+        with global_compiler_lock, CALLERS.ask(False) as asked:
+            linked = asked and isinstance(self._compiler, Compiler)
+            args = tuple(normalize_signature(sig)[0])
+            found = self.overloads.get(args)
+            if found is not None:
+                if linked or not is_linked(found):
+                    return found.entry_point
+                del self.overloads[args]  # now Python calls it
+            with self.kept_as(linked), claim(sig, self.targetctx), uncollected():
+                return super().compile(sig)
+
+    @contextlib.contextmanager
+    def kept_as(self, linked: bool) -> Iterator[None]:
+        """Have the compiler stop at the IR, or not, and the cache keep that apart."""
+        holders = [holder for holder in (self._compiler, self._cache) if hasattr(holder, "linked")]
+        before = [holder.linked for holder in holders]
+        for holder in holders:
+            holder.linked = linked
+        try:
+            yield
+        finally:
+            for holder, was in zip(holders, before, strict=True):
+                holder.linked = was
+
+    def add_overload(self, cres: Any) -> None:
+        """Take a compiled function in; one that is IR alone is not for Python to call."""
+        if is_linked(cres):
+            self.overloads[tuple(cres.signature.args)] = cres
+            return
+        link_environments(cres)
+        super().add_overload(cres)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from numba.np.ufunc import parallel as numba_parallel
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.cache import PACKAGE, KernelCache, below
 from minigrad_kernels.jit.claims import Claiming
+from minigrad_kernels.jit.linked import Compiler
 from minigrad_kernels.jit.parallel import Locked
 
 JITTED: dict[str, Any] = {}  # cache key -> dispatcher
@@ -66,6 +67,8 @@ def jit(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., A
                     f"jit: the cache key {key!r} is not unique; give the kernel a name="
                 )
             dispatcher._cache = KernelCache(function, key, options)
+            if not options.get("parallel"):
+                dispatcher._compiler.__class__ = Compiler
             JITTED[key] = dispatcher
         return dispatcher
 
