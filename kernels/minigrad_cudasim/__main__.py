@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("script", help="a file, or with -m a module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     asked = parser.parse_args(arguments)
+    if not asked.module and not Path(asked.script).is_file():
+        parser.error(f"{asked.script}: there is no such file; a module is run with -m")
     options = f"seed={asked.seed},raises={int(asked.stop)},traffic={int(asked.traffic)}"
     session = start(options)
     sys.argv = [asked.script, *asked.arguments]

@@ -30,6 +30,16 @@ class Site(NamedTuple):
         """The text of its line."""
         return linecache.getline(self.code.co_filename, self.line).strip()
 
+    @property
+    def expression(self) -> str:
+        """The text of the expression that is read or written there, e.g. `s[t - d]`."""
+        positions = list(self.code.co_positions())[self.instruction // 2]
+        line, end, first, last = positions
+        if line is None or first is None or last is None or line != end:
+            return self.source
+        text = linecache.getline(self.code.co_filename, line).encode()  # columns count bytes
+        return text[first:last].decode()
+
     def as_dict(self) -> dict[str, Any]:
         """Return the place as what JSON can hold."""
         return {

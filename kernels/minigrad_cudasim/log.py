@@ -323,7 +323,12 @@ class Region:
         hint = ordering(record[0].thread, other[0].thread)
         if early:
             summary = f"{name} is read before it is written: a barrier is missing"
-        if mine.line == theirs.line and accumulates(mine.source):
+        # Of `s[t] += s[t - d]` an atomic addition would not make `s[t - d]` what it should be.
+        if (
+            mine.line == theirs.line
+            and mine.expression == theirs.expression
+            and accumulates(mine.source)
+        ):
             hint = f"threads add to one place: use cuda.atomic, as in cuda.atomic.add; {hint}"
         note = ""
         if same:
@@ -359,7 +364,7 @@ def ordering(mine: Accessor, theirs: Accessor) -> str:
         )
     if mine.warp == theirs.warp:
         return (
-            "the lanes of a warp need not run in step: cuda.syncwarp() or cuda.syncthreads() "
-            "must stand between the two"
+            "the lanes of a warp need not run in step: cuda.syncthreads() must stand between the "
+            "two, or cuda.syncwarp() where no other warp comes to that place"
         )
     return "cuda.syncthreads() must stand between the two"

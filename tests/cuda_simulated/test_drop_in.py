@@ -212,6 +212,11 @@ def test_a_script_runs_as_it_is(tmp_path: Path) -> None:
     }
 
 
+def test_a_script_that_is_not_there(tmp_path: Path) -> None:
+    done = ran("-m", "minigrad_cudasim", tmp_path / "script.py")
+    assert done.returncode == 2 and "script.py: there is no such file" in done.stderr
+
+
 def test_the_variable_simulates_a_process(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text(SCRIPT.format(blocks=1))

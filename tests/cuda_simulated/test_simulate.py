@@ -50,6 +50,29 @@ def test_a_barrier_between_them_is_enough() -> None:
     assert y.tolist() == x()[::-1].tolist()
 
 
+def test_an_atomic_is_advised_where_threads_add_to_one_place_and_nowhere_else() -> None:
+    def total(x, y):
+        y[0] += x[cuda.threadIdx.x]
+
+    def written_out(x, y):
+        y[0] = y[0] + x[cuda.threadIdx.x]
+
+    def scan(x, y):
+        tile = cuda.shared.array(N, float32)
+        t = cuda.threadIdx.x
+        tile[t] = x[t]
+        cuda.syncthreads()
+        if t > 0:
+            tile[t] += tile[t - 1]
+        y[t] = tile[t]
+
+    for kernel in (total, written_out):
+        assert "use cuda.atomic" in fault(kernel, 1, N, x(), np.zeros(1)).hint
+    found = fault(scan, 1, N, x(), x())
+    assert found.kind == "race" and "tile[t] += tile[t - 1]" in sources(found)
+    assert "atomic" not in found.hint and "cuda.syncthreads() must stand between" in found.hint
+
+
 def test_write_and_write_in_one_block() -> None:
     def kernel(y):
         y[cuda.threadIdx.x // 2] = 1
