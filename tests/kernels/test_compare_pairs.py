@@ -359,3 +359,43 @@ def test_compiling_is_asked_for_once_and_where_another_process_finds_it(
     found = extras.with_compile(blank, [entry, exp], lambda line: None)
     assert [given[0] for given in asked] == [f"{mine.resolve()}:pair", "exp"]
     assert [one.compile_cold for one in found] == [2.0] * 4 + [None] * 2
+
+
+# ---------------------------------------------------------------- references
+FEW: dict[str, Any] = {
+    "sizes": [1000],
+    "targets": ["cpu"],
+    "verdicts": False,
+    "phases": False,
+    "predict": [],
+}
+
+
+def tripled(x: Any, out: Any) -> None:
+    np.multiply(x, 3, out=out)
+
+
+def one_array(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> tuple[Any, ...]:
+    return rng.random(n).astype(dtype), np.empty(n, dtype)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        tripled,
+        lambda x: 3 * x.astype(np.float64),
+        lambda x, out: 3 * x.astype(np.float64),
+        lambda x, out: np.multiply(x, 3, out=out),
+    ],
+    ids=["writes", "returns", "takes both and returns", "does both"],
+)
+def test_a_reference_writes_its_outputs_or_returns_them(reference: Any) -> None:
+    report = compare.run(Pair(tripled, example=one_array, reference=reference), **FEW)
+    assert report.ok, str(report)
+    worse = Pair(lambda x, out: np.multiply(x, 2, out=out), example=one_array, reference=reference)
+    assert not compare.run(worse, **FEW).ok
+
+
+def test_a_reference_that_does_neither_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither wrote its outputs nor returned"):
+        compare.run(Pair(tripled, example=one_array, reference=lambda x, out: None), **FEW)

@@ -107,18 +107,21 @@ def remove(name: str) -> None:
 
 
 # ---------------------------------------------------------------- what is asked for
-def entries(kernels: str | Iterable[str] | None) -> list[Entry]:
-    """Return the kernels of these names, "all" for all, and the pairs at places such as my.py:pair.
+def entries(kernels: str | Pair | Iterable[str | Pair] | None) -> list[Entry]:
+    """Return the kernels of these names, "all" for all, pairs, and those at places: my.py:pair.
 
     Raises: ValueError that suggests the nearest name.
     """
-    names = listed(kernels) or list(COMMON)
+    asked = [kernels] if isinstance(kernels, str | Pair) else list(kernels or COMMON)
     every = [*KERNELS, *ADDED]
-    names = every if names == ["all"] else names
-    check_known("kernel", [name for name in names if not pairs.is_place(name)], every)
+    asked = list(every) if asked == ["all"] else asked
+    words = [name for name in asked if isinstance(name, str)]
+    check_known("kernel", [name for name in words if not pairs.is_place(name)], every)
     found: list[Entry] = []
-    for name in names:
-        if pairs.is_place(name):
+    for name in asked:
+        if isinstance(name, Pair):
+            found.append(name.entry())
+        elif pairs.is_place(name):
             found += pairs.load(name)
         elif name in ADDED:
             found.append(ADDED[name])
@@ -156,7 +159,7 @@ def sized(size: Size) -> tuple[int, ...]:
 
 # ---------------------------------------------------------------- comparing
 def run(
-    kernels: str | Iterable[str] | None = None,
+    kernels: str | Pair | Iterable[str | Pair] | None = None,
     sizes: Iterable[Size] | None = None,
     dtypes: str | Iterable[str] = "float32",
     targets: str | Iterable[str] | None = None,
@@ -174,8 +177,9 @@ def run(
 ) -> Report:
     """Compare kernels and return the report.
 
-    kernels: names of the table or of `add`, "all", or None for a dozen common ones; places of your
-        own pairs, such as "my_kernels.py:pair".
+    kernels: names of the table or of `add`, "all", or None for a dozen common ones; your own pairs,
+        or places of them such as "my_kernels.py:pair" (other processes compile those anew, so that
+        they alone have a time of compiling).
     sizes: elements of the largest array, or shapes such as "512x512x512", as the kernel's example
         takes them (`minigrad compare --list` shows its shape); under the simulator a tiny one.
     targets: of `TARGETS`; None for all that are here.  The report's notes name those that are not.

@@ -94,7 +94,9 @@ class Pair:
                 )
         places = [names.index(n) for n in (*out, *self.inout)]
         cpu = named(writing(self.cpu, len(args), places), names)
-        oracle = named(writing(self.reference or widened(self.cpu), len(args), places), names)
+        oracle = named(
+            kept(self.reference or widened(self.cpu), len(args), places, len(out)), names
+        )
         changed = [names.index(label) for label in self.inout]
         kernel = Kernel(
             oracle,
@@ -193,6 +195,51 @@ def writing(function: Callable[..., Any], count: int, places: Sequence[int]) -> 
             np.copyto(args[i], result, casting="same_kind")
 
     return run
+
+
+def kept(
+    function: Callable[..., Any], count: int, places: Sequence[int], written: int
+) -> Callable[..., Any]:
+    """Return a reference that writes its results, whether it takes the outputs, returns, or both.
+
+    written: how many of the places are written and not read.
+    Raises, when it runs: ValueError where it leaves all of these as they were.
+
+    >>> x, y = np.ones(2), np.zeros(2)
+    >>> kept(lambda x, y: 3 * x, 2, [1], 1)(x, y)
+    >>> y.tolist()
+    [3.0, 3.0]
+    """
+    run = writing(function, count, places)
+    if run is not function:
+        return run
+
+    def both(*args: Any) -> None:
+        outputs = [args[i] for i in places[:written] if args[i].size and args[i].dtype != bool]
+        for output in outputs:
+            output[...] = unlikely(output.dtype)
+        found = function(*args)
+        results = found if isinstance(found, tuple) else (found,)
+        for i, result in zip(places, results, strict=False):
+            if result is not None and result is not args[i] and np.shape(result) == args[i].shape:
+                np.copyto(args[i], result, casting="same_kind")
+        if outputs and all((output == unlikely(output.dtype)).all() for output in outputs):
+            raise ValueError(
+                "Pair: the reference neither wrote its outputs nor returned arrays of their shapes"
+            )
+
+    return both
+
+
+def unlikely(dtype: np.dtype[Any]) -> Any:
+    """Return a number that no kernel fills its outputs with.
+
+    >>> unlikely(np.dtype(np.int8)), unlikely(np.dtype(np.uint8))
+    (-43, 170)
+    """
+    if dtype.kind == "i":
+        return np.iinfo(dtype).min + 85
+    return np.iinfo(dtype).max - 85 if dtype.kind == "u" else -8584.0
 
 
 def widened(function: Callable[..., Any]) -> Callable[..., Any]:
