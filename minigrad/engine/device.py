@@ -9,6 +9,7 @@ import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from minigrad.engine.allocator import ELSEWHERE, empty
 from minigrad_kernels.checked import check_launch
 from minigrad_kernels.cuda import precision as matmul_precision
 from minigrad_kernels.cuda.array import DeviceArray as DeviceArray
-from minigrad_kernels.cuda.plan import Planned
+from minigrad_kernels.cuda.plan import UNKNOWN, Planned
 from minigrad_kernels.cuda.staging import is_pinned as is_pinned
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.parallel import hold_over_fork
@@ -97,6 +98,21 @@ def same_device(name: str, arrays: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     return target, [constant(target, a) if isinstance(a, np.ndarray) else a for a in arrays]
 
 
+def one_target(arrays: Sequence[Any]) -> Any:
+    """Return the device that all arrays lie on; None where that is not so, or has to be asked."""
+    if BATCHED:
+        return None
+    target = None
+    for a in arrays:
+        if type(a) is not DeviceArray:
+            return None
+        if a.target is not target:
+            if target is not None:
+                return None
+            target = a.target
+    return target
+
+
 def run_at(name: str, function: Callable[..., Any], *arrays: Any) -> Any:
     """Call `function` on arrays where they are; see `same_device`."""
     if not USED or not arrays:
@@ -158,10 +174,16 @@ def filled(shape: Any, value: float, dtype: Any, like: Any = None) -> Any:
 
 def ones_like(array: Any) -> Any:
     """Return ones to begin a gradient with, which nobody writes to; on a GPU the same each time."""
-    constant = getattr(getattr(array, "target", None), "constant", None)
-    if constant is not None:
-        return constant(np.ones(array.shape, array.dtype))
+    kept = getattr(getattr(array, "target", None), "ones", None)
+    if kept is not None:
+        return kept(array.shape, array.dtype)
     return filled(array.shape, 1, array.dtype, array)
+
+
+def nothing_like(array: Any) -> Any:
+    """Return an array of no elements, for one that is not there; on a GPU the same each time."""
+    kept = getattr(getattr(array, "target", None), "nothing", None)
+    return empty(0, array.dtype, array) if kept is None else kept(array.dtype)
 
 
 def kept_constant(values: Any, like: Any) -> Any:
@@ -175,11 +197,8 @@ def kept_constant(values: Any, like: Any) -> Any:
 
 def is_kept_one(array: Any) -> bool:
     """Tell whether an array is what `ones_like` keeps on a GPU for a single number."""
-    constants = getattr(getattr(array, "target", None), "constants", None)
-    if not constants or array.shape:
-        return False
-    one = np.ones((), array.dtype)
-    return constants.get((one.dtype, (), one.tobytes())) is array
+    kept = getattr(getattr(array, "target", None), "kept_ones", None)
+    return bool(kept) and kept.get(((), array.dtype)) is array
 
 
 def judge_later(classes: Any, count: int, ignored: int, refuse: Callable[[Any], None]) -> bool:
@@ -191,9 +210,14 @@ def judge_later(classes: Any, count: int, ignored: int, refuse: Callable[[Any], 
     if late is None:
         return False
     if classes.size:
-        module = importlib.import_module("minigrad_kernels.indexing.cuda_classes")
-        late.add(classes, lambda word: module.check_classes(classes, count, ignored, word), refuse)
+        late.add(classes, partial(check_classes_there(), classes, count, ignored), refuse)
     return True
+
+
+@functools.cache
+def check_classes_there() -> Any:
+    """Return the kernel that judges class numbers on a GPU."""
+    return importlib.import_module("minigrad_kernels.indexing.cuda_classes").check_classes
 
 
 def _elsewhere(shape: Any, dtype: Any, like: Any) -> Any:
@@ -209,6 +233,14 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
 
     check: whether to look at the arguments first, see `check_launches`.
     """
+    if not BATCHED and not check:
+        planned = CUDA[name]
+        types = tuple(map(type, args))
+        caller = planned.callers.get(types, UNKNOWN)
+        if caller is UNKNOWN:
+            caller = planned.caller_for(types)
+        if caller is not None and caller(*args):
+            return True
     target = None
     numbers = False
     for a in args:
@@ -229,7 +261,7 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
         ]
     if check:
         check_launch(name, KERNELS[name], args)
-    cuda_kernels()[name](*args)
+    CUDA[name](*args)
     return True
 
 
@@ -239,19 +271,21 @@ def targets() -> Any:
     return importlib.import_module("minigrad_kernels.cuda.targets")
 
 
-class CudaTable(dict[str, Callable[..., None]]):
+class CudaTable(dict[str, Planned]):
     """The CUDA column of the table as it is launched: see plan.py of the kernels' package."""
 
-    def __missing__(self, name: str) -> Callable[..., None]:
+    def __missing__(self, name: str) -> Planned:
         column = importlib.import_module("minigrad_kernels.cuda_table").CUDA_KERNELS
         made = self[name] = Planned(name, column[name], KERNELS[name].reference)
         return made
 
 
-@functools.cache
+CUDA = CudaTable()
+
+
 def cuda_kernels() -> Mapping[str, Callable[..., None]]:
     """Return the CUDA column of the table."""
-    return CudaTable()
+    return CUDA
 
 
 class Device:

@@ -29,7 +29,7 @@ from minigrad.engine.backward import (
     unbroadcast,
     wrong_number,
 )
-from minigrad.engine.device import BATCHED, USED, batched, run_at
+from minigrad.engine.device import BATCHED, USED, batched, current, one_target, run_at
 from minigrad.engine.dispatch import PARALLEL, Dispatch, dispatch, launch, launches_checked
 from minigrad.engine.grad_mode import NOT_HERE, WATCHED, Recording, leave, mode
 from minigrad.engine.hooks import hooks_at
@@ -78,10 +78,19 @@ def apply(cls: Any, *inputs: Any, **meta: Any) -> Any:
     except AttributeError:
         raise no_tensor(cls.__name__, inputs) from None
     if USED:
-        found = batched(cls, inputs, meta)
-        if found is not None:
-            return found
-        data = run_at(cls.__name__, partial(op.forward, **meta), *arrays)
+        if BATCHED:
+            found = batched(cls, inputs, meta)
+            if found is not None:
+                return found
+        target = one_target(arrays)
+        if target is None:
+            data = run_at(cls.__name__, partial(op.forward, **meta), *arrays)
+        else:
+            was, current.target = current.target, target
+            try:
+                data = op.forward(*arrays, **meta)
+            finally:
+                current.target = was
     else:
         data = op.forward(*arrays, **meta)
     out = make(Tensor)
@@ -311,7 +320,17 @@ def run(self: Any, roots: Sequence[Any], seeds: Sequence[Any]) -> Found:
         edges = node.edges
         try:
             if USED:
-                parts = apply_rule(node, grad, create_graph)
+                target = None
+                if node.slots is None and not create_graph:
+                    target = getattr(grad.array, "target", None)
+                if target is None:
+                    parts = apply_rule(node, grad, create_graph)
+                else:
+                    was, current.target = current.target, target
+                    try:
+                        parts = node.backward(grad)
+                    finally:
+                        current.target = was
             elif create_graph and node.composite is not None:
                 parts = through_composite(node, grad)
             elif node.slots is not None:

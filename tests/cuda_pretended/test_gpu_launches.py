@@ -128,3 +128,96 @@ def test_a_parameter_of_another_size_is_seen(driver: Pretended) -> None:
     (launch,) = pretended.launches(lines)
     array = [8] * 7
     assert [n for n, _ in launch.values] == [*array, 4, 4, 4, 4, 4, 4, *array]
+
+
+def test_one_array_in_two_places_is_known_by_a_plan(driver: Pretended) -> None:
+    target, table = targets.gpu(), CudaTable()
+    a, b, c = (target.empty((6, 7), np.float32) for _ in range(3))
+    for _ in range(2):
+        for args in ((a, b, c), (a, b, a), (b, a, a), (a, a, a)):
+            with driver.logged() as lines:
+                table["sub"](*args)
+            (launch,) = pretended.launches(lines)
+            found = [v for _, v in launch.values if v in {a.address, b.address, c.address}]
+            assert found == [x.address for x in args]
+
+
+def test_a_turned_array_is_as_numpy_has_it(driver: Pretended) -> None:
+    target = targets.gpu()
+    for shape in ((3, 5), (1, 4), (4, 1), (2, 3, 4), (5,), ()):
+        made, host = target.empty(shape, np.float32).T, np.empty(shape, np.float32).T
+        assert made.shape == host.shape and made.strides == host.strides
+        for flag in ("c_contiguous", "f_contiguous", "forc"):
+            assert getattr(made.flags, flag) == getattr(host.flags, flag)
+        again = made.T
+        assert again.shape == shape and not again.whole
+        assert again.strides == host.T.strides
+        lazy = made.layout()
+        assert made.geometry.strides == host.strides and made.layout() == lazy
+    turned = target.empty((3, 5), np.float32).T
+    with pytest.raises(ValueError, match="would copy it"):
+        turned.reshape(15)
+    assert turned[1:3].shape == (2, 3) and turned[1:3].address == turned.address + 4
+
+
+def test_a_plan_launches_on_the_stream_that_is_current(driver: Pretended) -> None:
+    target, table = targets.gpu(), CudaTable()
+    x, y = target.empty((64, 8), np.float32), target.empty((8,), np.float32)
+    side = target.new_stream()
+    seen = []
+    for stream in (target.default, side, target.default, side):
+        with target.using(stream), driver.logged() as lines:
+            table["sum"](x, (0,), y)
+        seen.append({launch.stream for launch in pretended.launches(lines)})
+    assert seen == [{0}, {side.number}, {0}, {side.number}]
+
+
+def test_working_memory_is_given_back_and_kept_apart_by_stream(driver: Pretended) -> None:
+    target, table = targets.gpu(), CudaTable()
+    x, y, z = target.empty((4096, 8), np.float32), *(target.empty(8, np.float32) for _ in "ab")
+    side = target.new_stream()
+
+    def scratch() -> set[int]:
+        with driver.logged() as lines:
+            table["mean"](x, (0,), y)
+            table["mean"](x, (0,), z)
+        launched = pretended.launches(lines)
+        return set.union(*(data_of(launch.values) for launch in launched)) - held
+
+    held = {x.address, y.address, z.address}
+    before = target.allocated
+    first = scratch()
+    with target.using(side):
+        other = scratch()
+    assert target.allocated == before and scratch() == first
+    assert first and other and not first & other
+
+
+def test_a_launch_that_fails_gives_its_working_memory_back(
+    driver: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, table = targets.gpu(), CudaTable()
+    x, y = target.empty((4096, 8), np.float32), target.empty(8, np.float32)
+    table["mean"](x, (0,), y)
+    before = target.allocated
+    for each in list(plans.known.values()):
+        if each is not None and each.calls:
+            monkeypatch.setattr(each, "calls", [*each.calls[:-1], lambda: 700])
+    with pytest.raises(RuntimeError, match=r"blocks of \(\d+, \d+, \d+\) threads, 0 bytes.*700"):
+        table["mean"](x, (0,), y)
+    assert target.allocated == before
+
+
+def test_only_constants_that_cannot_change_are_known_by_themselves(driver: Pretended) -> None:
+    target = targets.gpu()
+    fixed, free = np.full((), 3.0, np.float32), np.full((), 3.0, np.float32)
+    fixed.flags.writeable = False
+    first = target.constant(fixed)
+    assert target.constant(fixed) is first and target.constant(free) is first
+    free[...] = 4
+    assert target.constant(free) is not first
+    view = free.view()
+    view.flags.writeable = False  # of memory that may be written to
+    second = target.constant(view)
+    free[...] = 5
+    assert target.constant(view) is not second

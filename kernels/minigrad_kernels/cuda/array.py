@@ -99,7 +99,7 @@ class DeviceArray:
 
     __slots__ = (
         *("__weakref__", "_address", "_geometry", "dtype", "handle", "key", "owner", "root"),
-        *("shape", "target", "whole"),
+        *("shape", "target", "turned", "whole"),
     )
 
     def __init__(self, geometry: Array, target: Target, whole: bool = False) -> None:
@@ -110,7 +110,8 @@ class DeviceArray:
         self.dtype = geometry.dtype  # NumPy's, of its elements
         self._address = -1  # not asked for yet
         self.owner: Any = None  # what lives as long as its memory, where that is known
-        self.root: DeviceArray | None = None  # what it is a contiguous reshape of
+        self.root: DeviceArray | None = None  # what it is a reshape of, contiguous or then turned
+        self.turned = False  # whether it is a contiguous array with its dimensions reversed
         self.handle: Any = None  # all lanes of an array that has some, see func/lanes.py
         self.key: Any = None  # its part in the key of a plan, see plan.py
 
@@ -123,10 +124,12 @@ class DeviceArray:
         owner: Any,
         target: Target,
         root: DeviceArray | None = None,
+        key: Any = None,
     ) -> DeviceArray:
         """Return a contiguous array at an address, whose geometry is made when it is asked for.
 
         root: the contiguous array that it is a reshape of; None for one that is all of its memory.
+        key: see plan.py, where it is known.
         """
         made = cls.__new__(cls)
         made._geometry = None
@@ -137,7 +140,9 @@ class DeviceArray:
         made._address = address
         made.owner = owner
         made.root = root
-        made.handle = made.key = None
+        made.turned = False
+        made.handle = None
+        made.key = key
         return made
 
     # ------------------------------------------------------------ geometry
@@ -149,6 +154,8 @@ class DeviceArray:
             if self.root is None:
                 at = Addressed(self._address, self.shape, self.dtype, self.owner)
                 made = np.asarray(at)
+            elif self.turned:
+                made = self.root.geometry.reshape(self.shape[::-1]).T
             else:
                 made = self.root.geometry.reshape(self.shape)
             self._geometry = made
@@ -158,8 +165,14 @@ class DeviceArray:
     def strides(self) -> tuple[int, ...]:
         """The bytes from one element to the next along each dimension."""
         if self._geometry is None:
-            return strides_of(self.shape, self.dtype.itemsize)
+            return strides_of(self.shape, self.dtype.itemsize, self.turned)
         return self._geometry.strides
+
+    def layout(self) -> tuple[int, ...] | None:
+        """Return its strides, None where it is contiguous."""
+        if self._geometry is None and not self.turned:
+            return None
+        return None if self.flags.c_contiguous else self.strides
 
     @property
     def ndim(self) -> int:
@@ -184,7 +197,9 @@ class DeviceArray:
     @property
     def flags(self) -> Any:
         """NumPy's flags of its layout."""
-        return flags_of(self.shape) if self._geometry is None else self._geometry.flags
+        if self._geometry is None:
+            return flags_of(self.shape, self.turned)
+        return self._geometry.flags
 
     @property
     def base(self) -> Any:
@@ -212,8 +227,14 @@ class DeviceArray:
     @property
     def T(self) -> DeviceArray:
         """The view with its dimensions in reverse order."""
-        made = self.like(self.geometry.T)
-        made._address = self._address
+        if self._geometry is not None or self.turned or not self.target.reshapes:
+            made = self.like(self.geometry.T)
+            made._address = self._address
+            return made
+        root = self if self.root is None else self.root
+        shape = self.shape[::-1]
+        made = DeviceArray.laid(self._address, shape, self.dtype, self.owner, self.target, root)
+        made.turned = True
         return made
 
     def transpose(self, *axes: Any) -> DeviceArray:
@@ -235,7 +256,7 @@ class DeviceArray:
         """
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
         wanted = tuple([int(n) for n in sizes])
-        if self.flags.c_contiguous and self.target.reshapes:
+        if not self.turned and self.flags.c_contiguous and self.target.reshapes:
             if wanted == (-1,):
                 wanted = (math.prod(self.shape),)
             elif min(wanted, default=0) < 0 or math.prod(wanted) != math.prod(self.shape):
@@ -436,12 +457,16 @@ def copy_into(source: DeviceArray, made: DeviceArray) -> None:
 
 
 @functools.lru_cache(4_096)
-def strides_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def strides_of(shape: tuple[int, ...], itemsize: int, turned: bool = False) -> tuple[int, ...]:
     """Return the strides of a contiguous array, as NumPy has them.
 
-    >>> strides_of((2, 3), 4)
-    (12, 4)
+    turned: of one whose dimensions were reversed then.
+
+    >>> strides_of((2, 3), 4), strides_of((2, 3), 4, turned=True)
+    ((12, 4), (4, 8))
     """
+    if turned:
+        return strides_of(shape[::-1], itemsize)[::-1]
     return np.empty(shape, f"V{itemsize}").strides if 0 in shape else steps_of(shape, itemsize)
 
 
@@ -455,8 +480,13 @@ def steps_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 @functools.lru_cache(4_096)
-def flags_of(shape: tuple[int, ...]) -> Any:
-    """Return NumPy's flags of a contiguous array over memory that is not its own."""
+def flags_of(shape: tuple[int, ...], turned: bool = False) -> Any:
+    """Return NumPy's flags of a contiguous array over memory that is not its own.
+
+    turned: of one whose dimensions were reversed then.
+    """
+    if turned:
+        return np.asarray(Addressed(512, shape[::-1], np.int8, None)).T.flags
     return np.asarray(Addressed(512, shape, np.int8, None)).flags
 
 

@@ -130,13 +130,14 @@ class CopyNode(ctypes.Structure):
 
 
 class Launch:
-    """A launch with all that it takes laid out in memory: 0.6 us of the host to repeat it.
+    """A launch with all that it takes laid out in memory: 0.3 us of the host to repeat it.
 
     pointers: the address of each parameter's value, which may be written to between launches; the
         memory they lie in must outlive it.
+    call: makes the launch, on stream 0 or that of the last `to`, and returns a CUresult.
     """
 
-    __slots__ = ("arguments", "launch", "name", "pointers", "setup", "stream")
+    __slots__ = ("arguments", "call", "launch", "name", "pointers", "setup")
 
     def __init__(
         self,
@@ -151,10 +152,10 @@ class Launch:
         self.launch = launch
         self.name = name
         self.setup = Setup((*grid,), (*block,), shared, 0, None, 0)
-        self.stream = 0
         self.pointers = (c_uint64 * max(1, len(pointers)))(*pointers)
         places = ctypes.addressof(self.setup), function, ctypes.addressof(self.pointers), 0
         self.arguments = tuple(c_void_p(place) for place in places)
+        self.call: Callable[[], int] = partial(launch, *self.arguments)
 
     def elsewhere(self, pointers: Sequence[int]) -> Launch:
         """Return the same launch with parameters that lie elsewhere."""
@@ -170,19 +171,27 @@ class Launch:
         where = ctypes.addressof(self.pointers)
         return KernelNode(function, setup.grid, setup.block, setup.shared, where, 0, 0, 0)
 
+    def to(self, stream: int) -> None:
+        """Launch on the stream of that number from now on."""
+        self.setup.stream = stream
+
+    def refused(self, code: int) -> DriverError:
+        """Return the error about a CUresult of `call`: the kernel's name, grid and block."""
+        grid, block = tuple(self.setup.grid), tuple(self.setup.block)
+        said = f"a launch of {self.name} in a grid of {grid} blocks of {block} threads"
+        shared = self.setup.shared
+        words = f"{said}, {shared} bytes of dynamic shared memory, failed: CUresult {code}"
+        return DriverError(code, words)
+
     def __call__(self, stream: int) -> None:
         """Launch on a stream of that number.
 
         Raises: DriverError with the kernel's name, grid and block.
         """
-        if stream != self.stream:
-            self.setup.stream = self.stream = stream
-        code = self.launch(*self.arguments)
+        self.to(stream)
+        code = self.call()
         if code:
-            grid, block = tuple(self.setup.grid), tuple(self.setup.block)
-            said = f"a launch of {self.name} in a grid of {grid} blocks of {block} threads"
-            raise DriverError(code, f"{said}, {self.setup.shared} bytes of dynamic shared memory, "
-                              f"failed: CUresult {code}")  # fmt: skip
+            raise self.refused(code)
 
 
 class Entered(threading.local):

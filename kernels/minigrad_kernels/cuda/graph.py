@@ -25,8 +25,8 @@ from minigrad_kernels.cuda.memory import Block, DevicePool
 class Steered(NamedTuple):
     """A node with parameters that are set anew before each replay.
 
-    launch: with parameters of its own in `memory`.  numbers: [slot, host array, convert, the bytes
-    of the array that the node knows].
+    launch: with parameters of its own in `memory`.  numbers: [slot, host array, its first number ->
+    the slot's, the bytes of the array that the node knows].
     """
 
     node: int
@@ -109,9 +109,7 @@ class Graph:
                 start = ctypes.addressof(memory)
                 own = step.elsewhere([start + 8 * slot for slot in slots])
                 self.last = self.driver.add_kernel(self.graph, self.last, own)
-                numbers = [
-                    [i, args[k], convert, args[k].tobytes()] for i, k, convert in plan.counters
-                ]
+                numbers = [[i, args[k], bits, args[k].tobytes()] for i, k, bits in plan.counters]
                 self.steered.append(Steered(self.last, own, memory, numbers))
             self.nodes += 1
 
@@ -134,11 +132,11 @@ class Graph:
         for send, each in self.sending:
             fresh = False
             for entry in each.numbers:
-                slot, array, convert, known = entry
+                slot, array, bits, known = entry
                 now = array.tobytes()
                 if now != known:
                     entry[3] = now
-                    each.memory[slot] = int.from_bytes(convert(array[0]).tobytes(), "little")
+                    each.memory[slot] = bits(array.item(0))
                     fresh = True
             if fresh:
                 code = send()

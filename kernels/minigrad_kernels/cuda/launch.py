@@ -85,16 +85,26 @@ def counter(array: Any, convert: Callable[[Any], Any]) -> Any:
     """Return the first number of a small host array, as a kernel's parameter that a plan reads anew
     at each run.
 
-    convert: the number -> NumPy scalar; a function of a module, so that plans know it again.
+    convert: the number -> NumPy scalar; a global, so that plans know it again.
     """
     if type(array) is Steering:
         return Counter(array.array, convert, array.place)
     return convert(array[0])
 
 
-def word(value: Any) -> Any:
-    """Return the low 32 bits of a whole number: the number of a random call, as kernels take it."""
-    return np.uint32(int(value) & 0xFFFFFFFF)
+class Word:
+    """The low 32 bits of a whole number: the number of a random call, as kernels take it."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return them as a NumPy scalar."""
+        return np.uint32(self.bits(value))
+
+    def bits(self, value: Any) -> int:
+        """Return them as a plan writes them."""
+        return int(value) & 0xFFFFFFFF
+
+
+word = Word()
 
 
 def scratch(shape: Any, dtype: Any, like: DeviceArray) -> DeviceArray:

@@ -17,6 +17,7 @@ from typing import Any
 
 SMALLEST = 9  # bits: 512 bytes, what the driver's own blocks are multiples of
 LISTED = 8  # kinds of arrays that a summary names
+WORKING = (), "working memory"  # what a summary calls what was lent
 
 
 class Memory:
@@ -92,18 +93,42 @@ class DevicePool:
         Raises: MemoryError that says what holds the device's memory.
         """
         size = rounded(nbytes)
+        return self.block(size, (shape, dtype, size), stream)
+
+    def block(self, size: int, label: tuple[Any, Any, int], stream: Any) -> Block:
+        """Return a block as `take` does; size: rounded.  label: shape, dtype and size."""
         with self.lock:
             if self.returned:
                 self.settle()
             free = self.free.get((size, stream))
-            address = heappop(free) if free else self.fresh(size, shape, dtype)
-            self.allocated += size
-            if self.allocated > self.peak:
-                self.peak = self.allocated
-            self.living[address] = shape, dtype, size
+            address = heappop(free) if free else self.fresh(*label)
+            self.allocated = allocated = self.allocated + size
+            if allocated > self.peak:
+                self.peak = allocated
+            self.living[address] = label
         return Block(self, address, size, stream)
 
-    def fresh(self, size: int, shape: tuple[int, ...], dtype: Any) -> int:
+    def lend(self, size: int, stream: Any) -> int:
+        """Return the address of working memory, to be given back on the same stream; size: rounded.
+
+        Raises: MemoryError that says what holds the device's memory.
+        """
+        with self.lock:
+            if self.returned:
+                self.settle()
+            free = self.free.get((size, stream))
+            address = heappop(free) if free else self.fresh(*WORKING, size)
+            self.allocated = allocated = self.allocated + size
+            if allocated > self.peak:
+                self.peak = allocated
+            self.living[address] = *WORKING, size
+        return address
+
+    def give(self, size: int, address: int, stream: Any) -> None:
+        """Take back what was lent."""
+        self.returned.append((size, address, stream, None))
+
+    def fresh(self, shape: tuple[int, ...], dtype: Any, size: int) -> int:
         """Return the address of new memory; where there is none, give back what is free first."""
         try:
             memory, address = self.allocate(size)

@@ -21,15 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad_kernels.cuda.array import Addressed, DeviceArray
+from minigrad_kernels.cuda.memory import rounded
 from minigrad_kernels.cuda.precision import get_precision
 
 SPACE = 50  # bits of the made-up memory of one array; real addresses are below 2**48
 MIDDLE = 1 << (SPACE - 1)  # where it begins: a view may reach below its first element
 ALIGNED = 16  # bytes: what CUDA kernels ask of an address, and so what tells plans apart
 APART = 512  # bytes: pieces of the working memory of a plan begin at multiples of it
-WORKING = (), "working memory"  # what a pool's summary calls it
 MOST_PLANS = 4_096  # of a thread: beyond, they are recorded anew
 MOST_KINDS = 65_536  # of arrays that are known by a number: beyond, they get new ones
+UNKNOWN: Any = object()  # stands for callers that nobody has asked for yet
 MOST_BYTES = 256  # of a host array that is part of what tells plans apart
 STEERING = frozenset({"call", "momentum"})  # arguments whose numbers `counter` alone may read
 
@@ -217,7 +218,7 @@ class Plan:
     """The launches of a kernel for arguments of one kind.
 
     places: of the arguments that are arrays, each once.  slots: of each launch, in `memory`.
-    counters: (slot, place of a host array among the arguments, convert).
+    counters: (slot, place of a host array among the arguments, its first number -> the slot's).
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -225,11 +226,13 @@ class Plan:
         self.target = target
         self.device = target.number
         self.places = recorder.places
-        self.starts: list[int] = []
+        starts: list[int] = []
         self.size = 0
         for *_, size in recorder.sizes:
-            self.starts.append(self.size)
+            starts.append(self.size)
             self.size += -(-max(1, size) // APART) * APART
+        self.size = rounded(self.size) if self.size else 0
+        self.starts = None if len(starts) == 1 else starts  # None: the one piece begins there
         self.held = recorder.held
         self.memory = recorder.slots.made()
         start = ctypes.addressof(self.memory)
@@ -245,9 +248,11 @@ class Plan:
         self.addresses = found
         self.write = struct.Struct(f"={len(found)}Q").pack_into
         self.counters = [
-            (i, source[1], source[2]) for source, i in places.items() if source[0] == "counter"
+            (i, source[1], bits_of(source[2]))
+            for source, i in places.items()
+            if source[0] == "counter"
         ]
-        self.steps: list[Callable[[int], None]] = []
+        self.steps: list[Any] = []
         self.slots = [tuple([order[i] for i in launch.slots]) for launch in recorder.launches]
         for launch, slots in zip(recorder.launches, self.slots, strict=True):
             if launch.kernel is None:
@@ -256,8 +261,11 @@ class Plan:
             else:
                 pointers = [start + 8 * slot for slot in slots]
                 self.steps.append(target.prepare(*launch[:5], pointers))
+        self.calls: list[Callable[[], int]] = [step.call for step in self.steps]
+        self.stream = 0  # the number of that which `steps` launch on
+        self.entered = target.driver.local
 
-    def __call__(self, args: Sequence[Any], where: list[int]) -> None:
+    def __call__(self, where: tuple[int, ...], args: Sequence[Any]) -> None:
         """Launch for these arguments, of the same kinds, on the thread's stream.
 
         where: the addresses of the arrays among them, each once.
@@ -267,26 +275,50 @@ class Plan:
         stream = ready.stream
         if len(target.streams) > 1:
             target.used(*[args[i] for i in self.places])
-        if self.size:
-            # One block for all: it goes back when this call returns, and is handed on in order.
-            block = (ready.pool or target.pool).take(self.size, *WORKING, stream)
-            at = block.address
-            where += [at + start for start in self.starts]
         memory = self.memory
-        if self.plain:
-            self.write(memory, 0, *where)
-        else:
-            self.write(memory, 0, *[where[root] + offset for root, offset in self.addresses])
-        for i, place, convert in self.counters:
-            memory[i] = int.from_bytes(convert(args[place][0]).tobytes(), "little")
+        if self.counters:
+            for i, place, bits in self.counters:
+                memory[i] = bits(args[place].item(0))
+        if not self.size:
+            self.write(memory, 0, *(where if self.plain else self.parameters(where)))
+            self.launch(ready, stream.number, args)
+            return
+        # Working memory is one piece, lent until the launches are made: the next to have it comes
+        # after them on the stream.
+        pool = ready.pool or target.pool
+        at = pool.lend(self.size, stream)
+        try:
+            where += (at,) if self.starts is None else tuple([at + start for start in self.starts])
+            self.write(memory, 0, *(where if self.plain else self.parameters(where)))
+            self.launch(ready, stream.number, args)
+        finally:
+            pool.give(self.size, at, stream)
+
+    def parameters(self, where: tuple[int, ...]) -> list[int]:
+        """Return the addresses among the parameters, of what lies at these."""
+        return [where[root] + offset for root, offset in self.addresses]
+
+    def launch(self, ready: Any, stream: int, args: Sequence[Any]) -> None:
+        """Make the launches, or add them to the graph that is being recorded."""
         if ready.graph is not None:
             ready.graph.add(self, args)
             return
-        if target.driver.local.device != self.device:
-            target.enter()
-        number = stream.number
-        for step in self.steps:
-            step(number)
+        if self.entered.device != self.device:
+            self.target.enter()
+        if stream != self.stream:
+            for step in self.steps:
+                step.to(stream)
+            self.stream = stream
+        for call in self.calls:
+            code = call()
+            if code:
+                raise self.steps[self.calls.index(call)].refused(code)
+
+
+def bits_of(convert: Callable[[Any], Any]) -> Callable[[Any], int]:
+    """Return what gives the bits of a number that is converted."""
+    known: Callable[[Any], int] | None = getattr(convert, "bits", None)
+    return known or (lambda value: int.from_bytes(convert(value).tobytes(), "little"))
 
 
 class Copying:
@@ -297,11 +329,17 @@ class Copying:
         self.memory = memory
         self.places = to, source
         self.size = size
+        self.stream = 0
 
-    def __call__(self, stream: int) -> None:
-        """Copy on a stream of that number."""
+    def to(self, stream: int) -> None:
+        """Copy on the stream of that number from now on."""
+        self.stream = stream
+
+    def call(self) -> int:
+        """Copy."""
         to, source = self.places
-        self.driver.copy_within(self.memory[to], self.memory[source], self.size, stream)
+        self.driver.copy_within(self.memory[to], self.memory[source], self.size, self.stream)
+        return 0
 
 
 class Plans(threading.local):
@@ -318,20 +356,22 @@ KINDS: dict[Any, int] = {}  # shape, dtype, strides and alignment of an array ->
 NUMBERS = itertools.count(1)  # none is given twice
 
 
-def key_of(a: DeviceArray) -> int:
-    """Return the number of an array's kind, which tells plans apart, and keep it in the array."""
-    kind: tuple[Any, ...]
-    if a._geometry is None:  # contiguous, at an address that is known
-        kind = a.shape, a.dtype, None, a._address % ALIGNED
-    else:
-        strides = None if a.flags.c_contiguous else a.strides
-        kind = a.shape, a.dtype, strides, a.address % ALIGNED
+def kind_number(kind: tuple[Any, ...]) -> int:
+    """Return the number of a kind of arrays: shape, dtype, strides (None: C order), address within
+    an alignment.
+    """
     number = KINDS.get(kind)
     if number is None:
         if len(KINDS) >= MOST_KINDS:
             KINDS.clear()
         number = KINDS[kind] = next(NUMBERS)
-    a.key = number
+    return number
+
+
+def key_of(a: DeviceArray) -> int:
+    """Return the number of an array's kind, which tells plans apart, and keep it in the array."""
+    # The address is known from here on: `Planned` reads it.
+    a.key = number = kind_number((a.shape, a.dtype, a.layout(), a.address % ALIGNED))
     return number
 
 
@@ -339,9 +379,11 @@ class Planned:
     """A CUDA kernel of the table as it is launched: by plans on a GPU, by its own code elsewhere.
 
     reference: the row's, which says what the arguments are called.
+    callers: for arguments of such types, what finds the plan of a call and runs it; None where a
+        look at the arguments is needed first.
     """
 
-    __slots__ = ("kernel", "name", "steering")
+    __slots__ = ("callers", "kernel", "name", "steering")
 
     def __init__(self, name: str, kernel: Callable[..., None], reference: Any) -> None:
         self.name = name
@@ -353,9 +395,28 @@ class Planned:
         self.steering = tuple([i for i, label in enumerate(labels) if label in STEERING])
         if getattr(kernel, "plans_itself", False):
             self.name = ""
+        self.callers: dict[tuple[type, ...], Any] = {}
 
     def __call__(self, *args: Any) -> None:
         """Launch where the arrays lie."""
+        if not self.launched(args):
+            self.look_and_launch(args)
+
+    def launched(self, args: Sequence[Any]) -> bool:
+        """Launch by a plan that is there already; return False where none was found so."""
+        types = tuple(map(type, args))
+        caller = self.callers.get(types, UNKNOWN)
+        if caller is UNKNOWN:
+            caller = self.caller_for(types)
+        return caller is not None and caller(*args)
+
+    def caller_for(self, types: tuple[type, ...]) -> Any:
+        """Return what `caller_of` does, and keep it."""
+        made = self.callers[types] = caller_of(self, types)
+        return made
+
+    def look_and_launch(self, args: Sequence[Any]) -> None:
+        """Launch where the arrays lie, by a plan that may have to be made."""
         target: Any = None
         for a in args:
             if type(a) is DeviceArray:
@@ -364,31 +425,12 @@ class Planned:
         if not self.name or not hasattr(target, "prepare"):
             self.kernel(*args)
             return
-        parts = [self.name, target, target.most, get_precision()]  # what tells plans apart
-        where: list[int] = []
-        of_host = 0
-        for a in args:
-            kind = type(a)
-            if kind is DeviceArray:
-                parts.append(a.key or key_of(a))
-                where.append(a._address)  # known since `key_of`
-            elif kind is int or kind is float or kind is bool:
-                parts += (kind, a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
-            elif isinstance(a, np.ndarray):
-                of_host += 1
-                parts.append(kind)
-            else:
-                parts += (kind, a if a else repr(a))
-        if of_host and not self.numbers(args, of_host, parts):
+        key = key_for(self.name, target, args)
+        of_host = [i for i, a in enumerate(args) if isinstance(a, np.ndarray)]
+        if of_host and not self.numbers(args, of_host, key):
             self.kernel(*args)
             return
-        if len(set(where)) != len(where):  # perhaps one array in two places
-            first: dict[int, int] = {}
-            for i, a in enumerate(args):
-                if type(a) is DeviceArray and first.setdefault(id(a), i) != i:
-                    parts.append((i, first[id(a)]))
-            where = [args[i]._address for i in first.values()]
-        chosen = tuple(parts)
+        chosen, where = of_one_array(tuple(key), [a for a in args if type(a) is DeviceArray])
         known = plans.known
         plan = known.get(chosen)
         if plan is None and chosen not in known:
@@ -399,21 +441,19 @@ class Planned:
         if plan is None:
             self.kernel(*args)
         else:
-            plan(args, where)
+            plan(where, args)
 
-    def numbers(self, args: Sequence[Any], of_host: int, parts: list[Any]) -> bool:
+    def numbers(self, args: Sequence[Any], of_host: list[int], key: list[Any]) -> bool:
         """Add the numbers of small host arrays, but those that steer, to what tells plans apart;
         False where one is too large for that.
 
-        of_host: how many of the arguments are arrays of the host.
+        of_host: which of the arguments are arrays of the host.
         """
-        if len([i for i in self.steering if isinstance(args[i], np.ndarray)]) == of_host:
-            return True
-        for i, a in enumerate(args):
-            if isinstance(a, np.ndarray) and i not in self.steering:
-                if a.nbytes > MOST_BYTES:
+        for i in of_host:
+            if i not in self.steering:
+                if args[i].nbytes > MOST_BYTES:
                     return False
-                parts += (a.shape, a.dtype, a.tobytes())
+                key += (args[i].shape, args[i].dtype, args[i].tobytes())
         return True
 
     def recorded(self, target: Any, args: Sequence[Any]) -> Plan | None:
@@ -428,3 +468,86 @@ class Planned:
         except Unplanned:
             return None
         return Plan(recorder)
+
+
+def key_for(name: str, target: Any, args: Sequence[Any]) -> list[Any]:
+    """Return what tells plans apart, but the numbers of host arrays; `CALLER` builds the same."""
+    key: list[Any] = [name, target, target.most, get_precision()]
+    for a in args:
+        if type(a) is DeviceArray:
+            key.append(a.key or key_of(a))
+        elif isinstance(a, np.ndarray):
+            key.append(type(a))
+        else:
+            key += (type(a), a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
+    return key
+
+
+def of_one_array(
+    key: tuple[Any, ...], arrays: Sequence[DeviceArray]
+) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """Return the key with the places among `arrays` that are taken by one and the same, and the
+    addresses of the arrays, each once.
+    """
+    first: dict[int, int] = {}
+    again = [(i, first[id(a)]) for i, a in enumerate(arrays) if first.setdefault(id(a), i) != i]
+    return (*key, *again), tuple([arrays[i]._address for i in first.values()])
+
+
+# What runs at every launch is written for the types of its arguments: no loop looks at them.
+CALLER = """
+def caller({names}):
+    target = {first}.target
+    if not getattr(target, "plans", False):
+        return False
+    key = (name, target, target.most, get_precision(), {key},)
+    where = ({where},)
+    if len({{*where}}) != {count}:
+        key, where = of_one_array(key, ({arrays},))
+    plan = plans.known.get(key)
+    if plan is None{sized}:
+        return False
+    plan(where, ({names},))
+    return True
+"""
+
+
+def caller_of(planned: Planned, types: tuple[type, ...]) -> Callable[..., bool] | None:
+    """Return what finds a plan for arguments of such types, runs it and returns True; it returns
+    False where there is none yet.
+
+    None where there can be none: without device arrays, and with host arrays that do not steer.
+    """
+    names = [f"a{i}" for i in range(len(types))]
+    arrays = [name for name, kind in zip(names, types, strict=True) if kind is DeviceArray]
+    of_host = [i for i, kind in enumerate(types) if issubclass(kind, np.ndarray)]
+    if not planned.name or not arrays or any(i not in planned.steering for i in of_host):
+        return None
+    key = []
+    for i, (name, kind) in enumerate(zip(names, types, strict=True)):
+        if kind is DeviceArray:
+            key.append(f"{name}.key or key_of({name})")
+        elif i in of_host:
+            key.append(f"types[{i}]")
+        else:
+            key.append(f"types[{i}], {name} or repr({name})")
+    source = CALLER.format(
+        names=", ".join(names),
+        arrays=", ".join(arrays),
+        first=arrays[0],
+        key=", ".join(key),
+        where=", ".join(f"{name}._address" for name in arrays),
+        count=len(arrays),
+        sized="".join([f" or not {names[i]}.ndim" for i in of_host]),  # one number is a constant
+    )
+    scope: dict[str, Any] = {
+        "get_precision": get_precision,
+        "key_of": key_of,
+        "name": planned.name,
+        "of_one_array": of_one_array,
+        "plans": plans,
+        "types": types,
+    }
+    exec(source, scope)
+    made: Callable[..., bool] = scope["caller"]
+    return made

@@ -21,8 +21,8 @@ from minigrad_kernels.cuda import driver as cuda_driver
 from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
 from minigrad_kernels.cuda.graph import Graph
 from minigrad_kernels.cuda.late_checks import LateChecks
-from minigrad_kernels.cuda.memory import Block, DevicePool, Memory, held_by
-from minigrad_kernels.cuda.plan import Recorder, arrays_of
+from minigrad_kernels.cuda.memory import Block, DevicePool, Memory, held_by, rounded
+from minigrad_kernels.cuda.plan import Recorder, arrays_of, kind_number
 from minigrad_kernels.cuda.simulator import Simulator
 from minigrad_kernels.cuda.staging import PIECE, RING, Pinned, Ring, is_pinned
 from minigrad_kernels.cuda.streams import GpuStreams
@@ -33,6 +33,7 @@ BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocesso
 FUNCTIONS = 16_384  # kernels and signatures that a device keeps loaded
 CONSTANTS = 4_096  # small host arrays whose device copies are kept
 MOST_CONSTANT = 1 << 16  # bytes of one
+LAYOUTS = 4_096  # shapes and dtypes of arrays that are known
 TABLES = 64  # tables of addresses whose device copies are kept
 
 
@@ -88,6 +89,7 @@ class Gpu(GpuStreams):
     """A CUDA device, through its driver."""
 
     reshapes = True
+    plans = True  # launches are made by plans, see plan.py
 
     def __init__(self, number: int = 0) -> None:
         self.name = f"cuda:{number}"
@@ -106,7 +108,11 @@ class Gpu(GpuStreams):
         self.ring: Ring | None = None
         self.under_way: collections.deque[tuple[Any, Array]] = collections.deque()
         self.function = functools.lru_cache(FUNCTIONS)(self.loaded)
+        self.layouts: dict[Any, tuple[Any, ...]] = {}
         self.constants: dict[Any, DeviceArray] = {}
+        self.immutable: dict[int, tuple[Array, DeviceArray]] = {}  # host arrays by id, with copies
+        self.kept_ones: dict[Any, DeviceArray] = {}
+        self.kept_nothing: dict[Any, DeviceArray] = {}
         self.tables: dict[Any, DeviceArray] = {}
         self.mirrors: dict[int, Mirror] = {}
         self.late = LateChecks(self)
@@ -142,15 +148,35 @@ class Gpu(GpuStreams):
 
         Raises: MemoryError that says what holds the device's memory.
         """
-        sizes = shape if type(shape) is tuple else sizes_of(shape)
-        kind = dtype if type(dtype) is np.dtype else np.dtype(dtype)
+        try:
+            sizes, kind, size, label, key = self.layouts[shape, dtype]
+        except (KeyError, TypeError):  # a list has no hash
+            sizes, kind, size, label, key = self.layout(shape, dtype)
         ready = self.ready
-        pool = ready.pool or self.pool
-        block = pool.take(math.prod(sizes) * kind.itemsize, sizes, kind, ready.stream)
-        return DeviceArray.laid(block.address, sizes, kind, block, self)
+        block = (ready.pool or self.pool).block(size, label, ready.stream)
+        return DeviceArray.laid(block.address, sizes, kind, block, self, None, key)
+
+    def layout(self, shape: Any, dtype: Any) -> tuple[Any, ...]:
+        """Return what `empty` has to know of a shape and dtype, and keep it: both as NumPy has
+        them, the bytes, what a pool's summary says, the key of plan.py.
+        """
+        sizes, kind = sizes_of(shape), np.dtype(dtype)
+        size = rounded(math.prod(sizes) * kind.itemsize)
+        key = kind_number((sizes, kind, None, 0))  # what the driver gives is aligned
+        made = sizes, kind, size, (sizes, kind, size), key
+        if isinstance(shape, int | tuple):
+            if len(self.layouts) >= LAYOUTS:
+                self.layouts.clear()
+            self.layouts[shape, dtype] = made
+        return made
 
     def constant(self, values: Any) -> DeviceArray:
         """Return a device copy of a small host array that nobody writes to; the same next time."""
+        lasts = values.base is None and not values.flags.writeable
+        if lasts:
+            known = self.immutable.get(id(values))
+            if known is not None:
+                return known[1]
         key = values.dtype, values.shape, values.tobytes()
         found = self.constants.get(key)
         if found is None:
@@ -158,6 +184,24 @@ class Gpu(GpuStreams):
             self.counts.constants += 1
             if len(self.constants) < CONSTANTS and values.nbytes <= MOST_CONSTANT:
                 self.constants[key] = found
+        if lasts and len(self.immutable) < CONSTANTS:
+            self.immutable[id(values)] = values, found
+        return found
+
+    def ones(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
+        """Return ones that nobody writes to; the same next time."""
+        found = self.kept_ones.get((shape, dtype))
+        if found is None:
+            found = self.constant(np.ones(shape, dtype))
+            if len(self.kept_ones) < CONSTANTS and found.nbytes <= MOST_CONSTANT:
+                self.kept_ones[shape, dtype] = found
+        return found
+
+    def nothing(self, dtype: np.dtype[Any]) -> DeviceArray:
+        """Return the array of no elements that stands for one that is not there."""
+        found = self.kept_nothing.get(dtype)
+        if found is None:
+            found = self.kept_nothing[dtype] = self.lasting(np.empty(0, dtype))
         return found
 
     def lasting(self, values: Any) -> DeviceArray:

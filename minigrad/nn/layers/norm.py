@@ -22,6 +22,7 @@ from minigrad.nn.parameter import Parameter
 from minigrad.tensors.tensor import Tensor, new
 
 ONE = np.ones((), np.int64)
+ONE.flags.writeable = False  # so that a GPU's copy is known by it
 
 
 class BatchNorm(Module):
