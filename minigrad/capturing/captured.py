@@ -229,7 +229,11 @@ class Captured(Base):
         for value in values:
             if isinstance(value, Tensor):
                 array: Any = value.array
-                if not isinstance(array, np.ndarray) and gpu_of([value]) is None:
+                if isinstance(array, np.ndarray):
+                    layout = array.strides
+                elif getattr(array.target, "plans", False):
+                    layout = array.layout()
+                else:
                     raise Unfit(
                         "an argument lies on a device, or has lanes: captures are of the CPU, or "
                         "of a GPU"
@@ -238,15 +242,8 @@ class Captured(Base):
                     raise Unfit("an argument is the result of an op that requires grad")
                 if value._grad is not None or (value.hooks is not None and value.hooks.calls):
                     raise Unfit("an argument has a .grad already, or hooks")
-                key.append(
-                    (
-                        array.shape,
-                        array.dtype,
-                        array.strides,
-                        value.tracked,
-                        self.position(value, leaves),
-                    )
-                )
+                place = self.position(value, leaves)
+                key.append((array.shape, array.dtype, layout, value.tracked, place))
                 leaves.append(value)
             elif isinstance(value, SIMPLE):
                 key.append((type(value), value))
@@ -268,7 +265,10 @@ class Captured(Base):
 
     def position(self, value: Tensor, leaves: list[Any]) -> int | None:
         """Return where a tensor came up already among the arguments."""
-        return next((i for i, leaf in enumerate(leaves) if leaf is value), None)
+        for i, leaf in enumerate(leaves):
+            if leaf is value:
+                return i
+        return None
 
     def eagerly(self, reason: str, args: Any, kwargs: Any) -> Any:
         """Call the function as if it were not captured."""

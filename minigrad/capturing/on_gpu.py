@@ -12,7 +12,6 @@ from typing import Any
 
 from minigrad.capturing.guards import GRADIENT_CAME, SIMPLE, Surroundings
 from minigrad.engine.device import DeviceArray, host_copy
-from minigrad.engine.dispatch import empty
 from minigrad.engine.op import cell_of
 from minigrad.engine.recording import recording
 from minigrad.tensors.tensor import Tensor, new
@@ -68,8 +67,9 @@ class Result:
     def made(self) -> Tensor:
         """Return a tensor of its own with the numbers of now."""
         array: Any = self.array
-        y = empty(array.shape, array.dtype, array)
-        array.target.copy_same(y, array)
+        target = array.target
+        y = target.empty(array.shape, array.dtype)
+        target.copy_same(y, array)
         t = new(y)
         t.tracked, t.node = self.tracked, self.node
         return t

@@ -18,7 +18,7 @@ from minigrad.engine.allocator import ELSEWHERE, empty
 from minigrad_kernels.checked import check_launch
 from minigrad_kernels.cuda import precision as matmul_precision
 from minigrad_kernels.cuda.array import DeviceArray as DeviceArray
-from minigrad_kernels.cuda.plan import UNKNOWN, Planned
+from minigrad_kernels.cuda.plan import Planned
 from minigrad_kernels.cuda.staging import is_pinned as is_pinned
 from minigrad_kernels.jit import plain
 from minigrad_kernels.jit.parallel import hold_over_fork
@@ -233,14 +233,6 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
 
     check: whether to look at the arguments first, see `check_launches`.
     """
-    if not BATCHED and not check:
-        planned = CUDA[name]
-        types = tuple(map(type, args))
-        caller = planned.callers.get(types, UNKNOWN)
-        if caller is UNKNOWN:
-            caller = planned.caller_for(types)
-        if caller is not None and caller(*args):
-            return True
     target = None
     numbers = False
     for a in args:
@@ -262,6 +254,7 @@ def launch_on_device(name: str, args: Sequence[Any], check: bool) -> bool:
     if check:
         check_launch(name, KERNELS[name], args)
     CUDA[name](*args)
+    CALLERS[name, *map(type, args)] = CUDA[name].caller(args)
     return True
 
 
@@ -281,6 +274,9 @@ class CudaTable(dict[str, Planned]):
 
 
 CUDA = CudaTable()
+# (name, types of the arguments) -> what launches by a plan that is there already and returns True,
+# or returns False; None: look at the arguments.
+CALLERS: dict[tuple[Any, ...], Callable[..., bool] | None] = {}
 
 
 def cuda_kernels() -> Mapping[str, Callable[..., None]]:

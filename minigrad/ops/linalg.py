@@ -152,7 +152,7 @@ class LinearLike(Op):
         if self.needs(0):
             dx = empty(rows.shape, weight.dtype)
             launch("gemm", dy, weight, dx)
-            dx = dx.reshape(x.shape)
+            dx = dx if dx.shape == x.shape else dx.reshape(x.shape)
         if self.needs(2):
             db = empty(weight.shape[:1], weight.dtype)
         if self.needs(1):

@@ -227,6 +227,7 @@ class Driver:
             call.argtypes, call.restype = types, c_int
         self.launch = self.library.cuLaunchKernelEx
         self.launch.restype = c_int
+        self.copy = self.library.cuMemcpyDtoDAsync_v2
         self.local = Entered()
         self.contexts: dict[int, int] = {}
         self.making = threading.Lock()
@@ -336,7 +337,9 @@ class Driver:
 
     def copy_within(self, to: int, source: int, nbytes: int, stream: int) -> None:
         """Copy on the GPU."""
-        self.call("cuMemcpyDtoDAsync_v2", to, source, nbytes, stream)
+        code = self.copy(to, source, nbytes, stream)
+        if code:
+            raise self.error("cuMemcpyDtoDAsync_v2", code)
 
     # ------------------------------------------------------------ streams and events
     def create_stream(self) -> int:
@@ -432,7 +435,7 @@ class Driver:
         replays to come; it returns a CUresult.
         """
         call = self.library.cuGraphExecKernelNodeSetParams_v2
-        return partial(call, made, node, byref(params))
+        return partial(call, c_uint64(made), c_uint64(node), byref(params))
 
     def add_copy(self, graph: int, last: int | None, to: int, source: int, nbytes: int) -> int:
         """Add a copy on the GPU behind node `last`; return its node."""
@@ -449,9 +452,9 @@ class Driver:
         """Return a graph as it can be launched."""
         return self.number("cuGraphInstantiateWithFlags", graph, 0)
 
-    def launch_graph(self, made: int, stream: int) -> None:
-        """Launch a graph on a stream."""
-        self.call("cuGraphLaunch", made, stream)
+    def launching(self, made: int) -> Callable[[int], int]:
+        """Return a call that launches a graph on the stream of a number; it returns a CUresult."""
+        return partial(self.library.cuGraphLaunch, c_uint64(made))
 
     def destroy_graph(self, graph: int, made: int) -> None:
         """Give a graph back; launches of it that are under way end."""

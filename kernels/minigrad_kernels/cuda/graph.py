@@ -25,14 +25,35 @@ from minigrad_kernels.cuda.memory import Block, DevicePool
 class Steered(NamedTuple):
     """A node with parameters that are set anew before each replay.
 
-    launch: with parameters of its own in `memory`.  numbers: [slot, host array, its first number ->
-    the slot's, the bytes of the array that the node knows].
+    launch: with parameters of its own in `memory`.  numbers: (slot, host array, its first number ->
+    the slot's).
     """
 
     node: int
     launch: Any
     memory: Any
-    numbers: list[list[Any]]
+    numbers: list[tuple[int, Array, Callable[[Any], int]]]
+
+
+class Steering:
+    """A host array whose number is a parameter of nodes.
+
+    known: the bytes that they have of it.  places: (memory, slot, number -> the slot's).
+    sends: what gives each node its parameters, see `Driver.sending`.
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.known = array.tobytes()
+        self.places: list[tuple[Any, int, Callable[[Any], int]]] = []
+        self.sends: list[Callable[[], int]] = []
+
+    def write(self, now: bytes) -> None:
+        """Write the number to all places, and note its bytes."""
+        self.known = now
+        number = self.array.item(0)
+        for memory, slot, bits in self.places:
+            memory[slot] = bits(number)
 
 
 class Graph:
@@ -59,7 +80,7 @@ class Graph:
         self.effects: list[tuple[Callable[[], Any], Array]] = []
         self.checks: list[tuple[int, Any]] = []
         self.steered: list[Steered] = []
-        self.sending: list[tuple[Callable[[], int], Steered]] = []  # a node's parameters
+        self.steering: dict[int, Steering] = {}  # by id of the host array
         self.reason: str | None = None
 
     # ------------------------------------------------------------ recording
@@ -82,10 +103,19 @@ class Graph:
         self.target.enter()
         self.made = self.driver.instantiate(self.graph)
         for each in self.steered:
-            self.sending.append(
-                (self.driver.sending(self.made, each.node, each.launch.node()), each)
-            )
-        self.driver.launch_graph(self.made, self.target.stream.number)
+            send = self.driver.sending(self.made, each.node, each.launch.node())
+            for slot, array, bits in each.numbers:
+                known = self.steering.setdefault(id(array), Steering(array))
+                known.places.append((each.memory, slot, bits))
+                known.sends.append(send)
+        self.launch = self.driver.launching(self.made)
+        self.launch_now()
+
+    def launch_now(self) -> None:
+        """Launch all nodes on this thread's stream."""
+        code = self.launch(self.target.ready.stream.number)
+        if code:
+            raise self.driver.error("cuGraphLaunch", code)
 
     def abandon(self, reason: str) -> None:
         """Give the recording up, for a reason: what is asked for now needs what came before it."""
@@ -109,7 +139,7 @@ class Graph:
                 start = ctypes.addressof(memory)
                 own = step.elsewhere([start + 8 * slot for slot in slots])
                 self.last = self.driver.add_kernel(self.graph, self.last, own)
-                numbers = [[i, args[k], bits, args[k].tobytes()] for i, k, bits in plan.counters]
+                numbers = [(i, args[k], bits) for i, k, bits in plan.counters]
                 self.steered.append(Steered(self.last, own, memory, numbers))
             self.nodes += 1
 
@@ -126,23 +156,22 @@ class Graph:
         """Launch all nodes again, on this thread's stream, with the numbers of now."""
         assert self.made is not None
         target = self.target
-        target.enter()
+        if self.driver.local.device != target.number:
+            target.enter()
         for mirror, host in self.mirrors:
-            mirror.update(host)
-        for send, each in self.sending:
-            fresh = False
-            for entry in each.numbers:
-                slot, array, bits, known = entry
-                now = array.tobytes()
-                if now != known:
-                    entry[3] = now
-                    each.memory[slot] = bits(array.item(0))
-                    fresh = True
-            if fresh:
-                code = send()
-                if code:
-                    raise self.driver.error("cuGraphExecKernelNodeSetParams", code)
-        self.driver.launch_graph(self.made, target.stream.number)
+            if host.tobytes() != mirror.known:
+                mirror.update(host)
+        sends: list[Callable[[], int]] = []
+        for each in self.steering.values():
+            now = each.array.tobytes()
+            if now != each.known:
+                each.write(now)
+                sends += each.sends
+        for send in dict.fromkeys(sends):  # each node once, when all its numbers are in place
+            code = send()
+            if code:
+                raise self.driver.error("cuGraphExecKernelNodeSetParams", code)
+        self.launch_now()
         for effect, host in self.effects:
             effect()
             target.mirrored(host)

@@ -33,6 +33,9 @@ class Memory:
         self.free(self.address)
 
 
+make = object.__new__
+
+
 class Block:
     """Memory that one array, and its views, hold.
 
@@ -44,12 +47,11 @@ class Block:
 
     __slots__ = ("address", "others", "pool", "size", "stream")
 
-    def __init__(self, pool: DevicePool, address: int, size: int, stream: Any) -> None:
-        self.pool = pool
-        self.address = address
-        self.size = size
-        self.stream = stream
-        self.others: set[Any] | None = None
+    pool: DevicePool
+    address: int
+    size: int
+    stream: Any
+    others: set[Any] | None
 
     def used_on(self, stream: Any) -> None:
         """Note a further stream that uses it."""
@@ -106,7 +108,13 @@ class DevicePool:
             if allocated > self.peak:
                 self.peak = allocated
             self.living[address] = label
-        return Block(self, address, size, stream)
+        made = make(Block)  # with no frame for it
+        made.pool = self
+        made.address = address
+        made.size = size
+        made.stream = stream
+        made.others = None
+        return made
 
     def lend(self, size: int, stream: Any) -> int:
         """Return the address of working memory, to be given back on the same stream; size: rounded.
@@ -147,18 +155,19 @@ class DevicePool:
 
     def settle(self) -> None:
         """Enter the blocks that came back; the lock is held."""
-        returned, free = self.returned, self.free
+        returned, free, living = self.returned, self.free, self.living
+        gone = 0
         while returned:
             size, address, stream, others = returned.popleft()
             if others:
                 self.after(stream, others)
-            kind = size, stream
-            held = free.get(kind)
+            held = free.get((size, stream))
             if held is None:
-                held = free[kind] = []
+                held = free[size, stream] = []
             heappush(held, address)
-            self.allocated -= size
-            del self.living[address]
+            gone += size
+            del living[address]
+        self.allocated -= gone
 
     def drop(self) -> None:
         """Give all that is free back to the device; the lock is held."""

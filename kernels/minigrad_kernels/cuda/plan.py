@@ -12,9 +12,10 @@ from __future__ import annotations
 import ctypes
 import inspect
 import itertools
+import operator
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from minigrad_kernels.cuda.array import Addressed, DeviceArray
 from minigrad_kernels.cuda.memory import rounded
-from minigrad_kernels.cuda.precision import get_precision
+from minigrad_kernels.cuda.precision import chosen
 
 SPACE = 50  # bits of the made-up memory of one array; real addresses are below 2**48
 MIDDLE = 1 << (SPACE - 1)  # where it begins: a view may reach below its first element
@@ -30,7 +31,6 @@ ALIGNED = 16  # bytes: what CUDA kernels ask of an address, and so what tells pl
 APART = 512  # bytes: pieces of the working memory of a plan begin at multiples of it
 MOST_PLANS = 4_096  # of a thread: beyond, they are recorded anew
 MOST_KINDS = 65_536  # of arrays that are known by a number: beyond, they get new ones
-UNKNOWN: Any = object()  # stands for callers that nobody has asked for yet
 MOST_BYTES = 256  # of a host array that is part of what tells plans apart
 STEERING = frozenset({"call", "momentum"})  # arguments whose numbers `counter` alone may read
 
@@ -76,12 +76,12 @@ class Slots:
         return self.places.setdefault(source, len(self.places))
 
     def order(self) -> list[int]:
-        """Return where each slot lies in their memory: those of arrays first, so that one call
-        writes them all.
+        """Return where each slot lies in their memory: those of arrays first, in the arrays' order,
+        so that one call writes those that a call is given, and one those of working memory.
         """
-        arrays = [i for source, i in self.places.items() if source[0] == "array"]
+        arrays = sorted((source[1:], i) for source, i in self.places.items() if source[0] == "array")
         others = [i for source, i in self.places.items() if source[0] != "array"]
-        where = {slot: place for place, slot in enumerate(arrays + others)}
+        where = {slot: place for place, slot in enumerate([*(i for _, i in arrays), *others])}
         return [where[slot] for slot in range(len(where))]
 
     def made(self) -> Any:
@@ -232,21 +232,23 @@ class Plan:
             starts.append(self.size)
             self.size += -(-max(1, size) // APART) * APART
         self.size = rounded(self.size) if self.size else 0
-        self.starts = None if len(starts) == 1 else starts  # None: the one piece begins there
         self.held = recorder.held
         self.memory = recorder.slots.made()
         start = ctypes.addressof(self.memory)
         order = recorder.slots.order()
         places = {source: order[i] for source, i in recorder.slots.places.items()}
+        given = len(recorder.places)
         low = [recorder.args[i].address % ALIGNED for i in recorder.places]
-        low += [0] * (recorder.roots - len(low))
-        found = [
-            (source[1], source[2] - low[source[1]]) for source in places if source[0] == "array"
-        ]
-        # Where every array's own address is a parameter, in their order, none is looked up.
-        self.plain = found == [(root, 0) for root in range(len(low))]
-        self.addresses = found
-        self.write = struct.Struct(f"={len(found)}Q").pack_into
+        low += [0] * (recorder.roots - given)
+        found = sorted(source[1:] for source in places if source[0] == "array")
+        found = [(root, offset - low[root]) for root, offset in found]
+        self.addresses = [(root, offset) for root, offset in found if root < given]
+        self.working = [starts[root - given] + offset for root, offset in found if root >= given]
+        self.write = struct.Struct(f"={len(self.addresses)}Q").pack_into
+        self.write_working = struct.Struct(f"={len(self.working)}Q").pack_into
+        self.behind = 8 * len(self.addresses)  # where the addresses of working memory are written
+        self.at = 0  # where the working memory was that they were written for
+        self.parameters = parameters_of(self.addresses, given)
         self.counters = [
             (i, source[1], bits_of(source[2]))
             for source, i in places.items()
@@ -279,8 +281,9 @@ class Plan:
         if self.counters:
             for i, place, bits in self.counters:
                 memory[i] = bits(args[place].item(0))
+        parameters = self.parameters
+        self.write(memory, 0, *(where if parameters is None else parameters(where)))
         if not self.size:
-            self.write(memory, 0, *(where if self.plain else self.parameters(where)))
             self.launch(ready, stream.number, args)
             return
         # Working memory is one piece, lent until the launches are made: the next to have it comes
@@ -288,15 +291,12 @@ class Plan:
         pool = ready.pool or target.pool
         at = pool.lend(self.size, stream)
         try:
-            where += (at,) if self.starts is None else tuple([at + start for start in self.starts])
-            self.write(memory, 0, *(where if self.plain else self.parameters(where)))
+            if at != self.at:
+                self.at = at
+                self.write_working(memory, self.behind, *[at + start for start in self.working])
             self.launch(ready, stream.number, args)
         finally:
             pool.give(self.size, at, stream)
-
-    def parameters(self, where: tuple[int, ...]) -> list[int]:
-        """Return the addresses among the parameters, of what lies at these."""
-        return [where[root] + offset for root, offset in self.addresses]
 
     def launch(self, ready: Any, stream: int, args: Sequence[Any]) -> None:
         """Make the launches, or add them to the graph that is being recorded."""
@@ -313,6 +313,25 @@ class Plan:
             code = call()
             if code:
                 raise self.steps[self.calls.index(call)].refused(code)
+
+
+def parameters_of(
+    sources: list[tuple[int, int]], given: int
+) -> Callable[[tuple[int, ...]], Iterable[int]] | None:
+    """Return what makes the addresses among the parameters from those of the arrays; None where
+    they are the same.
+
+    sources: of each parameter, which array it lies in, and how far from its beginning.
+    given: the number of arrays.
+    """
+    if any(offset for _, offset in sources):
+        return lambda where: [where[root] + offset for root, offset in sources]
+    roots = [root for root, _ in sources]
+    if roots == list(range(given)):
+        return None
+    if len(roots) > 1:
+        return operator.itemgetter(*roots)
+    return lambda where: [where[root] for root in roots]
 
 
 def bits_of(convert: Callable[[Any], Any]) -> Callable[[Any], int]:
@@ -383,7 +402,7 @@ class Planned:
         look at the arguments is needed first.
     """
 
-    __slots__ = ("callers", "kernel", "name", "steering")
+    __slots__ = ("callers", "kernel", "kinds", "name", "steering")
 
     def __init__(self, name: str, kernel: Callable[..., None], reference: Any) -> None:
         self.name = name
@@ -395,25 +414,21 @@ class Planned:
         self.steering = tuple([i for i, label in enumerate(labels) if label in STEERING])
         if getattr(kernel, "plans_itself", False):
             self.name = ""
-        self.callers: dict[tuple[type, ...], Any] = {}
+        self.callers: dict[tuple[type, ...], Callable[..., bool] | None] = {}
+        self.kinds: dict[tuple[type, ...], int] = {}  # types of arguments -> their number
 
     def __call__(self, *args: Any) -> None:
         """Launch where the arrays lie."""
-        if not self.launched(args):
+        caller = self.caller(args)
+        if caller is None or not caller(*args):
             self.look_and_launch(args)
 
-    def launched(self, args: Sequence[Any]) -> bool:
-        """Launch by a plan that is there already; return False where none was found so."""
+    def caller(self, args: Sequence[Any]) -> Callable[..., bool] | None:
+        """Return what `caller_of` does for arguments of such types, the same each time."""
         types = tuple(map(type, args))
-        caller = self.callers.get(types, UNKNOWN)
-        if caller is UNKNOWN:
-            caller = self.caller_for(types)
-        return caller is not None and caller(*args)
-
-    def caller_for(self, types: tuple[type, ...]) -> Any:
-        """Return what `caller_of` does, and keep it."""
-        made = self.callers[types] = caller_of(self, types)
-        return made
+        if types not in self.callers:
+            self.callers[types] = caller_of(self, types)
+        return self.callers[types]
 
     def look_and_launch(self, args: Sequence[Any]) -> None:
         """Launch where the arrays lie, by a plan that may have to be made."""
@@ -425,7 +440,7 @@ class Planned:
         if not self.name or not hasattr(target, "prepare"):
             self.kernel(*args)
             return
-        key = key_for(self.name, target, args)
+        key = self.key(target, args)
         of_host = [i for i, a in enumerate(args) if isinstance(a, np.ndarray)]
         if of_host and not self.numbers(args, of_host, key):
             self.kernel(*args)
@@ -442,6 +457,22 @@ class Planned:
             self.kernel(*args)
         else:
             plan(where, args)
+
+    def kind(self, types: tuple[type, ...]) -> int:
+        """Return the number of this kernel with arguments of such types."""
+        found = self.kinds.get(types)
+        return self.kinds.setdefault(types, next(NUMBERS)) if found is None else found
+
+    def key(self, target: Any, args: Sequence[Any]) -> list[Any]:
+        """Return what tells plans apart, but the numbers of host arrays; `CALLER` builds the same.
+        """
+        key: list[Any] = [self.kind(tuple(map(type, args))), target, target.most, chosen[0]]
+        for a in args:
+            if type(a) is DeviceArray:
+                key.append(a.key or key_of(a))
+            elif not isinstance(a, np.ndarray):
+                key.append(a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
+        return key
 
     def numbers(self, args: Sequence[Any], of_host: list[int], key: list[Any]) -> bool:
         """Add the numbers of small host arrays, but those that steer, to what tells plans apart;
@@ -470,19 +501,6 @@ class Planned:
         return Plan(recorder)
 
 
-def key_for(name: str, target: Any, args: Sequence[Any]) -> list[Any]:
-    """Return what tells plans apart, but the numbers of host arrays; `CALLER` builds the same."""
-    key: list[Any] = [name, target, target.most, get_precision()]
-    for a in args:
-        if type(a) is DeviceArray:
-            key.append(a.key or key_of(a))
-        elif isinstance(a, np.ndarray):
-            key.append(type(a))
-        else:
-            key += (type(a), a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
-    return key
-
-
 def of_one_array(
     key: tuple[Any, ...], arrays: Sequence[DeviceArray]
 ) -> tuple[tuple[Any, ...], tuple[int, ...]]:
@@ -500,7 +518,7 @@ def caller({names}):
     target = {first}.target
     if not getattr(target, "plans", False):
         return False
-    key = (name, target, target.most, get_precision(), {key},)
+    key = ({kind}, target, target.most, precision[0], {key},)
     where = ({where},)
     if len({{*where}}) != {count}:
         key, where = of_one_array(key, ({arrays},))
@@ -527,26 +545,23 @@ def caller_of(planned: Planned, types: tuple[type, ...]) -> Callable[..., bool] 
     for i, (name, kind) in enumerate(zip(names, types, strict=True)):
         if kind is DeviceArray:
             key.append(f"{name}.key or key_of({name})")
-        elif i in of_host:
-            key.append(f"types[{i}]")
-        else:
-            key.append(f"types[{i}], {name} or repr({name})")
+        elif i not in of_host:
+            key.append(f"{name} or repr({name})")
     source = CALLER.format(
         names=", ".join(names),
         arrays=", ".join(arrays),
         first=arrays[0],
         key=", ".join(key),
+        kind=planned.kind(types),
         where=", ".join(f"{name}._address" for name in arrays),
         count=len(arrays),
         sized="".join([f" or not {names[i]}.ndim" for i in of_host]),  # one number is a constant
     )
     scope: dict[str, Any] = {
-        "get_precision": get_precision,
         "key_of": key_of,
-        "name": planned.name,
         "of_one_array": of_one_array,
         "plans": plans,
-        "types": types,
+        "precision": chosen,
     }
     exec(source, scope)
     made: Callable[..., bool] = scope["caller"]

@@ -7,7 +7,7 @@ rounded to 7 bits.  All sum in float32.  CPU kernels take no notice.
 from __future__ import annotations
 
 PRECISIONS = ("highest", "high", "medium")
-_chosen = ["highest"]
+chosen = ["highest"]  # read at every launch
 
 
 def set_precision(precision: str) -> None:
@@ -27,9 +27,9 @@ def set_precision(precision: str) -> None:
         raise ValueError(
             f"float32 matmul precision: expected one of '{expected}', got {precision!r}"
         )
-    _chosen[0] = precision
+    chosen[0] = precision
 
 
 def get_precision() -> str:
     """Return the word that `set_precision` was last given."""
-    return _chosen[0]
+    return chosen[0]

@@ -47,6 +47,9 @@ def upload(target: Target, values: Any, wait: bool = True) -> DeviceArray:
     return made
 
 
+lay = object.__new__
+
+
 class Counts:
     """How often the host has waited for a device's numbers, or sent some there.
 
@@ -153,8 +156,17 @@ class Gpu(GpuStreams):
         except (KeyError, TypeError):  # a list has no hash
             sizes, kind, size, label, key = self.layout(shape, dtype)
         ready = self.ready
-        block = (ready.pool or self.pool).block(size, label, ready.stream)
-        return DeviceArray.laid(block.address, sizes, kind, block, self, None, key)
+        made = lay(DeviceArray)  # as `DeviceArray.laid` does, with no frame for it
+        made.owner = block = (ready.pool or self.pool).block(size, label, ready.stream)
+        made._address = block.address
+        made._geometry = made.root = made.handle = None
+        made.target = self
+        made.whole = True
+        made.shape = sizes
+        made.dtype = kind
+        made.turned = False
+        made.key = key
+        return made
 
     def layout(self, shape: Any, dtype: Any) -> tuple[Any, ...]:
         """Return what `empty` has to know of a shape and dtype, and keep it: both as NumPy has
@@ -343,11 +355,14 @@ class Gpu(GpuStreams):
 
     def copy_same(self, made: DeviceArray, source: DeviceArray) -> None:
         """Copy an array into a contiguous one of the same shape and dtype, on the device."""
-        if not source.flags.c_contiguous:
+        if source.layout() is not None:
             source = source.contiguous()
-        stream = self.used(made, source)
-        self.enter()
-        self.driver.copy_within(made.address, source.address, made.nbytes, stream.number)
+        if len(self.streams) > 1:
+            self.used(made, source)
+        driver = self.driver
+        if driver.local.device != self.number:
+            self.enter()
+        driver.copy_within(made.address, source.address, made.nbytes, self.ready.stream.number)
 
     def read(self, array: DeviceArray, wait: bool = True) -> Array:
         """Return a host copy of a contiguous array: see `Target.read`."""

@@ -234,6 +234,11 @@ def stepping(rule: Any, states: int, single: bool) -> Any:
     return step
 
 
+def count_steps(steps: Array, index: Array) -> None:
+    """Count a step of the tensors of these numbers, each of which is there once."""
+    steps[index] += 1
+
+
 class CudaStep:
     """The CUDA kernel `f(table, hyper, like, steps)` of an optimizer's step."""
 
@@ -257,11 +262,10 @@ class CudaStep:
             there = upload(target, table), upload(target, hyper), upload(target, steps)
         self.planned(*there, like, count)
         index = table[:, INDEX].copy()
-        counting = partial(np.add.at, steps, index, 1)
-        counting()
+        steps[index] += 1
         if hasattr(target, "mirror"):
             target.mirrored(steps)
-            target.each_replay(counting, steps)
+            target.each_replay(partial(count_steps, steps, index), steps)
 
     def launches(
         self,

@@ -295,7 +295,8 @@ def _rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Array, tupl
     # changes.
     if t.dtype != INT64 or t.ndim != 1:
         t = t.astype(INT64)
-    return rows, contiguous(t).reshape(-1), t.shape
+    line = contiguous(t)
+    return rows, line if line.ndim == 1 else line.reshape(-1), t.shape
 
 
 def is_vector(t: Any) -> bool:

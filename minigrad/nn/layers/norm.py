@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.distributed.group import world_size
 from minigrad.distributed.sync_norm import sync_batch_norm
 from minigrad.engine import arguments
+from minigrad.engine.device import kept_constant
 from minigrad.engine.dispatch import launch
 from minigrad.engine.errors import ArgumentError
 from minigrad.engine.overwrite import check_writable
@@ -119,9 +120,10 @@ class BatchNorm(Module):
             )
         if momentum is None:
             momentum = 1 / (int(count.array.item()) + 1)
-        check_writable(count.array, f"{self._get_name()}: num_batches_tracked")
+        if not count.array.flags.writeable or not count.array.flags.forc:
+            check_writable(count.array, f"{self._get_name()}: num_batches_tracked")
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
-        launch("add", count.array, ONE, count.array)  # after the batch was accepted
+        launch("add", count.array, kept_constant(ONE, count.array), count.array)  # after the batch was accepted
         count.bump_version("by batch_norm")
         return y
 
