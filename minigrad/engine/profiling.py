@@ -83,7 +83,8 @@ class profile:
             dispatch.small = Timed(self, self._were[1])
         self._device = device.cuda_kernels
         if device.USED:
-            device.cuda_kernels = self._device_table  # type: ignore[assignment]
+            device.CALLERS.clear()  # nothing is launched but by that table
+            device.cuda_kernels = self._device_table
         recording.profile = self
         self._began = time.perf_counter()
         return self

@@ -104,6 +104,11 @@ def fitting_gradient(slot: ParameterSlot, gradient: Tensor) -> Array:
     return contiguous(grad)
 
 
+def layout_of(array: Any) -> Any:
+    """Return the strides of a NumPy array; of one on a device, None where it is contiguous."""
+    return array.layout() if type(array) is device.DeviceArray else array.strides
+
+
 class Stepped(Spans):
     """The memory of all parameters of a step, which a gradient may be a part of.
 
@@ -132,7 +137,7 @@ class Launch:
         self.params = [slot.param for slot in slots]
         self.like = backend.empty(0, buffers[0].dtype, buffers[0])
         self.members = [
-            (slot, slot.param, slot.param.array, buffer.shape, buffer.strides)
+            (slot, slot.param, slot.param.array, buffer.shape, layout_of(buffer))
             for slot, buffer in zip(slots, buffers, strict=True)
         ]
         # A parameter that is not C-contiguous is stepped in a copy.
@@ -149,20 +154,22 @@ class Launch:
         held = []
         dtype = self.like.dtype
         owners = self.stepped.owners
-        for slot, p, data, shape, strides in self.members:
+        for slot, p, data, shape, layout in self.members:
             if p.array is not data or not data.flags.writeable:
                 return False
             grad = p._grad
             if grad is None:
                 return False  # another thread has taken it away
             g: Any = grad.array
-            if g.strides != strides or g.shape != shape or g.dtype != dtype:
+            there = type(g) is device.DeviceArray
+            now = g.layout() if there else g.strides
+            if now != layout or g.shape != shape or g.dtype != dtype:
                 g = fitting_gradient(slot, grad)
-            own = g.whole if type(g) is device.DeviceArray else g.base is None
+            own = g.whole if there else g.base is None
             if (not own or id(g) in owners) and self.stepped.touch(g):
                 g = g.copy()  # it is read as it was before the step
             held.append(g)  # maybe a copy, and `.grad` may be replaced: it must outlive the launch
-            addresses.append(g.address if type(g) is device.DeviceArray else address(g))
+            addresses.append(g.address if there else address(g))
         self.table[:, G] = addresses
         self.held = held
         return True

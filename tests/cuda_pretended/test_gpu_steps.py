@@ -127,6 +127,20 @@ def test_wrong_classes_are_told_with_the_loss(driver: Pretended) -> None:
     assert step(x, t).item() == 0 and driver.faults == 0
 
 
+def test_a_profile_sees_every_launch(driver: Pretended) -> None:
+    step, (x, t) = step_of(), batch()
+    for _ in range(3):
+        step(x, t)
+    with mg.profile() as seen:
+        step(x, t)
+    found = {spent.name: spent.calls for spent in seen.kernels}
+    assert found["batch_norm_dropout_forward"] == found["batch_norm_running"] == 3
+    assert found["gemm"] + found["gemm_bias"] + found["gemm_sums"] == 4 + 3 + 4
+    with driver.logged() as lines:
+        step(x, t)
+    assert len(pretended.launches(lines)) > 20
+
+
 # ---------------------------------------------------------------- losses and layers
 def numbers(*shape: int, low: float = -1.0) -> Any:
     rng = np.random.default_rng(1)

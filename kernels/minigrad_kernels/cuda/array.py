@@ -33,6 +33,9 @@ VIEWS = {
     np.swapaxes,
     np.transpose,
 }
+# How an array lies in memory: in C order, so with its dimensions then reversed, or as its geometry
+# says.
+LAID, TURNED, VIEW = range(3)
 FACTS = {np.may_share_memory, np.shape, np.ndim, np.size, np.result_type, np.can_cast}
 
 
@@ -98,8 +101,8 @@ class DeviceArray:
     """
 
     __slots__ = (
-        *("__weakref__", "_address", "_geometry", "dtype", "handle", "key", "owner", "root"),
-        *("shape", "target", "turned", "whole"),
+        *("__weakref__", "_address", "_geometry", "across", "dtype", "flags", "form", "handle"),
+        *("key", "ndim", "owner", "root", "shape", "target", "whole"),
     )
 
     def __init__(self, geometry: Array, target: Target, whole: bool = False) -> None:
@@ -111,9 +114,12 @@ class DeviceArray:
         self._address = -1  # not asked for yet
         self.owner: Any = None  # what lives as long as its memory, where that is known
         self.root: DeviceArray | None = None  # what it is a reshape of, contiguous or then turned
-        self.turned = False  # whether it is a contiguous array with its dimensions reversed
+        self.form = VIEW
+        self.flags: Any = geometry.flags  # NumPy's, of its layout
+        self.ndim = geometry.ndim
         self.handle: Any = None  # all lanes of an array that has some, see func/lanes.py
         self.key: Any = None  # its part in the key of a plan, see plan.py
+        self.across: Any = None  # that of its transpose, where it is known
 
     @classmethod
     def laid(
@@ -140,8 +146,10 @@ class DeviceArray:
         made._address = address
         made.owner = owner
         made.root = root
-        made.turned = False
-        made.handle = None
+        made.form = LAID
+        made.flags = flags_of(shape)
+        made.ndim = len(shape)
+        made.handle = made.across = None
         made.key = key
         return made
 
@@ -154,7 +162,7 @@ class DeviceArray:
             if self.root is None:
                 at = Addressed(self._address, self.shape, self.dtype, self.owner)
                 made = np.asarray(at)
-            elif self.turned:
+            elif self.form == TURNED:
                 made = self.root.geometry.reshape(self.shape[::-1]).T
             else:
                 made = self.root.geometry.reshape(self.shape)
@@ -164,20 +172,13 @@ class DeviceArray:
     @property
     def strides(self) -> tuple[int, ...]:
         """The bytes from one element to the next along each dimension."""
-        if self._geometry is None:
-            return strides_of(self.shape, self.dtype.itemsize, self.turned)
-        return self._geometry.strides
+        if self.form == VIEW:
+            return self.geometry.strides
+        return strides_of(self.shape, self.dtype.itemsize, self.form == TURNED)
 
     def layout(self) -> tuple[int, ...] | None:
         """Return its strides, None where it is contiguous."""
-        if self._geometry is None and not self.turned:
-            return None
-        return None if self.flags.c_contiguous else self.strides
-
-    @property
-    def ndim(self) -> int:
-        """The number of its dimensions."""
-        return len(self.shape)
+        return None if self.form == LAID or self.flags.c_contiguous else self.strides
 
     @property
     def size(self) -> int:
@@ -193,13 +194,6 @@ class DeviceArray:
     def nbytes(self) -> int:
         """The bytes of all its elements."""
         return math.prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def flags(self) -> Any:
-        """NumPy's flags of its layout."""
-        if self._geometry is None:
-            return flags_of(self.shape, self.turned)
-        return self._geometry.flags
 
     @property
     def base(self) -> Any:
@@ -227,14 +221,16 @@ class DeviceArray:
     @property
     def T(self) -> DeviceArray:
         """The view with its dimensions in reverse order."""
-        if self._geometry is not None or self.turned or not self.target.reshapes:
+        if self.form != LAID or not self.target.reshapes:
             made = self.like(self.geometry.T)
             made._address = self._address
             return made
-        root = self if self.root is None else self.root
-        shape = self.shape[::-1]
-        made = DeviceArray.laid(self._address, shape, self.dtype, self.owner, self.target, root)
-        made.turned = True
+        root, shape = self if self.root is None else self.root, self.shape[::-1]
+        key = self.across if self.root is None else None
+        owner, target = self.owner, self.target
+        made = DeviceArray.laid(self._address, shape, self.dtype, owner, target, root, key)
+        made.form = TURNED
+        made.flags = flags_of(shape, True)
         return made
 
     def transpose(self, *axes: Any) -> DeviceArray:
@@ -256,7 +252,7 @@ class DeviceArray:
         """
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
         wanted = tuple([int(n) for n in sizes])
-        if not self.turned and self.flags.c_contiguous and self.target.reshapes:
+        if self.form != TURNED and self.flags.c_contiguous and self.target.reshapes:
             if wanted == (-1,):
                 wanted = (math.prod(self.shape),)
             elif min(wanted, default=0) < 0 or math.prod(wanted) != math.prod(self.shape):

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad_kernels.cuda.array import Addressed, DeviceArray
+from minigrad_kernels.cuda.array import TURNED, Addressed, DeviceArray
 from minigrad_kernels.cuda.memory import rounded
 from minigrad_kernels.cuda.precision import chosen
 
@@ -79,7 +79,9 @@ class Slots:
         """Return where each slot lies in their memory: those of arrays first, in the arrays' order,
         so that one call writes those that a call is given, and one those of working memory.
         """
-        arrays = sorted((source[1:], i) for source, i in self.places.items() if source[0] == "array")
+        arrays = sorted(
+            (source[1:], i) for source, i in self.places.items() if source[0] == "array"
+        )
         others = [i for source, i in self.places.items() if source[0] != "array"]
         where = {slot: place for place, slot in enumerate([*(i for _, i in arrays), *others])}
         return [where[slot] for slot in range(len(where))]
@@ -391,6 +393,8 @@ def key_of(a: DeviceArray) -> int:
     """Return the number of an array's kind, which tells plans apart, and keep it in the array."""
     # The address is known from here on: `Planned` reads it.
     a.key = number = kind_number((a.shape, a.dtype, a.layout(), a.address % ALIGNED))
+    if a.form == TURNED and a.root is not None and a.root.shape == a.shape[::-1]:
+        a.root.across = number
     return number
 
 
@@ -464,8 +468,7 @@ class Planned:
         return self.kinds.setdefault(types, next(NUMBERS)) if found is None else found
 
     def key(self, target: Any, args: Sequence[Any]) -> list[Any]:
-        """Return what tells plans apart, but the numbers of host arrays; `CALLER` builds the same.
-        """
+        """Return what tells plans apart, but for host arrays' numbers: what `CALLER` builds."""
         key: list[Any] = [self.kind(tuple(map(type, args))), target, target.most, chosen[0]]
         for a in args:
             if type(a) is DeviceArray:

@@ -18,7 +18,15 @@ import numpy as np
 
 from minigrad_kernels.cuda import dlpack, numba_compiler
 from minigrad_kernels.cuda import driver as cuda_driver
-from minigrad_kernels.cuda.array import Addressed, Array, DeviceArray, Target
+from minigrad_kernels.cuda.array import (
+    LAID,
+    Addressed,
+    Array,
+    DeviceArray,
+    Target,
+    flags_of,
+    strides_of,
+)
 from minigrad_kernels.cuda.graph import Graph
 from minigrad_kernels.cuda.late_checks import LateChecks
 from minigrad_kernels.cuda.memory import Block, DevicePool, Memory, held_by, rounded
@@ -152,30 +160,38 @@ class Gpu(GpuStreams):
         Raises: MemoryError that says what holds the device's memory.
         """
         try:
-            sizes, kind, size, label, key = self.layouts[shape, dtype]
+            known = self.layouts[shape, dtype]
         except (KeyError, TypeError):  # a list has no hash
-            sizes, kind, size, label, key = self.layout(shape, dtype)
+            known = self.layout(shape, dtype)
+        size, (sizes, kind, _), flags, key, across = known
         ready = self.ready
         made = lay(DeviceArray)  # as `DeviceArray.laid` does, with no frame for it
-        made.owner = block = (ready.pool or self.pool).block(size, label, ready.stream)
+        made.owner = block = (ready.pool or self.pool).block(size, known[1], ready.stream)
         made._address = block.address
         made._geometry = made.root = made.handle = None
         made.target = self
         made.whole = True
         made.shape = sizes
+        made.ndim = len(sizes)
         made.dtype = kind
-        made.turned = False
+        made.form = LAID
+        made.flags = flags
         made.key = key
+        made.across = across
         return made
 
     def layout(self, shape: Any, dtype: Any) -> tuple[Any, ...]:
-        """Return what `empty` has to know of a shape and dtype, and keep it: both as NumPy has
-        them, the bytes, what a pool's summary says, the key of plan.py.
+        """Return what `empty` has to know of a shape and dtype, and keep it: the bytes; both as
+        NumPy has them, for a pool's summary; flags; the keys of plan.py, its transpose's too.
         """
         sizes, kind = sizes_of(shape), np.dtype(dtype)
         size = rounded(math.prod(sizes) * kind.itemsize)
-        key = kind_number((sizes, kind, None, 0))  # what the driver gives is aligned
-        made = sizes, kind, size, (sizes, kind, size), key
+        turned = flags_of(sizes[::-1], True)
+        strides = None if turned.c_contiguous else strides_of(sizes[::-1], kind.itemsize, True)
+        # What the driver gives is aligned.
+        key = kind_number((sizes, kind, None, 0))
+        across = kind_number((sizes[::-1], kind, strides, 0))
+        made = size, (sizes, kind, size), flags_of(sizes), key, across
         if isinstance(shape, int | tuple):
             if len(self.layouts) >= LAYOUTS:
                 self.layouts.clear()

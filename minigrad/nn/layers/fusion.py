@@ -48,10 +48,7 @@ def run_some(input: Any, modules: Sequence[Module]) -> tuple[Any, int]:
 
 def has_no_hooks(modules: Sequence[Module]) -> bool:
     """Return whether nobody listens to any of the modules."""
-    for module in modules:
-        if module._hooks is not None:
-            return False
-    return True
+    return all(module._hooks is None for module in modules)
 
 
 def dropping(drop: Dropout, norm: BatchNorm1d, input: Tensor) -> bool:

@@ -123,7 +123,9 @@ class BatchNorm(Module):
         if not count.array.flags.writeable or not count.array.flags.forc:
             check_writable(count.array, f"{self._get_name()}: num_batches_tracked")
         y = function(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
-        launch("add", count.array, kept_constant(ONE, count.array), count.array)  # after the batch was accepted
+        launch(
+            "add", count.array, kept_constant(ONE, count.array), count.array
+        )  # after the batch was accepted
         count.bump_version("by batch_norm")
         return y
 
