@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import textwrap
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from minigrad_cudasim.fault import CompileFault, Fault, Party, Site
+
+try:
+    from numba.cuda.ufuncs import get_ufunc_info
+except ImportError:  # a Numba without its CUDA target
+    get_ufunc_info = None
 
 WHAT = {
     ast.Dict: "a dict",
@@ -20,6 +28,7 @@ WHAT = {
     ast.List: "a list",
     ast.Try: "try",
     ast.With: "with",
+    ast.JoinedStr: "an f-string",
     ast.Yield: "yield",
     ast.YieldFrom: "yield",
     ast.Await: "await",
@@ -27,6 +36,25 @@ WHAT = {
     ast.Nonlocal: "nonlocal",
     ast.Import: "import",
     ast.ImportFrom: "import",
+}
+MADE = "a kernel makes no arrays: cuda.local.array, cuda.shared.array, or one that it is given"
+WRITTEN_OUT = "write a loop"
+# Of NumPy and Python's own: what was compiled by numba-cuda 0.30.4 for this list, and refused.
+MAKERS = (
+    "arange argsort array ascontiguousarray concatenate copy cumprod cumsum empty empty_like "
+    "expand_dims eye full full_like hstack identity linspace ones ones_like ravel reshape sort "
+    "stack swapaxes transpose vstack zeros zeros_like"
+)
+LOOPS = "clip cross dot inner outer round unravel_index vdot"
+MATHS = (
+    "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees erf erfc exp expm1 fabs "
+    "floor fmod frexp gamma hypot isfinite isinf isnan ldexp lgamma log log10 log1p log2 modf pow "
+    "radians remainder sin sinh sqrt tan tanh trunc"
+)  # that there are
+PLAIN = {all, any, dict, hash, input, list, open, set, sorted, str}
+OTHERS = {
+    **{getattr(np, name): MADE for name in MAKERS.split()},
+    **{getattr(np, name): WRITTEN_OUT for name in LOOPS.split()},
 }
 DEEPEST = 20  # names that a shape may be traced through
 LAUNCHED = ("cuda.blockDim", "cuda.gridDim", "cuda.threadIdx", "cuda.blockIdx")
@@ -49,7 +77,7 @@ def looked_at(function: FunctionType) -> Fault | None:
     definition = definition_of(function)
     if definition is None:
         return None
-    finder = Finder(definition)
+    finder = Finder(definition, function)
     for statement in definition.body:
         finder.visit(statement)
     if finder.found is None:
@@ -81,7 +109,8 @@ def site_on(function: FunctionType, line: int) -> Site:
 class Finder(ast.NodeVisitor):
     """Looks for what has no meaning on a GPU, and for shapes that are no constants."""
 
-    def __init__(self, definition: ast.FunctionDef):
+    def __init__(self, definition: ast.FunctionDef, function: FunctionType):
+        self.function = function
         self.found: tuple[ast.AST, str, str] | None = None
         self.arguments = {a.arg for a in definition.args.args}
         self.assigned: dict[str, list[ast.expr | None]] = {}
@@ -141,7 +170,29 @@ class Finder(ast.NodeVisitor):
             for child in [*node.args[1:], *(k.value for k in node.keywords if k.arg != "shape")]:
                 self.visit(child)
             return
+        called = self.called(name)
+        hint = None if called is None else lacking(called)
+        if hint is not None:
+            self.refuse(node, f"Numba compiles no code for a GPU of: {name}", hint)
         self.generic_visit(node)
+
+    def called(self, name: str) -> Any:
+        """Return what a kernel calls by a name of its module or closure, None for another."""
+        root, *rest = name.split(".")
+        if root in self.arguments or root in self.assigned:
+            return None
+        code = self.function.__code__
+        if root in code.co_freevars:
+            cell = (self.function.__closure__ or ())[code.co_freevars.index(root)]
+            try:
+                found = cell.cell_contents
+            except ValueError:  # not bound yet
+                return None
+        else:
+            found = self.function.__globals__.get(root, vars(builtins).get(root))
+        for attribute in rest:
+            found = getattr(found, attribute, None)
+        return found
 
     def constant(self, node: ast.expr, depth: int = 0) -> bool:
         """Tell whether Numba knows an expression's value when it compiles."""
@@ -164,6 +215,33 @@ class Finder(ast.NodeVisitor):
         if isinstance(node, ast.Call):
             return bool(node.args) and all(self.constant(item, depth) for item in node.args)
         return isinstance(node, ast.Constant | ast.Subscript)
+
+
+def lacking(called: Any) -> str | None:
+    """Return what to write in place of a function that Numba has no code for, None of others.
+
+    >>> lacking(np.sqrt), lacking(np.sin)
+    ('math.sqrt', None)
+    """
+    if isinstance(called, np.ufunc):
+        if get_ufunc_info is None:
+            return None
+        try:
+            get_ufunc_info(called)
+        except KeyError:
+            name = called.__name__
+            return f"math.{name}" if name in MATHS.split() else "an operator, abs() or math's own"
+        return None
+    owner = type(getattr(called, "__self__", None))
+    module = getattr(called, "__module__", None) or owner.__module__
+    if module in ("random", "numpy.random", "numpy.random.mtrand"):
+        return "numba.cuda.random, e.g. xoroshiro128p_uniform_float32"
+    if module == "numpy.linalg" or (module == "math" and called.__name__ not in MATHS.split()):
+        return WRITTEN_OUT
+    try:
+        return WRITTEN_OUT if called in PLAIN else OTHERS.get(called)
+    except TypeError:  # not hashable
+        return None
 
 
 def dotted(node: ast.expr) -> str:

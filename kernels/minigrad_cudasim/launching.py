@@ -211,6 +211,10 @@ def limits(grid: Dim3, block: Dim3, shared: int) -> Fault | None:
             if n > limit:
                 text = f"{what}.{axis} is {n}, expected at most {limit}"
                 return LaunchFault("launch", text)
+            if n == 0:
+                hint = "for arrays without elements, leave the launch out" if what == "grid" else ""
+                text = f"{what}.{axis} is 0, expected at least 1"
+                return LaunchFault("launch", text, (), hint)
     if shared > MAX_SHARED:
         text = f"{shared} bytes of dynamic shared memory, expected at most {MAX_SHARED}"
         hint = "227 KiB are those of compute capability 9.0: 163 of 8.0, 99 of 8.6 and 8.9"
@@ -234,11 +238,11 @@ def mismatched(function: Any, args: tuple[Any, ...]) -> Fault | None:
 def dim3(size: int | tuple[int, ...], what: str) -> Dim3:
     """Return one to three sizes as a Dim3.
 
-    Raises: ValueError for other numbers of them, or sizes below 1.
+    Raises: ValueError for other numbers of them, or sizes below 0.
     """
     sizes = tuple(int(n) for n in (size if isinstance(size, tuple | list) else (size,)))
-    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
-        raise ValueError(f"{what} is {size!r}, expected one to three positive sizes")
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 0:
+        raise ValueError(f"{what} is {size!r}, expected one to three sizes")
     return Dim3(*sizes)
 
 

@@ -179,8 +179,10 @@ def test_launches_are_checked() -> None:
 
     with pytest.raises(ValueError, match="block .* has more than 1024 threads"):
         simulate.launch(kernel, 1, (32, 33))
-    with pytest.raises(ValueError, match="grid is 0, expected one to three positive sizes"):
+    with pytest.raises(ValueError, match="grid.x is 0, expected at least 1"):
         simulate.launch(kernel, 0, 1)
+    with pytest.raises(ValueError, match="grid is -1, expected one to three sizes"):
+        simulate.launch(kernel, -1, 1)
     with pytest.raises(ValueError, match="order is 'up', expected one of random, reverse"):
         simulate.launch(kernel, 1, 1, order="up")
 

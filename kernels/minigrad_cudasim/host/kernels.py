@@ -44,8 +44,6 @@ class Session:
 
         Raises: Fault, unless faults are only collected.
         """
-        if 0 in grid or 0 in block:
-            return
         seed = next(self.seeds)
         found = run(
             function, grid, block, args, shared=shared, seed=seed, debug=debug, **self.options
@@ -85,7 +83,8 @@ class Kernel:
         if ntasks < 0:
             raise ValueError(f"Can't create ForAll with negative task count: {ntasks}")
         threads = tpb or FORALL
-        return Configured(self, (-(-ntasks // threads), 1, 1), (threads, 1, 1), int(sharedmem))
+        grid, block = (-(-ntasks // threads), 1, 1), (threads, 1, 1)
+        return Configured(self, grid, block, int(sharedmem), idle=ntasks == 0)
 
     def __call__(self, *args: Any) -> Any:
         if self.device:
@@ -119,10 +118,11 @@ RESIDENT_THREADS = 2048  # of a multiprocessor; the simulated device has two
 
 
 class Configured:
-    """A kernel with its grid and block, to be called with arguments."""
+    """A kernel with its grid and block, to be called with arguments.  idle: for no tasks."""
 
-    def __init__(self, kernel: Kernel, grid: Any, block: Any, shared: int):
+    def __init__(self, kernel: Kernel, grid: Any, block: Any, shared: int, idle: bool = False):
         self.kernel = kernel
+        self.idle = idle
         self.grid = self.griddim = grid
         self.block = self.blockdim = block
         self.shared = self.sharedmem = shared
@@ -133,6 +133,8 @@ class Configured:
                 "this kernel was made under minigrad_cudasim.simulate(), which has ended"
             )
         kernel = self.kernel
+        if self.idle:
+            return
         launch(kernel.py_func, self.grid, self.block, self.shared, args, kernel)
 
 
