@@ -171,9 +171,9 @@ class Finder(ast.NodeVisitor):
                 self.visit(child)
             return
         called = self.called(name)
-        hint = None if called is None else lacking(called)
-        if hint is not None:
-            self.refuse(node, f"Numba compiles no code for a GPU of: {name}", hint)
+        instead = None if called is None else lacking(called)
+        if instead is not None:
+            self.refuse(node, f"Numba compiles no code for a GPU of: {name}", instead)
         self.generic_visit(node)
 
     def called(self, name: str) -> Any:

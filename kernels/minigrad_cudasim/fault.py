@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -57,6 +58,14 @@ class Site(NamedTuple):
 def site_of(frame: FrameType) -> Site:
     """Return the place at which a frame stands."""
     return Site(frame.f_code, frame.f_lasti)
+
+
+def kernel_frame() -> FrameType:
+    """Return the innermost frame that belongs to a kernel."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and "__simulated__" not in frame.f_globals:
+        frame = frame.f_back
+    return sys._getframe(1) if frame is None else frame
 
 
 @dataclass(frozen=True)

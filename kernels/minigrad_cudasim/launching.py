@@ -15,6 +15,7 @@ from minigrad_cudasim.fault import (
     Fault,
     LaunchFault,
     Site,
+    kernel_frame,
     raising,
     site_of,
 )
@@ -28,7 +29,6 @@ from minigrad_cudasim.memory import (
     Record,
     SimulatedArray,
     address_of,
-    kernel_frame,
     quick,
 )
 from minigrad_cudasim.numbers import cast_to

@@ -15,9 +15,10 @@ import numpy as np
 from numba.core import types
 from numba.np.numpy_support import as_dtype as as_numpy
 
-from minigrad_cudasim.fault import BoundsFault, Fault, Site, site_of
+from minigrad_cudasim.fault import BoundsFault, Fault, Site, kernel_frame, site_of
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.numbers import Number, loader, store_cast
+from minigrad_cudasim.reductions import Reductions
 from minigrad_cudasim.source import written_negative
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +30,7 @@ class Unwritten(np.ndarray):
     written: bytearray | None = None
 
 
-class SimulatedArray:
+class SimulatedArray(Reductions):
     """An array as a kernel sees it: a view of one region, each access checked and logged."""
 
     __slots__ = (
@@ -613,14 +614,6 @@ def _counted(index: int, size: int) -> int:
 def address_of(data: Array) -> int:
     """Return the address of an array's first element."""
     return data.__array_interface__["data"][0]
-
-
-def kernel_frame() -> FrameType:
-    """Return the innermost frame that belongs to a kernel."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and "__simulated__" not in frame.f_globals:
-        frame = frame.f_back
-    return sys._getframe(1) if frame is None else frame
 
 
 def as_dtype(kind: Any) -> np.dtype[Any]:
