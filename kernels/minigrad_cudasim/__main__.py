@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             runpy.run_path(asked.script, run_name="__main__")
     finally:
         report = session.report
-        print(f"minigrad_cudasim: {report.launches} launches", file=sys.stderr)
+        how = f"{report.at_once} of them all threads at once"
+        print(f"minigrad_cudasim: {report.launches} launches, {how}", file=sys.stderr)
         print(report, file=sys.stderr)
         if asked.report:
             write(report, asked.report)

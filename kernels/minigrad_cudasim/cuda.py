@@ -175,6 +175,9 @@ class Place:
     y = property(lambda self: self._where()[1])
     z = property(lambda self: self._where()[2])
 
+    def __str__(self) -> str:
+        return str(self._where())
+
 
 class GridGroup:
     """`cuda.cg.this_grid()`: all threads of all blocks."""

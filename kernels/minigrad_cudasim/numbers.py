@@ -168,8 +168,21 @@ def rounded(x: Any, digits: Any = None) -> Any:
     return type(x)(whole / scale if digits >= 0 else whole * scale)
 
 
+def shown(value: Any) -> Any:
+    """Return a value to be printed: the numbers of tuples as Python's own, as a GPU writes them."""
+    if type(value) is tuple:
+        return tuple(v.item() if isinstance(v, np.generic) else shown(v) for v in value)
+    return value
+
+
+def printed(*values: Any, **options: Any) -> None:
+    """Print values as a kernel does."""
+    print(*map(shown, values), **options)
+
+
 BUILTINS = {
     **vars(builtins),
+    "print": printed,
     "float": np.float64,
     "round": rounded,
     "zip": zipped,

@@ -15,7 +15,8 @@ class Report:
 
     faults: what breaks a rule, causes first.  notes: races that change nothing (the same value
     written twice, a read that is not used).  traffic: what accesses asked of memory, where counted.
-    lanes: whether all threads were run at once, in which nothing was found.
+    lanes: whether all threads were run at once, in which nothing was found.  at_once: how many of
+    several launches were.
     """
 
     def __init__(self, launched: str = ""):
@@ -25,6 +26,7 @@ class Report:
         self.traffic: Any = None
         self.launches = 1
         self.lanes = False
+        self.at_once = 0
 
     def end(self, last: list[Fault], findings: Findings) -> Report:
         """Take what a launch ended with and what it met before; return the report."""
@@ -38,6 +40,7 @@ class Report:
     def add(self, other: Report) -> None:
         """Take over what another launch showed."""
         self.launches += other.launches
+        self.at_once += other.at_once + other.lanes
         self.faults += other.faults
         self.notes += other.notes
         if other.traffic is not None:

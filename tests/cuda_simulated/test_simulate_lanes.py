@@ -153,6 +153,36 @@ def in_place(x, y):
     y[i] += other
 
 
+def views(x, y):
+    i = cuda.grid(1)
+    row = x[i % x.shape[0]]
+    part = x[1:, 2]
+    total = float32(0)
+    for value in row:
+        total += value
+    for k, (a, b) in enumerate(zip(row, part)):  # noqa: B905  (Numba knows no strict=)
+        total += a * k - b
+    window = row[i % 3 : i % 3 + 2]
+    y[i] = total + window[0] + len(window) + row[..., 1:][0]
+
+
+def pieces(x, y):
+    held = cuda.shared.array(0, float32)
+    mine, all_of_it = held[4:], cuda.shared.array(0, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    if t < 4:
+        held[t] = 0
+    own = cuda.local.array((2, 3), float32)
+    own[:] = 2
+    own[1, :2] = own[0, 1:]
+    mine[t] = x[i] * own[1, 1]
+    cuda.syncthreads()
+    cuda.atomic.add(held, t % 4, 1)
+    cuda.atomic.max(held, 0, t)
+    cuda.syncthreads()
+    y[i] = all_of_it[4 + (t + 1) % 16] + held[t % 4]
+
+
 def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float32) -> Any:
     return pytest.param(kernel, grid, block, shapes, dtype, id=kernel.__name__)
 
@@ -171,6 +201,8 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(votes, 2, 16, 32, 32),
         case(blocks_of_unlike_barriers, 3, 16, 16, 48),
         case(in_place, 2, 16, 32, 32),
+        case(views, 2, 16, (6, 4), 32),
+        case(pieces, 2, 16, 32, 32),
     ],
 )
 def test_lanes_give_the_bits_of_threads(
@@ -184,9 +216,9 @@ def test_lanes_give_the_bits_of_threads(
         return [*(rng.normal(size=s).astype(dtype) for s in given), simulate.empty(out, dtype)]
 
     at_once, one_by_one = arguments(), arguments()
-    report = simulate.check(kernel, grid, block, *at_once)
+    report = simulate.check(kernel, grid, block, *at_once, shared=80)
     assert report.lanes and not report.faults, report
-    alone = simulate.check(kernel, grid, block, *one_by_one, lanes=False)
+    alone = simulate.check(kernel, grid, block, *one_by_one, lanes=False, shared=80)
     assert not alone.lanes and not alone.faults, alone
     for a, b in zip(at_once, one_by_one, strict=True):
         assert a.tobytes() == b.tobytes()
@@ -208,7 +240,9 @@ def walked(steps: Any, ends: Any, y: Any) -> None:
     seen = float32(0)
     for s in range(steps.shape[0]):
         place = steps[s, i]
-        if place > 0:
+        if place > 10:
+            cuda.atomic.add(y, place - 11, 1)
+        elif place > 0:
             y[place - 1] = i * 100 + s
         if place < 0:
             seen += y[-place - 1]
@@ -224,7 +258,9 @@ def shared_walked(steps: Any, ends: Any, y: Any) -> None:
     seen = float32(0)
     for s in range(steps.shape[0]):
         place = steps[s, i]
-        if place > 0:
+        if place > 10:
+            cuda.atomic.add(tile, place - 11, 1)
+        elif place > 0:
             tile[place - 1] = i * 100 + s
         if place < 0:
             seen += tile[-place - 1]
@@ -250,6 +286,8 @@ def test_drawn_accesses_are_found_to_race_where_threads_race(
         steps[busy] = rng.integers(-6, 7, busy.sum())
         if rng.random() < 0.5:  # each block at places of its own, in turns
             steps[:, threads:] = np.where(steps[:, threads:] > 0, 0, steps[:, threads:])
+        if rng.random() < 0.5:  # some of the writes, or all of them, as atomic updates
+            steps[(steps > 0) & (rng.random(steps.shape) < rng.choice([0.3, 1]))] += 10
         ends = rng.random((length, blocks)) < 0.6
 
         outs = [np.zeros(6 if kernel is walked else 16, np.float32) for _ in range(2)]
@@ -315,12 +353,63 @@ def test_a_fault_of_one_lane_is_a_threads_to_name(kernel: Any, kind: str) -> Non
 def test_what_lanes_gave_up_begins_again() -> None:
     def kernel(x, count):
         x[cuda.grid(1)] += 1
-        cuda.atomic.add(count, 0, 1)  # not done at once
+        held = cuda.atomic.add(count, 0, 1)  # the order of threads decides: not done at once
+        x[cuda.grid(1)] += held * 0
 
     x, count = np.zeros(32), np.zeros(1)
     report = simulate.check(kernel, 2, 16, x, count)
     assert not report.lanes and not report.faults
     assert x.tolist() == [1.0] * 32 and count[0] == 32
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "at_once"),
+    [
+        (1, np.int32, True),
+        (2**31 - 5, np.int32, True),
+        (-3, np.int64, True),
+        (7, np.uint32, True),
+        (-7, np.uint32, False),
+        (0.25, np.float32, True),
+        (0.1, np.float32, False),
+        (2.0**20 + 0.5, np.float32, False),
+        (2.0**20 + 0.5, np.float64, True),
+        (math.nan, np.float64, False),
+        (0.5, np.int32, False),
+    ],
+)
+def test_updates_are_done_at_once_where_their_order_does_not_matter(
+    value: float, dtype: Any, at_once: bool
+) -> None:
+    def kernel(y, value):
+        i = cuda.grid(1)
+        if i < 40:
+            cuda.atomic.add(y, i % 3, value)
+            cuda.atomic.sub(y, 3, value)
+            cuda.atomic.max(y, 4, value)
+            cuda.atomic.min(y, 5, value)
+
+    outs = [np.full(6, 2, dtype) for _ in range(2)]
+    report = simulate.check(kernel, 3, 16, outs[0], value)
+    assert report.lanes == at_once
+    with np.errstate(all="ignore"):
+        alone = simulate.check(kernel, 3, 16, outs[1], value, lanes=False, seed=4)
+    if at_once:
+        assert not report.faults and not alone.faults
+        assert outs[0].tobytes() == outs[1].tobytes()
+
+
+def test_a_launch_of_many_blocks_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigrad_cudasim.lanes.launch.TOGETHER", 32)
+
+    def kernel(x, y):
+        i = cuda.grid(1)
+        if i < x.size:
+            y[i] = x[i]
+
+    x, y = np.arange(75.0), np.zeros(75)
+    report = simulate.check(kernel, 5, 16, x, y)  # all threads of the first parts have work
+    assert report.lanes and not report.faults and (x == y).all()
 
 
 def test_what_interrupts_a_launch_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

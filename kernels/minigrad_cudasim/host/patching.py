@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import linecache
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import numba.cuda
 import numba.cuda.cudadrv.devicearray
 import numba.cuda.random  # before ENABLE_CUDASIM, by which it would leave its CPU side uncompiled
 from numba.core import config
-from numba.cuda import dispatcher
+from numba.cuda import deviceufunc, dispatcher
 from numba.cuda.simulator import api as stand_in
 from numba.cuda.simulator.cudadrv import devicearray
 
@@ -41,6 +43,7 @@ def replacements() -> Iterator[tuple[Any, str, Any]]:
             yield numba.cuda, key, value
     for key, value in HOST.items():
         yield numba.cuda, key, value
+    yield deviceufunc, "exec", with_source
     yield dispatcher.CUDADispatcher, "configure", configure
     yield dispatcher.CUDADispatcher, "call", call
     yield dispatcher.ForAll, "__call__", for_all
@@ -51,6 +54,13 @@ def replacements() -> Iterator[tuple[Any, str, Any]]:
 def public(module: Any) -> list[tuple[str, Any]]:
     """Return a module's names that do not begin with an underscore."""
     return [(k, v) for k, v in vars(module).items() if not k.startswith("_")]
+
+
+def with_source(source: str, space: dict[str, Any]) -> None:
+    """Run the source that Numba writes for `vectorize`, and keep it to be read again."""
+    name = f"<kernel {next(WRITTEN)} that Numba wrote>"
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    exec(compile(source, name, "exec"), space)
 
 
 def configure(
@@ -123,6 +133,7 @@ class Patch:
 
 
 ABSENT = object()
+WRITTEN = itertools.count(1)
 
 
 def imported() -> list[Any]:

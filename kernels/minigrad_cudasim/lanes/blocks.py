@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_cudasim.cuda import Cuda, LocalMemory, Place, SharedMemory
+from minigrad_cudasim.cuda import Atomic, Cuda, LocalMemory, Place, SharedMemory
 from minigrad_cudasim.lanes.memory import EPOCH, THREAD, LaneArray, Log, of_arguments
 from minigrad_cudasim.lanes.values import (
     Array,
@@ -53,6 +53,7 @@ class Blocks:
         self.own: dict[Any, LaneArray] = {}  # shared and local arrays by where they are made
         self.shared: list[Log] = []
         self.static = 0
+        self.unused: Any = None  # the call whose result goes nowhere
         whole_grid = grid.x * grid.y * grid.z == 1
         self.single = [a.log for a in arrays.values() if a.log is not None] if whole_grid else []
 
@@ -93,6 +94,8 @@ class Blocks:
             return self.shared_array
         if isinstance(owner, LocalMemory):
             return self.local_array
+        if isinstance(owner, Atomic):
+            return lambda node, mask, *args: self.atomic(name, node, mask, *args)
         if function is self.cuda.const.array_like:
             return lambda node, mask, array: array
         if owner is not self.cuda:
@@ -132,7 +135,7 @@ class Blocks:
     ) -> LaneArray:
         """Return the array that each block shares, one for each place in the source."""
         if shape in (0, (0,)):
-            raise Unsupported("dynamic shared memory")
+            return self.dynamic_array(dtype)
         if node not in self.own:
             made = self.array(shape, dtype, self.blocks, self.slot, self.machine.races)
             self.static += made.size * made.dtype.itemsize
@@ -142,6 +145,31 @@ class Blocks:
             assert made.log is not None
             self.shared.append(made.log)
         return self.own[node]
+
+    def dynamic_array(self, dtype: Any) -> LaneArray:
+        """Return all of each block's dynamic shared memory, of one dtype wherever it is asked for.
+
+        Raises: Unsupported for a second dtype.
+        """
+        kind = as_dtype(dtype)
+        if "dynamic" not in self.own:
+            size = self.machine.dynamic // kind.itemsize
+            made = self.array(size, kind, self.blocks, self.slot, self.machine.races)
+            self.own["dynamic"] = made
+            assert made.log is not None
+            self.shared.append(made.log)
+        if self.own["dynamic"].dtype != kind:
+            raise Unsupported("dynamic shared memory of several types")
+        return self.own["dynamic"]
+
+    def atomic(self, name: str, node: Any, mask: Mask, array: Any, index: Any, value: Any) -> None:
+        """Update an element of each lane's atomically.
+
+        Raises: Unsupported where the old value is used, which depends on the order.
+        """
+        if node is not self.unused or not isinstance(array, LaneArray):
+            raise Unsupported(f"what cuda.atomic.{name} returns")
+        array.update(name, index, value, mask, self.count, self.stamps)
 
     def local_array(
         self, node: Any, mask: Mask, shape: Any, dtype: Any, alignment: Any = None

@@ -8,6 +8,7 @@ the block has passed, and thread.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from minigrad_cudasim.lanes.values import (
     Lanes,
     Mask,
     Unsupported,
+    as_kind,
     bounds,
     kind_of,
     raw,
@@ -29,6 +31,7 @@ from minigrad_cudasim.memory import SimulatedArray
 THREAD = 10  # bits of a stamp for the thread, at most 1024 of a block
 EPOCH = 20  # and for the barriers that its block has passed
 BLOCK = THREAD + EPOCH
+FILLED = 4096  # elements that one assignment writes at most
 KEPT = 1 << 22  # reads that are put off at most
 LOADED = {
     "f4": "f",
@@ -37,6 +40,15 @@ LOADED = {
 }  # the kind of what arrays of other than whole numbers hold
 SMALL = ("i1", "i2", "i4", "u1", "u2")
 STORED = (*LOADED, *SMALL, "i8", "u4", "u8")
+UPDATES: dict[str, Any] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "max": np.maximum,
+    "min": np.minimum,
+    "and_": np.bitwise_and,
+    "or_": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}
 
 
 class Known(Protocol):
@@ -69,6 +81,42 @@ class Written:
         return self.words.all()
 
 
+class Stamps:
+    """Who has accessed the elements of an allocation in one way.
+
+    last: the stamp of the last access.  many: 1 after several threads of its block, 2 of several
+    blocks.
+    """
+
+    def __init__(self, size: int):
+        self.last = np.zeros(size, np.int64)
+        self.many = np.zeros(size, np.int8)
+
+    def enter(self, at: Array, stamps: Array) -> None:
+        """Enter accesses of several lanes, some of them of one element."""
+        last, many = self.last[at], self.many[at]
+        other = (last != 0) & (last >> BLOCK != stamps >> BLOCK)
+        step = last >> THREAD == stamps >> THREAD
+        many = np.where(step | (many == 2), many, 0)
+        many = np.where(step & (last != stamps) & (many == 0), 1, many)
+        self.many[at] = np.where(other, 2, many)
+        self.last[at] = stamps
+        held = self.last[at]  # of several lanes at one element, one
+        shared = held != stamps
+        if shared.any():
+            places = at[shared]
+            self.many[places] = np.maximum(self.many[places], 1)
+            far = held[shared] >> BLOCK != stamps[shared] >> BLOCK
+            self.many[places[far]] = 2
+
+    def against(self, at: Array, stamps: Array) -> None:
+        """Hold later accesses of elements against these.
+
+        Raises: Unsupported where nothing orders two of different threads.
+        """
+        races(self.last[at], stamps, self.many[at])
+
+
 class Log:
     """Who has accessed the elements of one allocation, and which of them are written.
 
@@ -81,8 +129,8 @@ class Log:
         self.written = written
         self.checked = checked
         self.writes: Array | None = None  # the stamp of the last write
-        self.reads: Array | None = None  # the stamp of the last read
-        self.many: Array | None = None  # 1: by several threads of its block, 2: of several blocks
+        self.reads: Stamps | None = None
+        self.atomics: Stamps | None = None
         self.pending: list[tuple[Array, Array]] = []
         self.kept = 0
         self.settle_written()
@@ -96,6 +144,7 @@ class Log:
         """Drop the log: a barrier has ordered all of it."""
         self.writes = None
         self.reads = None
+        self.atomics = None
         self.pending.clear()
         self.kept = 0
         self.settle_written()
@@ -111,6 +160,8 @@ class Log:
             return
         if self.writes is not None:
             races(self.writes[at], stamps)
+        if self.atomics is not None:
+            self.atomics.against(at, stamps)
         self.pending.append((at, stamps))
         self.kept += at.size
         if self.kept > KEPT:
@@ -118,24 +169,10 @@ class Log:
 
     def settle(self) -> None:
         """Enter the reads that were put off: a write is to be held against them."""
-        if self.reads is None or self.many is None:
-            self.reads = np.zeros(self.size, np.int64)
-            self.many = np.zeros(self.size, np.int8)
+        if self.reads is None:
+            self.reads = Stamps(self.size)
         for at, stamps in self.pending:
-            last, many = self.reads[at], self.many[at]
-            other = (last != 0) & (last >> BLOCK != stamps >> BLOCK)
-            step = last >> THREAD == stamps >> THREAD
-            many = np.where(step | (many == 2), many, 0)
-            many = np.where(step & (last != stamps) & (many == 0), 1, many)
-            self.many[at] = np.where(other, 2, many)
-            self.reads[at] = stamps
-            held = self.reads[at]  # of several lanes that read one element, one
-            shared = held != stamps
-            if shared.any():
-                places = at[shared]
-                self.many[places] = np.maximum(self.many[places], 1)
-                far = held[shared] >> BLOCK != stamps[shared] >> BLOCK
-                self.many[places[far]] = 2
+            self.reads.enter(at, stamps)
         self.pending.clear()
         self.kept = 0
 
@@ -150,8 +187,10 @@ class Log:
             return
         if self.pending:
             self.settle()
-        if self.reads is not None and self.many is not None:
-            races(self.reads[at], stamps, self.many[at])
+        if self.reads is not None:
+            self.reads.against(at, stamps)
+        if self.atomics is not None:
+            self.atomics.against(at, stamps)
         if self.writes is None:
             self.writes = np.zeros(self.size, np.int64)
         else:
@@ -159,6 +198,25 @@ class Log:
         self.writes[at] = stamps
         if (self.writes[at] != stamps).any():
             raise Unsupported("a race of two writes")
+
+    def update(self, at: Array, stamps: Array) -> None:
+        """Log atomic updates, which race with plain accesses and not with each other.
+
+        Raises: Unsupported for one that races, or of what nothing has written.
+        """
+        if self.written is not None and not self.written[at].all():
+            raise Unsupported("an update of what nothing has written")
+        if not self.checked:
+            return
+        if self.pending:
+            self.settle()
+        if self.reads is not None:
+            self.reads.against(at, stamps)
+        if self.writes is not None:
+            races(self.writes[at], stamps)
+        if self.atomics is None:
+            self.atomics = Stamps(self.size)
+        self.atomics.enter(at, stamps)
 
 
 def races(last: Array, stamps: Array, many: Array | None = None) -> None:
@@ -204,6 +262,13 @@ class LaneArray:
         self.ndim = len(shape)
         self.size = int(np.prod(shape))
 
+    def named(self, index: Any) -> bool:
+        """Tell whether an index names one element, not a view."""
+        parts = index if type(index) is tuple else (index,)
+        return len(parts) == self.ndim and not any(
+            isinstance(part, slice) or part is Ellipsis for part in parts
+        )
+
     def place(self, index: Any, mask: Mask, count: int) -> Array:
         """Return which element each lane's index names; the first on lanes outside the mask.
 
@@ -214,23 +279,47 @@ class LaneArray:
             raise Unsupported("an index of a view")
         total: Any = 0
         for part, size, step in zip(parts, self.shape, self.steps, strict=True):
-            if kind_of(part) != "i":
-                raise Unsupported("an index that is no whole number")
-            low, high = bounds(part)
-            data = raw(part)
-            if low < 0 or high >= size:
-                if not isinstance(part, Lanes):
-                    raise Unsupported("an index outside")
-                inside = (data >= 0) & (data < size)
-                if mask is None or not (inside | ~mask).all():
-                    raise Unsupported("an index outside")
-                data = np.where(inside, data, 0)
+            data = inside(part, size, mask)
             total = total + (data if step == 1 else data * step)
         if not isinstance(total, np.ndarray):
             total = np.full(count, total, np.int64)
         if self.first is not None:
             total = total + self.first
         return total
+
+    def view(self, index: Any, mask: Mask, count: int) -> LaneArray:
+        """Return the array that an index with slices names.
+
+        Raises: Unsupported for an index outside the shape, and for slices in reverse.
+        """
+        parts = list(index if type(index) is tuple else (index,))
+        dots = [i for i, part in enumerate(parts) if part is Ellipsis]
+        if dots:
+            rest = [slice(None)] * (self.ndim - len(parts) + 1)
+            parts[dots[0] : dots[0] + 1] = rest
+        parts += [slice(None)] * (self.ndim - len(parts))
+        if len(parts) != self.ndim:
+            raise Unsupported("an index of more dimensions than there are")
+        total: Any = 0 if self.first is None else self.first
+        shape, steps = [], []
+        for part, size, step in zip(parts, self.shape, self.steps, strict=True):
+            if isinstance(part, slice):
+                if isinstance(part.start, Lanes):
+                    starts, long = window(part, size, mask)
+                    shape.append(long)
+                    steps.append(step)
+                    total = total + starts * step
+                    continue
+                start, stop, by = part.indices(size)
+                if by < 0:
+                    raise Unsupported("a slice in reverse")
+                shape.append(len(range(start, stop, by)))
+                steps.append(step * by)
+                total = total + start * step
+            else:
+                total = total + inside(part, size, mask) * step
+        first = total if isinstance(total, np.ndarray) else np.full(count, total, np.int64)
+        return LaneArray(self.flat, tuple(shape), tuple(steps), self.log, self.offset, first)
 
     def load(self, index: Any, mask: Mask, count: int, stamps: Array) -> Lanes:
         """Return the element that each lane reads."""
@@ -259,6 +348,35 @@ class LaneArray:
         else:
             self.flat[at[mask]] = data[mask]
 
+    def fill(self, value: Any, mask: Mask, count: int, stamps: Array) -> None:
+        """Write a value, or an array's elements, to all elements in turn.
+
+        Raises: Unsupported for more elements than are worth their while.
+        """
+        if self.size > FILLED:
+            raise Unsupported("an assignment to very many elements")
+        for index in np.ndindex(self.shape):
+            element = value
+            if isinstance(value, LaneArray):
+                element = value.load(index, mask, count, stamps)
+            self.store(index, element, mask, count, stamps)
+
+    def update(
+        self, name: str, index: Any, value: Any, mask: Mask, count: int, stamps: Array
+    ) -> None:
+        """Update each lane's element atomically.
+
+        Raises: Unsupported for what comes out differently in another order.
+        """
+        at = self.place(index, mask, count)
+        if self.log is not None:
+            self.logged(self.log.update, at, mask, stamps)
+        places = at if mask is None else at[mask]
+        held = np.broadcast_to(raw(value), (count,))
+        given = held if mask is None else held[mask]
+        rule = whole_rule if self.dtype.kind in "iu" else float_rule
+        rule(name, value, given, self.flat, places)
+
     def logged(self, log: Any, at: Array, mask: Mask, stamps: Array) -> None:
         """Log an access of the lanes of a mask."""
         places = at + self.offset if self.offset else at
@@ -266,6 +384,86 @@ class LaneArray:
             log(places, stamps)
         else:
             log(places[mask], stamps[mask])
+
+
+def inside(part: Any, size: int, mask: Mask) -> Any:
+    """Return one part of an index; 0 on lanes outside the mask where it is none.
+
+    Raises: Unsupported for what is outside, or no whole number.
+    """
+    if kind_of(part) != "i":
+        raise Unsupported("an index that is no whole number")
+    low, high = bounds(part)
+    data = raw(part)
+    if low >= 0 and high < size:
+        return data
+    if not isinstance(part, Lanes):
+        raise Unsupported("an index outside")
+    within = (data >= 0) & (data < size)
+    if not (within if mask is None else within | ~mask).all():
+        raise Unsupported("an index outside")
+    return np.where(within, data, 0)
+
+
+def window(part: slice, size: int, mask: Mask) -> tuple[Array, int]:
+    """Return where a slice begins on each lane, and how long it is on all.
+
+    Raises: Unsupported where it is not within the shape, or not as long on all lanes.
+    """
+    if part.step is not None or not isinstance(part.stop, Lanes):
+        raise Unsupported("a slice of another length on each lane")
+    if part.start.kind != "i" or part.stop.kind != "i":
+        raise Unsupported("an index that is no whole number")
+    first, last = part.start.data, part.stop.data
+    live_first, live_last = (first, last) if mask is None else (first[mask], last[mask])
+    long = int(live_last[0] - live_first[0])
+    if (live_last - live_first != long).any() or live_first.min() < 0 or live_last.max() > size:
+        raise Unsupported("a slice of another length on each lane")
+    if long < 0:
+        raise Unsupported("a slice in reverse")
+    return (first if mask is None else np.where(mask, first, 0)), long
+
+
+def whole_rule(name: str, value: Any, given: Array, flat: Array, places: Array) -> None:
+    """Update whole numbers, which come out the same in any order.
+
+    Raises: Unsupported for other values, and operations whose order matters.
+    """
+    limits = np.iinfo(flat.dtype)
+    low, high = bounds(value) if kind_of(value) == "i" else (1, 0)
+    if low > high or flat.dtype.itemsize < 4 or low < (0 if limits.min == 0 else -MOST):
+        raise Unsupported(f"cuda.atomic.{name} of this type")
+    if name in ("max", "min") and not limits.min <= low <= high <= limits.max:
+        raise Unsupported(f"cuda.atomic.{name} of numbers beyond the type's")
+    rule = UPDATES.get(name)
+    if rule is None:
+        raise Unsupported(f"cuda.atomic.{name}")
+    rule.at(flat, places, given.astype(flat.dtype))
+
+
+def float_rule(name: str, value: Any, given: Array, flat: Array, places: Array) -> None:
+    """Update floats where no sum is rounded, so that the order does not matter.
+
+    Raises: Unsupported where one may be, for NaN and zeros of both signs.
+    """
+    if flat.dtype.str[1:] not in ("f4", "f8") or name not in ("add", "sub", "max", "min"):
+        raise Unsupported(f"cuda.atomic.{name} of {flat.dtype}")
+    wide = np.asarray(as_kind(value, "d") if not isinstance(value, Lanes) else given, np.float64)
+    wide = np.broadcast_to(wide, places.shape)
+    old = flat[places].astype(np.float64)
+    if not (np.isfinite(wide).all() and np.isfinite(old).all()):
+        raise Unsupported("atomics of floats that are not finite")
+    if name in ("max", "min"):
+        both = np.concatenate([wide, old])
+        if (np.signbit(both) & (both == 0)).any() or (wide != wide.astype(flat.dtype)).any():
+            raise Unsupported("zeros of both signs, or doubles into floats")
+    else:
+        bits = np.finfo(flat.dtype).nmant + 1
+        most = float(np.abs(wide).sum() + np.abs(old).max(initial=0))
+        scale = bits - math.frexp(most)[1]  # all sums are below 2^exponent, so this is exact
+        if any((np.rint(x) != x).any() for x in (np.ldexp(wide, scale), np.ldexp(old, scale))):
+            raise Unsupported("a sum of floats that is rounded in an order of its own")
+    UPDATES[name].at(flat, places, wide.astype(flat.dtype))
 
 
 def converted(value: Any, dtype: np.dtype[Any], mask: Mask) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from minigrad_cudasim.lanes.values import (
     truth,
     unary,
 )
+from minigrad_cudasim.numbers import BUILTINS
 
 DEEPEST = 50  # functions that call each other
 LONGEST = 100_000  # turns of a loop whose lanes end at different times
@@ -65,6 +66,13 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
 def constants(code: CodeType) -> list[str]:
     """Return the literals of a function, whether promoted or not."""
     return [str(c) for c in code.co_consts if not isinstance(c, CodeType)]
+
+
+class Element(NamedTuple):
+    """An element of an array, or a view of it, that a loop is to come to."""
+
+    array: LaneArray
+    index: int
 
 
 class Frame:
@@ -114,6 +122,7 @@ class Program:
             ast.BoolOp: self.junction,
             ast.IfExp: self.choice,
             ast.Call: self.call,
+            ast.Slice: self.sliced,
             ast.Tuple: lambda node, mask: tuple(self.value(item, mask) for item in node.elts),
         }
 
@@ -234,7 +243,11 @@ class Program:
             if not isinstance(array, LaneArray):
                 raise Unsupported("an item of what is no array")
             index = self.value(node.slice, mask)
-            array.store(index, value, mask, self.count, self.blocks.stamps)
+            if array.named(index):
+                array.store(index, value, mask, self.count, self.blocks.stamps)
+            else:
+                part = array.view(index, mask, self.count)
+                part.fill(value, mask, self.count, self.blocks.stamps)
         else:
             raise Unsupported(f"an assignment to {type(node).__name__}")
 
@@ -269,6 +282,7 @@ class Program:
         return mask
 
     def expression(self, node: ast.Expr, mask: Mask) -> Mask:
+        self.blocks.unused = node.value
         self.value(node.value, mask)
         return mask
 
@@ -316,7 +330,7 @@ class Program:
                 live = yes
                 if live is DEAD:
                     break
-            self.target(node.target, value, live)
+            self.target(node.target, self.item(value, live), live)
             live = self.turn(node.body, live)
             if live is DEAD:
                 break
@@ -334,11 +348,40 @@ class Program:
             for i in range(*args):
                 yield i, None
             return
-        held = self.value(node, mask)
-        if not isinstance(held, tuple):
-            raise Unsupported("a loop over what is neither a range nor a tuple")
-        for item in held:
+        for item in self.items(node, mask):
             yield item, None
+
+    def items(self, node: ast.expr, mask: Mask) -> list[Any]:
+        """Return what a loop goes over, as long on each lane; elements are yet to be read."""
+        call = node if isinstance(node, ast.Call) and not node.keywords else None
+        function = self.value(call.func, mask) if call is not None else None
+        if call is not None and function is BUILTINS["zip"]:
+            return list(zip(*(self.items(a, mask) for a in call.args), strict=False))
+        if call is not None and function is enumerate and len(call.args) == 1:
+            return list(enumerate(self.items(call.args[0], mask)))
+        if call is not None and function is range:
+            args = [self.value(a, mask) for a in call.args]
+            if any(isinstance(a, Lanes) for a in args):
+                raise Unsupported("ranges of several lengths")
+            return list(range(*args))
+        held = self.value(node, mask)
+        if isinstance(held, LaneArray) and held.ndim:
+            if held.shape[0] > LONGEST:
+                raise Unsupported("a loop of very many turns")
+            return [Element(held, i) for i in range(held.shape[0])]
+        if not isinstance(held, tuple):
+            raise Unsupported("a loop over what is neither a range, a tuple nor an array")
+        return list(held)
+
+    def item(self, value: Any, mask: Mask) -> Any:
+        """Return what a loop's name is given: elements are read now."""
+        if isinstance(value, Element):
+            if value.array.ndim == 1:
+                return self.loaded(value.array, value.index, mask)
+            return value.array.view(value.index, mask, self.count)
+        if type(value) is tuple:
+            return tuple(self.item(part, mask) for part in value)
+        return value
 
     def ranged(self, args: list[Any], mask: Mask) -> Iterator[tuple[Any, Any]]:
         """Yield the numbers of a range that is another one on each lane."""
@@ -390,10 +433,16 @@ class Program:
         held = self.value(node.value, mask)
         index = self.value(node.slice, mask)
         if isinstance(held, LaneArray):
-            return self.loaded(held, index, mask)
+            if held.named(index):
+                return self.loaded(held, index, mask)
+            return held.view(index, mask, self.count)
         if not isinstance(held, tuple) or not isinstance(index, int):
             raise Unsupported("an item of what is neither array nor tuple")
         return held[index]
+
+    def sliced(self, node: ast.Slice, mask: Mask) -> slice:
+        parts = (node.lower, node.upper, node.step)
+        return slice(*(None if part is None else self.value(part, mask) for part in parts))
 
     def loaded(self, array: LaneArray, index: Any, mask: Mask) -> Lanes:
         """Return the elements that the lanes of a mask read."""
