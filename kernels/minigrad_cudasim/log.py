@@ -17,7 +17,9 @@ from minigrad_cudasim.source import accumulates, discarded
 
 GRANULE = 4  # an element of more bytes is logged as several words, so that other views meet it
 PENDING = 1_000_000  # reads that are put off at most
-READS = 1_000_000  # plain reads of one thread between two waits, from which it is called a spin
+READS = 1_000_000  # plain reads of one thread between two waits, from which it is looked at
+LOOKED = 1000  # reads more, in which a thread that spins reads few places
+FEW = 64
 ONES = {n: b"\1" * n for n in (1, 2, 4, 8, 16)}
 
 
@@ -27,6 +29,7 @@ class Accessor(Protocol):
     number: int
     rank: int
     reads: int
+    looked: dict[int, bool]
     moment: Moment
     block: Any
     warp: int
@@ -134,7 +137,7 @@ class Region:
             self.count(offset, itemsize, "read", frame)
         thread.reads += 1
         if thread.reads > READS:
-            raise thread.spins(site_of(frame))
+            self.look(thread, offset, frame)
         written = self.written
         if written is not None and written.find(0, offset, offset + itemsize) >= 0:
             self._unwritten(offset, itemsize, frame, array)
@@ -157,6 +160,22 @@ class Region:
         self.pending.append((offset, itemsize, thread.number, record))
         if len(self.pending) > PENDING:
             self.settle()
+
+    def look(self, thread: Accessor, offset: int, frame: FrameType) -> None:
+        """Tell a thread that waits for another from one that has much to read.
+
+        Raises: Fault for one that reads a few places over and over that it does not write.
+        """
+        if self.space not in ("global", "shared"):
+            return  # nobody else writes it
+        if thread.reads == READS + 1:
+            thread.looked.clear()
+        thread.looked.setdefault(self.address + offset, False)
+        if thread.reads <= READS + LOOKED:
+            return
+        if len(thread.looked) <= FEW and not all(thread.looked.values()):
+            raise thread.spins(site_of(frame))
+        thread.reads = 0
 
     def settle(self) -> None:
         """Enter the reads that were put off: a write is to be held against them."""
@@ -200,6 +219,8 @@ class Region:
         if not self.logged:
             return
         thread = self.machine.thread
+        if thread.reads > READS:
+            thread.looked[self.address + offset] = True
         record = (thread.moment, frame.f_code, frame.f_lasti)
         if itemsize < GRANULE or self.narrow:
             same = index is not None and array.holds(index, value)

@@ -299,6 +299,19 @@ class SimulatedArray(Reductions):
         """Return the view with its dimensions in another order, reversed without one."""
         return SimulatedArray(self.region, self.data.transpose(*axes), self.start, self.name)
 
+    def copy(self) -> SimulatedArray:
+        """Return a copy of the thread's own, as numba-cuda makes it where it may allocate.
+
+        Raises: AttributeError where it may not, unless CUDA_ENABLE_NRT is set.
+        """
+        config = getattr(sys.modules.get("numba.cuda"), "config", None)
+        if not getattr(config, "CUDA_ENABLE_NRT", False):
+            raise AttributeError(f"copy of {self.name} makes a new array, which a kernel cannot")
+        data, written = poisoned(self.shape, self.dtype)
+        made = SimulatedArray(Region(self.region.machine, "local", 0, written), data, 0, self.name)
+        made._fill(made, self, kernel_frame())
+        return made
+
     def astype(self, dtype: Any) -> Any:
         """Raise: a kernel cannot make an array."""
         raise TypeError("astype makes a new array, which a kernel cannot: cast the elements")

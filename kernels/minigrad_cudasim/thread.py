@@ -22,6 +22,9 @@ class Dim3(NamedTuple):
     y: int = 1
     z: int = 1
 
+    def __str__(self) -> str:
+        return f"({self.x}, {self.y}, {self.z})"
+
 
 @dataclass(slots=True)
 class Wait:
@@ -54,6 +57,7 @@ class Thread:
         "heard",
         "index",
         "lane",
+        "looked",
         "moment",
         "number",
         "rank",
@@ -80,6 +84,7 @@ class Thread:
         self.wait: Wait | None = None
         self.answer: Any = None
         self.reads = 0
+        self.looked: dict[int, bool] = {}  # places read of late, and whether it wrote them too
         self.done = False
         self.greenlet: Any = None
 
@@ -137,7 +142,8 @@ class Thread:
         """Return the Fault of a thread that reads without end."""
         return Fault(
             "deadlock",
-            f"a thread has read {self.reads} times without coming to a barrier or an end",
+            f"a thread has read {self.reads} times without coming to a barrier or an end, of late "
+            f"{len(self.looked)} places",
             (self.party("read", site),),
             "waiting for another thread takes an atomic or a barrier, not plain reads",
         )

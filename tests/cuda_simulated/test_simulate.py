@@ -295,3 +295,29 @@ def test_waiting_for_what_never_comes() -> None:
         with pytest.raises(Fault, match="deadlock") as caught:
             simulate.launch(kernel, 1, 2, flag)
         assert caught.value.lines
+
+
+def test_a_thread_with_much_to_read_is_not_taken_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigrad_cudasim.log.READS", 2000)
+    monkeypatch.setattr("minigrad_cudasim.memory.QUICK", 100)
+
+    def total_of_all(x, y):
+        x[0] = 1  # so that the reads are logged
+        for i in range(x.size):
+            y[0] += x[i]
+
+    def last_of_rows(x, y):
+        x[0] = 1
+        for i in range(3000):
+            y[0] = y[0] * 0.5 + i
+
+    def waiting(x, y):
+        while x[1] > 0:
+            y[0] += 1
+
+    x, y = np.ones(7000), np.zeros(1)
+    simulate.launch(total_of_all, 1, 1, x, y)
+    assert y[0] == 7000
+    simulate.launch(last_of_rows, 1, 1, x, y)
+    with pytest.raises(simulate.Fault, match="of late 2 places"):
+        simulate.launch(waiting, 1, 1, x, y)
