@@ -72,7 +72,7 @@ class Element(NamedTuple):
     """An element of an array, or a view of it, that a loop is to come to."""
 
     array: LaneArray
-    index: int
+    number: int
 
 
 class Frame:
@@ -246,8 +246,8 @@ class Program:
             if array.named(index):
                 array.store(index, value, mask, self.count, self.blocks.stamps)
             else:
-                part = array.view(index, mask, self.count)
-                part.fill(value, mask, self.count, self.blocks.stamps)
+                view = array.view(index, mask, self.count)
+                view.fill(value, mask, self.count, self.blocks.stamps)
         else:
             raise Unsupported(f"an assignment to {type(node).__name__}")
 
@@ -377,8 +377,8 @@ class Program:
         """Return what a loop's name is given: elements are read now."""
         if isinstance(value, Element):
             if value.array.ndim == 1:
-                return self.loaded(value.array, value.index, mask)
-            return value.array.view(value.index, mask, self.count)
+                return self.loaded(value.array, value.number, mask)
+            return value.array.view(value.number, mask, self.count)
         if type(value) is tuple:
             return tuple(self.item(part, mask) for part in value)
         return value
