@@ -196,7 +196,7 @@ def spreads(seen: dict[str, dict[str, Array]], kind: str, what: str, kinds: dict
     }[kind]
     note = (
         f"{about} The line is the median; the bands hold 50 %, 90 % and all of the elements, from "
-        "dark to light."
+        "strong to faint."
     )
     if len(drawn) < len(names):
         note += f" Drawn: {len(drawn)} of {len(names)}; all stand in the table."
@@ -457,7 +457,7 @@ def configuration(report: Any, trainer: Any) -> str:
         ("metrics", ", ".join(trainer.metrics) or "none"),
         *((name, said(of_loader(loader))) for name, loader in data.items() if loader is not None),
         ("epochs", f"at most {trainer.epochs}"),
-        ("callbacks", ", ".join(map(repr, trainer.callbacks))),
+        ("callbacks", ", ".join(map(told, trainer.callbacks))),
         ("steps ran", trainer.explain().replace("\n", "; ") or "none"),
         ("seed", str(random.initial_seed())),
         ("device", str(trainer.device or "where the model is")),
@@ -466,6 +466,15 @@ def configuration(report: Any, trainer: Any) -> str:
         ("versions", ", ".join(f"{k} {v}" for k, v in versions().items())),
     ]
     return facts(pairs) + f"<pre>{escape(repr(trainer.model))}</pre>"
+
+
+def told(thing: Any) -> str:
+    """Return what a thing says of itself, its class where that is an address alone.
+
+    >>> told(object()), told(1.5)
+    ('object', '1.5')
+    """
+    return type(thing).__name__ if repr(thing) == object.__repr__(thing) else repr(thing)
 
 
 def said(value: Any) -> str:

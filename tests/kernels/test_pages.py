@@ -164,3 +164,13 @@ def test_the_faults_that_pages_are_held_against_are_found() -> None:
         'role="img"': 'role="none"',
     }.items():
         assert Page(good.replace(part, bad, 1)).faults, bad
+
+
+def test_words_are_broken_only_where_they_are_long() -> None:
+    """Else a table of short words is as wide as their columns' least, and cut by a window."""
+    made = table(["kernel", "n"], [["gemm 256x256x256", "1"], ["a" * 30, "2"], ["b " * 30, "3"]])
+    kinds = re.findall(r'<td class="([^"]*)">', made)
+    assert kinds == ["word", "word broken", "word broken long"]
+    assert "th, td { white-space: nowrap }" in STYLE
+    assert "td.broken { white-space: normal" in STYLE and ".scroll { overflow-x: auto" in STYLE
+    assert "repeat(auto-fit, minmax(min(100%, 21rem), 1fr))" in STYLE

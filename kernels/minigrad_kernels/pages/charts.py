@@ -111,7 +111,7 @@ class Chart:
         )
 
     def svg(self, kind: str = "") -> str:
-        """Return the drawing.  kind: "wide-only" or "narrow-only", where there are two sizes."""
+        """Return the drawing.  kind: "full-only", "wide-only", "narrow-only", of several sizes."""
         width, height = self.size
         self._taken = []
         y = self._y_scale(22.0, height - 34.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape as escaped
 
+SHORT = 24  # letters of a cell of words up to which it is not broken
 LONG = 40  # letters of a cell from which it is a sentence, which has room
 # Colours of series: apart from each other in lightness too, and each goes with a dash and a marker.
 LIGHT = ("#0b5fa5", "#c1440e", "#1a7f4b", "#8a4fa3", "#806600", "#0d7f88", "#b0246a", "#555555")
@@ -42,11 +43,11 @@ a {{ color: var(--c0) }} .faint {{ color: var(--faint) }}
 nav ul {{ display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0 }}
 .charts {{
   display: grid; gap: 1.5rem; align-items: start;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr));
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr));
 }}
 .charts.large {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 44rem), 1fr)) }}
 figure {{ margin: 0; min-width: 0 }}
-.charts > figure {{ max-width: 34rem }} .charts.large > figure {{ max-width: 84rem }}
+.charts > figure {{ max-width: 34rem }} .charts.large > figure {{ max-width: none }}
 figcaption {{ font-weight: 600; overflow-wrap: anywhere }}
 svg.chart {{ display: block; width: 100%; height: auto }}
 svg.chart text {{ fill: var(--ink); font: 11px system-ui, sans-serif }}
@@ -67,18 +68,29 @@ ul.legend {{
   padding: 0; font-size: .85rem;
 }}
 ul.legend li {{ display: flex; align-items: center }}
-svg.chart.wide-only {{ display: none }}
+svg.chart.wide-only, svg.chart.full-only {{ display: none }}
 @media (min-width: 46rem) {{
   svg.chart.wide-only {{ display: block }} svg.chart.narrow-only {{ display: none }}
 }}
-.scroll {{ overflow-x: auto; max-width: 100% }}
+@media (min-width: 75rem) {{
+  svg.chart.full-only {{ display: block }} svg.chart.wide-only {{ display: none }}
+}}
+.scroll {{ overflow-x: auto; max-width: 100%;
+  background:
+    linear-gradient(to right, var(--paper) 40%, transparent) local 0 0 / 3rem 100% no-repeat,
+    linear-gradient(to left, var(--paper) 40%, transparent) local 100% 0 / 3rem 100% no-repeat,
+    linear-gradient(to right, var(--line), transparent) scroll 0 0 / 1rem 100% no-repeat,
+    linear-gradient(to left, var(--line), transparent) scroll 100% 0 / 1rem 100% no-repeat }}
 table {{ border-collapse: collapse; margin: .5rem 0; font-size: .9rem }}
 th, td {{ padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top;
   font-variant-numeric: tabular-nums; border-bottom: 1px solid var(--line) }}
 th {{ color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line) }}
 tbody th {{ color: var(--ink); font-weight: 400; border-bottom: 1px solid var(--line) }}
-td:not(.word), th:not(.word) {{ white-space: nowrap }}
-td.word, th.word {{ text-align: left }} td.word {{ min-width: 7rem }} td.long {{ min-width: 20rem }}
+th, td {{ white-space: nowrap }} td.broken {{ white-space: normal; min-width: 9rem }}
+td.word, th.word {{ text-align: left }} td.long {{ min-width: 20rem }}
+@media (max-width: 62rem) {{
+  table {{ font-size: .84rem }} th, td {{ padding-right: .5rem }} td.long {{ min-width: 14rem }}
+}}
 tr.wrong td, tr.wrong th {{ color: var(--bad); font-weight: 600 }} tr.best td {{ font-weight: 700 }}
 td.bar {{ min-width: 6rem; width: 12rem; text-align: left }}
 td.bar span {{ display: block; height: .8rem; margin-top: .3rem; background: var(--c0);
@@ -165,8 +177,9 @@ def table(
     """
 
     def cell(tag: str, i: int, text: str) -> str:
+        broken = " broken" if len(text) > SHORT and tag == "td" else ""
         long = " long" if len(text) > LONG and tag == "td" else ""
-        kind = f' class="word{long}"' if i < words else ""
+        kind = f' class="word{broken}{long}"' if i < words else ""
         scope = ' scope="col"' if tag == "th" else ""
         return f"<{tag}{kind}{scope}>{escaped(text)}</{tag}>"
 
