@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.compare.hosted import hosted
 from minigrad_kernels.compare.targets import Entry
 from minigrad_kernels.cuda.launch import target_of
 from minigrad_kernels.example import SPREADS, Example
@@ -46,11 +47,11 @@ class Pair:
     cpu: `f(inputs..., scalars..., outputs...)`; or, without the outputs among its parameters,
         returns them, and the copy into place counts.
     example: `(rng, dtype, *sizes) -> args`, outputs among them; shape: what the sizes are.
-    cuda: what `cuda.jit` returned; or a function of device arrays that launches by
-        `minigrad_kernels.cuda.launch.run`.  None: there is none yet.
-    grid, block, shared: of the launch; grid and block as numba.cuda takes them, or functions of the
-        arguments; grid None: so many blocks that there is a thread for each element of the largest
-        array.
+    cuda: what `cuda.jit` returned; or a host function, which takes device arrays as numba.cuda has
+        them, makes temporaries and launches kernels itself.  None: there is none yet.
+    grid, block, shared: of the launch of a kernel; grid and block as numba.cuda takes them, or
+        functions of the arguments; grid None: so many blocks that there is a thread for each
+        element of the largest array.
     out, inout: names of the arguments that are written; empty: the last one is.
     reference: the same in NumPy, with float64 inside; None: `cpu` on float64 arrays, which cannot
         show what is wrong in `cpu` itself.
@@ -139,8 +140,7 @@ class Pair:
         if self.cuda is None:
             return None
         if not hasattr(self.cuda, "py_func"):
-            launch: Callable[..., None] = self.cuda
-            return launch
+            return functools.partial(hosted, self.cuda)
 
         def run(*args: Any) -> None:
             grid, block = self.geometry(args)
