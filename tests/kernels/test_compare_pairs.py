@@ -13,15 +13,18 @@ import pytest
 
 import minigrad as mg
 from minigrad.cli.main import main
-from minigrad_kernels.compare import against, extras, pairs, phases, verdict
 from minigrad_kernels.compare import api as compare
+from minigrad_kernels.compare import extras, measure, pairs, phases, sessions, verdict
+from minigrad_kernels.compare import report as report_of_pairs
 from minigrad_kernels.compare.extras import extras as measured_extras
 from minigrad_kernels.compare.machine import Limits
 from minigrad_kernels.compare.pairs import Pair
 from minigrad_kernels.compare.phases import Phases
+from minigrad_kernels.compare.predict import Prediction, launches_of
 from minigrad_kernels.compare.report import Report
 from minigrad_kernels.compare.row import Row
 from minigrad_kernels.compare.targets import TARGETS
+from minigrad_kernels.compare.timing import Pace
 from minigrad_kernels.compare.words import what_limits
 from tests.html_page import checked_page
 
@@ -79,7 +82,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Limits({"float32": 100.0, "float64": 50.0}, ((1e3, 50.0), (1e9, 10.0)))
     monkeypatch.setattr(compare.machine, "limits", lambda quick: found)
     monkeypatch.setattr(verdict, "LOOKS", (16,))
-    monkeypatch.setattr(extras.against, "SESSIONS", 6)
+    monkeypatch.setattr(sessions, "SESSIONS", 6)
+    monkeypatch.setattr(extras, "SPAN", 0.5)
 
 
 # ---------------------------------------------------------------- what a pair is
@@ -102,7 +106,7 @@ def test_a_pair_of_a_file_is_compared_by_the_command(
         ("H100", "travels"),
     }
     counts = [len(one["seconds"]) for one in found["sessions"]]
-    assert len(counts) == 2 and all(against.SESSIONS <= n <= against.MOST for n in counts)
+    assert counts == [6, 6]
     assert {"stolen", "others", "load", "quiet"} <= set(found["conditions"])
 
 
@@ -195,6 +199,91 @@ def test_what_a_file_raises_leaves_no_module_behind(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="mine"):
         pairs.load(f"{path}:pair")
     assert "broken_kernels" not in sys.modules
+
+
+# ---------------------------------------------------------------- host functions
+HOSTED = """
+import numpy as np
+from numba import cuda, float32
+from minigrad.compare import Pair
+
+
+@cuda.jit
+def partial_sums(x, part):
+    total = float32(0)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        total += x[i]
+    part[cuda.grid(1)] = total
+
+
+@cuda.jit
+def last(part, out):
+    total = float32(0)
+    for i in range(part.size):
+        total += part[i]
+    out[0] = total
+
+
+def total(x, out):
+    out[0] = x.sum()
+
+
+def two_launches(x, out):
+    part = cuda.device_array(8, x.dtype)
+    partial_sums[2, 4](x, part)
+    last[1, 1](part, out)
+
+
+def one_forgotten(x, out):
+    last[1, 1](cuda.device_array(8, x.dtype), out)
+
+
+def example(rng, dtype, n):
+    return rng.random(n).astype(dtype), np.empty(1, dtype)
+
+
+pair = Pair(total, two_launches, example=example)
+wrong = Pair(total, one_forgotten, example=example)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    path = tmp_path / "hosted_kernels.py"
+    path.write_text(HOSTED)
+    return path
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_a_host_function_launches_several_kernels_and_makes_temporaries(host: Path) -> None:
+    options: dict[str, Any] = {"targets": "cuda-sim", "sizes": [50], "phases": False}
+    report = compare.run(f"{host}:pair", verdicts=False, predict=["T4"], **options)
+    assert report.ok, str(report)
+    (row,) = report.rows
+    assert row.max_ulp is not None and row.max_ulp < 4 and row.repeats
+    assert {check.ok for check in report.checks} == {True} and len(report.checks) == 8
+    (one,) = report.predictions
+    assert one.launches == 2, "both are written down"
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_faults_of_a_host_functions_launches_are_named(host: Path) -> None:
+    options: dict[str, Any] = {"targets": "cuda-sim", "sizes": [50], "phases": False}
+    report = compare.run(f"{host}:wrong", verdicts=False, predict=[], **options)
+    assert not report.ok
+    said = str(report.rows[0].failure)
+    assert "read of global part[0], which nothing has written" in said
+    assert "hosted_kernels.py" in said and "in last: total += part[i]" in said
+
+
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_launches_of_a_host_function_are_compiled_as_its_file_has_them(host: Path) -> None:
+    (entry,) = pairs.load(f"{host}:pair")
+    args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), 50)
+    first, second = launches_of(entry, args, 80)
+    assert hasattr(first.kernel, "py_func") and first.kernel.py_func.__name__ == "partial_sums"
+    assert (first.grid, first.block, second.grid, second.block) == (2, 4, 1, 1)
+    assert [len(launch.signature) for launch in (first, second)] == [2, 2]
 
 
 # ---------------------------------------------------------------- verdicts of one run
@@ -335,6 +424,27 @@ def test_the_page_holds_the_further_tables(mine: Path, tmp_path: Path) -> None:
     assert "Predicted for GPUs that are not here" in page.headings
     assert "no prediction has been held against hardware" in page.text
     assert {"1.5 s", "250 ms", "RTX 4090"} <= set(page.cells)
+
+
+def test_only_kernels_that_are_predicted_are_drawn_beside_predictions() -> None:
+    rows = [
+        Row(name, "float32", (n,), n, "cpu", seconds=1e-6 * n)
+        for name in ("exp", "mine")
+        for n in (64, 300)
+    ]
+    times = {"launch": 1e-5, "kernels": 1e-6, "transfer": 1e-5, "there": 1e-5, "travelling": 2e-5}
+    more: dict[str, Any] = {"launches": 1, "occupancy": 1.0, "limit": "launching"}
+    made = [Prediction("exp", "float32", (n,), n, "T4", **times, **more) for n in (64, 300)]
+    drawn = report_of_pairs.predicted(Report(tuple(rows), predictions=tuple(made)))
+    assert "exp: data on the GPU" in drawn and "mine" not in drawn
+
+
+def test_more_threads_are_taken_only_where_they_pay(mine: Path) -> None:
+    (entry,) = pairs.load(f"{mine}:pair")  # NumPy on one thread: two make no difference
+    args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), 20_000)
+    pace = Pace(rounds=3, block=0.01, warmups=1, pause=0.0)
+    counts = [measure.times(entry, args, [TARGETS["cpu"]], pace)["cpu"].threads for _ in range(3)]
+    assert 1 in counts, "on a busy machine not always"
 
 
 def test_pair_is_public() -> None:

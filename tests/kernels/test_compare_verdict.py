@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from minigrad_kernels.compare import against, conditions, verdict
-from minigrad_kernels.compare.against import Sessions
+from minigrad_kernels.compare import sessions as timed_sessions
+from minigrad_kernels.compare.sessions import SESSIONS, STICK, Sessions, Timed, sessions
 from minigrad_kernels.compare.verdict import LOOKS, decide, interval, word_of
 
 Noise = Callable[[np.random.Generator, int], Any]
@@ -149,23 +150,38 @@ def test_words_of_intervals(low: float, high: float, word: str) -> None:
 
 
 # ---------------------------------------------------------------- another run
+CASE = "gemm", "float32", (8, 8, 8), "cpu"
+
+
 def run_of(
-    seed: int, slowdown: float = 1.0, machine: float = 1.0, spread: float = 0.01
+    seed: int,
+    slowdown: float = 1.0,
+    machine: float = 1.0,
+    spread: float = 0.01,
+    mood: float = 0.0,
+    follows: float = 1.0,
 ) -> Sessions:
-    """Return the sessions of a run on a machine that is itself slower or faster than usual."""
+    """Return the sessions of a run on a machine that is itself slower or faster than usual.
+
+    mood: how far it is so for stretches of some sessions.  follows: with which power of the
+    yardstick's time a kernel's goes.
+    """
     rng = np.random.default_rng(seed)
-    n = against.SESSIONS
-    times = 1e-5 * slowdown * machine * np.exp(spread * rng.standard_normal(n))
-    yard = 1e-4 * machine * np.exp(spread * rng.standard_normal(n))
-    ratios = np.log(times / yard)
-    case = "gemm", "float32", (8, 8, 8), "cpu"
-    return Sessions(*case, tuple(times), tuple(yard), tuple(ratios), against.STICK)
+    slow = np.zeros(SESSIONS)
+    for i in range(1, SESSIONS):
+        slow[i] = 0.8 * slow[i - 1] + 0.6 * mood * rng.standard_normal()
+    slow += math.log(machine)
+    noise = spread * rng.standard_normal((2, SESSIONS))
+    rare = (rng.random((2, SESSIONS)) < 0.05) * rng.exponential(0.5, (2, SESSIONS))
+    times = 1e-5 * slowdown * np.exp(follows * slow + noise[0] + rare[0])
+    yard = 4e-5 * np.exp(slow + noise[1] + rare[1])
+    return Sessions(*CASE, tuple(times), tuple(yard), STICK)
 
 
 def report_with(sessions: Sessions, cpu: str = "here") -> dict[str, Any]:
     row = {name: getattr(sessions, name) for name in ("kernel", "dtype", "size", "target")}
     row |= {"seconds": list(sessions.seconds), "yard": list(sessions.yard)}
-    row |= {"ratios": list(sessions.ratios), "stick": sessions.stick}
+    row |= {"stick": sessions.stick}
     return {"machine": {"cpu": cpu, "date": "2000-01-01"}, "rows": [], "sessions": [row]}
 
 
@@ -197,32 +213,103 @@ def test_a_run_with_another_yardstick_is_held_against_by_seconds() -> None:
     assert set(found) == {"undecided"}
 
 
-def test_sessions_go_on_until_their_middle_is_known() -> None:
-    clock = Stepping(steady=True)
-    case = "k", "f4", (1,), "cpu"
-    found = against.sessions(*case, lambda: clock.work, clock=clock.now)
-    assert len(found.seconds) == len(found.yard) == len(found.ratios) == against.SESSIONS
-    assert found.stick == against.STICK
-    clock = Stepping(steady=False)
-    noisy = against.sessions(*case, lambda: clock.work, clock=clock.now, limit=60.0)
-    assert len(noisy.ratios) > against.SESSIONS
-    assert abs(np.median(noisy.ratios) - np.median(found.ratios)) < 0.05
+@pytest.mark.parametrize("follows", [0.0, 0.5, 1.0, 1.3])
+def test_two_runs_of_one_pair_are_the_same_and_five_percent_slower_is_never_faster(
+    follows: float,
+) -> None:
+    """On a machine whose moods slow a kernel more, or less, than the yardstick."""
+    found = {slowdown: Counter[str]() for slowdown in (1.0, 1.02, 1.05, 1.1)}
+    inside = 0
+    for seed in range(40):
+        old = run_of(2 * seed, mood=0.015, follows=follows)
+        for slowdown, words in found.items():
+            new = run_of(2 * seed + 1, slowdown, 1.01, mood=0.015, follows=follows)
+            one = against.judged(new, old, True).verdict
+            words[one.word] += 1
+            inside += one.low <= slowdown <= one.high
+    assert found[1.0]["same"] >= 38, found  # 19 of 20
+    assert found[1.0]["slower"] + found[1.0]["faster"] <= 1, found
+    assert found[1.05]["same"] == found[1.05]["faster"] == 0, found
+    assert found[1.05]["slower"] >= 36 and found[1.1]["slower"] == 40, found
+    assert found[1.02]["faster"] == 0, found
+    assert inside >= 0.93 * 160, inside
+
+
+def test_sessions_that_lie_far_apart_leave_it_undecided() -> None:
+    """A kernel whose time depends on where its arrays lie differs from process to process, too."""
+    old, new = run_of(0, spread=0.08), run_of(1, spread=0.08)
+    one = against.judged(new, old, True).verdict
+    assert one.word == "undecided" and one.high / one.low > 1.05
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_power_is_read_off_where_the_machine_had_moods(power: float) -> None:
+    runs = [run_of(seed, spread=0.004, mood=0.05, follows=power) for seed in (0, 1)]
+    slope, deviation = against.slope_of(runs)
+    assert slope == pytest.approx(power, abs=0.12) and deviation < 0.1
+    calm = [run_of(seed, spread=0.004, follows=power) for seed in (0, 1)]
+    slope, deviation = against.slope_of(calm)
+    assert slope == pytest.approx(against.FOLLOWS, abs=0.3), "it tells nothing"
+    assert deviation > 0.7 * against.OPEN
 
 
 class Stepping:
-    """A clock that each call of `work`, and each look, puts forward."""
+    """A clock that work and pauses put forward."""
 
-    def __init__(self, steady: bool) -> None:
+    def __init__(self) -> None:
         self.seconds = 0.0
-        self.rng = np.random.default_rng(0)
-        self.noise = 0.0 if steady else 1.0
+        self.at: dict[str, list[float]] = {"a": [], "b": []}
 
-    def work(self) -> None:
-        self.seconds += 2e-5 * float(np.exp(self.noise * self.rng.standard_normal()))
+    def case(self, name: str, work: float) -> Timed:
+        def make() -> Callable[[], Any]:
+            self.at[name].append(self.seconds)
+            return lambda: self.pause(work)
+
+        return Timed(name, "float32", (1,), "cpu", make, 2, self.now)
+
+    def pause(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def now(self) -> float:
-        self.seconds += 1e-4
         return self.seconds
+
+
+def test_sessions_of_all_cases_are_spread_over_one_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Stepping()
+    monkeypatch.setattr(timed_sessions, "yardstick", lambda: clock.pause(4e-5))
+    cases = [clock.case("a", 2e-5), clock.case("b", 1e-3)]
+    found = sessions(cases, 40.0, clock.now, clock.pause)
+    assert [len(one.seconds) for one in found] == [SESSIONS, SESSIONS]
+    for one, work in zip(found, (2e-5, 1e-3), strict=True):
+        assert one.seconds == pytest.approx([work / 2] * SESSIONS), "a call is of two launches"
+        assert one.yard == pytest.approx([4e-5] * SESSIONS) and one.stick == STICK
+    for starts in clock.at.values():
+        gaps = np.diff(starts)
+        assert starts[-1] > 39.0 and gaps.max() < 1.5 * gaps.min()
+
+
+def test_sessions_end_with_their_span_but_for_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Stepping()
+    monkeypatch.setattr(timed_sessions, "yardstick", lambda: clock.pause(4e-5))
+    (slow,) = sessions([clock.case("a", 0.1)], 20.0, clock.now, clock.pause)
+    assert timed_sessions.FEW < len(slow.seconds) < SESSIONS and 20 <= clock.seconds < 22
+    (slower,) = sessions([clock.case("a", 10.0)], 20.0, clock.now, clock.pause)
+    assert len(slower.seconds) == timed_sessions.FEW
+
+
+def test_the_yardstick_is_worked_through() -> None:
+    whole, half = (
+        min(timed(lambda n=n: timed_sessions.chain(n, 0.5)) for _ in range(20))
+        for n in (60_000, 30_000)
+    )
+    assert whole == pytest.approx(2 * half, rel=0.3)
+    assert 0 < timed_sessions.chain(10_000, 0.9) == timed_sessions.chain(10_000, 0.1) < 1
+
+
+def timed(call: Callable[[], Any]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
 
 
 def test_a_slowdown_since_yesterday_is_never_faster() -> None:

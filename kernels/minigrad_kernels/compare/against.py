@@ -1,13 +1,17 @@
 """Compare with another run: one of yesterday or of another machine, from the JSON that it wrote.
 
-Each run times a kernel in short sessions, on memory made anew, sample by sample in turns with a
-yardstick: multiply-adds from registers, NumPy's sum and exponential of arrays in the first cache.
-What slows the machine for longer than a sample meets both.  Two estimates tell the ratio to the
-yardstick: the middle of the neighbours' ratios, which follows the machine, and that of the least
-disturbed sessions of each, which contention spares that meets the one more than the other.  Their
-mean is held against the other run's; its interval is that of resampled sessions (Efron's bootstrap,
-1979), widened by BETWEEN, for two processes differ by more than the sessions of one, and by a part
-of what the yardstick itself differs by: no kernel follows it wholly.
+Both runs timed a kernel in sessions beside a yardstick (sessions.py).  In short, by analysis of
+covariance (Fisher, 1932): the kernel's time is held to follow the yardstick's to a power that both
+runs together tell, and the runs are compared at one time of the yardstick.
+
+* Sessions are taken together in BLOCKS of neighbours, of which the middle counts: what slows the
+  machine for a second is one observation, not ten.
+* The power is the slope of the logarithms in the blocks, drawn towards FOLLOWS by as much as the
+  blocks leave open; the yardstick's own noise, which would flatten it, is taken off.
+* The interval joins what the blocks of each run differ by (Wilcoxon's signed ranks), how little the
+  slope is known times what the yardstick itself drifted between the runs, and how far runs lie
+  apart that measure the same: LEAST, OTHER of what sessions of one differ by, on memory of their
+  own each, and BUSY of the processor time that others had, who slow one kernel more than another.
 
 A change of code is seen better still by `--against old.py:pair`, which runs both in turns.
 """
@@ -17,63 +21,25 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad_kernels.compare import machine
-from minigrad_kernels.compare.verdict import (
-    CONFIDENCE,
-    MARGIN,
-    Clock,
-    Maker,
-    Verdict,
-    interval,
-    undisturbed,
-    word_of,
-)
+from minigrad_kernels.compare.sessions import Sessions
+from minigrad_kernels.compare.verdict import CONFIDENCE, MARGIN, Verdict, interval, word_of
 
 Array = np.ndarray[Any, Any]
-SESSIONS = 48  # at least
-MOST = 400
-SECONDS = 10.0  # for the sessions of one case, where nothing else is asked for
-RESAMPLED = 1_000  # times
-LEAST = 0.1  # the share of sessions that count as the least disturbed
-TIGHT = 0.005  # half the interval of the middle ratio, from which on a run is long enough
-PAIRS = 20  # samples of a session, each beside one of the yardstick, at most
-SESSION = 0.008  # seconds, where the call is short
-SAMPLE = 1e-4  # seconds: calls shorter than this are timed several at once
-BETWEEN = 0.01  # by which two processes differ that measure the same
-FOLLOWS = 0.5  # how much of what slows the yardstick slows a kernel at least
-TURNS = 4_000  # iterations of the yardstick's multiply-adds: some 20 us
-ELEMENTS = 4_096  # of its arrays
-STICK = f"multiply-adds, add and exp of NumPy {np.__version__}"
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """The times of one row in many short sessions, and those of the yardstick beside them.
-
-    ratios: the logarithm of a session's middle ratio of the two.  stick: what the yardstick was.
-    """
-
-    kernel: str
-    dtype: str
-    size: tuple[int, ...]
-    target: str
-    seconds: tuple[float, ...]
-    yard: tuple[float, ...]
-    ratios: tuple[float, ...] = ()
-    stick: str = ""
-
-    @property
-    def case(self) -> tuple[Any, ...]:
-        """What two runs must share to be compared."""
-        return self.kernel, self.dtype, tuple(self.size), self.target
+LEVEL = 0.95  # of the interval of two runs
+BLOCKS = 12  # of a run
+FOLLOWS = 0.8  # the power of the yardstick's time that a kernel's goes by, where nothing else says
+OPEN = 0.25  # standard deviation of that power among kernels
+LEAST = 0.003  # standard deviation of two runs that measure the same, on a quiet machine
+OTHER = 0.2  # of what sessions differ by: a run's standard deviation besides
+CROWDED = 0.1  # of the processor time, from which on it is said who had it
+BUSY = 0.06  # of the share of the processor time that others had: the same
 
 
 @dataclass(frozen=True)
@@ -87,83 +53,6 @@ class Judged:
     old: str
     verdict: Verdict
     note: str = ""
-
-
-def yardstick() -> Callable[[], Any]:
-    """Return what takes some 50 us on one thread: arithmetic in registers, and on small arrays."""
-    call = machine.peak_kernel
-    half, one, out = np.float32(0.5), np.float32(1), np.empty(1, np.float32)
-    x = np.linspace(-1, 1, ELEMENTS, dtype=np.float32)
-    y = np.empty_like(x)
-
-    def run() -> None:
-        call(TURNS, half, one, out)
-        for _ in range(8):
-            np.add(x, x, out=y)
-        for _ in range(6):
-            np.exp(x, out=y)
-
-    return run
-
-
-def sessions(
-    kernel: str,
-    dtype: str,
-    size: tuple[int, ...],
-    target: str,
-    make: Maker,
-    parts: int = 1,
-    clock: Clock = time.perf_counter,
-    limit: float = SECONDS,
-) -> Sessions:
-    """Time a call in short sessions beside the yardstick, until their middle is known to TIGHT.
-
-    limit: seconds after which it ends, too.
-    """
-    yard = yardstick()
-    times: list[float] = []
-    beside: list[float] = []
-    ratios: list[float] = []
-    end = time.perf_counter() + limit
-    while len(ratios) < MOST and (len(ratios) < SESSIONS or time.perf_counter() < end):
-        pairs = np.array(session(make(), yard, clock))
-        times.append(undisturbed(pairs[:, 0].tolist()) / parts)
-        beside.append(undisturbed(pairs[:, 1].tolist()))
-        ratios.append(float(np.median(np.log(pairs[:, 0] / pairs[:, 1]))))
-        if len(ratios) >= SESSIONS and len(ratios) % 8 == 0:
-            _, low, high = interval(ratios, 1 - CONFIDENCE)
-            if high - low < 2 * TIGHT:
-                break
-    return Sessions(kernel, dtype, size, target, tuple(times), tuple(beside), tuple(ratios), STICK)
-
-
-def session(
-    call: Callable[[], Any], yard: Callable[[], Any], clock: Clock
-) -> list[tuple[float, float]]:
-    """Return the seconds of a call and of the yardstick, PAIRS times side by side."""
-    (calls, one), (yards, other) = sample_of(call, clock), sample_of(yard, clock)
-    found = []
-    for _ in range(max(3, min(PAIRS, int(SESSION / (calls * one + yards * other))))):
-        start = clock()
-        for _ in range(calls):
-            call()
-        between = clock()
-        for _ in range(yards):
-            yard()
-        end = clock()
-        found.append(((between - start) / calls, (end - between) / yards))
-    return found
-
-
-def sample_of(call: Callable[[], Any], clock: Clock) -> tuple[int, float]:
-    """Return how many calls make a sample, and the seconds of one; it also warms up."""
-    least = math.inf
-    for _ in range(3):
-        start = clock()
-        call()
-        least = min(least, clock() - start)
-    least = max(least, 1e-9)
-    return max(1, int(SAMPLE / least)), least
 
 
 # ---------------------------------------------------------------- two runs
@@ -183,17 +72,66 @@ def shift(new: Sequence[float], old: Sequence[float], risk: float) -> tuple[floa
     return centre, float(differences[rank - 1]), float(differences[-rank])
 
 
-def to_yardstick(run: Sessions) -> tuple[float, Array]:
-    """Return the logarithm of a run's ratio to the yardstick, and those of resampled sessions."""
-    rows = np.log([run.seconds, run.yard])
-    ratios = np.asarray(run.ratios)
-    picked = np.random.default_rng(0).integers(0, ratios.size, (RESAMPLED, ratios.size))
+def blocks_of(run: Sessions) -> Array:
+    """Return the middle of the logarithms of kernel and yardstick in each block, (blocks, 2)."""
+    rows = np.log([run.seconds, run.yard]).T
+    parts = np.array_split(rows, min(BLOCKS, len(rows)))
+    return np.array([np.median(part, axis=0) for part in parts])
 
-    def of(ratios: Array, rows: Array) -> Array:
-        seconds, yard = np.quantile(rows, LEAST, axis=-1)
-        return (np.median(ratios, axis=-1) + seconds - yard) / 2
 
-    return float(of(ratios, rows)), of(ratios[picked], rows[:, picked])
+def spread(values: Array) -> float:
+    """Return half of what the middle 68 % lie apart: the standard deviation, without the tails.
+
+    >>> round(spread(np.linspace(-1, 1, 1001)), 2)
+    0.68
+    """
+    low, high = np.quantile(values, [0.16, 0.84])
+    return float(high - low) / 2
+
+
+def slope_of(runs: Sequence[Sessions]) -> tuple[float, float]:
+    """Return the power of the yardstick's time that the kernel's goes by, and its deviation.
+
+    Of the slope in all blocks, each around its run's middle, counts as much as they tell: their
+    reliability is the share of the yardstick's variance that its own noise does not explain.
+    """
+    found = [blocks_of(run) for run in runs]
+    y, x = np.concatenate([rows - np.median(rows, axis=0) for rows in found]).T
+    noise = 0.0
+    for run, rows in zip(runs, found):
+        yard = np.log(run.yard)
+        own = spread(np.diff(yard)) / math.sqrt(2)  # of one session; neighbours share the rest
+        noise += len(rows) * 1.57 * own**2 * len(rows) / len(yard)  # of medians
+    slope, deviation = FOLLOWS, OPEN
+    for _ in range(4):  # of which blocks lie apart, and by how much, a better slope tells better
+        apart = y - slope * x
+        keep = np.abs(apart) <= 3 * max(spread(apart), 1e-9)
+        scatter = float(x[keep] @ x[keep])
+        variance = max(float(np.mean(apart[keep] ** 2)), 1e-12)
+        reliable = max(0.0, 1 - noise / scatter) if scatter > 0 else 0.0
+        told = reliable * float(x[keep] @ y[keep]) / variance + FOLLOWS / OPEN**2
+        known = reliable * scatter / variance + 1 / OPEN**2
+        slope, deviation = told / known, math.sqrt(1 / known)
+    return slope, deviation
+
+
+def beside_yardstick(new: Sessions, old: Sessions) -> tuple[float, float, float]:
+    """Return log(new / old) at one time of the yardstick, and the ends of its interval."""
+    slope, open_ = slope_of((new, old))
+    z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    ends, others = [], []
+    for run in (new, old):
+        rows = blocks_of(run)
+        ends.append(interval((rows[:, 0] - slope * rows[:, 1]).tolist(), 1 - LEVEL))
+        others.append(spread(np.log(run.seconds) - slope * np.log(run.yard)))
+    (mine, low, high), (theirs, other_low, other_high) = ends
+    drift = float(np.median(blocks_of(new)[:, 1]) - np.median(blocks_of(old)[:, 1]))
+    besides = (OTHER * math.hypot(*others), BUSY * math.hypot(new.busy, old.busy))
+    wider = z * math.hypot(open_ * drift, LEAST, *besides)
+    centre = mine - theirs
+    low = centre - math.hypot(mine - low, other_high - theirs, wider)
+    high = centre + math.hypot(high - mine, theirs - other_low, wider)
+    return centre, low, high
 
 
 def judged(
@@ -201,24 +139,25 @@ def judged(
 ) -> Judged:
     """Return the verdict of one run beside another."""
     drift = math.log(statistics.median(new.yard) / statistics.median(old.yard))
-    if same_machine and new.ratios and new.stick == old.stick:
-        (mine, drawn), (theirs, others) = to_yardstick(new), to_yardstick(old)
-        centre = mine - theirs
-        risk = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(drawn - others, [risk, 1 - risk])
-        wider = math.hypot(BETWEEN, (1 - FOLLOWS) * drift)
-        low = centre - math.hypot(max(0.0, centre - low), wider)
-        high = centre + math.hypot(max(0.0, high - centre), wider)
-        note = ""
+    if same_machine and new.stick == old.stick:
+        centre, low, high = beside_yardstick(new, old)
+        notes = []
         if abs(drift) > margin / 2:
             word = "slower" if drift > 0 else "faster"
-            note = f"the machine itself was {100 * abs(math.expm1(drift)):.1f} % {word} than then"
+            percent = f"{100 * abs(math.expm1(drift)):.1f} %"
+            notes.append(f"the machine itself was {percent} {word} than then")
+        if max(new.busy, old.busy) > CROWDED:
+            shares = (
+                f"{100 * new.busy:.0f} % of the processor time now, {100 * old.busy:.0f} % then"
+            )
+            notes.append(f"others had {shares}")
+        note = "; ".join(notes)
     else:
         logs = [[math.log(t) for t in s.seconds] for s in (new, old)]
         centre, low, high = shift(logs[0], logs[1], 1 - CONFIDENCE)
         note = "another yardstick" if same_machine else "another machine"
         if same_machine:
-            low, high = low - abs(drift) - BETWEEN, high + abs(drift) + BETWEEN
+            low, high = low - abs(drift) - LEAST, high + abs(drift) + LEAST
     ratio, low, high = map(math.exp, (centre, low, high))
     found = Verdict(
         word_of(low, high, margin),
@@ -244,8 +183,8 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"--against {path}: expected what --json wrote, got other JSON")
     if not found.get("sessions"):
         raise ValueError(
-            f"--against {path}: it has no sessions of times; write it anew, with --json and "
-            "without --quick"
+            f"--against {path}: it has no sessions of times; write it anew, with --json (or "
+            "run(..., sessions=True)) and without --quick"
         )
     return found
 
@@ -260,8 +199,8 @@ def sessions_of(report: dict[str, Any]) -> dict[tuple[Any, ...], Sessions]:
             s["target"],
             tuple(s["seconds"]),
             tuple(s["yard"]),
-            tuple(s.get("ratios", ())),
             s.get("stick", ""),
+            s.get("busy", 0.0),
         )
         for s in report["sessions"]
     ]

@@ -171,6 +171,7 @@ def run(
     phases: bool | None = None,
     predict: str | Iterable[str] | None = None,
     against: str | Path | None = None,
+    sessions: bool | None = None,
     margin: float = MARGIN,
     limit: float = LIMIT,
     progress: Callable[[str], None] | None = None,
@@ -191,6 +192,8 @@ def run(
     predict: GPUs that are not here, of A100, H100, H200, RTX 4090, T4; None: all of them for own
         pairs where there is no GPU.
     against: the JSON of another run, or the place of another pair, to measure in turns.
+    sessions: time up to three kernels in short sessions over 40 s, so that another run can be held
+        against this one; None: where this one is held against a file.
     margin: relative difference that counts as the same.  limit: seconds for each verdict.
     progress: called with a line before each case.
 
@@ -206,6 +209,7 @@ def run(
         phases,
         tuple(listed(predict)) or None,
         None if against is None else str(against),
+        sessions,
         margin,
         limit,
     ).settled(found, quick)

@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             phases=arguments.phases,
             predict=list(GPUS) if arguments.predict == [] else arguments.predict,
             against=arguments.against,
+            sessions=True if arguments.json is not None else None,
             margin=arguments.margin / 100,
             limit=arguments.limit,
             progress=progress,

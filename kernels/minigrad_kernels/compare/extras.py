@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from minigrad_kernels.compare import against, pairs
-from minigrad_kernels.compare.against import Judged, Sessions
+from minigrad_kernels.compare.against import Judged
 from minigrad_kernels.compare.battery import CHECKS, Check, battery
 from minigrad_kernels.compare.gpus import GPUS
 from minigrad_kernels.compare.machine import cpu_model
 from minigrad_kernels.compare.phases import Phases, compile_times, phases
 from minigrad_kernels.compare.predict import Prediction, compiled, launches_of, predict
 from minigrad_kernels.compare.row import Row
+from minigrad_kernels.compare.sessions import SPAN, Sessions, Timed, sessions
 from minigrad_kernels.compare.targets import Entry, Host, Target
 from minigrad_kernels.compare.timing import STANDARD
 from minigrad_kernels.compare.verdict import Maker, clock_of, decide, pairs_of
@@ -60,6 +61,7 @@ def extras(
     good = {(r.kernel, r.size, r.dtype, r.target): r for r in rows if r.failure is None}
     if wanted.verdicts or wanted.phases or wanted.checks:
         found.rows = [with_registers(row, cases) for row in rows]
+    timed: list[Timed] = []
     for entry, sizes, dtype in cases:
         mine = {
             t.name: (t, good[entry.name, sizes, dtype.name, t.name])
@@ -70,18 +72,17 @@ def extras(
         if wanted.verdicts:
             say(f"{label}: which is faster")
             found.verdicts += beside_baseline(entry, sizes, dtype, mine, wanted)
-            for target, row in mine.values():
-                if target.name != "reference" and row.seconds:
-                    made = maker(target, entry, sizes, dtype, row.threads)
-                    case = entry.name, dtype.name, sizes, target.name
-                    clock = clock_of(made) if alone(target, row) else time.perf_counter
-                    found.sessions.append(against.sessions(*case, made, target.parts, clock))
+        if wanted.sessions:
+            timed += to_time(entry, sizes, dtype, mine)
         if wanted.phases:
             say(f"{label}: parts of a call")
             found.phases += parts_of(entry, sizes, dtype, mine)
         for name in wanted.predict or ():
             say(f"{label}: predicting {name}")
             found.predictions += predicted(entry, sizes, dtype, name, good)
+    if timed:
+        say("sessions, for another run to be held against")
+        found.sessions = sessions(timed, min(SPAN, wanted.limit))
     for entry, dtype in distinct(cases):
         sizes = max((s for e, s, d in cases if e is entry and d is dtype), key=np.prod)
         for target in here:
@@ -111,6 +112,20 @@ def tried(entry: Entry, target: Target, sizes: tuple[int, ...], dtype: Any) -> l
 
 
 # ---------------------------------------------------------------- verdicts
+def to_time(
+    entry: Entry, sizes: tuple[int, ...], dtype: Any, mine: dict[str, tuple[Target, Row]]
+) -> list[Timed]:
+    """Return what is timed in sessions: a case on all its targets but the reference."""
+    found = []
+    for target, row in mine.values():
+        if target.name != "reference" and row.seconds:
+            made = maker(target, entry, sizes, dtype, row.threads)
+            clock = clock_of(made) if alone(target, row) else time.perf_counter
+            case = entry.name, dtype.name, sizes, target.name
+            found.append(Timed(*case, made, target.parts, clock))
+    return found
+
+
 def maker(
     target: Target, entry: Entry, sizes: tuple[int, ...], dtype: Any, threads: int | None
 ) -> Maker:

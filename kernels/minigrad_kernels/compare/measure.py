@@ -21,6 +21,7 @@ Array = np.ndarray[Any, Any]
 NOTHING = 16  # elements of the calls that show the overhead
 PACE = Pace(rounds=3, block=0.05, pause=0.15)
 GLANCE = Pace(rounds=1, block=0.01, pause=0.0)
+WORTH = 0.05  # faster must more threads be: else a function of one thread is said to take two
 SLOW = 0.3  # seconds: what takes longer is timed by its first call alone
 
 
@@ -152,7 +153,7 @@ def times(
                 continue
         candidates += made
     if candidates:
-        slow += time_case(Case(label, candidates), pace)
+        slow += time_case(Case(label, candidates, worth=WORTH), pace)
     for timing in slow:
         found[timing.candidate] = timing
     return found

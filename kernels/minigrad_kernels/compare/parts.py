@@ -111,8 +111,8 @@ def of_verdicts(verdicts: Sequence[Judged]) -> Tabled:
     columns = ("kernel", "new", "old", "verdict", "note", "new / old", "interval", "pairs")
     margin = f"{100 * verdicts[0].verdict.margin:g}" if verdicts else ""
     note = (
-        f"new / old: of the times, with an interval of 99 %; same: the whole interval lies within "
-        f"{margin} %; slower, faster: it lies beyond a third of that"
+        "new / old: of the times, with an interval of 99 %, beside another run 95 %; same: the "
+        f"whole interval lies within {margin} %; slower, faster: it lies beyond a third of that"
     )
     return Tabled("verdicts", columns, tuple(found), 5, (note,))
 

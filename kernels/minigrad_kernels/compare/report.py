@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from minigrad_kernels.compare.against import Judged, Sessions
+from minigrad_kernels.compare.against import Judged
 from minigrad_kernels.compare.battery import Check
 from minigrad_kernels.compare.conditions import Conditions
 from minigrad_kernels.compare.gpus import GPUS
@@ -28,6 +28,7 @@ from minigrad_kernels.compare.parts import ON_GPU, Tabled, parts
 from minigrad_kernels.compare.phases import Phases
 from minigrad_kernels.compare.predict import Prediction
 from minigrad_kernels.compare.row import BreakEven, Row, break_even
+from minigrad_kernels.compare.sessions import Sessions
 from minigrad_kernels.compare.statistics import TARGET
 from minigrad_kernels.compare.timing import cores
 from minigrad_kernels.compare.words import figure, shown_time
@@ -319,6 +320,11 @@ def text_of(report: Report) -> str:
 
 # ---------------------------------------------------------------- as HTML
 LOOKS = ("cpu", "torch", "cuda", "torch-cuda", "cupy", "cuda-sim", "cpu-blas", "reference")
+SIZES = (  # of a large drawing, at which windows it is shown
+    ("full-only", (1320.0, 520.0)),
+    ("wide-only", (820.0, 440.0)),
+    ("narrow-only", (360.0, 420.0)),
+)
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
@@ -338,7 +344,7 @@ def verdict(report: Report) -> str:
     lines = [f"{' '.join(cells_of_group(row))} on {row.target}" for row in report.wrong]
     said = f'<p class="wrong-note">Wrong: {escape("; ".join(lines))}</p>' if lines else ""
     if not lines and any(row.target in OURS for row in report.rows):
-        said = "<p>All of ours is right: near float64, and the same bits every time.</p>"
+        said = "<p>All results are right: near float64, and the same bits every time.</p>"
     notes = (*conditions_of(report), *report.notes)
     return said + "".join(f'<p class="faint">{escape(note)}</p>' for note in notes)
 
@@ -366,16 +372,25 @@ def sections(report: Report) -> list[tuple[str, str]]:
     ]
     for part in parts_of(report):
         drawn = table(part.columns, part.rows, part.words, part.marks, label=part.title)
-        first, *more = [escape(note) for note in part.notes] or [""]
-        said = f'<p class="faint">{first}</p>' if first else ""
-        listed = "".join(f"<li>{note}</li>" for note in more)
-        said += f'<ul class="faint">{listed}</ul>' if more else ""
+        said = noted(part.notes)
         chart = predicted(report) if part.title.startswith("predicted") else ""
         found.append((part.title[0].upper() + part.title[1:], chart + drawn + said))
     lines = [[str(row[n]) for n in STATISTICS.values()] for row in report.statistics]
     title = f"What the CUDA kernels compile to, {TARGET}"
     found.append((title, table(tuple(STATISTICS), lines, 1) if lines else ""))
     return found
+
+
+def noted(notes: Sequence[str]) -> str:
+    """Return what stands below a table: paragraphs, and a list behind one that ends in a colon.
+
+    >>> noted(["a", "b:", "c", "d"])
+    '<p class="faint">a</p><p class="faint">b:</p><ul class="faint"><li>c</li><li>d</li></ul>'
+    """
+    head = next((i + 1 for i, note in enumerate(notes) if note.endswith(":")), len(notes))
+    said = "".join(f'<p class="faint">{escape(note)}</p>' for note in notes[:head])
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes[head:])
+    return said + (f'<ul class="faint">{listed}</ul>' if listed else "")
 
 
 def look_of(target: str) -> int:
@@ -414,7 +429,7 @@ def largest_of(rows: Sequence[Row]) -> list[Row]:
 
 
 def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> str:
-    """Return a roofline, in a size for wide and one for narrow windows."""
+    """Return a roofline, in sizes for full screens, wide and narrow windows."""
     intensities = [row.flops / row.nbytes for row in rows]
     low, high = min(intensities) / 2, max(max(intensities), peak / speeds[1]) * 2
     limits = [
@@ -423,12 +438,7 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
         if low < peak / speed
     ]
     limits.append(((min(low, peak / speeds[0]), high), (peak, peak), f"{figure(peak)} GFLOP/s"))
-    targets = list(dict.fromkeys(row.target for row in rows))
-    # A kernel is named once, at its fastest point: its points stand above each other.
-    fastest: dict[str, Row] = {}
-    for row in rows:
-        if row.kernel not in fastest or (row.gflops or 0) > (fastest[row.kernel].gflops or 0):
-            fastest[row.kernel] = row
+    targets = sorted(dict.fromkeys(row.target for row in rows), key=look_of)  # named in this order
     series = []
     for target in targets:
         mine = [row for row in rows if row.target == target]
@@ -440,7 +450,7 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
                 look_of(target),
                 points=True,
                 joined=False,
-                names=[row.kernel if fastest[row.kernel] is row else "" for row in mine],
+                names=[row.kernel for row in mine],
                 tips=[
                     f"{' '.join(cells_of_group(row))} on {target}: {figure(row.gflops)} GFLOP/s"
                     for row in mine
@@ -455,7 +465,8 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
         y_label="GFLOP/s",
         log_x=True,
         log_y=True,
-        said=f"Roofline: {len(rows)} points of {len(fastest)} kernels below {figure(peak)} GFLOP/s",
+        said=f"Roofline: {len(rows)} points of {len({row.kernel for row in rows})} kernels below "
+        f"{figure(peak)} GFLOP/s",
     )
     columns = ("kernel", "target", "flops/byte", "GFLOP/s", "limit")
     lines = [
@@ -469,20 +480,23 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
         for row in rows
     ]
     drawings = []
-    for kind, size in (("wide-only", (920.0, 460.0)), ("narrow-only", (360.0, 420.0))):
+    for kind, size in SIZES:
         chart.size = size
         drawings.append(chart.svg(kind))
     keys = [(s.name, s.look, True, False) for s in series]
     numbers = details("The numbers of this chart", table(columns, lines, 2))
+    drawn = "\n".join(drawings)
     return (
         f'<div class="charts large"><figure><figcaption>{escape(chart.title)}</figcaption>\n'
-        f"{drawings[0]}\n{drawings[1]}\n{legend(keys)}{numbers}</figure></div>"
+        f"{drawn}\n{legend(keys)}{numbers}</figure></div>"
     )
 
 
 def predicted(report: Report) -> str:
     """Return the predicted times over elements beside the measured ones of the CPU."""
-    cpu = [row for row in report.rows if row.target == "cpu" and row.seconds]
+    known = {(p.kernel, p.dtype) for p in report.predictions}
+    rows = [row for row in report.rows if row.target == "cpu" and row.seconds]
+    cpu = [row for row in rows if (row.kernel, row.dtype) in known]
     drawn = []
     for title, times in (
         ("data on the GPU", [p.there for p in report.predictions]),

@@ -83,6 +83,7 @@ class Case:
         minigrad launches, by its own costs; more than `floor` where it moves more than it must.
     amount: how much there is of what grows from case to case of a group.
     once: each block is one call without warm-up, for what is only slow the first time.
+    worth: by how much of its time more threads must be faster than fewer to be taken.
     """
 
     label: str
@@ -95,6 +96,7 @@ class Case:
     group: str = ""
     amount: float | None = None
     once: bool = False
+    worth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def time_case(case: Case, pace: Pace) -> list[Timing]:
         timing = summary(case, candidate, times, lows[candidate])
         timing = replace(timing, megabytes=megabytes.get(candidate))
         held = best.get(timing.candidate)
-        if held is None or timing.median < held.median:
+        if held is None or timing.median < (1 - case.worth) * held.median:
             best[timing.candidate] = timing
     return list(best.values())
 

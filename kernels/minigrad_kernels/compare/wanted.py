@@ -26,6 +26,7 @@ class Wanted:
     phases: bool | None = None
     predict: tuple[str, ...] | None = None
     against: str | None = None
+    sessions: bool | None = None
     margin: float = MARGIN
     limit: float = LIMIT
 
@@ -40,7 +41,9 @@ class Wanted:
         check_known("GPU", self.predict or (), list(GPUS))
         if self.statistics and (lacking := missing()):
             raise ValueError(f"compare: --statistics needs {', '.join(lacking)}")
-        if self.against is not None and not pairs.is_place(self.against):
+        held = self.against is not None and not pairs.is_place(self.against)
+        if held:
+            assert self.against is not None
             against.read(Path(self.against))
         predicted = self.predict or (tuple(GPUS) if own and absent and few else ())
         return replace(
@@ -50,6 +53,7 @@ class Wanted:
             verdicts=few if self.verdicts is None else self.verdicts,
             phases=few if self.phases is None else self.phases,
             predict=predicted,
+            sessions=few and (held if self.sessions is None else self.sessions),
         )
 
 
