@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import cuda, float32, int32
+from numba import cuda, float32, int32, uint32, uint64
 
 import minigrad_cudasim as simulate
 from minigrad_cudasim.lanes.blocks import Blocks
@@ -183,6 +183,19 @@ def pieces(x, y):
     y[i] = all_of_it[4 + (t + 1) % 16] + held[t % 4]
 
 
+def unsigned(x, y):
+    i = uint32(cuda.threadIdx.x) + uint32(cuda.blockIdx.x) * uint32(cuda.blockDim.x)
+    state = uint32(i * uint32(2654435761))
+    wide = uint64(state)
+    for k in range(uint32(5)):
+        state = uint32((state ^ (state >> uint32(15))) * uint32(0x2C1B3C6D))
+        wide = (wide << uint32(7)) ^ (wide * uint64(6364136223846793005)) + uint64(k)
+        x[i] = uint32(x[i] ^ state)
+    low = int32(uint32(wide)) if wide > uint64(1 << 63) else int32(state)
+    unit = (wide >> uint32(11)) * (1.0 / (uint64(1) << uint32(53)))
+    y[i] = low % 1000 + unit + float32(state) / uint32(3) + (~wide % uint64(97)) / 2.0
+
+
 def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float32) -> Any:
     return pytest.param(kernel, grid, block, shapes, dtype, id=kernel.__name__)
 
@@ -201,6 +214,7 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(votes, 2, 16, 32, 32),
         case(blocks_of_unlike_barriers, 3, 16, 16, 48),
         case(in_place, 2, 16, 32, 32),
+        case(unsigned, 2, 16, 32, 32, dtype=(np.uint32, np.float64)),
         case(views, 2, 16, (6, 4), 32),
         case(pieces, 2, 16, 32, 32),
     ],
@@ -213,7 +227,10 @@ def test_lanes_give_the_bits_of_threads(
     def arguments() -> list[Any]:
         rng.bit_generator.state = np.random.default_rng(4).bit_generator.state
         *given, out = shapes
-        return [*(rng.normal(size=s).astype(dtype) for s in given), simulate.empty(out, dtype)]
+        kind, result = dtype if isinstance(dtype, tuple) else (dtype, dtype)
+        scale = 100 if kind == np.uint32 else 1
+        held = [np.abs(v) if scale > 1 else v for v in (rng.normal(size=s) for s in given)]
+        return [*((v * scale).astype(kind) for v in held), simulate.empty(out, result)]
 
     at_once, one_by_one = arguments(), arguments()
     report = simulate.check(kernel, grid, block, *at_once, shared=80)
@@ -397,6 +414,35 @@ def test_updates_are_done_at_once_where_their_order_does_not_matter(
     if at_once:
         assert not report.faults and not alone.faults
         assert outs[0].tobytes() == outs[1].tobytes()
+
+
+RECORD = np.dtype([("state", np.uint64), ("pair", np.float32), ("seen", np.int8)], align=True)
+
+
+def of_records(rows, y):
+    i = cuda.grid(1)
+    row = rows[i]
+    row["state"] = (row["state"] ^ uint64(i)) * uint64(6364136223846793005) + uint64(1)
+    row.pair = row.pair * 2 + y[i]
+    rows[i].seen += 1
+    y[i] = (rows.state[i] >> uint32(40)) * 0.5 + rows["pair"][i] + len(rows) + rows[i]["seen"]
+
+
+def test_records_give_the_bits_of_threads() -> None:
+    rows = np.zeros(32, RECORD)
+    rows["state"], rows["pair"] = np.arange(32) << 40, np.linspace(0, 1, 32)
+    both = [(rows.copy(), np.ones(32)) for _ in range(2)]
+    report = simulate.check(of_records, 2, 16, *both[0])
+    assert report.lanes and not report.faults
+    simulate.check(of_records, 2, 16, *both[1], lanes=False)
+    assert all(a.tolist() == b.tolist() for a, b in zip(*both, strict=True))
+
+    def one_field(rows, y):
+        rows[0].seen = cuda.grid(1)
+        y[cuda.grid(1)] = rows[1].pair
+
+    report = simulate.check(one_field, 2, 16, *both[0])
+    assert not report.lanes and [fault.kind for fault in report.faults] == ["race"]
 
 
 def test_a_launch_of_many_blocks_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

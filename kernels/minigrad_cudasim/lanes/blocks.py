@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_cudasim.cuda import Atomic, Cuda, LocalMemory, Place, SharedMemory
-from minigrad_cudasim.lanes.memory import EPOCH, THREAD, LaneArray, Log, of_arguments
+from minigrad_cudasim.lanes.memory import EPOCH, THREAD, LaneArray, LaneRecords, Log, of_arguments
 from minigrad_cudasim.lanes.values import (
     Array,
     Lanes,
@@ -33,7 +33,13 @@ class Blocks:
     numbers: of the blocks, x fastest.  arrays: those of the arguments by their identities.
     """
 
-    def __init__(self, machine: Machine, cuda: Cuda, numbers: range, arrays: dict[int, LaneArray]):
+    def __init__(
+        self,
+        machine: Machine,
+        cuda: Cuda,
+        numbers: range,
+        arrays: dict[int, LaneArray | LaneRecords],
+    ):
         self.machine = machine
         self.cuda = cuda
         self.arrays = arrays
@@ -55,7 +61,8 @@ class Blocks:
         self.static = 0
         self.unused: Any = None  # the call whose result goes nowhere
         whole_grid = grid.x * grid.y * grid.z == 1
-        self.single = [a.log for a in arrays.values() if a.log is not None] if whole_grid else []
+        logs = [log for array in arrays.values() for log in logs_of(array)]
+        self.single = logs if whole_grid else []
 
     # ------------------------------------------------------------ what names stand for
     def seen(self, value: Any) -> Any:
@@ -73,7 +80,9 @@ class Blocks:
         if isinstance(held, Place):
             where = self.thread if held is self.cuda.threadIdx else self.block
             return where["xyz".index(name)]
-        if isinstance(held, LaneArray):
+        if isinstance(held, LaneRecords) and name in held.fields:
+            return held.fields[name]
+        if isinstance(held, LaneArray | LaneRecords):
             if name not in ("shape", "size", "ndim"):
                 raise Unsupported(f"an array's {name}")
             return getattr(held, name)
@@ -227,6 +236,12 @@ class Blocks:
         rule: Any = {"count": np.sum, "and": np.all, "or": np.any}[name.rpartition("_")[2]]
         found = rule(votes, axis=1).astype(np.int64)
         return whole(np.repeat(found, self.threads), 0, self.threads)
+
+
+def logs_of(array: LaneArray | LaneRecords) -> list[Log]:
+    """Return the logs of an array, or of its fields."""
+    held = array.fields.values() if isinstance(array, LaneRecords) else (array,)
+    return [a.log for a in held if a.log is not None]
 
 
 def places(rank: Array, shape: tuple[int, int, int]) -> tuple[Lanes, Lanes, Lanes]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad_cudasim.lanes.values import (
     MOST,
+    UNSIGNED,
     Lanes,
     Mask,
     Unsupported,
@@ -22,6 +23,7 @@ from minigrad_cudasim.lanes.values import (
     each,
     kind_of,
     raw,
+    uints,
     whole,
 )
 from minigrad_cudasim.numbers import BUILTINS, REPLACED, Integer
@@ -76,7 +78,7 @@ def apply(function: Any, args: list[Any], mask: Mask, count: int) -> Any:
         return extreme(function is BUILTINS["max"], args)
     if isinstance(function, np.ufunc) and function.nin == len(args) == 1 and function in UFUNCS:
         kind = kind_of(args[0])
-        if kind == "b" or (kind == "i" and function in ROUNDS.values()):
+        if kind == "b" or (kind in "iuU" and function in ROUNDS.values()):
             raise Unsupported(f"{function.__name__} of whole numbers")
         held = kind if kind in "fd" else "d"
         return Lanes(held, function(as_kind(args[0], held)))
@@ -103,16 +105,25 @@ def pure(function: Any) -> bool:
 def to_integer(cast: Integer, value: Any, mask: Mask) -> Any:
     """Return a value wrapped to an integer's bits.
 
-    Raises: Unsupported for the unsigned types that are not Python's int in a kernel.
+    Raises: Unsupported for numbers of more than 62 bits that are not unsigned.
     """
-    if cast.name in ("uint32", "uint64"):
-        raise Unsupported(f"lanes of type {cast.name}")
+    if kind_of(value) in UNSIGNED:
+        return rewrapped(cast, value.data)
     held = truncated(value, mask)
+    if cast.name in ("uint32", "uint64"):
+        return rewrapped(cast, held.data.astype(np.uint64))
     low, high = bounds(held)
     limits = np.iinfo(cast.dtype)
     if limits.min <= low and high <= limits.max:
         return held
     return whole(held.data.astype(cast.dtype).astype(np.int64))
+
+
+def rewrapped(cast: Integer, data: Any) -> Lanes:
+    """Return bits as an integer's, those above its own cut off."""
+    if cast.name in ("uint32", "uint64"):
+        return uints("u" if cast.bits == 32 else "U", data & np.uint64(cast.mask))
+    return whole(data.astype(cast.dtype).astype(np.int64))
 
 
 def truncated(value: Any, mask: Mask) -> Any:
@@ -125,6 +136,10 @@ def truncated(value: Any, mask: Mask) -> Any:
         return value
     if kind == "b":
         return whole(value.data.astype(np.int64), 0, 1)
+    if kind in UNSIGNED:
+        if (value.data >= MOST).any():
+            raise Unsupported("whole numbers of more than 62 bits")
+        return whole(value.data.astype(np.int64))
     data = value.data if mask is None else np.where(mask, value.data, 0)
     if not (np.abs(data) < MOST).all():
         raise Unsupported("floats beyond whole numbers")
@@ -134,7 +149,7 @@ def truncated(value: Any, mask: Mask) -> Any:
 def absolute(value: Any) -> Lanes:
     """Return the absolute value."""
     kind = kind_of(value)
-    if kind == "b":
+    if kind == "b" or kind in UNSIGNED:
         raise Unsupported("arithmetic of truth values")
     if kind != "i":
         return Lanes(kind, np.abs(value.data))

@@ -9,6 +9,7 @@ the block has passed, and thread.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from minigrad_cudasim.lanes.values import (
     EXACT,
     MOST,
+    UNSIGNED,
     Array,
     Lanes,
     Mask,
@@ -24,6 +26,7 @@ from minigrad_cudasim.lanes.values import (
     bounds,
     kind_of,
     raw,
+    uints,
     whole,
 )
 from minigrad_cudasim.memory import SimulatedArray
@@ -335,6 +338,8 @@ class LaneArray:
             return whole(data.astype(np.int64), int(limits.min), int(limits.max))
         if self.code == "i8":
             return whole(data)
+        if self.code in ("u4", "u8"):
+            return uints("u" if self.code == "u4" else "U", data.astype(np.uint64))
         raise Unsupported(f"elements of type {self.dtype}")
 
     def store(self, index: Any, value: Any, mask: Mask, count: int, stamps: Array) -> None:
@@ -386,23 +391,50 @@ class LaneArray:
             log(places[mask], stamps[mask])
 
 
+class LaneRecords:
+    """An array of records: one of each field, over the same memory."""
+
+    def __init__(self, fields: dict[str, LaneArray], shape: tuple[int, ...]):
+        self.fields = fields
+        self.shape = shape
+        self.ndim = len(shape)
+        self.size = int(np.prod(shape))
+
+    def field(self, name: Any) -> LaneArray:
+        """Return the array of a field.
+
+        Raises: Unsupported where there is none.
+        """
+        if not isinstance(name, str) or name not in self.fields:
+            raise Unsupported("a record's field")
+        return self.fields[name]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record of each lane."""
+
+    records: LaneRecords
+    place: Any
+
+
 def inside(part: Any, size: int, mask: Mask) -> Any:
     """Return one part of an index; 0 on lanes outside the mask where it is none.
 
     Raises: Unsupported for what is outside, or no whole number.
     """
-    if kind_of(part) != "i":
+    if kind_of(part) not in "iuU":
         raise Unsupported("an index that is no whole number")
     low, high = bounds(part)
     data = raw(part)
     if low >= 0 and high < size:
-        return data
+        return data.astype(np.int64, copy=False) if isinstance(part, Lanes) else int(data)
     if not isinstance(part, Lanes):
         raise Unsupported("an index outside")
     within = (data >= 0) & (data < size)
     if not (within if mask is None else within | ~mask).all():
         raise Unsupported("an index outside")
-    return np.where(within, data, 0)
+    return np.where(within, data, 0).astype(np.int64, copy=False)
 
 
 def window(part: slice, size: int, mask: Mask) -> tuple[Array, int]:
@@ -430,7 +462,8 @@ def whole_rule(name: str, value: Any, given: Array, flat: Array, places: Array) 
     Raises: Unsupported for other values, and operations whose order matters.
     """
     limits = np.iinfo(flat.dtype)
-    low, high = bounds(value) if kind_of(value) == "i" else (1, 0)
+    kinds = "i" if limits.min else "iuU"
+    low, high = bounds(value) if kind_of(value) in kinds else (1, 0)
     if low > high or flat.dtype.itemsize < 4 or low < (0 if limits.min == 0 else -MOST):
         raise Unsupported(f"cuda.atomic.{name} of this type")
     if name in ("max", "min") and not limits.min <= low <= high <= limits.max:
@@ -446,7 +479,8 @@ def float_rule(name: str, value: Any, given: Array, flat: Array, places: Array) 
 
     Raises: Unsupported where one may be, for NaN and zeros of both signs.
     """
-    if flat.dtype.str[1:] not in ("f4", "f8") or name not in ("add", "sub", "max", "min"):
+    known = name in ("add", "sub", "max", "min") and kind_of(value) not in UNSIGNED
+    if flat.dtype.str[1:] not in ("f4", "f8") or not known:
         raise Unsupported(f"cuda.atomic.{name} of {flat.dtype}")
     wide = np.asarray(as_kind(value, "d") if not isinstance(value, Lanes) else given, np.float64)
     wide = np.broadcast_to(wide, places.shape)
@@ -488,7 +522,9 @@ def converted(value: Any, dtype: np.dtype[Any], mask: Mask) -> Any:
     return data if data.ndim else data[()]
 
 
-def of_arguments(held: tuple[SimulatedArray, ...], races_checked: bool) -> dict[int, LaneArray]:
+def of_arguments(
+    held: tuple[SimulatedArray, ...], races_checked: bool
+) -> dict[int, LaneArray | LaneRecords]:
     """Return the arrays of arguments, by their identities; those of one allocation share a log.
 
     Raises: Unsupported for views that are not whole elements apart.
@@ -496,8 +532,11 @@ def of_arguments(held: tuple[SimulatedArray, ...], races_checked: bool) -> dict[
     by_region: dict[int, list[SimulatedArray]] = {}
     for array in held:
         by_region.setdefault(id(array.region), []).append(array)
-    made: dict[int, LaneArray] = {}
+    made: dict[int, LaneArray | LaneRecords] = {}
     for arrays in by_region.values():
+        if len(arrays) == 1 and arrays[0].dtype.names:
+            made[id(arrays[0])] = of_records(arrays[0], races_checked)
+            continue
         region = arrays[0].region
         item = arrays[0].dtype.itemsize
         size = 0
@@ -520,6 +559,31 @@ def of_arguments(held: tuple[SimulatedArray, ...], races_checked: bool) -> dict[
             steps = tuple(n // item for n in array.strides)
             made[id(array)] = LaneArray(flat, array.shape, steps, log, array.start // item)
     return made
+
+
+def of_records(array: SimulatedArray, checked: bool) -> LaneRecords:
+    """Return the fields of an array of records as arrays.
+
+    Raises: Unsupported for records within records, and views.
+    """
+    dtype, region = array.dtype, array.region
+    plain = all(dtype[name].str[1:] in STORED for name in dtype.names or ())
+    if not plain or not dtype.names or array.start or not array.data.flags.c_contiguous:
+        raise Unsupported("records that are not whole, of numbers alone")
+    steps = tuple(n // dtype.itemsize for n in array.strides)
+    fields = {}
+    for name in dtype.names:
+        flat = array.data.reshape(-1).view(np.ndarray)[name]
+        known = None
+        if region.written is not None:
+            words = np.frombuffer(region.written, np.uint8).reshape(-1, dtype.itemsize)
+            first = (dtype.fields or {})[name][1]
+            known = Written(words[: array.size, first : first + flat.itemsize])
+        log = None
+        if region.space != "const" and (checked or known is not None):
+            log = Log(array.size, known, checked and region.space == "global")
+        fields[name] = LaneArray(flat, array.shape, steps, log)
+    return LaneRecords(fields, array.shape)
 
 
 def extent(array: SimulatedArray, item: int) -> int:

@@ -17,8 +17,8 @@ import numpy as np
 
 from minigrad_cudasim.compilable import definition_of
 from minigrad_cudasim.lanes.blocks import Blocks
-from minigrad_cudasim.lanes.calls import apply
-from minigrad_cudasim.lanes.memory import LaneArray
+from minigrad_cudasim.lanes.calls import apply, truncated
+from minigrad_cudasim.lanes.memory import LaneArray, LaneRecords, Row
 from minigrad_cudasim.lanes.values import (
     Lanes,
     Mask,
@@ -238,11 +238,8 @@ class Program:
                 raise Unsupported("parts of what is no tuple")
             for part, item in zip(node.elts, value, strict=True):
                 self.target(part, item, mask)
-        elif isinstance(node, ast.Subscript):
-            array = self.value(node.value, mask)
-            if not isinstance(array, LaneArray):
-                raise Unsupported("an item of what is no array")
-            index = self.value(node.slice, mask)
+        elif isinstance(node, ast.Subscript | ast.Attribute):
+            array, index = self.place(node, mask)
             if array.named(index):
                 array.store(index, value, mask, self.count, self.blocks.stamps)
             else:
@@ -250,6 +247,19 @@ class Program:
                 view.fill(value, mask, self.count, self.blocks.stamps)
         else:
             raise Unsupported(f"an assignment to {type(node).__name__}")
+
+    def place(self, node: ast.Subscript | ast.Attribute, mask: Mask) -> tuple[LaneArray, Any]:
+        """Return the array and the index that an assignment goes to.
+
+        Raises: Unsupported for what is in no array.
+        """
+        held = self.value(node.value, mask)
+        index = self.value(node.slice, mask) if isinstance(node, ast.Subscript) else node.attr
+        if isinstance(held, Row):
+            return held.records.field(index), held.place
+        if not isinstance(held, LaneArray) or isinstance(node, ast.Attribute):
+            raise Unsupported("an item of what is no array")
+        return held, index
 
     # ------------------------------------------------------------ statements
     def assign(self, node: ast.Assign, mask: Mask) -> Mask:
@@ -270,12 +280,9 @@ class Program:
             new = binary(op, old, self.value(node.value, mask), mask, self.count)
             self.bind(target.id, new, mask)
             return mask
-        if not isinstance(target, ast.Subscript):
+        if not isinstance(target, ast.Subscript | ast.Attribute):
             raise Unsupported(f"an assignment to {type(target).__name__}")
-        array = self.value(target.value, mask)
-        index = self.value(target.slice, mask)
-        if not isinstance(array, LaneArray):
-            raise Unsupported("an item of what is no array")
+        array, index = self.place(target, mask)
         old = self.loaded(array, index, mask)
         new = binary(op, old, self.value(node.value, mask), mask, self.count)
         array.store(index, new, mask, self.count, self.blocks.stamps)
@@ -385,8 +392,9 @@ class Program:
 
     def ranged(self, args: list[Any], mask: Mask) -> Iterator[tuple[Any, Any]]:
         """Yield the numbers of a range that is another one on each lane."""
-        if any(kind_of(a) != "i" for a in args):
+        if any(kind_of(a) not in "iuU" for a in args):
             raise Unsupported("a range of other than whole numbers")
+        args = [truncated(a, mask) if isinstance(a, Lanes) else int(a) for a in args]
         start, stop = (0, args[0]) if len(args) == 1 else args[:2]
         step = args[2] if len(args) == 3 else 1
         low, high = bounds(step)
@@ -427,6 +435,8 @@ class Program:
 
     def attribute(self, node: ast.Attribute, mask: Mask) -> Any:
         held = self.value(node.value, mask)
+        if isinstance(held, Row):
+            return self.loaded(held.records.field(node.attr), held.place, mask)
         return self.blocks.attribute(held, node.attr)
 
     def subscript(self, node: ast.Subscript, mask: Mask) -> Any:
@@ -436,6 +446,16 @@ class Program:
             if held.named(index):
                 return self.loaded(held, index, mask)
             return held.view(index, mask, self.count)
+        if isinstance(held, LaneRecords):
+            if isinstance(index, str):
+                return held.field(index)
+            first = next(iter(held.fields.values()))
+            if not first.named(index):
+                raise Unsupported("a view of records")
+            first.place(index, mask, self.count)  # whether it is inside
+            return Row(held, index)
+        if isinstance(held, Row):
+            return self.loaded(held.records.field(index), held.place, mask)
         if not isinstance(held, tuple) or not isinstance(index, int):
             raise Unsupported("an item of what is neither array nor tuple")
         return held[index]
@@ -515,11 +535,11 @@ class Program:
             raise Unsupported("arguments by name")
         if isinstance(function, FunctionType) and "__simulated__" in function.__globals__:
             return self.run(function, args, mask)
-        if function is len and isinstance(args[0], LaneArray | tuple):
-            return args[0].shape[0] if isinstance(args[0], LaneArray) else len(args[0])
+        if function is len and isinstance(args[0], LaneArray | LaneRecords | tuple):
+            return len(args[0]) if isinstance(args[0], tuple) else args[0].shape[0]
         if any(isinstance(a, Lanes) for a in args):
             return apply(function, args, mask, self.count)
-        if any(isinstance(a, LaneArray) for a in args) or not harmless(function):
+        if any(isinstance(a, LaneArray | LaneRecords) for a in args) or not harmless(function):
             raise Unsupported(f"a call of {getattr(function, '__name__', function)}")
         return function(*args)
 

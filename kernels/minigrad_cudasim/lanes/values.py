@@ -1,7 +1,8 @@
 """A number of each lane, typed as the simulator types that of one thread.
 
 The kinds: "i" Python's int (held in int64, with bounds, so that nothing wraps unseen), "b" a truth
-value, "p" Python's float, which takes the type of what it meets, "f" float32 and "d" float64.
+value, "p" Python's float, which takes the type of what it meets, "f" float32, "d" float64, "u" a
+uint32 and "U" a uint64, both held in 64 bits: those meet their like and floats alone.
 What has no kind raises `Unsupported`.
 """
 
@@ -13,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_cudasim.numbers import Int32
+from minigrad_cudasim.numbers import Int32, UInt32
 
 Array = np.ndarray[Any, Any]
 Mask = Array | None  # which lanes; None is all of them
 FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64}
+UNSIGNED = {"u", "U"}
+BITS = {"u": 32, "U": 64}
 MOST = 1 << 62  # the largest whole number that is held
 EXACT = 1 << 53  # up to which a whole number is a float64
 
@@ -77,6 +80,8 @@ KINDS: dict[type, str] = {
     float: "p",
     np.float32: "f",
     np.float64: "d",
+    UInt32: "u",
+    np.uint64: "U",
 }
 
 
@@ -87,6 +92,8 @@ def bounds(value: Any) -> tuple[int, int]:
 
 def raw(value: Any) -> Any:
     """Return the array of lanes, or the number that all have."""
+    if isinstance(value, UInt32):
+        return np.uint64(value)
     return value.data if isinstance(value, Lanes) else value
 
 
@@ -110,6 +117,10 @@ def common(a: Any, b: Any) -> str:
     kinds = {kind_of(a), kind_of(b)}
     if "b" in kinds:
         raise Unsupported("arithmetic of truth values")
+    if kinds & UNSIGNED:
+        if "i" in kinds:
+            raise Unsupported("signed and unsigned numbers")
+        return "U" if kinds <= UNSIGNED else "d"
     return next(kind for kind in "dfpi" if kind in kinds)
 
 
@@ -123,6 +134,8 @@ def each(rule: Callable[..., Any], values: list[Any], mask: Mask, count: int) ->
 
     Raises: Unsupported where the results have no kind, or several.
     """
+    if any(kind_of(value) in UNSIGNED for value in values):
+        raise Unsupported("a rule of unsigned numbers")
     at = range(count) if mask is None else np.flatnonzero(mask).tolist()
     columns = [listed(value, count) for value in values]
     results = [rule(*(column[i] for column in columns)) for i in at]
@@ -156,6 +169,8 @@ def binary(op: type, a: Any, b: Any, mask: Mask, count: int) -> Any:
     if kind_of(a) == kind_of(b) == "b" and name in ("BitAnd", "BitOr", "BitXor"):
         return Lanes("b", PYTHON[name](raw(a), raw(b)))
     kind = common(a, b)
+    if kind == "U":
+        return unsigned(name, a, b, mask)
     if name == "Pow" or (kind != "i" and name in ("FloorDiv", "Mod")):
         return each(PYTHON[name], [a, b], mask, count)
     if kind == "i" and name != "Div":
@@ -180,19 +195,38 @@ def nonzero(divisor: Any, mask: Mask) -> Any:
     return np.where(zero, 1, divisor)
 
 
+def uints(kind: str, data: Array) -> Lanes:
+    """Return unsigned numbers of 32 or 64 bits, held in 64."""
+    return Lanes(kind, data, 0, (1 << BITS[kind]) - 1)
+
+
+def unsigned(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
+    """Return what an operation of unsigned numbers gives: a float64 or a uint64, which wraps.
+
+    Raises: Unsupported for division by zero, and powers.
+    """
+    x, y = raw(a), raw(b)
+    if name == "Div":
+        return Lanes("d", as_kind(a, "d") / nonzero(as_kind(b, "d"), mask))
+    if name in ("FloorDiv", "Mod"):
+        return uints("U", PYTHON[name](x, nonzero(y, mask)))
+    if name not in ("Add", "Sub", "Mult", "LShift", "RShift", "BitAnd", "BitOr", "BitXor"):
+        raise Unsupported(f"{name} of unsigned numbers")
+    return uints("U", PYTHON[name](x, y))
+
+
 def integers(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
     """Return what an operation of whole numbers gives."""
     x, y = raw(a), raw(b)
     (al, ah), (bl, bh) = bounds(a), bounds(b)
-    if name == "Add":
-        return whole(x + y, al + bl, ah + bh) if wide(al + bl, ah + bh) else refuse()
-    if name == "Sub":
-        return whole(x - y, al - bh, ah - bl) if wide(al - bh, ah - bl) else refuse()
+    if name in ("Add", "Sub"):
+        low, high = (al + bl, ah + bh) if name == "Add" else (al - bh, ah - bl)
+        return whole(PYTHON[name](x, y), low, high) if wide(low, high) else narrowed(name, a, b)
     corners = (
         [PYTHON[name](p, q) for p in (al, ah) for q in (bl, bh)] if usable(name, bl, bh) else []
     )
     if name == "Mult":
-        return whole(x * y, min(corners), max(corners)) if wide(*corners) else narrowed(a, b)
+        return whole(x * y, min(corners), max(corners)) if wide(*corners) else narrowed(name, a, b)
     if name in ("FloorDiv", "Mod"):
         y = nonzero(y, mask)
         data = PYTHON[name](x, y)
@@ -224,18 +258,16 @@ def wide(*numbers: int) -> bool:
     return all(-2 * MOST < n < 2 * MOST for n in numbers)
 
 
-def refuse() -> Lanes:
-    """Raise Unsupported for a sum that may have wrapped."""
-    raise Unsupported("whole numbers of more than 62 bits")
+def narrowed(name: str, a: Any, b: Any) -> Lanes:
+    """Return a sum, difference or product by the bounds that the numbers have.
 
-
-def narrowed(a: Any, b: Any) -> Lanes:
-    """Return a product by the bounds that the numbers have, not those they may have."""
+    Raises: Unsupported where it may have wrapped.
+    """
     x, y = (whole(v.data) if isinstance(v, Lanes) else v for v in (a, b))
-    corners = [p * q for p in bounds(x) for q in bounds(y)]
+    corners = [PYTHON[name](p, q) for p in bounds(x) for q in bounds(y)]
     if not wide(*corners):
-        refuse()
-    return whole(raw(x) * raw(y), min(corners), max(corners))
+        raise Unsupported("whole numbers of more than 62 bits")
+    return whole(PYTHON[name](raw(x), raw(y)), min(corners), max(corners))
 
 
 def unary(op: type, a: Any) -> Any:
@@ -245,8 +277,12 @@ def unary(op: type, a: Any) -> Any:
         return PYTHON[name](a)
     if name == "Not":
         return Lanes("b", ~truth(a))
+    if a.kind in UNSIGNED and name == "Invert":
+        return uints("U", ~a.data)
     if a.kind == "b" or (a.kind != "i" and name == "Invert"):
         raise Unsupported(f"{name} of {a.kind}")
+    if a.kind in UNSIGNED:
+        raise Unsupported(f"{name} of unsigned numbers")
     if a.kind != "i":
         return a if name == "UAdd" else Lanes(a.kind, -a.data)
     if name == "UAdd":
@@ -263,7 +299,7 @@ def compared(op: type, a: Any, b: Any) -> Any:
     if name not in COMPARE:
         raise Unsupported(name)
     kind = common(a, b)
-    if kind == "i":
+    if kind in "iU":
         return Lanes("b", COMPARE[name](raw(a), raw(b)))
     return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
 
@@ -291,6 +327,8 @@ def merged(mask: Array, new: Any, old: Any, count: int) -> Any:
     if not isinstance(new, Lanes) and not isinstance(old, Lanes) and kind in "ib" and new == old:
         return new
     data = np.where(mask, raw(new), raw(old))
+    if kind in UNSIGNED:
+        return uints(kind, data.astype(np.uint64, copy=False))
     if kind != "i":
         return Lanes(kind, data.astype(FLOATS.get(kind, np.bool_), copy=False))
     (a, b), (c, d) = bounds(new), bounds(old)
