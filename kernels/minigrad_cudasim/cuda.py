@@ -224,12 +224,17 @@ class Cuda:
         self.const = SimpleNamespace(array_like=lambda array: array)
         self.cg = Groups(machine)
         self.fp16 = Fp16()
+        # What has the modules within numba.cuda, such as `cuda.random`; None for other names.
+        self._module: Callable[[str], Any] = lambda name: None
 
     def __getattr__(self, name: str) -> Any:
         if name in VECTORS:
             return VECTORS[name]
         if name == "libdevice":
             return LIBDEVICE
+        found = self._module(name)
+        if found is not None:
+            return found
         raise AttributeError(
             f"minigrad_cudasim has no model of cuda.{name}; wrap it in a function of yours and "
             "register one: @minigrad_cudasim.model(function)"

@@ -92,10 +92,16 @@ class Builder:
         self.prints = False  # whether a function that was rebuilt may print
         self.constants: dict[int, SimulatedArray] = {}
         self.stubs: dict[int, Any] = {}
+        self.cuda._module = self.module
         if numba_cuda is not None:
             self.find_stubs(numba_cuda, self.cuda)
             for group in ("atomic", "shared", "local", "const"):
                 self.find_stubs(getattr(numba_cuda, group), getattr(self.cuda, group))
+
+    def module(self, name: str) -> Names | None:
+        """Return a module within numba.cuda as a kernel sees it, or None."""
+        held = getattr(numba_cuda, name, None)
+        return Names(held, self.translate) if isinstance(held, ModuleType) else None
 
     def find_stubs(self, real: Any, ours: Any) -> None:
         """Map what numba.cuda calls by a name to ours, for kernels that import it by name."""

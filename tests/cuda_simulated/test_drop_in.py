@@ -174,10 +174,11 @@ def test_random_numbers() -> None:
         def draw(states, y):
             i = cuda.grid(1)
             y[i] = xoroshiro128p_uniform_float32(states, i)
+            y[i + 32] = cuda.random.xoroshiro128p_uniform_float32(states, i)
 
-        y = np.zeros(32, np.float32)
+        y = np.zeros(64, np.float32)
         draw[1, 32](create_xoroshiro128p_states(32, seed=1), y)
-    assert len(set(y.tolist())) == 32 and y.min() >= 0 and y.max() < 1
+    assert len(set(y.tolist())) == 64 and y.min() >= 0 and y.max() < 1
 
 
 def test_faults_can_be_collected() -> None:
