@@ -204,11 +204,11 @@ def names_of(code: CodeType) -> set[str]:
 
 
 def promoted(code: CodeType) -> CodeType:
-    """Return a code object whose float literals are float64, as Numba types them."""
+    """Return a code object whose literals are float64 and complex128, as Numba types them."""
 
     def literal(constant: Any) -> Any:
-        if type(constant) is float:
-            return np.float64(constant)
+        if type(constant) in (float, complex):
+            return (np.float64 if type(constant) is float else np.complex128)(constant)
         if type(constant) is tuple:
             return tuple(map(literal, constant))
         if isinstance(constant, CodeType):

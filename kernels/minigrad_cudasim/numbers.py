@@ -184,6 +184,7 @@ BUILTINS = {
     **vars(builtins),
     "print": printed,
     "float": np.float64,
+    "complex": np.complex128,
     "round": rounded,
     "zip": zipped,
     "max": extreme(max, np.fmax),

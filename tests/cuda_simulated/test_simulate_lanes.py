@@ -196,6 +196,17 @@ def unsigned(x, y):
     y[i] = low % 1000 + unit + float32(state) / uint32(3) + (~wide % uint64(97)) / 2.0
 
 
+def escapes(x, y):
+    i = cuda.grid(1)
+    z, c = 0.0j, complex(x[i], 0.3 * x[i] - 1)
+    turns = 0
+    while turns < 20 and z.real * z.real + z.imag * z.imag < 4:
+        z = z * z + c
+        turns += 1
+    w = (z - 2) / (c + 1.5j) * x[i]
+    y[i] = turns + w.real + abs(w) - (1 if -w == c else 0)
+
+
 def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float32) -> Any:
     return pytest.param(kernel, grid, block, shapes, dtype, id=kernel.__name__)
 
@@ -215,6 +226,8 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(blocks_of_unlike_barriers, 3, 16, 16, 48),
         case(in_place, 2, 16, 32, 32),
         case(unsigned, 2, 16, 32, 32, dtype=(np.uint32, np.float64)),
+        case(escapes, 2, 16, 32, 32),
+        case(escapes, 2, 16, 32, 32, dtype=np.float64),
         case(views, 2, 16, (6, 4), 32),
         case(pieces, 2, 16, 32, 32),
     ],

@@ -89,6 +89,8 @@ class Blocks:
         if held is self.cuda and name == "laneid":
             return whole(self.rank % 32, 0, 31)
         if isinstance(held, Lanes):
+            if held.kind == "c" and name in ("real", "imag"):
+                return Lanes("d", np.ascontiguousarray(getattr(held.data, name)))
             raise Unsupported(f"a number's {name}")
         return self.seen(getattr(held, name))
 

@@ -22,6 +22,7 @@ from minigrad_cudasim.lanes.values import (
     common,
     each,
     kind_of,
+    paired,
     raw,
     uints,
     whole,
@@ -72,13 +73,20 @@ def apply(function: Any, args: list[Any], mask: Mask, count: int) -> Any:
         return Lanes(kind, as_kind(args[0], kind))
     if function is builtins.bool and len(args) == 1:
         return Lanes("b", raw(args[0]) != 0)
+    if function is np.complex128:
+        real, imag = (*args, 0.0)[:2]
+        if kind_of(real) == "c":
+            raise Unsupported("a complex number of one")
+        return Lanes("c", paired(as_kind(real, "d"), as_kind(imag, "d")))
     if function is builtins.abs and len(args) == 1:
+        if kind_of(args[0]) == "c":
+            return each(function, args, mask, count)
         return absolute(args[0])
     if function in (BUILTINS["min"], BUILTINS["max"]) and len(args) > 1:
         return extreme(function is BUILTINS["max"], args)
     if isinstance(function, np.ufunc) and function.nin == len(args) == 1 and function in UFUNCS:
         kind = kind_of(args[0])
-        if kind == "b" or (kind in "iuU" and function in ROUNDS.values()):
+        if kind in "bc" or (kind in "iuU" and function in ROUNDS.values()):
             raise Unsupported(f"{function.__name__} of whole numbers")
         held = kind if kind in "fd" else "d"
         return Lanes(held, function(as_kind(args[0], held)))

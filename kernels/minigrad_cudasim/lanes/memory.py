@@ -40,6 +40,7 @@ LOADED = {
     "f4": "f",
     "f8": "d",
     "b1": "b",
+    "c16": "c",
 }  # the kind of what arrays of other than whole numbers hold
 SMALL = ("i1", "i2", "i4", "u1", "u2")
 STORED = (*LOADED, *SMALL, "i8", "u4", "u8")
@@ -508,6 +509,8 @@ def converted(value: Any, dtype: np.dtype[Any], mask: Mask) -> Any:
     if dtype.str[1:] not in STORED:
         raise Unsupported(f"elements of type {dtype}")
     kind = kind_of(value)
+    if kind == "c" and dtype.kind != "c":
+        raise Unsupported("a complex number as a real one")
     data = np.asarray(raw(value))
     if kind == "i" and dtype.kind == "f" and max(map(abs, bounds(value))) > EXACT:
         raise Unsupported("whole numbers of more than 53 bits as floats")

@@ -431,7 +431,8 @@ class Program:
 
     # ------------------------------------------------------------ expressions
     def constant(self, node: ast.Constant, mask: Mask) -> Any:
-        return np.float64(node.value) if type(node.value) is float else node.value
+        kind = {float: np.float64, complex: np.complex128}.get(type(node.value))
+        return node.value if kind is None else kind(node.value)
 
     def attribute(self, node: ast.Attribute, mask: Mask) -> Any:
         held = self.value(node.value, mask)

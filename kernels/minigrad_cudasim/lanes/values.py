@@ -2,7 +2,8 @@
 
 The kinds: "i" Python's int (held in int64, with bounds, so that nothing wraps unseen), "b" a truth
 value, "p" Python's float, which takes the type of what it meets, "f" float32, "d" float64, "u" a
-uint32 and "U" a uint64, both held in 64 bits: those meet their like and floats alone.
+uint32 and "U" a uint64, both held in 64 bits: those meet their like and floats alone; "c" is a
+complex128.
 What has no kind raises `Unsupported`.
 """
 
@@ -18,7 +19,7 @@ from minigrad_cudasim.numbers import Int32, UInt32
 
 Array = np.ndarray[Any, Any]
 Mask = Array | None  # which lanes; None is all of them
-FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64}
+FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64, "c": np.complex128}
 UNSIGNED = {"u", "U"}
 BITS = {"u": 32, "U": 64}
 MOST = 1 << 62  # the largest whole number that is held
@@ -82,6 +83,7 @@ KINDS: dict[type, str] = {
     np.float64: "d",
     UInt32: "u",
     np.uint64: "U",
+    np.complex128: "c",
 }
 
 
@@ -107,6 +109,8 @@ def as_kind(value: Any, kind: str) -> Any:
         low, high = bounds(value)
         if low < -EXACT or high > EXACT:
             raise Unsupported("whole numbers of more than 53 bits as floats")
+    if held == "c" and kind != "c":
+        raise Unsupported("a complex number as a real one")
     if isinstance(value, Lanes):
         return value.data.astype(FLOATS[kind], copy=False)
     return FLOATS[kind](value)
@@ -118,10 +122,10 @@ def common(a: Any, b: Any) -> str:
     if "b" in kinds:
         raise Unsupported("arithmetic of truth values")
     if kinds & UNSIGNED:
-        if "i" in kinds:
-            raise Unsupported("signed and unsigned numbers")
+        if kinds & {"i", "c"}:
+            raise Unsupported("unsigned numbers and others")
         return "U" if kinds <= UNSIGNED else "d"
-    return next(kind for kind in "dfpi" if kind in kinds)
+    return next(kind for kind in "cdfpi" if kind in kinds)
 
 
 def among(bits: Any, mask: Mask) -> bool:
@@ -171,6 +175,8 @@ def binary(op: type, a: Any, b: Any, mask: Mask, count: int) -> Any:
     kind = common(a, b)
     if kind == "U":
         return unsigned(name, a, b, mask)
+    if kind == "c":
+        return complexes(name, a, b, mask, count)
     if name == "Pow" or (kind != "i" and name in ("FloorDiv", "Mod")):
         return each(PYTHON[name], [a, b], mask, count)
     if kind == "i" and name != "Div":
@@ -180,6 +186,30 @@ def binary(op: type, a: Any, b: Any, mask: Mask, count: int) -> Any:
     if name not in ("Add", "Sub", "Mult", "Div"):
         raise Unsupported(f"{name} of floats")
     return Lanes(kind, PYTHON[name](as_kind(a, kind), as_kind(b, kind)))
+
+
+def complexes(name: str, a: Any, b: Any, mask: Mask, count: int) -> Lanes:
+    """Return what an operation of complex numbers gives.
+
+    Raises: Unsupported for products that are not numbers, which are not the same everywhere.
+    """
+    if name not in ("Add", "Sub", "Mult"):
+        return each(PYTHON[name], [a, b], mask, count)
+    x, y = as_kind(a, "c"), as_kind(b, "c")
+    if name != "Mult":
+        return Lanes("c", PYTHON[name](x, y))
+    made = paired(x.real * y.real - x.imag * y.imag, x.real * y.imag + x.imag * y.real)
+    wrong = np.isnan(made)
+    if wrong.any() and among(wrong, mask):
+        raise Unsupported("products that are not numbers")
+    return Lanes("c", made)
+
+
+def paired(real: Any, imag: Any) -> Array:
+    """Return complex numbers of their parts."""
+    made = np.empty(np.broadcast_shapes(np.shape(real), np.shape(imag)), np.complex128)
+    made.real, made.imag = real, imag
+    return made
 
 
 def nonzero(divisor: Any, mask: Mask) -> Any:
@@ -299,6 +329,8 @@ def compared(op: type, a: Any, b: Any) -> Any:
     if name not in COMPARE:
         raise Unsupported(name)
     kind = common(a, b)
+    if kind == "c" and name not in ("Eq", "NotEq"):
+        raise Unsupported("an order of complex numbers")
     if kind in "iU":
         return Lanes("b", COMPARE[name](raw(a), raw(b)))
     return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
