@@ -152,10 +152,16 @@ def test_kernels_that_numba_writes_run_all_threads_at_once() -> None:
                 total += a[i] * b[i]
             out[0] = total
 
+        @guvectorize(["(float64[:], int64[:], float64[:])"], "(n),()->(n)", target="cuda")
+        def moved(a, by, out):
+            for i in range(a.shape[0]):
+                out[i] = a[i] + by[0]
+
         x = np.arange(600.0).reshape(20, 30)
+        assert (moved(x, 3) == x + 3).all()  # one number for all rows
         assert np.allclose(far(x[0], x[1]), np.hypot(x[0], x[1]))
         assert np.allclose(dot(x, x), (x * x).sum(1))
-    assert session.report.launches == session.report.at_once == 2
+    assert session.report.launches == session.report.at_once == 3
 
 
 def test_what_a_kernel_prints_reads_as_a_gpus(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,5 +81,6 @@ class DeviceNDArray(DeviceArray, metaclass=AnyDeviceArray):
         self, shape: Any, strides: Any, dtype: Any, stream: Any = 0, gpu_data: Any = None
     ) -> None:
         data = getattr(gpu_data, "_ary", gpu_data)
+        shape = (shape,) if isinstance(shape, int) else shape
         held = data if data is None else np.lib.stride_tricks.as_strided(data, shape, strides)
         super().__init__(np.ndarray(shape, dtype) if held is None else held, stream)
