@@ -19,7 +19,6 @@ import pytest
 import minigrad as mg
 from minigrad.engine.allocator import POOL, POOLED, SLACK, Lease, Pool, empty, owns, rounded
 
-
 MB = 1 << 20
 
 

@@ -204,11 +204,11 @@ STATISTICS = {  # header -> what is counted
 }
 
 
-def tables(report: Report) -> Iterator[Table]:
-    """Yield the tables of a report: what was compared, the break-even sizes, the statistics."""
+def tables(report: Report) -> Iterator[tuple[Table, Sequence[str]]]:
+    """Yield the tables of a report, each with what is said below it: what was compared, the
+    break-even sizes, the statistics.
+    """
     drawn = table_of("kernels beside float64 and the machine's limit", COLUMNS, WORDS)
-    drawn.caption = "bits: they repeat, differ from run to run, or with the number of threads"
-    drawn.caption_justify = "left"
     before: tuple[Any, ...] = ()
     for row in report.rows:
         group = row.kernel, row.dtype, row.size
@@ -219,19 +219,17 @@ def tables(report: Report) -> Iterator[Table]:
             style="red" if row in report.wrong else None,
         )
         before = group
-    yield drawn
+    yield drawn, ["bits: they repeat, differ from run to run, or with the number of threads"]
     for part in parts_of(report):
         drawn = table_of(part.title, part.columns, part.words, wrap=True)
         for i, line in enumerate(part.rows):
             drawn.add_row(*line, style="red" if part.marks.get(i) == "wrong" else None)
-        if part.notes:
-            drawn.caption, drawn.caption_justify = "\n".join(part.notes), "left"
-        yield drawn
+        yield drawn, part.notes
     if report.statistics:
         drawn = table_of(f"what the CUDA kernels compile to, {TARGET}", tuple(STATISTICS), 1)
         for found_ in report.statistics:
             drawn.add_row(*(str(found_[name]) for name in STATISTICS.values()))
-        yield drawn
+        yield drawn, ()
 
 
 def parts_of(report: Report) -> list[Tabled]:
@@ -293,8 +291,12 @@ def bits(row: Row) -> str:
 
 def show(report: Report, console: Console) -> None:
     """Print a report."""
-    for drawn in tables(report):
+    for drawn, below in tables(report):
         console.print(drawn)
+        for note in below:
+            console.print(note, style="italic", markup=False)
+        if below:
+            console.print()
     for note in (*conditions_of(report), *report.notes):
         console.print(note, style="dim", markup=False)
     for row in report.rows:

@@ -50,14 +50,14 @@ def what_limits(
 
 
 def figure(value: float | None) -> str:
-    """Return a number in three digits.
+    """Return a number in three digits, one of up to eight whole.
 
-    >>> figure(0.0), figure(1234.5), figure(0.01234), figure(None)
-    ('0', '1,234', '0.0123', '')
+    >>> figure(0.0), figure(1234.5), figure(0.01234), figure(3.7e47), figure(None)
+    ('0', '1,234', '0.0123', '3.7e+47', '')
     """
     if value is None:
         return ""
-    return f"{value:,.0f}" if value >= 100 and value != float("inf") else f"{value:.3g}"
+    return f"{value:,.0f}" if 100 <= value < 1e8 else f"{value:.3g}"
 
 
 def shown_time(seconds: float | None) -> str:
