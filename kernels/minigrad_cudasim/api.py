@@ -170,10 +170,14 @@ class _Simulated:
         return run
 
 
-def simulate(raises: bool = True, **options: Any) -> AbstractContextManager[Any]:
+def simulate(
+    raises: bool = True, cudasim: bool = True, **options: Any
+) -> AbstractContextManager[Any]:
     """Run what uses numba.cuda inside without a GPU, each launch checked: `with simulate():`.
 
     raises: whether a launch with faults raises them; else they are in the session's `report`.
+    cudasim: whether `numba.config.ENABLE_CUDASIM` is 1 meanwhile, by which programs leave out what
+        takes a compiler or a driver; False runs tests that are marked `skip_on_cudasim`, too.
     options: those of `launch`; seed: of the first launch, each has the next.
 
     Raises: ImportError without greenlet, or without numba.cuda.
@@ -188,7 +192,7 @@ def simulate(raises: bool = True, **options: Any) -> AbstractContextManager[Any]
     ...     print(x.copy_to_host(), session.report)
     [0. 2. 4. 6.] no fault found
     """
-    return patching().simulate(raises, **options)
+    return patching().simulate(raises, cudasim, **options)
 
 
 def activate(**options: Any) -> Any:

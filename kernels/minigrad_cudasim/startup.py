@@ -15,7 +15,17 @@ from typing import Any
 from minigrad_cudasim.api import activate
 
 VARIABLE = "MINIGRAD_CUDASIM"
-FLAGS = ("raises", "races", "uninitialised", "float64", "negative", "strict", "traffic", "lanes")
+FLAGS = (
+    "raises",
+    "cudasim",
+    "races",
+    "uninitialised",
+    "float64",
+    "negative",
+    "strict",
+    "traffic",
+    "lanes",
+)
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numba import cuda, float32, float64, guvectorize, types, vectorize
+from numba.core import config
 from numba.cuda import to_device
 from numba.cuda.random import create_xoroshiro128p_states, xoroshiro128p_uniform_float32
 
@@ -62,6 +63,16 @@ def test_the_real_module_is_put_back() -> None:
     assert (cuda.jit, cuda.to_device, to_device) == real
     with pytest.raises(RuntimeError, match="simulate.. , which has ended|which has ended"):
         kernel[1, 1](np.ones(1))
+
+
+def test_programs_are_told_of_a_simulator_unless_they_are_not_to_be() -> None:
+    with simulate():
+        assert config.ENABLE_CUDASIM == 1
+    with simulate(cudasim=False) as session:
+        assert config.ENABLE_CUDASIM == 0
+        double[1, 16](np.ones(16))
+        assert session.report.launches == 1
+    assert config.ENABLE_CUDASIM == 0
 
 
 def test_signatures_give_numbers_their_types() -> None:

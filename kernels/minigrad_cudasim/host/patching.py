@@ -26,8 +26,11 @@ HINTS = ("In", "Out", "InOut")  # numba.cuda's own, which need no GPU
 DRIVER = ("devicearray", "devices", "driver", "error", "nvvm", "runtime")
 
 
-def replacements() -> Iterator[tuple[Any, str, Any]]:
-    """Yield module or class, name and what stands there while kernels are simulated."""
+def replacements(cudasim: bool = True) -> Iterator[tuple[Any, str, Any]]:
+    """Yield module or class, name and what stands there while kernels are simulated.
+
+    cudasim: whether Numba's configuration says that a simulator runs.
+    """
     simulator = importlib.import_module("numba.cuda.simulator")
     yield devicearray, "FakeCUDAArray", DeviceArray
     yield devicearray, "device_array", device_array
@@ -47,7 +50,7 @@ def replacements() -> Iterator[tuple[Any, str, Any]]:
     yield dispatcher.CUDADispatcher, "configure", configure
     yield dispatcher.CUDADispatcher, "call", call
     yield dispatcher.ForAll, "__call__", for_all
-    yield config, "ENABLE_CUDASIM", 1
+    yield config, "ENABLE_CUDASIM", int(cudasim)
     yield config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0
 
 
@@ -105,10 +108,10 @@ class Patch:
     def __init__(self) -> None:
         self.kept: list[tuple[Any, str, Any]] = []
 
-    def apply(self) -> None:
+    def apply(self, cudasim: bool) -> None:
         """Put the simulated device in place, also where its names were imported before."""
         swapped: dict[int, Any] = {}
-        for place, name, value in replacements():
+        for place, name, value in replacements(cudasim):
             old = place.__dict__.get(name, ABSENT)
             if old is value:
                 continue
@@ -147,14 +150,16 @@ def imported() -> list[Any]:
 
 
 @contextmanager
-def simulate(raises: bool = True, **options: Any) -> Iterator[kernels.Session]:
+def simulate(
+    raises: bool = True, cudasim: bool = True, **options: Any
+) -> Iterator[kernels.Session]:
     """Simulate inside a with statement: see `minigrad_cudasim.api.simulate`."""
     if greenlet is None:
         raise ImportError(NO_GREENLET)
     patch = Patch()
     held = kernels.Session(raises, **options)
     if not kernels.SESSIONS:
-        patch.apply()
+        patch.apply(cudasim)
     try:
         with kernels.session(held):
             yield held
@@ -162,12 +167,12 @@ def simulate(raises: bool = True, **options: Any) -> Iterator[kernels.Session]:
         patch.undo()
 
 
-def activate(**options: Any) -> kernels.Session:
+def activate(cudasim: bool = True, **options: Any) -> kernels.Session:
     """Simulate from here on: see `minigrad_cudasim.api.activate`."""
     if greenlet is None:
         raise ImportError(NO_GREENLET)
     held = kernels.Session(**options)
     if not kernels.SESSIONS:
-        Patch().apply()
+        Patch().apply(cudasim)
     kernels.SESSIONS.append(held)
     return held
