@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -48,6 +49,7 @@ def test_launches_copies_streams_and_events() -> None:
         y = cuda.device_array_like(x)
         y.copy_to_device(x)
         y[2:4] = 7
+        assert copy.deepcopy(y).copy_to_host().tolist() == y.copy_to_host().tolist()
         assert y[2] == 7 and np.asarray(y)[9] == 36 and len(cuda.gpus) == 1
         host = np.ones(4)
         double[1, 4](host)

@@ -54,6 +54,11 @@ class DeviceArray(FakeCUDAArray):
         """What holds its memory: itself."""
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_ary", "__copy__", "__deepcopy__", "__setstate__"):  # a copy is one of its own
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
     def __hash__(self) -> int:
         return id(self)
 
