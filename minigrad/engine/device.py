@@ -189,8 +189,11 @@ def nothing_like(array: Any) -> Any:
 def kept_constant(values: Any, like: Any) -> Any:
     """Return host numbers where `like` lies, which nobody writes to; on a GPU small ones once."""
     target = getattr(like, "target", None)
-    if target is None:
-        return values
+    return values if target is None else kept_there(target, values)
+
+
+def kept_there(target: Any, values: Any) -> Any:
+    """Return host numbers on a device, which nobody writes to; on a GPU small ones once."""
     keep = getattr(target, "constant", None)
     return upload(target, values) if keep is None else keep(values)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.device import DeviceArray, device_of, moved
+from minigrad.engine.device import BATCHED, DeviceArray, device_of, kept_constant, moved
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge
 from minigrad.ops.common import Array, axis_of, broadcast_shape, sizes_of
@@ -37,6 +37,15 @@ Shape = tuple[int, ...]
 def beside(array: Array, like: Any) -> Any:
     """Return a host array as a tensor where `like` is."""
     return Bridge.new(moved(np.asarray(array, order="C"), device_of(like.array)))
+
+
+def kept_beside(array: Array, like: Any) -> Any:
+    """Return a host array that follows from shapes as a tensor where `like` is, for ops to read; on
+    a GPU the same each time.
+    """
+    if BATCHED:
+        return beside(array, like)
+    return Bridge.new(kept_constant(np.asarray(array, order="C"), like.array))
 
 
 def sequence_of(dims: Any) -> tuple[int, ...]:

@@ -34,12 +34,16 @@ class Chosen:
 
     view: ints, slices and None, applied first.  arrays: for each dimension of the view, int64
     positions of its own in [0, n), or None for the whole dimension.
+    fixed: whether the positions follow from shapes alone, so that a GPU may keep them.
     """
 
-    __slots__ = ("arrays", "common", "first", "view")
+    __slots__ = ("arrays", "common", "first", "fixed", "view")
 
-    def __init__(self, view: tuple[Any, ...], arrays: list[Array | None]) -> None:
+    def __init__(
+        self, view: tuple[Any, ...], arrays: list[Array | None], fixed: bool = False
+    ) -> None:
         self.view = view
+        self.fixed = fixed
         self.arrays = arrays
         dims = [d for d, a in enumerate(arrays) if a is not None]
         found = [a for a in arrays if a is not None]
@@ -91,9 +95,35 @@ class Rows(Chosen):
         self.arrays = [array, *(None,) * (ndim - 1)]
         self.common = array.shape
         self.first = 0
+        self.fixed = False
 
     def rows(self) -> Array | None:
         return self.arrays[0]
+
+
+class There(Chosen):
+    """Positions on a device, in memory of its own, all of them in range.
+
+    line: (N,) int64, which entries of the first axis, or which elements, are selected.
+    common: the shape in which they are.
+    """
+
+    __slots__ = ("by_rows", "line")
+
+    def __init__(self, line: Any, common: tuple[int, ...], by_rows: bool, ndim: int) -> None:
+        self.line = line
+        self.common = common
+        self.by_rows = by_rows
+        self.view = (ALL,) * ndim
+        self.arrays = []  # for whoever looks at an index of the host's
+        self.first = 0
+        self.fixed = False
+
+    def rows(self) -> Any:
+        return self.line.reshape(self.common) if self.by_rows else None
+
+    def positions(self, shape: tuple[int, ...]) -> Any:
+        return self.line.reshape(self.common)
 
 
 def is_plain(p: Any) -> bool:
@@ -102,6 +132,14 @@ def is_plain(p: Any) -> bool:
         ends = p.start.__class__, p.stop.__class__, p.step.__class__
         return all(c is int or c is NONE for c in ends)
     return p.__class__ is int or p is None or p is Ellipsis
+
+
+def by_shapes(index: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | Chosen:
+    """Return what `resolved` does for an index that follows from shapes alone."""
+    found = resolved(index, shape)
+    if isinstance(found, Chosen):
+        found.fixed = True
+    return found
 
 
 def resolved(index: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | Chosen:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import BATCHED, in_lanes, to_current_device
+from minigrad.engine.device import (
+    BATCHED,
+    DeviceArray,
+    current,
+    in_lanes,
+    judge_later,
+    kept_constant,
+    kept_there,
+    to_current_device,
+)
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
@@ -14,7 +26,16 @@ from minigrad.engine.overwrite import apart, check_writable, overwrite
 from minigrad.engine.values import written_value
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
-from minigrad.ops.grammar import ALL, INT64, Chosen, host, in_range, resolved
+from minigrad.ops.grammar import (
+    ALL,
+    INT64,
+    Chosen,
+    There,
+    by_shapes,
+    host,
+    in_range,
+    resolved,
+)
 from minigrad.ops.memory import cast
 from minigrad.ops.registry import public
 from minigrad.ops.shape import Reshape
@@ -25,6 +46,11 @@ def picked(input: Any, *index: Any) -> Any:
     return Index.apply(input, index=resolved(index, input.array.shape))
 
 
+def picked_by_shapes(input: Any, *index: Any) -> Any:
+    """Return input[index], of an index that follows from shapes alone."""
+    return Index.apply(input, index=by_shapes(index, input.array.shape))
+
+
 def seen(a: Array, index: tuple[Any, ...]) -> Array:
     """Return the view of `a` that an index without arrays selects, 0-d for a single element."""
     try:
@@ -32,6 +58,16 @@ def seen(a: Array, index: tuple[Any, ...]) -> Array:
     except OverflowError:
         raise ArgumentIndexError(f"index: {index} is out of range for shape {a.shape}") from None
     return a[(*index, ...)] if isinstance(y, np.generic) else y
+
+
+def line_of(positions: Any, index: Chosen) -> Any:
+    """Return positions of an index as one line, where the running op computes."""
+    if type(positions) is DeviceArray:
+        return positions.reshape(-1)
+    line = np.ascontiguousarray(positions).reshape(-1)
+    if index.fixed and current.target is not None and not BATCHED:
+        return kept_there(current.target, line)
+    return to_current_device(line)
 
 
 @op
@@ -49,12 +85,11 @@ class Index(Op):
         if rows is not None and a.size:
             y = empty((rows.size, a.size // a.shape[0]), a.dtype)
             table = contiguous(a).reshape(a.shape[0], y.shape[1])
-            launch("take_rows", table, to_current_device(rows.reshape(-1)), y)
+            launch("take_rows", table, line_of(rows, index), y)
             return y.reshape(rows.shape + a.shape[1:])
         where = index.positions(a.shape)
         y = empty(where.shape, a.dtype)
-        places = to_current_device(np.ascontiguousarray(where).reshape(-1))
-        launch("take_flat", contiguous(a).reshape(-1), places, y.reshape(-1))
+        launch("take_flat", contiguous(a).reshape(-1), line_of(where, index), y.reshape(-1))
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -78,14 +113,12 @@ class IndexAdd(Op):
             launch(
                 "scatter_add_rows",
                 contiguous(g).reshape(rows.size, y.size // shape[0]),
-                to_current_device(rows.reshape(-1)),
+                line_of(rows, index),
                 y.reshape(shape[0], y.size // shape[0]),
             )
             return y
-        where = np.ascontiguousarray(index.positions(shape)).reshape(-1)
-        launch(
-            "scatter_add_flat", contiguous(g).reshape(-1), to_current_device(where), y.reshape(-1)
-        )
+        places = line_of(index.positions(shape), index)
+        launch("scatter_add_flat", contiguous(g).reshape(-1), places, y.reshape(-1))
         return y
 
     def backward(self, g: Any) -> tuple[Any, ...]:
@@ -132,7 +165,7 @@ def assign(y: Array, b: Array, index: tuple[Any, ...] | Chosen) -> None:
     check_fits(b.shape, where.shape)
     source = converted(b, y.dtype).reshape(b.shape[max(0, b.ndim - where.ndim) :])
     values = contiguous(apart(np.broadcast_to(source, where.shape), y)).reshape(-1)
-    places = to_current_device(np.ascontiguousarray(where).reshape(-1))
+    places = line_of(where, index)
     whole = contiguous(y)
     launch("scatter_flat", values, places, whole.reshape(-1))
     if whole is not y:
@@ -169,6 +202,69 @@ def positions_of(name: str, index: Any, n: int, dim: int) -> Array:
     return in_range(found.astype(INT64), n, dim, lowest=0)
 
 
+def places_there(
+    index: Any, n: int, dim: int, lowest: int = 0, refuse: Callable[[Array], Any] | None = None
+) -> Any:
+    """Return a tensor of positions on a device as an int64 array there of its own, all in [0, n);
+    None where it is no such tensor, and its numbers are to be read.
+
+    On a GPU they are judged there, and a wrong one is told by the next read of the device; what is
+    computed meanwhile takes another place, one in range.
+    lowest: of what may come, 0 or -n: negative ones are counted from the end.
+    refuse: raises the error about wrong positions, by default that of `in_range`.
+    """
+    array: Any = getattr(index, "array", None)
+    if type(array) is not DeviceArray or BATCHED or array.dtype != INT64 or not array.size or not n:
+        return None
+    held: Any = array
+    line = contiguous(held).reshape(-1)
+    judged_in_range(
+        line, n - lowest, -lowest, refuse or partial(in_range, n=n, dim=dim, lowest=lowest)
+    )
+    made = empty(array.shape, INT64, array)
+    launch("remainder", line, kept_constant(np.asarray(n, INT64), array), made.reshape(-1))
+    return made
+
+
+def judged_in_range(line: Any, count: int, shift: int, refuse: Callable[[Array], Any]) -> None:
+    """Have numbers on a device refused that are not in [0, count) once `shift` is added: late on a
+    GPU, at once elsewhere.
+    """
+    shifted = line
+    if shift:
+        shifted = empty(line.shape, INT64, line)
+        launch("add", line, kept_constant(np.asarray(shift, INT64), line), shifted)
+    if not judge_later(shifted, count, 0, lambda _: refuse(line.read())):
+        refuse(line.read())
+
+
+def selected(x: Any, index: Any) -> Any:
+    """Return what `x[index]` selects, see `resolved`; positions on a device stay there."""
+    if type(getattr(index, "array", None)) is DeviceArray and index.ndim and x.array.size:
+        n = x.array.shape[0] if x.ndim else 0
+        found = places_there(index, n, 0, -n)
+        if found is not None:
+            return There(found.reshape(-1), found.shape, True, x.ndim)
+    return resolved(index, x.array.shape)
+
+
+def chosen_there(picks: Any, dim: int, shape: tuple[int, ...]) -> There:
+    """Return the full index into an array of `shape` of which positions on a device are the part
+    along `dim`; see `along`.
+    """
+    steps = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    total = empty(picks.shape, INT64, picks)
+    launch("mul", picks, kept_constant(np.asarray(steps[dim], INT64), picks), total)
+    for d, (n, step) in enumerate(zip(picks.shape, steps, strict=True)):
+        if d != dim and n > 1:
+            line = np.arange(n, dtype=INT64) * step
+            other = kept_constant(line.reshape(n, *(1,) * (len(shape) - d - 1)), picks)
+            made = empty(picks.shape, INT64, picks)
+            launch("add", total, other, made)
+            total = made
+    return There(total.reshape(-1), picks.shape, False, len(shape))
+
+
 def along(index: Array, dim: int) -> Chosen:
     """Return the full index of which `index` is the part along `dim`."""
     grids: list[Array | None] = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
@@ -192,7 +288,8 @@ def gather(input: Any, dim: int, index: Any) -> Any:
             return found
     axis = axis_of("gather", dim, input.ndim)
     shape = input.array.shape or (1,)  # a single number is a vector of one to index
-    picks = positions_of("gather", index, shape[axis], axis)
+    there = places_there(index, shape[axis], axis) if input.ndim else None
+    picks = positions_of("gather", index, shape[axis], axis) if there is None else there
     kept = picks.shape
     if not picks.size:  # of any shape
         nothing = Index.apply(Reshape.apply(input, shape=(-1,)), index=(slice(0, 0),))
@@ -208,6 +305,8 @@ def gather(input: Any, dim: int, index: Any) -> Any:
                 f"gather: index of shape {kept} is larger than input {input.shape} in dimension {d}"
             )
     source = input if input.ndim else Reshape.apply(input, shape=shape)
+    if there is not None:
+        return Index.apply(source, index=chosen_there(picks, axis, shape))
     y = Index.apply(source, index=along(picks, axis))
     return y if kept else Reshape.apply(y, shape=())
 
@@ -219,7 +318,19 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
         if found is not None:
             return found
     axis = axis_of("index_select", dim, input.ndim)
+    if not isinstance(index, Bridge.tensor):
+        raise ArgumentTypeError(f"index_select: index must be a tensor, got {type(index).__name__}")
     shape = input.array.shape or (1,)
+    there = None
+    if input.ndim and index.ndim == 1 and input.array.size:
+        there = places_there(index, shape[axis], axis)
+    if there is not None:
+        if not axis:
+            return Index.apply(input, index=There(there, there.shape, True, len(shape)))
+        sizes = shape[:axis] + there.shape + shape[axis + 1 :]
+        wide = empty(sizes, INT64, there)
+        launch("copy", there.reshape(-1, *(1,) * (len(shape) - axis - 1)), wide)
+        return Index.apply(input, index=chosen_there(wide, axis, shape))
     picks = positions_of("index_select", index, shape[axis], axis)
     if picks.ndim > 1:
         raise ArgumentError(f"index_select: index must be a vector, got shape {picks.shape}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.device import filled, to_current_device
+from minigrad.engine.device import BATCHED, DeviceArray, filled, to_current_device
 from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.values import written_value
@@ -18,7 +18,15 @@ from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array, axis_of, broadcast_shape, op
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import INT64, Chosen, Rows, host, in_range, resolved
-from minigrad.ops.index import Index, IndexAdd, IndexSet, along, positions_of
+from minigrad.ops.index import (
+    Index,
+    IndexAdd,
+    IndexSet,
+    along,
+    chosen_there,
+    places_there,
+    positions_of,
+)
 from minigrad.ops.memory import cast
 from minigrad.ops.registry import public
 from minigrad.ops.shape import Reshape, expand
@@ -41,10 +49,16 @@ def same_dtype(name: str, input: Any, src: Any) -> None:
         )
 
 
-def scattered(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Chosen]:
-    """Return the input and the part of src that is written, and where, of `scatter` and its kin."""
+def scattered(
+    name: str, input: Any, dim: int, index: Any, src: Any, stays: bool = False
+) -> tuple[Any, Any, Chosen]:
+    """Return the input and the part of src that is written, and where, of `scatter` and its kin.
+
+    stays: whether positions on a device may stay there.
+    """
     axis, x = axis_of(name, dim, input.ndim), vector(input)
-    picks = positions_of(name, index, x.shape[axis], axis)
+    there = places_there(index, x.shape[axis], axis) if stays and input.ndim else None
+    picks = positions_of(name, index, x.shape[axis], axis) if there is None else there
     picks = picks.reshape(picks.shape or (1,))
     if picks.size == 0:
         picks = np.zeros((0,) * x.ndim, INT64)
@@ -58,7 +72,7 @@ def scattered(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[An
                 f"{name}: index of shape {picks.shape} is larger than the input {x.shape} in "
                 f"dimension {d}"
             )
-    where_ = along(picks, axis)
+    where_ = along(picks, axis) if there is None else chosen_there(picks, axis, x.shape)
     y = vector(src)
     if y.ndim != x.ndim or any(n > m for n, m in zip(picks.shape, y.shape, strict=True)):
         raise ArgumentError(
@@ -98,7 +112,7 @@ def scatter(
         raise ArgumentTypeError("scatter: expected src, a tensor, or value, a number")
     if not isinstance(given, Bridge.tensor):
         number = Bridge.new(written_value(given, input.array.dtype))
-        shape = tuple(np.shape(host(index)))
+        shape = tuple(np.shape(getattr(index, "array", index)))
         given = Bridge.new(filled(shape, number.item(), input.array.dtype, input.array))
     same_dtype("scatter", input, given)
     if reduce is not None:
@@ -106,7 +120,7 @@ def scatter(
             raise ArgumentError(f"scatter: reduce must be 'add' or 'multiply', got {reduce!r}")
         kind = "sum" if reduce == "add" else "prod"
         return scatter_reduce(input, dim, index, given, kind)
-    x, part, places = scattered("scatter", input, dim, index, given)
+    x, part, places = scattered("scatter", input, dim, index, given, True)
     return back(IndexSet.apply(x, part, index=places), input)
 
 
@@ -119,7 +133,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     tensor([0., 5.])
     """
     same_dtype("scatter_add", input, src)
-    x, part, places = scattered("scatter_add", input, dim, index, src)
+    x, part, places = scattered("scatter_add", input, dim, index, src, True)
     return back(x + IndexAdd.apply(part, shape=x.array.shape, index=places), input)
 
 
@@ -481,6 +495,12 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         return tuple(n if d == axis else m for d, m in enumerate(shape))
 
     x = expand(input, wide(input.shape[axis]))
+    n = x.shape[axis]
+    if type(indices.array) is DeviceArray and x.array.size and not BATCHED:
+        spread = Bridge.new(np.broadcast_to(indices.array, wide(indices.shape[axis])))
+        there = places_there(spread, n, axis, -n)
+        if there is not None:
+            return Index.apply(x, index=chosen_there(there, axis, x.shape))
     picks = np.broadcast_to(host(indices), wide(indices.shape[axis]))
     found = in_range(np.array(picks), x.shape[axis], axis)
     return Index.apply(x, index=along(found, axis))

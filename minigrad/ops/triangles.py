@@ -12,7 +12,7 @@ from minigrad.engine.device import filled, moved
 from minigrad.engine.dtypes import numpy_dtype
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError
 from minigrad.engine.op import Bridge
-from minigrad.ops.arranging import beside, listed, movedim, seen_through
+from minigrad.ops.arranging import kept_beside, listed, movedim, seen_through
 from minigrad.ops.common import Array, axis_of, op
 from minigrad.ops.elementwise import Where
 from minigrad.ops.grammar import resolved
@@ -164,7 +164,7 @@ def triangle(name: str, input: Any, diagonal: int, upper: bool) -> Any:
     rows, columns = input.shape[-2:]
     lower = np.tri(rows, columns, int(diagonal) - upper, bool)
     zero = Bridge.new(filled((), 0, input.array.dtype, input.array))
-    return Where.apply(beside(~lower if upper else lower, input), input, zero)
+    return Where.apply(kept_beside(~lower if upper else lower, input), input, zero)
 
 
 @public("tensor", inplace=True)

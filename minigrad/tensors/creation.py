@@ -170,9 +170,21 @@ def _filled(
     sizes: Sequence[Any], value: Any, dtype: Any, requires_grad: bool, device: Any
 ) -> Tensor:
     """Return a tensor of sizes filled with a value."""
+    there = gpu_named(Default.device if device is None else device)
+    if there is not None:
+        kind = floating(dtype)
+        y = there.empty(sizes_of(sizes), kind)
+        y.fill(_one_value(value, np.empty(0, kind)))
+        return Tensor(y, requires_grad)
     made = np.empty(sizes_of(sizes), floating(dtype))
     made.fill(value if value.__class__ is int and 0 <= value <= 1 else _one_value(value, made))
     return _made(made, requires_grad, device)
+
+
+def gpu_named(device: Any) -> Any:
+    """Return the GPU that a device names; None for the CPU and the simulator."""
+    target = None if device is None else Device(device).target()
+    return target if getattr(target, "plans", False) else None
 
 
 def _one_value(value: Any, made: Array) -> Any:

@@ -368,7 +368,7 @@ class Tensor(Methods):
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, i: Any) -> Tensor:
-        return index.Index.apply(self, index=resolved(i, self.array.shape))
+        return index.Index.apply(self, index=index.selected(self, i))
 
     def __setitem__(self, i: Any, value: Any) -> None:
         where = resolved(i, self.array.shape)

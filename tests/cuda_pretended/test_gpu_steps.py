@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,6 +128,34 @@ def test_wrong_classes_are_told_with_the_loss(driver: Pretended) -> None:
     assert step(x, t).item() == 0 and driver.faults == 0
 
 
+def python_calls(call: Callable[[], Any]) -> int:
+    """Return how many functions written in Python a call runs."""
+    found = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal found
+        found += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+def test_a_step_runs_little_python(driver: Pretended) -> None:
+    """What a step takes the host is the Python between its launches: the count stands for it."""
+    step, (x, t) = step_of(), batch()
+    graph = mg.cuda.graph(step)
+    for _ in range(4):
+        step(x, t)
+        graph(x, t)
+    assert python_calls(lambda: step(x, t)) <= 900
+    assert python_calls(lambda: graph(x, t)) <= 85
+
+
 def test_a_profile_sees_every_launch(driver: Pretended) -> None:
     step, (x, t) = step_of(), batch()
     for _ in range(3):
@@ -186,6 +215,57 @@ LAYERS: dict[str, Callable[[], tuple[Any, tuple[int, ...]]]] = {
     "PReLU": lambda: (nn.PReLU(), (4, 8)),
     "Softmax": lambda: (nn.Softmax(-1), (4, 8)),
     "Dropout": lambda: (nn.Dropout(0.5), (4, 8)),
+    "Dropout2d": lambda: (nn.Dropout2d(0.5), (2, 3, 8, 8)),
+    "AlphaDropout": lambda: (nn.AlphaDropout(0.5), (4, 8)),
+    "GroupNorm": lambda: (nn.GroupNorm(3, 3), (2, 3, 8, 8)),
+    "InstanceNorm2d": lambda: (nn.InstanceNorm2d(3), (2, 3, 8, 8)),
+    "ConvTranspose2d": lambda: (nn.ConvTranspose2d(3, 4, 3), (2, 3, 8, 8)),
+    "AdaptiveAvgPool2d": lambda: (nn.AdaptiveAvgPool2d(3), (2, 3, 8, 8)),
+    "Upsample nearest": lambda: (nn.Upsample(scale_factor=2), (2, 3, 4, 4)),
+    "Upsample bilinear": lambda: (nn.Upsample(scale_factor=2, mode="bilinear"), (2, 3, 4, 4)),
+    "Unfold": lambda: (nn.Unfold(3), (2, 3, 8, 8)),
+    "ZeroPad2d": lambda: (nn.ZeroPad2d(1), (2, 3, 8, 8)),
+    "ReflectionPad2d": lambda: (nn.ReflectionPad2d(1), (2, 3, 8, 8)),
+    "LSTM": lambda: (nn.LSTM(5, 7), (6, 4, 5)),
+    "GRU": lambda: (nn.GRU(5, 7), (6, 4, 5)),
+    "RNN": lambda: (nn.RNN(5, 7), (6, 4, 5)),
+    "MultiheadAttention": lambda: (Attending(), (6, 3, 4)),
+    "TransformerEncoderLayer": lambda: (nn.TransformerEncoderLayer(4, 2, 8), (6, 3, 4)),
+}
+
+
+class Attending(nn.Module):
+    """Attention of a sequence to itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.MultiheadAttention(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x, x, x)[0]
+
+
+# name -> what is computed of x: (8, 5), rows: (8,) and places: (8, 5), both int64 and below 5.
+POSITIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "gather": lambda x, rows, places: x.gather(1, places),
+    "gather rows": lambda x, rows, places: x.gather(0, places),
+    "index_select": lambda x, rows, places: x.index_select(0, rows),
+    "index_select columns": lambda x, rows, places: x.index_select(1, rows),
+    "x[rows]": lambda x, rows, places: x[rows],
+    "take_along_dim": lambda x, rows, places: x.take_along_dim(places, 1),
+    "scatter": lambda x, rows, places: mg.zeros(8, 5, device="cuda").scatter(1, places, x),
+    "scatter_add": lambda x, rows, places: mg.zeros(8, 5, device="cuda").scatter_add(1, places, x),
+    "embedding": lambda x, rows, places: F.embedding(places, x),
+    "embedding padded": lambda x, rows, places: F.embedding(rows, x, padding_idx=0),
+    "one_hot": lambda x, rows, places: F.one_hot(rows, 5) * x,
+    "multi_margin_loss": lambda x, rows, places: F.multi_margin_loss(x, rows),
+    "x[1:]": lambda x, rows, places: x[1:],
+    "split": lambda x, rows, places: x.split(4)[0],
+    "pad": lambda x, rows, places: F.pad(x, (1, 1), value=3.0),
+    "tril": lambda x, rows, places: x.tril(),
+    "causal": lambda x, rows, places: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+    "cosine_similarity": lambda x, rows, places: F.cosine_similarity(x, x.detach()),
+    "fill": lambda x, rows, places: x * mg.full((8, 5), 2.5, device="cuda"),
 }
 
 
@@ -212,8 +292,53 @@ def test_a_layer_reads_and_uploads_nothing(name: str, driver: Pretended) -> None
     layer, shape = LAYERS[name]()
     layer.to("cuda")
     x = numbers(*shape).requires_grad_()
-    settled(lambda: layer(x).sum().backward())
+
+    def whole() -> None:
+        y = layer(x)
+        (y[0] if isinstance(y, tuple) else y).sum().backward()
+
+    settled(whole)
     assert driver.faults == 0
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positions_are_neither_read_nor_uploaded(name: str, driver: Pretended) -> None:
+    x, rows, places = numbers(8, 5).requires_grad_(), classes(8), classes(8, 5)
+    settled(lambda: POSITIONS[name](x, rows, places).sum().backward())
+    assert driver.faults == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gather", "index 9 is out of range for 5 entries"),
+        ("x[rows]", "index 9 is out of range for 8 rows"),
+        ("index_select", "index 9 is out of range for 8 rows"),
+        ("scatter_add", "index 9 is out of range for 5 entries"),
+        ("embedding padded", "embedding: row 9 is out of range for 8 rows"),
+        ("one_hot", "one_hot: class 9 is out of range for 5 classes"),
+    ],
+)
+def test_wrong_positions_are_told_by_the_next_read(name: str, said: str, driver: Pretended) -> None:
+    x = numbers(8, 5)
+    rows, places = mg.full((8,), 1, dtype=mg.int64), mg.zeros(8, 5, dtype=mg.int64)
+    rows[3], places[0, 3] = 9, 9
+    y = POSITIONS[name](x, rows.cuda(), places.cuda())
+    target = targets.gpu()
+    (number,) = target.late.pending
+    target.write(target.late.words[number : number + 1], np.int32(3))  # as the kernel would
+    with pytest.raises((IndexError, ValueError), match=said):
+        y.sum().item()
+    assert not target.late.pending and driver.faults == 0
+
+
+def test_a_number_fills_without_an_upload(driver: Pretended) -> None:
+    x = numbers(4, 6)
+    for view in (x, x[1:], x[:, ::2], x[0]):
+        settled(lambda view=view: view.fill_(0.25))
+    with driver.logged() as lines:
+        mg.zeros(3, 2, dtype=mg.int64, device="cuda")
+    assert len(pretended.launches(lines)) == 1 and driver.faults == 0
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["still wrong", "overwritten"])

@@ -112,3 +112,68 @@ def test_second_order_on_the_simulated_device(op: Any, arrays: Any, meta: dict[s
     for a, b in zip(got, want, strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+# ---------------------------------------------------------------- positions that stay there
+ROWS, PLACES = np.array([1, 0, 2, 1]), np.array([[2, 0], [1, 1], [0, 2], [2, 2]])
+# name -> what is computed of x: (4, 3), rows: (4,), places: (4, 2)
+POSITIONS: dict[str, Any] = {
+    "gather": lambda x, rows, places: x.gather(1, places),
+    "gather rows": lambda x, rows, places: x.gather(0, places),
+    "gather three": lambda x, rows, places: x.reshape(2, 2, 3).gather(2, places.reshape(2, 2, 2)),
+    "index_select": lambda x, rows, places: x.index_select(0, rows),
+    "index_select columns": lambda x, rows, places: x.index_select(1, rows),
+    "index_select middle": lambda x, rows, places: x.reshape(1, 4, 3).index_select(1, rows),
+    "x[rows]": lambda x, rows, places: x[rows],
+    "x[places]": lambda x, rows, places: x[places],
+    "x[rows - 4]": lambda x, rows, places: x[rows - 4],
+    "take_along_dim": lambda x, rows, places: x.take_along_dim(places - 3, 1),
+    "take_along_dim spread": lambda x, rows, places: x.take_along_dim(places[:1], 1),
+    "scatter": lambda x, rows, places: (x * 1).scatter(1, places[:, :1], x * 2),
+    "scatter number": lambda x, rows, places: (x * 1).scatter(1, places[:, :1], 5.0),
+    "scatter_add": lambda x, rows, places: (x * 1).scatter_add(1, places, x[:, :2]),
+    "embedding": lambda x, rows, places: mg.nn.functional.embedding(places, x),
+    "embedding padded": lambda x, rows, places: mg.nn.functional.embedding(rows, x, padding_idx=-3),
+    "one_hot": lambda x, rows, places: mg.nn.functional.one_hot(rows, 3) * x,
+    "multi_margin_loss": lambda x, rows, places: mg.nn.functional.multi_margin_loss(x, rows),
+    "interpolate": lambda x, rows, places: mg.nn.functional.interpolate(
+        x.reshape(1, 1, 4, 3), size=(3, 5), mode="bilinear"
+    ),
+    "causal": lambda x, rows, places: mg.nn.functional.scaled_dot_product_attention(
+        x, x, x, is_causal=True
+    ),
+    "cosine_similarity": lambda x, rows, places: mg.nn.functional.cosine_similarity(x, x * x),
+}
+
+
+def computed(name: str, device: str) -> tuple[Array, Array]:
+    x = mg.tensor(np.arange(12, dtype=np.float32).reshape(4, 3) / 7 - 0.5, device=device)
+    x.requires_grad_()
+    rows, places = mg.tensor(ROWS, device=device), mg.tensor(PLACES, device=device)
+    y = POSITIONS[name](x, rows, places)
+    weights = np.arange(1, y.array.size + 1, dtype=np.float32).reshape(y.shape)
+    (y * mg.tensor(weights, device=device)).sum().backward()
+    return y.detach().cpu().numpy(), x.grad.cpu().numpy()
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positions_on_a_device_select_what_they_do_on_the_cpu(name: str) -> None:
+    for found, wanted in zip(computed(name, SIM), computed(name, "cpu"), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["gather", "index_select", "x[rows]", "scatter_add", "embedding", "one_hot"]
+)
+@pytest.mark.parametrize("wrong", [5, -5])
+def test_wrong_positions_on_a_device_are_told_as_on_the_cpu(name: str, wrong: int) -> None:
+    said = []
+    for device in ("cpu", SIM):
+        x = mg.ones(4, 3, device=device)
+        rows, places = (
+            mg.tensor(np.where(a == 2, wrong, a), device=device) for a in (ROWS, PLACES)
+        )
+        with pytest.raises((IndexError, ValueError)) as error:
+            POSITIONS[name](x, rows, places)
+        said.append((type(error.value), str(error.value)))
+    assert said[0] == said[1]

@@ -16,7 +16,7 @@ import functools
 import importlib
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -324,6 +324,10 @@ class DeviceArray:
             return
         if isinstance(value, DeviceArray):
             copy_into(value, view)
+        elif not np.ndim(value) and getattr(view.target, "plans", False):
+            # One number is kept there: to set all elements to it sends nothing.
+            kept = cast(Any, view.target).constant(np.asarray(value).astype(view.dtype))
+            copy_into(kept, view)
         elif view.flags.c_contiguous:
             view.target.write(view, np.asarray(value).astype(view.dtype))
         else:

@@ -40,7 +40,8 @@ from minigrad_kernels.math import simulated as simulate_scalar
 BLOCKS_A_PROCESSOR = 16  # blocks of a grid-stride launch for each multiprocessor
 FUNCTIONS = 16_384  # kernels and signatures that a device keeps loaded
 CONSTANTS = 4_096  # small host arrays whose device copies are kept
-MOST_CONSTANT = 1 << 16  # bytes of one
+MOST_CONSTANT = 1 << 22  # bytes of one
+ALL_CONSTANTS = 1 << 26  # bytes of all
 LAYOUTS = 4_096  # shapes and dtypes of arrays that are known
 TABLES = 64  # tables of addresses whose device copies are kept
 
@@ -121,6 +122,7 @@ class Gpu(GpuStreams):
         self.function = functools.lru_cache(FUNCTIONS)(self.loaded)
         self.layouts: dict[Any, tuple[Any, ...]] = {}
         self.constants: dict[Any, DeviceArray] = {}
+        self.held_bytes = 0  # of constants
         self.immutable: dict[int, tuple[Array, DeviceArray]] = {}  # host arrays by id, with copies
         self.kept_ones: dict[Any, DeviceArray] = {}
         self.kept_nothing: dict[Any, DeviceArray] = {}
@@ -210,11 +212,20 @@ class Gpu(GpuStreams):
         if found is None:
             found = self.lasting(values)
             self.counts.constants += 1
-            if len(self.constants) < CONSTANTS and values.nbytes <= MOST_CONSTANT:
+            if len(self.constants) < CONSTANTS and self.room_for(values.nbytes):
                 self.constants[key] = found
+            else:
+                lasts = False
         if lasts and len(self.immutable) < CONSTANTS:
             self.immutable[id(values)] = values, found
         return found
+
+    def room_for(self, nbytes: int) -> bool:
+        """Tell whether a constant of so many bytes is to be kept; it counts as kept then."""
+        fits = nbytes <= MOST_CONSTANT and self.held_bytes + nbytes <= ALL_CONSTANTS
+        if fits:
+            self.held_bytes += nbytes
+        return fits
 
     def ones(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
         """Return ones that nobody writes to; the same next time."""

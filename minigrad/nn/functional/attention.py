@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.engine.errors import ArgumentError
 from minigrad.engine.recording import recording
 from minigrad.nn.functional.layers import dropout
-from minigrad.ops.arranging import beside, repeat_interleave
+from minigrad.ops.arranging import kept_beside, repeat_interleave
 from minigrad.ops.elementwise import where
 from minigrad.ops.linalg import matmul, swapped
 from minigrad.ops.norm import softmax
@@ -62,7 +62,7 @@ def scaled_dot_product_attention(
     if is_causal:
         if mask is not None:
             raise ArgumentError(f"{name}: give attn_mask or is_causal, not both")
-        mask = beside(np.tri(query.shape[-2], key.shape[-2], dtype=bool), query)
+        mask = kept_beside(np.tri(query.shape[-2], key.shape[-2], dtype=bool), query)
     weights = masked_weights(scores, mask)
     if dropout_p > 0:
         weights = dropout(weights, dropout_p)
@@ -78,7 +78,8 @@ def masked_weights(scores: Any, mask: Any) -> Any:
     else:
         scores = scores + mask
     unseen = scores.detach().amax(-1, keepdim=True) == -math.inf if scores.shape[-1] else None
-    # A recording holds for any scores, with the same bits.
-    if unseen is None or (recording.recorder is None and not bool(unseen.any())):
+    # A recording holds for any scores, with the same bits; to ask a GPU would wait for it.
+    asked = recording.recorder is None and not scores.is_cuda
+    if unseen is None or (asked and not bool(unseen.any())):
         return softmax(scores, -1)
     return where(unseen, 0.0, softmax(where(unseen, 0.0, scores), -1))

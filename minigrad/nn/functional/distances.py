@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.device import DeviceArray
 from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.ops.elementwise import where
-from minigrad.ops.index import picked
+from minigrad.ops.index import picked_by_shapes
 from minigrad.ops.products import einsum
 from minigrad.ops.reduce import norm
 from minigrad.ops.registry import public
@@ -37,7 +38,10 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 def held_above(x: Any, least: float) -> Any:
     """Return the larger of x and a number; the gradient is x's all the same, as PyTorch has it."""
     gap = (least - x.detach()).clamp(min=0.0)
-    return x if not gap.array.any() else where(gap > 0, x - x.detach() + least, x)
+    array: Any = gap.array
+    if type(array) is not DeviceArray and not array.any():  # to ask a device would wait for it
+        return x
+    return where(gap > 0, x - x.detach() + least, x)
 
 
 @public("functional", "function")
@@ -65,7 +69,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
             f"pdist: expected floating rows (N, M), got {input.dtype} {input.shape}"
         )
     first, second = np.triu_indices(input.shape[0], 1)
-    gaps = picked(input, first) - picked(input, second)
+    gaps = picked_by_shapes(input, first) - picked_by_shapes(input, second)
     return norm(gaps, p, 1) if gaps.shape[1] else gaps.sum(1)
 
 

@@ -8,14 +8,25 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import arguments
-from minigrad.engine.device import BATCHED, device_of, filled, host_copy, in_lanes, moved
+from minigrad.engine.device import (
+    BATCHED,
+    DeviceArray,
+    device_of,
+    filled,
+    host_copy,
+    in_lanes,
+    moved,
+)
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.grad_mode import no_grad
 from minigrad.engine.op import refuse_others
 from minigrad.engine.recording import each_input, recording
+from minigrad.ops.arranging import kept_beside
+from minigrad.ops.common import contiguous
 from minigrad.ops.elementwise import where
-from minigrad.ops.grammar import Rows, resolved
-from minigrad.ops.index import Index, IndexAdd
+from minigrad.ops.grammar import Rows, There, resolved
+from minigrad.ops.index import Index, IndexAdd, judged_in_range, places_there
+from minigrad.ops.memory import cast
 from minigrad.ops.registry import public
 from minigrad.ops.scatter import ExtremumAt
 from minigrad.tensors.tensor import Tensor, new
@@ -53,8 +64,15 @@ def embedding(
         found = in_lanes("embedding", input, weight, padding_idx, plain)
         if found is not None:
             return found
-    ids = row_numbers("embedding", input, weight)
     row = None if padding_idx is None else row_of(padding_idx, len(weight.array))
+    if max_norm is None and not scale_grad_by_freq and weight.array.ndim == 2:
+        there = rows_there(input, weight)
+        if there is not None:
+            y = Index.apply(weight, index=there)
+            if row is None or not y.requires_grad:
+                return y
+            return where(input.unsqueeze(-1) == row, y.detach(), y)
+    ids = row_numbers("embedding", input, weight)
     if max_norm is not None:
         renormalise(weight, ids, max_norm, norm_type)
     # All in range, and a copy: a change of the ids between forward and backward is not seen.
@@ -70,6 +88,17 @@ def embedding(
         return y
     padding = ids == row
     return where(new(moved(padding[..., None], device_of(y.array))), y.detach(), y)
+
+
+def rows_there(input: Tensor, weight: Tensor) -> There | None:
+    """Return row numbers on a device as an index that stays there, see `places_there`; None where
+    they are to be read.
+    """
+    rows = len(weight.array)
+    if not weight.array.size:
+        return None
+    found = places_there(input, rows, 0, 0, lambda read: check_rows("embedding", read, rows))
+    return None if found is None else There(found.reshape(-1), found.shape, True, 2)
 
 
 def row_numbers(name: str, input: Tensor, weight: Tensor) -> Array:
@@ -211,7 +240,14 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """
     refuse_others("one_hot", (input,))
     num_classes = arguments.whole("one_hot", "num_classes", num_classes)
-    ids = host_copy(input.array)
+    given: Any = input.array
+    there = type(given) is DeviceArray and given.dtype == INT64 and not BATCHED
+    if there and num_classes > 0 and given.size:
+        line = contiguous(given).reshape(-1)
+        judged_in_range(line, num_classes, 0, lambda read: check_one_hot(read, num_classes))
+        classes = kept_beside(np.arange(num_classes), input)
+        return cast(input.unsqueeze(-1) == classes, INT64)
+    ids = host_copy(given)
     if ids.dtype.kind not in "iu":
         raise ArgumentTypeError(
             f"one_hot: expected integer classes, got {ids.dtype}; convert them with .long()"
@@ -222,11 +258,16 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(ids.max()) + 1
     if num_classes <= 0 and ids.size:
         raise ArgumentError(f"one_hot: num_classes must be positive, got {num_classes}")
+    check_one_hot(ids, num_classes)
+    made = (ids[..., None] == np.arange(num_classes)).astype(INT64)
+    return new(moved(made, input.device))
+
+
+def check_one_hot(ids: Array, num_classes: int) -> None:
+    """Refuse classes outside [0, num_classes)."""
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= num_classes):
         bad = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
         raise ArgumentError(
             f"one_hot: class {bad} is out of range for {num_classes} classes: expected 0 to "
             f"{num_classes - 1}"
         )
-    made = (ids[..., None] == np.arange(num_classes)).astype(INT64)
-    return new(moved(made, input.device))

@@ -10,7 +10,7 @@ from minigrad.engine.errors import ArgumentError
 from minigrad.nn.functional.padding import pad
 from minigrad.ops.common import Array
 from minigrad.ops.conv import several
-from minigrad.ops.grammar import resolved
+from minigrad.ops.grammar import by_shapes
 from minigrad.ops.index import Index, IndexAdd
 from minigrad.ops.registry import public
 
@@ -45,7 +45,7 @@ class Blocks:
 
     def places(self, shape: Any) -> Any:
         """Return the places of all blocks' elements in (N, C, H, W)."""
-        return resolved((slice(None), slice(None), self.rows, self.columns), tuple(shape))
+        return by_shapes((slice(None), slice(None), self.rows, self.columns), tuple(shape))
 
 
 @public("functional")

@@ -19,7 +19,7 @@ from minigrad.nn.functional.classification import check_reduction, cross_entropy
 from minigrad.nn.functional.distances import pairwise_distance
 from minigrad.nn.functional.late import judged_there
 from minigrad.nn.functional.layers import linear
-from minigrad.ops.arranging import beside
+from minigrad.ops.arranging import beside, kept_beside
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
 from minigrad.ops.index import gather
@@ -292,8 +292,8 @@ def multi_margin_loss(
     gap = gap * gap if p == 2 else gap
     if weight is not None:
         gap = gap * gather(weight, 0, t).reshape(-1, 1)
-    others = host(t)[:, None] != np.arange(x.shape[1])
-    loss = where(beside(others, x), gap, 0.0).sum(1) / max(x.shape[1], 1)
+    others = t.reshape(-1, 1) != kept_beside(np.arange(x.shape[1]), x)
+    loss = where(others, gap, 0.0).sum(1) / max(x.shape[1], 1)
     loss = loss if target.ndim else loss.reshape(())
     return reduced("multi_margin_loss", loss, reduction)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.engine.device import filled
 from minigrad.engine.errors import ArgumentError
-from minigrad.ops.index import Index, IndexSet, picked
+from minigrad.ops.index import Index, IndexSet, picked_by_shapes
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +58,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         )
     for axis, before, after in by_axis:
         where = positions(mode, x.shape[axis], before, after)
-        input = picked(input, *(slice(None),) * axis, where)
+        input = picked_by_shapes(input, *(slice(None),) * axis, where)
     return input
 
 

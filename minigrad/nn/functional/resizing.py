@@ -14,9 +14,9 @@ import numpy as np
 
 from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional import conv
-from minigrad.ops.arranging import beside
+from minigrad.ops.arranging import kept_beside
 from minigrad.ops.common import Array
-from minigrad.ops.index import index_select
+from minigrad.ops.index import picked_by_shapes
 from minigrad.ops.registry import public
 
 MODES = {
@@ -105,10 +105,10 @@ def resized(input: Any, axis: int, taps: tuple[Array, Array | None]) -> Any:
     places, weights = taps
     total: Any = None
     for k in range(places.shape[1]):
-        y = index_select(input, axis, beside(np.ascontiguousarray(places[:, k]), input))
+        y = picked_by_shapes(input, *(slice(None),) * axis, np.ascontiguousarray(places[:, k]))
         if weights is not None:
             column = weights[:, k].astype(input.array.dtype)
-            y = y * beside(column.reshape(-1, *(1,) * (input.ndim - axis - 1)), input)
+            y = y * kept_beside(column.reshape(-1, *(1,) * (input.ndim - axis - 1)), input)
         total = y if total is None else total + y
     return total
 
