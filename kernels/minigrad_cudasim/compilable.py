@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import sys
 import textwrap
 from types import FunctionType
 from typing import Any
@@ -47,9 +48,9 @@ MAKERS = (
 )
 LOOPS = "clip cross dot inner outer round unravel_index vdot"
 MATHS = (
-    "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees erf erfc exp expm1 fabs "
-    "floor fmod frexp gamma hypot isfinite isinf isnan ldexp lgamma log log10 log1p log2 modf pow "
-    "radians remainder sin sinh sqrt tan tanh trunc"
+    "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees erf erfc exp exp2 expm1 "
+    "fabs floor fmod frexp gamma hypot isfinite isinf isnan ldexp lgamma log log10 log1p log2 modf "
+    "nextafter pow radians remainder sin sinh sqrt tan tanh trunc"
 )  # that there are
 PLAIN = {all, any, dict, hash, input, list, open, set, sorted, str}
 OTHERS = {
@@ -66,10 +67,16 @@ def refusals(function: FunctionType) -> Fault | None:
 
     A kernel whose source cannot be read is not looked at.
     """
-    key = function.__code__
+    key = function.__code__, may_allocate()
     if key not in SEEN:
         SEEN[key] = looked_at(function)
     return SEEN[key]
+
+
+def may_allocate() -> bool:
+    """Tell whether kernels of numba-cuda may make arrays: with its runtime, CUDA_ENABLE_NRT."""
+    config = getattr(sys.modules.get("numba.cuda"), "config", None)
+    return bool(getattr(config, "CUDA_ENABLE_NRT", False))
 
 
 def looked_at(function: FunctionType) -> Fault | None:
@@ -239,7 +246,10 @@ def lacking(called: Any) -> str | None:
     if module == "numpy.linalg" or (module == "math" and called.__name__ not in MATHS.split()):
         return WRITTEN_OUT
     try:
-        return WRITTEN_OUT if called in PLAIN else OTHERS.get(called)
+        if called in PLAIN:
+            return WRITTEN_OUT
+        found = OTHERS.get(called)
+        return None if found == MADE and may_allocate() else found
     except TypeError:  # not hashable
         return None
 

@@ -15,6 +15,7 @@ import numpy as np
 from numba.core import types
 from numba.np.numpy_support import as_dtype as as_numpy
 
+from minigrad_cudasim.compilable import may_allocate
 from minigrad_cudasim.fault import BoundsFault, Fault, Site, kernel_frame, site_of
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.numbers import Number, loader, store_cast
@@ -304,8 +305,7 @@ class SimulatedArray(Reductions):
 
         Raises: AttributeError where it may not, unless CUDA_ENABLE_NRT is set.
         """
-        config = getattr(sys.modules.get("numba.cuda"), "config", None)
-        if not getattr(config, "CUDA_ENABLE_NRT", False):
+        if not may_allocate():
             raise AttributeError(f"copy of {self.name} makes a new array, which a kernel cannot")
         data, written = poisoned(self.shape, self.dtype)
         made = SimulatedArray(Region(self.region.machine, "local", 0, written), data, 0, self.name)

@@ -46,6 +46,8 @@ TAKEN = [
     "np.sum(x)",
     "np.pi",
     "math.sqrt(x[0])",
+    "math.exp2(x[0])",
+    "math.nextafter(x[0], 1.0)",
     "math.erf(x[0])",
     "abs(x[0])",
     "round(x[0])",

@@ -458,6 +458,20 @@ def test_records_give_the_bits_of_threads() -> None:
     assert not report.lanes and [fault.kind for fault in report.faults] == ["race"]
 
 
+def test_sums_of_several_updates_are_exact_together_or_left_to_threads() -> None:
+    def kernel(y, value):
+        i = cuda.grid(1)
+        cuda.atomic.add(y, 0, value)  # 16 terms of 1/16 make one
+        cuda.syncthreads()
+        cuda.atomic.add(y, 0, float32(2**19))
+        y[i + 1] = i
+
+    for value, at_once in ((0.5, False), (8.0, True)):
+        y = np.zeros(17, np.float32)
+        assert simulate.check(kernel, 1, 16, y, np.float32(value / 8)).lanes == at_once
+        assert y[0] == 2**23 + 2 * value
+
+
 def test_a_launch_of_many_blocks_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minigrad_cudasim.lanes.launch.TOGETHER", 32)
 

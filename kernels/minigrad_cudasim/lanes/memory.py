@@ -238,12 +238,38 @@ def races(last: Array, stamps: Array, many: Array | None = None) -> None:
         raise Unsupported("a race")
 
 
+class Sums:
+    """What a launch adds to floats atomically, which is exact in any order or not done at once.
+
+    most: a bound of all sums.  grain: the exponent of two that all terms are multiples of.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self.grain = math.inf
+
+    def exact(self, terms: Array, held: Array, bits: int) -> bool:
+        """Add terms to what is held, and tell whether no order of all until now rounds a sum."""
+        self.most = max(self.most, float(np.abs(held).max(initial=0))) + float(np.abs(terms).sum())
+        self.grain = min(self.grain, grain(terms), grain(held))
+        return self.most == 0 or math.log2(self.most) <= bits + self.grain
+
+
+def grain(values: Array) -> float:
+    """Return the exponent of the largest power of two that all float64 values are multiples of."""
+    mantissas, exponents = np.frexp(values[values != 0])
+    if not mantissas.size:
+        return math.inf
+    whole_ones = np.ldexp(mantissas, 53).astype(np.int64)
+    return float((np.log2(whole_ones & -whole_ones) + exponents).min()) - 53
+
+
 class LaneArray:
     """An array that a kernel is given, or that all threads of a block share.
 
     flat: the elements from the array's first on.  steps: elements between neighbours of each
     dimension.  first: each lane's first element, where blocks have arrays of their own.
-    offset: of the first element in the log.
+    offset: of the first element in the log.  sums: what was added to it atomically.
     """
 
     def __init__(
@@ -254,7 +280,9 @@ class LaneArray:
         log: Log | None,
         offset: int = 0,
         first: Array | None = None,
+        sums: Sums | None = None,
     ):
+        self.sums = Sums() if sums is None else sums
         self.flat = flat
         self.shape = shape
         self.steps = steps
@@ -323,7 +351,9 @@ class LaneArray:
             else:
                 total = total + inside(part, size, mask) * step
         first = total if isinstance(total, np.ndarray) else np.full(count, total, np.int64)
-        return LaneArray(self.flat, tuple(shape), tuple(steps), self.log, self.offset, first)
+        return LaneArray(
+            self.flat, tuple(shape), tuple(steps), self.log, self.offset, first, self.sums
+        )
 
     def load(self, index: Any, mask: Mask, count: int, stamps: Array) -> Lanes:
         """Return the element that each lane reads."""
@@ -380,8 +410,10 @@ class LaneArray:
         places = at if mask is None else at[mask]
         held = np.broadcast_to(raw(value), (count,))
         given = held if mask is None else held[mask]
-        rule = whole_rule if self.dtype.kind in "iu" else float_rule
-        rule(name, value, given, self.flat, places)
+        if self.dtype.kind in "iu":
+            whole_rule(name, value, given, self.flat, places)
+        else:
+            float_rule(name, value, given, self.flat, places, self.sums)
 
     def logged(self, log: Any, at: Array, mask: Mask, stamps: Array) -> None:
         """Log an access of the lanes of a mask."""
@@ -475,7 +507,7 @@ def whole_rule(name: str, value: Any, given: Array, flat: Array, places: Array) 
     rule.at(flat, places, given.astype(flat.dtype))
 
 
-def float_rule(name: str, value: Any, given: Array, flat: Array, places: Array) -> None:
+def float_rule(name: str, value: Any, given: Array, flat: Array, places: Array, sums: Sums) -> None:
     """Update floats where no sum is rounded, so that the order does not matter.
 
     Raises: Unsupported where one may be, for NaN and zeros of both signs.
@@ -493,10 +525,7 @@ def float_rule(name: str, value: Any, given: Array, flat: Array, places: Array) 
         if (np.signbit(both) & (both == 0)).any() or (wide != wide.astype(flat.dtype)).any():
             raise Unsupported("zeros of both signs, or doubles into floats")
     else:
-        bits = np.finfo(flat.dtype).nmant + 1
-        most = float(np.abs(wide).sum() + np.abs(old).max(initial=0))
-        scale = bits - math.frexp(most)[1]  # all sums are below 2^exponent, so this is exact
-        if any((np.rint(x) != x).any() for x in (np.ldexp(wide, scale), np.ldexp(old, scale))):
+        if not sums.exact(wide, old, np.finfo(flat.dtype).nmant + 1):
             raise Unsupported("a sum of floats that is rounded in an order of its own")
     UPDATES[name].at(flat, places, wide.astype(flat.dtype))
 
