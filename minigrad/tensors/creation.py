@@ -21,6 +21,7 @@ from minigrad.tensors.tensor import Tensor
 GPU = 2  # DLPack's number for CUDA
 
 Array = np.ndarray[Any, Any]
+KEPT = 1 << 16  # bytes of a count that a GPU keeps, to be copied there
 F = TypeVar("F", bound=Callable[..., Any])
 # Options of PyTorch's that say what is so anyway: where and how the memory lies.
 WITHOUT_EFFECT = frozenset(("layout", "memory_format", "non_blocking", "pin_memory"))
@@ -344,7 +345,13 @@ def arange(
             f"arange: a step of {each} does not count in {numpy_dtype(wanted)}; use a floating "
             "dtype, and convert the result with .to()"
         )
-    return _made(_counted(np.arange(*numbers), wanted), requires_grad, device)
+    found = _counted(np.arange(*numbers), wanted)
+    there = gpu_named(Default.device if device is None else device)
+    if there is None or not 0 < found.nbytes <= KEPT:
+        return _made(found, requires_grad, device)
+    y = there.empty(found.shape, found.dtype)
+    y[...] = there.constant(found)  # sent once: positions of a sequence come in every step
+    return Tensor(y, requires_grad)
 
 
 def _end(name: str, value: Any) -> Any:

@@ -265,6 +265,7 @@ POSITIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "tril": lambda x, rows, places: x.tril(),
     "causal": lambda x, rows, places: F.scaled_dot_product_attention(x, x, x, is_causal=True),
     "cosine_similarity": lambda x, rows, places: F.cosine_similarity(x, x.detach()),
+    "arange": lambda x, rows, places: x * mg.arange(5, device="cuda"),
     "fill": lambda x, rows, places: x * mg.full((8, 5), 2.5, device="cuda"),
 }
 
