@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
 from math import prod
 from operator import length_hint
@@ -29,6 +30,8 @@ class Unwritten(np.ndarray):
     """An array that knows which of its bytes a simulated kernel has written."""
 
     written: bytearray | None = None
+
+NOT_COUNTED: AbstractContextManager[None] = nullcontext()
 
 
 class SimulatedArray(Reductions):
@@ -233,13 +236,25 @@ class SimulatedArray(Reductions):
     def load_vector(self, start: Any, count: int) -> tuple[Any, ...]:
         """Read `count` neighbours as one aligned word."""
         span = self.vector(start, count)
-        return tuple(self.load(i) for i in range(span.start, span.stop))
+        with self._one_access(span, "read"):
+            return tuple(self.load(i) for i in range(span.start, span.stop))
 
     def store_vector(self, start: Any, values: tuple[Any, ...]) -> None:
         """Write neighbours as one aligned word."""
         span = self.vector(start, len(values))
-        for i, value in zip(range(span.start, span.stop), values, strict=True):
-            self.store(i, value)
+        with self._one_access(span, "write"):
+            for i, value in zip(range(span.start, span.stop), values, strict=True):
+                self.store(i, value)
+
+    def _one_access(self, span: slice, action: str) -> AbstractContextManager[None]:
+        """Return a context in which accesses to neighbours count as one of their width."""
+        traffic = self.region.traffic
+        if traffic is None:
+            return NOT_COUNTED
+        address = self.region.address + self.start + span.start * self._bytes
+        width = (span.stop - span.start) * self._bytes
+        site = site_of(kernel_frame())
+        return traffic.together(self.region.space, address, width, action, site)
 
     def still_holds(self, start: Any, values: tuple[Any, ...], began: Site) -> None:
         """Read neighbours that a copy reads until now, and report where they changed meanwhile.

@@ -10,6 +10,8 @@ Memory Banks".
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,15 +65,31 @@ class Traffic:
         self.requests: dict[Any, Accesses] = defaultdict(list)
         self.turns: dict[Any, int] = defaultdict(int)
         self.held: dict[Any, Line] = {}
+        self.inside: set[int] = set()  # threads whose accesses are parts of one that is counted
 
     def note(self, space: str, address: int, size: int, action: str, site: Site) -> None:
         """Count one thread's access."""
         thread = self.machine.thread
+        if thread.number in self.inside:
+            return
         key = (thread.number, action, site)
         turn = self.turns[key]
         self.turns[key] += 1
         group = (space, action, site, thread.number // 1024, thread.block.index, thread.warp, turn)
         self.requests[group].append((address, size))
+
+    @contextmanager
+    def together(
+        self, space: str, address: int, size: int, action: str, site: Site
+    ) -> Iterator[None]:
+        """Count one access, of a vector, and none of its parts that the thread makes meanwhile."""
+        self.note(space, address, size, action, site)
+        number = self.machine.thread.number
+        self.inside.add(number)
+        try:
+            yield
+        finally:
+            self.inside.discard(number)
 
     def lines(self) -> list[Line]:
         """Return the lines, those with the most units beyond the least first."""

@@ -129,6 +129,9 @@ class Driver:
     def capability(self, device: int) -> tuple[int, int]:
         return 9, 0
 
+    def most_shared(self, device: int) -> int:
+        return 232_448
+
     def owner(self, address: int) -> int:
         return self.owners.get(address, 0)
 

@@ -27,7 +27,7 @@ SINGLE = np.dtype(np.float32)
 LAYOUTS = ("rows", "columns", "strided")
 # Relative errors of a product's terms: two operands rounded to so many bits, and float32's sums.
 UNITS = {"naive": 2.0**-22, "tiled": 2.0**-22, "registers": 2.0**-22, "tf32": 2.0**-10}
-UNITS |= {"bf16": 2.0**-7.9}
+UNITS |= {"bf16": 2.0**-7.9, "tf32.packed": 2.0**-10, "bf16.packed": 2.0**-7.9}
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,12 @@ def test_the_choice_depends_on_sizes_and_precision() -> None:
     def step(m: int, n: int, k: int, batch: int = 1, dtype: Any = np.float32) -> Any:
         return [choose(m, n, k, batch, dtype, p)[:3] for p in PRECISIONS]
 
-    assert step(4096, 4096, 4096) == [(s, 128, 1) for s in ("registers", "tf32", "bf16")]
+    packed = [("tf32.packed", 256, 1), ("bf16.packed", 256, 1)]
+    assert step(4096, 4096, 4096) == [("registers", 128, 1), *packed]
+    assert choose(4096, 4096, 4096, 1, np.float32, "high", 100 * 1024)[:2] == ("tf32.packed", 128)
+    assert choose(4096, 4096, 4096, 1, np.float32, "high", 64 * 1024)[:2] == ("tf32", 128)
+    assert choose(1024, 1024, 2**16, 1, np.float32, "high")[:3] == ("tf32.packed", 128, 2)
+    assert step(1023, 1024, 1024)[1:] == [("tf32", 64, 1), ("bf16", 64, 1)]
     assert step(512, 512, 512) == [(s, 64, 2) for s in ("registers", "tf32", "bf16")]
     assert step(512, 512, 512, 64) == [(s, 128, 1) for s in ("registers", "tf32", "bf16")]
     assert step(8, 9, 10) == step(0, 9, 10) == [("naive", 1, 1)] * 3

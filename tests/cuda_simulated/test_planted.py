@@ -7,6 +7,7 @@ import pytest
 from numba import cuda
 
 import minigrad_cudasim as simulate
+from minigrad_kernels.cuda import ptx
 from tests.cuda_simulated.extras import require_greenlet
 from tests.cuda_simulated.planted import CASES, Case
 
@@ -152,6 +153,22 @@ def test_sectors_and_bank_conflicts_by_line() -> None:
     assert report.traffic.lines()[-1].action == "read"  # the coalesced one is the best
     assert "32.0 passes a request (1.0 at least)" in str(report)
     assert "32.0 sectors a request (4.0 at least)" in str(report)
+
+
+def test_an_access_of_128_bits_is_one_request() -> None:
+    def kernel(x, y):
+        tile = cuda.shared.array(128, np.float32, alignment=16)
+        t = 4 * cuda.threadIdx.x
+        ptx.store128(tile, t, ptx.load128(x, t))
+        ptx.copy_async(tile, t, x, t)
+        ptx.wait_copies(0)
+        ptx.store128(y, t, ptx.load128(tile, t))
+
+    x, y = simulate.empty(128), simulate.empty(128)
+    report = simulate.check(kernel, 1, 32, x, y, traffic=True, uninitialised=False)
+    assert not report.faults
+    for line in report.traffic.lines():
+        assert line.per_request == (16 if line.space == "global" else 4) and not line.excess
 
 
 def test_a_launch_begins_again_where_unlogged_reads_meet_a_write() -> None:

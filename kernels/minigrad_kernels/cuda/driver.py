@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-PROCESSORS, CAPABILITY = 16, (75, 76)  # CUdevice_attribute
+PROCESSORS, CAPABILITY, MOST_SHARED = 16, (75, 76), 97  # CUdevice_attribute
 DEVICE_ORDINAL = 9  # CUpointer_attribute
 DYNAMIC_SHARED = 8  # CUfunction_attribute: the most bytes of it that a launch may ask for
 PLAIN_SHARED = 49_152  # bytes of shared memory that need no permission
@@ -297,6 +297,10 @@ class Driver:
         """Return the compute capability of a GPU."""
         major, minor = (self.attribute(device, which) for which in CAPABILITY)
         return major, minor
+
+    def most_shared(self, device: int) -> int:
+        """Return the bytes of shared memory that a block may have where it asks for them."""
+        return self.attribute(device, MOST_SHARED)
 
     def version(self) -> int:
         """Return the newest CUDA that the driver knows, 13000 for 13.0."""

@@ -118,6 +118,7 @@ class Recorder:
         self.name = target.name
         self.processors = target.processors
         self.most = target.most
+        self.shared = target.shared
         self.slots = Slots()
         self.launches: list[Recorded] = []
         self.sizes: list[tuple[tuple[int, ...], Any, int]] = []  # of the working memory

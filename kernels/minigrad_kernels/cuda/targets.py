@@ -114,6 +114,7 @@ class Gpu(GpuStreams):
         self.enter()
         self.processors = self.driver.processors(number)
         self.capability = self.driver.capability(number)
+        self.shared = self.driver.most_shared(number)
         self.device_name = self.driver.name(number)
         self.pool = DevicePool(self.name, self.memory, self.after)
         self.staging = threading.Lock()

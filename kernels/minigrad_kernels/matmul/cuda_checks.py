@@ -12,6 +12,8 @@ from numba.core.types import UniTuple
 
 from minigrad_kernels.cuda.checks import Check
 from minigrad_kernels.matmul.cuda_naive import naive
+from minigrad_kernels.matmul.cuda_packed import packed_product
+from minigrad_kernels.matmul.cuda_packing import packer
 from minigrad_kernels.matmul.cuda_parts import combine, combine_vectors
 from minigrad_kernels.matmul.cuda_registers import registers
 from minigrad_kernels.matmul.cuda_tensor_cores import tensor
@@ -22,6 +24,15 @@ def signature(number: Any) -> tuple[Any, ...]:
     """Return the Numba types of a product's arguments: see matmul/cuda_parts.py."""
     line, place = number[::1], UniTuple(uint32, 4)
     return (line, place, line, place, *[line] * 5, UniTuple(uint32, 9), uint32)
+
+
+def packed_signature() -> tuple[Any, ...]:
+    """Return the Numba types of what a packed product takes."""
+    line, place = uint32[::1], UniTuple(uint32, 4)
+    return (line, place, line, place, *[float32[::1]] * 5, UniTuple(uint32, 9), uint32)
+
+
+PACK = (float32[::1], UniTuple(uint32, 4), UniTuple(uint32, 5), uint32[::1])
 
 
 def combine_signature(number: Any) -> tuple[Any, ...]:
@@ -110,6 +121,34 @@ CHECKS: tuple[Check, ...] = (
         signature(float32),
         (*CORES, VECTORS),
         128,
+    ),
+    *(
+        Check(
+            f"matmul.packed.{precision}.{columns}",
+            packed_product(kind, name, precision, columns),
+            packed_signature(),
+            (*CORES, VECTORS),
+            255,
+        )
+        for kind, name, precision, columns in (
+            ("plain", "", "tf32", 256),
+            ("activation", "gelu", "bf16", 256),
+            ("plain", "", "bf16", 128),
+        )
+    ),
+    Check(
+        "matmul.pack.tf32.left.vectors",
+        packer("tf32", "left", True),
+        PACK,
+        ("LDG.E.128", "STG.E.128"),
+        40,
+    ),
+    Check(
+        "matmul.pack.bf16.right.elements",
+        packer("bf16", "right", False),
+        PACK,
+        ("F2FP.BF16", "STG.E.128"),
+        40,
     ),
     Check("matmul.combine/float64", combine("plain", ""), combine_signature(float64), (), 40, True),
     Check(

@@ -4,6 +4,7 @@
     float64, or narrow            cuda_tiled         16 x 16 tiles in shared memory
     float32                       cuda_registers     8 x 8 registers a thread, blocks of 128 or 64
     float32, "high" or "medium"   cuda_tensor_cores  tensor cores, blocks of 128 or 64
+    the same, large               cuda_packed        operands rounded and laid out once, 128 x 256
 
 Where c has too few tiles to fill a device, k is split into chunks whose parts are added in order:
 so bits depend neither on the device nor on the grid.
@@ -28,6 +29,14 @@ from minigrad_kernels.matmul import cuda_tiled as matmul_tiled
 from minigrad_kernels.matmul.cuda_checks import CHECKS as CHECKS
 from minigrad_kernels.matmul.cuda_naive import THREADS as NAIVE_THREADS
 from minigrad_kernels.matmul.cuda_naive import naive
+from minigrad_kernels.matmul.cuda_packed import (
+    ROWS,
+    SLICE,
+    packed_product,
+    shared_of,
+    threads_of,
+)
+from minigrad_kernels.matmul.cuda_packing import EACH, packed
 from minigrad_kernels.matmul.cuda_parts import ADD, BIAS, C_VECTORS, SAVE, combine, combine_vectors
 from minigrad_kernels.matmul.cuda_registers import registers
 from minigrad_kernels.matmul.cuda_tensor_cores import tensor
@@ -38,10 +47,18 @@ NARROW = 32  # rows or columns of c up to which tiles are 16 wide
 TILES = 128  # of c that are enough: of 128 wide ones else 64 wide, and else k is split
 SHORTEST = 128  # of k in a split
 TENSOR = {"high": "tf32", "medium": "bf16"}
+PACKED = {"tf32.packed": "tf32", "bf16.packed": "bf16"}
+# m n / (m + n) from which packing pays.  To pack moves 6 or 8 bytes for each number of a and b, at
+# 4 TB/s a half of what a product of 1024 x 1024 takes at 250 TFLOP/s, which the kernel that packs
+# nothing reaches by no half: an estimate from its machine code, not measured.
+REUSE = 512
+LARGE_SHARED = 227 * 1024  # bytes, of a block, where a device says nothing
 
 
 class Choice(NamedTuple):
-    """step: "naive", "tiled", "registers", "tf32" or "bf16".  tile: rows and columns of a block.
+    """step: "naive", "tiled", "registers", "tf32", "bf16", "tf32.packed" or "bf16.packed".
+
+    tile: rows and columns of a block; of a packed step its columns, with 128 rows.
 
     splits, chunk: how many parts k is cut into, and the length of each.
     """
@@ -52,13 +69,20 @@ class Choice(NamedTuple):
     chunk: int
 
 
-def choose(m: int, n: int, k: int, batch: int, dtype: Any, precision: str) -> Choice:
+def choose(
+    m: int, n: int, k: int, batch: int, dtype: Any, precision: str, shared: int = LARGE_SHARED
+) -> Choice:
     """Return how a product is computed; it depends on nothing but the arguments.
+
+    shared: bytes of shared memory that a block may have; packed steps of any width have the same
+        bits, the others others.
 
     >>> choose(4096, 4096, 4096, 1, np.float32, "highest")
     Choice(step='registers', tile=128, splits=1, chunk=4096)
     >>> choose(256, 256, 8192, 1, np.float32, "high")
     Choice(step='tf32', tile=64, splits=8, chunk=1024)
+    >>> choose(4096, 4096, 4096, 1, np.float32, "medium")
+    Choice(step='bf16.packed', tile=256, splits=1, chunk=4096)
     """
     if batch * m * n * k <= TINY:
         return Choice("naive", 1, 1, k)
@@ -67,11 +91,21 @@ def choose(m: int, n: int, k: int, batch: int, dtype: Any, precision: str) -> Ch
     else:
         step = TENSOR.get(precision, "registers")
         tile = 128 if batch * blocks(m, 128) * blocks(n, 128) >= TILES else 64
-    tiles = batch * blocks(m, tile) * blocks(n, tile)
+        if step in EACH and m * n >= REUSE * (m + n) and shared >= shared_of(128):
+            step = f"{step}.packed"
+            wide = batch * blocks(m, ROWS) * blocks(n, 256) >= TILES
+            tile = 256 if wide and shared >= shared_of(256) else 128
+    tiles = batch * blocks(m, min(tile, 128)) * blocks(n, tile)
     wanted = max(1, min(TILES // tiles, k // SHORTEST))
-    chunk = blocks(blocks(k, wanted), matmul_registers.DEPTH) * matmul_registers.DEPTH
+    depth = depth_of(step)
+    chunk = blocks(blocks(k, wanted), depth) * depth
     splits = blocks(k, chunk)
     return Choice(step, tile, splits, chunk if splits > 1 else k)
+
+
+def depth_of(step: str) -> int:
+    """Return the numbers of k in a slice of a step: chunks of k are multiples of it."""
+    return SLICE * EACH[PACKED[step]] if step in PACKED else matmul_registers.DEPTH
 
 
 def kernel_of(
@@ -89,6 +123,9 @@ def kernel_of(
     if choice.step == "registers":
         threads = matmul_registers.threads_of(choice.tile)
         return registers(kind, name, sums, choice.tile, *along), threads
+    if choice.step in PACKED:
+        columns = choice.tile
+        return packed_product(kind, name, PACKED[choice.step], columns), threads_of(columns)
     return tensor(kind, name, sums, choice.tile, choice.step, *along), matmul_tensor.THREADS
 
 
@@ -124,6 +161,31 @@ def aligned(line: DeviceArray, place: tuple[Any, ...], along: int, count: int) -
     return int(place[along]) == 1 and whole and count % 4 == 0 and line.address % 16 == 0
 
 
+def operands_of(
+    choice: Choice, a: DeviceArray, b: DeviceArray, m: int, n: int, k: int
+) -> tuple[tuple[Any, ...], tuple[bool, bool]]:
+    """Return what a kernel takes of a and b, packed where it wants them so, and whether it may read
+    them 128 bits at once.
+    """
+    line_a, at_a = operand_of(a)
+    line_b, at_b = operand_of(b)
+    inner = choice.step in TENSOR.values() or choice.step in PACKED  # k side by side
+    along = (
+        aligned(line_a, at_a, *((2, k) if inner else (1, m))),
+        aligned(line_b, at_b, *((1, k) if inner else (2, n))),
+    )
+    if choice.step not in PACKED:
+        return (line_a, at_a, line_b, at_b), along
+    precision = PACKED[choice.step]
+    words = blocks(k, depth_of(choice.step)) * SLICE
+    lines = blocks(m, ROWS) * ROWS, blocks(n, choice.tile) * choice.tile
+    at_b = (at_b[0], at_b[2], at_b[1], at_b[3])  # its lines are columns
+    images = [1 if not at[3] else len(x) for x, at in ((a, at_a), (b, at_b))]
+    packed_a = packed(line_a, at_a, m, k, images[0], precision, "left", along[0], lines[0], words)
+    packed_b = packed(line_b, at_b, n, k, images[1], precision, "right", along[1], lines[1], words)
+    return (*packed_a, *packed_b), along
+
+
 def compute(
     a: DeviceArray,
     b: DeviceArray,
@@ -145,7 +207,12 @@ def compute(
         if sums is not None:
             row_sums(a, sums)
         return
-    choice = choice or choose(m, n, k, batch, c.dtype, get_precision())
+    if choice is None:
+        shared = getattr(c.target, "shared", LARGE_SHARED)
+        choice = choose(m, n, k, batch, c.dtype, get_precision(), shared)
+    if choice.step in PACKED and sums is not None:  # of numbers that are not rounded
+        row_sums(a, sums)
+        sums = None
     out = c.reshape(-1)
     bias = bias if bias is not None and bias.size else None
     extra = [x.reshape(-1) for x in (bias, side, z) if x is not None]
@@ -155,33 +222,31 @@ def compute(
         flags |= C_VECTORS
     todo = (bias is not None) * BIAS | add * ADD | (z is not None and z is not c) * SAVE
     tile, splits = choice.tile, choice.splits
-    row_tiles, column_tiles = blocks(m, tile), blocks(n, tile)
+    row_tiles, column_tiles = blocks(m, min(tile, ROWS)), blocks(n, tile)
     work = batch * row_tiles * column_tiles * splits
-    numbers = (m, n, k, batch, splits, choice.chunk, row_tiles, column_tiles, work)
+    each = depth_of(choice.step) if choice.step in PACKED else 1  # k is counted in slices
+    depth, chunk = blocks(k, each), blocks(choice.chunk, each)
+    numbers = (m, n, depth, batch, splits, chunk, row_tiles, column_tiles, work)
     sizes = tuple(np.uint32(s) for s in numbers)
     after = [out if x is None else x.reshape(-1) for x in (bias, side)]
     kept = out if z is None else z.reshape(-1)
     total = out if sums is None else sums
     if not k:
         a = b = out.reshape(c.shape)  # nothing is read of them
-    line_a, at_a = operand_of(a)
-    line_b, at_b = operand_of(b)
-    inner = choice.step in TENSOR.values()  # k side by side in shared memory
-    along = (
-        aligned(line_a, at_a, *((2, k) if inner else (1, m))),
-        aligned(line_b, at_b, *((1, k) if inner else (2, n))),
-    )
-    operands = (line_a, at_a, line_b, at_b)
+    operands, along = operands_of(choice, a, b, m, n, k)
     if splits == 1:
         kernel, threads = kernel_of(choice, kind, name, sums is not None, c.dtype, along)
         work = blocks(out.size, threads) if choice.step == "naive" else work
         flags = np.uint32(flags | todo)
-        run(kernel, work, threads, *operands, *after, total, kept, out, sizes, flags)
+        shared = getattr(kernel, "dynamic_shared", 0)
+        run(kernel, work, threads, *operands, *after, total, kept, out, sizes, flags, shared=shared)
         return
     parts = scratch(splits * out.size, c.dtype, c)
     rows = parts if sums is None else scratch(splits * m, c.dtype, c)
     kernel, threads = kernel_of(choice, "plain", "", sums is not None, c.dtype, along)
-    run(kernel, work, threads, *operands, parts, parts, rows, parts, parts, sizes, flags)
+    shared = getattr(kernel, "dynamic_shared", 0)
+    both = (parts, parts)
+    run(kernel, work, threads, *operands, *both, rows, *both, sizes, flags, shared=shared)
     vectorised = bool(flags & C_VECTORS)
     kernel = combine_vectors(kind, name) if vectorised else combine(kind, name)
     work = blocks(out.size, 4 * THREADS if vectorised else THREADS)
