@@ -51,6 +51,7 @@ def test_launches_copies_streams_and_events() -> None:
         y[2:4] = 7
         assert copy.deepcopy(y).copy_to_host().tolist() == y.copy_to_host().tolist()
         assert y[2] == 7 and np.asarray(y)[9] == 36 and len(cuda.gpus) == 1
+        assert cuda.gpus[0].name == cuda.gpus.current.name == cuda.get_current_device().name
         host = np.ones(4)
         double[1, 4](host)
         assert host.tolist() == [2] * 4

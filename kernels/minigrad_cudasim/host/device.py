@@ -100,6 +100,23 @@ class Device:
 DEVICE = Device()
 
 
+class Devices(list[Device]):
+    """The devices there are: `cuda.gpus`."""
+
+    @property
+    def lst(self) -> list[Device]:
+        """The devices as a list."""
+        return list(self)
+
+    @property
+    def current(self) -> Device:
+        """The device in use."""
+        return self[0]
+
+
+GPUS = Devices([DEVICE])
+
+
 class Stream:
     """A stream: its work ends within each call."""
 
@@ -212,8 +229,10 @@ API: dict[str, Any] = {
     "get_current_device": lambda: DEVICE,
     "is_available": lambda: True,
     "is_cuda_array": is_cuda_array,
+    "gpus": GPUS,
     "is_supported_version": lambda: True,
     "legacy_default_stream": stream,
+    "list_devices": lambda: GPUS,
     "mapped": mapped,
     "mapped_array_like": mapped_array_like,
     "per_thread_default_stream": stream,
