@@ -95,21 +95,27 @@ ROUTES: dict[str, tuple[Callable[[Shared], Launch], int]] = {  # and launches a 
 }
 
 
+def time_route(name: str, repeats: int = REPEATS) -> dict[str, Any]:
+    """Time a route: microseconds a launch for the host alone, and until all has run."""
+    make, parts = ROUTES[name]
+    number = [*ROUTES].index(name)
+    shared = Shared(number + 1)
+    launch = make(shared)
+    launch()
+    right = bool((shared.target.read(shared.arrays[2]) == number + 2).all())
+    host, whole = timed(launch, shared.target.synchronize, repeats)
+    figures = {"host_us": 1e6 * host / parts, "whole_us": 1e6 * whole / parts}
+    return {**figures, "wrong": not right}
+
+
 def launch_routes(repeats: int = REPEATS) -> list[dict[str, Any]]:
-    """Time every route: microseconds a launch for the host alone, and until all has run."""
+    """Time every route; what fails is a finding, and the others are run all the same."""
     found: list[dict[str, Any]] = []
-    for number, (name, (make, parts)) in enumerate(ROUTES.items()):
+    for name in ROUTES:
         try:
-            shared = Shared(number + 1)
-            launch = make(shared)
-            launch()
-            right = bool((shared.target.read(shared.arrays[2]) == number + 2).all())
-            host, whole = timed(launch, shared.target.synchronize, repeats)
-        except Exception as error:  # what fails is a finding, and the others are run all the same
+            found.append({"route": name, **time_route(name, repeats)})
+        except Exception as error:
             found.append({"route": name, "failed": f"{type(error).__name__}: {error}"})
-            continue
-        figures = {"host_us": 1e6 * host / parts, "whole_us": 1e6 * whole / parts}
-        found.append({"route": name, **figures, "wrong": not right})
     return found
 
 

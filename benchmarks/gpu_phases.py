@@ -1,12 +1,15 @@
 """The phases of `python -m benchmarks.gpu`, in order of worth: each says its rows as they come.
 
-A phase runs in a process of its own; `Rows` keeps a row at once.  What fails is a row too.
+A phase runs in a process of its own, or shares of it in several; see gpu_rows.py for how its rows
+are kept, and a second process goes on where the first was ended.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,25 +19,27 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from benchmarks.gpu_launches import launch_routes
+from benchmarks.gpu_launches import ROUTES, time_route
+from benchmarks.gpu_rows import NotMeasured, Part, Row
 from minigrad import nn, optim
 from minigrad.engine.device import cuda_kernels
 from minigrad.nn import functional as F
 from minigrad_kernels.compare import api as compare
 from minigrad_kernels.compare import measure
 from minigrad_kernels.compare.gpu_limits import bandwidth, peak
+from minigrad_kernels.cuda import memory, numba_compiler
 from minigrad_kernels.cuda.precision import PRECISIONS, set_precision
 from minigrad_kernels.cuda.targets import gpu, upload
 from minigrad_kernels.jit.arguments import bind
 
-Row = dict[str, Any]
-Say = Callable[[Row], None]
-PACKAGES = ("numpy", "numba", "numba-cuda", "llvmlite", "nvidia-nvvm", "nvidia-nvjitlink", "torch")
+PACKAGES = ("numpy", *numba_compiler.PACKAGES, "cuda-bindings", "cuda-pathfinder", "torch")
+TOOLS = ("nvidia-smi", "compute-sanitizer", "ncu", "cuobjdump")
 CHECKED_SIZES = (1, 33, 4_097, 262_144)
 MOST_ULP = 2_000  # of a result that is right, whose sums come in another order
 SANITIZED_SIZES = (33, 4_097)
 SQUARES = (1_024, 2_048, 4_096, 8_192)
 STEPS = ((64, 30, 64, 2), (256, 784, 512, 10))  # batch, inputs, width, classes
+FLOAT = np.dtype(np.float32)
 LEAST = 0.05  # seconds of GPU time that one measurement takes
 
 
@@ -56,21 +61,50 @@ def seconds_of(call: Callable[[], Any]) -> float:
         count *= 2
 
 
-def environment(say: Say, part: int, parts: int) -> None:
-    """Say what is installed, and what the GPU is."""
+def environment(part: Part) -> None:
+    """Say what is installed, what the GPU is, and how many kernels need no compiler."""
     found: Row = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = None
+    python = f"{sys.version.split()[0]}, {sys.executable}"
+    tools = {name: shutil.which(name) for name in TOOLS}
+    part.attempt({"what": "software"}, lambda: {"python": python, "packages": found, **tools})
+    part.attempt({"what": "nvidia-smi"}, smi)
+    part.attempt({"what": "GPU"}, the_gpu)
+    part.attempt({"what": "stored kernels"}, stored)
+
+
+def smi() -> Row:
+    """Return what nvidia-smi says; the driver needs it not."""
+    if shutil.which("nvidia-smi") is None:
+        raise NotMeasured("nvidia-smi is not installed")
+    asked = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,power.limit,mig.mode.current"
+    command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    return {"said": (said.stdout or said.stderr).strip()}
+
+
+def the_gpu() -> Row:
+    """Return what the GPU is."""
     device = gpu()
     capability = list(device.capability)
-    say({"python": sys.version.split()[0], "packages": found})
-    say({"gpu": device.device_name, "capability": capability, "driver": device.driver.version()})
+    found = {"capability": capability, "processors": device.processors}
+    return {"gpu": device.device_name, **found, "driver": device.driver.version()}
 
 
-def smoke(say: Say, part: int, parts: int) -> None:
+def stored() -> Row:
+    """Return how many of the kernels that `warmup --cuda` compiles are stored, and where."""
+    capability = gpu().capability
+    checks = importlib.import_module("minigrad_kernels.cuda_table").CHECKS.values()
+    paths = [numba_compiler.path_of(c.kernel, c.signature, capability) for c in checks]
+    held = sum(path.exists() for path in paths)
+    return {"stored": held, "of": len(paths), "folder": str(numba_compiler.folder_of(capability))}
+
+
+def smoke(part: Part) -> None:
     """Try one thing of each kind: whatever else is asked for rests on these."""
     target, table = gpu(), cuda_kernels()
     x = np.random.default_rng(0).standard_normal((300, 700)).astype(np.float32)
@@ -107,23 +141,13 @@ def smoke(say: Say, part: int, parts: int) -> None:
         "empty_cache": lambda: mg.cuda.empty_cache() is None,
     }
     for name, attempt in tried.items():
-        guarded(say, {"what": name}, lambda attempt=attempt: {"wrong": not attempt()})
+        part.attempt({"what": name}, lambda attempt=attempt: {"wrong": not attempt()})
 
 
-def guarded(say: Say, said: Row, attempt: Callable[[], Row]) -> None:
-    """Say a row of what was found; an error is one too, and the next is tried all the same."""
-    start = time.perf_counter()
-    try:
-        found = attempt()
-    except Exception as error:
-        found = {"failed": f"{type(error).__name__}: {error}"[:300]}
-    say({**said, **found, "seconds": round(time.perf_counter() - start, 3)})
-
-
-def check(say: Say, part: int, parts: int) -> None:
+def check(part: Part) -> None:
     """Hold every kernel to its reference: both dtypes, four sizes, twice and in one block."""
     target = compare.TARGETS["cuda"]
-    for entry in compare.entries("all")[part::parts]:
+    for entry in compare.entries("all")[part.number :: part.parts]:
         for dtype in ("float32", "float64"):
             for size in CHECKED_SIZES:
 
@@ -142,27 +166,39 @@ def check(say: Say, part: int, parts: int) -> None:
                     same = found.repeats is not False and found.any_threads is not False
                     return {"max_ulp": found.max_ulp, "wrong": not (near and same)}
 
-                guarded(say, {"kernel": entry.name, "dtype": dtype, "size": size}, attempt)
+                part.attempt({"kernel": entry.name, "dtype": dtype, "size": size}, attempt)
     gpu().most = None
 
 
-def under_sanitizer(say: Say, part: int, parts: int) -> None:
-    """Launch every CUDA kernel on small arrays: compute-sanitizer watches."""
-    target = compare.TARGETS["cuda"]
-    for entry in compare.entries("all"):
-        for size in SANITIZED_SIZES:
-            sizes = entry.example.sizes((size,))
-            args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), *sizes)
-            prepared = target.prepare(entry, args)
-            if prepared is not None:
-                prepared.call()
-    say({"done": True})
+def under_sanitizer(part: Part) -> None:
+    """Launch every CUDA kernel on small arrays: compute-sanitizer watches.
+
+    Memory is of the size that is asked for, and handed on to nobody: else the tool would see
+    neither an array's end nor what is read before it is written.
+    """
+    target, exact = compare.TARGETS["cuda"], memory.rounded
+    memory.rounded = lambda size: max(1, size)
+    try:
+        for entry in compare.entries("all"):
+            for size in SANITIZED_SIZES:
+
+                def attempt(entry: Any = entry, size: int = size) -> Row:
+                    rng, sizes = np.random.default_rng(0), entry.example.sizes((size,))
+                    prepared = target.prepare(entry, entry.example.make(rng, FLOAT, *sizes))
+                    assert prepared is not None, "there is no CUDA kernel"
+                    prepared.call()
+                    gpu().empty_cache()
+                    return {}
+
+                part.attempt({"kernel": entry.name, "size": size}, attempt)
+    finally:
+        memory.rounded = exact
 
 
-def launches(say: Say, part: int, parts: int) -> None:
+def launches(part: Part) -> None:
     """Time a launch by four routes."""
-    for row in launch_routes():
-        say(row)
+    for name in ROUTES:
+        part.attempt({"route": name}, lambda name=name: time_route(name))
 
 
 def network(kind: Any, normalise: Any, linear: Any, shape: tuple[int, ...]) -> Any:
@@ -186,35 +222,58 @@ def wall(call: Callable[[], Any], wait: Callable[[], Any], count: int = 60) -> f
     return round(1e3 * (time.perf_counter() - start) / count, 4)
 
 
-def step(say: Say, part: int, parts: int) -> None:
+def step(part: Part) -> None:
     """Time a training step: eager and as a graph, beside PyTorch's two."""
     for shape in STEPS:
         rng = np.random.default_rng(0)
         batch, inputs, _, classes = shape
         xs = rng.standard_normal((batch, inputs)).astype(np.float32)
         ts = rng.integers(0, classes, batch)
-        model = network(nn, nn.BatchNorm1d, nn.Linear, shape).to("cuda")
-        chosen = optim.AdamW(model.parameters(), lr=1e-3)
-        x, t = mg.tensor(xs).cuda(), mg.tensor(ts).cuda()
-
-        def ours(model: Any = model, chosen: Any = chosen, x: Any = x, t: Any = t) -> Any:
-            loss = F.cross_entropy(model(x), t)
-            loss.backward()
-            chosen.step()
-            chosen.zero_grad()
-            return loss.detach()
-
-        said: Row = {"shape": list(shape), "eager_ms": wall(ours, mg.cuda.synchronize)}
-        said["graph_ms"] = wall(mg.cuda.graph(ours), mg.cuda.synchronize)
-        say(said)
-        guarded(
-            say, {"shape": list(shape)}, lambda xs=xs, ts=ts, shape=shape: theirs(xs, ts, shape)
+        part.attempt(
+            {"shape": list(shape), "library": "minigrad"},
+            lambda xs=xs, ts=ts, shape=shape: ours(xs, ts, shape),
         )
+        part.attempt(
+            {"shape": list(shape), "library": "torch"},
+            lambda xs=xs, ts=ts, shape=shape: theirs(xs, ts, shape),
+        )
+
+
+def ours(xs: Any, ts: Any, shape: tuple[int, ...]) -> Row:
+    """Return the milliseconds of a step, eager and as a graph, and whether it became one."""
+    model = network(nn, nn.BatchNorm1d, nn.Linear, shape).to("cuda")
+    chosen = optim.AdamW(model.parameters(), lr=1e-3)
+    x, t = mg.tensor(xs).cuda(), mg.tensor(ts).cuda()
+
+    def one() -> Any:
+        loss = F.cross_entropy(model(x), t)
+        loss.backward()
+        chosen.step()
+        chosen.zero_grad()
+        return loss.detach()
+
+    found: Row = {"eager_ms": wall(one, mg.cuda.synchronize)}
+    made = mg.cuda.graph(one)
+    return {**found, "graph_ms": wall(made, mg.cuda.synchronize), "graph": made.explain()}
+
+
+def cuda_torch() -> Any:
+    """Return PyTorch.
+
+    Raises: NotMeasured where it is not installed or has no CUDA.
+    """
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise NotMeasured(f"PyTorch cannot be imported: {error}") from error
+    if not torch.cuda.is_available():
+        raise NotMeasured(f"PyTorch {torch.__version__} finds no CUDA")
+    return torch
 
 
 def theirs(xs: Any, ts: Any, shape: tuple[int, ...]) -> Row:
     """Return the milliseconds of PyTorch's step, eager and as a graph."""
-    torch = importlib.import_module("torch")
+    torch = cuda_torch()
     model = network(torch.nn, torch.nn.BatchNorm1d, torch.nn.Linear, shape).cuda()
     chosen = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True, capturable=True)
     x, t = torch.from_numpy(xs).cuda(), torch.from_numpy(ts).cuda()
@@ -237,7 +296,7 @@ def theirs(xs: Any, ts: Any, shape: tuple[int, ...]) -> Row:
     return {**found, "torch_graph_ms": wall(made.replay, torch.cuda.synchronize)}
 
 
-def gemm(say: Say, part: int, parts: int) -> None:
+def gemm(part: Part) -> None:
     """Time square products of random numbers at each precision, beside cuBLAS at the same."""
     target, kernel = gpu(), cuda_kernels()["gemm"]
     rng = np.random.default_rng(0)
@@ -255,15 +314,15 @@ def gemm(say: Say, part: int, parts: int) -> None:
                 tflops = round(2e-12 * n**3 / spent, 2)
                 return {"tflops": tflops, "error": error, "wrong": not error < 0.05}
 
-            guarded(say, {"n": n, "precision": name, "library": "minigrad"}, ours)
+            part.attempt({"n": n, "precision": name, "library": "minigrad"}, ours)
             said = {"n": n, "precision": name, "library": "cublas"}
-            guarded(say, said, lambda host=host, name=name: cublas(host, name))
+            part.attempt(said, lambda host=host, name=name: cublas(host, name))
     set_precision("highest")
 
 
 def cublas(host: list[Any], precision: str) -> Row:
     """Return cuBLAS's TFLOP/s through torch: TF32 for "high", bfloat16 for "medium"."""
-    torch = importlib.import_module("torch")
+    torch = cuda_torch()
     torch.backends.cuda.matmul.allow_tf32 = precision == "high"
     kind = torch.bfloat16 if precision == "medium" else torch.float32
     a, b = (torch.from_numpy(x).to("cuda", kind) for x in host)
@@ -279,7 +338,7 @@ def cublas(host: list[Any], precision: str) -> Row:
     return {"tflops": round(2e-12 * len(a) ** 3 / (start.elapsed_time(end) * 1e-4), 2)}
 
 
-def kernels(say: Say, part: int, parts: int) -> None:
+def kernels(part: Part) -> None:
     """Time kernels that memory bounds on 64M random numbers, beside the device's own copy."""
     n = 1 << int(os.environ.get("MINIGRAD_LOG2", "26"))
     target, table = gpu(), cuda_kernels()
@@ -287,9 +346,17 @@ def kernels(say: Say, part: int, parts: int) -> None:
     x, y, dy = (target.empty((m, 1_024), np.float32) for _ in range(3))
     for v in (x, dy):
         table["normal"](1, 2, call, v.reshape(-1))
-    gbps = 8e-9 * n / seconds_of(lambda: target.copy_same(y, x))
-    say({"kernel": "the driver's copy", "gbps": round(gbps)})
-    say({"copy_gbps": round(bandwidth(target, n)), "gflops": round(peak(target, np.float32))})
+
+    def copied() -> Row:
+        gbps = 8e-9 * n / seconds_of(lambda: target.copy_same(y, x))
+        return {"gbps": round(gbps), "ms": round(8e-6 * n / gbps, 3)}
+
+    def limits() -> Row:
+        gflops = round(peak(target, np.float32))
+        return {"copy_gbps": round(bandwidth(target, n)), "gflops": gflops}
+
+    part.attempt({"kernel": "the driver's copy"}, copied)
+    part.attempt({"what": "limits"}, limits)
     wide = [target.empty(1_024, np.float32) for _ in range(7)]
     w, b, d1, d2, mean, var, rstd = wide
     for v in (w, b):
@@ -316,14 +383,19 @@ def kernels(say: Say, part: int, parts: int) -> None:
             spent = seconds_of(lambda: table[name](*args))
             return {"ms": round(1e3 * spent, 3), "gbps": round(4e-9 * passes * n / spent)}
 
-        guarded(say, {"kernel": name}, attempt)
+        part.attempt({"kernel": name}, attempt)
 
 
-def train(say: Say, part: int, parts: int) -> None:
+def train(part: Part) -> None:
     """Train the demo's model on both devices, from the same numbers."""
-    (cpu, one), (cuda, two) = losses("cpu", 20), losses("cuda", 20)
-    apart = max(abs(a - b) / abs(a) for a, b in zip(cpu, cuda, strict=True))
-    say({"apart": apart, "wrong": not apart < 1e-3, "cpu_s": one, "cuda_s": two, "losses": cuda})
+
+    def both() -> Row:
+        (cpu, one), (cuda, two) = losses("cpu", 20), losses("cuda", 20)
+        apart = max(abs(a - b) / abs(a) for a, b in zip(cpu, cuda, strict=True))
+        seconds = {"cpu_s": one, "cuda_s": two}
+        return {"apart": apart, "wrong": not apart < 1e-3, **seconds, "losses": cuda}
+
+    part.attempt({"what": "losses of 20 steps"}, both)
 
 
 def losses(device: str, steps: int, rows: int = 256) -> tuple[list[float], float]:

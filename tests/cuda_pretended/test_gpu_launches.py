@@ -119,6 +119,17 @@ def test_zeros_of_two_signs_are_two_numbers(driver: Pretended) -> None:
     assert found[0] != found[1]
 
 
+def test_nan_is_one_number(driver: Pretended) -> None:
+    """It equals none, itself included: a key with it in would be met by no later one."""
+    target, table = targets.gpu(), CudaTable()
+    x, y = (target.empty(64, np.float32) for _ in range(2))
+    before = len(plans.known)
+    for _ in range(3):
+        table["elu"](x, float("nan"), 1.0, y)
+        table["elu"](x, np.float32("nan"), 1.0, y)
+    assert len(plans.known) == before + 2
+
+
 def test_a_parameter_of_another_size_is_seen(driver: Pretended) -> None:
     """The driver reads the sizes of parameters off the machine code."""
     target, table = targets.gpu(), CudaTable()

@@ -19,6 +19,8 @@ from functools import partial
 from typing import Any
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+# Where containers and WSL put it, if the loader was not told.
+FOLDERS = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/wsl/lib")
 PROCESSORS, CAPABILITY, MOST_SHARED = 16, (75, 76), 97  # CUdevice_attribute
 DEVICE_ORDINAL = 9  # CUpointer_attribute
 DYNAMIC_SHARED = 8  # CUfunction_attribute: the most bytes of it that a launch may ask for
@@ -26,7 +28,12 @@ PLAIN_SHARED = 49_152  # bytes of shared memory that need no permission
 NON_BLOCKING = 1  # CUstream_flags: does not wait for the legacy default stream
 NO_TIMING = 2  # CUevent_flags
 DEVICE_MEMORY = 2  # CUmemorytype
-OUT_OF_MEMORY, NOT_READY = 2, 600  # CUresult
+# CUresult
+OUT_OF_MEMORY, NOT_INITIALIZED, DEINITIALIZED, NOT_READY = 2, 3, 4, 600
+# After one of these the context answers every further call with it: ECC_UNCORRECTABLE,
+# ILLEGAL_ADDRESS, LAUNCH_TIMEOUT, CONTEXT_IS_DESTROYED, ASSERT, HARDWARE_STACK_ERROR,
+# ILLEGAL_INSTRUCTION, MISALIGNED_ADDRESS, INVALID_ADDRESS_SPACE, INVALID_PC, LAUNCH_FAILED, UNKNOWN
+LOSING = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999})
 
 HANDLE, NUMBER, SIZE = c_void_p, c_uint64, c_size_t
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -72,12 +79,20 @@ CALLS: dict[str, tuple[Any, ...]] = {
 }
 
 
+# What is let go of then has gone already, with its context or the whole process's driver.
+GONE = LOSING | {NOT_INITIALIZED, DEINITIALIZED}
+
+
 class DriverError(RuntimeError):
-    """What the driver answered where a call failed; code: its CUresult."""
+    """What the driver answered where a call failed; code: its CUresult.
+
+    lost: whether the GPU answers this process no more, whatever it is asked for.
+    """
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(words)
         self.code = code
+        self.lost = code in LOSING
 
 
 class Setup(ctypes.Structure):
@@ -210,13 +225,7 @@ class Driver:
 
     def __init__(self, path: str = "") -> None:
         path = path or os.environ.get("MINIGRAD_CUDA_LIBRARY") or LIBRARY
-        try:
-            self.library = ctypes.CDLL(path)
-        except OSError as error:
-            raise RuntimeError(
-                f"no CUDA: the NVIDIA driver's library {path} cannot be loaded ({error}); use the "
-                "simulator, device 'cuda-sim', or a machine with a GPU and its driver"
-            ) from error
+        self.library = loaded(path)
         for name, types in CALLS.items():
             call = getattr(self.library, name, None)
             if call is None:
@@ -231,6 +240,7 @@ class Driver:
         self.local = Entered()
         self.contexts: dict[int, int] = {}
         self.making = threading.Lock()
+        self.process = os.getpid()
         code = self.library.cuInit(0)
         if code:
             raise RuntimeError(
@@ -257,9 +267,20 @@ class Driver:
         if code:
             raise self.error(name, code)
 
+    def let_go(self, name: str, handle: int) -> None:
+        """Give something back; nothing is to be said where it has gone with its context."""
+        code = getattr(self.library, name)(handle)
+        if code and code not in GONE:
+            raise self.error(name, code)
+
     def error(self, name: str, code: int) -> Exception:
         """Return the error about a call of the driver's that failed."""
         words = f"{name} failed: {self.name_of(code)}"
+        if code in LOSING:
+            words += ", now or in a launch before it: start a new process, this one's GPU is lost"
+        if code == NOT_INITIALIZED and self.process != os.getpid():
+            words += f": the driver was started by process {self.process}, of which this is a fork"
+            words += "; use multiprocessing's 'spawn'"
         return MemoryError(words) if code == OUT_OF_MEMORY else DriverError(code, words)
 
     def number(self, name: str, *args: Any, kind: Any = c_uint64) -> int:
@@ -321,7 +342,7 @@ class Driver:
 
     def free(self, address: int) -> None:
         """Give memory back, when all work that may use it has ended."""
-        self.call("cuMemFree_v2", address)
+        self.let_go("cuMemFree_v2", address)
 
     def allocate_host(self, nbytes: int) -> int:
         """Return the address of new memory of the host that GPUs reach by themselves."""
@@ -329,7 +350,7 @@ class Driver:
 
     def free_host(self, address: int) -> None:
         """Give such memory back."""
-        self.call("cuMemFreeHost", address)
+        self.let_go("cuMemFreeHost", address)
 
     def copy_in(self, to: int, source: int, nbytes: int, stream: int) -> None:
         """Copy from the host; of pinned memory, when the stream comes to it."""
@@ -374,7 +395,7 @@ class Driver:
 
     def destroy_event(self, event: int) -> None:
         """Give an event back; work that waits for it still may."""
-        self.call("cuEventDestroy_v2", event)
+        self.let_go("cuEventDestroy_v2", event)
 
     def record(self, event: int, stream: int) -> None:
         """Set an event behind the work that a stream has been given so far."""
@@ -462,8 +483,26 @@ class Driver:
 
     def destroy_graph(self, graph: int, made: int) -> None:
         """Give a graph back; launches of it that are under way end."""
-        self.call("cuGraphExecDestroy", made)
-        self.call("cuGraphDestroy", graph)
+        self.let_go("cuGraphExecDestroy", made)
+        self.let_go("cuGraphDestroy", graph)
+
+
+def loaded(path: str) -> ctypes.CDLL:
+    """Return the driver's library.
+
+    Raises: RuntimeError that says what the loader said.
+    """
+    places = [path] + [f"{folder}/{path}" for folder in FOLDERS if path == LIBRARY]
+    said: OSError | None = None
+    for place in places:
+        try:
+            return ctypes.CDLL(place)
+        except OSError as error:
+            said = said or error
+    raise RuntimeError(
+        f"no CUDA: the NVIDIA driver's library {path} cannot be loaded ({said}); use the "
+        "simulator, device 'cuda-sim', or a machine with a GPU and its driver"
+    ) from said
 
 
 @functools.cache

@@ -475,7 +475,8 @@ class Planned:
             if type(a) is DeviceArray:
                 key.append(a.key or key_of(a))
             elif not isinstance(a, np.ndarray):
-                key.append(a or repr(a))  # 0.0 and -0.0 are equal, and two numbers
+                # 0.0 and -0.0 are equal, and two numbers; NaN is one, and equals none.
+                key.append((a if a == a else "nan") or repr(a))
         return key
 
     def numbers(self, args: Sequence[Any], of_host: list[int], key: list[Any]) -> bool:
@@ -550,7 +551,9 @@ def caller_of(planned: Planned, types: tuple[type, ...]) -> Callable[..., bool] 
         if kind is DeviceArray:
             key.append(f"{name}.key or key_of({name})")
         elif i not in of_host:
-            key.append(f"{name} or repr({name})")
+            number = issubclass(kind, float | np.floating)
+            shown = f"({name} if {name} == {name} else 'nan')" if number else name
+            key.append(f"{shown} or repr({name})")
     source = CALLER.format(
         names=", ".join(names),
         arrays=", ".join(arrays),
