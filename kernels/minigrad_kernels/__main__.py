@@ -65,6 +65,7 @@ def warm_cuda(names: Sequence[str], target: str, processes: int, times: bool) ->
     lacking = numba_compiler.missing()
     if lacking:
         raise ModuleNotFoundError(lacking)
+    numba_compiler.write_versions(capability)
     done = warm_store.compile_checks(chosen, capability, processes)
     warmup(done, len(chosen), times, numba_compiler.folder_of(capability))
     return 0

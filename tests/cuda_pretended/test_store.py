@@ -138,6 +138,31 @@ def test_it_is_filled_without_a_gpu(folder: Path, capsys: pytest.CaptureFixture[
     assert len(list(folder.rglob("first_wrong*.cubin"))) == 1
 
 
+def test_a_store_serves_a_machine_of_other_versions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One without libnvvm, say: nothing is compiled there."""
+    assert main(["warmup", "check_classes", "--cuda", "sm_90a", "--jobs", "1"]) == 0
+    (said,) = folder.rglob("versions.txt")
+    script = (
+        "from minigrad_kernels.cuda import numba_compiler as n\n"
+        "from minigrad_kernels.indexing import cuda_classes as c\n"
+        "n.version = lambda name: '0'\n"
+        "def built(*args): raise RuntimeError('compiled')\n"
+        "n.build = built\n"
+        "print(n.compiled(c.first_wrong, c.CHECKS[0].signature, (9, 0)).entry)\n"
+    )
+
+    def there() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert "RuntimeError: compiled" in there().stderr
+    monkeypatch.setenv(numba_compiler.VERSIONS, str(said))
+    assert "first_wrong" in there().stdout
+    said.write_text(said.read_text().replace(repr(sys.version_info[:2]), "(3, 8)"))
+    assert "of a store that another Python filled" in there().stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["softmux", "--cuda", "sm_90a"], "no CUDA kernel softmux"), (["--cuda", "h100"], "such as")],

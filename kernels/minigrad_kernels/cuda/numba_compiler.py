@@ -7,7 +7,10 @@ No driver and no GPU is needed.
 
 A file of the store is named after a digest of the bytecode of a kernel and of all that it calls, in
 other modules too, of the sources of the package's intrinsics and overloads, of types, options,
-architecture and versions: never stale, and an edit compiles what depends on it, and no more.
+architecture and versions: never stale, and an edit compiles what depends on it, and no more.  A
+store that was filled elsewhere, by other packages, serves a machine all the same where
+MINIGRAD_CUDA_VERSIONS names its `versions.txt`: machine code depends on its compiler, not on who
+loads it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -39,6 +43,7 @@ UNNAMED = ("math.", "cuda.ptx", "randomness.random", "simd.registers")
 # Their code is what their versions say; that of all other modules is looked at.
 LIBRARIES = {"numba", "numba_cuda", "numpy", "llvmlite", "cuda"} | sys.stdlib_module_names
 COMPILING = threading.RLock()
+VERSIONS = "MINIGRAD_CUDA_VERSIONS"  # the variable that says whose store this is
 REMOVED = "row_stack"  # from NumPy 2.5
 
 
@@ -198,7 +203,25 @@ def no_device(capability: tuple[int, int]) -> Iterator[None]:
 # ---------------------------------------------------------------- what a kernel is made of
 @functools.cache
 def versions() -> str:
-    """Return the versions of all that machine code depends on."""
+    """Return the versions of all that machine code depends on: here, or where a store is from.
+
+    Raises: RuntimeError where that is a Python of other bytecode.
+    """
+    brought = os.environ.get(VERSIONS)
+    if not brought:
+        return own_versions()
+    said = Path(brought).read_text(encoding="utf-8")
+    python = sys.version_info[:2]
+    if repr(python) not in said:
+        raise RuntimeError(
+            f"{VERSIONS}={brought} is of a store that another Python filled ({said}); this is "
+            f"{python}, whose bytecode it does not know: fill it with the same"
+        )
+    return said
+
+
+def own_versions() -> str:
+    """Return the versions here of all that machine code depends on."""
     found: dict[str, Any] = {"python": sys.version_info[:2], "numpy": np.__version__.split(".")[0]}
     for name in PACKAGES:
         try:
@@ -303,6 +326,13 @@ def folder_of(capability: tuple[int, int]) -> Path:
     """Return the folder of a compute capability's machine code."""
     arch = "sm_{}{}{}".format(*capability, "a" if capability >= (9, 0) else "")
     return cache_root() / "cuda" / arch
+
+
+def write_versions(capability: tuple[int, int]) -> None:
+    """Write down what fills the store of a compute capability, for machines it is taken to."""
+    folder = folder_of(capability)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "versions.txt", versions().encode(), sync=False)
 
 
 def load(path: Path) -> Code | None:
