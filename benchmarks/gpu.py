@@ -31,7 +31,7 @@ from minigrad_kernels.cuda.targets import driver
 
 NO_GPU = 2
 LOST = 3  # the exit status of a process whose GPU answers no more: its row is kept
-REFUSED = "Device not supported"  # what compute-sanitizer says where it may not look
+REFUSED = b"Device not supported"  # what compute-sanitizer says where it may not look
 RESTARTS = 6  # of each process of a phase
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not well and name == "smoke":
             print("smoke did not end well: the rest would say little")
             break
+    shutil.rmtree(rows.path.with_name("trying"), ignore_errors=True)
     return summary(rows, time.monotonic() - start)
 
 
@@ -135,6 +136,7 @@ def in_processes(
     command = [*prefix, sys.executable, "-m", "benchmarks.gpu", "--out", str(rows.path.parent)]
     command += ["--only", name, "--since", str(since), "--patience", str(patience)]
     start = time.monotonic()
+    logged = rows.log.stat().st_size if rows.log.exists() else 0
     running = {part: started(command, part, name, rows) for part in range(phase.parts)}
     begun = dict.fromkeys(running, 1)
     codes: dict[int, Any] = {}
@@ -154,7 +156,7 @@ def in_processes(
                 begun[part] += 1
                 running[part] = started(command, part, name, rows)
         time.sleep(0.02)
-    if phase.tool and REFUSED in (rows.path.parent / f"{name}.0.log").read_text(errors="replace"):
+    if phase.tool and REFUSED in rows.log.read_bytes()[logged:]:
         rows.keep({"phase": name, "not measured": "compute-sanitizer refuses this device"})
         return True
     well = all(code == 0 for code in codes.values())
@@ -173,7 +175,9 @@ def started(command: list[str], part: int, name: str, rows: Rows) -> subprocess.
     """Start one process of a phase, in a group of its own, which ends when this process does."""
     threads = max(1, (os.cpu_count() or 1) // PHASES[name].parts)
     own = {n: str(threads) for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    with (rows.path.parent / f"{name}.{part}.log").open("ab") as log:
+    with rows.log.open("ab") as log:
+        log.write(f"== {name}, process {part}\n".encode())
+        log.flush()
         return subprocess.Popen(
             [*command, "--part", str(part)],
             stdout=log,
@@ -211,7 +215,7 @@ def goes_on(name: str, part: int, code: int, rows: Rows) -> bool:
     except (OSError, ValueError):
         return False
     marker.unlink(missing_ok=True)
-    how = f"it ended its process: {code}; see {name}.{part}.log"
+    how = f"it ended its process, {part}, with {code}; see {rows.log.name}"
     rows.keep({"phase": name, **said, "failed": how})
     return True
 

@@ -65,6 +65,11 @@ class Rows:
         return found
 
     @property
+    def log(self) -> Path:
+        """The file of what processes print: tracebacks, and what a tool says."""
+        return self.path.with_name("logs.txt")
+
+    @property
     def size(self) -> int:
         """The bytes of the file."""
         return self.path.stat().st_size if self.path.exists() else 0
@@ -145,6 +150,7 @@ class Part:
         """
         if key_of({"phase": self.phase, **said}) in self.done:
             return
+        self.marker.parent.mkdir(exist_ok=True)
         self.marker.write_text(json.dumps(said), encoding="utf-8")
         faulthandler.dump_traceback_later(self.seconds, exit=True, file=2)  # the log
         start = time.perf_counter()
@@ -166,4 +172,4 @@ class Part:
 
 def marker_of(rows: Rows, phase: str, number: int) -> Path:
     """Return the file that says what a process is trying."""
-    return rows.path.with_name(f"{phase}.{number}.trying")
+    return rows.path.with_name("trying") / f"{phase}.{number}"

@@ -146,7 +146,7 @@ def test_an_error_that_the_gpu_does_not_recover_from_ends_the_process(
     assert gpu.one_part(Part("check", rows)) == gpu.LOST
     assert tried == ["a", "b"] and gpu.goes_on("check", 0, gpu.LOST, rows)
     assert gpu.one_part(Part("check", rows)) == 0
-    assert tried == ["a", "b", "c"] and [*tmp_path.glob("*.trying")] == []
+    assert tried == ["a", "b", "c"] and [*tmp_path.glob("trying/*")] == []
     with pytest.raises(LostContext):
         counted(Part("gemm", rows), tried, {"b": lost})
 
@@ -182,8 +182,9 @@ def test_a_process_that_crashes_is_begun_anew_behind_its_row(
 ) -> None:
     program = tmp_path / "crash.sh"  # as a process that ends in the midst of its first two rows
     program.write_text(
-        f"#!/bin/sh\ncd {tmp_path}; echo x >> begun; n=$(wc -l < begun)\n[ $n -gt 2 ] && exit\n"
-        """echo "{\\"kernel\\": \\"k$n\\"}" > environment.0.trying; kill -SEGV $$"""
+        f"#!/bin/sh\ncd {tmp_path}; mkdir -p trying; echo x >> begun; n=$(wc -l < begun)\n"
+        "[ $n -gt 2 ] && exit\n"
+        """echo "{\\"kernel\\": \\"k$n\\"}" > trying/environment.0; kill -SEGV $$"""
     )
     program.chmod(0o755)
     monkeypatch.setattr(gpu.sys, "executable", str(program))
@@ -191,7 +192,7 @@ def test_a_process_that_crashes_is_begun_anew_behind_its_row(
     assert gpu.in_processes("environment", 20, rows) is True
     first, second, last = rows.all()
     assert (first["kernel"], second["kernel"]) == ("k1", "k2")
-    assert "it ended its process: -11; see environment.0.log" in first["failed"]
+    assert "it ended its process, 0, with -11; see logs.txt" in first["failed"]
     assert last["ended"] is True and last["begun anew"] == 2
 
 
@@ -217,7 +218,7 @@ def test_a_row_that_hangs_ends_its_process(tmp_path: Path) -> None:
     assert done.returncode == 1 and "Timeout" in done.stderr and "attempt" in done.stderr
     assert gpu.goes_on("check", 0, 1, Rows(tmp_path))
     (row,) = Rows(tmp_path).all()
-    assert row["kernel"] == "slow" and "it ended its process: 1" in row["failed"]
+    assert row["kernel"] == "slow" and "it ended its process, 0, with 1;" in row["failed"]
 
 
 def test_a_phase_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def rows_of(folder: Path, phase: str) -> list[dict[str, Any]]:
 
 def test_phases_run_and_are_resumed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--out", str(folder), *PATIENCE, "--only", "environment"]
-    assert gpu.main(asked) == 0, (folder / "environment.0.log").read_text()
+    assert gpu.main(asked) == 0, (folder / "logs.txt").read_text()
     said = {key: value for row in rows_of(folder, "environment") for key, value in row.items()}
     assert said["gpu"] == "Pretended GPU" and said["capability"] == [9, 0] and said["ended"] is True
     assert "numba-cuda" in said["packages"]
