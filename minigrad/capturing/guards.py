@@ -8,6 +8,7 @@ remembers; `changed` says what is another now.
 from __future__ import annotations
 
 import builtins
+import dis
 import enum
 import functools
 import pickle
@@ -214,7 +215,7 @@ class Surroundings:
         if from_library(f.__module__):
             return found  # what was given to it may be the user's; its code does not change
         used = names_of(f.__code__)
-        for name in used:
+        for name in globals_of(f.__code__):  # an attribute may be called as a global is
             if name in f.__globals__:
                 value = f.__globals__[name]
                 if module_of(value) in ELSEWHERE:
@@ -419,8 +420,21 @@ def changes_of(optimizer: Optimizer) -> int:
     return optimizer._changes
 
 
-def names_of(code: Any) -> set[str]:
+def globals_of(code: Any) -> set[str]:
     """Return the names that a function's code asks of its globals, those of inner ones too."""
+    found = {
+        each.argval
+        for each in dis.get_instructions(code)
+        if "GLOBAL" in each.opname or each.opname == "LOAD_NAME"
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= globals_of(constant)
+    return found
+
+
+def names_of(code: Any) -> set[str]:
+    """Return the names of globals and attributes in a function's code, those of inner ones too."""
     found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

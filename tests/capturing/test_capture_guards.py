@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,17 @@ def refused(function: Any, *args: Any) -> str:
         made(*args)
     assert made.calls["replayed"] == 0
     return made.explain()
+
+
+def exp() -> float:
+    """What only has the name of a method."""
+    return time.perf_counter()
+
+
+def test_a_method_is_not_a_global_of_its_name() -> None:
+    made = ready(lambda x: x.exp() + 1, t(0, 0))
+    assert made(t(0, 0)).tolist() == [2, 2]
+    assert "names 'time'" in refused(lambda x: x + exp() * 0, t(1, 2))
 
 
 class Net(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import gpu
-from tests.cuda_pretended import pretended
+from tests.cuda_pretended import pretended, rehearse
 
 pretended.require()
 ROOT = Path(__file__).parents[2]
@@ -64,10 +64,9 @@ def test_smoke_says_what_is_wrong_and_ends_the_run(
 def test_every_phase_runs_through(folder: Path, request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--all-trials"):
         pytest.skip("--all-trials: compiles every CUDA kernel in eight processes")
-    phases = ["check", "step", "gemm", "kernels", "train"]
-    gpu.main(["--out", str(folder), *PATIENCE, "--only", *phases])
-    for phase in phases:
-        found = rows_of(folder, phase)
-        assert found[-1]["ended"] is True, found[-1]
-        ours = [row for row in found[:-1] if "torch" not in str(row.get("failed", "")).lower()]
-        assert ours and not any(row.get("failed") for row in ours)
+    rows, _ = rehearse.rehearsed(folder)
+    assert [row for row in rows if row.get("failed") and row["phase"] != "smoke"] == []
+    phases = {row["phase"] for row in rows if row.get("ended")}
+    assert phases | {"smoke"} >= {name for name, phase in gpu.PHASES.items() if not phase.tool}
+    steps = [row for row in rows if "graph_ms" in row]
+    assert len(steps) == 2 and not any(row["wrong"] for row in steps)  # each became a graph
