@@ -7,6 +7,7 @@ are kept, and a second process goes on where the first was ended.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ import numpy as np
 
 import minigrad as mg
 from benchmarks.gpu_launches import ROUTES, time_route
+from benchmarks.gpu_losses import losses
 from benchmarks.gpu_rows import NotMeasured, Part, Row
 from minigrad import nn, optim
 from minigrad.engine.device import cuda_kernels
@@ -388,33 +390,24 @@ def kernels(part: Part) -> None:
 
 
 def train(part: Part) -> None:
-    """Train the demo's model on both devices, from the same numbers."""
+    """Train the demo's model on the GPU, eager and as a graph, and hold it to the CPU's losses."""
+    cpu = reference_losses(20)
+    for name, graph in (("eager", False), ("as a graph", True)):
 
-    def both() -> Row:
-        (cpu, one), (cuda, two) = losses("cpu", 20), losses("cuda", 20)
-        apart = max(abs(a - b) / abs(a) for a, b in zip(cpu, cuda, strict=True))
-        seconds = {"cpu_s": one, "cuda_s": two}
-        return {"apart": apart, "wrong": not apart < 1e-3, **seconds, "losses": cuda}
+        def compared(graph: bool = graph) -> Row:
+            cuda, seconds = losses("cuda", 20, graph=graph)
+            apart = max(abs(a - b) / abs(a) for a, b in zip(cpu, cuda, strict=True))
+            return {"apart": apart, "wrong": not apart < 1e-3, "cuda_s": seconds, "losses": cuda}
 
-    part.attempt({"what": "losses of 20 steps"}, both)
+        part.attempt({"what": f"losses of 20 steps, {name}"}, compared)
 
 
-def losses(device: str, steps: int, rows: int = 256) -> tuple[list[float], float]:
-    """Train the demo's model on one batch; return the losses and the median seconds of a step."""
-    mg.manual_seed(0)
-    split = mg.data.load_digits().split(seed=0)
-    built = mg.recipe(64, 10, hidden=(256, 128))
-    inputs, targets = (t[:rows] for t in split.train[:])
-    if device != "cpu":
-        built.model.to(device)
-        inputs, targets = inputs.to(device), targets.to(device)
-    found, spent = [], []
-    for _ in range(steps):
-        start = time.perf_counter()
-        loss = F.cross_entropy(built.model(inputs), targets)
-        loss.backward()
-        built.optimizer.step()
-        built.optimizer.zero_grad()
-        found.append(float(loss.item()))
-        spent.append(time.perf_counter() - start)
-    return found, float(np.median(spent))
+def reference_losses(steps: int) -> list[float]:
+    """Return the losses on the CPU, from NumPy's references: nothing is compiled for them."""
+    command = [sys.executable, "-m", "benchmarks.gpu_losses", str(steps)]
+    env = {**os.environ, "MINIGRAD_PLAIN": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-300:])
+    found: list[float] = json.loads(done.stdout)
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_phases
+from benchmarks import gpu, gpu_losses, gpu_phases
 from benchmarks.gpu_launches import timed
 from benchmarks.gpu_rows import LostContext, NotMeasured, Part, Rows
 from minigrad_kernels.compare import gpu_limits as limits
@@ -241,10 +241,16 @@ def test_phases_fit_into_six_minutes() -> None:
 
 @pytest.mark.slow
 def test_the_demo_learns_and_repeats() -> None:
-    first, spent = gpu_phases.losses("cpu", 6, rows=32)
-    again, _ = gpu_phases.losses("cpu", 6, rows=32)
+    first, spent = gpu_losses.losses("cpu", 6, rows=32)
+    again, _ = gpu_losses.losses("cpu", 6, rows=32)
     assert first == again and spent > 0
     assert first[-1] < first[0]
+
+
+def test_the_losses_of_plain_mode_are_the_cpus() -> None:
+    """What a GPU's are held to, in a process of its own that compiles nothing."""
+    found = gpu_phases.reference_losses(3)
+    assert len(found) == 3 and found[-1] < found[0] < 4
 
 
 def test_launches_are_counted_and_waited_for() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import minigrad as mg
 from benchmarks.gpu_launches import ROUTES, launch_routes
-from benchmarks.gpu_phases import losses
+from benchmarks.gpu_losses import losses
 from minigrad_kernels.compare.gpu_limits import peak
 from minigrad_kernels.cuda.targets import Interface, driver, gpu, upload
 from minigrad_kernels.cuda_table import CUDA_KERNELS
