@@ -19,7 +19,7 @@ from minigrad_kernels.cuda.driver import DriverError
 Row = dict[str, Any]
 IDENTITY = ("phase", "what", "kernel", "dtype", "size", "shape", "n", "precision", "library")
 IDENTITY += ("route",)
-SECONDS_A_ROW = 25.0  # after which a row that hangs ends its process
+SECONDS_A_ROW = 30.0  # after which a row that hangs ends its process
 
 
 class NotMeasured(Exception):
