@@ -286,6 +286,38 @@ def test_launches_of_a_host_function_are_compiled_as_its_file_has_them(host: Pat
     assert [len(launch.signature) for launch in (first, second)] == [2, 2]
 
 
+@pytest.mark.skipif(not HAS_GREENLET, reason="needs greenlet")
+def test_a_kernel_of_another_file_is_found_where_it_was_jitted(host: Path) -> None:
+    away = host.with_name("jitted_elsewhere.py")
+    plain = "def last(part, out):\n    out[0] = part.sum()\n"
+    head, _, rest = HOSTED.partition("@cuda.jit\ndef last")
+    body = rest[rest.index("\n\n\n") :]
+    text = f"{head}from plain_kernels import last as plain\n\nlast = cuda.jit(plain){body}"
+    host.with_name("plain_kernels.py").write_text(plain)
+    away.write_text(text)
+    (entry,) = pairs.load(f"{away}:pair")
+    args = entry.example.make(np.random.default_rng(0), np.dtype(np.float32), 50)
+    first, second = launches_of(entry, args, 80)
+    assert [launch.kernel.py_func.__name__ for launch in (first, second)] == [
+        "partial_sums",
+        "last",
+    ]
+
+
+def test_notes_of_a_pair_say_what_is_of_its_own(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "torch-cuda", "cupy"):
+        monkeypatch.setattr(TARGETS[name], "absent", lambda: "it is not installed")
+    options: dict[str, Any] = {"sizes": [64], "phases": False, "verdicts": False}
+    report = compare.run(f"{mine}:pair", predict=["T4"], **options)
+    assert not [note for note in report.notes if note.startswith(("torch", "cupy"))]
+    (one,) = report.predictions
+    assert "its flops are not stated (Pair's cost)" in one.note
+    text = str(report)
+    assert "\nchecks: it writes every element of its outputs; it does not read what its" in text
+
+
 # ---------------------------------------------------------------- verdicts of one run
 SLOW = MINE.replace("np.multiply(x, a, out=out)", "np.multiply(np.sin(np.sin(x)), a, out=out)")
 

@@ -216,6 +216,8 @@ def run(
     amounts = [sized(size) for size in sizes or (QUICK_SIZES if quick else SIZES)]
     types = [np.dtype(name) for name in checked_dtypes(dtypes)]
     here, notes = chosen_targets(targets)
+    if targets is None and all(entry.own for entry in found):  # which no library knows
+        notes = [note for note in notes if TARGETS[note.partition(":")[0]].ours]
     cases = [(e, e.example.sizes(size), d) for e in found for d in types for size in amounts]
     timed = any(target.timed for target in here)
     limits = machine.limits(quick) if timed else None

@@ -44,7 +44,7 @@ def simulated(function: Callable[..., Any], target: Simulator, args: Sequence[An
     def launch(kernel: Any, grid: Any, block: Any, shared: int, given: Any, *_: Any) -> None:
         if 0 not in grid and 0 not in block:
             held = [DeviceArray(a, target) if isinstance(a, np.ndarray) else a for a in given]
-            target.run(kernel_of(kernel), grid, block, held, shared)
+            target.run(kernel_of(kernel, function), grid, block, held, shared)
 
     with minigrad_cudasim.simulate() as session:
         session.launch = launch  # each launch of numba.cuda's comes by here
@@ -53,7 +53,12 @@ def simulated(function: Callable[..., Any], target: Simulator, args: Sequence[An
         )
 
 
-def kernel_of(plain: Any) -> Any:
-    """Return what `cuda.jit` made of a function, where its module has it, else the function."""
-    places = vars(sys.modules.get(plain.__module__, object)).values()
+def kernel_of(plain: Any, function: Callable[..., Any]) -> Any:
+    """Return what `cuda.jit` made of a function, where the host function's module has it, or its
+    own; else the function.
+    """
+    places = [
+        *getattr(function, "__globals__", {}).values(),
+        *vars(sys.modules.get(plain.__module__, object)).values(),
+    ]
     return next((v for v in places if getattr(v, "py_func", None) is plain), plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -215,4 +216,4 @@ def from_size(found: BreakEven) -> str:
     """Return the break-even size in words."""
     if found.elements is None:
         return "no size on"
-    return f"{figure(found.elements)} elements on" if found.elements else "every size on"
+    return f"{math.ceil(found.elements):,} elements on" if found.elements else "every size on"

@@ -125,6 +125,18 @@ def kind_of(a: Any) -> Any:
     return numba.typeof(a)
 
 
+def computes_in_float32(signature: Sequence[Any]) -> bool:
+    """Tell whether a launch has arrays of float32 and none of float64.
+
+    >>> computes_in_float32([types.float32[::1], types.uint8[::1], types.int64])
+    True
+    >>> computes_in_float32([types.uint8[::1]])
+    False
+    """
+    found = {kind.dtype for kind in signature if isinstance(kind, types.Array)}
+    return types.float32 in found and types.float64 not in found
+
+
 def launches_of(entry: Entry, args: Sequence[Any], processors: int) -> list[Launch]:
     """Return the launches that a kernel makes for arguments; none where it has no CUDA kernel."""
     cuda_kernel = cuda_kernel_of(entry)
@@ -183,7 +195,7 @@ def predict(
         if made is not None:
             registers.append(made.registers)
             spills += made.spills
-            if made.doubles and dtype == "float32":
+            if made.doubles and computes_in_float32(launch.signature):
                 notes.append(f"{made.doubles} instructions in double precision on float32 arrays")
         traffic = nbytes if len(launches) == 1 else float(launch.nbytes)
         part = flops * launch.nbytes / moved
@@ -198,6 +210,8 @@ def predict(
     transfer = (sum(inputs) + sum(outputs)) / link + COPY * (len(inputs) + len(outputs))
     overhead = done - kernels
     limit = max(named)[1] if kernels > overhead else "launching"
+    if not entry.counted:
+        notes.append("its flops are not stated (Pair's cost): arithmetic in loops is left out")
     if not registers and not notes:
         notes.append("not compiled: registers unknown, 32 taken")
     return Prediction(
