@@ -216,4 +216,4 @@ def from_size(found: BreakEven) -> str:
     """Return the break-even size in words."""
     if found.elements is None:
         return "no size on"
-    return f"{math.ceil(found.elements):,} elements on" if found.elements else "every size on"
+    return f"{figure(math.ceil(found.elements))} elements on" if found.elements else "every size on"
