@@ -31,6 +31,7 @@ class Unwritten(np.ndarray):
 
     written: bytearray | None = None
 
+
 NOT_COUNTED: AbstractContextManager[None] = nullcontext()
 
 
