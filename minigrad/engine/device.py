@@ -386,6 +386,7 @@ def set_float32_matmul_precision(precision: str) -> None:
 
     precision: "highest", float32, the default; "high", operands rounded to TF32's 10 bits of
         mantissa, on tensor cores; "medium", to bfloat16's 7.  Sums are float32 in all three.
+        Convolutions with many channels follow it too, but not their gradients by the weight.
 
     Raises: ValueError for any other word.
     """

@@ -4,9 +4,9 @@ All three slide taps over a source: forward over x, for dx over dy with the taps
 stride's phases, for dw with dy in the place of the weight.  A table holds for each tap its row and
 column, row * width + column, and its step in the weight; `sizes` is as conv/columns.py numbers it.
 
-float32 with enough channels goes by tiles; float64, and a few channels a group (depthwise), by a
-thread a result.  dw and db are sums over chunks of outputs, cut by the sizes alone and added in
-order.
+float32 with enough channels goes by tiles; in "high" and "medium" precision with more of them to
+tensor cores, all but dw.  float64, and a few channels a group (depthwise), go by a thread a result.
+dw and db are sums over chunks of outputs, cut by the sizes alone and added in order.
 """
 
 from __future__ import annotations
@@ -16,6 +16,15 @@ from typing import Any
 import numpy as np
 from numba import float32, float64, types, uint32
 
+from minigrad_kernels.conv.cuda_cores import (
+    Laid,
+    channels_last,
+    correlate_cores,
+    laid,
+    shared_with_places,
+    slide_cores,
+    weight_packer,
+)
 from minigrad_kernels.conv.cuda_direct import (
     THREADS,
     add_parts,
@@ -25,11 +34,13 @@ from minigrad_kernels.conv.cuda_direct import (
     correlate_weight,
 )
 from minigrad_kernels.conv.cuda_tiles import (
+    CHANNELS,
     COLUMNS,
     GROUPS,
     IMAGES,
     RESULTS,
     ROWS,
+    TAPS,
     TILE,
     correlate_tiles,
     weight_tiles,
@@ -37,12 +48,17 @@ from minigrad_kernels.conv.cuda_tiles import (
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import blocks, flat, run, scratch, vectors
+from minigrad_kernels.cuda.precision import get_precision
+from minigrad_kernels.matmul.cuda_gemm import LARGE_SHARED, TENSOR
 
 Pair = tuple[int, int]
 FEW = 8  # channels of a group below which tiles would be mostly empty
 CHUNKS = 64  # the most that the sum over all outputs is cut into
 LEAST = 64  # outputs that are worth a chunk
 TASKS = 1_024  # blocks that fill a large GPU
+MANY = 64  # channels of a group's output from which blocks of 128 are not mostly empty
+DEEP = 32  # (channel, tap), the same of a slice
+TILES = 128  # blocks of 256 outputs that are enough: else of 128
 
 
 # ---------------------------------------------------------------- geometry
@@ -77,6 +93,19 @@ def sliding(
     return tuple(map(word, sizes)), table_of(taps, x.shape[3])
 
 
+def for_cores(source: DeviceArray, sizes: tuple[Any, ...], taps: int) -> Laid | None:
+    """Return a source laid out for tensor cores; None where they are not for this one.
+
+    taps: of the weight.
+    """
+    precision = TENSOR.get(get_precision(), "")
+    shared = getattr(source.target, "shared", LARGE_SHARED) >= shared_with_places(128)
+    many = int(sizes[RESULTS]) >= MANY and int(sizes[CHANNELS]) * taps >= DEEP
+    if not (precision and shared and many and source.dtype == np.float32):
+        return None
+    return laid(source, sizes, precision)
+
+
 def slide(
     source: DeviceArray,
     weight: DeviceArray,
@@ -84,10 +113,18 @@ def slide(
     taps: Array,
     sizes: tuple[Any, ...],
     y: DeviceArray,
+    cores: Laid | None,
 ) -> None:
-    """Slide taps over a source, by tiles for float32 with many channels, else output by output."""
+    """Slide taps over a source, on tensor cores where it is laid out for them, by tiles for float32
+    with many channels, else output by output.
+    """
     groups, each = int(sizes[GROUPS]), int(sizes[RESULTS])
     count = int(sizes[IMAGES]) * int(sizes[ROWS]) * int(sizes[COLUMNS])
+    if cores is not None:
+        wide = groups * blocks(each, 128) * blocks(count, 256) >= TILES
+        large = getattr(y.target, "shared", LARGE_SHARED) >= shared_with_places(256)
+        slide_cores(cores, weight, bias, taps, sizes, y, 256 if wide and large else 128)
+        return
     args = flat(source), flat(weight), bias, taps, sizes, flat(y)
     if source.dtype == np.float32 and each >= FEW:
         run(correlate_tiles, groups * blocks(each, TILE) * blocks(count, TILE), TILE, *args)
@@ -111,7 +148,8 @@ def conv(
         sizes, taps = sliding(x, weight, y, padding, (stride, dilation, groups))
         if not vectors(y):
             sizes = (*sizes[:-1], np.uint32(0))
-        slide(x, weight, bias, taps, sizes, y)
+        cores = for_cores(x, sizes, int(sizes[TAPS]))
+        slide(x, weight, bias, taps, sizes, y, cores)
 
 
 def reaching(phase: int, size: int, stride: int, padding: int, dilation: int) -> list[Pair]:
@@ -137,6 +175,8 @@ def conv_backward_input(
     steps = each * channels * step, step, channels * step
     whole = stride == (1, 1) and dx.shape[2] * dx.shape[3] % 4 == 0 and vectors(dx)
     none = scratch(0, dy.dtype, dy)
+    first = (dy.shape[0], groups, each, channels, *dy.shape[2:])
+    cores = for_cores(dy, tuple(map(word, (*first, *[0] * 17))), step)
     for i in range(min(stride[0], dx.shape[2])):
         for j in range(min(stride[1], dx.shape[3])):
             row_taps = reaching(i, tap_rows, stride[0], padding[0], dilation[0])
@@ -146,11 +186,11 @@ def conv_backward_input(
                 len(range(k, n, s)) for k, n, s in zip((i, j), dx.shape[2:], stride, strict=True)
             ]
             sizes = (
-                *(dy.shape[0], groups, each, channels, *dy.shape[2:], len(taps), *grid, 1, 1),
+                *(*first, len(taps), *grid, 1, 1),
                 *(0, 0, *dx.shape[2:], *stride, i, j, *steps, whole),
             )
             table = table_of(taps, dy.shape[3])
-            slide(dy, weight, none, table, tuple(map(word, sizes)), dx)
+            slide(dy, weight, none, table, tuple(map(word, sizes)), dx, cores)
 
 
 def cut(total: int, tasks: int) -> tuple[int, int]:
@@ -221,6 +261,27 @@ def checks() -> list[Check]:
         Check("conv.tiles", correlate_tiles, slid, ("LDS.128", "STG.E.128"), 168),
         Check("conv.weight_tiles", weight_tiles, tiled, ("LDS.128",), 168),
         Check("conv.sums.vectors", channel_sums_4, summed, ("LDG.E.128", "SHFL.DOWN"), 48),
+    ]
+    cores = (words, words, line, words, sizes, word, word, line)
+    found += [
+        Check(
+            f"conv.cores.{precision}.{columns}",
+            correlate_cores(precision, columns),
+            cores,
+            ("HMMA", "LDS.128", "LDGSTS.E.BYPASS.128"),
+            255,
+        )
+        for precision, columns in (("tf32", 256), ("bf16", 128))
+    ]
+    found += [
+        Check("conv.channels_last", channels_last("tf32"), (line, sizes, word, words), (), 40),
+        Check(
+            "conv.pack_weight",
+            weight_packer("bf16"),
+            (line, words, sizes, word, word, word, words),
+            ("STG.E.128",),
+            40,
+        ),
     ]
     for kind in (float32, float64):
         line = kind[::1]

@@ -1,7 +1,8 @@
 """The precision of float32 products on a GPU, in PyTorch's three words.
 
 highest: float32.  high: TF32, operands rounded to 10 bits of mantissa.  medium: bfloat16, operands
-rounded to 7 bits.  All sum in float32.  CPU kernels take no notice.
+rounded to 7 bits.  All sum in float32.  CPU kernels take no notice.  Convolutions with many
+channels and their gradients by the input keep to it as well; those by the weight are float32.
 """
 
 from __future__ import annotations
