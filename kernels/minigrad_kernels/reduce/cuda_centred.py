@@ -22,21 +22,21 @@ from minigrad_kernels.reduce.kernels import ROOT, SQUARES, SUM
 
 # ---------------------------------------------------------------- folds
 @cuda.jit(device=True)
-def take_square(x, m, n, index, group, r):
+def take_square(v, m, n, index, group, r):
     """Return (x - m)^2 of an element, in float64; m may be empty."""
-    return rules.squared(float64(x[index]), m[group] if m.size else float64(0))
+    return rules.squared(float64(v), m[group] if m.size else float64(0))
 
 
 @cuda.jit(device=True)
-def take_apart(x, m, n, index, group, r):
+def take_apart(v, m, n, index, group, r):
     """Return x - m of an element, in float64."""
-    return float64(x[index]) - m[group]
+    return float64(v) - m[group]
 
 
 @cuda.jit(device=True)
-def take_tie(x, m, n, index, group, r):
+def take_tie(v, m, n, index, group, r):
     """Return 1 where an element equals its group's m, else 0."""
-    return rules.tie(x[index], m[group])
+    return rules.tie(v, m[group])
 
 
 square_fold = Fold("square_sum", zero_wide, take_square, added, wide=True)

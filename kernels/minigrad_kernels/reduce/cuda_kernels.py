@@ -1,13 +1,15 @@
 """Folding groups of elements: the GPU's part of every reduction, in an order fixed by sizes alone.
 
 A group x[a, :, b] is cut into runs of EACH, or where groups are columns, of ROWS.  A warp folds a
-run, each lane every 32nd element and the lanes then by halves; a thread folds a column's run.  What
-the runs give is folded in the same way, launch by launch, until one value is left to a group.
+run, each lane every 32nd element, or every 32nd four of them where 128 bits hold these, and the
+lanes then by halves; a thread folds a column's run.  What the runs give is folded in the same way,
+launch by launch, until one value is left to a group.
 
-A rule is device functions: `take(x, m, n, index, group, r)` reads an element, `join(a, b)` puts two
-values together, `shuffle(a, lanes)` shuffles one, `put(y, z, n, k, a)` writes it, and `begin(x)` is
-the value of no elements.  x and m are what is folded, y and z what comes of it; a rule that has no
-use for the second is given the first again.  n is a number.
+A rule is device functions: `take(v, m, n, index, group, r)` is the value of an element v, which is
+x[index], `join(a, b)` puts two values together, `shuffle(a, lanes)` shuffles one,
+`put(y, z, n, k, a)` writes it, and `begin(x)` is the value of no elements.  x and m are what is
+folded, y and z what comes of it; a rule that has no use for the second is given the first again.
+n is a number.
 
 Sums of numbers and of squares are float64, as on the CPU: `finish` says what they come to.
 
@@ -23,6 +25,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, float64, int32, types, uint32
 
+from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.checks import Check
 from minigrad_kernels.cuda.launch import blocks, number, run, scratch
@@ -49,15 +52,15 @@ def shuffle_one(value, lanes):
 
 
 @cuda.jit(device=True)
-def take_one(x, m, n, index, group, r):
+def take_one(v, m, n, index, group, r):
     """Return an element."""
-    return x[index]
+    return v
 
 
 @cuda.jit(device=True)
-def take_wide(x, m, n, index, group, r):
+def take_wide(v, m, n, index, group, r):
     """Return an element as float64."""
-    return float64(x[index])
+    return float64(v)
 
 
 @cuda.jit(device=True)
@@ -79,7 +82,23 @@ def added(a, b):
 
 
 def kernels(name: str, begin: Rule, take: Rule, join: Rule, shuffle: Rule, put: Rule) -> Any:
-    """Return the kernel for groups that are rows, and that for columns."""
+    """Return the kernels for groups that are rows, for rows by 128 bits, and for columns."""
+
+    @cuda.jit(device=True)
+    def one(x, m, n, index, group, r):
+        return take(x[index], m, n, index, group, r)
+
+    @cuda.jit(device=True)
+    def four(x, m, n, index, group, r):
+        a, b, c, d = ptx.load128(x, index)
+        k, o, s = uint32(index + uint32(1)), uint32(index + uint32(2)), uint32(index + uint32(3))
+        return join(
+            join(take(a, m, n, index, group, r), take(b, m, n, k, group, uint32(r + uint32(1)))),
+            join(
+                take(c, m, n, o, group, uint32(r + uint32(2))),
+                take(d, m, n, s, group, uint32(r + uint32(3))),
+            ),
+        )
 
     def rows(x, m, n, shape, y, z):
         """Fold runs of rows: a warp a run, four loads of a lane at once.
@@ -98,15 +117,48 @@ def kernels(name: str, begin: Rule, take: Rule, join: Rule, shuffle: Rule, put: 
             held = begin(x)
             while uint32(r + uint32(3 * WARP)) < end:
                 index = uint32(first + r)
-                a = take(x, m, n, index, group, r)
-                b = take(x, m, n, uint32(index + uint32(32)), group, uint32(r + uint32(32)))
-                c = take(x, m, n, uint32(index + uint32(64)), group, uint32(r + uint32(64)))
-                d = take(x, m, n, uint32(index + uint32(96)), group, uint32(r + uint32(96)))
+                a = one(x, m, n, index, group, r)
+                b = one(x, m, n, uint32(index + uint32(32)), group, uint32(r + uint32(32)))
+                c = one(x, m, n, uint32(index + uint32(64)), group, uint32(r + uint32(64)))
+                d = one(x, m, n, uint32(index + uint32(96)), group, uint32(r + uint32(96)))
                 held = join(held, join(join(a, b), join(c, d)))
                 r = uint32(r + uint32(4 * WARP))
             while r < end:
-                held = join(held, take(x, m, n, uint32(first + r), group, r))
+                held = join(held, one(x, m, n, uint32(first + r), group, r))
                 r = uint32(r + uint32(WARP))
+            for lanes in HALVES:
+                held = join(held, shuffle(held, lanes))
+            if lane == 0:
+                put(y, z, n, task, held)
+            task = uint32(task + warp_count())
+
+    def rows_vectors(x, m, n, shape, y, z):
+        """Fold runs of rows: a warp a run, two loads of 128 bits of a lane at once.
+
+        Runs begin at multiples of four elements; up to three behind the last four go singly.
+        shape: as for rows.
+        """
+        lane = lane_of()
+        task = warp_of()
+        while task < shape[0]:
+            group = quotient(task, shape[2], shape[3])
+            r = uint32((task - group * shape[1]) * shape[5])
+            end = min(shape[4], uint32(r + shape[5]))
+            first = uint32(group * shape[4])
+            last = uint32(end & uint32(0xFFFFFFFC))
+            r = uint32(r + lane * uint32(4))
+            held = begin(x)
+            while uint32(r + uint32(4 * WARP)) < last:
+                index = uint32(first + r)
+                a = four(x, m, n, index, group, r)
+                index, r = uint32(index + uint32(4 * WARP)), uint32(r + uint32(4 * WARP))
+                held = join(held, join(a, four(x, m, n, index, group, r)))
+                r = uint32(r + uint32(4 * WARP))
+            if r < last:
+                held = join(held, four(x, m, n, uint32(first + r), group, r))
+            r = uint32(last + lane)
+            if r < end:
+                held = join(held, one(x, m, n, uint32(first + r), group, r))
             for lanes in HALVES:
                 held = join(held, shuffle(held, lanes))
             if lane == 0:
@@ -129,30 +181,40 @@ def kernels(name: str, begin: Rule, take: Rule, join: Rule, shuffle: Rule, put: 
             index = uint32((outer * shape[4] + r) * shape[6] + column)
             held = begin(x)
             while uint32(r + uint32(3)) < end:
-                a = take(x, m, n, index, group, r)
+                a = one(x, m, n, index, group, r)
                 index = uint32(index + shape[6])
-                b = take(x, m, n, index, group, uint32(r + uint32(1)))
+                b = one(x, m, n, index, group, uint32(r + uint32(1)))
                 index = uint32(index + shape[6])
-                c = take(x, m, n, index, group, uint32(r + uint32(2)))
+                c = one(x, m, n, index, group, uint32(r + uint32(2)))
                 index = uint32(index + shape[6])
-                d = take(x, m, n, index, group, uint32(r + uint32(3)))
+                d = one(x, m, n, index, group, uint32(r + uint32(3)))
                 index = uint32(index + shape[6])
                 held = join(held, join(join(a, b), join(c, d)))
                 r = uint32(r + uint32(4))
             while r < end:
-                held = join(held, take(x, m, n, index, group, r))
+                held = join(held, one(x, m, n, index, group, r))
                 index = uint32(index + shape[6])
                 r = uint32(r + uint32(1))
             put(y, z, n, task, held)
             task = uint32(task + uint32(cuda.gridDim.x * cuda.blockDim.x))
 
-    return named(f"{name}_rows", rows), named(f"{name}_columns", columns)
+    return (
+        named(f"{name}_rows", rows),
+        named(f"{name}_rows_vectors", rows_vectors),
+        named(f"{name}_columns", columns),
+    )
+
+
+def fours(x: DeviceArray, outer: int, reduced: int) -> bool:
+    """Tell whether 128-bit loads of a line x can begin every row: (outer, reduced) of float32."""
+    return x.dtype == np.float32 and not x.address % 16 and (outer == 1 or not reduced % 4)
 
 
 class Fold:
     """The launches of one rule, and of what joins the values of its runs.
 
-    again: `take` of those values.  wide: whether they are float64 whatever x and y are.
+    again: `take` of those values.  wide: whether they are float64 whatever x and y are.  singly:
+    whether `take` reads m at each element, which no 128 bits of x bring along.
     """
 
     def __init__(
@@ -165,11 +227,12 @@ class Fold:
         put: Rule = put_one,
         again: Rule = take_one,
         wide: bool = False,
+        singly: bool = False,
     ) -> None:
-        self.wide = wide
-        self.rows, self.columns = kernels(name, begin, take, join, shuffle, put)
+        self.wide, self.singly = wide, singly
+        self.rows, self.rows_vectors, self.columns = kernels(name, begin, take, join, shuffle, put)
         more = f"{name}_again"
-        self.rows_again, self.columns_again = kernels(more, begin, again, join, shuffle, put)
+        self.rows_again, _, self.columns_again = kernels(more, begin, again, join, shuffle, put)
 
     def __call__(
         self,
@@ -183,6 +246,8 @@ class Fold:
         if not outer * inner:
             return
         line, column = self.rows, self.columns
+        if not self.singly and fours(ins[0], outer, reduced):
+            line = self.rows_vectors
         while True:
             each = EACH if inner == 1 else ROWS
             runs = max(1, blocks(reduced, each))
@@ -281,7 +346,10 @@ def checks(name: str, fold: Fold, place: Any = None) -> tuple[Check, ...]:
     for kind in (float32, float64):
         held = float64 if fold.wide else kind
         ends = sorted({held, kind}, key=str)
-        for label in ("rows", "columns", "rows_again", "columns_again"):
+        for label in ("rows", "rows_vectors", "columns", "rows_again", "columns_again"):
+            if label == "rows_vectors" and (fold.singly or kind != float32):
+                continue
+            opcodes = ("LDG.E.128",) if label == "rows_vectors" else ()
             of = held if label.endswith("again") else kind
             for end in ends:
                 outs = end[::1], end[::1] if place is None else place[::1]
@@ -289,5 +357,6 @@ def checks(name: str, fold: Fold, place: Any = None) -> tuple[Check, ...]:
                 last = f".{end}" if len(ends) > 1 else ""
                 title, kernel = f"{name}.{label}{last}/{kind}", getattr(fold, label)
                 doubles = fold.wide or kind == float64
-                found.append(Check(title, kernel, (of[::1], m, of, SIZES, *outs), float64=doubles))
+                signature = of[::1], m, of, SIZES, *outs
+                found.append(Check(title, kernel, signature, opcodes, float64=doubles))
     return tuple(found)

@@ -26,15 +26,15 @@ def nothing(x):
 
 
 @cuda.jit(device=True)
-def take(x, m, sign, index, group, r):
+def take(v, m, sign, index, group, r):
     """Return an element times the sign, and its place."""
-    return x[index] * sign, int32(r)
+    return v * sign, int32(r)
 
 
 @cuda.jit(device=True)
-def take_again(x, places, sign, index, group, r):
+def take_again(v, places, sign, index, group, r):
     """Return a pair of an earlier launch."""
-    return x[index] * sign, int32(places[index])
+    return v * sign, int32(places[index])
 
 
 @cuda.jit(device=True)

@@ -17,12 +17,12 @@ from minigrad_kernels.reduce.kernels import DOWN, SUM, UP, finished, suspect
 
 
 @cuda.jit(device=True)
-def take_product(x, m, n, index, group, r):
+def take_product(v, m, n, index, group, r):
     """Return the product of two elements, in float64."""
-    return float64(x[index] * m[index])
+    return float64(v * m[index])
 
 
-product_fold = Fold("products", zero_wide, take_product, added, wide=True)
+product_fold = Fold("products", zero_wide, take_product, added, wide=True, singly=True)
 
 
 @cuda.jit

@@ -8,11 +8,12 @@ PLACE = "reduce.cuda_max_index:place"
 EXACT = "reduce.cuda_centred:exact"
 NEXT = "cuda.gridDim.x * cuda.blockDim.x"
 
+VECTORS = "reduce.cuda_centred:square_fold.rows_vectors"
 FINISH = "reduce.cuda_products:finish_products"
 
 MUTANTS = (
     Own("reduce.cuda_products:take_product", "sum_products", "one factor alone",
-        "x[index] * m[index]", "x[index]", kinds=("wrong",)),
+        "v * m[index]", "v", kinds=("wrong",)),
     Own("reduce.cuda_products:take_product", "sum_products", "a factor of the group",
         "m[index]", "m[group]", kinds=("wrong",)),
     Own(FINISH, "sum_products", "bound loosened", "while group < ", "while group <= ",
@@ -32,6 +33,24 @@ MUTANTS = (
         "held = begin(x)", "held = begin(x) if task == warp_of() else held", kinds=("wrong",)),
     Own("reduce.cuda_centred:square_fold.rows", "norm", "every warp takes every run",
         "uint32(task + warp_count())", "uint32(task + uint32(1))", kinds=("race",)),
+    Own(VECTORS, "norm", "bound loosened", "uint32(r + uint32(4 * WARP)) < last",
+        "uint32(r + uint32(4 * WARP)) <= last", kinds=("bounds", "wrong")),
+    Own(VECTORS, "norm", "last four left out", "if r < last", "if uint32(r + uint32(4)) < last",
+        kinds=("wrong",)),
+    Own(VECTORS, "norm", "last but four left out", "if r < end", "if uint32(r + uint32(1)) < end",
+        kinds=("wrong",)),
+    Own(VECTORS, "norm", "one before the last too", "uint32(last + lane)",
+        "uint32(last + lane - uint32(1))", kinds=("wrong",)),
+    Own(VECTORS, "norm", "lanes overlap", "lane * uint32(4)", "lane",
+        kinds=("misaligned", "bounds")),
+    Own(VECTORS, "norm", "every lane writes", "if lane == 0:", "if True:", kinds=("race",)),
+    Own(VECTORS, "norm", "first of two left out", "join(a, four(", "join(begin(x), four(",
+        kinds=("wrong",)),
+    Own(f"{VECTORS} > four", "norm", "third twice", "take(d, m", "take(c, m", kinds=("wrong",)),
+    Own("reduce.cuda_max_index:extreme_fold.rows_vectors > four", "extreme", "fourth in third place",
+        "uint32(r + uint32(3))", "uint32(r + uint32(2))", kinds=("wrong",)),
+    Own("reduce.cuda_kernels:fours", "norm", "rows begin anywhere", "not reduced % 4", "reduced",
+        kinds=("misaligned",)),
     Own("reduce.cuda_kernels:shuffle_one", "norm", "mask narrowed", "FULL", "0xFFFF", kinds=("warp",)),
     Own("reduce.cuda_centred:square_fold.columns", "norm", "a step left out",
         "index = uint32(index + shape[6])", "index = index", 1, kinds=("wrong",)),

@@ -9,8 +9,12 @@ import numpy as np
 
 from tests.kernels.samples.groups import Arguments, empty_of, rounded
 
-# Runs of rows are 2,048 elements long, 128 a turn of a warp; runs of columns 64.
-SHAPES = ((1, 2 * 2_048 + 100, 1), (3, 131, 1), (9, 5, 1), (2, 130, 3), (1, 66, 40))
+# Runs of rows are 2,048 elements long, 128 a turn of a warp, 256 by 128 bits where rows begin at a
+# multiple of four; runs of columns 64.
+SHAPES = (
+    *((1, 2 * 2_048 + 100, 1), (1, 283, 1), (3, 140, 1), (3, 131, 1), (9, 5, 1)),
+    *((2, 130, 3), (1, 66, 40)),
+)
 Sampler = Callable[[np.random.Generator, np.dtype[Any]], Arguments]
 
 

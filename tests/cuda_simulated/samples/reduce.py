@@ -12,7 +12,13 @@ from minigrad_kernels.reduce.cuda_cumsum import CHUNK, TILE
 from minigrad_kernels.reduce.cuda_kernels import ROWS
 from tests.kernels.samples.reduce import Arguments, output
 
-CASES = (((2_100,), (0,)), ((3, ROWS + 6, 4), (1,)), ((3, 5, 4), (0, 2)), ((2, 3, 7), (1, 2)))
+CASES = (
+    ((2_103,), (0,)),
+    ((3, 36), (1,)),
+    ((3, ROWS + 6, 4), (1,)),
+    ((3, 5, 4), (0, 2)),
+    ((2, 3, 7), (1, 2)),
+)
 
 
 def reduction(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
@@ -32,7 +38,7 @@ def with_integers(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
 
 def position(rng: np.random.Generator, dtype: np.dtype[Any]) -> Arguments:
     found = []
-    for shape, axis in (((3, 70), 1), ((70, 3), 0), ((2, 40, 3), 1)):
+    for shape, axis in (((3, 70), 1), ((3, 72), 1), ((70, 3), 0), ((2, 40, 3), 1)):
         x = np.round(rng.normal(size=shape), 1).astype(dtype)
         x.reshape(-1)[5] = np.nan
         found.append((x, axis, output(x, (axis,), np.int64)))
