@@ -45,3 +45,25 @@ def test_many_tasks(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> N
         for a, b in zip(first, second, strict=True):
             assert a.tobytes() == b.tobytes(), f"{name}: other bits in another grid"
         cuda_kernels.agree(name, first, cuda_kernels.expected(name, kernel, args), name, F32)
+
+
+def test_many_counts_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigrad_kernels.reduce.cuda_cumsum.TILE", 128)
+    rng = np.random.default_rng(0)
+    dy, indices = rng.normal(size=(1_100, 1)).astype(F32), rng.integers(0, 5, 1_100)
+    args = dy, indices, np.full((5, 1), np.nan, F32)  # 9 tiles of keys, 2 of 144 counts
+    name, launched = "scatter_add_rows", []
+    for grid in GRIDS:
+        target = Simulator(**grid)
+        run = target.run
+        monkeypatch.setattr(
+            target,
+            "run",
+            lambda kernel, *rest, run=run: (
+                launched.append(kernel.py_func.__name__),
+                run(kernel, *rest),
+            ),
+        )
+        got = cuda_kernels.run(name, CUDA_KERNELS[name], KERNELS[name], args, target)
+        cuda_kernels.agree(name, got, cuda_kernels.expected(name, KERNELS[name], args), name, F32)
+    assert launched.count("tile_sums") == 2 and launched.count("tile_scans") == 4

@@ -1,9 +1,9 @@
 """CUDA kernels of indexing/index.py: gather and scatter, sums in the order of the indices.
 
 scatter_add sorts the indices, stably, and gives each run of equal ones to one thread a column,
-which adds the run up in order: 3 launches for every four bits of the number of rows, and time in
-the length of the longest run.  scatter finds the last of equal indices by an atomic maximum of
-integers, which has one result in any order.
+which adds the run up in order: 3 launches for every four bits of the number of rows, 5 and more
+from some thousand indices on, and time in the length of the longest run.  scatter finds the last of
+equal indices by an atomic maximum of integers, which has one result in any order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from minigrad_kernels.cuda.checks import Check, CudaKernel
 from minigrad_kernels.cuda.launch import THREADS, blocks, flat, run, scratch, vectors
 from minigrad_kernels.elementwise.cuda_kernels import divisor, quotient
 from minigrad_kernels.elementwise.rules import WORDS
-from minigrad_kernels.indexing.cuda_sort import add_up, begin, count, move, sort
+from minigrad_kernels.indexing.cuda_sort import begin, count, move, sort
+from minigrad_kernels.reduce.cuda_cumsum import TILE_SCANS, tile_sums
 
 NEVER = -1  # no index has been here
 
@@ -201,7 +202,18 @@ CHECKS: tuple[Check, ...] = (
     Check("forget", forget, (int32[::1],)),
     Check("find_last", find_last, (int64[::1], int32[::1])),
     Check("sort.begin", begin, (int64[::1], COUNTS, COUNTS)),
-    Check("sort.count", count, (COUNTS, uint32, uint32, COUNTS), ("MATCH",)),
-    Check("sort.add_up", add_up, (COUNTS,)),
-    Check("sort.move", move, (COUNTS, COUNTS, uint32, uint32, COUNTS, COUNTS, COUNTS), ("MATCH",)),
+    Check("sort.count", count, (COUNTS, uint32, uint32, int32[::1]), ("MATCH",)),
+    Check("sort.sums", tile_sums, (int32[::1], uint32, uint32, int32, int64[::1]), ("SHFL.BFLY",)),
+    Check(
+        "sort.scans",
+        TILE_SCANS[True],
+        (int32[::1], int64[::1], uint32, uint32, uint32, int32, int32[::1]),
+        ("SHFL.UP",),
+    ),
+    Check(
+        "sort.move",
+        move,
+        (COUNTS, COUNTS, uint32, uint32, int32[::1], COUNTS, COUNTS),
+        ("MATCH",),
+    ),
 )

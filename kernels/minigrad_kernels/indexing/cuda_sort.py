@@ -1,8 +1,9 @@
 """A stable sort of row numbers on the device: by four bits a pass, from the lowest.
 
 Equal keys keep their order, so that what is summed along them has one order, whatever the grid.
-A pass counts the digits of every tile of 128 keys, adds the counts up, digit by digit, and moves
-each key to its place.  n keys below 2^b take b / 4 passes over 8 bytes each.
+A pass counts the digits of every tile of 128 keys, adds the counts up, digit by digit, by the
+running sums of cuda_cumsum.py, level by level, and moves each key to its place.  n keys below 2^b
+take b / 4 passes over 8 bytes each.
 Source: Satish, Harris and Garland, "Designing efficient sorting algorithms for manycore GPUs"
 (2009).
 """
@@ -10,11 +11,12 @@ Source: Satish, Harris and Garland, "Designing efficient sorting algorithms for 
 from __future__ import annotations
 
 import numpy as np
-from numba import cuda, uint32
+from numba import cuda, int32, uint32
 
 from minigrad_kernels.cuda.array import DeviceArray
 from minigrad_kernels.cuda.launch import blocks, run, scratch
 from minigrad_kernels.cuda.warps import FULL, WARP
+from minigrad_kernels.reduce.cuda_cumsum import scan
 
 TILE = 128  # keys of a tile: one to a thread
 WARPS = TILE // WARP
@@ -78,38 +80,9 @@ def count(keys, shift, tiles, totals):
             held = uint32(0)
             for warp in range(WARPS):
                 held = uint32(held + counts[warp, t])
-            totals[uint32(t * tiles + tile)] = held
+            totals[uint32(t * tiles + tile)] = int32(held)
         cuda.syncthreads()
         tile = uint32(tile + uint32(cuda.gridDim.x))
-
-
-@cuda.jit
-def add_up(totals):
-    """Replace each of `totals` by the sum of those before it: one block, a stretch to a thread."""
-    sums = cuda.shared.array(TILE, uint32)
-    t = uint32(cuda.threadIdx.x)
-    n = uint32(totals.size)
-    each = uint32((n + uint32(TILE - 1)) >> uint32(7))
-    first = min(n, uint32(t * each))
-    last = min(n, uint32(first + each))
-    held = uint32(0)
-    i = uint32(first)
-    while i < last:
-        held = uint32(held + totals[i])
-        i = uint32(i + uint32(1))
-    sums[t] = held
-    cuda.syncthreads()
-    held = uint32(0)
-    k = uint32(0)
-    while k < t:
-        held = uint32(held + sums[k])
-        k = uint32(k + uint32(1))
-    i = uint32(first)
-    while i < last:
-        value = totals[i]
-        totals[i] = held
-        held = uint32(held + value)
-        i = uint32(i + uint32(1))
 
 
 @cuda.jit
@@ -123,7 +96,7 @@ def move(keys, values, shift, tiles, starts, new_keys, new_values):
         digit = digit_of(keys, i, uint32(keys.size), shift)
         index = tally(counts, digit)
         if digit < NONE:
-            index = uint32(index + starts[uint32(digit * tiles + tile)])
+            index = uint32(index + uint32(starts[uint32(digit * tiles + tile)]))
             warp = uint32(0)
             while warp < uint32(t >> uint32(5)):
                 index = uint32(index + counts[warp, digit])
@@ -137,17 +110,17 @@ def move(keys, values, shift, tiles, starts, new_keys, new_values):
 def sort(indices: DeviceArray, below: int) -> tuple[DeviceArray, DeviceArray]:
     """Return row numbers below `below` as sorted uint32, and where each one stood.
 
-    n log16(below) keys are moved; 3 launches a pass.
+    n log16(below) keys are moved; 3 launches a pass, 2 more for every level of the counts' sums.
     """
     n = indices.size
     keys, values, new_keys, new_values = (scratch(n, np.uint32, indices) for _ in range(4))
     tiles = blocks(n, TILE)
-    totals = scratch(DIGITS * tiles, np.uint32, indices)
+    totals, starts = (scratch(DIGITS * tiles, np.int32, indices) for _ in range(2))
     run(begin, tiles, TILE, indices, keys, values)
     for shift in range(0, max(1, below - 1).bit_length(), BITS):
         run(count, tiles, TILE, keys, np.uint32(shift), np.uint32(tiles), totals)
-        run(add_up, 1, TILE, totals)
-        work = keys, values, np.uint32(shift), np.uint32(tiles), totals
+        scan(totals, (1, totals.size, 1), np.int64, False, True, starts)
+        work = keys, values, np.uint32(shift), np.uint32(tiles), starts
         run(move, tiles, TILE, *work, new_keys, new_values)
         keys, values, new_keys, new_values = new_keys, new_values, keys, values
     return keys, values
