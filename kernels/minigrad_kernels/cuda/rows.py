@@ -110,15 +110,18 @@ def added(a, b, c, d):
 class Rows:
     """A kernel in every form: `build(kind, vector, warps)` returns one.
 
-    kind: float32 or float64.  vector: whether lanes read four float32 at once.  warps: of a row.
+    kind: float32 or float64.  vector: whether lanes read four float32 at once.  warps: of a row,
+    those that there are forms for.
     """
 
-    def __init__(self, build: Callable[[Any, bool, int], Any]) -> None:
+    def __init__(
+        self, build: Callable[[Any, bool, int], Any], warps: tuple[int, ...] = (1, WARPS)
+    ) -> None:
         self.forms = {
-            (kind.name, vector, warps): build(kind, vector, warps)
+            (kind.name, vector, each): build(kind, vector, each)
             for kind in (float32, float64)
             for vector in (False, True)
-            for warps in (1, WARPS)
+            for each in warps
             if kind == float32 or not vector
         }
 
