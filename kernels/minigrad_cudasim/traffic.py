@@ -9,10 +9,14 @@ Memory Banks".
 
 from __future__ import annotations
 
+import dis
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 from typing import Any
 
 from minigrad_cudasim.fault import Site
@@ -72,6 +76,7 @@ class Traffic:
         thread = self.machine.thread
         if thread.number in self.inside:
             return
+        site = opcode_of(site)
         key = (thread.number, action, site)
         turn = self.turns[key]
         self.turns[key] += 1
@@ -132,6 +137,21 @@ class Traffic:
         if not worst:
             return "memory: each request takes as few sectors and passes as its bytes can"
         return "\n".join(["memory, the worst lines first:", *map(str, worst)])
+
+
+def opcode_of(site: Site) -> Site:
+    """Return a place at the beginning of its instruction.
+
+    One that CPython has specialised stands at the caches behind it, and is the same access.
+    """
+    offsets = opcodes(site.code)
+    return site._replace(instruction=offsets[bisect_right(offsets, site.instruction) - 1])
+
+
+@cache
+def opcodes(code: CodeType) -> list[int]:
+    """Return where the instructions of a code object begin."""
+    return [instruction.offset for instruction in dis.get_instructions(code)]
 
 
 def sectors(accesses: Accesses) -> tuple[int, int]:

@@ -171,6 +171,18 @@ def test_an_access_of_128_bits_is_one_request() -> None:
         assert line.per_request == (16 if line.space == "global" else 4) and not line.excess
 
 
+def test_an_access_that_the_interpreter_specialises_stays_one_line() -> None:
+    def kernel(x, y):
+        i = cuda.grid(1)
+        while i < x.size:
+            y[i] = x[i]
+            i += cuda.gridsize(1)
+
+    x, y = np.zeros(1024, np.float32), np.zeros(1024, np.float32)
+    lines = simulate.check(kernel, 1, 32, x, y, traffic=True).traffic.lines()
+    assert [(line.requests, line.per_request) for line in lines] == [(32, 4), (32, 4)]
+
+
 def test_a_launch_begins_again_where_unlogged_reads_meet_a_write() -> None:
     def once(x, y):
         i = cuda.grid(1)
