@@ -99,7 +99,9 @@ def repeat(input: Any, *repeats: Any) -> Any:
     wide = tuple(n for pair in zip(times, shape, strict=True) for n in pair)
     seen = Expand.apply(Reshape.apply(input, shape=apart), shape=wide)
     made = tuple(n * m for n, m in zip(times, shape, strict=True))
-    return Reshape.apply(seen, shape=made).clone()
+    laid = Reshape.apply(seen, shape=made)
+    own = type(laid.array) is np.ndarray and not np.may_share_memory(laid.array, input.array)
+    return laid if own else laid.clone()
 
 
 @public("tensor")

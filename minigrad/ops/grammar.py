@@ -21,6 +21,7 @@ from minigrad.engine.recording import recording, refuse_recording
 
 Array = np.ndarray[Any, Any]
 INT64 = np.dtype(np.int64)
+UINT64 = np.dtype(np.uint64)
 ALL = slice(None)
 NONE = type(None)
 LEAST, MOST = np.minimum.reduce, np.maximum.reduce  # ndarray.min without its Python frame
@@ -74,14 +75,26 @@ class Chosen:
         order = (*rest[: self.first], *(-1,) * len(self.common), *rest[self.first :])
         sizes = [seen.shape[d] for d in order if d != -1]
         sizes[self.first : self.first] = self.common
-        total = np.full((1,) * len(sizes), start, INT64)
         behind = len(rest) - self.first
+        terms = []
         for d, (array, step) in enumerate(zip(self.arrays, seen.strides, strict=True)):
             if array is None:
-                line = np.arange(seen.shape[d], dtype=INT64) * step
-                total = total + line.reshape(-1, *(1,) * (len(order) - order.index(d) - 1))
+                line = np.arange(seen.shape[d], dtype=INT64)
+                terms.append((line.reshape(-1, *(1,) * (len(order) - order.index(d) - 1)), step))
             else:
-                total = total + (array * step).reshape(array.shape + (1,) * behind)
+                terms.append((array.reshape(array.shape + (1,) * behind), step))
+        # The small ones first, so that the large ones are gone through once or twice.
+        total = np.full((1,) * len(sizes), start, INT64)
+        for array, step in sorted(terms, key=lambda term: term[0].size):
+            if step == 1:
+                total = total + array
+                continue
+            product = array * step
+            if np.broadcast_shapes(total.shape, product.shape) == product.shape:
+                product += total
+                total = product
+            else:
+                total = total + product
         return np.broadcast_to(total, sizes)
 
 
@@ -347,6 +360,8 @@ def in_range(array: Array, n: int, dim: int, lowest: int | None = None) -> Array
     if lowest is None:
         lowest = -n
     if array.size:
+        if lowest == 0 and array.dtype == INT64 and MOST(array.view(UINT64), axis=None) < n:
+            return array  # in one pass: a negative number is a large one without its sign
         low, high = LEAST(array, axis=None), MOST(array, axis=None)
         if low < lowest or high >= n:
             bad = high if high >= n else low

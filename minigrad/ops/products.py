@@ -15,7 +15,7 @@ from minigrad.ops.arranging import listed, sequence_of
 from minigrad.ops.common import axis_of, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.grammar import host
-from minigrad.ops.linalg import matmul
+from minigrad.ops.linalg import matmul, swapped
 from minigrad.ops.memory import cast
 from minigrad.ops.reduce import Sum, norm
 from minigrad.ops.registry import public
@@ -372,6 +372,27 @@ def chained(matrices: Sequence[Any]) -> Any:
 
 
 # ---------------------------------------------------------------- distances
+CDIST_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
+def by_products(a: Any, b: Any) -> Any:
+    """Return the distances of all pairs of rows by |a|^2 + |b|^2 - 2 a b, a product of matrices.
+
+    Of rows that are nearly equal the squares cancel: the error of a distance d is up to some
+    eps |a|^2 / d, as PyTorch's.  Where the squares leave nothing it and its gradient are 0.
+    """
+    squares = (a * a).sum(-1, True) + swapped((b * b).sum(-1, True))
+    apart = squares - 2 * matmul(a, swapped(b))
+    found = apart.detach() > 0
+    # Not a number stays so: of it nothing is above 0.
+    found = found | apart.detach().isnan()
+    return where(found, where(found, apart, 1.0).sqrt(), 0.0)
+
+
 @public("function")
 def cdist(
     x1: Any,
@@ -382,6 +403,9 @@ def cdist(
     """Return the p-norms of the differences of all pairs of rows.
 
     Shape: x1: (..., P, M), x2: (..., R, M) -> (..., P, R).
+    compute_mode: for p = 2, whether a product of matrices stands for the differences, which is
+        faster and less exact for rows that nearly agree: "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist", or by default from more than 25 rows on.
 
     >>> import minigrad as mg
     >>> mg.cdist(mg.zeros(1, 2), mg.tensor([[3.0, 4.0]]))
@@ -396,6 +420,14 @@ def cdist(
         raise ArgumentError(f"cdist: rows of {x1.shape} and {x2.shape} must have one size")
     if p < 0:
         raise ArgumentError(f"cdist: p must not be negative, got {p}")
+    if compute_mode not in CDIST_MODES:
+        raise ArgumentError(
+            f"cdist: compute_mode must be one of {CDIST_MODES}, got {compute_mode!r}"
+        )
+    many = max(x1.shape[-2], x2.shape[-2]) > 25
+    products = compute_mode == CDIST_MODES[1] or (many and compute_mode == CDIST_MODES[0])
+    if products and p == 2 and x1.array.dtype == x2.array.dtype and x1.shape[-1]:
+        return by_products(x1, x2)
     a = Reshape.apply(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1]))
     b = Reshape.apply(x2, shape=(*x2.shape[:-2], 1, *x2.shape[-2:]))
     gaps = a - b

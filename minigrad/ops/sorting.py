@@ -21,6 +21,7 @@ from minigrad.ops.results import Kthvalue, Sort, Topk, result
 from minigrad.ops.shape import Reshape
 
 INT64 = np.dtype(np.int64)
+PACKED = 1024  # elements from which an order is found by sorting elements and places as one
 Histogram = result("histogram", "hist", "bin_edges")
 
 
@@ -28,10 +29,55 @@ Histogram = result("histogram", "hist", "bin_edges")
 def order_of(a: Array, axis: int, descending: bool) -> Array:
     """Return the positions that sort an array, equals in their order; a NaN is the largest."""
     if not descending:
-        return np.argsort(a, axis=axis, kind="stable")
+        return stable_order(a, axis)
     turned = np.flip(a, axis)
-    found = np.argsort(turned, axis=axis, kind="stable")
+    found = stable_order(turned, axis)
     return np.asarray(a.shape[axis] - 1 - np.flip(found, axis))
+
+
+def stable_order(a: Array, axis: int) -> Array:
+    """Return what np.argsort(a, axis, kind="stable") does, for narrow numbers several times as
+    fast: NumPy sorts integers by vector instructions, and an element and its place fit into one.
+    """
+    kind, size = a.dtype.kind, a.dtype.itemsize
+    if a.size < PACKED or a.shape[axis] >= 2**31 or kind not in "fib" or size > 4:
+        return np.argsort(a, axis=axis, kind="stable")
+    lines = np.moveaxis(a, axis, -1)
+    if kind == "f":
+        # The bits of a float32 are in order as signed integers, those of negative numbers turned.
+        numbers = lines + np.float32(0)  # -0 becomes 0, its equal
+        bits = numbers.view(np.int32)
+        bits ^= (bits >> 31) & 0x7FFFFFFF
+        bits[lines != lines] = 0x7FFFFFFF  # every NaN alike, above infinity
+        lines = bits
+    packed = np.left_shift(lines, 32, dtype=INT64)
+    packed |= np.arange(a.shape[axis])
+    packed.sort(axis=-1)
+    packed &= 0xFFFFFFFF
+    return np.moveaxis(packed, -1, axis)
+
+
+def place_of_rank(a: Array, rank: int, axis: int) -> Array:
+    """Return the positions of the elements with so many before them in order, along an axis that is
+    kept; equals stand in their order, a NaN is the largest.
+    """
+    values = np.take(np.partition(a, rank, axis=axis), [rank], axis=axis)
+    return places_of(a, values, rank, axis)
+
+
+def places_of(a: Array, values: Array, rank: Any, axis: int) -> Array:
+    """Return the positions of values with given ranks in the order along an axis that is kept."""
+    equal = a == values
+    before = (a < values).sum(axis=axis, keepdims=True)
+    missing = values != values
+    if missing.any():
+        absent = a != a
+        equal |= absent & missing
+        before = np.where(missing, a.shape[axis] - absent.sum(axis=axis, keepdims=True), before)
+    equals = rank - before  # how many equals stand before it
+    if equals.any():
+        equal = equal.cumsum(axis=axis) > equals
+    return equal.argmax(axis=axis, keepdims=True).astype(INT64, copy=False)
 
 
 def first_of_order(a: Array, k: int, axis: int, descending: bool) -> Array:
@@ -113,8 +159,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
         raise ArgumentError(f"kthvalue: k is {k}, expected 1 to {n}, the size of dim {dim}")
     if not input.ndim:
         return Kthvalue(input.clone(), beside(np.zeros((), INT64), input))
-    order = order_of(host(input), axis, False)
-    places = np.take(order, [k - 1], axis=axis).astype(INT64)
+    places = place_of_rank(host(input), k - 1, axis)
     values, indices = picked_along(input, places, axis), beside(places, input)
     if keepdim:
         return Kthvalue(values, indices)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
+from minigrad.engine.op import Bridge
+from minigrad.engine.recording import recording
 from minigrad.ops.arranging import beside, movedim, narrow
 from minigrad.ops.common import Array, axes_of, axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
@@ -18,7 +20,7 @@ from minigrad.ops.reduce import Amax, Amin, Dim, Sum, std, var
 from minigrad.ops.registry import public
 from minigrad.ops.results import result
 from minigrad.ops.shape import cat
-from minigrad.ops.sorting import sort
+from minigrad.ops.sorting import place_of_rank, places_of, sort
 from minigrad.ops.unary import no_bools
 
 INT64 = np.dtype(np.int64)
@@ -64,6 +66,10 @@ def count_nonzero(input: Any, dim: Dim = None) -> Any:
     >>> count_nonzero(mg.tensor([[0, 1], [2, 3]]), 1)
     tensor([1, 2])
     """
+    if type(input.array) is np.ndarray and recording.recorder is None:
+        axes = axes_of("count_nonzero", dim, input.ndim)
+        if len(axes) == input.ndim:
+            return Bridge.new(np.array(np.count_nonzero(input.array), INT64))
     return Sum.apply(input != 0, dim=dim)
 
 
@@ -140,15 +146,17 @@ def places_of_median(a: Array, axis: int, skip: bool) -> Array:
 
     skip: whether NaN counts as absent; else it is the median.
     """
-    order = np.argsort(a, axis=axis, kind="stable")
-    missing = (a != a).sum(axis=axis, keepdims=True)
     n = a.shape[axis]
+    absent = a != a
+    if n and not absent.any():
+        return place_of_rank(a, (n - 1) // 2, axis)
+    missing = absent.sum(axis=axis, keepdims=True)
     middle = (
         np.maximum(n - missing - 1, 0) // 2
         if skip
         else np.where(missing > 0, n - missing, (n - 1) // 2)
-    )
-    return np.take_along_axis(order, middle.astype(INT64), axis).astype(INT64)
+    ).astype(INT64)
+    return places_of(a, np.take_along_axis(np.sort(a, axis=axis), middle, axis), middle, axis)
 
 
 def over_all(input: Any, place: Array) -> Any:
@@ -353,7 +361,12 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     tensor(10.5000)
     """
     axis = axis_of("trapezoid", dim, y.ndim)
-    return areas(y, x, dx, axis).sum(axis)
+    n = y.array.shape[axis] if y.array.dtype.kind == "f" and y.ndim else 0
+    if x is not None or n < 2 or getattr(dx, "ndim", 0):
+        return areas(y, x, dx, axis).sum(axis)
+    ends = narrow(y, axis, 0, 1) + narrow(y, axis, n - 1, 1)
+    inner = narrow(y, axis, 1, n - 2).sum(axis)
+    return (inner + ends.squeeze(axis) / 2.0) * dx
 
 
 @public("function")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -304,9 +303,9 @@ def crossed(name: str, input: Any, other: Any, dim: int) -> Any:
         )
     a, b = expand(input, shape), expand(other, shape)
 
-    def turned(t: Any, order: Sequence[int]) -> Any:
-        index = (slice(None),) * axis + (np.array(order),)
-        return Index.apply(t, index=resolved(index, t.array.shape))
+    def part(t: Any, k: int) -> Any:
+        return Index.apply(t, index=(slice(None),) * axis + (slice(k, k + 1),))
 
-    up, down = (1, 2, 0), (2, 0, 1)
-    return turned(a, up) * turned(b, down) - turned(a, down) * turned(b, up)
+    x, y = [part(a, k) for k in range(3)], [part(b, k) for k in range(3)]
+    pairs = ((1, 2), (2, 0), (0, 1))
+    return cat([x[i] * y[j] - x[j] * y[i] for i, j in pairs], axis)
