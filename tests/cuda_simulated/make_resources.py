@@ -41,10 +41,10 @@ Names = Collection[tuple[str, str]]  # family, name
 @cache
 def checks() -> dict[str, dict[str, Check]]:
     """Return every kernel and signature to compile, by family and name."""
-    found = {
-        family.__name__.rpartition(".")[2].removeprefix("cuda_"): family.CHECKS
-        for family in FAMILIES
-    }
+    found: dict[str, list[Check]] = {}
+    for family in FAMILIES:  # what a family states and what is lifted of it are two of one name
+        stem = family.__name__.rpartition(".")[2].removeprefix("cuda_")
+        found.setdefault(stem, []).extend(family.CHECKS)
     table = {name: {check.name: check for check in group} for name, group in found.items() if group}
     table["probes"] = {
         name: Check(name, probe.kernel, probe.signature, probe.promised, PROBE_REGISTERS)

@@ -16,6 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad_kernels.elementwise.inverse_tangent import (
+    vector_acos,
+    vector_asin,
+    vector_atan,
+    vector_atan2,
+)
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.math.error_function import normal, vector_erf
 from minigrad_kernels.math.exponential import exp_of_negative, vector_exp, vector_expm1, vector_tanh
@@ -49,6 +55,9 @@ RULES = {
     "log1p_unit": log1p_unit,
     "erf": vector_erf,
     "normal": cumulative,
+    "atan": vector_atan,
+    "asin": vector_asin,
+    "acos": vector_acos,
 }
 
 
@@ -82,8 +91,12 @@ WIDE: dict[str, tuple[Callable[[Array], Array], float, float]] = {
     "log1p": (np.log1p, 0.85, 0.85),
     "erf": (vectorized(math.erf), 1.1, 1.0),
     "normal": (vectorized(lambda x: math.erfc(-x / math.sqrt(2)) / 2), 5.2, 3.2),
+    "atan": (np.arctan, 1.4, 1.7),
+    "asin": (np.arcsin, 2.3, 2.3),
+    "acos": (np.arccos, 2.3, 2.3),
 }
 LONG = {name: getattr(np, name) for name in ("exp", "expm1", "tanh", "log", "log1p")}
+LONG |= {"atan": np.arctan, "asin": np.arcsin, "acos": np.arccos}
 LONG["exp of -|x|"] = exp_of_minus_abs
 
 
@@ -161,6 +174,9 @@ def test_log1p_of_the_unit_interval() -> None:
         ("log1p", (INF, np.nan, 0, -0.0, np.log(1e30), np.nan)),
         ("erf", (1, -1, 0, -0.0, 1, -1)),
         ("normal", (1, 0, 0.5, 0.5, 1, 0)),
+        ("atan", (np.pi / 2, -np.pi / 2, 0, -0.0, np.pi / 2, -np.pi / 2)),
+        ("asin", (np.nan, np.nan, 0, -0.0, np.nan, np.nan)),
+        ("acos", (np.nan, np.nan, np.pi / 2, np.pi / 2, np.nan, np.nan)),
     ],
 )
 def test_special_values(name: str, wanted: tuple[float, ...], dtype: Any) -> None:
@@ -193,7 +209,48 @@ def test_loops_are_vector_code(name: str, dtype: Any) -> None:
     )
     kind = {np.float32: "float", np.float64: "double"}[dtype]
     assert len(re.findall(rf"call <\d+ x {kind}> @llvm.fmuladd", code)) > 5
-    assert not re.search(r"@(exp|log|tanh|erf|expm1|log1p)f?\(", code)
+    assert not re.search(r"@(exp|log|tanh|erf|expm1|log1p|atan|atan2|asin|acos)f?\(", code)
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [(np.float32, np.float64), (np.float64, np.longdouble)])
+def test_atan2_on_all_sides(dtype: Any, wide: Any, rng: np.random.Generator) -> None:
+    ends = [0.0, 1.0, INF, np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal]
+    special = np.array([*ends, *[-x for x in ends], np.nan], dtype)
+    drawn = (rng.normal(size=(2, 100_000)) * 10.0 ** rng.uniform(-9, 9, (2, 100_000))).astype(dtype)
+    pairs = np.concatenate([np.array(np.meshgrid(special, special)).reshape(2, -1), drawn], 1)
+    a, b = np.ascontiguousarray(pairs)
+    y = np.empty_like(a)
+
+    @jit()
+    def loop(a, b, y):
+        for i in range(a.size):
+            y[i] = vector_atan2(a[i], b[i])
+
+    loop(a, b, y)
+    want = np.arctan2(a.astype(wide), b.astype(wide))
+    assert errors(y, want).max() <= 1.7 + (0 if EXTENDED or dtype == np.float32 else 1)
+    held = want == want
+    np.testing.assert_array_equal(np.signbit(y[held]), np.signbit(want[held]))
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float32, 24), (np.float64, 53)])
+def test_erfinv_over_its_whole_range(dtype: Any, bits: int) -> None:
+    rest = np.concatenate([2.0 ** -np.arange(1, bits + 1), np.linspace(0.01, 0.5, 5_000)])
+    size = (1 - rest).astype(dtype)
+    x = np.concatenate([size, rest, 10.0 ** -np.arange(1, 38.0)]).astype(dtype)
+    y = np.empty_like(x)
+    KERNELS["erfinv"].cpu(x, y)
+    wide, found = x.astype(np.float64), y.astype(np.float64)
+    off = np.where(
+        wide > 0.5,
+        (1 - wide) - vectorized(math.erfc)(found),
+        vectorized(math.erf)(found) - wide,
+    )
+    distance = abs(off) * math.sqrt(math.pi) / 2 * np.exp(found * found) / np.spacing(y)
+    assert distance.max() <= 5
+    minus = np.empty_like(y)
+    KERNELS["erfinv"].cpu(-x, minus)
+    np.testing.assert_array_equal(minus, -y)
 
 
 def test_gelu_keeps_the_bits_of_its_tail() -> None:

@@ -12,6 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.elementwise.inverse_tangent import (
+    vector_acos,
+    vector_asin,
+    vector_atan,
+    vector_atan2,
+)
 from minigrad_kernels.elementwise.kernels import lift
 from minigrad_kernels.elementwise.rules import CLOSE, plain
 from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
@@ -34,25 +40,25 @@ def tan(a):
 @rule
 def asin(a):
     """Return the angle whose sine is a."""
-    return math.asin(a)
+    return vector_asin(a)
 
 
 @rule
 def acos(a):
     """Return the angle whose cosine is a."""
-    return math.acos(a)
+    return vector_acos(a)
 
 
 @rule
 def atan(a):
     """Return the angle whose tangent is a."""
-    return math.atan(a)
+    return vector_atan(a)
 
 
 @rule
 def atan2(a, b):
     """Return the angle of the point (b, a)."""
-    return math.atan2(a, b)
+    return vector_atan2(a, b)
 
 
 @rule
