@@ -259,8 +259,9 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes <= 0 and ids.size:
         raise ArgumentError(f"one_hot: num_classes must be positive, got {num_classes}")
     check_one_hot(ids, num_classes)
-    made = (ids[..., None] == np.arange(num_classes)).astype(INT64)
-    return new(moved(made, input.device))
+    made = np.zeros((ids.size, max(num_classes, 0)), INT64)
+    made[np.arange(ids.size), ids.reshape(-1)] = 1
+    return new(moved(made.reshape(*ids.shape, made.shape[1]), input.device))
 
 
 def check_one_hot(ids: Array, num_classes: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.engine.device import filled
 from minigrad.engine.errors import ArgumentError
 from minigrad.ops.index import Index, IndexSet, picked_by_shapes
+from minigrad.ops.shape import expanded
 from minigrad.tensors.tensor import Tensor, new
 
 Array = np.ndarray[Any, Any]
@@ -76,7 +77,7 @@ def _constant(input: Tensor, by_axis: list[tuple[int, int, int]], value: float) 
         shape[axis] = n + before + after
         target[axis] = slice(max(0, before), shape[axis] - max(0, after))
     inner = Index.apply(input, index=tuple(source))
-    whole = new(filled(tuple(shape), value, input.array.dtype, input.array))
+    whole = new(expanded(filled((), value, input.array.dtype, input.array), tuple(shape)))
     return IndexSet.apply(whole, inner, index=tuple(target))
 
 
