@@ -506,6 +506,8 @@ def test_compiling_is_asked_for_once_and_where_another_process_finds_it(
 # ---------------------------------------------------------------- references
 FEW: dict[str, Any] = {
     "sizes": [1000],
+    "quick": True,
+    "checks": True,
     "targets": ["cpu"],
     "verdicts": False,
     "phases": False,

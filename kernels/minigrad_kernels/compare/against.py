@@ -106,10 +106,10 @@ def slope_of(runs: Sequence[Sessions]) -> tuple[float, float]:
     for _ in range(4):  # of which blocks lie apart, and by how much, a better slope tells better
         apart = y - slope * x
         keep = np.abs(apart) <= 3 * max(spread(apart), 1e-9)
-        scatter = float(x[keep] @ x[keep])
+        scatter = float((x[keep] * x[keep]).sum())
         variance = max(float(np.mean(apart[keep] ** 2)), 1e-12)
         reliable = max(0.0, 1 - noise / scatter) if scatter > 0 else 0.0
-        told = reliable * float(x[keep] @ y[keep]) / variance + FOLLOWS / OPEN**2
+        told = reliable * float((x[keep] * y[keep]).sum()) / variance + FOLLOWS / OPEN**2
         known = reliable * scatter / variance + 1 / OPEN**2
         slope, deviation = told / known, math.sqrt(1 / known)
     return slope, deviation

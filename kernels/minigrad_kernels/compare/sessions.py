@@ -33,7 +33,8 @@ PAIRS = 40  # samples of a session, each beside one of the yardstick, at most
 SESSION = 0.012  # seconds, where the call is short
 SAMPLE = 1e-4  # seconds: calls shorter than this are timed several at once
 CHAIN = 6_000  # iterations of the yardstick: some 40 us
-STICK = f"a chain of scalar multiply-adds, Numba {numba.__version__}"
+# In plain mode, which times nothing, there is no version.
+STICK = f"a chain of scalar multiply-adds, Numba {getattr(numba, '__version__', None)}"
 
 
 @dataclass(frozen=True)
