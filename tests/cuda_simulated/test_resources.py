@@ -82,10 +82,10 @@ def test_kernels_compile_to_the_table(
 
 
 def test_a_row_notes_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = "softmax", "softmax.vectors.1/float32"
+    case = "softmax", "softmax.vectors.1x4/float32"
     before = make_resources.made_from(*case)
     check = CHECKS[case[0]][case[1]]
-    other = CHECKS["softmax"]["softmax.elements.1/float32"]
+    other = CHECKS["softmax"]["softmax.elements.1x4/float32"]
     group = CHECKS["softmax"] | {case[1]: replace(check, kernel=other.kernel)}
     monkeypatch.setitem(CHECKS, "softmax", group)
     assert make_resources.made_from(*case) != before
