@@ -218,7 +218,7 @@ def test_two_runs_of_one_pair_are_the_same_and_five_percent_slower_is_never_fast
     follows: float,
 ) -> None:
     """On a machine whose moods slow a kernel more, or less, than the yardstick."""
-    found = {slowdown: Counter[str]() for slowdown in (1.0, 1.02, 1.05, 1.1)}
+    found = {slowdown: Counter[str]() for slowdown in (1.0, 1.02, 1.05, 1.12, 1.3)}
     inside = 0
     for seed in range(40):
         old = run_of(2 * seed, mood=0.015, follows=follows)
@@ -230,9 +230,10 @@ def test_two_runs_of_one_pair_are_the_same_and_five_percent_slower_is_never_fast
     assert found[1.0]["same"] >= 38, found  # 19 of 20
     assert found[1.0]["slower"] + found[1.0]["faster"] <= 1, found
     assert found[1.05]["same"] == found[1.05]["faster"] == 0, found
-    assert found[1.05]["slower"] >= 36 and found[1.1]["slower"] == 40, found
+    # As much as a neighbour on the core was seen to do, with the yardstick none the slower.
+    assert found[1.12] == {"undecided": 40} and found[1.3]["slower"] >= 36, found
     assert found[1.02]["faster"] == 0, found
-    assert inside >= 0.93 * 160, inside
+    assert inside >= 0.93 * 200, inside
 
 
 def test_sessions_that_lie_far_apart_leave_it_undecided() -> None:
@@ -314,11 +315,12 @@ def timed(call: Callable[[], Any]) -> float:
 
 def test_a_slowdown_since_yesterday_is_never_faster() -> None:
     old = report_with(run_of(0, spread=0.005))
-    found = Counter(
-        against.against([run_of(seed, 1.05, spread=0.005)], old, "here")[0][0].verdict.word
-        for seed in range(1, 41)
-    )
-    assert found["slower"] == 40, found
+    for slowdown, word in ((1.05, "undecided"), (1.3, "slower")):
+        found = Counter(
+            against.against([run_of(seed, slowdown, spread=0.005)], old, "here")[0][0].verdict.word
+            for seed in range(1, 41)
+        )
+        assert found == {word: 40}, found
 
 
 def test_another_machine_is_held_against_by_seconds() -> None:

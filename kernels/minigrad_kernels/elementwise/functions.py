@@ -1,6 +1,7 @@
 """Functions of elements that NumPy and the C library have: angles, hyperbolas, logarithms, steps.
 
-Small arrays are NumPy's ufuncs, large ones the C library's functions on all cores.
+Small arrays are NumPy's ufuncs; large ones the C library's functions on all cores, but for inverse
+angles, whose polynomials vectorise (inverse_tangent.py).
 
 Shapes: as elementwise/rules.py, whose rules these are too.
 """
