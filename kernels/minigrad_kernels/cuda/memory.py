@@ -99,6 +99,20 @@ class DevicePool:
 
     def block(self, size: int, label: tuple[Any, Any, int], stream: Any) -> Block:
         """Return a block as `take` does; size: rounded.  label: shape, dtype and size."""
+        address = self.lend(size, label, stream)
+        made = make(Block)  # with no frame for it
+        made.pool = self
+        made.address = address
+        made.size = size
+        made.stream = stream
+        made.others = None
+        return made
+
+    def lend(self, size: int, label: tuple[Any, Any, int], stream: Any) -> int:
+        """Return the address of memory that is to be given back on the same stream; as `block`.
+
+        Raises: MemoryError that says what holds the device's memory.
+        """
         with self.lock:
             if self.returned:
                 self.settle()
@@ -108,28 +122,6 @@ class DevicePool:
             if allocated > self.peak:
                 self.peak = allocated
             self.living[address] = label
-        made = make(Block)  # with no frame for it
-        made.pool = self
-        made.address = address
-        made.size = size
-        made.stream = stream
-        made.others = None
-        return made
-
-    def lend(self, size: int, stream: Any) -> int:
-        """Return the address of working memory, to be given back on the same stream; size: rounded.
-
-        Raises: MemoryError that says what holds the device's memory.
-        """
-        with self.lock:
-            if self.returned:
-                self.settle()
-            free = self.free.get((size, stream))
-            address = heappop(free) if free else self.fresh(*WORKING, size)
-            self.allocated = allocated = self.allocated + size
-            if allocated > self.peak:
-                self.peak = allocated
-            self.living[address] = *WORKING, size
         return address
 
     def give(self, size: int, address: int, stream: Any) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad_kernels.cuda.array import TURNED, Addressed, DeviceArray
-from minigrad_kernels.cuda.memory import rounded
+from minigrad_kernels.cuda.memory import WORKING, rounded
 from minigrad_kernels.cuda.precision import chosen
 
 SPACE = 50  # bits of the made-up memory of one array; real addresses are below 2**48
@@ -292,7 +292,7 @@ class Plan:
         # Working memory is one piece, lent until the launches are made: the next to have it comes
         # after them on the stream.
         pool = ready.pool or target.pool
-        at = pool.lend(self.size, stream)
+        at = pool.lend(self.size, (*WORKING, self.size), stream)
         try:
             if at != self.at:
                 self.at = at
