@@ -50,10 +50,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from minigrad_cudasim.fault import Fault, Party, Site
-from minigrad_cudasim.kernel import model
 from minigrad_cudasim.launching import Options, run
 from minigrad_cudasim.machine import ORDERS
 from minigrad_cudasim.memory import Array, SimulatedArray, Unwritten, poison
+from minigrad_cudasim.models import model
 from minigrad_cudasim.report import Report
 
 __all__ = [

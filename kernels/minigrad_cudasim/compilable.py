@@ -9,10 +9,12 @@ import sys
 import textwrap
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from minigrad_cudasim.fault import CompileFault, Fault, Party, Site
+from minigrad_cudasim.models import MODELS
 
 try:
     from numba.cuda.ufuncs import get_ufunc_info
@@ -59,18 +61,22 @@ OTHERS = {
 }
 DEEPEST = 20  # names that a shape may be traced through
 LAUNCHED = ("cuda.blockDim", "cuda.gridDim", "cuda.threadIdx", "cuda.blockIdx")
-SEEN: dict[Any, Fault | None] = {}
+SEEN: WeakKeyDictionary[FunctionType, dict[Any, Fault | None]] = WeakKeyDictionary()
 
 
-def refusals(function: FunctionType) -> Fault | None:
+def refusals(function: FunctionType, jitted: bool = False) -> Fault | None:
     """Return the fault of a kernel that Numba would refuse, None where nothing is found.
 
-    A kernel whose source cannot be read is not looked at.
+    A kernel whose source cannot be read is not looked at, nor are its device functions where theirs
+    cannot.
+
+    jitted: whether the kernel is Numba's already, so that what it calls must be, too.
     """
-    key = function.__code__, may_allocate()
-    if key not in SEEN:
-        SEEN[key] = looked_at(function)
-    return SEEN[key]
+    seen = SEEN.setdefault(function, {})
+    key = jitted, may_allocate()
+    if key not in seen:
+        seen[key] = looked_at(function, jitted)
+    return seen[key]
 
 
 def may_allocate() -> bool:
@@ -79,20 +85,25 @@ def may_allocate() -> bool:
     return bool(getattr(config, "CUDA_ENABLE_NRT", False))
 
 
-def looked_at(function: FunctionType) -> Fault | None:
-    """Return the first thing in a kernel's source that Numba refuses."""
-    definition = definition_of(function)
-    if definition is None:
-        return None
-    finder = Finder(definition, function)
-    for statement in definition.body:
-        finder.visit(statement)
-    if finder.found is None:
-        return None
-    node, text, hint = finder.found
-    line = getattr(node, "lineno", 1) + function.__code__.co_firstlineno - 1
-    party = Party("compile", (0, 0, 0), (0, 0, 0), site_on(function, line))
-    return CompileFault("compile", text, (party,), hint)
+def looked_at(kernel: FunctionType, jitted: bool) -> Fault | None:
+    """Return the first thing that Numba refuses in the source of a kernel and all that it calls."""
+    waiting, looked = [kernel], {kernel}
+    while waiting:
+        function = waiting.pop()
+        definition = definition_of(function)
+        if definition is None:
+            continue
+        finder = Finder(definition, function, function is kernel, jitted or function is not kernel)
+        for statement in definition.body:
+            finder.visit(statement)
+        if finder.found is not None:
+            node, text, hint = finder.found
+            line = getattr(node, "lineno", 1) + function.__code__.co_firstlineno - 1
+            party = Party("compile", (0, 0, 0), (0, 0, 0), site_on(function, line))
+            return CompileFault("compile", text, (party,), hint)
+        waiting += [callee for callee in finder.callees if callee not in looked]
+        looked.update(finder.callees)
+    return None
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef | None:
@@ -114,10 +125,19 @@ def site_on(function: FunctionType, line: int) -> Site:
 
 
 class Finder(ast.NodeVisitor):
-    """Looks for what has no meaning on a GPU, and for shapes that are no constants."""
+    """Looks for what has no meaning on a GPU, and for shapes that are no constants.
 
-    def __init__(self, definition: ast.FunctionDef, function: FunctionType):
+    kernel: whether the function is one, which returns nothing.  jitted: whether it is Numba's.
+    callees: the device functions that it calls.
+    """
+
+    def __init__(
+        self, definition: ast.FunctionDef, function: FunctionType, kernel: bool, jitted: bool
+    ):
         self.function = function
+        self.kernel = kernel
+        self.jitted = jitted
+        self.callees: list[FunctionType] = []
         self.found: tuple[ast.AST, str, str] | None = None
         self.arguments = {a.arg for a in definition.args.args}
         self.assigned: dict[str, list[ast.expr | None]] = {}
@@ -157,7 +177,9 @@ class Finder(ast.NodeVisitor):
     def visit_Return(self, node: ast.Return) -> None:
         """Refuse a kernel that returns a value."""
         value = node.value
-        if value is not None and not (isinstance(value, ast.Constant) and value.value is None):
+        if not self.kernel:
+            self.generic_visit(node)
+        elif value is not None and not (isinstance(value, ast.Constant) and value.value is None):
             hint = "write the result into an array that the kernel is given"
             self.refuse(node, "a kernel returns a value, which Numba refuses", hint)
 
@@ -181,6 +203,12 @@ class Finder(ast.NodeVisitor):
         instead = None if called is None else lacking(called)
         if instead is not None:
             self.refuse(node, f"Numba compiles no code for a GPU of: {name}", instead)
+        if isinstance(called, FunctionType):
+            if self.jitted and untyped(called):
+                text = f"{name} is a function of Python alone, which a jitted one cannot call"
+                self.refuse(node, text, "decorate it: @cuda.jit(device=True)")
+        elif isinstance(device := getattr(called, "py_func", None), FunctionType) and own(device):
+            self.callees.append(device)
         self.generic_visit(node)
 
     def called(self, name: str) -> Any:
@@ -222,6 +250,22 @@ class Finder(ast.NodeVisitor):
         if isinstance(node, ast.Call):
             return bool(node.args) and all(self.constant(item, depth) for item in node.args)
         return isinstance(node, ast.Constant | ast.Subscript)
+
+
+def own(function: FunctionType) -> bool:
+    """Tell whether a function is a program's own, not Numba's or NumPy's."""
+    return (function.__module__ or "").partition(".")[0] not in ("numba", "numpy", "numba_cuda")
+
+
+def untyped(function: FunctionType) -> bool:
+    """Tell whether Numba has no code for a function of Python: not its own, nor told of."""
+    if not own(function) or id(function) in MODELS:
+        return False
+    for name in ("numba.core.typing.templates", "numba.cuda.typing.templates"):
+        registry = getattr(sys.modules.get(name), "builtin_registry", None)
+        if any(known is function for known, _ in getattr(registry, "globals", ())):
+            return False  # @overload, @register_jitable
+    return True
 
 
 def lacking(called: Any) -> str | None:

@@ -17,7 +17,7 @@ from minigrad_cudasim.log import Region
 from minigrad_cudasim.machine import Machine
 from minigrad_cudasim.memory import SharedMatrix, SimulatedArray, as_dtype, kernel_frame, poisoned
 from minigrad_cudasim.numbers import UInt32, brev, clz, ffs, fma, popc
-from minigrad_cudasim.thread import Dim3, Wait
+from minigrad_cudasim.thread import TOGETHER, Dim3, Wait
 from minigrad_cudasim.vectors import VECTORS
 from minigrad_cudasim.warp import RULES
 
@@ -363,9 +363,17 @@ class Cuda:
         """Return the bits of all lanes and True where their values are equal, else 0, False."""
         return self._warp("match_all_sync", mask, value)
 
-    def activemask(self) -> UInt32:
-        """Only the caller: lanes that happen to run in step must not be counted on."""
-        return UInt32(1 << self._machine.thread.lane)
+    def activemask(self) -> Any:
+        """Return the bits of the lanes that come to this place together with the caller.
+
+        In step are those that wait equally often on their way here, which no GPU promises: where
+        notes count as faults it is the caller alone, and who counts on more is found.
+        """
+        machine = self._machine
+        if machine.findings.strict:
+            return UInt32(1 << machine.thread.lane)
+        site = site_of(kernel_frame())
+        return machine.suspend(Wait("warp", TOGETHER, site, FULL, RULES[TOGETHER]))
 
     def lanemask_lt(self) -> UInt32:
         """Return the bits of the lanes before this one."""

@@ -36,6 +36,7 @@ class Findings:
     def __init__(self) -> None:
         self.held: dict[Any, Fault] = {}
         self.notes: dict[Any, Fault] = {}
+        self.apart: dict[Any, int] = {}  # how far from each other the threads of a race are
         self.early: set[Any] = set()  # (offset, thread) of reads before any write
         self.withdrawn: set[Any] = set()
 
@@ -46,12 +47,22 @@ class Findings:
             fault.times += 1
         return fault is not None or key in self.withdrawn
 
+    def farther(self, key: Any, apart: int) -> bool:
+        """Tell whether the threads of a race are farther from each other than any before."""
+        if apart <= self.apart.get(key, -1):
+            return False
+        self.apart[key] = apart
+        return key not in self.withdrawn
+
     def add(self, key: Any, fault: Fault, note: bool = False) -> None:
-        """Hold a fault that was not met before.
+        """Hold a fault that was not met before, or not as plainly.
 
         Raises: Enough, where there are many.
         """
-        (self.notes if note and not self.strict else self.held)[key] = fault
+        held = self.notes if note and not self.strict else self.held
+        if key in held:
+            fault.times = held[key].times
+        held[key] = fault
         if len(self.held) >= MOST:
             raise Enough
 

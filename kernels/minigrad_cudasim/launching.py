@@ -96,7 +96,11 @@ def run(
         )
         machine.findings.strict = options.get("strict", False)
         report = Report(described(plain.__name__, machine, seed))
-        beyond = limits(sizes, shape, shared) or mismatched(plain, args) or refusals(plain)
+        beyond = (
+            limits(sizes, shape, shared)
+            or mismatched(plain, args)
+            or refusals(plain, jitted=plain is not kernel)
+        )
         if beyond is not None:
             return report.end([beyond], machine.findings)
         if traffic:

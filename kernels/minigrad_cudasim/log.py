@@ -335,13 +335,15 @@ class Region:
         key = ("race", action, earlier, mine, theirs, self.space, same, early)
         if early:
             findings.withdraw(theirs)
-        if findings.repeated(key):
+        apart = distance(record[0].thread, other[0].thread)
+        farther = findings.farther(key, apart)
+        if findings.repeated(key) and not farther:
             return
         name = array.describe(offset)
         a = record[0].thread.party(action, mine)
         b = other[0].thread.party(earlier, theirs)
         summary = f"{action} and {earlier} of {name}"
-        hint = ordering(record[0].thread, other[0].thread)
+        hint = ORDERED[apart]
         if early:
             summary = f"{name} is read before it is written: a barrier is missing"
         # Of `s[t] += s[t - d]` an atomic addition would not make `s[t - d]` what it should be.
@@ -376,16 +378,17 @@ class Region:
         findings.add(key, Fault("uninitialised", summary, (thread.party("read", site),)))
 
 
-def ordering(mine: Accessor, theirs: Accessor) -> str:
-    """Say what would order the accesses of two threads."""
+def distance(mine: Accessor, theirs: Accessor) -> int:
+    """Return whether two threads are of one warp (0), of one block (1) or of two (2)."""
     if mine.block is not theirs.block:
-        return (
-            "blocks of one launch run in any order, or at once: write to places of their own, "
-            "use cuda.atomic, or a second launch"
-        )
-    if mine.warp == theirs.warp:
-        return (
-            "the lanes of a warp need not run in step: cuda.syncthreads() must stand between the "
-            "two, or cuda.syncwarp() where no other warp comes to that place"
-        )
-    return "cuda.syncthreads() must stand between the two"
+        return 2
+    return int(mine.warp != theirs.warp)
+
+
+ORDERED = (  # what would order the accesses of two threads, by how far they are from each other
+    "the lanes of a warp need not run in step: cuda.syncthreads() must stand between the two, or "
+    "cuda.syncwarp() where no other warp comes to that place",
+    "cuda.syncthreads() must stand between the two",
+    "blocks of one launch run in any order, or at once: write to places of their own, "
+    "use cuda.atomic, or a second launch",
+)

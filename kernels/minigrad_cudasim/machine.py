@@ -19,7 +19,18 @@ import numpy as np
 from minigrad_cudasim.fault import Fault, LaunchFault, listed
 from minigrad_cudasim.findings import Findings
 from minigrad_cudasim.memory import as_dtype
-from minigrad_cudasim.thread import RESUMED, WARP, Block, Dim3, Known, Thread, Wait, later, places
+from minigrad_cudasim.thread import (
+    RESUMED,
+    TOGETHER,
+    WARP,
+    Block,
+    Dim3,
+    Known,
+    Thread,
+    Wait,
+    later,
+    places,
+)
 
 try:
     import greenlet
@@ -238,11 +249,12 @@ class Machine:
         for thread in lanes:
             if thread.wait is not None and thread.wait.kind == "warp" and not thread.done:
                 # What is .aligned must be one instruction for the whole warp.
-                place = thread.wait.site if thread.wait.whole else None
+                one = thread.wait.whole or thread.wait.name == TOGETHER
+                place = thread.wait.site if one else None
                 groups.setdefault((thread.wait.name, thread.wait.mask, place), []).append(thread)
         for (name, mask, _), group in groups.items():
             expected = {t.lane for t in lanes if mask >> t.lane & 1 and not t.done}
-            if expected != {t.lane for t in group}:
+            if name != TOGETHER and expected != {t.lane for t in group}:
                 continue
             waits = {t.lane: t.wait for t in group if t.wait is not None}
             if waits[group[0].lane].whole and len(group) < WARP:

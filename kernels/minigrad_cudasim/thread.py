@@ -10,6 +10,9 @@ from minigrad_cudasim.fault import Fault, Index, Party, Site
 from minigrad_cudasim.log import Moment, Region
 
 WARP = 32
+TOGETHER = (
+    "activemask"  # the warp operation that waits for nobody: who comes in one turn takes part
+)
 
 Clock = list[int]  # for each thread of a block, the last of its moments that is known of
 Known = dict["Block", Clock]

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad_cudasim.machine import LaneError
 from minigrad_cudasim.numbers import UInt32
-from minigrad_cudasim.thread import WARP
+from minigrad_cudasim.thread import TOGETHER, WARP
 
 Lanes = dict[int, Any]
 
@@ -89,4 +89,5 @@ RULES: dict[str, Callable[[Lanes], Lanes]] = {
     "eq_sync": lambda lanes: dict.fromkeys(lanes, len(set(map(bool, lanes.values()))) == 1),
     "match_any_sync": match_any,
     "match_all_sync": match_all,
+    TOGETHER: lambda lanes: dict.fromkeys(lanes, bits_of(lanes)),
 }

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import cuda, types
+from numba import cuda, njit, types
+from numba.extending import register_jitable
 
+import minigrad_cudasim
+from minigrad_cudasim.api import Fault
 from minigrad_cudasim.compilable import refusals
 from minigrad_kernels.cuda import numba_compiler
 from tests.cuda_simulated.extras import require_greenlet
@@ -115,3 +118,87 @@ def test_names_of_the_kernels_own_are_let_be() -> None:
         x[0] = sorted(any)
 
     assert refusals(kernel) is None
+
+
+def plain(x):
+    return 2 * x
+
+
+@register_jitable
+def told(x):
+    return 2 * x
+
+
+@njit
+def both(x):
+    return 2 * x
+
+
+@cuda.jit(device=True)
+def calls_plain(x):
+    return plain(x)
+
+
+@cuda.jit(device=True)
+def makes_a_list(x):
+    held = [x, 2 * x]
+    return held[0]
+
+
+@cuda.jit(device=True)
+def makes_a_tuple(x):
+    held = (x, 2 * x)
+    return held[0]
+
+
+@cuda.jit(device=True)
+def deeper(x):
+    return makes_a_list(x)
+
+
+CALLED: dict[str, tuple[Any, str]] = {  # with what is said of it, and "" where Numba compiles it
+    "plain": (plain, "is a function of Python alone"),
+    "calls_plain": (calls_plain, "is a function of Python alone"),
+    "makes_a_list": (makes_a_list, "a list"),
+    "deeper": (deeper, "a list"),
+    "makes_a_tuple": (makes_a_tuple, ""),
+    "told": (told, ""),
+    "both": (both, ""),
+}
+
+
+def caller(name: str) -> FunctionType:
+    """Return a kernel that calls a function."""
+    function = CALLED[name][0]
+
+    def kernel(x, y):
+        i = cuda.grid(1)
+        if i < x.size:
+            y[i] = function(x[i])
+
+    return kernel
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_what_is_called_must_be_compiled_too(name: str) -> None:
+    found, said = refusals(caller(name), jitted=True), CALLED[name][1]
+    assert (found is None) == (not said)
+    if found is not None:
+        assert found.kind == "compile" and said in found.summary
+    # A kernel that is itself a function of Python stands for all that it calls.
+    assert (refusals(caller(name)) is None) == (not said or name == "plain")
+
+
+@pytest.mark.skipif(numba_compiler.missing() is not None, reason="needs numba-cuda")
+@pytest.mark.parametrize("name", CALLED)
+def test_what_is_called_is_what_numba_refuses(name: str) -> None:
+    assert compiles(caller(name)) == (not CALLED[name][1])
+
+
+def test_a_jitted_kernel_that_calls_a_plain_function_is_refused_where_it_is_launched() -> None:
+    with minigrad_cudasim.simulate(), pytest.raises(Fault, match="cuda.jit.device=True"):
+        cuda.jit(caller("plain"))[1, 8](np.ones(8), np.ones(8))
+    jitted_before = cuda.jit(caller("plain"))
+    with minigrad_cudasim.simulate(), pytest.raises(Fault, match="cuda.jit.device=True"):
+        jitted_before[1, 8](np.ones(8), np.ones(8))
+    minigrad_cudasim.launch(caller("plain"), 1, 8, np.ones(8), np.ones(8))

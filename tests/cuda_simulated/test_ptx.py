@@ -10,7 +10,7 @@ import pytest
 from numba import cuda, float32
 
 import minigrad_cudasim as simulate
-from minigrad_cudasim.kernel import MODELS
+from minigrad_cudasim.models import MODELS
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.targets import Simulator, upload
 from tests.cuda_simulated.extras import require_greenlet

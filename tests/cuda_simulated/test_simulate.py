@@ -91,6 +91,22 @@ def test_blocks_race_even_when_one_ends_first() -> None:
     assert {party.block for party in found.parties} == {(0, 0, 0), (1, 0, 0)}
 
 
+def test_a_race_of_blocks_too_is_not_advised_a_barrier_of_one() -> None:
+    def pull(x):
+        i = cuda.grid(1)
+        total = float32(0)
+        for j in range(x.size):
+            total += x[j]
+        x[i] = total
+
+    found = fault(pull, 2, N // 2, np.ones(N, np.float32))
+    assert found.kind == "race" and found.parties[0].block != found.parties[1].block
+    assert "second launch" in found.hint and "syncthreads" not in found.hint
+    assert found.times > N
+    found = fault(pull, 1, N, np.ones(N, np.float32))
+    assert "second launch" not in found.hint and "syncthreads" in found.hint
+
+
 def test_overlapping_arguments_share_a_log() -> None:
     def kernel(a, b):
         i = cuda.grid(1)

@@ -62,7 +62,24 @@ def test_places_of_threads_and_blocks() -> None:
 
 def test_lanes() -> None:
     got = values(lambda: (cuda.laneid, cuda.warpsize, cuda.lanemask_lt(), cuda.activemask()), 1, 40)
-    assert got[33] == (1, 32, 1, 2)
+    assert got[33] == (1, 32, 1, 255)
+
+
+def test_the_active_mask_is_of_the_lanes_that_come_to_one_place() -> None:
+    def kernel(y):
+        i = cuda.grid(1)
+        if i % 2 == 0:
+            y[i] = cuda.activemask()
+        else:
+            y[i] = cuda.activemask()
+
+    for seed in range(4):
+        y = simulate.empty(48, np.uint32)
+        simulate.launch(kernel, 1, 48, y, seed=seed)
+        assert y[:32].tolist() == [0x55555555, 0xAAAAAAAA] * 16
+        assert y[32:].tolist() == [0x5555, 0xAAAA] * 8
+        simulate.launch(kernel, 1, 48, y, seed=seed, strict=True)  # no lane may count on others
+        assert y.tolist() == [1 << i % 32 for i in range(48)]
 
 
 # ---------------------------------------------------------------- numbers, as Numba types them

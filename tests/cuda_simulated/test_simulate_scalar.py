@@ -12,7 +12,7 @@ import pytest
 from numba import cuda
 
 import minigrad_cudasim as simulate
-from minigrad_cudasim.kernel import MODELS
+from minigrad_cudasim.models import MODELS
 from minigrad_cudasim.numbers import fma
 from minigrad_kernels.elementwise import activations as activation
 from minigrad_kernels.jit.compile import jit

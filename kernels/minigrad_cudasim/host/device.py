@@ -173,6 +173,17 @@ def event(timing: bool = True) -> Event:
     return Event(timing)
 
 
+def event_elapsed_time(evtstart: Event, evtend: Event) -> float:
+    """Return the milliseconds from one event to another."""
+    return evtstart.elapsed_time(evtend)
+
+
+@contextmanager
+def profiling() -> Iterator[None]:
+    """Profile a block, which is nothing to do."""
+    yield
+
+
 def from_cuda_array_interface(desc: Any, owner: Any = None, sync: bool = True) -> DeviceArray:
     """Return the device array over memory that another object describes."""
     return DeviceArray(interface(desc))
@@ -224,6 +235,7 @@ API: dict[str, Any] = {
     "default_stream": stream,
     "device_array": device_array,
     "event": event,
+    "event_elapsed_time": event_elapsed_time,
     "external_stream": stream,
     "from_cuda_array_interface": from_cuda_array_interface,
     "get_current_device": lambda: DEVICE,
@@ -239,6 +251,7 @@ API: dict[str, Any] = {
     "pinned": pinned,
     "profile_start": nothing,
     "profile_stop": nothing,
+    "profiling": profiling,
     "select_device": lambda device_id=0: DEVICE,
     "stream": stream,
     "synchronize": nothing,

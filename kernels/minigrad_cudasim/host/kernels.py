@@ -181,7 +181,8 @@ def launch(
     if kernel is not None and kernel.signatures:
         given = typed(given, kernel.signatures)
     debug = kernel is not None and kernel.debug
-    SESSIONS[-1].launch(function, grid, block, shared, tuple(given), debug)
+    held = function if kernel is None else kernel
+    SESSIONS[-1].launch(held, grid, block, shared, tuple(given), debug)
     for written_back in retr:
         written_back()
 

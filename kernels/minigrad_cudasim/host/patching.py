@@ -83,7 +83,7 @@ def call(self: Any, args: Any, *how: Any) -> None:
     """
     if len(how) == 1:
         how = how[0].griddim, how[0].blockdim, how[0].stream, how[0].sharedmem
-    kernels.launch(self.py_func, how[0], how[1], how[3], args)
+    kernels.launch(self, how[0], how[1], how[3], args)
 
 
 def for_all(self: Any, *args: Any) -> None:
@@ -91,7 +91,7 @@ def for_all(self: Any, *args: Any) -> None:
     if self.ntasks:
         threads = self.thread_per_block or kernels.FORALL
         grid = (-(-self.ntasks // threads), 1, 1)
-        kernels.launch(self.dispatcher.py_func, grid, (threads, 1, 1), self.sharedmem, args)
+        kernels.launch(self.dispatcher, grid, (threads, 1, 1), self.sharedmem, args)
 
 
 HOST: dict[str, Any] = {

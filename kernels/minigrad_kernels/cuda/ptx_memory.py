@@ -14,9 +14,9 @@ from numba.core import cgutils, types
 from numba.core.typing.npydecl import parse_dtype
 
 from minigrad_cudasim.fault import site_of
-from minigrad_cudasim.kernel import model
 from minigrad_cudasim.machine import reached, running
 from minigrad_cudasim.memory import SimulatedArray, kernel_frame
+from minigrad_cudasim.models import model
 from minigrad_kernels.cuda.ptx_base import (
     GLOBAL,
     LANES,

@@ -13,8 +13,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from minigrad_cudasim.kernel import model
 from minigrad_cudasim.memory import Array
+from minigrad_cudasim.models import model
 from minigrad_cudasim.numbers import UInt32, fma
 from minigrad_kernels.cuda.ptx_base import FLOAT, WORD, intrinsic, unpack
 

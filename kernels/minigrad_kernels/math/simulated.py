@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad_cudasim.kernel import model
+from minigrad_cudasim.models import model
 from minigrad_cudasim.numbers import fma
 from minigrad_kernels.math import exponential, scalar
 from minigrad_kernels.math.scalar import FRACTION, HALF_ROOT, LIFT

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, float64, int64, uint32
 
-from minigrad_cudasim.kernel import model
 from minigrad_cudasim.machine import reached
+from minigrad_cudasim.models import model
 from minigrad_kernels.cuda import ptx
 from minigrad_kernels.cuda.array import Array, DeviceArray
 from minigrad_kernels.cuda.checks import Check, CudaKernel
