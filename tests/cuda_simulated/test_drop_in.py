@@ -46,6 +46,9 @@ def test_launches_copies_streams_and_events() -> None:
         end.synchronize()
         assert x.copy_to_host().tolist() == [4.0 * i for i in range(10)]
         assert start.elapsed_time(end) >= 0 and cuda.is_available()
+        assert cuda.event_elapsed_time(start, end) == start.elapsed_time(end)
+        with cuda.profiling():
+            pass
         y = cuda.device_array_like(x)
         y.copy_to_device(x)
         y[2:4] = 7
