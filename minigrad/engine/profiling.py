@@ -236,10 +236,21 @@ def running_op() -> str:
                     found = type(this).__name__
                 elif not found and isinstance(this, type) and issubclass(this, Op):
                     found = this.__name__
-            if not function and not code.co_filename.startswith(MACHINERY):
+            if (not function or is_private(function)) and not code.co_filename.startswith(
+                MACHINERY
+            ):
                 function = code.co_qualname
         frame = frame.f_back
     return found or function
+
+
+def is_private(function: str) -> bool:
+    """Tell whether a function is one that its callers' names say more than.
+
+    >>> is_private("_position"), is_private("Tensor.argmax"), is_private("run.<locals>.<lambda>")
+    (True, False, True)
+    """
+    return function.rpartition(".")[2].startswith(("_", "<"))
 
 
 def shown(seconds: float) -> str:

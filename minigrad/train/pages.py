@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -29,6 +30,11 @@ MOST_PAIRS = 30
 MOST_POINTS = 1_500  # of predicted over true values
 MOST_COLUMNS = 4  # of a target of several amounts
 BINS = 30
+LARGE = (  # a chart as wide as the page
+    ("full-only", (1320.0, 300.0)),
+    ("wide-only", (820.0, 260.0)),
+    ("narrow-only", (360.0, 230.0)),
+)
 MOST_EPOCHS = 40  # of a table that has a column a layer
 MOST_NAMES = 12  # of a list
 
@@ -44,7 +50,7 @@ def write(report: Any, trainer: Any, outcome: Any) -> None:
         ("Weights", spreads(report.seen, "weights", "parameter", kinds)),
         ("Activations", spreads(report.seen, "activations", "layer", kinds)),
         *outcome_sections(outcome, report.class_names),
-        ("Time by kernel", times(report.profile)),
+        ("Time by kernel", times(report.profile, report._steps)),
         ("Configuration", configuration(report, trainer)),
         ("Epochs", epochs(history)),
     ]
@@ -55,12 +61,16 @@ def write(report: Any, trainer: Any, outcome: Any) -> None:
 def lead(report: Any, trainer: Any) -> str:
     """Return what is most asked for: how it ended, what was reached, and when."""
     history = trainer.history
-    ended = history.stop_reason or "it has not ended"
+    unknown = "by an error" if report._ended else f"not yet at {time.strftime('%Y-%m-%d %H:%M')}"
+    ended = history.stop_reason or unknown
     pairs = [
         ("Begun", report._started),
-        ("Epochs", f"{len(history)} of at most {trainer.epochs}, {duration(history.seconds)}"),
+        ("Epochs", f"{len(history):,} of at most {trainer.epochs:,}, {duration(history.seconds)}"),
         ("Ended", ended),
     ]
+    if found := doctor_of(report, trainer):
+        codes = dict.fromkeys(str(getattr(one, "code", "")) for one in found)
+        pairs.append(("Findings", f"{len(found)}: {', '.join(codes)}"))
     best = history.best_epoch
     if best is not None:
         row = history.row(best)
@@ -137,7 +147,7 @@ def curve(history: History, name: str) -> Chart:
         for look, (column, label) in enumerate(((name, "training"), (f"val_{name}", "validation")))
         if column in history.names
     ]
-    values = [v for s in series for v in s.y]
+    log = name in ("loss", "lr") and steep([v for s in series for v in s.y])
     best = history.best_epoch
     words = [f"{title} over {counted(len(history), 'epoch')}"]
     for line in series:
@@ -153,7 +163,8 @@ def curve(history: History, name: str) -> Chart:
         title,
         series,
         x_label="epoch",
-        log_y=name in ("loss", "lr") and steep(values),
+        y_label="log scale" if log else "",
+        log_y=log,
         whole=True,
         mark=None if best is None or len(history) == 1 else (best, f"best epoch: {best}"),
         said="; ".join(words),
@@ -195,8 +206,8 @@ def spreads(seen: dict[str, dict[str, Array]], kind: str, what: str, kinds: dict
         "activations": "How the outputs of each layer spread, on one batch of training rows.",
     }[kind]
     note = (
-        f"{about} The line is the median; the bands hold 50 %, 90 % and all of the elements, from "
-        "strong to faint."
+        f"{about} The line is the median; the bands hold 50\u00a0%, 90\u00a0% and all of the "
+        "elements, from strong to faint."
     )
     if len(drawn) < len(names):
         note += f" Drawn: {len(drawn)} of {len(names)}; all stand in the table."
@@ -205,7 +216,12 @@ def spreads(seen: dict[str, dict[str, Array]], kind: str, what: str, kinds: dict
     if kind == "gradients":
         norms = [s.norm for found in rows.values() for _, s in found if s.norm > 0]
         span = (min(norms) / 1.5, max(norms) * 1.5) if norms else None
-        parts.append("<h3>Norms, all on one scale</h3>")
+        if len(rows) > 2 and norms:
+            parts.append("<h3>Norms by depth</h3>")
+            parts.append(depth_note(rows))
+            large = " large" * (len(rows) > MOST_CHARTS)
+            parts.append(f'<div class="charts{large}">{depth_chart(rows).figure()}</div>')
+        parts.append("<h3>Norms over the epochs, on one scale</h3>")
         parts.append(shelf([norm_chart(name, rows[name], span).figure() for name in drawn]))
         parts.append(details("These norms as a table", norm_table({n: rows[n] for n in drawn})))
         parts.append("<h3>Elements</h3>")
@@ -229,6 +245,49 @@ def labelled(name: str, kinds: dict[str, str]) -> str:
     """
     module = name if name in kinds else name.rpartition(".")[0]
     return f"{name}, {kinds[module]}" if kinds.get(module, name) != name else name
+
+
+def at_ends(rows: dict[str, list[tuple[int, Any]]]) -> list[int]:
+    """Return the first and the last epoch that has been looked into, one where they are one."""
+    seen = sorted({epoch for found in rows.values() for epoch, _ in found})
+    return list(dict.fromkeys((seen[0], seen[-1])))
+
+
+def depth_note(rows: dict[str, list[tuple[int, Any]]]) -> str:
+    """Say what the chart by depth shows, and how many gradients have no place on it."""
+    last = [found[-1][1].norm for found in rows.values()]
+    zero, lost = sum(norm == 0 for norm in last), sum(not math.isfinite(norm) for norm in last)
+    text = (
+        "From the first parameter to the last, in the order of the model: towards the first ones "
+        "gradients that vanish fall, those that explode rise."
+    )
+    if zero or lost:
+        counts = [f"{n} {what}" for n, what in ((zero, "zero"), (lost, "not finite")) if n]
+        text += f" In the last epoch {' and '.join(counts)} of {len(rows)}; they have no point."
+    return f'<p class="faint">{text}</p>'
+
+
+def depth_chart(rows: dict[str, list[tuple[int, Any]]]) -> Chart:
+    """Return the norm of each parameter's gradient by its place in the model."""
+    series = []
+    for look, epoch in enumerate(at_ends(rows)):
+        norms = [dict(found).get(epoch) for found in rows.values()]
+        values = [math.nan if s is None else s.norm for s in norms]
+        tips = [f"{name}: {value:.3g}" for name, value in zip(rows, values, strict=True)]
+        x = range(1, len(rows) + 1)
+        series.append(Series(f"epoch {epoch}", x, values, look, points=True, tips=tips))
+    found = [v for s in series for v in s.y if math.isfinite(v)]
+    return Chart(
+        "Norm of each parameter's gradient",
+        series,
+        x_label="parameter",
+        y_label="log scale",
+        log_y=True,
+        whole=True,
+        said=f"norms of the gradients of {len(rows)} parameters by their place in the model, "
+        f"between {min(found):.3g} and {max(found):.3g}",
+        sizes=LARGE if len(rows) > MOST_CHARTS else (),
+    )
 
 
 def norm_chart(name: str, rows: Sequence[tuple[int, Any]], span: Any) -> Chart:
@@ -267,14 +326,12 @@ def spread_chart(name: str, rows: Sequence[tuple[int, Any]], kind: str) -> Chart
     if last.lost:
         words.append(f"{100 * last.lost:.0f} % not finite")
     title = name + (f" ({', '.join(words)})" if words else "")
-    few = len(x) == 1  # a band needs two epochs: of one, the quantiles are points
-    points = [Series("quantiles", x * 7, [q[0] for q in level], points=True, joined=False)]
+    if len(x) == 1:  # a band needs two ends
+        x, level = [x[0] - 0.5, x[0] + 0.5], [2 * values for values in level]
     return Chart(
         title,
-        points if few else [Series("median", x, level[3])],
-        bands=[]
-        if few
-        else [
+        [Series("median", x, level[3])],
+        bands=[
             Band(x, level[0], level[6], kind="wide"),
             Band(x, level[1], level[5], kind="mid"),
             Band(x, level[2], level[4], kind="near"),
@@ -318,6 +375,7 @@ def outcome_sections(outcome: Any, names: Sequence[str] | None) -> list[tuple[st
         if len(columns) < true.shape[1]
         else ""
     )
+    note += ". On the line, predicted and true agree"
     return [("Residuals", f"{note}.</p>{shelf(charts)}")]
 
 
@@ -347,15 +405,30 @@ def confusion(counts: Array, names: Sequence[str] | None) -> str:
         heads = ("true", "predicted", "rows", "of the true class")
         parts.append(f"<p>Of {classes} classes, those most often confused:</p>")
         parts.append(table(heads, pairs, 2))
-    per_class = [
-        (name, f"{int(row.sum()):,}", "" if math.isnan(r) else f"{100 * r:.1f} %")
-        for name, row, r in zip(shown, counts, recall, strict=True)
+    precision = [
+        counts[i, i] / total if total else math.nan for i, total in enumerate(counts.sum(0))
     ]
-    share = [0.0 if math.isnan(r) else r for r in recall]
-    parts.append(
-        details("Recall by class", table(("class", "rows", "found"), per_class, 1, bars=share))
-    )
+    f1 = [
+        2 * counts[i, i] / both if both else math.nan
+        for i, both in enumerate(counts.sum(0) + counts.sum(1))
+    ]
+    per_class = [
+        (name, f"{int(row.sum()):,}", percent(p), percent(r), percent(f))
+        for name, row, p, f, r in zip(shown, counts, precision, f1, recall, strict=True)
+    ]
+    share = [0.0 if math.isnan(f) else f for f in f1]
+    heads = ("class", "rows", "precision", "recall", "F1")
+    parts.append(details("Scores by class", table(heads, per_class, 1, bars=share)))
     return "\n".join(parts)
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, "" for none.
+
+    >>> percent(0.125), percent(math.nan)
+    ('12.5 %', '')
+    """
+    return "" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def residuals(true: Array, guessed: Array, title: str) -> list[str]:
@@ -404,14 +477,17 @@ def residuals(true: Array, guessed: Array, title: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- time
-def times(profile: Any) -> str:
+def times(profile: Any, steps: int) -> str:
     """Return the time of some steps by kernel and by op."""
     if profile is None or not profile.kernels:
         return ""
-    parts = [
-        f"<p>Some training steps, reading data and all: {duration(profile.seconds)}, of which "
-        f"{100 * profile.kernel_seconds / profile.seconds:.0f} % in kernels.</p>"
-    ]
+    tables = []
+    note = (
+        f"<p>{counted(steps, 'training step').capitalize()}, reading data and all: "
+        f"{microseconds(profile.seconds)}, of which {microseconds(profile.kernel_seconds)} "
+        f"({100 * profile.kernel_seconds / profile.seconds:.0f} %) in kernels. "
+        "The shares are of that time.</p>"
+    )
     for what, rows in (("op", profile.ops), ("kernel", profile.kernels)):
         lines = [
             (
@@ -426,10 +502,12 @@ def times(profile: Any) -> str:
         most = max(spent.seconds for spent in rows)
         bars = [spent.seconds / most for spent in rows[:MOST_PAIRS]]
         heads = (what, "calls", "time", "a call", "share")
-        parts.append(table(heads, lines, 1, bars=bars, label=f"time by {what}"))
-        if len(rows) > MOST_PAIRS:
-            parts.append(f"<p>and {len(rows) - MOST_PAIRS} more</p>")
-    return "\n".join(parts)
+        more = f"<p>and {len(rows) - MOST_PAIRS} more</p>" if len(rows) > MOST_PAIRS else ""
+        tables.append(
+            f"<div>{table(heads, lines, 1, bars=bars, label=f'time by {what}')}{more}</div>"
+        )
+    drawn = "\n".join(tables)
+    return f'{note}<div class="beside">\n{drawn}\n</div>'
 
 
 def microseconds(seconds: float) -> str:
@@ -452,20 +530,55 @@ def configuration(report: Any, trainer: Any) -> str:
     pairs += [
         ("model", f"{type(trainer.model).__name__}, {count:,} parameters"),
         ("optimizer", type(optimizer).__name__),
-        *((f"group {i}" if len(groups) > 1 else "options", said(g)) for i, g in enumerate(groups)),
+        *(
+            (f"group {i}" if len(groups) > 1 else "options", options(g))
+            for i, g in enumerate(groups)
+        ),
         ("loss", str(getattr(trainer.loss, "__name__", type(trainer.loss).__name__))),
         ("metrics", ", ".join(trainer.metrics) or "none"),
-        *((name, said(of_loader(loader))) for name, loader in data.items() if loader is not None),
+        *((name, options(of_loader(l))) for name, l in data.items() if l is not None),
         ("epochs", f"at most {trainer.epochs}"),
         ("callbacks", ", ".join(map(told, trainer.callbacks))),
-        ("steps ran", trainer.explain().replace("\n", "; ") or "none"),
+        *ran(trainer.explain()),
         ("seed", str(random.initial_seed())),
-        ("device", str(trainer.device or "where the model is")),
+        ("device", device_of(trainer)),
         ("threads", f"{get_num_threads()} of {os.cpu_count()} cores"),
         ("processor", str(cpu_model())),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions().items())),
     ]
     return facts(pairs) + f"<pre>{escape(repr(trainer.model))}</pre>"
+
+
+RAN = {"whole_step": "training steps", "score": "scored batches"}  # by their names to `explain`
+
+
+def ran(explained: str) -> list[tuple[str, str]]:
+    """Return how the steps ran, a line each.
+
+    >>> ran("whole_step: 2 eager, 3 replayed")
+    [('training steps', '2 eager, 3 replayed')]
+    """
+    parts = [line.partition(": ") for line in explained.splitlines()]
+    return [(RAN.get(name, name.replace("_", " ")), text) for name, _, text in parts]
+
+
+def device_of(trainer: Any) -> str:
+    """Return where the model is."""
+    places = dict.fromkeys(str(p.device) for p in trainer.model.parameters())
+    return str(trainer.device or ", ".join(places) or "cpu")
+
+
+def options(values: dict[str, Any]) -> str:
+    """Return the options of an optimizer or a loader: its class first, parameters as their number.
+
+    >>> options({"parameters": ["0", "1"], "lr": 0.1}), options({"class": "DataLoader", "rows": 8})
+    ('2 arrays, lr 0.1', 'DataLoader, rows 8')
+    """
+    rest = dict(values)
+    head = [str(rest.pop("class"))] if "class" in rest else []
+    if isinstance(rest.get("parameters"), list):
+        head.append(counted(len(rest.pop("parameters")), "array"))
+    return ", ".join(head + [said(rest)] * bool(rest))
 
 
 def told(thing: Any) -> str:

@@ -23,11 +23,12 @@ MOST = 8_000  # elements that quantiles are taken of: of more, so many at equal 
 class Spread(NamedTuple):
     """What is kept of an array.
 
-    norm: the root of the sum of squares.  zeros, lost: the shares of zeros, and of what is NaN or
-    infinite.  quantiles: at `LEVELS`, of the finite elements; NaN where there are none.
+    norm: the root of the sum of squares, NaN where `lost` is above 0.  zeros, lost: the shares of
+    zeros, and of what is NaN or infinite.  quantiles: at `LEVELS`, of the finite elements; NaN
+    where there are none.
 
     >>> spread_of(np.array([3.0, 0.0, 4.0, np.nan]))[:3]
-    (5.0, 0.25, 0.25)
+    (nan, 0.25, 0.25)
     """
 
     norm: float
@@ -37,7 +38,8 @@ class Spread(NamedTuple):
 
 
 def spread_of(array: Array) -> Spread:
-    """Return what is kept of an array: its norm over all elements that are finite, its quantiles.
+    """Return what is kept of an array: its norm, NaN where an element is not finite, and the
+    quantiles of those that are.
 
     >>> spread_of(np.arange(101.0)).quantiles
     (0.0, 5.0, 25.0, 50.0, 75.0, 95.0, 100.0)
@@ -49,7 +51,8 @@ def spread_of(array: Array) -> Spread:
         return Spread(0.0, 0.0, 0.0, (float("nan"),) * len(LEVELS))
     finite = np.isfinite(flat)
     kept = flat if finite.all() else flat[finite]
-    norm = float(np.sqrt(np.sum(np.square(kept, dtype=np.float64))))
+    whole = kept.size == flat.size
+    norm = float(np.sqrt(np.sum(np.square(kept, dtype=np.float64)))) if whole else float("nan")
     zeros = float(np.count_nonzero(flat == 0) / flat.size)
     few = np.sort(kept[:: -(-kept.size // MOST)] if kept.size > MOST else kept)
     levels = np.full(len(LEVELS), np.nan)

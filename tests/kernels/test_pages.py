@@ -139,6 +139,31 @@ def test_nothing_that_is_told_becomes_markup() -> None:
     assert HOSTILE in shown.cells
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([NAN, INF], "no finite value"), ([0.0, 0.0], "all 0"), ([-1.0, 0.0], "nothing above 0")],
+)
+def test_a_chart_on_which_nothing_has_a_place_says_so(values: list[float], said: str) -> None:
+    shown = drawn(Chart("empty", [Series("a", [1, 2], values)], log_y=True, whole=True))
+    assert shown.svg_texts == ["1", "2", said]
+
+
+def test_a_logarithmic_axis_is_seen_to_be_one() -> None:
+    line = [Series("a", [1, 2], [0.03, 3.0])]
+    log = Chart("c", line, log_y=True).svg()
+    assert log.count('class="axis"') == Chart("c", line).svg().count('class="axis"') + 2
+    assert ticks(Scale(0.03, 3.0, 100, 0, log=True), 8) == [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
+    assert labels([0.01, 0.1]) == ["0.01", "0.1"]
+
+
+def test_long_classes_have_room_in_a_matrix() -> None:
+    names = ["a", "virginica" * 9, "of several words"]
+    made = matrix(names, names, [[1, 0, 0], [0, 0, 0], [0, 2, 3]])
+    assert made.count('<th scope="col" class="broken">') == 2
+    assert made.count('class="none"') == 5  # of the zeros off the diagonal
+    assert "table.matrix th.word { min-width: min(8rem, 24vw); white-space: normal" in STYLE
+
+
 def test_two_sections_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two sections have one name"):
         page("t", [("A b", "<p>"), ("a-b", "<p>")])
@@ -172,5 +197,6 @@ def test_words_are_broken_only_where_they_are_long() -> None:
     kinds = re.findall(r'<td class="([^"]*)">', made)
     assert kinds == ["word", "word broken", "word broken long"]
     assert "th, td { white-space: nowrap }" in STYLE
-    assert "td.broken { white-space: normal" in STYLE and ".scroll { overflow-x: auto" in STYLE
+    assert "td.broken, th.broken { white-space: normal; overflow-wrap: anywhere" in STYLE
+    assert ".scroll { overflow-x: auto" in STYLE
     assert "repeat(auto-fit, minmax(min(100%, 21rem), 1fr))" in STYLE

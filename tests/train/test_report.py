@@ -18,7 +18,7 @@ from minigrad.train import EarlyStopping, ModelCheckpoint, Report, accuracy
 from minigrad.train.callbacks.history import History
 from minigrad.train.callbacks.report import PROFILED
 from minigrad.train.outcomes import Outcome
-from minigrad.train.pages import MOST_CHARTS, confusion, curve, epochs, residuals
+from minigrad.train.pages import MOST_CHARTS, confusion, curve, epochs, residuals, times
 from minigrad.train.probing import probe, spread_of
 from minigrad_kernels.jit import plain
 from minigrad_kernels.pages.page import page
@@ -69,7 +69,8 @@ def test_the_page_holds_the_run(tmp_path: Path) -> None:
     trainer, history = fitted(EarlyStopping(patience=50), report, rounds=6)
     shown = read(path)
     assert shown.headings[1:] == [
-        *("Curves", "Gradients", "Norms, all on one scale", "Elements", "Weights", "Activations"),
+        *("Curves", "Gradients", "Norms by depth", "Norms over the epochs, on one scale"),
+        *("Elements", "Weights", "Activations"),
         *("Confusion matrix", "Time by kernel", "Configuration", "Epochs"),
     ]
     # Every number of the history stands in its table, to six digits.
@@ -215,7 +216,7 @@ def test_quantiles_are_numpys(size: int) -> None:
 def test_awkward_arrays_have_a_spread() -> None:
     assert spread_of(np.zeros((0, 3), np.float32)).norm == 0
     lost = spread_of(np.array([np.nan, np.inf, 3.0, 4.0], np.float32))
-    assert lost.norm == 5 and lost.lost == 0.5
+    assert math.isnan(lost.norm) and lost.lost == 0.5
     assert math.isnan(spread_of(np.full(3, np.nan)).quantiles[3])
     assert spread_of(np.array([True, False])).zeros == 0.5
 
@@ -252,9 +253,11 @@ def test_a_page_is_written_however_the_fit_ends(tmp_path: Path, action: str) -> 
         fitted(hook, Report(path))
     shown = read(path)
     reason = {"interrupt": "interrupted in epoch 3", "stop": "enough", "nan": "all epochs done"}
-    assert reason.get(action, "it has not ended") in shown.text
+    assert reason.get(action, "by an error") in shown.text
     if action == "nan":
         assert "Not finite in" in shown.text and "100 % not finite" in shown.text
+        assert ["4", *["nan"] * 5] in shown.rows  # a norm is not 0 for that
+        assert "5 not finite of 5; they have no point" in shown.text
 
 
 def test_a_fit_without_a_finished_epoch(tmp_path: Path) -> None:
@@ -345,7 +348,7 @@ def test_many_layers_are_drawn_in_part_and_listed_in_full(tmp_path: Path) -> Non
     model = mg.nn.Sequential(*layers, mg.nn.Linear(4, 3))
     fitted(Report(tmp_path / "r.html"), model=model, rounds=2)
     shown = read(tmp_path / "r.html")
-    assert len(shown.labels) < 4 * MOST_CHARTS + 6
+    assert len(shown.labels) < 4 * MOST_CHARTS + 9  # one of them in three sizes
     assert sum(row[0] == "39.bias, Linear" for row in shown.rows) == 2
     assert os.path.getsize(tmp_path / "r.html") < 400_000
 
@@ -370,6 +373,23 @@ def test_many_classes_show_the_pairs_most_often_confused() -> None:
     assert len(shown.rows) < 110
     few = body(confusion(np.array([[0, 0], [0, 0]]), ["a"]))
     assert "0 of 0 validation rows" in few.text
+
+
+def test_classes_have_their_precision_recall_and_f1() -> None:
+    shown = body(confusion(np.array([[6, 2, 0], [1, 3, 0], [1, 0, 0]]), ["a", "b", "a long class"]))
+    assert ["a", "8", "75.0 %", "75.0 %", "75.0 %", ""] in shown.rows
+    assert ["b", "4", "60.0 %", "75.0 %", "66.7 %", ""] in shown.rows
+    assert ["a long class", "1", "", "0.0 %", "0.0 %", ""] in shown.rows
+
+
+def test_a_time_of_few_steps_is_no_zero(tmp_path: Path) -> None:
+    report = Report(tmp_path / "r.html")
+    fitted(report, rounds=2)
+    shown = read(tmp_path / "r.html")
+    report.profile.wall_seconds = report.profile.profiling_seconds + 3.2e-4
+    assert "5 training steps, reading data and all: 320 us" in times(report.profile, 5)
+    assert f"{PROFILED} training steps, reading data and all" in shown.text
+    assert not any(row and row[0].startswith("_") for row in shown.rows)  # private functions
 
 
 def test_residuals_of_one_value() -> None:

@@ -467,6 +467,7 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
         y_label="GFLOP/s",
         log_x=True,
         log_y=True,
+        sizes=SIZES,
         said=f"Roofline: {len(rows)} points of {len({row.kernel for row in rows})} kernels below "
         f"{figure(peak)} GFLOP/s",
     )
@@ -481,17 +482,8 @@ def roofline(rows: Sequence[Row], peak: float, speeds: tuple[float, float]) -> s
         )
         for row in rows
     ]
-    drawings = []
-    for kind, size in SIZES:
-        chart.size = size
-        drawings.append(chart.svg(kind))
-    keys = [(s.name, s.look, True, False) for s in series]
-    numbers = details("The numbers of this chart", table(columns, lines, 2))
-    drawn = "\n".join(drawings)
-    return (
-        f'<div class="charts large"><figure><figcaption>{escape(chart.title)}</figcaption>\n'
-        f"{drawn}\n{legend(keys)}{numbers}</figure></div>"
-    )
+    chart.numbers = details("The numbers of this chart", table(columns, lines, 2))
+    return f'<div class="charts large">{chart.figure()}</div>'
 
 
 def predicted(report: Report) -> str:

@@ -77,18 +77,27 @@ def ticks(scale: Scale, most: int, whole: bool = False) -> list[float]:
     """
     if not scale.log:
         return linear_ticks(scale.low, scale.high, most, whole)
+    inside = multiples(scale, (1, 2, 5))
+    if 2 <= len(inside) <= most:
+        return inside
     first, last = math.ceil(math.log10(scale.low) - 1e-9), math.floor(math.log10(scale.high) + 1e-9)
     if last - first >= 1:
         stride = math.ceil((last - first + 1) / max(1, most))
         found = [float(f"1e{e}") for e in range(first, last + 1, stride)]
         if len(found) > 1:
             return found
-    exponents = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
-    finer = [float(f"{m}e{e}") for e in exponents for m in (1, 2, 5)]
-    inside = [v for v in finer if scale.low <= v <= scale.high]
-    if 2 <= len(inside) <= most:
-        return inside
     return [v for v in linear_ticks(scale.low, scale.high, most, whole) if v > 0]
+
+
+def multiples(scale: Scale, of: Sequence[int]) -> list[float]:
+    """Return the whole multiples of powers of ten that a logarithmic scale holds.
+
+    >>> multiples(Scale(0.4, 30.0, 0, 100, log=True), (1, 2, 5))
+    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    exponents = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
+    found = [float(f"{m}e{e}") for e in exponents for m in of]
+    return [v for v in found if scale.low * (1 - 1e-9) <= v <= scale.high * (1 + 1e-9)]
 
 
 def linear_ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
@@ -108,8 +117,8 @@ def labels(values: Sequence[float]) -> list[str]:
 
     >>> labels([0.0, 0.5, 1.0]), labels([1e-5, 1e-4]), labels([0.0, 20000.0, 40000.0])
     (['0.0', '0.5', '1.0'], ['1e-5', '1e-4'], ['0', '20k', '40k'])
-    >>> labels([100_810.0, 100_820.0])
-    ['100,810', '100,820']
+    >>> labels([100_810.0, 100_820.0]), labels([0.05, 0.1, 0.2])
+    (['100,810', '100,820'], ['0.05', '0.1', '0.2'])
     """
     largest = max((abs(v) for v in values), default=0.0)
     if largest >= 1e4:
@@ -118,8 +127,8 @@ def labels(values: Sequence[float]) -> list[str]:
     least = min((abs(v) for v in values if v), default=1.0)
     if least < 1e-3:
         return [_scientific(v) for v in values]
-    if len(values) > 1 and values[0] > 0 and values[-1] / values[0] > 20:  # decades
-        return [f"{v:g}" for v in values]
+    if len(values) > 1 and values[0] > 0 and all(b >= 1.9 * a for a, b in pairwise(values)):
+        return [f"{v:g}" for v in values]  # of a logarithmic scale
     gap = min((b - a for a, b in pairwise(values)), default=largest)
     for digits in range(10):
         found = [f"{v:.{digits}f}" for v in values]

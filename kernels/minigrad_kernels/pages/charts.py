@@ -19,6 +19,7 @@ from minigrad_kernels.pages.axes import (
     domain,
     fitting,
     labels,
+    multiples,
     overlap,
     ticks,
     width_of,
@@ -39,6 +40,7 @@ MARKERS = (  # around (0, 0), 7 pixels wide
     "L-1.4 0z",
 )
 MANY = 100  # points without a marker each
+MOST_MARKED = 1e6  # of the ends of a logarithmic axis that is marked between its ticks
 MOST_POINTS = 400  # of a line; of more, the least and the largest of each stretch are drawn
 
 
@@ -77,6 +79,8 @@ class Chart:
 
     limits: (x of both ends, y of both ends, name) of lines that are no series.  mark: (x, name) of
     a line upright.  bars: (left, right, height) of a histogram.  x_text, y_text: ticks as texts.
+    sizes: of a large drawing, each with the windows at which it is shown: "full-only", "wide-only"
+    or "narrow-only".
     whole: whether x are whole numbers.  said: what the chart shows, in a sentence, for those who
     hear the page.  numbers: HTML below the drawing.
     """
@@ -99,23 +103,30 @@ class Chart:
     numbers: str = ""
     legend: bool = True
     size: tuple[float, float] = (WIDTH, HEIGHT)
+    sizes: Sequence[tuple[str, tuple[float, float]]] = ()
     _taken: list[Box] = field(default_factory=list)
 
     def figure(self) -> str:
         """Return the chart as a figure of the page."""
         keys = [(s.name, s.look, s.points, s.joined) for s in self.series]
         shown = legend(keys) if self.legend and len(keys) > 1 else ""
+        drawings = []
+        for kind, size in self.sizes or (("", self.size),):
+            self.size = size
+            drawings.append(self.svg(kind))
+        drawn = "\n".join(drawings)
         return (
-            f"<figure><figcaption>{escaped(self.title)}</figcaption>\n{self.svg()}\n{shown}"
+            f"<figure><figcaption>{escaped(self.title)}</figcaption>\n{drawn}\n{shown}"
             f"{self.numbers}</figure>"
         )
 
     def svg(self, kind: str = "") -> str:
-        """Return the drawing.  kind: "full-only", "wide-only", "narrow-only", of several sizes."""
+        """Return the drawing.  kind: of several sizes."""
         width, height = self.size
         self._taken = []
-        y = self._y_scale(22.0, height - 34.0)
-        y_at = ticks(y, max(2, int((y.start - y.end) / 22)))
+        above = self.mark is not None or self.y_label or self.limits  # what is written there
+        y = self._y_scale(22.0 if above else 8.0, height - 34.0)
+        y_at = ticks(y, max(2, int((y.start - y.end) / 22))) if self._shows_any() else []
         y_shown = self.y_text(y_at)
         left = max([width_of(text) for text in y_shown] or [0.0]) + 10
         x = self._x_scale(left, width - 14.0)
@@ -130,6 +141,12 @@ class Chart:
         parts += [self._line(series, x, y) for series in self.series if series.joined]
         parts += [part for series in self.series if series.points for part in _dots(series, x, y)]
         parts += self._names(x, y)
+        if not self._shows_any():
+            values = [v for s in self.series for v in s.y if math.isfinite(v)]
+            said = (
+                "no finite value" if not values else "nothing above 0" if min(values) else "all 0"
+            )
+            parts.append(self._text(width / 2, height / 2 - 8, said, "middle", "faint"))
         label = escaped(self.said or self.title)
         extra = f" {kind}" if kind else ""
         body = "\n".join(part for part in parts if part)
@@ -137,6 +154,13 @@ class Chart:
             f'<svg class="chart{extra}" viewBox="0 0 {width:g} {height:g}" role="img" '
             f'aria-label="{label}">\n{body}\n</svg>'
         )
+
+    def _shows_any(self) -> bool:
+        """Tell whether there is a value that has a place on the axes."""
+        of_series = (v for s in self.series for v in s.y)
+        of_bands = (v for band in self.bands for v in (*band.low, *band.high))
+        shown = any(math.isfinite(v) and (v > 0 or not self.log_y) for v in (*of_series, *of_bands))
+        return shown or bool(self.bars or self.limits)
 
     # ------------------------------------------------------------ axes
     def _y_scale(self, top: float, bottom: float) -> Scale:
@@ -170,10 +194,27 @@ class Chart:
             parts.append(_path("axis", f"M{x(value):.1f} {bottom:.1f}v4"))
             parts.append(self._text(x(value), bottom + 16, text, "middle", "faint"))
         parts.append(_path("axis", f"M{x.start:.1f} {bottom:.1f}H{x.end:.1f}"))
+        parts += self._between(x, y, x_at, at)
         if self.y_label:
             parts.append(self._text(2, top - 9, self.y_label, "start", "faint"))
         if self.x_label:
             parts.append(self._text(x.end, bottom + 30, self.x_label, "end", "faint"))
+        return parts
+
+    def _between(
+        self, x: Scale, y: Scale, x_at: Sequence[float], y_at: Sequence[float]
+    ) -> list[str]:
+        """Mark 1, 2, ... 9 times the powers of ten between the ticks of a logarithmic axis."""
+        parts = []
+        for scale, at, line in (
+            (x, x_at, f"M{{:.1f}} {y.start:.1f}v3"),
+            (y, y_at, f"M{x.start:.1f} {{:.1f}}h4"),
+        ):
+            if scale.log and at and scale.high / scale.low <= MOST_MARKED:
+                finer = [v for v in multiples(scale, range(1, 10)) if v not in at]
+                parts.append(_path("axis", "".join(line.format(scale(v)) for v in finer)))
+        if y.log and y_at:
+            parts.append(_path("axis", f"M{x.start:.1f} {y.start:.1f}V{y.end:.1f}"))
         return parts
 
     def _text(self, x: float, y: float, text: str, anchor: str, kind: str = "") -> str:

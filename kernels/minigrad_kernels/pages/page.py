@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape as escaped
 
 SHORT = 24  # letters of a cell of words up to which it is not broken
+MIDDLING = 14  # letters of a class that has a column's head to itself
 LONG = 40  # letters of a cell from which it is a sentence, which has room
 # Colours of series: apart from each other in lightness too, and each goes with a dash and a marker.
 LIGHT = ("#0b5fa5", "#c1440e", "#1a7f4b", "#8a4fa3", "#806600", "#0d7f88", "#b0246a", "#555555")
@@ -22,12 +23,14 @@ _SERIES = "\n".join(
 )
 _DARK = f"""
   color-scheme: dark; --paper: #14161a; --ink: #e4e6ea; --faint: #a3a9b3; --line: #363b44;
-  --soft: #1e2127; --bad: #ff8a80; --bad-soft: #46211f; --good: #5fd08f; {_colours(DARK)}
+  --soft: #1e2127; --bad: #ff8a80; --bad-soft: #46211f; --good: #5fd08f;
+  --shade: 45%; {_colours(DARK)}
 """
 STYLE = f"""
 :root {{
   color-scheme: light; --paper: #ffffff; --ink: #1b1e23; --faint: #5b626d; --line: #d5d9df;
-  --soft: #f4f6f8; --bad: #a4160c; --bad-soft: #fde7e5; --good: #1a7f4b; {_colours(LIGHT)}
+  --soft: #f4f6f8; --bad: #a4160c; --bad-soft: #fde7e5; --good: #1a7f4b;
+  --shade: 55%; {_colours(LIGHT)}
 }}
 @media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
 * {{ box-sizing: border-box }}
@@ -47,7 +50,7 @@ nav ul {{ display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none;
 }}
 .charts.large {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 44rem), 1fr)) }}
 figure {{ margin: 0; min-width: 0 }}
-.charts > figure {{ max-width: 34rem }} .charts.large > figure {{ max-width: none }}
+.charts > figure {{ max-width: 28rem }} .charts.large > figure {{ max-width: none }}
 figcaption {{ font-weight: 600; overflow-wrap: anywhere }}
 svg.chart {{ display: block; width: 100%; height: auto }}
 svg.chart text {{ fill: var(--ink); font: 11px system-ui, sans-serif }}
@@ -86,8 +89,13 @@ th, td {{ padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top;
   font-variant-numeric: tabular-nums; border-bottom: 1px solid var(--line) }}
 th {{ color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line) }}
 tbody th {{ color: var(--ink); font-weight: 400; border-bottom: 1px solid var(--line) }}
-th, td {{ white-space: nowrap }} td.broken {{ white-space: normal; min-width: 9rem }}
+th, td {{ white-space: nowrap }}
+td.broken, th.broken {{ white-space: normal; overflow-wrap: anywhere; min-width: 9rem }}
 td.word, th.word {{ text-align: left }} td.long {{ min-width: 20rem }}
+th {{ vertical-align: bottom }} td.word:first-child, th.word:first-child {{
+  position: sticky; left: 0; background: var(--paper); max-width: min(24rem, 45vw) }}
+td.broken:first-child {{ min-width: min(9rem, 30vw) }}
+td.long:first-child {{ min-width: min(20rem, 40vw) }}
 @media (max-width: 62rem) {{
   table {{ font-size: .84rem }} th, td {{ padding-right: .5rem }} td.long {{ min-width: 14rem }}
 }}
@@ -96,9 +104,14 @@ td.bar {{ min-width: 6rem; width: 12rem; text-align: left }}
 td.bar span {{ display: block; height: .8rem; margin-top: .3rem; background: var(--c0);
   min-width: 1px }}
 table.matrix td {{ text-align: right; padding: .25rem .6rem; border: 1px solid var(--line);
-  background: color-mix(in srgb, var(--c0) calc(var(--share) * 55%), transparent) }}
+  background: color-mix(in srgb, var(--c0) calc(var(--share) * var(--shade)), transparent) }}
 table.matrix td.right {{ font-weight: 700; outline: 2px solid var(--faint); outline-offset: -2px }}
-table.matrix th {{ padding: .25rem .6rem; max-width: 12rem; overflow-wrap: anywhere }}
+table.matrix td.none {{ color: var(--faint) }}
+table.matrix th {{ padding: .25rem .6rem; min-width: 2.5rem }}
+table.matrix th.word {{ min-width: min(8rem, 24vw); white-space: normal; overflow-wrap: anywhere }}
+table.matrix th.broken {{ min-width: 7rem }}
+.beside {{ display: flex; flex-wrap: wrap; gap: 0 4rem; align-items: start }}
+.beside > div {{ max-width: 100% }}
 pre {{ overflow-x: auto; background: var(--soft); padding: .75rem 1rem; font-size: .85rem }}
 pre, code {{ font-family: ui-monospace, monospace }}
 details {{ margin: .25rem 0 }} summary {{ cursor: pointer; color: var(--faint); font-size: .85rem }}
@@ -107,12 +120,24 @@ details {{ margin: .25rem 0 }} summary {{ cursor: pointer; color: var(--faint); 
 }}
 .finding {{ border-left: 4px solid var(--bad); background: var(--bad-soft); padding: .5rem 1rem;
   max-width: 80ch }}
-.finding h3 {{ margin: 0 }} .finding dt {{ font-weight: 600 }} .finding dd {{ margin: 0 0 .4rem }}
+.finding h3 {{ margin: 0 0 .35rem }} .finding dt {{ font-weight: 600 }} .finding dd {{ margin: 0 }}
+.finding dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; margin: 0 }}
 dl.facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem;
   margin: .5rem 0 }}
 dl.facts dt {{ color: var(--faint) }} dl.facts dd {{ margin: 0; overflow-wrap: anywhere }}
 .wrong-note {{ color: var(--bad); font-weight: 600 }}
-@media print {{ nav {{ display: none }} }}
+a:focus-visible, summary:focus-visible, .scroll:focus-visible, pre:focus-visible {{
+  outline: 2px solid var(--c0); outline-offset: 2px }}
+@media print {{
+  nav {{ display: none }} body {{ padding: 0; font-size: 11px }} h2 {{ margin-top: 1.5rem }}
+  * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact }}
+  h2, h3, figcaption, summary {{ break-after: avoid }}
+  figure, tr, .finding {{ break-inside: avoid }}
+  .charts {{ grid-template-columns: repeat(2, 1fr) }} .charts.large {{ display: block }}
+  .scroll {{ overflow: visible; background: none }} table {{ font-size: 8px }}
+  th, td {{ white-space: normal; padding-right: .4rem }} pre {{ white-space: pre-wrap }}
+  td.broken, th.broken, td.long {{ min-width: 0 }}
+}}
 """
 
 
@@ -177,9 +202,11 @@ def table(
     """
 
     def cell(tag: str, i: int, text: str) -> str:
-        broken = " broken" if len(text) > SHORT and tag == "td" else ""
-        long = " long" if len(text) > LONG and tag == "td" else ""
-        kind = f' class="word{broken}{long}"' if i < words else ""
+        kinds = ["word"] * (i < words)
+        if i < words or tag == "th":  # a number is never broken
+            kinds += ["broken"] * (len(text) > SHORT)
+            kinds += ["long"] * (len(text) > LONG and tag == "td")
+        kind = f' class="{" ".join(kinds)}"' if kinds else ""
         scope = ' scope="col"' if tag == "th" else ""
         return f"<{tag}{kind}{scope}>{escaped(text)}</{tag}>"
 
@@ -199,7 +226,8 @@ def table(
     named = f' aria-label="{escaped(label)}"' if label else ""
     body = "\n".join(lines)
     return (
-        f'<div class="scroll"><table{named}>\n<thead><tr>{"".join(heads)}</tr></thead>\n'
+        f'<div class="scroll" tabindex="0"><table{named}>\n'
+        f"<thead><tr>{''.join(heads)}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
@@ -212,22 +240,31 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequenc
     >>> matrix(["a", "b"], ["a", "b"], [[2, 0], [1, 3]]).count('class="right"')
     2
     """
-    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
+
+    def named(name: str) -> str:
+        broken = ' class="broken"' if len(name) > MIDDLING else ""
+        return f'<th scope="col"{broken}>{escaped(name)}</th>'
+
+    head = "".join(map(named, columns))
     lines = []
     for i, (name, line) in enumerate(zip(rows, counts)):
         total = sum(line) or 1
         cells = "".join(
-            f"<td{' class=' + chr(34) + 'right' + chr(34) if i == j else ''}"
+            f"<td{_kind('right' if i == j else '' if count else 'none')}"
             f' style="--share:{count / total:.3f}">{count:,}</td>'
             for j, count in enumerate(line)
         )
         lines.append(f'<tr><th scope="row" class="word">{escaped(name)}</th>{cells}</tr>')
     body = "\n".join(lines)
     return (
-        '<div class="scroll"><table class="matrix" aria-label="confusion matrix">\n'
+        '<div class="scroll" tabindex="0"><table class="matrix" aria-label="confusion matrix">\n'
         f'<thead><tr><th class="word">true \\ predicted</th>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _kind(name: str) -> str:
+    return f' class="{name}"' if name else ""
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -85,6 +85,7 @@ class Report(Callback):
         self.profile: Any = None
         self._batch: tuple[Any, Any] | None = None
         self._open = False  # whether steps are being timed
+        self._ended = False
         self._steps = 0
         self._failed = False
 
@@ -147,6 +148,7 @@ class Report(Callback):
 
     def on_fit_end(self, trainer: Any) -> None:
         self._end_profile()
+        self._ended = True
         outcome = None
         if trainer.history.stop_reason and trainer.val_loader is not None:
             try:
