@@ -207,6 +207,51 @@ def escapes(x, y):
     y[i] = turns + w.real + abs(w) - (1 if -w == c else 0)
 
 
+def turns_or_all(x, most):
+    for turn in range(5):
+        x = x * 2 + turn
+        if x > 9:
+            return turn
+    return most
+
+
+def kinds(x, y):
+    """What is a whole number on some lanes and a float on others, in all that may come of it."""
+    i = cuda.grid(1)
+    if i >= x.size:
+        return
+    total, count = 0, 0
+    for k in range(-2, 3):
+        if 0 <= i + k < x.size and x[i + k] > 0:
+            total += x[i + k] * 0.1
+            count = count + 1
+    part = total / 3 if i % 2 else total // 2
+    part = -part + (1.5 if total > 0 else 1) if i % 5 else abs(total)
+    first = x[0] if i > 20 else 7
+    first, last = (first - 1, i) if i % 3 else (i, first)
+    y[i] = 0
+    cuda.atomic.add(y, i, count if i % 2 else float32(count))
+    y[i] += total
+    if total:
+        y[i] += math.sqrt(total) + float(part)
+    if first <= last or not part:
+        y[i] -= first * last + count
+    y[i] += turns_or_all(x[i], uint32(77)) + (total or 3)
+
+
+def filtered(image, mask, out):
+    i, j = cuda.grid(2)
+    if i >= image.shape[0] or j >= image.shape[1]:
+        return
+    s = 0
+    for k in range(mask.shape[0]):
+        for m in range(mask.shape[1]):
+            p, q = i - k + 1, j - m + 1
+            if p >= 0 and p < image.shape[0] and q >= 0 and q < image.shape[1]:
+                s += mask[k, m] * image[p, q]
+    out[i, j] = s
+
+
 def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float32) -> Any:
     return pytest.param(kernel, grid, block, shapes, dtype, id=kernel.__name__)
 
@@ -230,6 +275,9 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(escapes, 2, 16, 32, 32, dtype=np.float64),
         case(views, 2, 16, (6, 4), 32),
         case(pieces, 2, 16, 32, 32),
+        case(kinds, 3, 16, 40, 48),
+        case(kinds, 3, 16, 40, 48, dtype=np.float64),
+        case(filtered, (2, 3), (8, 8), (13, 21), (3, 3), (13, 21)),
     ],
 )
 def test_lanes_give_the_bits_of_threads(

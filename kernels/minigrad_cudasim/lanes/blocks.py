@@ -15,6 +15,7 @@ from minigrad_cudasim.lanes.values import (
     Mask,
     Unsupported,
     merged,
+    parts_of,
     truth,
     whole,
 )
@@ -180,7 +181,8 @@ class Blocks:
         """
         if node is not self.unused or not isinstance(array, LaneArray):
             raise Unsupported(f"what cuda.atomic.{name} returns")
-        array.update(name, index, value, mask, self.count, self.stamps)
+        for on, part in parts_of(value, mask):
+            array.update(name, index, part, on, self.count, self.stamps)
 
     def local_array(
         self, node: Any, mask: Mask, shape: Any, dtype: Any, alignment: Any = None

@@ -22,12 +22,15 @@ from minigrad_cudasim.lanes.memory import LaneArray, LaneRecords, Row
 from minigrad_cudasim.lanes.values import (
     Lanes,
     Mask,
+    Mixed,
     Unsupported,
     binary,
     bounds,
     compared,
     kind_of,
     merged,
+    parts_of,
+    spread,
     truth,
     unary,
 )
@@ -117,7 +120,7 @@ class Program:
             ast.Attribute: self.attribute,
             ast.Subscript: self.subscript,
             ast.BinOp: self.operation,
-            ast.UnaryOp: lambda node, mask: unary(type(node.op), self.value(node.operand, mask)),
+            ast.UnaryOp: self.sign,
             ast.Compare: self.comparison,
             ast.BoolOp: self.junction,
             ast.IfExp: self.choice,
@@ -186,6 +189,8 @@ class Program:
 
     def split(self, test: Any, mask: Mask) -> tuple[Mask, Mask]:
         """Return the lanes of a mask on which a test is true, and those on which it is not."""
+        if isinstance(test, Mixed):
+            test = spread(lambda v, m: Lanes("b", self.wide(truth(v[0]))), [test], mask, self.count)
         bits = truth(test)
         if not isinstance(bits, np.ndarray):
             return (mask, DEAD) if bits else (DEAD, mask)
@@ -197,6 +202,10 @@ class Program:
             return mask, DEAD
         return yes, (~bits if mask is None else mask & ~bits)
 
+    def wide(self, bits: Any) -> Any:
+        """Return a truth value as that of each lane."""
+        return bits if isinstance(bits, np.ndarray) else np.full(self.count, bits)
+
     # ------------------------------------------------------------ names
     def bind(self, name: str, value: Any, mask: Mask) -> None:
         """Give a name a value on the lanes of a mask."""
@@ -206,7 +215,7 @@ class Program:
             if had is not mask:
                 outside = ~mask if had is None else had & ~mask
                 if outside.any():
-                    value = merged(mask, value, old, self.count)
+                    value = merged(mask, value, old, self.count, outside)
                     mask = None if had is None else mask | had
         names[name] = (value, mask)
 
@@ -240,11 +249,12 @@ class Program:
                 self.target(part, item, mask)
         elif isinstance(node, ast.Subscript | ast.Attribute):
             array, index = self.place(node, mask)
-            if array.named(index):
-                array.store(index, value, mask, self.count, self.blocks.stamps)
-            else:
-                view = array.view(index, mask, self.count)
-                view.fill(value, mask, self.count, self.blocks.stamps)
+            for on, part in parts_of(value, mask):
+                if array.named(index):
+                    array.store(index, part, on, self.count, self.blocks.stamps)
+                else:
+                    view = array.view(index, on, self.count)
+                    view.fill(part, on, self.count, self.blocks.stamps)
         else:
             raise Unsupported(f"an assignment to {type(node).__name__}")
 
@@ -277,16 +287,21 @@ class Program:
         target, op = node.target, type(node.op)
         if isinstance(target, ast.Name):
             old = self.name(ast.Name(target.id), mask)
-            new = binary(op, old, self.value(node.value, mask), mask, self.count)
+            new = self.combined(op, old, self.value(node.value, mask), mask)
             self.bind(target.id, new, mask)
             return mask
         if not isinstance(target, ast.Subscript | ast.Attribute):
             raise Unsupported(f"an assignment to {type(target).__name__}")
         array, index = self.place(target, mask)
         old = self.loaded(array, index, mask)
-        new = binary(op, old, self.value(node.value, mask), mask, self.count)
-        array.store(index, new, mask, self.count, self.blocks.stamps)
+        new = self.combined(op, old, self.value(node.value, mask), mask)
+        for on, part in parts_of(new, mask):
+            array.store(index, part, on, self.count, self.blocks.stamps)
         return mask
+
+    def combined(self, op: type, a: Any, b: Any, mask: Mask) -> Any:
+        """Return a op b, with op a class of ast."""
+        return spread(lambda v, m: binary(op, *v, m, self.count), [a, b], mask, self.count)
 
     def expression(self, node: ast.Expr, mask: Mask) -> Mask:
         self.blocks.unused = node.value
@@ -472,9 +487,13 @@ class Program:
 
     def operation(self, node: ast.BinOp, mask: Mask) -> Any:
         a, b = self.value(node.left, mask), self.value(node.right, mask)
-        found = binary(type(node.op), a, b, mask, self.count)
+        found = self.combined(type(node.op), a, b, mask)
         # The compiler of Python folds literals; a float that comes of it is a literal too.
         return np.float64(found) if type(found) is float and literal(node) else found
+
+    def sign(self, node: ast.UnaryOp, mask: Mask) -> Any:
+        operand = self.value(node.operand, mask)
+        return spread(lambda v, m: unary(type(node.op), *v), [operand], mask, self.count)
 
     def comparison(self, node: ast.Compare, mask: Mask) -> Any:
         left = self.value(node.left, mask)
@@ -482,7 +501,9 @@ class Program:
         live = mask
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node, live)
-            here = compared(type(op), left, right)
+            here = spread(
+                lambda v, m, op=op: compared(type(op), *v), [left, right], live, self.count
+            )
             found = here if found is None else self.both(found, here)
             left = right
             if len(node.ops) > 1:
@@ -538,8 +559,24 @@ class Program:
             return self.run(function, args, mask)
         if function is len and isinstance(args[0], LaneArray | LaneRecords | tuple):
             return len(args[0]) if isinstance(args[0], tuple) else args[0].shape[0]
-        if any(isinstance(a, Lanes) for a in args):
-            return apply(function, args, mask, self.count)
+        if any(isinstance(a, Lanes | Mixed) for a in args):
+            return spread(
+                lambda v, m: (
+                    apply(function, v, m, self.count)
+                    if any(isinstance(a, Lanes) for a in v)
+                    else self.plainly(function, v)
+                ),
+                args,
+                mask,
+                self.count,
+            )
+        return self.plainly(function, args)
+
+    def plainly(self, function: Any, args: list[Any]) -> Any:
+        """Call a function once for all lanes, with numbers that all of them have.
+
+        Raises: Unsupported for one that may do more than to compute.
+        """
         if any(isinstance(a, LaneArray | LaneRecords) for a in args) or not harmless(function):
             raise Unsupported(f"a call of {getattr(function, '__name__', function)}")
         return function(*args)

@@ -19,6 +19,7 @@ from minigrad_cudasim.numbers import Int32, UInt32
 
 Array = np.ndarray[Any, Any]
 Mask = Array | None  # which lanes; None is all of them
+Rule = Callable[[list[Any], Mask], Any]
 FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64, "c": np.complex128}
 UNSIGNED = {"u", "U"}
 BITS = {"u": 32, "U": 64}
@@ -46,6 +47,40 @@ class Lanes:
 
     def __bool__(self) -> bool:
         raise Unsupported("the truth of all lanes")
+
+
+class Mixed:
+    """What is of one kind on some lanes and of another on others, as after `s = 0` a sum of floats.
+
+    parts: for each kind the lanes that have it, and their value.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[tuple[Array, Any]]):
+        self.parts = parts
+
+    def __bool__(self) -> bool:
+        raise Unsupported("the truth of all lanes")
+
+    def on(self, mask: Mask) -> list[tuple[Array, Any]]:
+        """Return the parts that lanes of a mask have, each with those lanes."""
+        held = [(bits if mask is None else bits & mask, value) for bits, value in self.parts]
+        return [(bits, value) for bits, value in held if bits.any()]
+
+
+def spread(
+    rule: Callable[[list[Any], Mask], Any], values: list[Any], mask: Mask, count: int
+) -> Any:
+    """Return what a rule of values and a mask gives where some values may be of several kinds."""
+    at = next((i for i, value in enumerate(values) if isinstance(value, Mixed)), None)
+    if at is None:
+        return rule(values, mask)
+    found: Any = None
+    for bits, part in values[at].on(mask):
+        here = spread(rule, [*values[:at], part, *values[at + 1 :]], bits, count)
+        found = here if found is None else merged(bits, here, found, count)
+    return found
 
 
 def whole(data: Array, low: int | None = None, high: int | None = None) -> Lanes:
@@ -344,18 +379,32 @@ def truth(value: Any) -> Any:
     return bool(value)
 
 
-def merged(mask: Array, new: Any, old: Any, count: int) -> Any:
+def merged(mask: Array, new: Any, old: Any, count: int, others: Mask = None) -> Any:
     """Return the new value on the lanes of a mask and the old one on the others.
 
-    Raises: Unsupported for values of two types.
+    others: those that have the old one, where it is not all others.
+
+    Raises: Unsupported for values of two types that are no numbers.
     """
     if new is old:
         return new
     if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
-        return tuple(merged(mask, n, o, count) for n, o in zip(new, old, strict=True))
+        pairs = zip(new, old, strict=True)
+        return tuple(merged(mask, n, o, count, others) for n, o in pairs)
+    if isinstance(new, Mixed) or isinstance(old, Mixed) or kind_of(new) != kind_of(old):
+        rest = ~mask if others is None else others
+        kinds: dict[str, tuple[Array, Any]] = {}
+        for bits, value in [*parts_of(new, mask), *parts_of(old, rest)]:
+            kind = kind_of(value)
+            assert bits is not None
+            if kind in kinds:
+                before, other = kinds[kind]
+                kinds[kind] = before | bits, merged(bits, value, other, count)
+            else:
+                kinds[kind] = bits, value
+        parts = list(kinds.values())
+        return parts[0][1] if len(parts) == 1 else Mixed(parts)
     kind = kind_of(new)
-    if kind != kind_of(old):
-        raise Unsupported("a name of several types")
     if not isinstance(new, Lanes) and not isinstance(old, Lanes) and kind in "ib" and new == old:
         return new
     data = np.where(mask, raw(new), raw(old))
@@ -365,6 +414,11 @@ def merged(mask: Array, new: Any, old: Any, count: int) -> Any:
         return Lanes(kind, data.astype(FLOATS.get(kind, np.bool_), copy=False))
     (a, b), (c, d) = bounds(new), bounds(old)
     return whole(data.astype(np.int64, copy=False), min(a, c), max(b, d))
+
+
+def parts_of(value: Any, mask: Mask) -> list[tuple[Mask, Any]]:
+    """Return the lanes of a mask with what they have of a value, kind by kind."""
+    return list(value.on(mask)) if isinstance(value, Mixed) else [(mask, value)]
 
 
 PYTHON: dict[str, Callable[..., Any]] = {
