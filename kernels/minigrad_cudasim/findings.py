@@ -7,6 +7,7 @@ from typing import Any
 from minigrad_cudasim.fault import Fault, Site
 
 MOST = 50  # different faults, after which a launch is stopped
+OFTEN = 20_000  # times that races and wrong indices are met, after which it is stopped, too
 # A race leaves values of which an index outside an array may come, not the other way round.
 CAUSES = (
     "compile",
@@ -25,7 +26,7 @@ CAUSES = (
 
 
 class Enough(Exception):
-    """A launch has shown as many faults as anyone reads."""
+    """A launch has shown as many faults as anyone reads, or the same very often."""
 
 
 class Findings:
@@ -37,15 +38,26 @@ class Findings:
         self.held: dict[Any, Fault] = {}
         self.notes: dict[Any, Fault] = {}
         self.apart: dict[Any, int] = {}  # how far from each other the threads of a race are
+        self.met = 0
         self.early: set[Any] = set()  # (offset, thread) of reads before any write
         self.withdrawn: set[Any] = set()
 
     def repeated(self, key: Any) -> bool:
-        """Count what was met before, and tell whether it was."""
-        fault = self.held.get(key) or self.notes.get(key)
+        """Count what was met before, and tell whether it was.
+
+        Raises: Enough, where faults are met very often: a large launch would go on for long.
+        """
+        fault = self.held.get(key)
         if fault is not None:
             fault.times += 1
-        return fault is not None or key in self.withdrawn
+            self.met += fault.kind in ("race", "bounds")
+            if self.met >= OFTEN:
+                raise Enough
+            return True
+        note = self.notes.get(key)
+        if note is not None:
+            note.times += 1
+        return note is not None or key in self.withdrawn
 
     def farther(self, key: Any, apart: int) -> bool:
         """Tell whether the threads of a race are farther from each other than any before."""

@@ -126,7 +126,7 @@ def run(
                 for array in roots(held, region) if start not in logged else ():
                     quick(array)
         try:
-            return report.end(attempt(machine, function, held), machine.findings)
+            return report.end(attempt(machine, function, held, regions), machine.findings)
         except Rewritten as found:
             logged |= {start for start, region in regions.items() if region is found.region}
             kept.restore()
@@ -184,8 +184,11 @@ def roots(held: Any, region: Region) -> list[SimulatedArray]:
     return found
 
 
-def attempt(machine: Machine, function: Any, held: Any) -> list[Fault]:
+def attempt(machine: Machine, function: Any, held: Any, regions: dict[int, Region]) -> list[Fault]:
     """Run a launch and return the fault that ended it, where one did.
+
+    regions: the memory of its arguments, which counts as written where the launch is cut short: of
+        what the threads left would have written, later launches are not to complain.
 
     Raises: Rewritten, where it has to begin again.
     """
@@ -194,7 +197,9 @@ def attempt(machine: Machine, function: Any, held: Any) -> list[Fault]:
     except Fault as fault:
         return [fault]
     except Enough:
-        pass
+        for region in regions.values():
+            if region.written is not None:
+                region.written[:] = b"\1" * len(region.written)
     except Rewritten:
         raise
     except Exception as error:

@@ -107,6 +107,27 @@ def test_a_race_of_blocks_too_is_not_advised_a_barrier_of_one() -> None:
     assert "second launch" not in found.hint and "syncthreads" in found.hint
 
 
+def test_a_large_launch_that_races_everywhere_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigrad_cudasim.findings.OFTEN", 100)
+
+    def mirrored(y):
+        held = cuda.shared.array(32, float32)
+        t = cuda.threadIdx.x
+        held[t] = t
+        y[cuda.grid(1)] = held[31 - t]
+
+    y = simulate.empty(32 * 64, np.float32)
+    report = simulate.check(mirrored, 64, 32, y)
+    assert report.faults[0].kind == "race" and 100 <= report.faults[0].times < 32 * 64
+    assert simulate.unwritten(y) == 0  # no launch after it is blamed for what this one left out
+
+    def noted(y):
+        y[0] = 1
+
+    report = simulate.check(noted, 64, 32, y)  # what is a note alone does not end a launch
+    assert not report.faults and report.notes[0].times == 32 * 64 - 1
+
+
 def test_overlapping_arguments_share_a_log() -> None:
     def kernel(a, b):
         i = cuda.grid(1)

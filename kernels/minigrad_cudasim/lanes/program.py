@@ -301,7 +301,7 @@ class Program:
 
     def combined(self, op: type, a: Any, b: Any, mask: Mask) -> Any:
         """Return a op b, with op a class of ast."""
-        return spread(lambda v, m: binary(op, *v, m, self.count), [a, b], mask, self.count)
+        return spread(lambda v, m: binary(op, v[0], v[1], m, self.count), [a, b], mask, self.count)
 
     def expression(self, node: ast.Expr, mask: Mask) -> Mask:
         self.blocks.unused = node.value
@@ -493,7 +493,7 @@ class Program:
 
     def sign(self, node: ast.UnaryOp, mask: Mask) -> Any:
         operand = self.value(node.operand, mask)
-        return spread(lambda v, m: unary(type(node.op), *v), [operand], mask, self.count)
+        return spread(lambda v, m: unary(type(node.op), v[0]), [operand], mask, self.count)
 
     def comparison(self, node: ast.Compare, mask: Mask) -> Any:
         left = self.value(node.left, mask)
@@ -501,9 +501,7 @@ class Program:
         live = mask
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node, live)
-            here = spread(
-                lambda v, m, op=op: compared(type(op), *v), [left, right], live, self.count
-            )
+            here = self.compared(type(op), left, right, live)
             found = here if found is None else self.both(found, here)
             left = right
             if len(node.ops) > 1:
@@ -511,6 +509,10 @@ class Program:
                 if live is DEAD:
                     break
         return found
+
+    def compared(self, op: type, a: Any, b: Any, mask: Mask) -> Any:
+        """Return whether a op b, with op a class of ast."""
+        return spread(lambda v, m: compared(op, v[0], v[1]), [a, b], mask, self.count)
 
     def both(self, a: Any, b: Any) -> Any:
         """Return on which lanes two tests are true."""
