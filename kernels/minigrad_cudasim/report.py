@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from minigrad_cudasim.fault import Fault, Party
@@ -75,14 +76,20 @@ class Report:
 
     def svg(self) -> str:
         """Return a picture: for each race the two threads, in their warps, and their lines."""
-        shown = [f for f in self.faults + self.notes if f.parties]
-        height = HEAD + ROW * max(1, len(shown))
-        drawn = [row(fault, HEAD + ROW * i) for i, fault in enumerate(shown)]
-        title = escape(self.launched or f"{self.launches} launches")
+        several = self.launches > 1 or not self.launched
+        drawn, height = [], HEAD
+        for faults, note in ((self.faults, False), (self.notes, True)):
+            for fault in faults:
+                if fault.parties:
+                    text, tall = row(fault, height, note, several)
+                    drawn.append(text)
+                    height += tall
+        height += 0 if drawn else EMPTY
+        title = escape(f"{self.launches} launches" if several else self.launched)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-            f'viewBox="0 0 {WIDTH} {height}" style="max-width:100%;height:auto" '
-            'font-family="sans-serif" font-size="13">'
+            f'viewBox="0 0 {WIDTH} {height}" style="max-width:100%;min-width:620px;height:auto" '
+            'font-family="sans-serif" font-size="13" role="img">'
             f"<title>{title}</title><style>{STYLE}</style>"
             f'<rect class="page" width="{WIDTH}" height="{height}"/>'
             f'<text class="ink" x="16" y="26" font-size="15">{title}</text>'
@@ -104,10 +111,14 @@ def merged(faults: Any) -> list[Fault]:
 
 WIDTH = 860
 HEAD = 44
-ROW = 190
+EMPTY = 60
 BOX = 404
-TALL = 116
+TALL = 96  # of a box, without the lines of its source
+LINE = 18
 CELL = 10
+WORDS = 115  # letters of a line across the picture
+SOURCE = 47  # letters of a line of source in a box
+MOST = 4  # lines of source
 STYLE = (
     ".page{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#666}.box{fill:none;stroke:#999}"
     ".thread{fill:#dcdcdc}.one{fill:#c0392b}"
@@ -117,31 +128,57 @@ STYLE = (
 NONE = '<text class="ink" x="16" y="70">no fault found</text>'
 
 
-def row(fault: Fault, top: int) -> str:
-    """Return one fault: what it is, what to do, and its threads side by side."""
-    text = f'<text class="ink" x="16" y="{top + 16}">{escape(fault.kind)}: '
-    text += f"{escape(cut(fault.summary, 110))}</text>"
-    text += f'<text class="soft" x="16" y="{top + 34}">{escape(cut(fault.hint, 120))}</text>'
-    boxes = [drawn(p, 16 + i * (BOX + 20), top + 44) for i, p in enumerate(fault.parties[:2])]
-    return text + "".join(boxes)
+def row(fault: Fault, top: int, note: bool, several: bool) -> tuple[str, int]:
+    """Return one fault, and how tall it is: what it is, what to do, its threads side by side.
+
+    note: whether it changes nothing.  several: whether to say in which launch it was.
+    """
+    said = f"{'note, ' * note}{fault.kind}: {fault.summary}"
+    if fault.times > 1:
+        said += f" (met {fault.times:,} times)"
+    soft = wrap(fault.launched, WORDS) if several else []
+    soft += wrap(fault.hint, WORDS)
+    lines = [("ink", line) for line in wrap(said, WORDS)] + [("soft", line) for line in soft]
+    text = "".join(
+        f'<text class="{kind}" x="16" y="{top + 16 + LINE * i}">{escape(line)}</text>'
+        for i, (kind, line) in enumerate(lines)
+    )
+    below = top + 8 + LINE * len(lines)
+    parties = fault.parties[:2]
+    sources = [wrap(source_of(p)[1], SOURCE)[:MOST] for p in parties]
+    tall = TALL + LINE * max(map(len, sources))
+    boxes = [
+        drawn(p, source, 16 + i * (BOX + 20), below, tall)
+        for i, (p, source) in enumerate(zip(parties, sources))
+    ]
+    return text + "".join(boxes), below - top + tall + 28
 
 
-def drawn(p: Party, left: int, top: int) -> str:
+def source_of(p: Party) -> tuple[str, str]:
+    """Return the file, line and function of a thread's act, and the text of that line."""
+    place, _, source = ("", "", "") if p.site is None else str(p.site).partition(": ")
+    return place, source
+
+
+def drawn(p: Party, source: list[str], left: int, top: int, tall: int) -> str:
     """Return a thread as one of the 32 lanes of its warp, with its act and line."""
     cells = "".join(
         f'<rect class="{"one" if i == p.lane else "thread"}" '
         f'x="{left + 12 + i * (CELL + 1)}" y="{top + 46}" width="{CELL}" height="{CELL}"/>'
         for i in range(32)
     )
-    place, _, source = ("", "", "") if p.site is None else str(p.site).partition(": ")
+    lines = "".join(
+        f'<text class="ink" x="{left + 12}" y="{top + 100 + LINE * i}" font-family="monospace" '
+        f'xml:space="preserve">{escape(line)}</text>'
+        for i, line in enumerate(source)
+    )
     where = f"block {p.block}, thread {p.thread}, lane {p.lane} of warp {p.warp}"
     return (
-        f'<rect class="box" x="{left}" y="{top}" width="{BOX}" height="{TALL}" rx="6"/>'
+        f'<rect class="box" x="{left}" y="{top}" width="{BOX}" height="{tall}" rx="6"/>'
         f'<text class="ink" x="{left + 12}" y="{top + 20}">{escape(cut(p.action, 50))}</text>'
         f'<text class="soft" x="{left + 12}" y="{top + 38}">{escape(where)}</text>{cells}'
-        f'<text class="soft" x="{left + 12}" y="{top + 78}">{escape(cut(place, 54))}</text>'
-        f'<text class="ink" x="{left + 12}" y="{top + 100}" font-family="monospace">'
-        f"{escape(cut(source, 47))}</text>"
+        f'<text class="soft" x="{left + 12}" y="{top + 78}">{escape(cut(source_of(p)[0], 54))}'
+        f"</text>{lines}"
     )
 
 

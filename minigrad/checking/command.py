@@ -36,7 +36,7 @@ from minigrad.tensors.tensor import Tensor
 Array = np.ndarray[Any, Any]
 ABOUT = (
     "Hold the gradients of every op, or of your own function, against finite differences, "
-    "in float64, to second order."
+    "in float64, up to third derivatives."
 )
 TOLERANCE = Tolerance(1e-6, 1e-5, 1e-3)
 SHAPE = (2, 3)  # of each argument of a function, where none is given
@@ -228,22 +228,51 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     add = command.add_argument
-    add("names", nargs="*", metavar="NAME", help="ops, module:function, file.py:function (all ops)")
+    add(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="op, module:function, or file.py:function (default: all)",
+    )
     add(
         "--inputs",
         nargs="+",
         metavar="NxC",
         help="a function's arguments: 2x3 (normals), 2x3:0.1..1 (uniform), 4:int:0..9 (integers)",
     )
-    add("--seed", type=int, default=0, metavar="N", help="of a function's inputs (0)")
-    add("--eps", type=float, default=TOLERANCE.eps, metavar="X", help="step (1e-6)")
-    add("--atol", type=float, default=TOLERANCE.atol, metavar="X", help="allowed (1e-5) +")
-    add("--rtol", type=float, default=TOLERANCE.rtol, metavar="X", help="this |derivative| (1e-3)")
-    add("--order", type=int, default=3, choices=(1, 2, 3), help="up to which derivatives (3)")
-    add("--device", metavar="D", help="compare there too: cuda-sim, cuda")
-    add("--mutate", type=int, metavar="N", help="spoil each rule in N places: which does it see?")
-    add("--jobs", type=int, metavar="N", help="processes (all cores for all ops, else 1)")
-    add("--json", type=Path, metavar="FILE", help="write the results")
+    add("--seed", type=int, default=0, metavar="N", help="of a function's inputs (default: 0)")
+    add(
+        "--eps",
+        type=float,
+        default=TOLERANCE.eps,
+        metavar="X",
+        help="step of the differences (default: 1e-6)",
+    )
+    add(
+        "--atol",
+        type=float,
+        default=TOLERANCE.atol,
+        metavar="X",
+        help="error that is allowed (default: 1e-5)",
+    )
+    add(
+        "--rtol",
+        type=float,
+        default=TOLERANCE.rtol,
+        metavar="X",
+        help="and a share of the value (default: 1e-3)",
+    )
+    add(
+        "--order",
+        type=int,
+        default=3,
+        choices=(1, 2, 3),
+        help="up to which derivative (default: 3)",
+    )
+    add("--device", metavar="D", help="run it there too: cuda-sim or cuda")
+    add("--mutate", type=int, metavar="N", help="spoil each rule N times; count what is seen")
+    add("--jobs", type=int, metavar="N", help="processes (default: all cores for all ops)")
+    add("--json", type=Path, metavar="FILE", help="write the results as JSON")
     add("--html", type=Path, metavar="FILE", help="write a page with the results")
 
 

@@ -30,10 +30,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("model", type=Path, metavar="MODEL", help="model.safetensors of `minigrad train`")
     add("table", type=Path, metavar="TABLE", help="the rows: a CSV, TSV or Parquet file")
-    add("--out", metavar="CSV", help="where to (TABLE.predictions.csv; - prints)")
-    add("--delimiter", metavar="X", help="between cells (found by looking)")
+    add("--out", metavar="CSV", help="where to, - prints (default: TABLE.predictions.csv)")
+    add("--delimiter", metavar="X", help="between cells (default: found by looking)")
     add("--no-header", action="store_true", help="the first line is a row, not names")
-    add("--encoding", metavar="NAME", help="of the file (utf-8, else cp1252)")
+    add("--encoding", metavar="NAME", help="of the file (default: utf-8, else cp1252)")
     add("--force", action="store_true", help="overwrite the CSV where it is there already")
     add("--quiet", action="store_true", help="print only the file")
 

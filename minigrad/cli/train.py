@@ -60,28 +60,70 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     names = ", ".join(DATASETS)
     add("table", nargs="?", metavar="TABLE", help="a CSV, TSV or Parquet file, gzip or not")
-    add("--data", metavar="NAME|CSV", help=f"{names}, or a file, as TABLE (digits)")
-    add("--target", metavar="COLUMN", help="name or number of the table's target column (the last)")
+    add("--data", metavar="NAME|CSV", help=f"{names}, or a file as TABLE (default: digits)")
+    add("--target", metavar="COLUMN", help="column to predict: name or number (default: the last)")
     task = command.add_mutually_exclusive_group()
-    task.add_argument("--classes", action="store_true", help="the target names classes")
-    task.add_argument("--regression", action="store_true", help="the target holds amounts")
-    add("--drop", metavar="A,B", default="", help="columns to leave out")
-    add("--types", metavar="A=KIND,...", default="", help="number, category, date, text or drop")
-    add("--delimiter", metavar="X", help="between cells: ',' ';' '|' tab (found by looking)")
+    task.add_argument(
+        "--classes", action="store_true", help="the target is a class (default: found by looking)"
+    )
+    task.add_argument(
+        "--regression",
+        action="store_true",
+        help="the target is an amount (default: found by looking)",
+    )
+    add("--drop", metavar="A,B", default="", help="columns to leave out: names or numbers")
+    add(
+        "--types",
+        metavar="A=KIND,...",
+        default="",
+        help="what columns are: number, category, date, text, drop",
+    )
+    add("--delimiter", metavar="X", help="between cells: ',' ';' '|' tab (default: found)")
     add("--no-header", action="store_true", help="the first line is a row, not names")
-    add("--encoding", metavar="NAME", help="of the file (utf-8, else cp1252)")
-    add("--class-weights", metavar="W", help="balanced, or NAME=WEIGHT,... of every class")
-    add("--recipe", choices=RECIPES, default="plain", help="of a table: plain, or strong (slower)")
-    add("--epochs", type=at_least(1), metavar="N", help="at most N epochs (200; strong: 96)")
-    add("--seed", type=at_least(0), default=0, metavar="N", help="split, weights, order (0)")
-    add("--batch-size", type=at_least(2), metavar="N", help="rows a step (32; more of many rows)")
-    add("--hidden", type=widths, metavar="N,N", help="layers (256,128; strong: 128,128)")
-    add("--lr", type=positive, metavar="X", help="first learning rate (0.001; strong: 0.04 or so)")
-    add("--threads", type=at_least(1), metavar="N", help="CPU threads (all)")
-    add("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or cuda-sim (cpu)")
-    add("--out", type=Path, metavar="DIR", help="where results are written (runs/NAME)")
+    add("--encoding", metavar="NAME", help="of the file (default: utf-8, else cp1252)")
+    add("--class-weights", metavar="W", help="in the loss: balanced, or NAME=WEIGHT,... of all")
+    add(
+        "--recipe",
+        choices=RECIPES,
+        default="plain",
+        help="of a table (default: plain; strong is slower)",
+    )
+    add(
+        "--epochs",
+        type=at_least(1),
+        metavar="N",
+        help="at most N epochs (default: 200; strong: 96)",
+    )
+    add(
+        "--seed",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="of the split, weights and order (default: 0)",
+    )
+    add(
+        "--batch-size",
+        type=at_least(2),
+        metavar="N",
+        help="rows a step (default: 32, more of many rows)",
+    )
+    add(
+        "--hidden",
+        type=widths,
+        metavar="N,N",
+        help="widths of layers (default: 256,128; strong: 128,128)",
+    )
+    add(
+        "--lr",
+        type=positive,
+        metavar="X",
+        help="learning rate (default: 0.001; strong: about 0.04)",
+    )
+    add("--threads", type=at_least(1), metavar="N", help="CPU threads (default: all)")
+    add("--device", type=device, default="cpu", help="cpu, cuda, cuda:1, cuda-sim (default: cpu)")
+    add("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/NAME)")
     add("--resume", action="store_true", help="go on with an interrupted run of the same --out")
-    add("--report", action="store_true", help="write report.html too: curves, layers, confusion")
+    add("--report", action="store_true", help="write report.html too: curves, layers, errors")
     add("--quiet", action="store_true", help="print only the scores and the files")
 
 

@@ -326,15 +326,16 @@ def spread_chart(name: str, rows: Sequence[tuple[int, Any]], kind: str) -> Chart
     if last.lost:
         words.append(f"{100 * last.lost:.0f} % not finite")
     title = name + (f" ({', '.join(words)})" if words else "")
+    ends: list[float] = list(x)
     if len(x) == 1:  # a band needs two ends
-        x, level = [x[0] - 0.5, x[0] + 0.5], [2 * values for values in level]
+        ends, level = [x[0] - 0.5, x[0] + 0.5], [2 * values for values in level]
     return Chart(
         title,
-        [Series("median", x, level[3])],
+        [Series("median", ends, level[3])],
         bands=[
-            Band(x, level[0], level[6], kind="wide"),
-            Band(x, level[1], level[5], kind="mid"),
-            Band(x, level[2], level[4], kind="near"),
+            Band(ends, level[0], level[6], kind="wide"),
+            Band(ends, level[1], level[5], kind="mid"),
+            Band(ends, level[2], level[4], kind="near"),
         ],
         x_label="epoch",
         whole=True,
@@ -417,8 +418,8 @@ def confusion(counts: Array, names: Sequence[str] | None) -> str:
         for name, row, p, f, r in zip(shown, counts, precision, f1, recall, strict=True)
     ]
     share = [0.0 if math.isnan(f) else f for f in f1]
-    heads = ("class", "rows", "precision", "recall", "F1")
-    parts.append(details("Scores by class", table(heads, per_class, 1, bars=share)))
+    scores = ("class", "rows", "precision", "recall", "F1")
+    parts.append(details("Scores by class", table(scores, per_class, 1, bars=share)))
     return "\n".join(parts)
 
 

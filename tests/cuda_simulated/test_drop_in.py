@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -218,6 +220,32 @@ def test_faults_can_be_collected() -> None:
     assert all("cuda.atomic.add" in f["hint"] for f in held["faults"])
     assert session.report.svg().startswith("<svg") and "y[0] += x" in session.report.svg()
     assert " of warp 0" in session.report.svg()
+
+
+def test_a_picture_of_several_launches_says_all_of_each() -> None:
+    """Nothing is cut: an advice without its end is none, and no launch has another one's name."""
+    with simulate(raises=False) as session:
+
+        @cuda.jit
+        def sum_of_products(x, y):
+            i = cuda.grid(1)
+            y[0] += x[i] * x[i] + float32(2) * x[i] - float32(1) + x[(i + 1) % x.size] * x[i]
+
+        @cuda.jit
+        def same(y):
+            y[0] = 1.0
+
+        sum_of_products[2, 32](np.ones(64, np.float32), np.zeros(1, np.float32))
+        same[1, 64](np.zeros(1))
+    picture = session.report.svg()
+    words = " ".join(re.sub("<[^>]*>", " ", picture).split())
+    assert "2 launches" in words and "\u2026" not in words
+    for fault in (*session.report.faults, *session.report.notes):
+        assert html.escape(fault.hint) in words and fault.launched in words
+    assert "note, race" in words and "times)" in words
+    assert "x[(i + 1) % x.size] * x[i]" in words  # the end of the line of source
+    ends = [float(y) for y in re.findall(r' y="([\d.]+)"', picture)]
+    assert max(ends) < float(re.findall(r'height="(\d+)"', picture)[0])
 
 
 def test_without_greenlet_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from numba.core.registry import CPUDispatcher
 
 from minigrad_kernels.jit import claims
-from minigrad_kernels.jit.claims import beside, claimed
+from minigrad_kernels.jit.claims import HOLDING, beside, claimed, uninterrupted
+from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.warmup import jobs
 
 pytestmark = pytest.mark.skipif(claims.fcntl is None, reason="this system has no file locks")
@@ -29,6 +33,7 @@ with claimed(Path(sys.argv[1])) as held:
 COMPILE = """
 import sys
 from minigrad_kernels.table import KERNELS
+from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.warmup import compile_job
 lines = sys.argv[1:]
 print("ready", flush=True)
@@ -120,3 +125,34 @@ def test_two_processes_compile_each_function_once(tmp_path: Path) -> None:
     compiled = [int(process.communicate()[0]) for process in both]
     assert sum(compiled) == len(lines)
     assert not list(tmp_path.rglob(f"*{claims.SUFFIX}"))
+
+
+def test_ctrl_c_waits_until_a_kernel_is_compiled() -> None:
+    """In the midst the compiler would print it, lose it, and the program would go on."""
+    before = signal.getsignal(signal.SIGINT)
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        with uninterrupted():  # of a kernel that this one calls
+            signal.raise_signal(signal.SIGINT)
+            done.append("inner")
+        done.append("outer")
+    assert done == ["inner", "outer"]
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # a second one does not wait
+        done.append("never")
+    assert len(done) == 2 and not HOLDING
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_kernel_is_compiled_without_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def compile_interrupted(self: Any, sig: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append(sig)
+
+    monkeypatch.setattr(CPUDispatcher, "compile", compile_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        jit()(lambda x: x).compile("f8(f8)")
+    assert done == ["f8(f8)"]

@@ -232,3 +232,12 @@ def test_predictions_state_their_assumptions_and_give_break_even_sizes(tmp_path:
     assert "A100, predicted" in page.text and "triple: data travels" in page.text
     told = report.as_json()
     assert {one["gpu"] for one in told["predictions"]} == {"A100", "T4"}
+
+
+def test_many_sizes_of_one_fault_are_told_once(tmp_path: Any) -> None:
+    rows = tuple(Row("exp", "float32", (n,), n, "cuda", failure="no <b>") for n in range(1, 9))
+    page = checked_page(Report(rows).to_html(tmp_path / "a.html").read_text())
+    assert page.text.count("exp float32 at 8 sizes on cuda") == 2  # at the head, and why
+    assert page.text.count("no <b>") == 1
+    few = checked_page(Report(rows[:2]).to_html(tmp_path / "b.html").read_text())
+    assert "Wrong: exp 1, 2 float32 on cuda" in few.text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import math
+import os
 import re
 import sys
 from types import SimpleNamespace
@@ -110,6 +112,101 @@ def test_no_line_of_a_terminal_is_longer_than_it(
     assert max(map(len, lines)) <= width
     assert any("▁" in text or "█" in text for text in lines)
     assert sum(text.split("/")[0].strip() == "12" for text in lines) == 1
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Have standard output and standard error be one terminal, of 100 columns."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    made = Terminal()
+    monkeypatch.setattr(sys, "stdout", made)
+    monkeypatch.setattr(sys, "stderr", made)
+    return made
+
+
+def on_screen(text: str) -> list[str]:
+    """Return the lines that a terminal shows in the end."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", text):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part.endswith("A") and part[0] == "\x1b":
+            row -= int(part[2:-1] or 1)
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part[0] != "\x1b" and part != "\r":
+            lines[row] += part
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("way", ["print", "logging"])
+def test_what_is_printed_and_logged_stands_among_the_lines(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    terminal = on_terminal(monkeypatch)
+    logger = logging.getLogger("tests.progress")
+    handler = logging.StreamHandler(terminal)  # holds the stream that it was made with
+    logger.addHandler(handler)
+
+    def tell(t: Any) -> None:
+        text = f"the end of epoch {t.epoch}"
+        logger.warning(text) if way == "logging" else print(text)
+
+    try:
+        fitted = trainer(*(At("on_step_end", tell, epoch=e) for e in (2, 3)), Progress())
+        fitted.fit(loader(8), epochs=4)
+    finally:
+        logger.removeHandler(handler)
+    assert handler.stream is terminal
+    first = [line.split()[0] for line in on_screen(terminal.getvalue())]
+    assert first == ["epoch", "1/4", "the", "2/4", "the", "3/4", "4/4", "4"]
+
+
+def test_a_fit_within_a_fit_takes_the_drawing_away_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = on_terminal(monkeypatch)
+
+    def inner(t: Any) -> None:
+        trainer(Progress()).fit(loader(), epochs=3)
+
+    fitted = trainer(*(At("on_epoch_end", inner, epoch=e) for e in (3, 4)), Progress())
+    fitted.fit(loader(), epochs=5)
+    first = [line.split()[0] for line in on_screen(terminal.getvalue())]
+    within = ["epoch", "1/3", "2/3", "3/3", "3"]
+    assert first == ["epoch", "1/5", "2/5", *within, "3/5", *within, "4/5", "5/5", "5"]
+    assert re.findall(r"\x1b\[\?25.", terminal.getvalue())[-1].endswith("h")  # the cursor is back
+    assert sys.stdout is terminal
+
+
+def test_what_goes_to_a_file_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+
+    def fail(t: Any) -> None:
+        sys.stderr.write("for the file\n")
+
+    trainer(At("on_step_end", fail, epoch=2), Progress()).fit(loader(8), epochs=3)
+    assert errors.getvalue() == "for the file\n"
+    assert "for the file" not in terminal.getvalue()
+
+
+def test_a_terminal_that_becomes_narrower_gets_fewer_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = on_terminal(monkeypatch)
+
+    def narrow(t: Any) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+
+    width = property(lambda self: int(os.environ["COLUMNS"]))
+    monkeypatch.setattr("minigrad.train.callbacks.screens.Terminal.width", width)
+    fitted = trainer(At("on_step_end", narrow, epoch=2), Progress(), metrics=[accuracy])
+    fitted.fit(loader(8), loader(8), epochs=3)
+    rows = [x for x in on_screen(terminal.getvalue()) if x.split()[0] in ("epoch", "2/3", "3/3")]
+    assert [len(row) < 40 for row in rows] == [False, True, True, True]
 
 
 def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,12 +341,10 @@ def test_numbers_are_short() -> None:
         "1.235e+04",
         "nan",
     ]
-    assert [duration(s) for s in (0.0004, 0.9994, 59.94, 61.0, 3599.0)] == [
-        "0 ms",
-        "999 ms",
-        "59.9 s",
-        "61.0 s",
-        "59m 59s",
+    times = 0.0004, 0.9994, 0.9996, 59.94, 61.0, 99.96, 119.7, 3599.0, 3599.6, 86_399.0, math.nan
+    assert [duration(s) for s in times] == [
+        *("400 us", "999 ms", "1.0 s", "59.9 s", "61.0 s", "1m 40s", "2m 00s", "59m 59s"),
+        *("1h 00m", "23h 59m", "unknown"),
     ]
 
 
@@ -258,6 +353,16 @@ def test_wide_values_keep_columns_apart() -> None:
     text = line(row, 9999, best=False)
     assert text.split() == ["1234/9999", "-1.500e+300", "1e-10", "12.0", "s"]
     assert header(["epoch", "loss"]) == " epoch       loss"
+
+
+def test_long_names_keep_their_columns_apart() -> None:
+    names = ["epoch", "loss", "a_metric_of_a_name_too_long_to_be_shown", "val_balanced_f1", "lr"]
+    head = header(names)
+    row = line({"epoch": 1, **dict.fromkeys(names[1:-1], 0.5), "lr": 0.1}, 9, best=False)
+    assert len(head) == len(row)
+    for number, text in (("0.5000", "loss"), ("0.5000", "a metric of a name ..."), ("0.1", "lr")):
+        assert row[: head.index(text) + len(text)].endswith(number)
+    assert len(header(fitting(names, 50))) < 50
 
 
 def test_every_must_be_positive() -> None:

@@ -28,26 +28,58 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="KERNEL",
         help="names such as gemm, or all (a common dozen); your own pair: my_kernels.py:pair",
     )
-    add("--sizes", nargs="+", metavar="N", help="elements, or shapes such as 256x1024")
-    add("--dtypes", nargs="+", default=["float32"], metavar="TYPE", help="float32 float64")
-    add("--targets", nargs="+", metavar="TARGET", help=f"{' '.join(TARGETS)} (all)")
+    add("--sizes", nargs="+", metavar="N", help="numbers of elements, or shapes: 256x1024")
+    add(
+        "--dtypes",
+        nargs="+",
+        default=["float32"],
+        metavar="TYPE",
+        help="float32, float64 (default: float32)",
+    )
+    add(
+        "--targets",
+        nargs="+",
+        metavar="TARGET",
+        help=f"{', '.join(TARGETS)} (default: all that are there)",
+    )
     add("--quick", action="store_true", help="one small size and short blocks")
     add("--list", action="store_true", help="list the kernels and the shapes of their sizes")
-    add("--json", type=Path, metavar="FILE", help="write all that was measured")
+    add("--json", type=Path, metavar="FILE", help="write all that was measured, for --against")
     add("--html", type=Path, metavar="FILE", help="write a page with charts, one file")
-    statistics = "what the CUDA kernels compile to: always (without a GPU)"
+    statistics = "show what the CUDA kernels compile to (default: where there is no GPU)"
     add("--statistics", action="store_true", default=None, help=statistics)
-    few = "(up to three kernels, not --quick)"
+    few = "(default: of up to three kernels, not with --quick)"
     for name, text in (
         ("checks", f"run the battery against mistakes and cheating {few}"),
         ("verdicts", f"measure in turns which is faster, until it is decided {few}"),
         ("phases", f"measure compile, launch, transfer and kernel {few}"),
     ):
         add(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
-    add("--predict", nargs="*", metavar="GPU", help=f"predict for {', '.join(GPUS)} (all)")
-    add("--against", metavar="FILE", help="the --json of another run, or another old.py:pair")
-    add("--margin", type=float, default=3.0, metavar="PERCENT", help="counts as the same (3)")
-    add("--limit", type=float, default=LIMIT, metavar="SECONDS", help=f"a verdict ({LIMIT:g})")
+    add(
+        "--predict",
+        nargs="*",
+        metavar="GPU",
+        help=f"predict the times on {', '.join(GPUS)} (GPU left out: on all)",
+    )
+    add(
+        "--against",
+        metavar="FILE",
+        help="compare with the --json of another run, or with old.py:pair",
+    )
+    add(
+        "--margin",
+        type=float,
+        default=3.0,
+        metavar="PERCENT",
+        help="what counts as the same time (default: 3)",
+    )
+    add(
+        "--limit",
+        type=float,
+        default=LIMIT,
+        metavar="SECONDS",
+        help=f"a verdict takes at most (default: {LIMIT:g})",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -327,6 +327,7 @@ SIZES = (  # of a large drawing, at which windows it is shown
     ("wide-only", (820.0, 440.0)),
     ("narrow-only", (360.0, 420.0)),
 )
+FEW = 3  # sizes that are named one by one
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
@@ -343,12 +344,35 @@ def html_of(report: Report) -> str:
 
 def verdict(report: Report) -> str:
     """Return in words whether all of ours is right."""
-    lines = [f"{' '.join(cells_of_group(row))} on {row.target}" for row in report.wrong]
+    lines = [name for name, _ in grouped(report.wrong)]
     said = f'<p class="wrong-note">Wrong: {escape("; ".join(lines))}</p>' if lines else ""
     if not lines and any(row.target in OURS for row in report.rows):
         said = "<p>All results are right: near float64, and the same bits every time.</p>"
     notes = (*conditions_of(report), *report.notes)
     return said + "".join(f'<p class="faint">{escape(note)}</p>' for note in notes)
+
+
+def grouped(rows: Sequence[Row]) -> list[tuple[str, Row]]:
+    """Return rows of one kernel, dtype, target and failure as one: how it is called, and the first.
+
+    >>> rows = [Row("exp", "float32", (n,), n, "cuda", failure="no") for n in (1, 2, 3, 4)]
+    >>> [name for name, _ in grouped(rows[:1])], [name for name, _ in grouped(rows)]
+    (['exp 1 float32 on cuda'], ['exp float32 at 4 sizes on cuda'])
+    """
+    held: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        held.setdefault((row.kernel, row.dtype, row.target, row.failure), []).append(row)
+    found = []
+    for mine in held.values():
+        row = mine[0]
+        if len(mine) > FEW:
+            found.append((f"{row.kernel} {row.dtype} at {len(mine)} sizes on {row.target}", row))
+        elif row.failure is not None and len(mine) > 1:
+            sizes_ = ", ".join(cells_of_group(r)[0].partition(" ")[2] for r in mine)
+            found.append((f"{row.kernel} {sizes_} {row.dtype} on {row.target}", row))
+        else:
+            found += [(f"{' '.join(cells_of_group(r))} on {r.target}", r) for r in mine]
+    return found
 
 
 def sections(report: Report) -> list[tuple[str, str]]:
@@ -366,9 +390,7 @@ def sections(report: Report) -> list[tuple[str, str]]:
             "place. limit: the share of what this machine can do. bits: they repeat, differ from "
             "run to run, or with the number of threads.</p>"
             + "".join(
-                f"<p>{escape(' '.join(cells_of_group(r)))} on {escape(r.target)}: "
-                f"{escape(str(r.failure))}</p>"
-                for r in failed
+                f"<p>{escape(name)}: {escape(str(r.failure))}</p>" for name, r in grouped(failed)
             ),
         ),
     ]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -28,6 +30,7 @@ fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 SUFFIX = ".claim"
 PATIENCE = 60.0  # seconds; a kernel takes ten at most
 PAUSE = 0.02
+HOLDING: list[Any] = []  # what Ctrl-C calls meanwhile
 
 
 @contextlib.contextmanager
@@ -100,8 +103,9 @@ class Claiming(CPUDispatcher):
         """Compile a signature, or take it from the process that has just done so."""
         claim = getattr(self._cache, "claim", None)  # functions without a cache have none
         if claim is None:
-            return super().compile(sig)
-        with global_compiler_lock, CALLERS.ask(False) as asked:
+            with uninterrupted():
+                return super().compile(sig)
+        with uninterrupted(), global_compiler_lock, CALLERS.ask(False) as asked:
             linked = asked and isinstance(self._compiler, Compiler)
             args = tuple(normalize_signature(sig)[0])
             found = self.overloads.get(args)
@@ -132,6 +136,36 @@ class Claiming(CPUDispatcher):
             return
         link_environments(cres)
         super().add_overload(cres)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back to the end; a second one comes at once.
+
+    The compiler calls Python in the midst of machine code, where an exception is printed and lost:
+    the program would go on.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or not callable(before) or before in HOLDING:  # a kernel calls kernels
+        yield
+        return
+    held: list[tuple[int, Any]] = []
+
+    def hold(number: int, frame: Any) -> None:
+        if held:
+            before(number, frame)
+        held.append((number, frame))
+
+    HOLDING.append(hold)
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        HOLDING.remove(hold)
+        if len(held) == 1:
+            before(*held[0])
 
 
 @contextlib.contextmanager

@@ -93,7 +93,8 @@ th, td {{ white-space: nowrap }}
 td.broken, th.broken {{ white-space: normal; overflow-wrap: anywhere; min-width: 9rem }}
 td.word, th.word {{ text-align: left }} td.long {{ min-width: 20rem }}
 th {{ vertical-align: bottom }} td.word:first-child, th.word:first-child {{
-  position: sticky; left: 0; background: var(--paper); max-width: min(24rem, 45vw) }}
+  position: sticky; left: 0; background: var(--paper) }}
+td.broken:first-child, th.broken:first-child {{ max-width: min(24rem, 45vw) }}
 td.broken:first-child {{ min-width: min(9rem, 30vw) }}
 td.long:first-child {{ min-width: min(20rem, 40vw) }}
 @media (max-width: 62rem) {{

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
+from typing import Any
+
 from minigrad.train.callbacks.base import Fit
 from minigrad.train.callbacks.history import Row, counted
 
 WIDTH = 10
+LONGEST = 22  # letters of a column's name
 
 
 def fitting(names: list[str], width: int) -> list[str]:
@@ -28,9 +33,7 @@ def fitting(names: list[str], width: int) -> list[str]:
 
 def header(names: list[str]) -> str:
     """Return the line above the table."""
-    short = {"seconds": "time", "epoch": "epoch"}
-    shown = [short.get(n, n.replace("_", " ").replace("accuracy", "acc")) for n in names]
-    return " ".join(label.rjust(_width(name)) for name, label in zip(names, shown, strict=True))
+    return " ".join(_label(name).rjust(_width(name)) for name in names)
 
 
 def line(row: Row, epochs: int, best: bool) -> str:
@@ -43,9 +46,17 @@ def line(row: Row, epochs: int, best: bool) -> str:
     return " ".join(cells) + " *" * best
 
 
+def _label(name: str) -> str:
+    """Return what stands above a column."""
+    if name == "seconds":
+        return "time"
+    shown = name.replace("_", " ").replace("accuracy", "acc")
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 4]} ..."
+
+
 def _width(name: str) -> int:
     """Return the width of a column."""
-    return {"epoch": 6, "lr": 9, "seconds": 8}.get(name, WIDTH)
+    return {"epoch": 6, "lr": 9, "seconds": 8}.get(name) or max(WIDTH, len(_label(name)))
 
 
 def cell(name: str, value: float, epochs: int) -> str:
@@ -69,14 +80,21 @@ def cell(name: str, value: float, epochs: int) -> str:
 def duration(seconds: float) -> str:
     """Return a time for people.
 
-    >>> duration(0.0123), duration(12.34), duration(754.0)
-    ('12 ms', '12.3 s', '12m 34s')
+    >>> duration(0.0123), duration(12.34), duration(754.0), duration(100_000.0)
+    ('12 ms', '12.3 s', '12m 34s', '27h 46m')
     """
-    if seconds < 1:
+    if seconds < 0.9995e-3:
+        return f"{1e6 * seconds:.0f} us"
+    if seconds < 0.9995:
         return f"{1000 * seconds:.0f} ms"
-    if seconds < 100:
+    if seconds < 99.95:
         return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f}m {seconds % 60:02.0f}s"
+    if not seconds < math.inf:
+        return "unknown"
+    whole = round(seconds)  # first: 119.7 s are 2m 00s
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02}m"
 
 
 def summary(trainer: Fit) -> str:
@@ -87,3 +105,11 @@ def summary(trainer: Fit) -> str:
     if history.restored_epoch is not None:
         return f"{ended} Restored the weights of epoch {history.restored_epoch}."
     return ended
+
+
+def is_terminal(file: Any) -> bool:
+    """Tell whether a file is a terminal on which lines can be drawn anew."""
+    try:
+        return bool(file.isatty()) and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    except (AttributeError, ValueError):  # a file of one's own, or a closed one
+        return False

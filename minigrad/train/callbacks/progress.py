@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import IO, Any
@@ -11,7 +10,7 @@ from minigrad.engine import arguments
 from minigrad.engine.dispatch import redirect_notices
 from minigrad.lazy import lazy
 from minigrad.train.callbacks.base import Callback, Fit
-from minigrad.train.callbacks.lines import fitting, header, line, summary
+from minigrad.train.callbacks.lines import fitting, header, is_terminal, line, summary
 from minigrad.train.callbacks.notebook import in_notebook
 
 MOST_LINES = 500  # of a log, of a longer fit fewer epochs are printed
@@ -119,11 +118,12 @@ class Progress(Callback):
         """Print the row of the last finished epoch."""
         history = trainer.history
         row = history.last
-        if not self._printed:
-            self._names = list(row)
-            if self._screen is not None:
-                self._names = fitting(self._names, self._screen.width)
-            self._print(header(self._names), "bold")
+        names = list(row)
+        if self._screen is not None:  # it may have become narrower, or wider
+            names = fitting(names, self._screen.width)
+        if names != self._names:
+            self._names = names
+            self._print(header(names), "bold")
         best = history.best_epoch == row["epoch"]
         shown = {name: row[name] for name in self._names if name in row}
         self._print(line(shown, trainer.epochs, best), "green" if best else "")
@@ -150,11 +150,3 @@ class Progress(Callback):
             self._screen = self._trainer = None  # type: ignore[assignment]
             if screen is not None:
                 screen.close(history, trainer.epochs)  # shows the cursor again
-
-
-def is_terminal(file: Any) -> bool:
-    """Tell whether a file is a terminal on which lines can be drawn anew."""
-    try:
-        return bool(file.isatty()) and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
-    except (AttributeError, ValueError):  # a file of one's own, or a closed one
-        return False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minigrad.train.callbacks.history import History
-from minigrad.train.callbacks.lines import cell, duration
+from minigrad.train.callbacks.lines import cell, duration, is_terminal
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN = "_.-:=+*#"
@@ -81,14 +81,37 @@ def left_text(history: History, epochs: int) -> str:
     recent = history["seconds"][-20:] if "seconds" in history.names else []
     if not recent:
         return ""
-    return f"{duration(left * sum(recent) / len(recent))} left at most, of {epochs} epochs"
+    more = f"{left} more epochs" if left > 1 else "the last epoch"
+    return f"{duration(left * sum(recent) / len(recent))} left at most, for {more}"
+
+
+class Above(Console):
+    """A console on which what waits is printed before anything else.
+
+    first: prints what waits.
+    """
+
+    def __init__(self, first: Callable[[], None], file: IO[str]) -> None:
+        super().__init__(file=file, highlight=False)
+        self.first = first
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print what waits, then this."""
+        self.first()
+        super().print(*objects, **options)
 
 
 class Terminal:
-    """Lines that stay, and below them what is drawn anew: curves, a bar."""
+    """Lines that stay, and below them what is drawn anew: curves, a bar.
+
+    What the program prints or logs to the terminal meanwhile stands among the lines, in its order.
+    Where a fit runs within a fit, the outer one's drawing is taken away until it goes on.
+    """
+
+    open: ClassVar[list[Terminal]] = []  # the innermost last, which alone draws
 
     def __init__(self, file: IO[str]) -> None:
-        self.console = Console(file=file, highlight=False)
+        self.console = Above(self._flush, file)
         self.waiting: list[tuple[str, str]] = []
         self.blocks = PLAIN
         try:
@@ -96,8 +119,40 @@ class Terminal:
             self.blocks = BLOCKS
         except (UnicodeEncodeError, LookupError):
             pass
-        self.live = Live(console=self.console, transient=True, auto_refresh=False)
+        self.live: Live | None = None
+        self.moved: list[tuple[Any, Any]] = []
+        for other in self.open[-1:]:
+            other._stop()
+        self.open.append(self)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin to draw, and take over what the program writes to the terminal."""
+        before = sys.stdout, sys.stderr
+        out, err = (is_terminal(stream) for stream in before)  # a file keeps what it is sent
+        self.live = Live(
+            console=self.console,
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=out,
+            redirect_stderr=err,
+        )
         self.live.start()
+        self.moved = moved_handlers(before, (sys.stdout, sys.stderr))
+
+    def _stop(self) -> None:
+        """Take away what is drawn, and give the terminal back."""
+        live, self.live = self.live, None
+        try:
+            if live is not None:
+                live.update("", refresh=True)
+            self._flush()
+        finally:
+            if live is not None:
+                live.stop()
+            for handler, stream in self.moved:
+                handler.setStream(stream)
+            self.moved = []
 
     @property
     def width(self) -> int:
@@ -120,6 +175,9 @@ class Terminal:
         self, history: History, epoch: int, epochs: int, bar: Bar | None, compiling: str
     ) -> None:
         """Draw curves and bar anew, below the lines so far."""
+        if self.live is None:  # a fit within this one has ended
+            self._start()
+        assert self.live is not None
         self._flush()
         parts: list[RenderableType] = []
         if len(history) > 1:
@@ -163,11 +221,28 @@ class Terminal:
 
     def close(self, history: History, epochs: int) -> None:
         """Print the last lines, in the place of what was drawn."""
-        try:
-            self.live.update("", refresh=True)
-            self._flush()
-        finally:
-            self.live.stop()
+        self.open.remove(self)
+        self._stop()
+
+
+def moved_handlers(before: Sequence[Any], after: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Have the handlers of `logging` write to other streams, which they took when they were made.
+
+    before, after: streams, the new ones in the places of the old ones.
+    Returns: the handlers that were moved, each with the stream that it had.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return []
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    found = {id(h): h for logger in loggers for h in getattr(logger, "handlers", ())}
+    moved = []
+    for handler in found.values():
+        for old, new in zip(before, after, strict=True):
+            if old is not new and getattr(handler, "stream", None) is old:
+                moved.append((handler, handler.setStream(new)))
+                break
+    return moved
 
 
 class Notebook:
