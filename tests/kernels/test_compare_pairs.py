@@ -24,7 +24,7 @@ from minigrad_kernels.compare.predict import Prediction, launches_of
 from minigrad_kernels.compare.report import Report
 from minigrad_kernels.compare.row import Row
 from minigrad_kernels.compare.targets import TARGETS
-from minigrad_kernels.compare.timing import Pace
+from minigrad_kernels.compare.timing import Pace, cores
 from minigrad_kernels.compare.words import what_limits
 from tests.html_page import checked_page
 
@@ -106,7 +106,10 @@ def test_a_pair_of_a_file_is_compared_by_the_command(
         ("H100", "travels"),
     }
     counts = [len(one["seconds"]) for one in found["sessions"]]
-    assert counts == [6, 6]
+    used = [(one["size"], one["threads"]) for one in found["sessions"]]
+    every = dict.fromkeys((1, cores()))  # one thread and all
+    assert used == [([size], count) for size in (100, 5000) for count in every]
+    assert counts == [6] * len(used)
     assert {"stolen", "others", "load", "quiet"} <= set(found["conditions"])
 
 

@@ -160,28 +160,39 @@ def run_of(
     spread: float = 0.01,
     mood: float = 0.0,
     follows: float = 1.0,
+    neighbour: float = 0.0,
+    shares: float = 0.5,
 ) -> Sessions:
     """Return the sessions of a run on a machine that is itself slower or faster than usual.
 
     mood: how far it is so for stretches of some sessions.  follows: with which power of the
-    yardstick's time a kernel's goes.
+    chain's time a kernel's goes.  neighbour: how far another one slows the arrays, on the whole and
+    for stretches of half as much; shares: with which power of that a kernel's time goes.
     """
     rng = np.random.default_rng(seed)
-    slow = np.zeros(SESSIONS)
-    for i in range(1, SESSIONS):
-        slow[i] = 0.8 * slow[i - 1] + 0.6 * mood * rng.standard_normal()
-    slow += math.log(machine)
-    noise = spread * rng.standard_normal((2, SESSIONS))
-    rare = (rng.random((2, SESSIONS)) < 0.05) * rng.exponential(0.5, (2, SESSIONS))
-    times = 1e-5 * slowdown * np.exp(follows * slow + noise[0] + rare[0])
-    yard = 4e-5 * np.exp(slow + noise[1] + rare[1])
-    return Sessions(*CASE, tuple(times), tuple(yard), STICK)
+
+    def stretches(by: float) -> np.ndarray[Any, Any]:
+        found = np.zeros(SESSIONS)
+        for i in range(1, SESSIONS):
+            found[i] = 0.8 * found[i - 1] + 0.6 * by * rng.standard_normal()
+        return found
+
+    slow = stretches(mood) + math.log(machine)
+    beyond = stretches(neighbour / 2) + neighbour
+    noise = spread * rng.standard_normal((3, SESSIONS))
+    rare = (rng.random((3, SESSIONS)) < 0.05) * rng.exponential(0.5, (3, SESSIONS))
+    noise += rare
+    times = 1e-5 * slowdown * np.exp(follows * slow + shares * beyond + noise[0])
+    chain = 4e-5 * np.exp(slow + noise[1])
+    arrays = 3e-5 * np.exp(slow + beyond + noise[2])
+    yards = tuple(zip(chain.tolist(), arrays.tolist(), strict=True))
+    return Sessions(*CASE, tuple(times.tolist()), yards, STICK)
 
 
 def report_with(sessions: Sessions, cpu: str = "here") -> dict[str, Any]:
     row = {name: getattr(sessions, name) for name in ("kernel", "dtype", "size", "target")}
-    row |= {"seconds": list(sessions.seconds), "yard": list(sessions.yard)}
-    row |= {"stick": sessions.stick}
+    row |= {"seconds": list(sessions.seconds), "yards": [list(y) for y in sessions.yards]}
+    row |= {"stick": sessions.stick, "busy": sessions.busy, "threads": sessions.threads}
     return {"machine": {"cpu": cpu, "date": "2000-01-01"}, "rows": [], "sessions": [row]}
 
 
@@ -203,13 +214,13 @@ def test_a_run_of_yesterday_on_a_slower_machine_is_not_called_slower(
     assert found[word] >= 19 and found["slower"] == found["faster"] == 0, found
 
 
-def test_a_run_with_another_yardstick_is_held_against_by_seconds() -> None:
-    old = report_with(replace(run_of(0), stick="multiply-adds"))
+def test_a_run_with_other_yardsticks_is_held_against_by_seconds() -> None:
+    old = report_with(replace(run_of(0), stick="multiply-adds", yards=()))
     found = Counter[str]()
     for seed in range(1, 21):
         (one,), _ = against.against([run_of(seed, machine=1.2)], old, "here")
         found[one.verdict.word] += 1
-        assert one.note == "another yardstick"
+        assert one.note == "other yardsticks"
     assert set(found) == {"undecided"}
 
 
@@ -221,17 +232,16 @@ def test_two_runs_of_one_pair_are_the_same_and_five_percent_slower_is_never_fast
     found = {slowdown: Counter[str]() for slowdown in (1.0, 1.02, 1.05, 1.12, 1.3)}
     inside = 0
     for seed in range(40):
-        old = run_of(2 * seed, mood=0.015, follows=follows)
+        old = run_of(2 * seed, spread=0.006, mood=0.015, follows=follows)
         for slowdown, words in found.items():
-            new = run_of(2 * seed + 1, slowdown, 1.01, mood=0.015, follows=follows)
+            new = run_of(2 * seed + 1, slowdown, 1.01, 0.006, mood=0.015, follows=follows)
             one = against.judged(new, old, True).verdict
             words[one.word] += 1
             inside += one.low <= slowdown <= one.high
     assert found[1.0]["same"] >= 38, found  # 19 of 20
     assert found[1.0]["slower"] + found[1.0]["faster"] <= 1, found
     assert found[1.05]["same"] == found[1.05]["faster"] == 0, found
-    # As much as a neighbour on the core was seen to do, with the yardstick none the slower.
-    assert found[1.12] == {"undecided": 40} and found[1.3]["slower"] >= 36, found
+    assert found[1.12]["slower"] >= 36 and found[1.3]["slower"] >= 36, found
     assert found[1.02]["faster"] == 0, found
     assert inside >= 0.93 * 200, inside
 
@@ -244,14 +254,34 @@ def test_sessions_that_lie_far_apart_leave_it_undecided() -> None:
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_the_power_is_read_off_where_the_machine_had_moods(power: float) -> None:
-    runs = [run_of(seed, spread=0.004, mood=0.05, follows=power) for seed in (0, 1)]
-    slope, deviation = against.slope_of(runs)
-    assert slope == pytest.approx(power, abs=0.12) and deviation < 0.1
-    calm = [run_of(seed, spread=0.004, follows=power) for seed in (0, 1)]
-    slope, deviation = against.slope_of(calm)
-    assert slope == pytest.approx(against.FOLLOWS, abs=0.3), "it tells nothing"
-    assert deviation > 0.7 * against.OPEN
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_the_powers_are_read_off_where_the_machine_had_moods(power: float, share: float) -> None:
+    runs = [
+        run_of(seed, spread=0.003, mood=0.1, follows=power, neighbour=0.3, shares=share)
+        for seed in (0, 1)
+    ]
+    powers, covariance = against.powers_of(runs)
+    # Neighbours differ by the moods, too: that passes for noise, and draws the powers to FOLLOWS.
+    assert powers[0] == pytest.approx(power, abs=0.35)
+    assert powers[1] == pytest.approx(share, abs=0.2)
+    assert np.sqrt(np.diag(covariance)).max() < 0.1
+    calm = [run_of(seed, spread=0.004, follows=power, shares=share) for seed in (0, 1)]
+    powers, covariance = against.powers_of(calm)
+    assert powers == pytest.approx(against.FOLLOWS, abs=0.3), "it tells nothing"
+    assert (np.sqrt(np.diag(covariance)) > 0.7 * np.array(against.OPEN)).all()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_neighbour_on_the_core_whom_the_arrays_see_makes_no_kernel_slower(share: float) -> None:
+    """A chain of additions does not see it; 12 % of a sum's time was lost so within minutes."""
+    words = Counter[str]()
+    for seed in range(40):
+        old = run_of(2 * seed, spread=0.004, shares=share)
+        new = run_of(2 * seed + 1, spread=0.004, neighbour=0.15, shares=share)
+        one = against.judged(new, old, True)
+        words[one.verdict.word] += 1
+        assert "slower than then" in one.note
+    assert words["slower"] + words["faster"] <= 1, words
 
 
 class Stepping:
@@ -268,6 +298,9 @@ class Stepping:
 
         return Timed(name, "float32", (1,), "cpu", make, 2, self.now)
 
+    def yardsticks(self) -> tuple[Callable[[], None], ...]:
+        return lambda: self.pause(4e-5), lambda: self.pause(3e-5)
+
     def pause(self, seconds: float) -> None:
         self.seconds += seconds
 
@@ -277,13 +310,14 @@ class Stepping:
 
 def test_sessions_of_all_cases_are_spread_over_one_span(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Stepping()
-    monkeypatch.setattr(timed_sessions, "yardstick", lambda: clock.pause(4e-5))
+    monkeypatch.setattr(timed_sessions, "yardsticks", clock.yardsticks)
     cases = [clock.case("a", 2e-5), clock.case("b", 1e-3)]
     found = sessions(cases, 40.0, clock.now, clock.pause)
     assert [len(one.seconds) for one in found] == [SESSIONS, SESSIONS]
     for one, work in zip(found, (2e-5, 1e-3), strict=True):
         assert one.seconds == pytest.approx([work / 2] * SESSIONS), "a call is of two launches"
-        assert one.yard == pytest.approx([4e-5] * SESSIONS) and one.stick == STICK
+        assert np.array(one.yards) == pytest.approx(np.array([[4e-5, 3e-5]] * SESSIONS))
+        assert one.stick == STICK
     for starts in clock.at.values():
         gaps = np.diff(starts)
         assert starts[-1] > 39.0 and gaps.max() < 1.5 * gaps.min()
@@ -291,7 +325,7 @@ def test_sessions_of_all_cases_are_spread_over_one_span(monkeypatch: pytest.Monk
 
 def test_sessions_end_with_their_span_but_for_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Stepping()
-    monkeypatch.setattr(timed_sessions, "yardstick", lambda: clock.pause(4e-5))
+    monkeypatch.setattr(timed_sessions, "yardsticks", clock.yardsticks)
     (slow,) = sessions([clock.case("a", 0.1)], 20.0, clock.now, clock.pause)
     assert timed_sessions.FEW < len(slow.seconds) < SESSIONS and 20 <= clock.seconds < 22
     (slower,) = sessions([clock.case("a", 10.0)], 20.0, clock.now, clock.pause)
@@ -342,6 +376,10 @@ def test_cases_of_one_run_alone_are_counted() -> None:
         ("", "expected what --json wrote, got: "),
         ("[1]", "expected what --json wrote, got other JSON"),
         (json.dumps({"rows": []}), "it has no sessions of times; write it anew, with --json"),
+        (
+            json.dumps({"rows": [], "sessions": [{"yard": [1.0]}]}),
+            "beside one yardstick, as an ear",
+        ),
     ],
 )
 def test_files_that_are_no_run_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -115,14 +115,19 @@ def tried(entry: Entry, target: Target, sizes: tuple[int, ...], dtype: Any) -> l
 def to_time(
     entry: Entry, sizes: tuple[int, ...], dtype: Any, mine: dict[str, tuple[Target, Row]]
 ) -> list[Timed]:
-    """Return what is timed in sessions: a case on all its targets but the reference."""
+    """Return what is timed in sessions: a case on all its targets but the reference.
+
+    On one thread and on all: the count that was best here may be another one in the other run.
+    """
     found = []
     for target, row in mine.values():
         if target.name != "reference" and row.seconds:
-            made = maker(target, entry, sizes, dtype, row.threads)
-            clock = clock_of(made) if alone(target, row) else time.perf_counter
-            case = entry.name, dtype.name, sizes, target.name
-            found.append(Timed(*case, made, target.parts, clock))
+            counts = target.threads()
+            for threads in dict.fromkeys((counts[0], counts[-1])) if counts else (None,):
+                made = maker(target, entry, sizes, dtype, threads)
+                clock = clock_of(made) if alone(target, threads) else time.perf_counter
+                case = entry.name, dtype.name, sizes, target.name
+                found.append(Timed(*case, made, target.parts, clock, threads))
     return found
 
 
@@ -142,9 +147,9 @@ def maker(
     return make
 
 
-def alone(target: Target, row: Row) -> bool:
+def alone(target: Target, threads: int | None) -> bool:
     """Tell whether one thread of the host does the work."""
-    return isinstance(target, Host) and row.threads in (None, 1)
+    return isinstance(target, Host) and threads in (None, 1)
 
 
 def rest(one: Target, other: Target, threads: Sequence[int | None]) -> float:
@@ -210,7 +215,7 @@ def held_against(
                 continue
             old = maker(target, other, sizes, dtype, row.threads)
             new = maker(target, entry, sizes, dtype, row.threads)
-            clock = clock_of(old, new) if alone(target, row) else time.perf_counter
+            clock = clock_of(old, new) if alone(target, row.threads) else time.perf_counter
             pair = pairs_of(old, new, (target.parts, target.parts), clock=clock)
             verdict, _ = decide(pair, wanted.margin, wanted.limit)
             found.verdicts.append(
