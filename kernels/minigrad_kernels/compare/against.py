@@ -239,7 +239,7 @@ def read(path: Path) -> dict[str, Any]:
         )
     if any("yards" not in one for one in found["sessions"]):
         raise ValueError(
-            f"--against {path}: its sessions lie beside one yardstick, as an earlier minigrad wrote "
+            f"--against {path}: its sessions lie beside one yardstick, as earlier versions wrote "
             "them; write it anew, with --json"
         )
     return found
