@@ -378,7 +378,7 @@ def test_cases_of_one_run_alone_are_counted() -> None:
         (json.dumps({"rows": []}), "it has no sessions of times; write it anew, with --json"),
         (
             json.dumps({"rows": [], "sessions": [{"yard": [1.0]}]}),
-            "beside one yardstick, as an ear",
+            "beside one yardstick, as earlier",
         ),
     ],
 )
