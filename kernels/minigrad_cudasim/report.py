@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -39,11 +40,14 @@ class Report:
         return self
 
     def add(self, other: Report) -> None:
-        """Take over what another launch showed."""
+        """Take over what another launch showed: each place once, with how often, of all launches.
+
+        Faults are copied: one that is raised holds on to the frames that it came through.
+        """
         self.launches += other.launches
         self.at_once += other.at_once + other.lanes
-        self.faults += other.faults
-        self.notes += other.notes
+        self.faults = merged([*self.faults, *map(copy, other.faults)])
+        self.notes = merged([*self.notes, *map(copy, other.notes)])
         if other.traffic is not None:
             self.traffic = (
                 other.traffic if self.traffic is None else self.traffic.add(other.traffic)
@@ -101,7 +105,9 @@ def merged(faults: Any) -> list[Fault]:
     """Return faults with those of one kind and the same lines as one, met as often as all."""
     held: dict[Any, Fault] = {}
     for fault in faults:
-        key = (fault.kind, frozenset(fault.lines) or fault.summary)
+        sites = [party.site for party in fault.parties if party.site is not None]
+        lines = frozenset((site.code.co_filename, site.line) for site in sites)
+        key = (fault.kind, lines or fault.summary)
         if key in held:
             held[key].times += fault.times
         else:

@@ -22,7 +22,7 @@ from numba.cuda import to_device
 from numba.cuda.random import create_xoroshiro128p_states, xoroshiro128p_uniform_float32
 
 import minigrad_cudasim
-from minigrad_cudasim import simulate
+from minigrad_cudasim import Fault, simulate
 from tests.cuda_simulated.extras import require_greenlet
 
 require_greenlet()
@@ -246,6 +246,27 @@ def test_a_picture_of_several_launches_says_all_of_each() -> None:
     assert "x[(i + 1) % x.size] * x[i]" in words  # the end of the line of source
     ends = [float(y) for y in re.findall(r' y="([\d.]+)"', picture)]
     assert max(ends) < float(re.findall(r'height="(\d+)"', picture)[0])
+
+
+def test_a_fault_of_many_launches_is_held_once_and_keeps_no_frames_alive() -> None:
+    @cuda.jit
+    def total(y):
+        y[0] += 1
+
+    @cuda.jit
+    def beyond(y):
+        y[cuda.grid(1)] = 1
+
+    with simulate() as session:
+        for kernel in (total, total, beyond, total):
+            with pytest.raises(Fault) as caught:
+                kernel[2, 32](np.zeros(63))
+            assert caught.value.__traceback__ is not None
+    race, bounds = session.report.faults
+    assert (race.kind, bounds.kind) == ("race", "bounds") and session.report.launches == 4
+    assert race.times > 3 * 32 and bounds.times == 1
+    assert race.__traceback__ is None and bounds.__traceback__ is None
+    assert "total" in race.launched and isinstance(bounds, IndexError)
 
 
 def test_without_greenlet_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
