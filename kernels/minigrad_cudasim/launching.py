@@ -80,6 +80,7 @@ def run(
     plain = getattr(kernel, "py_func", kernel)
     logged: set[int] = set()  # addresses of memory that the kernel writes
     kept = Kept(args)
+    first: range | None = None
     while True:
         machine = Machine(
             sizes,
@@ -120,7 +121,9 @@ def run(
             if together(machine, builder.cuda, function, held):
                 report.lanes = True
                 return report.end([], machine.findings)
+            first = machine.first
             kept.restore()
+        machine.first = first
         if not alone:
             for start, region in regions.items():
                 for array in roots(held, region) if start not in logged else ():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad_cudasim.fault import Fault, LaunchFault, listed
-from minigrad_cudasim.findings import Findings
+from minigrad_cudasim.findings import Enough, Findings
 from minigrad_cudasim.memory import as_dtype
 from minigrad_cudasim.thread import (
     RESUMED,
@@ -44,6 +44,7 @@ NO_GREENLET = (
 MAX_STATIC = 48 * 1024  # bytes of static shared memory
 MAX_SHARED = 227 * 1024  # of compute capability 9.0, static and dynamic together
 RESIDENT = 1024  # threads alive at once: further blocks start as others end
+LATE = 100_000  # threads that begin after a fault was found, at most
 PATIENCE = 2_000  # turns a thread, after which waiting on atomics alone is a deadlock
 ORDERS = ("random", "reverse", "ahead", "drift")
 
@@ -92,6 +93,7 @@ class Machine:
         if self.order not in ORDERS:
             raise ValueError(f"order is {order!r}, expected one of {', '.join(ORDERS)}")
         self.dynamic = dynamic
+        self.first: range | None = None  # blocks that are known to hold a fault: they run first
         self.releases: dict[tuple[int, Any], Known] = {}
         self.thread: Thread  # the one that runs
         self.hub = greenlet.getcurrent()
@@ -166,11 +168,18 @@ class Machine:
                 gc.enable()
 
     def turns(self, function: FunctionType, args: tuple[Any, ...]) -> None:
-        """Run the threads of all blocks in turns until they have ended."""
+        """Run the threads of all blocks in turns until they have ended.
+
+        Raises: Enough, where many have begun since a fault was found.
+        """
         with np.errstate(all="ignore", divide="raise" if self.debug else "ignore"):
             context = contextvars.copy_context()
         waiting = list(enumerate(places(self.grid)))
         self.random.shuffle(waiting)
+        if self.first is not None:  # stable: a launch that these are all of is as before
+            first = self.first
+            waiting.sort(key=lambda block: block[0] in first)
+        late = 0
         ready: list[Thread] = []
         alive: set[Block] = set()
         size = self.block.x * self.block.y * self.block.z
@@ -179,6 +188,9 @@ class Machine:
                 self.cooperative or len(alive) < 2 or (len(alive) + 1) * size <= RESIDENT
             ):
                 number, place = waiting.pop()
+                late += size if self.findings.held else 0
+                if late > LATE:
+                    raise Enough
                 block = Block(Dim3(*place), self.block, number * size)
                 alive.add(block)
                 for thread in block.threads:

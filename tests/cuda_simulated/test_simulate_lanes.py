@@ -13,6 +13,7 @@ from numba import cuda, float32, int32, uint32, uint64
 import minigrad_cudasim as simulate
 from minigrad_cudasim.lanes.blocks import Blocks
 from minigrad_cudasim.lanes.calls import UFUNCS
+from minigrad_cudasim.thread import Block
 from tests.cuda_simulated.extras import require_greenlet
 
 require_greenlet()
@@ -531,6 +532,31 @@ def test_a_launch_of_many_blocks_is_done_in_parts(monkeypatch: pytest.MonkeyPatc
     x, y = np.arange(75.0), np.zeros(75)
     report = simulate.check(kernel, 5, 16, x, y)  # all threads of the first parts have work
     assert report.lanes and not report.faults and (x == y).all()
+
+
+def test_a_large_launch_with_one_fault_begins_with_it_and_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("minigrad_cudasim.machine.LATE", 2000)
+    monkeypatch.setattr("minigrad_cudasim.lanes.launch.TOGETHER", 1024)
+    begun = []
+    start = Block.__init__
+
+    def counted(block: Any, index: Any, *rest: Any) -> None:
+        begun.append(index.x)
+        start(block, index, *rest)
+
+    monkeypatch.setattr("minigrad_cudasim.machine.Block.__init__", counted)
+
+    def unguarded(x, y):
+        i = cuda.grid(1)
+        y[i] = x[i] + 1
+
+    for y in (simulate.empty(64_000 - 1), np.zeros(64_000 - 1)):  # the last thread is beyond
+        begun.clear()
+        report = simulate.check(unguarded, 1000, 64, np.ones(64_000 - 1), y)
+        assert report.faults[0].kind == "bounds"
+        assert sorted(begun[:8]) == list(range(992, 1000)) and len(begun) < 100
 
 
 def test_what_interrupts_a_launch_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

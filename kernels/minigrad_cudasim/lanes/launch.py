@@ -35,7 +35,7 @@ def together(machine: Machine, cuda: Cuda, function: FunctionType, held: tuple[A
     """Run a launch and tell whether it is done, with no fault and no note to report.
 
     Where it is not, memory may have been written: the caller restores it, and runs the launch
-    thread by thread, which says what there is to be said.
+    thread by thread, which says what there is to be said, of the blocks that gave rise to it first.
     """
     x, y, z = machine.grid
     threads = machine.block.x * machine.block.y * machine.block.z
@@ -48,6 +48,7 @@ def together(machine: Machine, cuda: Cuda, function: FunctionType, held: tuple[A
             arrays = of_arguments(tuple(found(held)), machine.races)
             for first in range(0, blocks, step):
                 part = range(first, min(first + step, blocks))
+                machine.first = part
                 lanes = Blocks(machine, cuda, part, arrays)
                 Program(lanes).run(function, [lanes.seen(value) for value in held], None)
     except GIVEN_UP:  # whatever it is, one thread after the other shows it, or does not
