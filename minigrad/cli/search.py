@@ -187,7 +187,7 @@ def fitted(plan: dict[str, Any], options: dict[str, Any]) -> Any:
     manual_seed(plan["seed"])
     if plan["data"] not in DATASETS:
         built = tables.from_table(
-            plan["data"], plan.get("target", -1), seed=plan["seed"], **options
+            plan["data"], plan.get("target", -1), seed=plan["seed"], folds=1, **options
         )
         return built.fit(**how)
     data = DATASETS[plan["data"]]()

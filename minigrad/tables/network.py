@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from minigrad import nn
@@ -21,6 +21,7 @@ class Shape:
     hidden: widths.  rates: of dropout, one a hidden layer.
     skip: whether a linear layer from inputs to outputs stands beside the others.
     wide: whether embedded categories have weights in it too, as columns of 0 and 1 have.
+    networks: how many of this shape are averaged.
     """
 
     n_dense: int
@@ -31,6 +32,7 @@ class Shape:
     rates: tuple[float, ...]
     skip: bool = False
     wide: bool = False
+    networks: int = 1
 
     @property
     def n_in(self) -> int:
@@ -39,6 +41,8 @@ class Shape:
 
     def build(self) -> nn.Module:
         """Return a network of this shape, its weights drawn anew."""
+        if self.networks > 1:
+            return Averaged([replace(self, networks=1).build() for _ in range(self.networks)])
         return TableNetwork(self) if self.tables or self.skip else self.layers()
 
     def layers(self) -> nn.Sequential:
@@ -65,6 +69,7 @@ class Shape:
                 tuple(float(rate) for rate in state["rates"]),
                 bool(state["skip"]),
                 bool(state.get("wide", False)),
+                size(state.get("networks", 1)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no shape of a network: {error!r}") from None
@@ -74,7 +79,8 @@ class Shape:
 
     def __str__(self) -> str:
         embedded = "".join(f" + {rows}x{width}" for rows, width in self.tables)
-        return " -> ".join([f"{self.n_dense}{embedded}", *map(str, (*self.hidden, self.n_out))])
+        one = " -> ".join([f"{self.n_dense}{embedded}", *map(str, (*self.hidden, self.n_out))])
+        return f"{self.networks} networks of {one}" if self.networks > 1 else one
 
 
 def size(value: Any, least: int = 1) -> int:
@@ -85,6 +91,28 @@ def size(value: Any, least: int = 1) -> int:
     if not isinstance(value, int) or not least <= value < 1 << 24:
         raise ValueError(f"expected a size, got {value!r}")
     return value
+
+
+class Averaged(nn.Module):
+    """The mean of what several networks say.
+
+    Shape: `x: (N, ...)` -> that of one network.
+
+    Source: Breiman, "Bagging predictors" (1996); Krogh and Vedelsby, "Neural network ensembles,
+    cross validation, and active learning" (1994), for parts held out in turn.
+
+    >>> import minigrad as mg
+    >>> Averaged([nn.Identity(), nn.Tanh()])(mg.zeros(2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(list(networks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        said = [network(x) for network in self.networks]
+        return sum(said[1:], said[0]) * (1 / len(said))
 
 
 class Embedded(nn.Module):

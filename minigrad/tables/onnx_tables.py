@@ -8,7 +8,6 @@ as they are written shortest).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.onnx import Graph, Writer, helper, traced, value_info
-from minigrad.tables.network import Embedded
+from minigrad.tables.network import Averaged, Embedded
 from minigrad.tables.preparation import DAY, CategoryInput, DateInput, NumberInput
 from minigrad.tables.targets import Classes
 from minigrad.tensors.tensor import Tensor
@@ -27,20 +26,20 @@ ROWS = 97
 def write(model: Any, path: Path) -> Path:
     """Write a `TableModel`; see `TableModel.to_onnx`."""
     graph = Graph(ROWS)
-    inputs, parts, wide = [], [], []
-    tables = iter(getattr(model.network, "embeddings", ()))
-    weights = iter(getattr(model.network, "wide", ()))
+    inputs, parts, codes = [], [], []
     for one in (*model.preprocessor.dense, *model.preprocessor.embedded):
         words = isinstance(one, CategoryInput)
         inputs.append(value_info(one.name, np.object_ if words else np.float64, ["N", 1]))
         if not words:
             parts.append(WRITERS[one.kind](graph, one))
-            continue
-        codes = _codes(graph, one)
-        parts.append(_row(graph, codes, next(tables)) if one.width else _onehot(graph, one, codes))
-        if one.width:
-            wide += [_row(graph, codes, table) for table in islice(weights, 1)]
-    y = _network(graph, model.network, graph.node("Concat", parts, axis=1), wide)
+        elif one.width:  # each network has a table of its own for these
+            codes.append(_codes(graph, one))
+        else:
+            parts.append(_onehot(graph, one, _codes(graph, one)))
+    whole = model.network
+    networks = whole.networks if isinstance(whole, Averaged) else [whole]
+    said = [_of_columns(graph, network, parts, codes) for network in networks]
+    y = graph.node("Mean", said) if len(said) > 1 else said[0]
     outputs, target = [], model.target
     found: dict[str, Any] = {}
     if isinstance(target, Classes):
@@ -73,6 +72,17 @@ class _Head(nn.Module):
     def forward(self, x: Tensor, wide: Tensor | None = None) -> Tensor:
         network = self.network
         return network.head(x, wide) if isinstance(network, Embedded) else network(x)
+
+
+def _of_columns(
+    graph: Graph, network: nn.Module, parts: Sequence[str], codes: Sequence[str]
+) -> str:
+    """Write a network over columns, and over the numbers of the categories that it embeds."""
+    rows, wide = [], []
+    if isinstance(network, Embedded):
+        rows = [_row(graph, *pair) for pair in zip(codes, network.embeddings, strict=True)]
+        wide = [_row(graph, *pair) for pair in zip(codes, network.wide, strict=False)]
+    return _network(graph, network, graph.node("Concat", [*parts, *rows], axis=1), wide)
 
 
 def _network(graph: Graph, network: nn.Module, whole: str, wide: Sequence[str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import nn
 from minigrad.data.dataset import TensorDataset
 from minigrad.data.splitting import random_split
 from minigrad.data.tabular import STREAM
@@ -28,10 +30,10 @@ from minigrad.tables.baselines import (
 from minigrad.tables.columns import USED, Taken, take_columns
 from minigrad.tables.frame import Frame, as_frame
 from minigrad.tables.model import TableModel, finite
-from minigrad.tables.network import Embedded, Shape, rates_for
+from minigrad.tables.network import Averaged, Embedded, Shape, rates_for
 from minigrad.tables.preparation import TablePreprocessor
 from minigrad.tables.scores import confusion, softmax
-from minigrad.tables.sharing import Begun
+from minigrad.tables.sharing import SHARES, Begun, best_share
 from minigrad.tables.strong import (
     EPOCHS,
     HIDDEN,
@@ -54,7 +56,9 @@ Array = np.ndarray[Any, Any]
 TASKS = ("classes", "regression")
 RECIPES = ("plain", "strong")
 FEWEST_ROWS = 10
-DECAYS = (1.0, 10.0, 100.0)  # of the linear model that a network begins with
+DECAYS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # of the linear model that a network begins with
+FOLDS = 5  # networks of a table whose training and validation rows are
+FOLDED = range(40, 1000)  # so many
 PARTS = ("training", "validation", "test")
 
 
@@ -80,6 +84,7 @@ def from_table(
     class_weights: str | Mapping[str, float] | None = None,
     patience: int | None = None,
     fractions: Sequence[float] = (0.7, 0.15, 0.15),
+    folds: int | None = None,
     seed: int = 0,
     device: Any = None,
 ) -> TableRecipe:
@@ -93,8 +98,8 @@ def from_table(
     types: kinds by column, where you know better: number, category, date, text or drop.
     drop: columns to leave out.  delimiter, header, encoding: of a file, found by looking.
     recipe: "plain", that of `mg.recipe`; or "strong", which takes two to four times as long: an
-        ensemble in one network, with smooth clipping, label smoothing and rates of its own for
-        groups of parameters (the papers are named in minigrad/tables/strong.py).
+        ensemble in one network, with smooth clipping and rates of its own for groups of parameters
+        (the papers are named in minigrad/tables/strong.py).
     hidden, activation, lr, weight_decay, patience: of the network, see `mg.recipe` (strong: layers
         of 128 and 128, SELU or Mish, 0.04 or 0.07, 0, none); beside its layers stands a linear one,
         with which it begins: the model that it has to be better than.
@@ -104,6 +109,9 @@ def from_table(
     class_weights: "balanced" weighs classes by their rarity; or weights by class name.
     fractions: of training, validation and test rows; classes in proportion.  seed: of the split,
         the weights and the order.
+    folds: networks, of which each has another part of the training and validation rows held out,
+        and which are averaged; if nothing is said 5 for 40 to 999 of these rows, else 1, as in the
+        strong recipe, whose network is an ensemble already.
 
     Raises: ValueError naming line and column of what cannot be read, for an unknown target (with
         the nearest name), and for one with nothing to learn.
@@ -144,6 +152,7 @@ def from_table(
     n_dense = len(preprocessor.outputs) - len(preprocessor.tables)
     tables, classes = tuple(preprocessor.tables), isinstance(found, Classes)
     shape: Shape | StrongShape
+    make: Callable[[], Recipe]
     if recipe == "strong":
         shape = StrongShape(
             n_dense,
@@ -158,8 +167,14 @@ def from_table(
             classes,
             True,
         )
-        built = strong_recipe(
-            shape, lr or RATES[found.task], weight_decay or 0.0, shares, patience, device
+        make = partial(
+            strong_recipe,
+            shape,
+            lr or RATES[found.task],
+            weight_decay or 0.0,
+            shares,
+            patience,
+            device,
         )
     else:
         widths = (256, 128) if hidden is None else tuple(hidden)
@@ -174,17 +189,29 @@ def from_table(
             weights = None if shares is None else Tensor(shares)
             moved = weights if weights is None or device is None else weights.to(device)
             loss = cross_entropy if moved is None else partial(cross_entropy, weight=moved)
-        built = around(
-            shape.build(),
-            loss,
-            {"accuracy": accuracy} if classes else {},
-            1e-3 if lr is None else lr,
-            0.01 if weight_decay is None else weight_decay,
-            patience=patience or 30,
-            device=device,
+        one = shape
+
+        def make() -> Recipe:
+            return around(
+                one.build(),
+                loss,
+                {"accuracy": accuracy} if classes else {},
+                1e-3 if lr is None else lr,
+                0.01 if weight_decay is None else weight_decay,
+                patience=patience or 30,
+                device=device,
+            )
+
+    known = len(rows[0]) + len(rows[1])
+    if folds is None:
+        folds = FOLDS if known in FOLDED and recipe == "plain" else 1
+    if folds < 1 or (folds > 1 and (len(rows[0]) < 2 * folds or len(rows[1]) < 2)):
+        raise ValueError(
+            f"from_table: expected folds of at least 1, and for more than 1 two rows for each of "
+            f"them to be held out, but got folds={folds} with {known} training and validation rows"
         )
     said = [*frame.notes, *notes]
-    return TableRecipe(frame, taken, preprocessor, shape, built, rows, y, said, seed, shares)
+    return TableRecipe(frame, taken, preprocessor, shape, make, rows, y, said, seed, shares, folds)
 
 
 def _split(y: Array, classes: bool, fractions: Sequence[float], seed: int) -> list[Array]:
@@ -224,6 +251,9 @@ class TableRecipe:
     rows: the numbers of the training, validation and test rows.
     share: after a fit, how much of what the network has learnt is kept beside the linear model that
         it began with, from 0 to 1; the validation rows decide, see `sharing.best_share`.
+    network: what predicts: the recipe's model, or after a fit the mean of `folds` such networks.
+        Each has seen other rows; every training and validation row was held out once, and together
+        they decide on the share, which a sixth of a small table would leave to chance.
     """
 
     def __init__(
@@ -232,24 +262,28 @@ class TableRecipe:
         taken: list[Taken],
         preprocessor: TablePreprocessor,
         shape: Shape | StrongShape,
-        recipe: Recipe,
+        make: Callable[[], Recipe],
         rows: list[Array],
         y: Array,
         notes: list[str],
         seed: int,
         class_weights: Array | None = None,
+        folds: int = 1,
     ) -> None:
         self.frame = frame
         self.taken = taken
         self.preprocessor = preprocessor
         self.shape = shape
-        self.recipe = recipe
+        self.recipe = make()
+        self.network: nn.Module = self.recipe.model
         self.rows = rows
         self.notes = notes
         self.seed = seed
         self.class_weights = class_weights
+        self.folds = folds
         self.history: History | None = None
         self.share: float | None = None
+        self._make = make
         self._decay = DECAYS[0]
         assert preprocessor.target is not None
         self.target: Classes | Amount = preprocessor.target
@@ -260,24 +294,29 @@ class TableRecipe:
         self.train, self.validation, self.test = (
             TensorDataset(x[part], known[part]) for part in rows
         )
-        if isinstance(recipe.model, Embedded) and len(rows[0]) > 1:
-            self._begin_linear(recipe.model)
-        if isinstance(recipe.model, StrongNetwork) and isinstance(self.target, Amount):
-            y_train = known[rows[0]]
-            recipe.model.reach.array[...] = y_train.min(), y_train.max()
+        self._decay_losses = self._begin_linear(self.recipe, self.train, self.validation)
 
-    def _begin_linear(self, network: Embedded) -> None:
-        """Let the network begin as the linear model that it has to be better than, with the decay
-        that is best on the validation rows.
+    def _begin_linear(self, recipe: Recipe, train: TensorDataset, held: TensorDataset) -> Array:
+        """Let a network begin as the linear model that it has to be better than, with the decay
+        that is best on the rows held out; return their losses with each, (decays, rows).
         """
-        best = np.inf
-        for decay in DECAYS:
-            begun = self._linear(network, [self.train], decay)
-            network.begin_linear(*begun)
-            loss = self._validation_losses().mean() if len(self.validation) else 0.0
-            if loss < best:
-                best, kept, self._decay = loss, begun, decay
-        network.begin_linear(*kept)
+        network = recipe.model
+        if isinstance(network, StrongNetwork) and isinstance(self.target, Amount):
+            known = np.concatenate([self.train.arrays[1], self.validation.arrays[1]])
+            network.reach.array[...] = known.min(), known.max()
+        losses = np.zeros((len(DECAYS), len(held)))
+        if not isinstance(network, Embedded) or len(train) < 2:
+            return losses
+        begun = []
+        for i, decay in enumerate(DECAYS):
+            begun.append(self._linear(network, [train], decay))
+            network.begin_linear(*begun[i])
+            if len(held):
+                losses[i] = self._losses(recipe, held)
+        best = int(losses.sum(1).argmin()) if len(held) else DECAYS.index(1.0)
+        self._decay = DECAYS[best]
+        network.begin_linear(*begun[best])
+        return losses
 
     def _linear(self, network: Embedded, parts: Sequence[TensorDataset], decay: float) -> Any:
         """Return the linear model of some rows, as `Embedded.begin_linear` takes it."""
@@ -328,14 +367,12 @@ class TableRecipe:
         """Train until the validation loss stops improving, at most `epochs` epochs, 200 if nothing
         is said; the strong recipe trains 96, or `epochs`, and keeps the best.
 
+        Return the history of the first network; callbacks, of which some write files, see no other.
         resume: "auto" or a path: see `Trainer.fit`.
         """
         epochs = self.epochs if epochs is None else epochs
         size = self.batch_size if batch_size is None else batch_size
-        network = self.recipe.model
-        begun = None
-        if isinstance(network, Embedded) and network.skip is not None:
-            begun = Begun(network.linear_part(), network.last_part())
+        begun = self._begun(self.recipe)
         self.history = self.recipe.fit(
             self.train,
             self.validation,
@@ -344,19 +381,73 @@ class TableRecipe:
             callbacks=callbacks,
             resume=resume,
         )
-        network.eval()
-        if begun is not None and isinstance(network, Embedded) and len(self.validation) > 1:
-            self.share = begun.choose(self._validation_losses)
-            if self.share < 1:  # the linear model has no epochs to choose: all rows may teach it
-                both = self._linear(network, [self.train, self.validation], self._decay)
-                begun.begin_anew(partial(network.begin_linear, *both))
-                begun.keep(self.share)
+        networks = [self.recipe.model.eval()]
+        if begun is not None and len(self.validation) > 1:
+            networks += self._fold(begun, epochs, size)
+        self.network = networks[0] if len(networks) == 1 else Averaged(networks).eval()
+        self.shape = replace(self.shape, networks=len(networks))
+        self.__dict__.pop("table_model", None)
         return self.history
 
-    def _validation_losses(self) -> Array:
-        """Return the loss of each validation row, (rows,) float64."""
-        outputs = self.recipe.predict(self.validation).numpy().astype(np.float64)
-        y = self.validation.arrays[1]
+    def _begun(self, recipe: Recipe) -> Begun | None:
+        """Return the linear part of a network as it begins, if it has one."""
+        network = recipe.model
+        if not isinstance(network, Embedded) or network.skip is None:
+            return None
+        return Begun(network.linear_part(), network.last_part())
+
+    def _fold(self, begun: Begun, epochs: int, size: int) -> list[nn.Module]:
+        """Train the networks that have other rows held out; let what all say of the rows that they
+        have not seen decide on the share; return the networks.
+        """
+        members = [(self.recipe.model, begun)]
+        losses = [begun.losses(partial(self._losses, self.recipe, self.validation))]
+        decay_losses = [self._decay_losses]
+        assert self.history is not None
+        for train, held in [] if self.history.interrupted else self._parts():
+            recipe = self._make()
+            recipe.doctor = False  # it has looked at the first
+            found = self._begin_linear(recipe, train, held)
+            other = self._begun(recipe)
+            assert other is not None
+            told = recipe.fit(train, held, epochs=epochs, batch_size=min(size, len(train)))
+            if told.interrupted:
+                break
+            recipe.model.eval()
+            members.append((recipe.model, other))
+            losses.append(other.losses(partial(self._losses, recipe, held)))
+            decay_losses.append(found)
+        self.share = SHARES[best_share(np.concatenate(losses, 1))]
+        self._decay = DECAYS[int(sum(found.sum(1) for found in decay_losses).argmin())]
+        if self.share < 1:  # the linear model has no epochs to choose: all rows may teach it
+            for network, one in members:
+                assert isinstance(network, Embedded)
+                both = self._linear(network, [self.train, self.validation], self._decay)
+                one.begin_anew(partial(network.begin_linear, *both))
+                one.keep(self.share)
+        return [network for network, _ in members[1:]]
+
+    def _parts(self) -> Iterable[tuple[TensorDataset, TensorDataset]]:
+        """Yield the rows to train on and those held out, of all networks but the first, whose are
+        the validation rows; classes in proportion.
+        """
+        if self.folds < 2:
+            return
+        x, y = self.train.arrays
+        more_x, more_y = self.validation.arrays
+        order = Generator(self.seed, stream=STREAM).permutation(len(y))
+        if isinstance(self.target, Classes):
+            order = order[np.argsort(y[order], kind="stable")]
+        for k in range(self.folds - 1):
+            held = np.zeros(len(y), bool)
+            held[order[k :: self.folds - 1]] = True
+            rest = np.concatenate([x[~held], more_x]), np.concatenate([y[~held], more_y])
+            yield TensorDataset(*rest), TensorDataset(x[held], y[held])
+
+    def _losses(self, recipe: Recipe, rows: TensorDataset) -> Array:
+        """Return the loss of each row, (rows,) float64."""
+        outputs = recipe.predict(rows).numpy().astype(np.float64)
+        y = rows.arrays[1]
         if isinstance(self.target, Amount):
             return np.asarray((outputs[:, 0] - y) ** 2)
         likely = np.log(np.maximum(softmax(outputs)[np.arange(len(y)), y], 1e-300))
@@ -370,13 +461,18 @@ class TableRecipe:
     @cached_property
     def table_model(self) -> TableModel:
         """Return the model with its preprocessing, which predicts and can be saved."""
-        return TableModel(self.recipe.model, self.shape, self.preprocessor)
+        return TableModel(self.network, self.shape, self.preprocessor)
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """Return the scores of simple models, trained and tested on the same rows."""
+        """Return the scores of simple models, tested on the same rows and trained on those that the
+        model has learnt from: the validation rows too, once these have decided on the share.
+        """
         x, new_x = self.train.arrays[0], self.test.arrays[0]
         classes = self.target.n_out if isinstance(self.target, Classes) else 0
         y, new_y = self._y[self.rows[0]], self._y[self.rows[2]]
+        if self.share is not None:
+            x = np.concatenate([x, self.validation.arrays[0]])
+            y = np.concatenate([y, self._y[self.rows[1]]])
         return baselines(x, y, new_x, new_y, classes, len(self.preprocessor.tables))
 
     def confusion(self) -> Array:

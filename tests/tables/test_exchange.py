@@ -51,7 +51,7 @@ class Network(torch.nn.Module):  # type: ignore[misc,name-defined]
 
 
 def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None:
-    built = mg.recipe.from_table(table(), "y", hidden=(8,))
+    built = mg.recipe.from_table(table(), "y", hidden=(8,), folds=1)
     built.fit(epochs=3)
     path = built.save(tmp_path / "model.safetensors")
     network = Network(2, (), 2)
@@ -76,7 +76,7 @@ def test_a_table_s_model_loads_in_pytorch_and_comes_back(tmp_path: Path) -> None
 
 def test_embeddings_and_the_layer_beside_go_along(tmp_path: Path) -> None:
     data = {**table(), "group": [f"g{i % 20}" for i in range(80)]}
-    built = mg.recipe.from_table(data, "a", drop=["y"], hidden=(8,))
+    built = mg.recipe.from_table(data, "a", drop=["y"], hidden=(8,), folds=1)
     built.fit(epochs=2)
     path = built.save(tmp_path / "model.safetensors")
     network = Network(built.shape.n_dense, built.shape.tables, 1)

@@ -17,6 +17,7 @@ from minigrad.tables.baselines import linear_classes, neighbours, ridge, softmax
 from minigrad.tables.recipe import TableRecipe
 from minigrad.tables.scores import amount_scores, auroc, average_precision, class_scores
 from minigrad.tables.sharing import Begun, best_share
+from minigrad.train.recipe import Recipe
 
 
 def table(rows: int = 120) -> dict[str, Any]:
@@ -32,14 +33,16 @@ def table(rows: int = 120) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def classes() -> TableRecipe:
-    built = mg.recipe.from_table(table(), "kind", drop=["amount"], hidden=(16,), lr=0.01)
+    options = {"drop": ["amount"], "hidden": (16,), "lr": 0.01, "folds": 1}
+    built = mg.recipe.from_table(table(), "kind", **options)
     built.fit(epochs=15)
     return built
 
 
 @pytest.fixture(scope="module")
 def amounts() -> TableRecipe:
-    built = mg.recipe.from_table(table(), "amount", drop=["kind"], hidden=(16,), lr=0.02)
+    options = {"drop": ["kind"], "hidden": (16,), "lr": 0.02, "folds": 1}
+    built = mg.recipe.from_table(table(), "amount", **options)
     built.fit(epochs=40)
     return built
 
@@ -232,17 +235,18 @@ def test_a_network_begins_as_the_linear_model(monkeypatch: pytest.MonkeyPatch) -
             scores, linear = built.evaluate(), built.baselines()["linear"]
             for name in scores.keys() & {"accuracy", "log_loss", "r2", "mae", "rmse"}:
                 assert scores[name] == pytest.approx(linear[name], rel=1e-3), (recipe, name)
-            first = built._validation_losses().mean()
+            first = built._losses(built.recipe, built.validation).mean()
             monkeypatch.undo()
             built = mg.recipe.from_table(data, target, **options)
-            assert built._validation_losses().mean() <= first  # the best of several decays
+            assert built._losses(built.recipe, built.validation).mean() <= first  # several decays
 
 
 @pytest.mark.parametrize(
-    ("recipe", "target"), [("plain", "linear"), ("plain", "bent"), ("strong", "bent")]
+    ("recipe", "target", "folds"),
+    [("plain", "linear", 1), ("plain", "linear", 3), ("plain", "bent", 3), ("strong", "bent", 1)],
 )
 def test_less_of_the_network_is_kept_where_a_line_is_all_there_is(
-    recipe: str, target: str, tmp_path: Path
+    recipe: str, target: str, folds: int, tmp_path: Path
 ) -> None:
     g = np.random.default_rng(1)
     x, z = g.normal(size=(2, 240))
@@ -254,7 +258,8 @@ def test_less_of_the_network_is_kept_where_a_line_is_all_there_is(
     }
     data = {"x": x, "z": z, "town": [f"t{i}" for i in town], "y": columns[target]}
     drop = ["town"] if target == "bent" else []
-    built = mg.recipe.from_table(data, "y", recipe=recipe, drop=drop, hidden=(64,))
+    options = {"recipe": recipe, "drop": drop, "hidden": (64,), "folds": folds}
+    built = mg.recipe.from_table(data, "y", **options)
     assert built.share is None
     built.fit(epochs=100 if target == "bent" else 40)
     assert built.share is not None
@@ -278,11 +283,16 @@ def test_a_share_is_between_the_linear_model_and_the_network() -> None:
     np.testing.assert_allclose(both, 0.3 * trained + 0.7 * linear, atol=1e-5)
 
 
-def test_the_linear_model_beside_learns_from_the_validation_rows_too() -> None:
+@pytest.mark.parametrize("folds", [1, 3])
+def test_the_linear_model_beside_learns_from_the_validation_rows_too(
+    folds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     g = np.random.default_rng(1)
     x = g.normal(size=(200, 6))
     y = x @ g.normal(size=6) + 3 * g.normal(size=200)
-    built = mg.recipe.from_table({**{f"x{i}": x[:, i] for i in range(6)}, "y": y}, "y")
+    columns = {f"x{i}": x[:, i] for i in range(6)}
+    monkeypatch.setattr("minigrad.tables.recipe.best_share", lambda losses: 0)
+    built = mg.recipe.from_table({**columns, "y": y}, "y", folds=folds, hidden=(8,))
     built.fit(epochs=3)
     assert built.share == 0
     both = np.concatenate([built.train.arrays[0], built.validation.arrays[0]])
@@ -291,6 +301,56 @@ def test_the_linear_model_beside_learns_from_the_validation_rows_too() -> None:
     expected = built.target.decode(built.test.arrays[0] @ weights + bias)
     found = built.predict(built.frame.take(built.rows[2]))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_each_row_is_held_out_once_and_the_networks_are_averaged(tmp_path: Path) -> None:
+    for target, drop in (("kind", "amount"), ("amount", "kind")):
+        built = mg.recipe.from_table(table(), target, drop=[drop], hidden=(8,), folds=4)
+        parts = [(built.train, built.validation), *built._parts()]
+        assert len(parts) == 4
+        both = sorted(np.concatenate([built.train.arrays[0], built.validation.arrays[0]])[:, 0])
+        assert sorted(np.concatenate([held.arrays[0] for _, held in parts])[:, 0]) == both
+        for train, held in parts:
+            assert len(train) + len(held) == len(both)
+            assert not set(train.arrays[0][:, 0]) & set(held.arrays[0][:, 0])
+        if target == "kind":
+            rare = [np.bincount(held.arrays[1]).min() for _, held in parts[1:]]
+            assert max(rare) - min(rare) <= 1  # in proportion
+        built.fit(epochs=2)
+        assert str(built.shape).startswith("4 networks of 1 + 16x")
+        each = [network(mg.tensor(built.test.arrays[0])) for network in built.network.networks]
+        mean = np.mean([said.detach().numpy() for said in each], axis=0)
+        found = built.table_model.outputs(built.frame.take(built.rows[2]))
+        np.testing.assert_allclose(found, mean, atol=1e-5)
+        model = mg.load_model(built.save(tmp_path / "model.safetensors"))
+        np.testing.assert_array_equal(model.outputs(table()), built.table_model.outputs(table()))
+        built.fit(epochs=1)  # goes on with one, and averages again
+        assert str(built.shape).startswith("4 networks of 1 + 16x")
+
+
+def test_folds_are_for_small_tables() -> None:
+    for rows, folds in ((40, 1), (120, 5), (1100, 5), (1300, 1)):
+        assert mg.recipe.from_table(table(rows), "kind", drop=["amount"]).folds == folds
+    for wrong in (0, 50):
+        with pytest.raises(ValueError, match="expected folds of at least 1, and for more than 1"):
+            mg.recipe.from_table(table(), "kind", folds=wrong)
+
+
+def test_an_interrupted_fit_keeps_the_networks_that_are_done() -> None:
+    built = mg.recipe.from_table(table(), "amount", drop=["kind"], hidden=(8,), folds=4)
+    fits = []
+    ours = Recipe.fit
+
+    def fit(self: Any, *args: Any, **options: Any) -> Any:
+        fits.append(self)
+        history = ours(self, *args, **options)
+        history.interrupted = len(fits) == 3
+        return history
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recipe, "fit", fit)
+        built.fit(epochs=1)
+    assert str(built.shape).startswith("2 networks of")
 
 
 def test_the_best_share_is_the_smallest_near_the_best() -> None:
