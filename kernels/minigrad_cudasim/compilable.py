@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
 import sys
-import textwrap
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +13,7 @@ import numpy as np
 
 from minigrad_cudasim.fault import CompileFault, Fault, Party, Site
 from minigrad_cudasim.models import MODELS
+from minigrad_cudasim.syntax import definition_of
 
 try:
     from numba.cuda.ufuncs import get_ufunc_info
@@ -104,16 +103,6 @@ def looked_at(kernel: FunctionType, jitted: bool) -> Fault | None:
         waiting += [callee for callee in finder.callees if callee not in looked]
         looked.update(finder.callees)
     return None
-
-
-def definition_of(function: FunctionType) -> ast.FunctionDef | None:
-    """Return the syntax of a function, its lines counted from 1 at its first."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return None
-    first = tree.body[0] if tree.body else None
-    return first if isinstance(first, ast.FunctionDef) else None
 
 
 def site_on(function: FunctionType, line: int) -> Site:

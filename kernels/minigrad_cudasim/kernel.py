@@ -20,6 +20,7 @@ from minigrad_cudasim.machine import Machine
 from minigrad_cudasim.memory import SimulatedArray
 from minigrad_cudasim.models import MODELS, Model
 from minigrad_cudasim.numbers import BUILTINS, REPLACED, cast_to
+from minigrad_cudasim.typed.functions import Typed, promoted
 
 try:
     from numba import cuda as numba_cuda
@@ -48,6 +49,8 @@ class Builder:
         self.cuda = Cuda(machine)
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
+        self.originals: dict[int, FunctionType] = {}  # by what was made of them
+        self.typed = Typed(self.rebuild, self.originals)
         self.prints = False  # whether a function that was rebuilt may print
         self.constants: dict[int, SimulatedArray] = {}
         self.stubs: dict[int, Any] = {}
@@ -91,6 +94,8 @@ class Builder:
             return self.constant(value)
         if isinstance(value, float):
             return value if isinstance(value, np.generic) else np.float64(value)
+        if isinstance(value, np.integer | np.bool_):
+            return (cast_to(value.dtype.name) or type(value))(value)
         if type(value) is tuple:
             return tuple(map(self.translate, value))
         function = getattr(value, "py_func", value)
@@ -131,6 +136,7 @@ class Builder:
         )
         self.memo[id(function)] = built  # before its names: it may call itself
         self.kept.append(function)
+        self.originals[id(built)] = function
         names = names_of(code)
         self.prints = self.prints or "print" in names
         for name in names:
@@ -160,18 +166,3 @@ def names_of(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             found |= names_of(constant)
     return found
-
-
-def promoted(code: CodeType) -> CodeType:
-    """Return a code object whose literals are float64 and complex128, as Numba types them."""
-
-    def literal(constant: Any) -> Any:
-        if type(constant) in (float, complex):
-            return (np.float64 if type(constant) is float else np.complex128)(constant)
-        if type(constant) is tuple:
-            return tuple(map(literal, constant))
-        if isinstance(constant, CodeType):
-            return promoted(constant)
-        return constant
-
-    return code.replace(co_consts=tuple(map(literal, code.co_consts)))

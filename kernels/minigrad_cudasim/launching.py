@@ -35,6 +35,7 @@ from minigrad_cudasim.numbers import cast_to
 from minigrad_cudasim.report import Report
 from minigrad_cudasim.thread import Dim3
 from minigrad_cudasim.traffic import Traffic
+from minigrad_cudasim.typed.shapes import of_argument
 
 # CUDA C++ Programming Guide, "Compute Capabilities": the same from 5.0 to 9.0 but for the last.
 MAX_THREADS = 1024
@@ -116,6 +117,8 @@ def run(
             argument(machine, value, names[i] if i < len(names) else "args", regions)
             for i, value in enumerate(args)
         )
+        given = tuple(map(of_argument, args, held))
+        function = builder.typed.function(plain, given)
         alone = reach is not None or traffic or builder.prints or not kept.all
         if options.get("lanes", True) and not alone and not logged:
             if together(machine, builder.cuda, function, held):

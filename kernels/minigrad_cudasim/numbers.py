@@ -1,9 +1,9 @@
-"""Numbers of a simulated kernel, typed as Numba types them.
+"""Numbers of a simulated kernel, and the functions of them.
 
-Signed integers are Python's, in 64 bits where a cast or an array says so.  float32 stays float32,
-while a bare literal such as 2.0 is a float64 and makes all that it meets one.  The sum of two
-uint32 is a uint64, as in Numba, until it is cast: `UInt32` is a NumPy uint64 that remembers its
-width.
+Signed integers are Python's, and so are unsigned ones of 8 and 16 bits; uint32 and uint64 are
+NumPy's uint64, of which `UInt32` remembers its width; floats and complex numbers are NumPy's.  A
+bare literal such as 2.0 is a float64.  Which type an operation gives is said in
+`minigrad_cudasim.typed`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ Number = Any
 
 
 class UInt32(np.uint64):
-    """A uint32: its arithmetic gives uint64."""
+    """A uint32: its arithmetic gives uint64, after it was negated or inverted in 32 bits."""
+
+    def __neg__(self) -> Any:
+        return np.uint64(-int(self) & 0xFFFFFFFF)
+
+    def __invert__(self) -> Any:
+        return np.uint64(int(self) ^ 0xFFFFFFFF)
 
 
 class Int32(int):
@@ -82,6 +88,71 @@ def store_cast(value: Any, dtype: np.dtype[Any]) -> Any:
     return value
 
 
+def wrapped(value: int) -> int:
+    """Return a whole number as int64 holds it.
+
+    >>> wrapped(1 << 63), wrapped(5)
+    (-9223372036854775808, 5)
+    """
+    if -LEAST <= value < LEAST:
+        return value
+    return ((value + LEAST) & MASK) - LEAST
+
+
+def power(base: Any, exponent: Any) -> Any:
+    """Return a power of a whole exponent as Numba multiplies it out: from the lowest bit on.
+
+    >>> power(np.float32(3), 3), power(2, 63), power(np.float64(2), -1)
+    (np.float32(27.0), -9223372036854775808, np.float64(0.5))
+    """
+    one = type(base)(1)
+    left, made = abs(int(exponent)), one
+    if left > LONGEST:
+        return base**exponent
+    while left:
+        if left & 1:
+            made = product(made, base)
+        left >>= 1
+        base = product(base, base)
+    if exponent >= 0:
+        return made
+    if isinstance(made, int | np.integer):
+        return made if made in (1, -1) else type(made)(0)
+    return type(made)(1.0) / made
+
+
+def product(a: Any, b: Any) -> Any:
+    """Return a product of two numbers of one type in that type."""
+    return wrapped(a * b) if isinstance(a, int) else a * b
+
+
+def quotient(a: Any, b: Any) -> Any:
+    """Return the quotient of two complex numbers of one type, by the algorithm of CPython.
+
+    >>> quotient(np.complex64(4 + 2j), np.complex64(2))
+    np.complex64(2+1j)
+    """
+    x, y, u, v = a.real, a.imag, b.real, b.imag
+    if u == 0 == v:
+        return a / b
+    if abs(u) >= abs(v):
+        ratio = v / u
+        below = u + v * ratio
+        real, imag = (x + y * ratio) / below, (y - x * ratio) / below
+    elif abs(v) > abs(u):
+        ratio = u / v
+        below = u * ratio + v
+        real, imag = (x * ratio + y) / below, (y * ratio - x) / below
+    else:
+        real = imag = np.nan
+    return type(a)(complex(real, imag))
+
+
+LEAST = 1 << 63
+MASK = (1 << 64) - 1
+LONGEST = 0x10000  # the largest exponent that is multiplied out
+
+
 def width(value: Any) -> int:
     """Return the bits of an integer as Numba types it."""
     return 32 if isinstance(value, UInt32 | Int32) else 64
@@ -129,6 +200,9 @@ REPLACED: dict[Any, Any] = {
     math.copysign: np.copysign,
     math.pow: np.power,
     math.ldexp: np.ldexp,
+    math.trunc: int,
+    math.degrees: unary(math.degrees),
+    math.radians: unary(math.radians),
     math.erf: unary(math.erf),
     math.erfc: unary(math.erfc),
     math.gamma: unary(math.gamma),
@@ -180,10 +254,20 @@ def printed(*values: Any, **options: Any) -> None:
     print(*map(shown, values), **options)
 
 
+class Real:
+    """`float` in a kernel: it keeps a float's type, and makes float64 of other numbers."""
+
+    name = "float64"
+
+    def __call__(self, value: Any = 0.0) -> Any:
+        """Return a number as a float."""
+        return value if isinstance(value, np.floating) else np.float64(value)
+
+
 BUILTINS = {
     **vars(builtins),
     "print": printed,
-    "float": np.float64,
+    "float": Real(),
     "complex": np.complex128,
     "round": rounded,
     "zip": zipped,

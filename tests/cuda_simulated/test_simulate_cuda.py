@@ -83,14 +83,14 @@ def test_the_active_mask_is_of_the_lanes_that_come_to_one_place() -> None:
 
 
 # ---------------------------------------------------------------- numbers, as Numba types them
-def test_float32_stays_float32_until_it_meets_a_literal() -> None:
+def test_float32_stays_float32_until_it_meets_a_wide_integer_or_a_literal() -> None:
     def rule():
         x = float32(1) / float32(3)
         return x, x + x, x * 2, x * 2.0, x * HALF, float(x), x * np.float32(0.5), -0.5 * x
 
     got = values(rule)[0]
     single, double = np.float32, np.float64
-    kinds = [single, single, single, double, double, double, single, double]
+    kinds = [single, single, double, double, double, single, single, double]
     assert [type(v) for v in got] == kinds
 
 

@@ -10,6 +10,7 @@ from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
+from numba.core import types
 
 from minigrad_cudasim.lanes.values import (
     MOST,
@@ -28,6 +29,7 @@ from minigrad_cudasim.lanes.values import (
     whole,
 )
 from minigrad_cudasim.numbers import BUILTINS, REPLACED, Integer
+from minigrad_cudasim.typed.rules import CASTS
 
 # Those that give the same bits for an array as for each of its elements (a test holds it).
 UFUNCS = (
@@ -55,7 +57,8 @@ UFUNCS = (
     np.rint,
 )
 HOMES = ("minigrad_cudasim.numbers", "minigrad_cudasim.libdevice")
-ROUNDS = {math.floor: np.floor, math.ceil: np.ceil, math.trunc: np.trunc}
+ROUNDS = {math.floor: np.floor, math.ceil: np.ceil}
+FLOATS: tuple[Any, ...] = (np.float32, np.float64, CASTS[types.float32], BUILTINS["float"])
 COUNTED = ("popc", "clz", "ffs", "brev")  # they ask for a width that lanes do not keep
 
 
@@ -68,8 +71,10 @@ def apply(function: Any, args: list[Any], mask: Mask, count: int) -> Any:
         return to_integer(function, args[0], mask)
     if function is builtins.int and len(args) == 1:
         return truncated(args[0], mask)
-    if function in (np.float32, np.float64, BUILTINS["float"]) and len(args) == 1:
-        kind = "f" if function is np.float32 else "d"
+    if function in FLOATS and len(args) == 1:
+        single = function in (np.float32, CASTS[types.float32])
+        single = single or (function is BUILTINS["float"] and kind_of(args[0]) == "f")
+        kind = "f" if single else "d"
         return Lanes(kind, as_kind(args[0], kind))
     if function is builtins.bool and len(args) == 1:
         return Lanes("b", raw(args[0]) != 0)

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad_cudasim.compilable import definition_of
 from minigrad_cudasim.lanes.blocks import Blocks
 from minigrad_cudasim.lanes.calls import apply, truncated
 from minigrad_cudasim.lanes.memory import LaneArray, LaneRecords, Row
@@ -30,17 +29,19 @@ from minigrad_cudasim.lanes.values import (
     kind_of,
     merged,
     parts_of,
+    raised,
     spread,
     truth,
     unary,
 )
-from minigrad_cudasim.numbers import BUILTINS
+from minigrad_cudasim.numbers import BUILTINS, power, wrapped
+from minigrad_cudasim.syntax import PARSED, definition_of, same_as_source
+from minigrad_cudasim.typed.rules import ORDER, Operator, Right
 
 DEEPEST = 50  # functions that call each other
 LONGEST = 100_000  # turns of a loop whose lanes end at different times
 
 DEAD: Any = np.zeros(0, np.bool_)  # the mask of no lanes
-PARSED: dict[CodeType, ast.FunctionDef] = {}
 
 
 def source_of(function: FunctionType) -> ast.FunctionDef:
@@ -51,24 +52,10 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
     code = function.__code__
     if code not in PARSED:
         definition = definition_of(function)
-        if definition is None:
+        if definition is None or not same_as_source(function, definition):
             raise Unsupported(f"the source of {code.co_name} is not to be read")
-        plain = ast.FunctionDef(**{**vars(definition), "decorator_list": [], "returns": None})
-        module = ast.fix_missing_locations(ast.Module([plain], []))
-        compiled = compile(module, code.co_filename, "exec", dont_inherit=True)
-        own = next(c for c in compiled.co_consts if isinstance(c, CodeType))
-        same = own.co_varnames == code.co_varnames and constants(own) == constants(code)
-        if not code.co_freevars:
-            same = same and own.co_names == code.co_names
-        if not same:
-            raise Unsupported(f"{code.co_name} is not what its source says")
         PARSED[code] = definition
     return PARSED[code]
-
-
-def constants(code: CodeType) -> list[str]:
-    """Return the literals of a function, whether promoted or not."""
-    return [str(c) for c in code.co_consts if not isinstance(c, CodeType)]
 
 
 class Element(NamedTuple):
@@ -338,8 +325,6 @@ class Program:
         return joined([rest, *went_on], mask) if went_on else rest
 
     def counted(self, node: ast.For, mask: Mask) -> Mask:
-        if node.orelse:
-            raise Unsupported("else of a loop")
         broke: list[Mask] = []
         live = mask
         self.frame.loops.append((broke, []))
@@ -357,7 +342,14 @@ class Program:
             if live is DEAD:
                 break
         self.frame.loops.pop()
-        return mask if live is mask and not broke else joined([live, *ended, *broke], mask)
+        return self.left(node, live, ended, broke, mask)
+
+    def left(self, node: Any, live: Mask, ended: list[Mask], broke: list[Mask], mask: Mask) -> Mask:
+        """Return the lanes that leave a loop; those that did not break it off do its else."""
+        whole = live if not ended else joined([live, *ended], mask)
+        if node.orelse and whole is not DEAD:
+            whole = self.block(node.orelse, whole)
+        return mask if whole is mask and not broke else joined([whole, *broke], mask)
 
     def values(self, node: ast.expr, mask: Mask) -> Iterator[tuple[Any, Any]]:
         """Yield what a loop goes over: with each the test of who still does, None for all."""
@@ -424,24 +416,19 @@ class Program:
         raise Unsupported("a loop of very many turns")
 
     def loop(self, node: ast.While, mask: Mask) -> Mask:
-        if node.orelse:
-            raise Unsupported("else of a loop")
         broke: list[Mask] = []
         ended: list[Mask] = []
         live = mask
         self.frame.loops.append((broke, []))
         for _ in range(LONGEST):
             live, done = self.split(self.value(node.test, live), live)
-            if live is DEAD and not ended and not broke:
-                self.frame.loops.pop()
-                return done
             if done is not DEAD:
                 ended.append(done)
             if live is not DEAD:
                 live = self.turn(node.body, live)
             if live is DEAD:
                 self.frame.loops.pop()
-                return joined([*ended, *broke], mask)
+                return self.left(node, DEAD, ended, broke, mask)
         raise Unsupported("a loop of very many turns")
 
     # ------------------------------------------------------------ expressions
@@ -551,6 +538,14 @@ class Program:
         if any(isinstance(a, ast.Starred) for a in node.args):
             raise Unsupported("arguments of any number")
         args = [self.value(a, mask) for a in node.args]
+        if function is wrapped or function is Right:
+            return args[0]  # lanes wrap, and compute by Numba's rules
+        if isinstance(function, Operator):
+            op = getattr(ast, function.name)
+            rule = self.compared if function.name in ORDER else self.combined
+            return rule(op, args[0], args[1], mask)
+        if function is power:
+            return spread(lambda v, m: raised(v[0], v[1], m, self.count), args, mask, self.count)
         named = {k.arg or "**": self.value(k.value, mask) for k in node.keywords}
         known = self.blocks.known(function)
         if known is not None:
@@ -614,6 +609,7 @@ def harmless(function: Any) -> bool:
         isinstance(function, type | np.ufunc)
         or home.startswith("minigrad_cudasim.numbers")
         or home.startswith("minigrad_cudasim.libdevice")
+        or home.startswith("minigrad_cudasim.typed.rules")
         or home == "math"
         or name in ("abs", "min", "max", "round", "pow", "apply")
         or type(function).__name__ == "Integer"

@@ -1,21 +1,24 @@
 """A number of each lane, typed as the simulator types that of one thread.
 
-The kinds: "i" Python's int (held in int64, with bounds, so that nothing wraps unseen), "b" a truth
-value, "p" Python's float, which takes the type of what it meets, "f" float32, "d" float64, "u" a
-uint32 and "U" a uint64, both held in 64 bits: those meet their like and floats alone; "c" is a
+The kinds: "i" Python's int (held in int64, with bounds), "b" a truth value, "p" a float of
+Python's, "f" float32, "d" float64, "u" a uint32 and "U" a uint64, both held in 64 bits, "c" a
 complex128.
-What has no kind raises `Unsupported`.
+Operations are computed by `minigrad_cudasim.typed.rules`, as those of one thread are.  What has no
+kind raises `Unsupported`.
 """
 
 from __future__ import annotations
 
+import ast
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.core import types
 
-from minigrad_cudasim.numbers import Int32, UInt32
+from minigrad_cudasim.numbers import LEAST, LONGEST, Int32, UInt32, power, quotient
+from minigrad_cudasim.typed.rules import CASTS, OPERATORS, Kind, plan
 
 Array = np.ndarray[Any, Any]
 Mask = Array | None  # which lanes; None is all of them
@@ -23,7 +26,7 @@ Rule = Callable[[list[Any], Mask], Any]
 FLOATS: dict[str, Any] = {"p": np.float64, "f": np.float32, "d": np.float64, "c": np.complex128}
 UNSIGNED = {"u", "U"}
 BITS = {"u": 32, "U": 64}
-MOST = 1 << 62  # the largest whole number that is held
+MOST = LEAST  # whole numbers are smaller, in both directions
 EXACT = 1 << 53  # up to which a whole number is a float64
 
 
@@ -84,14 +87,9 @@ def spread(
 
 
 def whole(data: Array, low: int | None = None, high: int | None = None) -> Lanes:
-    """Return whole numbers; bounds that are unknown or wide are looked up.
-
-    Raises: Unsupported beyond 62 bits.
-    """
-    if low is None or high is None or low < -MOST or high > MOST:
+    """Return whole numbers; bounds that are unknown or too wide are looked up."""
+    if low is None or high is None or not wide(low, high):
         low, high = int(data.min()), int(data.max())
-        if low < -MOST or high > MOST:
-            raise Unsupported("whole numbers of more than 62 bits")
     return Lanes("i", data, low, high)
 
 
@@ -137,10 +135,10 @@ def raw(value: Any) -> Any:
 def as_kind(value: Any, kind: str) -> Any:
     """Return the array or number of a value as a float kind.
 
-    Raises: Unsupported for whole numbers that float64 does not hold.
+    Raises: Unsupported for whole numbers that float64 does not hold as float32.
     """
     held = kind_of(value)
-    if held == "i":
+    if held == "i" and kind == "f":
         low, high = bounds(value)
         if low < -EXACT or high > EXACT:
             raise Unsupported("whole numbers of more than 53 bits as floats")
@@ -152,15 +150,32 @@ def as_kind(value: Any, kind: str) -> Any:
 
 
 def common(a: Any, b: Any) -> str:
-    """Return the kind that two numbers meet in: Python's own are weak, as in NumPy 2."""
+    """Return the kind of float that two floats meet in."""
     kinds = {kind_of(a), kind_of(b)}
-    if "b" in kinds:
-        raise Unsupported("arithmetic of truth values")
-    if kinds & UNSIGNED:
-        if kinds & {"i", "c"}:
-            raise Unsupported("unsigned numbers and others")
-        return "U" if kinds <= UNSIGNED else "d"
-    return next(kind for kind in "cdfpi" if kind in kinds)
+    return "f" if kinds == {"f"} else "d"
+
+
+def cast(value: Any, target: Kind | None) -> Any:
+    """Return numbers in a type of Numba's; None leaves them.
+
+    Raises: Unsupported for a type that is not held.
+    """
+    if target is None:
+        return value
+    if not isinstance(value, Lanes):
+        return CASTS[target](value)
+    kind = LETTERS.get(target)
+    if kind is None:
+        raise Unsupported(f"numbers of type {target}")
+    if kind == "i":
+        if value.kind in "pfdc":
+            raise Unsupported("a float as a whole number")
+        return value if value.kind == "i" else whole(value.data.astype(np.int64))
+    if kind in UNSIGNED:
+        return uints(kind, value.data.astype(np.uint64))
+    if kind == "b":
+        return Lanes("b", value.data != 0)
+    return Lanes(kind, as_kind(value, kind))
 
 
 def among(bits: Any, mask: Mask) -> bool:
@@ -182,10 +197,11 @@ def each(rule: Callable[..., Any], values: list[Any], mask: Mask, count: int) ->
     if len(kinds) != 1:
         raise Unsupported("results of several types")
     kind = kinds.pop()
+    kind = "d" if kind == "p" else kind
     dtype = {"i": np.int64, "b": np.bool_, **FLOATS}[kind]
     data = np.zeros(count, dtype)
-    if kind == "i" and any(not -MOST <= result <= MOST for result in results):
-        raise Unsupported("whole numbers of more than 62 bits")
+    if kind == "i" and not wide(min(results), max(results)):
+        raise Unsupported("whole numbers of more than 64 bits")
     data[slice(None) if mask is None else at] = results
     return whole(data) if kind == "i" else Lanes(kind, data)
 
@@ -204,23 +220,43 @@ def binary(op: type, a: Any, b: Any, mask: Mask, count: int) -> Any:
     """
     name = op.__name__
     if not isinstance(a, Lanes) and not isinstance(b, Lanes):
-        return PYTHON[name](a, b)
-    if kind_of(a) == kind_of(b) == "b" and name in ("BitAnd", "BitOr", "BitXor"):
+        return OPERATORS[name](a, b)
+    found = plan(name, TYPES[kind_of(a)], TYPES[kind_of(b)])
+    kind = None if found is None else LETTERS.get(found.result)
+    if found is None or kind is None:
+        raise Unsupported(f"{name} of these types")
+    a, b = cast(a, found.left), cast(b, found.right)
+    if found.powers:
+        return raised(a, b, mask, count)
+    if kind == "b":
         return Lanes("b", PYTHON[name](raw(a), raw(b)))
-    kind = common(a, b)
     if kind == "U":
         return unsigned(name, a, b, mask)
     if kind == "c":
         return complexes(name, a, b, mask, count)
-    if name == "Pow" or (kind != "i" and name in ("FloorDiv", "Mod")):
-        return each(PYTHON[name], [a, b], mask, count)
-    if kind == "i" and name != "Div":
+    if kind == "i":
         return integers(name, a, b, mask)
-    if kind in "ip" and name == "Div":
-        return Lanes("p", as_kind(a, "p") / nonzero(as_kind(b, "p"), mask))
-    if name not in ("Add", "Sub", "Mult", "Div"):
-        raise Unsupported(f"{name} of floats")
-    return Lanes(kind, PYTHON[name](as_kind(a, kind), as_kind(b, kind)))
+    if name in ("FloorDiv", "Mod", "Pow"):
+        return each(PYTHON[name], [a, b], mask, count)
+    x, y = as_kind(a, kind), as_kind(b, kind)
+    return Lanes(kind, PYTHON[name](x, y))
+
+
+def raised(base: Any, exponent: Any, mask: Mask, count: int) -> Any:
+    """Return a power of a whole exponent, multiplied out as `numbers.power` does."""
+    if not isinstance(base, Lanes) and not isinstance(exponent, Lanes):
+        return power(base, exponent)
+    if isinstance(exponent, Lanes) or not 0 < exponent <= LONGEST:
+        return each(power, [base, exponent], mask, count)
+    made: Any = None
+    left = int(exponent)
+    while left:
+        if left & 1:
+            made = base if made is None else binary(ast.Mult, made, base, mask, count)
+        left >>= 1
+        if left:
+            base = binary(ast.Mult, base, base, mask, count)
+    return made
 
 
 def complexes(name: str, a: Any, b: Any, mask: Mask, count: int) -> Lanes:
@@ -229,7 +265,8 @@ def complexes(name: str, a: Any, b: Any, mask: Mask, count: int) -> Lanes:
     Raises: Unsupported for products that are not numbers, which are not the same everywhere.
     """
     if name not in ("Add", "Sub", "Mult"):
-        return each(PYTHON[name], [a, b], mask, count)
+        rule = quotient if name == "Div" else PYTHON[name]
+        return each(rule, [cast(v, types.complex128) for v in (a, b)], mask, count)
     x, y = as_kind(a, "c"), as_kind(b, "c")
     if name != "Mult":
         return Lanes("c", PYTHON[name](x, y))
@@ -266,13 +303,19 @@ def uints(kind: str, data: Array) -> Lanes:
 
 
 def unsigned(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
-    """Return what an operation of unsigned numbers gives: a float64 or a uint64, which wraps.
+    """Return what an operation of unsigned numbers gives: a uint64, which wraps.
 
-    Raises: Unsupported for division by zero, and powers.
+    Raises: Unsupported for division by zero, shifts to the left of less than nothing, and powers.
     """
     x, y = raw(a), raw(b)
-    if name == "Div":
-        return Lanes("d", as_kind(a, "d") / nonzero(as_kind(b, "d"), mask))
+    if name in ("LShift", "RShift"):
+        if bounds(b)[0] < 0:
+            raise Unsupported("a shift by less than nothing")
+        y = np.asarray(y).astype(np.uint64)
+    elif not isinstance(b, Lanes):
+        y = np.uint64(y)
+    if not isinstance(a, Lanes):
+        x = np.uint64(x)
     if name in ("FloorDiv", "Mod"):
         return uints("U", PYTHON[name](x, nonzero(y, mask)))
     if name not in ("Add", "Sub", "Mult", "LShift", "RShift", "BitAnd", "BitOr", "BitXor"):
@@ -281,17 +324,17 @@ def unsigned(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
 
 
 def integers(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
-    """Return what an operation of whole numbers gives."""
+    """Return what an operation of whole numbers gives, wrapped to 64 bits as NumPy does."""
     x, y = raw(a), raw(b)
     (al, ah), (bl, bh) = bounds(a), bounds(b)
     if name in ("Add", "Sub"):
         low, high = (al + bl, ah + bh) if name == "Add" else (al - bh, ah - bl)
-        return whole(PYTHON[name](x, y), low, high) if wide(low, high) else narrowed(name, a, b)
+        return whole(PYTHON[name](x, y), low, high)
     corners = (
         [PYTHON[name](p, q) for p in (al, ah) for q in (bl, bh)] if usable(name, bl, bh) else []
     )
     if name == "Mult":
-        return whole(x * y, min(corners), max(corners)) if wide(*corners) else narrowed(name, a, b)
+        return whole(x * y, min(corners), max(corners))
     if name in ("FloorDiv", "Mod"):
         y = nonzero(y, mask)
         data = PYTHON[name](x, y)
@@ -300,9 +343,10 @@ def integers(name: str, a: Any, b: Any, mask: Mask) -> Lanes:
             return whole(data, low, high)
         return whole(data)
     if name in ("LShift", "RShift"):
-        if not corners or not wide(*corners):
-            raise Unsupported("shifts beyond 62 bits")
-        return whole(PYTHON[name](x, y), min(corners), max(corners))
+        if bl < 0:
+            raise Unsupported("a shift by less than nothing")
+        data = PYTHON[name](np.asarray(x, np.int64), np.asarray(y, np.int64))
+        return whole(data, min(corners), max(corners)) if corners else whole(data)
     if name in ("BitAnd", "BitOr", "BitXor"):
         if al >= 0 and bl >= 0:
             most = (1 << max(ah, bh).bit_length()) - 1
@@ -320,19 +364,7 @@ def usable(name: str, low: int, high: int) -> bool:
 
 def wide(*numbers: int) -> bool:
     """Tell whether numbers are within what an int64 holds, so that nothing has wrapped."""
-    return all(-2 * MOST < n < 2 * MOST for n in numbers)
-
-
-def narrowed(name: str, a: Any, b: Any) -> Lanes:
-    """Return a sum, difference or product by the bounds that the numbers have.
-
-    Raises: Unsupported where it may have wrapped.
-    """
-    x, y = (whole(v.data) if isinstance(v, Lanes) else v for v in (a, b))
-    corners = [PYTHON[name](p, q) for p in bounds(x) for q in bounds(y)]
-    if not wide(*corners):
-        raise Unsupported("whole numbers of more than 62 bits")
-    return whole(PYTHON[name](raw(x), raw(y)), min(corners), max(corners))
+    return all(-MOST <= n < MOST for n in numbers)
 
 
 def unary(op: type, a: Any) -> Any:
@@ -342,12 +374,13 @@ def unary(op: type, a: Any) -> Any:
         return PYTHON[name](a)
     if name == "Not":
         return Lanes("b", ~truth(a))
-    if a.kind in UNSIGNED and name == "Invert":
-        return uints("U", ~a.data)
-    if a.kind == "b" or (a.kind != "i" and name == "Invert"):
-        raise Unsupported(f"{name} of {a.kind}")
     if a.kind in UNSIGNED:
-        raise Unsupported(f"{name} of unsigned numbers")
+        data = PYTHON[name](a.data)
+        return uints("U", data & np.uint64(0xFFFFFFFF) if a.kind == "u" else data)
+    if a.kind == "b":
+        return Lanes("b", ~a.data) if name == "Invert" else unary(op, cast(a, types.int64))
+    if a.kind != "i" and name == "Invert":
+        raise Unsupported(f"{name} of {a.kind}")
     if a.kind != "i":
         return a if name == "UAdd" else Lanes(a.kind, -a.data)
     if name == "UAdd":
@@ -360,15 +393,25 @@ def compared(op: type, a: Any, b: Any) -> Any:
     """Return whether a op b, with op a class of ast."""
     name = op.__name__
     if not isinstance(a, Lanes) and not isinstance(b, Lanes):
-        return (COMPARE | IDENTITY)[name](a, b)
+        return OPERATORS[name](a, b) if name in COMPARE else IDENTITY[name](a, b)
     if name not in COMPARE:
         raise Unsupported(name)
-    kind = common(a, b)
-    if kind == "c" and name not in ("Eq", "NotEq"):
-        raise Unsupported("an order of complex numbers")
-    if kind in "iU":
+    found = plan(name, TYPES[kind_of(a)], TYPES[kind_of(b)])
+    if found is None:
+        raise Unsupported("an order of these types")
+    a, b = cast(a, found.left), cast(b, found.right)
+    kinds = {kind_of(a), kind_of(b)}
+    if "c" in kinds:
+        return Lanes("b", COMPARE[name](as_kind(a, "c"), as_kind(b, "c")))
+    if kinds & set("pfd"):
+        kind = "f" if kinds <= set("fb") else "d"
+        return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
+    if kinds <= UNSIGNED or kinds <= set("ib"):
         return Lanes("b", COMPARE[name](raw(a), raw(b)))
-    return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
+    if "U" in kinds:
+        raise Unsupported("unsigned numbers and others")
+    x, y = (np.asarray(raw(v)).astype(np.int64) for v in (a, b))
+    return Lanes("b", COMPARE[name](x, y))
 
 
 def truth(value: Any) -> Any:
@@ -421,6 +464,17 @@ def parts_of(value: Any, mask: Mask) -> list[tuple[Mask, Any]]:
     return list(value.on(mask)) if isinstance(value, Mixed) else [(mask, value)]
 
 
+TYPES: dict[str, Kind] = {
+    "i": types.int64,
+    "b": types.boolean,
+    "p": types.float64,
+    "f": types.float32,
+    "d": types.float64,
+    "u": types.uint32,
+    "U": types.uint64,
+    "c": types.complex128,
+}
+LETTERS: dict[Kind, str] = {kind: letter for letter, kind in TYPES.items()}
 PYTHON: dict[str, Callable[..., Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,
