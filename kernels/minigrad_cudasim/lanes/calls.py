@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import math
 from collections.abc import Callable
 from functools import reduce
 from types import BuiltinFunctionType
@@ -57,7 +56,7 @@ UFUNCS = (
     np.rint,
 )
 HOMES = ("minigrad_cudasim.numbers", "minigrad_cudasim.libdevice")
-ROUNDS = {math.floor: np.floor, math.ceil: np.ceil}
+ROUNDS = (np.floor, np.ceil, np.trunc)
 FLOATS: tuple[Any, ...] = (np.float32, np.float64, CASTS[types.float32], BUILTINS["float"])
 COUNTED = ("popc", "clz", "ffs", "brev")  # they ask for a width that lanes do not keep
 
@@ -91,12 +90,10 @@ def apply(function: Any, args: list[Any], mask: Mask, count: int) -> Any:
         return extreme(function is BUILTINS["max"], args)
     if isinstance(function, np.ufunc) and function.nin == len(args) == 1 and function in UFUNCS:
         kind = kind_of(args[0])
-        if kind in "bc" or (kind in "iuU" and function in ROUNDS.values()):
+        if kind in "bc" or (kind in "iuU" and function in ROUNDS):
             raise Unsupported(f"{function.__name__} of whole numbers")
         held = kind if kind in "fd" else "d"
         return Lanes(held, function(as_kind(args[0], held)))
-    if function in ROUNDS and len(args) == 1 and kind_of(args[0]) in "pfd":
-        return truncated(Lanes("d", ROUNDS[function](as_kind(args[0], "d"))), mask)
     if pure(function):
         return each(function, args, mask, count)
     raise Unsupported(f"a call of {getattr(function, '__name__', function)}")

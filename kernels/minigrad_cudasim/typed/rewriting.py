@@ -415,8 +415,6 @@ class Rewriting(ast.NodeTransformer):
             return node.args[0] if kinds[0] == result else self.cast(node.args[0], kinds[0], result)
         if value is builtins.int and not held_int(result):
             return self.cast(node.args[0], kinds[0], result)
-        if origin in (math.trunc, math.floor, math.ceil) and whole(kinds[0]):
-            return self.cast(node.args[0], kinds[0], result)
         mathematical = getattr(math, getattr(origin, "__name__", ""), None) is origin
         if (mathematical or isinstance(origin, np.ufunc)) and result in types.real_domain:
             at = range(1) if origin is math.ldexp else range(len(kinds))

@@ -1,21 +1,23 @@
 """Numba's rules of numbers: what type an operation gives, and in which type it is computed.
 
-The rules are asked of Numba's own typing (`signature`), which is the same for all of its targets,
-and kept for the pairs of types that have come up.  `Operator` applies them to numbers as they come,
-where types are not known beforehand.
+The rules are asked of Numba's own typing (`signature`), which is the same for all of its targets
+but for functions of the math module, and kept for the pairs of types that have come up.  `Operator`
+applies them to numbers as they come, where types are not known beforehand.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.core import types
+from numba.core import types, typing
 from numba.core.registry import cpu_target
+from numba.core.typing.templates import make_concrete_template
 
 from minigrad_cudasim.halves import Half
 from minigrad_cudasim.numbers import INTEGERS, Int32, UInt32, power, quotient, wrapped
@@ -65,6 +67,26 @@ PREFIX: dict[str, Callable[[Any], Any]] = {
     "Invert": operator.invert,
     "Not": operator.not_,
 }
+SINGLE, DOUBLE = types.float32, types.float64
+WIDE = (types.int64, types.uint64)
+FLOATS = [(SINGLE, SINGLE), (DOUBLE, DOUBLE)]
+PAIRS = [(SINGLE, SINGLE, SINGLE), (DOUBLE, DOUBLE, DOUBLE)]
+POWERS = [(SINGLE, SINGLE, types.int32), (DOUBLE, DOUBLE, types.int32)]
+# The result and the arguments of functions of the math module that CUDA's target types by itself:
+# floor, ceil and trunc of a float are floats.
+MATHEMATICS: dict[Any, list[tuple[Kind, ...]]] = {
+    **{
+        getattr(math, name): [*((DOUBLE, kind) for kind in WIDE), *FLOATS]
+        for name in (
+            "acos acosh asin asinh atan atanh ceil cos cosh degrees erf erfc exp expm1 fabs floor "
+            "gamma lgamma log log10 log1p log2 radians sin sinh sqrt tan tanh trunc"
+        ).split()
+    },
+    **{f: [*((DOUBLE, k, k) for k in WIDE), *PAIRS] for f in (math.atan2, math.hypot)},
+    **dict.fromkeys((math.copysign, math.fmod, math.remainder), PAIRS),
+    math.pow: [*PAIRS, *POWERS],
+    math.ldexp: POWERS,
+}
 SHIFTS = ("LShift", "RShift")
 
 
@@ -81,6 +103,11 @@ def signature(function: Any, kinds: tuple[Kind, ...]) -> Signature | None:
     context = cpu_target.typing_context
     context.refresh()
     try:
+        if function in MATHEMATICS:
+            cases = [typing.signature(*case) for case in MATHEMATICS[function]]
+            template = make_concrete_template("mathematics", function, cases)
+            found = template(context).apply(kinds, {})
+            return None if found is None else Signature(tuple(found.args), found.return_type)
         found = context.resolve_function_type(function, kinds, {})
     except Exception:  # Numba's errors of typing, and what its implementations raise
         return None
