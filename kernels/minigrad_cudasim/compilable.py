@@ -130,12 +130,18 @@ class Finder(ast.NodeVisitor):
         self.found: tuple[ast.AST, str, str] | None = None
         self.arguments = {a.arg for a in definition.args.args}
         self.assigned: dict[str, list[ast.expr | None]] = {}
+        self.tuples: set[ast.AST] = set()  # what Python makes tuples of where they are lists
         for node in ast.walk(definition):
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     self.assign(target, node.value)
             elif isinstance(node, ast.AugAssign | ast.For | ast.NamedExpr):
                 self.assign(node.target, None)
+            if isinstance(node, ast.For):
+                self.tuples.add(node.iter)
+            elif isinstance(node, ast.Compare):
+                sides = zip(node.ops, node.comparators, strict=True)
+                self.tuples.update(b for op, b in sides if isinstance(op, ast.In | ast.NotIn))
 
     def assign(self, target: ast.expr, value: ast.expr | None) -> None:
         """Note what a name is given."""
@@ -154,7 +160,8 @@ class Finder(ast.NodeVisitor):
         """Refuse a node that Numba has no code for, or go into it."""
         what = WHAT.get(type(node))
         target = isinstance(node, ast.List) and isinstance(node.ctx, ast.Store)
-        if what is not None and not target:
+        listed = isinstance(node, ast.List) and node in self.tuples
+        if what is not None and not target and not listed:
             self.refuse(node, f"Numba compiles no code for a GPU of: {what}")
         super().generic_visit(node)
 

@@ -62,6 +62,8 @@ TAKEN = [
     "len(x)",
     "complex(1, 2).real",
     "isinstance(x[0], float)",
+    "i in [1, 2]",
+    "i not in [i, x.size]",
     "zeros(x[0])",
 ]
 
@@ -156,12 +158,22 @@ def deeper(x):
     return makes_a_list(x)
 
 
+@cuda.jit(device=True)
+def goes_over_lists(x):
+    total = x
+    for j in [1, 2, 4]:
+        for k, m in [(j, x), (2, x)]:
+            total += k * m
+    return total
+
+
 CALLED: dict[str, tuple[Any, str]] = {  # with what is said of it, and "" where Numba compiles it
     "plain": (plain, "is a function of Python alone"),
     "calls_plain": (calls_plain, "is a function of Python alone"),
     "makes_a_list": (makes_a_list, "a list"),
     "deeper": (deeper, "a list"),
     "makes_a_tuple": (makes_a_tuple, ""),
+    "goes_over_lists": (goes_over_lists, ""),
     "told": (told, ""),
     "both": (both, ""),
 }

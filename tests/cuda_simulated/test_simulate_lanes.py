@@ -147,6 +147,18 @@ def blocks_of_unlike_barriers(x, y):
     y[cuda.grid(1)] = tile[t]
 
 
+def over_lists(x, y):
+    held = cuda.shared.array(16, float32)
+    i, t = cuda.grid(1), cuda.threadIdx.x
+    held[t] = x[i]
+    cuda.syncthreads()
+    for j in [1, 2, 4, 8]:
+        if t % (2 * j) == 0:
+            held[t] += held[t + j]
+        cuda.syncthreads()
+    y[i] = held[t]
+
+
 def in_place(x, y):
     i = cuda.grid(1)
     x[i] += 1
@@ -271,6 +283,7 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(votes, 2, 16, 32, 32),
         case(blocks_of_unlike_barriers, 3, 16, 16, 48),
         case(in_place, 2, 16, 32, 32),
+        case(over_lists, 2, 16, 32, 32),
         case(unsigned, 2, 16, 32, 32, dtype=(np.uint32, np.float64)),
         case(escapes, 2, 16, 32, 32),
         case(escapes, 2, 16, 32, 32, dtype=np.float64),

@@ -113,7 +113,8 @@ class Program:
             ast.IfExp: self.choice,
             ast.Call: self.call,
             ast.Slice: self.sliced,
-            ast.Tuple: lambda node, mask: tuple(self.value(item, mask) for item in node.elts),
+            ast.Tuple: self.several,
+            ast.List: self.several,  # of a loop or a comparison: Python makes it a tuple
         }
 
     # ------------------------------------------------------------ functions and masks
@@ -432,6 +433,9 @@ class Program:
         raise Unsupported("a loop of very many turns")
 
     # ------------------------------------------------------------ expressions
+    def several(self, node: ast.Tuple | ast.List, mask: Mask) -> tuple[Any, ...]:
+        return tuple(self.value(item, mask) for item in node.elts)
+
     def constant(self, node: ast.Constant, mask: Mask) -> Any:
         kind = {float: np.float64, complex: np.complex128}.get(type(node.value))
         return node.value if kind is None else kind(node.value)
