@@ -210,3 +210,12 @@ def test_no_letter_is_taken_for_narrower_than_it_is() -> None:
     }.items():
         assert true <= width_of(text) <= 1.15 * true, text
     assert width_of("変") > 11 and width_of("é") > 6
+
+
+def test_paper_is_white_and_as_wide_as_a_window() -> None:
+    """A page was printed black where the screen was dark, its large charts drawn for a phone."""
+    assert STYLE.count("prefers-color-scheme") == 1
+    assert "@media screen and (prefers-color-scheme: dark)" in STYLE
+    paper = STYLE[STYLE.index("@media print") :]
+    assert "svg.chart.wide-only { display: block }" in paper
+    assert "svg.chart.narrow-only, svg.chart.full-only { display: none }" in paper

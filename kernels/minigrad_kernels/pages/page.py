@@ -32,7 +32,7 @@ STYLE = f"""
   --soft: #f4f6f8; --bad: #a4160c; --bad-soft: #fde7e5; --good: #1a7f4b;
   --shade: 55%; {_colours(LIGHT)}
 }}
-@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
+@media screen and (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
 * {{ box-sizing: border-box }}
 body {{
   margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 3.5rem) 4rem; max-width: 120rem;
@@ -138,6 +138,8 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible, pre:focus-visible
   .scroll {{ overflow: visible; background: none }} table {{ font-size: 8px }}
   th, td {{ white-space: normal; padding-right: .4rem }} pre {{ white-space: pre-wrap }}
   td.broken, th.broken, td.long {{ min-width: 0 }}
+  svg.chart.wide-only {{ display: block }}
+  svg.chart.narrow-only, svg.chart.full-only {{ display: none }}
 }}
 """
 
