@@ -218,6 +218,22 @@ def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) 
     shown(epochs=12, file=Latin()).encode("latin-1", "strict")
 
 
+@pytest.mark.usefixtures("slow_clock")
+def test_the_bar_of_a_resumed_epoch_begins_where_it_was_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars: list[Any] = []
+    progress = Progress(Terminal())
+    fit = SimpleNamespace(history=History(), epoch=3, epochs=5, steps_per_epoch=40, step=105)
+    progress.on_fit_begin(fit)
+    monkeypatch.setattr(progress._screen, "draw", lambda *a: bars.append(a[3]))
+    for _ in range(10):
+        fit.step += 1
+        progress.on_step_end(fit)
+    assert bars[-1][:2] == (35, 40) and 0 < bars[-1][2] < 2
+    progress.on_fit_end(fit)
+
+
 def test_drawing_is_rare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand steps in what the clock says is a second: at most a drawing each 0.25 s."""
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -101,7 +101,11 @@ class Progress(Callback):
         trainer = self._trainer
         bar = None
         if max(now - self._began, self._last) > LONG:
-            bar = self._done, trainer.steps_per_epoch, self._rate
+            total = trainer.steps_per_epoch
+            done = trainer.step - (trainer.epoch - 1) * (total or 0)  # those before a resume too
+            if total is None or not 0 <= done <= total:
+                done = self._done
+            bar = done, total, self._rate
         self._screen.draw(trainer.history, trainer.epoch, trainer.epochs, bar, self._compiling)
         end = time.perf_counter()
         self._due = end + max(EVERY, SHARE * (end - now))
