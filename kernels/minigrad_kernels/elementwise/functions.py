@@ -20,7 +20,7 @@ from minigrad_kernels.elementwise.inverse_tangent import (
     vector_atan2,
 )
 from minigrad_kernels.elementwise.kernels import lift
-from minigrad_kernels.elementwise.rules import CLOSE, plain
+from minigrad_kernels.elementwise.rules import CLOSE
 from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
 from minigrad_kernels.math.exponential import exp_of_negative, exponential
 from minigrad_kernels.math.logarithm import log1p_unit
@@ -214,7 +214,4 @@ RULES = {
     "fmax": Rule(fmax, 2, np_fmax, ufunc=True, rounding=EXACT),
     "fmin": Rule(fmin, 2, np_fmin, ufunc=True, rounding=EXACT),
 }
-KERNELS = {
-    **{name: lift(name, rule) for name, rule in RULES.items()},
-    "fmod": plain(np.fmod, "positive"),
-}
+KERNELS = {name: lift(name, rule) for name, rule in RULES.items()}

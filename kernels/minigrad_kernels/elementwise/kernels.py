@@ -91,8 +91,10 @@ def compiled(rule: Any, count: int, numbers: bool, name: str) -> Any:
 class Lifted:
     """A rule's loop over small arrays, and its walk over large ones."""
 
-    def __init__(self, name: str, rule: Any, count: int, numbers: bool = False) -> None:
-        self.loop = compiled(rule, count, numbers, name)
+    def __init__(
+        self, name: str, rule: Any, count: int, numbers: bool = False, loop: Any = None
+    ) -> None:
+        self.loop = compiled(rule, count, numbers, name) if loop is None else loop
         self.count = count
         self.numbers = numbers
         self.addresses: dict[tuple[Any, ...], int] = {}

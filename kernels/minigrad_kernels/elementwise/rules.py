@@ -302,8 +302,6 @@ KERNELS = {
     "isfinite": plain(np.isfinite, truth=True),
     "isnan": plain(np.isnan, truth=True),
     "floor": plain(np.floor),
-    "floor_divide": plain(np.floor_divide, "positive"),
-    "remainder": plain(np.remainder, "positive"),
     "bitwise_and": plain(np.bitwise_and, "bits"),
     "bitwise_or": plain(np.bitwise_or, "bits"),
     "bitwise_xor": plain(np.bitwise_xor, "bits"),
