@@ -16,13 +16,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad_kernels.elementwise.hyperbolas import (
+    vector_acosh,
+    vector_asinh,
+    vector_atanh,
+    vector_cosh,
+    vector_hypot,
+    vector_sinh,
+)
 from minigrad_kernels.elementwise.inverse_tangent import (
     vector_acos,
     vector_asin,
     vector_atan,
     vector_atan2,
 )
+from minigrad_kernels.elementwise.logarithms import vector_log2, vector_log10
+from minigrad_kernels.elementwise.tangent import near_tangent
 from minigrad_kernels.jit.compile import jit
+from minigrad_kernels.kernel import PARALLEL
 from minigrad_kernels.math.error_function import normal, vector_erf
 from minigrad_kernels.math.exponential import exp_of_negative, vector_exp, vector_expm1, vector_tanh
 from minigrad_kernels.math.logarithm import log1p_unit, vector_log, vector_log1p
@@ -58,7 +69,16 @@ RULES = {
     "atan": vector_atan,
     "asin": vector_asin,
     "acos": vector_acos,
+    "sinh": vector_sinh,
+    "cosh": vector_cosh,
+    "asinh": vector_asinh,
+    "acosh": vector_acosh,
+    "atanh": vector_atanh,
+    "log2": vector_log2,
+    "log10": vector_log10,
+    "tan": near_tangent,
 }
+POSITIVE = ("log", "log2", "log10")
 
 
 def loop_over(rule: Any) -> Any:
@@ -94,9 +114,18 @@ WIDE: dict[str, tuple[Callable[[Array], Array], float, float]] = {
     "atan": (np.arctan, 1.4, 1.7),
     "asin": (np.arcsin, 2.3, 2.3),
     "acos": (np.arccos, 2.3, 2.3),
+    "sinh": (np.sinh, 1.7, 1.7),
+    "cosh": (np.cosh, 1.6, 1.6),
+    "asinh": (np.arcsinh, 1.8, 1.8),
+    "acosh": (np.arccosh, 2.4, 2.5),
+    "atanh": (np.arctanh, 2.1, 2.1),
+    "log2": (np.log2, 1.1, 1.1),
+    "log10": (np.log10, 1.0, 1.0),
 }
 LONG = {name: getattr(np, name) for name in ("exp", "expm1", "tanh", "log", "log1p")}
 LONG |= {"atan": np.arctan, "asin": np.arcsin, "acos": np.arccos}
+LONG |= {"asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
+LONG |= {name: getattr(np, name) for name in ("sinh", "cosh", "log2", "log10")}
 LONG["exp of -|x|"] = exp_of_minus_abs
 
 
@@ -133,7 +162,7 @@ def test_float32_over_all_bit_patterns(name: str) -> None:
 def test_float32_between(name: str, low: float, high: float) -> None:
     reference, bound, _ = WIDE[name]
     x = np.linspace(low, high, 200_003 if name in LONG else 20_003).astype(np.float32)
-    x = x[x > -1] if name == "log1p" else abs(x) if name == "log" else x
+    x = x[x > -1] if name == "log1p" else abs(x) if name in POSITIVE else x
     with np.errstate(all="ignore"):
         error = errors(values(name, x), reference(x.astype(np.float64)))
     assert error.max() <= bound
@@ -143,7 +172,7 @@ def test_float32_between(name: str, low: float, high: float) -> None:
 def test_float64_against_extended_arithmetic(name: str, rng: np.random.Generator) -> None:
     tiny = 10.0 ** rng.uniform(-300, 0, 20_000)
     x = np.concatenate([rng.uniform(-745, 709, 20_000), rng.uniform(-3, 3, 100_000), tiny, -tiny])
-    x = x[x > -1] if name == "log1p" else abs(x) if name == "log" else x
+    x = x[x > -1] if name == "log1p" else abs(x) if name in POSITIVE else x
     with np.errstate(all="ignore"):
         want = LONG[name](x.astype(np.longdouble))
     assert errors(values(name, x), want).max() <= WIDE[name][2] + (0 if EXTENDED else 1)
@@ -177,6 +206,13 @@ def test_log1p_of_the_unit_interval() -> None:
         ("atan", (np.pi / 2, -np.pi / 2, 0, -0.0, np.pi / 2, -np.pi / 2)),
         ("asin", (np.nan, np.nan, 0, -0.0, np.nan, np.nan)),
         ("acos", (np.nan, np.nan, np.pi / 2, np.pi / 2, np.nan, np.nan)),
+        ("sinh", (INF, -INF, 0, -0.0, INF, -INF)),
+        ("cosh", (INF, INF, 1, 1, INF, INF)),
+        ("asinh", (INF, -INF, 0, -0.0, np.arcsinh(1e30), -np.arcsinh(1e30))),
+        ("acosh", (INF, np.nan, np.nan, np.nan, np.arccosh(1e30), np.nan)),
+        ("atanh", (np.nan, np.nan, 0, -0.0, np.nan, np.nan)),
+        ("log2", (INF, np.nan, -INF, -INF, np.log2(1e30), np.nan)),
+        ("log10", (INF, np.nan, -INF, -INF, 30, np.nan)),
     ],
 )
 def test_special_values(name: str, wanted: tuple[float, ...], dtype: Any) -> None:
@@ -209,7 +245,7 @@ def test_loops_are_vector_code(name: str, dtype: Any) -> None:
     )
     kind = {np.float32: "float", np.float64: "double"}[dtype]
     assert len(re.findall(rf"call <\d+ x {kind}> @llvm.fmuladd", code)) > 5
-    assert not re.search(r"@(exp|log|tanh|erf|expm1|log1p|atan|atan2|asin|acos)f?\(", code)
+    assert not re.search(r"@(exp|log\w*|expm1|erf|a?(sin|cos|tan)h?2?)f?\(", code)
 
 
 @pytest.mark.parametrize(("dtype", "wide"), [(np.float32, np.float64), (np.float64, np.longdouble)])
@@ -231,6 +267,59 @@ def test_atan2_on_all_sides(dtype: Any, wide: Any, rng: np.random.Generator) -> 
     assert errors(y, want).max() <= 1.7 + (0 if EXTENDED or dtype == np.float32 else 1)
     held = want == want
     np.testing.assert_array_equal(np.signbit(y[held]), np.signbit(want[held]))
+
+
+@pytest.mark.parametrize(("dtype", "powers"), [(np.float32, 10), (np.float64, 22)])
+def test_logarithms_of_powers_are_whole(dtype: Any, powers: int) -> None:
+    n = np.arange(powers + 1)
+    np.testing.assert_array_equal(values("log10", (10.0**n).astype(dtype)), n)
+    n = np.arange(-149, 128) if dtype == np.float32 else np.arange(-1074, 1024)
+    np.testing.assert_array_equal(values("log2", np.ldexp(dtype(1), n)), n)
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [(np.float32, np.float64), (np.float64, np.longdouble)])
+def test_tan_at_any_angle(dtype: Any, wide: Any, rng: np.random.Generator) -> None:
+    ends = [0.0, -0.0, INF, -INF, np.nan, np.finfo(dtype).smallest_subnormal]
+    near = (np.arange(-500, 500) * (np.pi / 2)).astype(dtype)  # poles and zeros
+    parts = [rng.uniform(-r, r, PARALLEL).astype(dtype) for r in (1e-3, 2, 8_000, 1e6)]
+    x = np.concatenate([np.array(ends, dtype), near, *parts])
+    y = np.empty_like(x)
+    KERNELS["tan"].cpu(x, y)
+    with np.errstate(all="ignore"):
+        want = np.tan(x.astype(wide))
+    assert errors(y, want).max() <= 2.6 + (0 if EXTENDED or dtype == np.float32 else 1)
+    np.testing.assert_array_equal(np.signbit(y[:2]), [False, True])
+    # A large angle beside it does not change an element's bits.
+    moderate = x[abs(x) < 1_000]
+    alone, beside = np.empty_like(moderate), np.empty_like(moderate)
+    KERNELS["tan"].cpu(moderate, alone)
+    mixed = moderate.copy()
+    mixed[::64] = 1e6
+    KERNELS["tan"].cpu(mixed, beside)
+    kept = mixed == moderate
+    np.testing.assert_array_equal(beside[kept], alone[kept])
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [(np.float32, np.float64), (np.float64, np.longdouble)])
+def test_hypot_on_all_scales(dtype: Any, wide: Any, rng: np.random.Generator) -> None:
+    info = np.finfo(dtype)
+    ends = [0.0, 1.0, INF, info.max / 2, info.tiny, info.smallest_subnormal]
+    special = np.array([*ends, *[-x for x in ends], np.nan], dtype)
+    reach = 37 if dtype == np.float32 else 300
+    size = 10.0 ** rng.uniform(-reach, reach, 100_000) * 10.0 ** rng.uniform(-2, 2, (2, 100_000))
+    drawn = (rng.normal(size=size.shape) * size / 1e3).astype(dtype)
+    pairs = np.concatenate([np.array(np.meshgrid(special, special)).reshape(2, -1), drawn], 1)
+    a, b = np.ascontiguousarray(pairs)
+    y = np.empty_like(a)
+
+    @jit()
+    def loop(a, b, y):
+        for i in range(a.size):
+            y[i] = vector_hypot(a[i], b[i])
+
+    loop(a, b, y)
+    want = np.hypot(a.astype(wide), b.astype(wide))
+    assert errors(y, want).max() <= 1.3
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [(np.float32, 24), (np.float64, 53)])

@@ -43,6 +43,54 @@ def atan2(a, b):
 
 
 @cuda.jit(device=True)
+def sinh(a):
+    """Return the hyperbolic sine."""
+    return math.sinh(a)
+
+
+@cuda.jit(device=True)
+def cosh(a):
+    """Return the hyperbolic cosine."""
+    return math.cosh(a)
+
+
+@cuda.jit(device=True)
+def asinh(a):
+    """Return the inverse of sinh."""
+    return math.asinh(a)
+
+
+@cuda.jit(device=True)
+def acosh(a):
+    """Return the inverse of cosh."""
+    return math.acosh(a)
+
+
+@cuda.jit(device=True)
+def atanh(a):
+    """Return the inverse of tanh."""
+    return math.atanh(a)
+
+
+@cuda.jit(device=True)
+def log2(a):
+    """Return the logarithm to base 2."""
+    return math.log2(a)
+
+
+@cuda.jit(device=True)
+def log10(a):
+    """Return the logarithm to base 10."""
+    return math.log10(a)
+
+
+@cuda.jit(device=True)
+def hypot(a, b):
+    """Return the distance of the point (a, b) from the origin."""
+    return math.hypot(a, b)
+
+
+@cuda.jit(device=True)
 def fmod(a, b):
     """Return a - b trunc(a / b), exactly, in the sign of a; NaN where b is 0."""
     return math.fmod(a, b)
@@ -63,9 +111,20 @@ INVERSES: dict[str, CudaKernel] = {
     "atan": LiftedCuda("atan", atan, 1),
     "atan2": LiftedCuda("atan2", atan2, 2),
 }
+LIBRARY: dict[str, CudaKernel] = {
+    "sinh": LiftedCuda("sinh", sinh, 1),
+    "cosh": LiftedCuda("cosh", cosh, 1),
+    "asinh": LiftedCuda("asinh", asinh, 1),
+    "acosh": LiftedCuda("acosh", acosh, 1),
+    "atanh": LiftedCuda("atanh", atanh, 1),
+    "log2": LiftedCuda("log2", log2, 1),
+    "log10": LiftedCuda("log10", log10, 1),
+    "hypot": LiftedCuda("hypot", hypot, 2),
+}
 CUDA_KERNELS: dict[str, CudaKernel] = {
     **ANGLES,
     **INVERSES,
+    **LIBRARY,
     "fmod": ByKind(lifted_fmod, LiftedCuda("whole_fmod", whole_fmod, 2)),
 }
-CHECKS = (*checks(ANGLES, registers=96), *checks({**INVERSES, "fmod": lifted_fmod}))
+CHECKS = (*checks(ANGLES, registers=96), *checks({**INVERSES, **LIBRARY, "fmod": lifted_fmod}))

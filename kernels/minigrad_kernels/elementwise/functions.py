@@ -1,7 +1,7 @@
 """Functions of elements that NumPy and the C library have: angles, hyperbolas, logarithms, steps.
 
-Small arrays are NumPy's ufuncs; large ones the C library's functions on all cores, but for inverse
-angles, whose polynomials vectorise (inverse_tangent.py).
+Small arrays are NumPy's ufuncs; large ones polynomials that vectorise (inverse_tangent.py,
+hyperbolas.py, logarithms.py, tangent.py) on all cores.
 
 Shapes: as elementwise/rules.py, whose rules these are too.
 """
@@ -13,6 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.elementwise import tangent
+from minigrad_kernels.elementwise.hyperbolas import (
+    vector_acosh,
+    vector_asinh,
+    vector_atanh,
+    vector_cosh,
+    vector_hypot,
+    vector_sinh,
+)
 from minigrad_kernels.elementwise.inverse_tangent import (
     vector_acos,
     vector_asin,
@@ -20,6 +29,7 @@ from minigrad_kernels.elementwise.inverse_tangent import (
     vector_atan2,
 )
 from minigrad_kernels.elementwise.kernels import lift
+from minigrad_kernels.elementwise.logarithms import vector_log2, vector_log10
 from minigrad_kernels.elementwise.rules import CLOSE
 from minigrad_kernels.kernel import EXACT, NEAR_ONE, Rounding, Rule
 from minigrad_kernels.math.exponential import exp_of_negative, exponential
@@ -35,7 +45,7 @@ FAR: Rounding = (6.0, 0.0)
 @rule
 def tan(a):
     """Return the tangent."""
-    return math.tan(a)
+    return tangent.tangent(a)
 
 
 @rule
@@ -65,37 +75,37 @@ def atan2(a, b):
 @rule
 def hypot(a, b):
     """Return the distance of the point (a, b) from the origin."""
-    return math.hypot(a, b)
+    return vector_hypot(a, b)
 
 
 @rule
 def sinh(a):
     """Return the hyperbolic sine."""
-    return math.sinh(a)
+    return vector_sinh(a)
 
 
 @rule
 def cosh(a):
     """Return the hyperbolic cosine."""
-    return math.cosh(a)
+    return vector_cosh(a)
 
 
 @rule
 def asinh(a):
     """Return the inverse of sinh."""
-    return math.asinh(a)
+    return vector_asinh(a)
 
 
 @rule
 def acosh(a):
     """Return the inverse of cosh."""
-    return math.acosh(a)
+    return vector_acosh(a)
 
 
 @rule
 def atanh(a):
     """Return the inverse of tanh."""
-    return math.atanh(a)
+    return vector_atanh(a)
 
 
 # ---------------------------------------------------------------- powers and logarithms
@@ -112,13 +122,13 @@ def exp2(a):
 @rule
 def log2(a):
     """Return the logarithm to base 2."""
-    return math.log2(a)
+    return vector_log2(a)
 
 
 @rule
 def log10(a):
     """Return the logarithm to base 10."""
-    return math.log10(a)
+    return vector_log10(a)
 
 
 @rule
@@ -214,4 +224,5 @@ RULES = {
     "fmax": Rule(fmax, 2, np_fmax, ufunc=True, rounding=EXACT),
     "fmin": Rule(fmin, 2, np_fmin, ufunc=True, rounding=EXACT),
 }
-KERNELS = {name: lift(name, rule) for name, rule in RULES.items()}
+LOOPS = {"tan": tangent.loop}
+KERNELS = {name: lift(name, rule, LOOPS.get(name)) for name, rule in RULES.items()}

@@ -245,8 +245,11 @@ def by_size(lifted: Lifted, ufunc: Callable[..., Any]) -> Callable[..., None]:
     return cpu
 
 
-def lift(name: str, rule: Rule) -> Kernel:
-    """Build the row of a rule: its reference, its CPU column, its cost, and what is derived."""
+def lift(name: str, rule: Rule, loop: Any = None) -> Kernel:
+    """Build the row of a rule: its reference, its CPU column, its cost, and what is derived.
+
+    loop: over contiguous arrays, where it is more than the rule on each element, of the same bits.
+    """
 
     def wide(*args: Any) -> None:
         """Compute y = reference(inputs) with float32 inputs as float64."""
@@ -261,7 +264,7 @@ def lift(name: str, rule: Rule) -> Kernel:
         """Return the flops and the bytes of a launch."""
         return rule.flops * args[-1].size, sum(a.nbytes for a in args if isinstance(a, np.ndarray))
 
-    lifted = Lifted(name, rule.function, rule.operands, bool(rule.numbers))
+    lifted = Lifted(name, rule.function, rule.operands, bool(rule.numbers), loop)
     cpu = by_size(lifted, rule.reference) if rule.ufunc else without_ufunc(lifted)
     return row_of(rule, wide, cpu, cost, small=rule.reference if rule.ufunc else None)
 

@@ -21,7 +21,8 @@ from minigrad_kernels.elementwise.kernels import Lifted, by_size, row_of
 from minigrad_kernels.jit.address_table import load_at, store_at
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import EXACT, Kernel, Rule
-from minigrad_kernels.math.scalar import constant, exact_multiply_add, like, rule
+from minigrad_kernels.math.scalar import constant, like, rule
+from minigrad_kernels.simd.exact import exact_multiply_add
 from minigrad_kernels.simd.registers import address
 from minigrad_kernels.simd.wide import full_width
 

@@ -87,16 +87,6 @@ def multiply_add(typingctx, a, b, c):
 
 
 @intrinsic
-def exact_multiply_add(typingctx, a, b, c):
-    """Return a * b + c rounded once, by a call where the host has no such instruction."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _llvm(builder, "fma", *args)
-
-    return (a(a, a, a), codegen) if a == b == c else None
-
-
-@intrinsic
 def near_quotient(typingctx, a, b):
     """Return a / b for a b from 1 to 2^100 and an a that is no infinity; any NaN is one.
 
