@@ -66,6 +66,14 @@ class Chosen:
             return None
         return self.arrays[0] if all(p is ALL for p in self.view) else None
 
+    def lines(self) -> tuple[int, Array] | None:
+        """Return the axis and the vector of positions that selects slices along it, if that is all."""
+        dims = [d for d, a in enumerate(self.arrays) if a is not None]
+        if len(dims) != 1 or any(p != ALL for p in self.view):
+            return None
+        array = self.arrays[dims[0]]
+        return None if array is None or array.ndim != 1 else (dims[0], array)
+
     def positions(self, shape: tuple[int, ...]) -> Array:
         """Return the flat positions that are selected in an array of `shape`."""
         steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
@@ -114,6 +122,29 @@ class Rows(Chosen):
         return self.arrays[0]
 
 
+class Flat(Chosen):
+    """Flat positions in an array of as many dimensions as they have, in memory of their own."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, line: Array) -> None:
+        self.line = line
+        self.common = line.shape
+        self.view = (ALL,) * line.ndim
+        self.arrays = []
+        self.first = 0
+        self.fixed = False
+
+    def rows(self) -> Array | None:
+        return None
+
+    def lines(self) -> tuple[int, Array] | None:
+        return None
+
+    def positions(self, shape: tuple[int, ...]) -> Array:
+        return self.line
+
+
 class There(Chosen):
     """Positions on a device, in memory of its own, all of them in range.
 
@@ -134,6 +165,9 @@ class There(Chosen):
 
     def rows(self) -> Any:
         return self.line.reshape(self.common) if self.by_rows else None
+
+    def lines(self) -> tuple[int, Array] | None:
+        return None
 
     def positions(self, shape: tuple[int, ...]) -> Any:
         return self.line.reshape(self.common)

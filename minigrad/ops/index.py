@@ -23,6 +23,7 @@ from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.errors import ArgumentError, ArgumentIndexError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op
 from minigrad.engine.overwrite import apart, check_writable, overwrite
+from minigrad.engine.recording import recording
 from minigrad.engine.values import written_value
 from minigrad.ops.common import Array, axis_of, contiguous, converted, op
 from minigrad.ops.elementwise import Where
@@ -30,6 +31,7 @@ from minigrad.ops.grammar import (
     ALL,
     INT64,
     Chosen,
+    Flat,
     There,
     by_shapes,
     host,
@@ -39,6 +41,8 @@ from minigrad.ops.grammar import (
 from minigrad.ops.memory import cast
 from minigrad.ops.registry import public
 from minigrad.ops.shape import Reshape
+
+NARROW = 8  # elements of a slice from which it is copied as a row
 
 
 def picked(input: Any, *index: Any) -> Any:
@@ -70,6 +74,24 @@ def line_of(positions: Any, index: Chosen) -> Any:
     return to_current_device(line)
 
 
+def inner_rows(index: Chosen, a: Array) -> tuple[tuple[int, int], Array, tuple[int, ...]] | None:
+    """Return what an index of slices along an inner axis is as one of rows: the shape in which the
+    array is a table, the rows, and the shape of what they are; None where it is no such index.
+
+    Of arrays on the host, with slices of NARROW elements or more.
+    """
+    found = index.lines() if isinstance(a, np.ndarray) and a.size else None
+    if found is None:
+        return None
+    axis, picks = found
+    n, width = a.shape[axis], math.prod(a.shape[axis + 1 :])
+    if width < NARROW:
+        return None
+    outer = a.size // (n * width)
+    rows = (np.arange(0, outer * n, n).reshape(-1, 1) + picks).reshape(-1)
+    return (outer * n, width), rows, a.shape[:axis] + picks.shape + a.shape[axis + 1 :]
+
+
 @op
 class Index(Op):
     """y = a[index]"""
@@ -87,6 +109,18 @@ class Index(Op):
             table = contiguous(a).reshape(a.shape[0], y.shape[1])
             launch("take_rows", table, line_of(rows, index), y)
             return y.reshape(rows.shape + a.shape[1:])
+        slices = inner_rows(index, a)
+        if slices is not None:
+            table, picks, shape = slices
+            y = empty(shape, a.dtype)
+            width = table[1]
+            launch(
+                "take_rows",
+                contiguous(a).reshape(table),
+                line_of(picks, index),
+                y.reshape(picks.size, width),
+            )
+            return y
         where = index.positions(a.shape)
         y = empty(where.shape, a.dtype)
         launch("take_flat", contiguous(a).reshape(-1), line_of(where, index), y.reshape(-1))
@@ -115,6 +149,16 @@ class IndexAdd(Op):
                 contiguous(g).reshape(rows.size, y.size // shape[0]),
                 line_of(rows, index),
                 y.reshape(shape[0], y.size // shape[0]),
+            )
+            return y
+        slices = inner_rows(index, y)
+        if slices is not None:
+            table, picks, _ = slices
+            launch(
+                "scatter_add_rows",
+                contiguous(g).reshape(picks.size, table[1]),
+                line_of(picks, index),
+                y.reshape(table),
             )
             return y
         places = line_of(index.positions(shape), index)
@@ -272,6 +316,33 @@ def along(index: Array, dim: int) -> Chosen:
     return Chosen((ALL,) * index.ndim, grids)
 
 
+def flat_along(index: Any, dim: int, shape: tuple[int, ...]) -> Flat | None:
+    """Return the full index into an array of `shape` of which a tensor of positions is the part
+    along `dim`, found in one or two passes; None where it is to be looked at more closely.
+    """
+    found = getattr(index, "array", None)
+    if type(found) is not np.ndarray or recording.recorder is not None or not found.size:
+        return None
+    if found.dtype != INT64 or found.ndim != len(shape):
+        return None
+    if any(d != dim and n > m for d, (n, m) in enumerate(zip(found.shape, shape, strict=True))):
+        return None
+    if found.view(np.uint64).max() >= shape[dim]:
+        return None
+    line = empty(found.shape, INT64)
+    steps = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    held = found
+    if steps[dim] != 1:
+        np.multiply(found, steps[dim], out=line)
+        held = line
+    rest = np.zeros((1,) * len(shape), INT64)
+    for d, (n, step) in enumerate(zip(found.shape, steps, strict=True)):
+        if d != dim:
+            rest = rest + np.arange(0, n * step, step).reshape(n, *(1,) * (len(shape) - d - 1))
+    np.add(held, rest, out=line)
+    return Flat(line)
+
+
 def gather(input: Any, dim: int, index: Any) -> Any:
     """Pick along `dim`: y[i][j] = input[index[i][j]][j] for dim 0.
 
@@ -288,6 +359,9 @@ def gather(input: Any, dim: int, index: Any) -> Any:
             return found
     axis = axis_of("gather", dim, input.ndim)
     shape = input.array.shape or (1,)  # a single number is a vector of one to index
+    flat = flat_along(index, axis, input.array.shape) if input.ndim else None
+    if flat is not None:
+        return Index.apply(input, index=flat)
     there = places_there(index, shape[axis], axis) if input.ndim else None
     picks = positions_of("gather", index, shape[axis], axis) if there is None else there
     kept = picks.shape

@@ -17,13 +17,14 @@ from minigrad.engine.values import written_value
 from minigrad.ops.arranging import beside
 from minigrad.ops.common import Array, axis_of, broadcast_shape, op
 from minigrad.ops.elementwise import where
-from minigrad.ops.grammar import INT64, Chosen, Rows, host, in_range, resolved
+from minigrad.ops.grammar import ALL, INT64, Chosen, Rows, host, in_range, resolved
 from minigrad.ops.index import (
     Index,
     IndexAdd,
     IndexSet,
     along,
     chosen_there,
+    flat_along,
     places_there,
     positions_of,
 )
@@ -57,6 +58,13 @@ def scattered(
     stays: whether positions on a device may stay there.
     """
     axis, x = axis_of(name, dim, input.ndim), vector(input)
+    flat = flat_along(index, axis, x.array.shape) if input.ndim and not BATCHED else None
+    if flat is not None and src.ndim == x.ndim:
+        sizes = flat.common
+        if sizes == src.shape:
+            return x, src, flat
+        if all(n <= m for n, m in zip(sizes, src.shape, strict=True)):
+            return x, Index.apply(src, index=tuple(slice(0, n) for n in sizes)), flat
     there = places_there(index, x.shape[axis], axis) if stays and input.ndim else None
     picks = positions_of(name, index, x.shape[axis], axis) if there is None else there
     picks = picks.reshape(picks.shape or (1,))
@@ -306,7 +314,7 @@ def by_slices(name: str, input: Any, dim: int, index: Any, source: Any) -> tuple
         )
     grids: list[Array | None] = [None] * x.ndim
     grids[axis] = picks
-    return x, part, Chosen((slice(None),) * x.ndim, grids)
+    return x, part, Chosen((ALL,) * x.ndim, grids)
 
 
 @public("tensor", inplace=True)
@@ -341,7 +349,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     grids: list[Array | None] = [None] * x.ndim
     # Once each: a place that is named twice is filled once, and so is its gradient.
     grids[axis] = np.unique(in_range(picks.astype(INT64).reshape(-1), x.shape[axis], axis))
-    places = Chosen((slice(None),) * x.ndim, grids)
+    places = Chosen((ALL,) * x.ndim, grids)
     return back(IndexSet.apply(x, one_value("index_fill", value, input), index=places), input)
 
 

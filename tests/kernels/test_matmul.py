@@ -180,3 +180,20 @@ def test_the_error_is_near_that_of_a_blas(k: int, factor: float, rng: np.random.
     exact = a.astype(np.float64) @ b.astype(np.float64)
     ours, theirs = (float(np.sqrt(np.mean((x - exact) ** 2))) for x in (c, a @ b))
     assert ours <= factor * theirs
+
+
+@pytest.mark.parametrize("m", [1, 5, 300])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_column_has_the_bits_that_it_has_among_others(
+    m: int, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    a, b = rng.normal(size=(m, 211)).astype(dtype), rng.normal(size=(211, 18)).astype(dtype)
+    whole, alone = np.empty((m, 18), dtype), np.empty((m, 1), dtype)
+    KERNELS["gemm"].cpu(a, b, whole)
+    for left in (a, np.asfortranarray(a), np.repeat(a, 2, 1)[:, ::2]):
+        for right in (b[:, 3:4], b[:, 3:4].copy()):
+            KERNELS["gemm"].cpu(left, right, alone)
+            np.testing.assert_array_equal(alone, whole[:, 3:4])
+    batch = np.empty((2, m, 1), dtype)
+    KERNELS["bmm"].cpu(np.stack([a, a]), np.broadcast_to(b[:, 3:4], (2, 211, 1)), batch)
+    np.testing.assert_array_equal(batch, [whole[:, 3:4]] * 2)

@@ -133,3 +133,48 @@ def test_positions_out_of_range_are_refused_on_both_sides() -> None:
         with pytest.raises(IndexError, match=f"index {bad} is out of range for 3"):
             mg.gather(x, 1, mg.tensor([[0, bad]]))
     assert x[:, mg.tensor([-1, 0])].tolist() == [[2, 0], [5, 3]]
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_slices_along_any_axis_are_numpy_s(dtype: str, dim: int, rng: np.random.Generator) -> None:
+    x = (rng.normal(size=(6, 7, 12)) * 9).astype(dtype)
+    at = rng.integers(0, x.shape[dim], 20)
+    part = (rng.normal(size=np.take(x, at, dim).shape) * 9).astype(dtype)
+    np.testing.assert_array_equal(
+        mg.index_select(mg.tensor(x), dim, mg.tensor(at)), x.take(at, dim)
+    )
+    want = np.zeros_like(x)
+    np.add.at(want, (slice(None),) * dim + (at,), part)
+    got = mg.zeros(*x.shape, dtype=dtype).index_add(dim, mg.tensor(at), mg.tensor(part))
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(6, 7, 12), (3, 7, 5), (40, 30, 25)])
+def test_elements_along_any_axis_are_numpy_s(
+    shape: tuple[int, ...], dim: int, rng: np.random.Generator
+) -> None:
+    x = rng.normal(size=(40, 30, 25)).astype(np.float32)
+    at = rng.integers(0, x.shape[dim], shape)
+    places = list(np.ogrid[tuple(slice(0, n) for n in shape)])
+    places[dim] = at
+    for held in (at, np.asfortranarray(at), np.repeat(at, 2, 0)[::2]):
+        np.testing.assert_array_equal(
+            mg.gather(mg.tensor(x), dim, mg.from_numpy(held)), x[tuple(places)]
+        )
+    src = rng.normal(size=shape).astype(np.float32)
+    want = np.zeros_like(x)
+    np.add.at(want, tuple(places), src)
+    got = mg.zeros(*x.shape).scatter_add(dim, mg.tensor(at), mg.tensor(src))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_a_gradient_goes_where_the_positions_were() -> None:
+    at = np.zeros((3, 4), np.int64)
+    x = mg.zeros(3, 4, requires_grad=True)
+    y = x.gather(1, mg.from_numpy(at))
+    z = mg.zeros(3, 4).scatter_add(1, mg.from_numpy(at), x)
+    at[:] = 3
+    (y.sum() + (z * mg.arange(4.0)).sum()).backward()
+    np.testing.assert_array_equal(x.grad, [[4, 0, 0, 0]] * 3)

@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from minigrad_kernels.jit.address_table import load_at, store_at
 from minigrad_kernels.jit.by_size import small_and_large
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.kernel import EXACT, PARALLEL, Kernel
+from minigrad_kernels.simd.registers import address
+from minigrad_kernels.simd.wide import full_width
 
 Array = np.ndarray[Any, Any]
 
 COLUMNS = 64  # columns of one task of a scatter: a few cache lines, so that tasks share none
 ROWS = 64  # rows of one task of a gather
+ELEMENTS = 4_096  # of one task
 
 
 # ---------------------------------------------------------------- references
@@ -63,12 +67,13 @@ def scatter_flat_reference(src: Array, indices: Array, dx: Array) -> None:
 @jit(parallel=True)
 def take_rows_parallel(weight, indices, y):
     """Copy rows in parallel, ROWS a task."""
+    width = weight.shape[1]
+    step = width * weight.itemsize
     for task in prange((indices.size + ROWS - 1) // ROWS):
         for i in range(task * ROWS, min(indices.size, (task + 1) * ROWS)):
-            row = weight[indices[i]]
-            out = y[i]
-            for j in range(row.size):
-                out[j] = row[j]
+            row, out = address(weight) + indices[i] * step, address(y) + i * step
+            for j in range(width):
+                store_at(out, j, load_at(row, j, weight, 0), 3)
 
 
 def take_rows_cpu(weight: Array, indices: Array, y: Array) -> None:
@@ -103,11 +108,21 @@ def scatter_add_rows_cpu(dy: Array, indices: Array, dw: Array) -> None:
 
 
 # ---------------------------------------------------------------- single elements
+@jit()
+def pick(x, indices, first, last, y):
+    """Copy elements first to last of a choice."""
+    full_width()
+    source, where, out = address(x), address(indices), address(y)
+    for i in range(first, last):
+        store_at(out, i, load_at(source, load_at(where, i, indices, 1), x, 0), 3)
+
+
 @jit(parallel=True)
 def take_flat_parallel(x, indices, y):
     """Copy elements in parallel."""
-    for i in prange(indices.size):
-        y[i] = x[indices[i]]
+    for task in prange((indices.size + ELEMENTS - 1) // ELEMENTS):
+        first = task * ELEMENTS
+        pick(x, indices, first, min(indices.size, first + ELEMENTS), y)
 
 
 def take_flat_cpu(x: Array, indices: Array, y: Array) -> None:
@@ -124,7 +139,7 @@ def scatter_add_flat_jitted(dy, indices, dx):
     """Add elements into dx in the order of the indices, on one thread."""
     dx[:] = 0
     for i in range(indices.size):
-        dx[indices[i]] += dy[i]
+        dx[np.uint64(indices[i])] += dy[i]  # unsigned: no look at whether it counts from the end
 
 
 def scatter_add_flat_cpu(dy: Array, indices: Array, dx: Array) -> None:
@@ -140,7 +155,7 @@ def scatter_add_flat_cpu(dy: Array, indices: Array, dx: Array) -> None:
 def scatter_flat_jitted(src, indices, dx):
     """Write elements into dx in the order of the indices, on one thread."""
     for i in range(indices.size):
-        dx[indices[i]] = src[i]
+        dx[np.uint64(indices[i])] = src[i]
 
 
 def scatter_flat_cpu(src: Array, indices: Array, dx: Array) -> None:
