@@ -9,6 +9,7 @@ import pytest
 
 from minigrad_kernels.jit.compile import jit
 from minigrad_kernels.math.exponential import exponential, hyperbolic_tangent, largest
+from minigrad_kernels.table import KERNELS
 
 INF = np.inf
 
@@ -98,3 +99,15 @@ def test_tanh_at_the_edges(dtype: Any) -> None:
     tanh_all(x, y)
     np.testing.assert_array_equal(y, np.tanh(x))
     assert np.signbit(y[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moderate_blocks_have_the_same_bits(dtype: Any, rng: np.random.Generator) -> None:
+    most = 87 if dtype == np.float32 else 708
+    for scale in (1, most / 3, most, 3 * most):
+        x = (rng.uniform(-1, 1, 30_000) * scale).astype(dtype)
+        x[::9_001], x[1::9_001], x[2::9_001] = np.nan, np.inf, -np.inf
+        x[5_000:9_000:2], x[5_001:9_000:2] = most, -most
+        y = np.empty_like(x)
+        KERNELS["exp"].cpu(x, y)
+        np.testing.assert_array_equal(y, exp(x))

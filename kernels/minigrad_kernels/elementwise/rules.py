@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad_kernels.elementwise import moderate_exp
 from minigrad_kernels.elementwise.broadcast_copy import repeat, repeated
 from minigrad_kernels.elementwise.kernels import Lifted, lift, row_of
 from minigrad_kernels.kernel import EXACT, PARALLEL, Kernel, Rounding, Rule
@@ -283,8 +284,9 @@ RULES = {
 WHERE = Rule(where, 3, np_where, draws=("truth", "normal", "normal"), rounding=EXACT)
 COPY = Rule(copied, 1, np.positive, rounding=EXACT)
 SIGN = Rule(None, 1, np.sign, rounding=EXACT)
+LOOPS = {"exp": moderate_exp.loop}
 KERNELS = {
-    **{name: lift(name, rule) for name, rule in RULES.items()},
+    **{name: lift(name, rule, LOOPS.get(name)) for name, rule in RULES.items()},
     "where": row_of(WHERE, np_where, where_cpu, lambda *args: (0, sum(a.nbytes for a in args))),
     "sin": function(np.sin),
     "cos": function(np.cos),
