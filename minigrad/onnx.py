@@ -334,6 +334,10 @@ RULES.update(
         "Minimum": _same("Min"),
         "Rint": _same("Round"),
         "Where": lambda step: step("Where"),
+        "Hardsigmoid": lambda step: _hardsigmoid(step),
+        "Hardswish": lambda step: step("Mul", step.names[0], _hardsigmoid(step)),
+        "Addcmul": lambda step: step("Add", step.names[0], step("Mul", *step.names[1:])),
+        "Addcdiv": lambda step: step("Add", step.names[0], step("Div", *step.names[1:])),
         "Square": lambda step: step("Mul", step.names[0], step.names[0]),
         "Silu": lambda step: step("Mul", step.names[0], step("Sigmoid")),
         "Elu": lambda step: step("Elu", alpha=float(step.meta["alpha"])),
@@ -347,6 +351,26 @@ RULES.update(
         "LogSigmoid": lambda step: step("Neg", step("Softplus", step("Neg"))),
     }
 )
+
+
+def _hardsigmoid(step: Step) -> Any:
+    above = step("Clip", step("Add", step.names[0], step.number(3)), step.number(0), step.number(6))
+    return step("Div", above, step.number(6))
+
+
+@rule("Lerp")
+def lerp(step: Step) -> Any:
+    """Write a + (b - a) weight."""
+    a, b = step.names
+    gap = step("Sub", b, a)
+    return step("Add", a, step("Mul", gap, step.number(step.meta["number"])))
+
+
+@rule("AddScaled")
+def add_scaled(step: Step) -> Any:
+    """Write a + b value."""
+    a, b = step.names
+    return step("Add", a, step("Mul", b, step.number(step.meta["number"])))
 
 
 @rule("Linear", "LinearActivation")

@@ -67,7 +67,7 @@ class Chosen:
         return self.arrays[0] if all(p is ALL for p in self.view) else None
 
     def lines(self) -> tuple[int, Array] | None:
-        """Return the axis and the vector of positions that selects slices along it, if that is all."""
+        """Return the axis and the vector of positions of an index of slices along one axis."""
         dims = [d for d, a in enumerate(self.arrays) if a is not None]
         if len(dims) != 1 or any(p != ALL for p in self.view):
             return None

@@ -111,15 +111,10 @@ class Index(Op):
             return y.reshape(rows.shape + a.shape[1:])
         slices = inner_rows(index, a)
         if slices is not None:
-            table, picks, shape = slices
+            sizes, picks, shape = slices
             y = empty(shape, a.dtype)
-            width = table[1]
-            launch(
-                "take_rows",
-                contiguous(a).reshape(table),
-                line_of(picks, index),
-                y.reshape(picks.size, width),
-            )
+            lines = y.reshape(picks.size, sizes[1])
+            launch("take_rows", contiguous(a).reshape(sizes), line_of(picks, index), lines)
             return y
         where = index.positions(a.shape)
         y = empty(where.shape, a.dtype)
@@ -153,13 +148,9 @@ class IndexAdd(Op):
             return y
         slices = inner_rows(index, y)
         if slices is not None:
-            table, picks, _ = slices
-            launch(
-                "scatter_add_rows",
-                contiguous(g).reshape(picks.size, table[1]),
-                line_of(picks, index),
-                y.reshape(table),
-            )
+            sizes, picks, _ = slices
+            lines = contiguous(g).reshape(picks.size, sizes[1])
+            launch("scatter_add_rows", lines, line_of(picks, index), y.reshape(sizes))
             return y
         places = line_of(index.positions(shape), index)
         launch("scatter_add_flat", contiguous(g).reshape(-1), places, y.reshape(-1))

@@ -20,6 +20,29 @@ from minigrad.ops.unary import LogSigmoid
 
 
 @op
+class Huber(Op):
+    """y = d^2 / 2 for d = a - t up to delta, a line beyond: no square of a large gap overflows
+
+    Of the gap itself, not of its size, which has no second derivative at 0.
+    """
+
+    def forward(self, a: Array, t: Array, delta: float) -> Array:
+        y = empty(a.shape, a.dtype)
+        launch("huber", a, t, delta, 0.0, y)
+        return y
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        delta = self.meta["delta"]
+        slope = g * clamp(self.saved(0) - self.saved(1), -delta, delta)
+        return slope, (-slope if self.needs(1) else None)
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        found = [(draw.apart(3), draw.apart(3) / 9), (draw.apart(2, 3), draw.apart(3, 2).T / 9)]
+        return [(pair, {"delta": 0.9}) for pair in (*found, (draw.apart(0), draw.apart(0)))]
+
+
+@op
 class CrossEntropy(Op):
     """loss_n = (1-e) w[t] nll(t) + e/C sum_c w[c] nll(c), 0 where t is `ignore_index`; nll(c) =
     -log softmax(x_n)_c

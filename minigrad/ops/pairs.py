@@ -16,12 +16,13 @@ from minigrad.engine.errors import ArgumentError, ArgumentTypeError
 from minigrad.engine.op import Bridge, Op, refuse_others
 from minigrad.ops.arithmetic import Binary
 from minigrad.ops.arranging import beside
-from minigrad.ops.common import Array, match, op, tensor_of
+from minigrad.ops.common import Array, broadcast_shape, match, op, tensor_of
 from minigrad.ops.elementwise import Pow, check_divisor, two, where
 from minigrad.ops.grammar import host
 from minigrad.ops.logarithms import Exp2
 from minigrad.ops.registry import public
 from minigrad.ops.steps import zeros_like
+from minigrad.ops.summed_products import product_toward
 from minigrad.ops.trigonometry import FloatBinary
 from minigrad.ops.unary import Log, power
 
@@ -312,6 +313,102 @@ def on_host(name: str, function: Any, kinds: str, a: Any, b: Any) -> Any:
 
 
 # ---------------------------------------------------------------- three operands
+def alike(*operands: Any) -> bool:
+    """Return whether all are floating tensors of one dtype."""
+    kinds = {t.array.dtype if isinstance(t, Bridge.tensor) else None for t in operands}
+    dtype = kinds.pop()
+    return not kinds and dtype is not None and dtype.kind == "f"
+
+
+class Blend(Op):
+    """A sum of two operands of which the second is multiplied by a number"""
+
+    keeps = False
+    kernel = ""
+
+    def forward(self, a: Array, b: Array, number: float) -> Array:
+        a, b, shape, dtype = match(self.kernel, a, b)
+        y = empty(shape, dtype)
+        launch(self.kernel, a, b, number, 0.0, y)
+        return y
+
+    @classmethod
+    def samples(cls, draw: Any) -> Any:
+        return [(arrays, {"number": 0.3}) for arrays, _ in draw.pairs(draw.normal)]
+
+
+@op
+class Lerp(Blend):
+    """y = a + (b - a) number"""
+
+    kernel = "lerp"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        part = g * self.meta["number"]
+        return g - part, part
+
+
+@op
+class AddScaled(Blend):
+    """y = a + b number"""
+
+    kernel = "add_scaled"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return g, (g * self.meta["number"] if self.needs(1) else None)
+
+
+class Three(Op):
+    """A function of three operands, broadcast"""
+
+    kernel = ""
+    second: str = "normal"  # what the last operand of samples is drawn from
+
+    def forward(self, a: Array, b: Array, c: Array) -> Array:
+        shape = a.shape
+        if not a.shape == b.shape == c.shape:
+            shape = broadcast_shape(self.kernel, a.shape, b.shape, c.shape)
+        y = empty(shape, a.dtype)
+        launch(self.kernel, a, b, c, y)
+        return y
+
+    @classmethod
+    def samples(cls, draw: Any) -> Any:
+        last = getattr(draw, cls.second)
+        shapes = (((), (), ()), ((2, 3), (3,), (2, 1)), ((3,), (2, 3), ()), ((0,), (0,), (1,)))
+        return [((draw.normal(*a), draw.normal(*b), last(*c)), {}) for a, b, c in shapes]
+
+
+@op
+class Addcmul(Three):
+    """y = a + b c"""
+
+    kernel = "addcmul"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (
+            g,
+            product_toward(self, 1, g, self.saved(2)) if self.needs(1) else None,
+            product_toward(self, 2, g, self.saved(1)) if self.needs(2) else None,
+        )
+
+
+@op
+class Addcdiv(Three):
+    """y = a + b / c"""
+
+    kernel = "addcdiv"
+    second = "positive"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        c = self.saved(2)
+        return (
+            g,
+            g / c if self.needs(1) else None,
+            -(g * ((self.saved(1) / c) / c)) if self.needs(2) else None,
+        )
+
+
 @public("tensor", inplace=True)
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """Return input + weight * (end - input): `input` for weight 0, `end` for weight 1.
@@ -326,6 +423,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     if dtype.kind != "f" or any(t.array.dtype != dtype and t.array.ndim for t in others):
         shown = ", ".join(str(t.array.dtype) for t in (input, *others))
         raise ArgumentTypeError(f"lerp: expected floating tensors of one dtype, got {shown}")
+    if not others[1:] and type(weight) in (int, float) and alike(input, end):
+        return Lerp.apply(input, end, number=weight)
     return input + (end - input) * weight
 
 
@@ -337,8 +436,9 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     >>> addcmul(mg.tensor([1.0]), mg.tensor([2.0]), mg.tensor([3.0]), value=0.5)
     tensor([4.])
     """
-    product = tensor1 * tensor2
-    return input + (product if value == 1 else product * value)
+    if value == 1 and alike(input, tensor1, tensor2):
+        return Addcmul.apply(input, tensor1, tensor2)
+    return plus(input, tensor1 * tensor2, value)
 
 
 @public("tensor", inplace=True)
@@ -356,8 +456,16 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
             f"addcdiv: integers are divided, {tensor1.array.dtype} by {tensor2.array.dtype}; "
             "convert one with .float()"
         )
-    ratio = tensor1 / tensor2
-    return input + (ratio if value == 1 else ratio * value)
+    if value == 1 and alike(input, tensor1, tensor2):
+        return Addcdiv.apply(input, tensor1, tensor2)
+    return plus(input, tensor1 / tensor2, value)
+
+
+def plus(a: Any, b: Any, value: Any) -> Any:
+    """Return a + value b."""
+    if value != 1 and type(value) in (int, float) and alike(a, b):
+        return AddScaled.apply(a, b, number=value)
+    return a + (b if value == 1 else b * value)
 
 
 # ---------------------------------------------------------------- bounds

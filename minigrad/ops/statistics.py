@@ -11,7 +11,7 @@ from minigrad.engine.op import Bridge
 from minigrad.engine.recording import recording
 from minigrad.ops.arranging import beside, movedim, narrow
 from minigrad.ops.common import Array, axes_of, axis_of, only_floating, tensor_of
-from minigrad.ops.elementwise import where
+from minigrad.ops.elementwise import INFINITE, where
 from minigrad.ops.grammar import host
 from minigrad.ops.index import gather
 from minigrad.ops.linalg import matmul
@@ -21,6 +21,7 @@ from minigrad.ops.registry import public
 from minigrad.ops.results import result
 from minigrad.ops.shape import cat
 from minigrad.ops.sorting import place_of_rank, places_of, sort
+from minigrad.ops.steps import NanToNum
 from minigrad.ops.unary import no_bools
 
 INT64 = np.dtype(np.int64)
@@ -39,7 +40,9 @@ def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
     >>> nansum(mg.tensor([1.0, float("nan"), 2.0]))
     tensor(3.)
     """
-    known = input if input.array.dtype.kind != "f" else where(input.isnan(), 0.0, input)
+    known = input
+    if input.array.dtype.kind == "f":
+        known = NanToNum.apply(input, most=INFINITE, least=-INFINITE)
     return known.sum(dim, keepdim, dtype=dtype)
 
 

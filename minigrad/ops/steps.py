@@ -10,10 +10,10 @@ import numpy as np
 from minigrad.engine.device import filled
 from minigrad.engine.dispatch import empty, launch
 from minigrad.engine.errors import ArgumentTypeError
-from minigrad.engine.op import Bridge
+from minigrad.engine.op import Bridge, Op
 from minigrad.ops.arithmetic import BOOL
-from minigrad.ops.common import only_floating, op
-from minigrad.ops.elementwise import where
+from minigrad.ops.common import Array, only_floating, op
+from minigrad.ops.elementwise import unary_with_parameters, where
 from minigrad.ops.registry import public
 from minigrad.ops.unary import Unary, no_bools, sign
 
@@ -196,6 +196,22 @@ def none_of(input: Any) -> Any:
     return Bridge.new(filled(input.array.shape, False, BOOL, input.array))
 
 
+@op
+class NanToNum(Op):
+    """y = a, 0 where that is NaN, and numbers for the infinities, whose gradient is 0 too"""
+
+    def forward(self, a: Array, most: float, least: float) -> Array:
+        return unary_with_parameters("nan_to_num", a, most, least)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        return (where(Bridge.new(a.array) - Bridge.new(a.array) == 0, g, 0.0),)
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        return draw.layouts(draw.normal, most=2.0, least=-3.0)
+
+
 @public("tensor", inplace=True)
 def nan_to_num(
     input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
@@ -211,6 +227,6 @@ def nan_to_num(
     if dtype.kind != "f":
         return input.clone()
     most = float(np.finfo(dtype).max)
-    y = where(input != input, 0.0 if nan is None else nan, input)
-    y = where(input == INFINITE, most if posinf is None else posinf, y)
-    return where(input == -INFINITE, -most if neginf is None else neginf, y)
+    ends = most if posinf is None else posinf, -most if neginf is None else neginf
+    y = NanToNum.apply(input, most=ends[0], least=ends[1])
+    return where(input != input, nan, y) if nan else y

@@ -346,6 +346,38 @@ class GeluTanh(Smooth):
         return a * (Tanh.apply(inner) + 1.0) * 0.5
 
 
+@op
+class Hardsigmoid(Smooth):
+    """y = min(max(a + 3, 0), 6) / 6; the derivative at both ends is 0"""
+
+    kernel = "hardsigmoid"
+    public = ""
+
+    @staticmethod
+    def samples(draw: Any) -> Any:
+        return draw.layouts(lambda *s: np.asarray(draw.apart(*s) * 1.01))  # none is 3
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a = self.saved(0)
+        if mode.recording:
+            return (where((a <= -3.0) | (a >= 3.0), 0.0, g / 6.0),)
+        inside = unary_with_parameters("hardtanh_backward", a.array, -3.0, 3.0, g.array)
+        return (Bridge.new(inside) / 6.0,)
+
+
+@op
+class Hardswish(Smooth):
+    """y = a hardsigmoid(a)"""
+
+    kernel = "hardswish"
+    public = ""
+    samples = Hardsigmoid.samples
+
+    @staticmethod
+    def composite(a: Any) -> Any:
+        return a * Hardsigmoid.apply(a)
+
+
 # ---------------------------------------------------------------- activations with numbers
 @op
 class LeakyRelu(Op):

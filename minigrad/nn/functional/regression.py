@@ -20,11 +20,11 @@ from minigrad.nn.functional.classification import (
 )
 from minigrad.nn.functional.late import judged_there
 from minigrad.ops.common import extremes
-from minigrad.ops.elementwise import clamp
-from minigrad.ops.loss import BceLogits, BceLogitsWeighted, BinaryCrossEntropy
+from minigrad.ops.loss import BceLogits, BceLogitsWeighted, BinaryCrossEntropy, Huber
 from minigrad.ops.memory import cast
 from minigrad.ops.reduce import Mean, Sum
 from minigrad.ops.unary import Abs
+from minigrad.tensors.creation import zeros_like
 from minigrad.tensors.tensor import Tensor
 
 
@@ -172,9 +172,10 @@ def smooth_l1_loss(
         beta = arguments.number("smooth_l1_loss", "beta", beta)
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    gap = difference(input, target)
-    found = _half_square_then_line(gap, beta) / float(beta) if beta else Abs.apply(gap)
-    return reduced(found, None, reduction)
+    if not beta:
+        return reduced(Abs.apply(difference(input, target)), None, reduction)
+    found = _half_square_then_line(input, target, beta)
+    return reduced(found if beta == 1 else found / float(beta), None, reduction)
 
 
 def huber_loss(
@@ -199,17 +200,15 @@ def huber_loss(
         delta = arguments.number("huber_loss", "delta", delta)
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
-    gap = difference(input, target)
-    return reduced(_half_square_then_line(gap, delta), weight, reduction)
+    return reduced(_half_square_then_line(input, target, delta), weight, reduction)
 
 
-def _half_square_then_line(gap: Tensor, delta: float) -> Tensor:
-    """Return gap^2 / 2 up to delta, a line beyond: no square of a large gap can overflow.
-
-    Of the gap itself, not of its size, which has no second derivative at 0.
-    """
-    near = clamp(gap, min=-float(delta), max=float(delta))
-    return near * (gap - near * 0.5)
+def _half_square_then_line(input: Tensor, target: Tensor, delta: float) -> Tensor:
+    """Return half the square of the gap up to delta, a line beyond."""
+    if input.array.dtype != target.array.dtype:
+        gap = difference(input, target)
+        input, target = gap, zeros_like(gap)
+    return Huber.apply(input, target, delta=float(delta))
 
 
 def binary_cross_entropy(

@@ -13,7 +13,7 @@ from minigrad.ops.common import axis_of, only_floating, tensor_of
 from minigrad.ops.elementwise import where
 from minigrad.ops.registry import public
 from minigrad.ops.scatter import scatter
-from minigrad.ops.unary import Elu, Hardtanh, Softplus
+from minigrad.ops.unary import Elu, Hardsigmoid, Hardswish, Softplus
 from minigrad.tensors.creation import rand, zeros_like
 from minigrad.tensors.tensor import Tensor
 
@@ -104,7 +104,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """
     if inplace:
         return written(hardswish, input)
-    return input * hardsigmoid(input)
+    return Hardswish.apply(input)
 
 
 @public("functional")
@@ -117,7 +117,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """
     if inplace:
         return written(hardsigmoid, input)
-    return Hardtanh.apply(input + 3.0, low=0.0, high=6.0) / 6.0
+    return Hardsigmoid.apply(input)
 
 
 @public("function", "method", "functional")
