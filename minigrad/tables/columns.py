@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from minigrad.tables.frame import Column, Frame, canonical
-from minigrad.tables.values import MISSING, date_form, dates, number, numbers, read_numbers
+from minigrad.tables.values import (
+    MISSING,
+    are_codes,
+    date_form,
+    dates,
+    number,
+    numbers,
+    read_numbers,
+)
 
 Array = np.ndarray[Any, Any]
 USED = ("number", "category", "date")
@@ -86,6 +94,9 @@ def take_column(frame: Frame, name: str, column: Column, kind: str | None) -> Ta
         return Taken(name, "empty", missing=len(column))
     found = read_numbers(column, frame.delimiter)
     if found is not None:
+        codes = _category(name, column) if are_codes(column) else None
+        if codes is not None and codes.kind == "category":
+            return codes
         return _number(name, found[1], found[0])
     form = date_form(column)
     if form is not None:
@@ -103,7 +114,7 @@ def nearly_numbers(
     cells: Sequence[str], delimiter: str
 ) -> tuple[str, Array, tuple[str, ...]] | None:
     """Return form and values of a column of many numbers among which a few words stand for nothing,
-    and those words; None for any other column.
+    and those words; None for any other column.  Marks such as ** may stand in any number of rows.
 
     >>> cells = [str(i) for i in range(40)] + ["unknown"]
     >>> nearly_numbers(cells, ",")[2]
@@ -112,9 +123,10 @@ def nearly_numbers(
     counts = Counter(cell for cell in cells if cell not in MISSING)
     words = tuple(sorted(word for word in counts if not any(c.isdigit() for c in word)))
     odd = sum(counts[word] for word in words)
-    if not 0 < len(words) <= ODD_WORDS or len(counts) - len(words) <= TEXT_FROM:
+    if not 0 < len(words) <= ODD_WORDS or len(counts) == len(words):
         return None
-    if 10 * odd > sum(counts.values()):
+    marks = not any(c.isalpha() for word in words for c in word)
+    if not marks and (len(counts) - len(words) <= TEXT_FROM or 10 * odd > sum(counts.values())):
         return None
     found = read_numbers(without(cells, words), delimiter)
     return None if found is None else (*found, words)
@@ -180,6 +192,10 @@ def _date(name: str, values: Array, form: str) -> Taken:
     if len(there) and there.min() == there.max() and not missing:
         return Taken(name, "constant", form, about="always the same date", distinct=1)
     first, last = (str(np.datetime64(int(end), "s"))[:10] for end in (there.min(), there.max()))
+    if form == "time":
+        ends = (str(np.datetime64(int(end), "s"))[11:16] for end in (there.min(), there.max()))
+        about = "of day, " + " to ".join(ends)
+        return Taken(name, "date", form, values, missing, _distinct(there), about)
     order = {"dmy": "day first, ", "mdy": "month first, "}.get(form, "")
     about = f"{order}{first} to {last}"
     return Taken(name, "date", form, values, missing, _distinct(there), about)

@@ -97,14 +97,16 @@ class Frame:
         return f"{meant}; the columns are {listed(self.names)}"
 
 
-def listed(names: Iterable[str], most: int = 8) -> str:
+def listed(names: Iterable[str | int], most: int = 8) -> str:
     """Return a few names, and how many more there are.
 
     >>> listed("abcd", 2)
     "'a', 'b' and 2 more"
     """
     names = list(names)
-    shown = ", ".join(repr(shortened(name)) for name in names[:most])
+    shown = ", ".join(
+        repr(shortened(name)) if isinstance(name, str) else str(name) for name in names[:most]
+    )
     return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
@@ -260,7 +262,7 @@ def read_table(
     lines = cells.lines[named:]
     if large:
         quick = None
-        if not cells.short_header:
+        if not cells.short_header and not cells.left_out:
             quick = columns_quickly(text, data, delimiter, named, cells.columns)
         if quick is None:
             cells = cut(text, delimiter, encoding, path)
@@ -272,6 +274,9 @@ def read_table(
         raise ValueError(f"{path} has no rows; expected a header line and rows below it")
     notes = [] if encoding in ("utf-8", "ascii") else [f"read as {encoding}"]
     unique, duplicates = distinct(first) if named else (numbered(len(first)), ())
+    if cells.left_out:
+        s = "s" * (len(cells.left_out) > 1)
+        notes.append(f"no rows, left out: line{s} {listed(cells.left_out, 5)}")
     if duplicates:
         notes.append(f"columns of one name, numbered: {listed(sorted(set(duplicates)))}")
     if not named:
@@ -335,7 +340,9 @@ def has_header(cells: Cells) -> bool:
     """Say whether a table's first line holds names, by what stands below it.
 
     A word above numbers is a name.  Numbers above numbers are a row; but not 0, 1, 2 after an empty
-    cell (so pandas writes an index), nor years beside words that come nowhere else.
+    cell or a word that comes nowhere else (so pandas writes an index), nor from 0 on in at least
+    four columns, nor years beside words that come nowhere else.  What stands for nothing says
+    nothing.
     """
     if cells.short_header:
         return True
@@ -345,7 +352,7 @@ def has_header(cells: Cells) -> bool:
     if cells.rows < 2:
         return not any(numeric)
     words_above_numbers = any(
-        cell and not is_number and _mostly_numbers(rest)
+        cell not in MISSING and not is_number and _mostly_numbers(rest)
         for cell, is_number, rest in zip(first, numeric, below, strict=True)
     )
     if words_above_numbers:
@@ -355,10 +362,16 @@ def has_header(cells: Cells) -> bool:
     counted = numbers == [str(i) for i in range(len(numbers))]
     if numbers and rest == [""] and not first[0] and counted:
         return True
-    words = [(cell, column) for cell, n, column in zip(first, numeric, below, strict=True) if not n]
+    words = [
+        (cell, column)
+        for cell, n, column in zip(first, numeric, below, strict=True)
+        if not n and cell not in MISSING
+    ]
     recurring = any(cell in column for cell, column in words)
+    if len(numbers) > 3 and counted and len(rest) < 2 and len(words) == len(rest) and not recurring:
+        return not words or bool(words[0][0] == first[0])
     if not numbers:
-        return not recurring and len(set(first)) == len(first)
+        return bool(words) and not recurring and len({cell for cell, _ in words}) == len(words)
     years = all(cell.isdigit() and int(cell) in YEARS for cell in numbers)
     return bool(words) and not recurring and years and len(set(numbers)) == len(numbers)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.lazy import lazy
 from minigrad.tables.text import SPACES
-from minigrad.tables.values import MISSING, read_numbers
+from minigrad.tables.values import MISSING, are_codes, read_numbers
 from minigrad_kernels.jit import plain
 
 kernel = lazy("minigrad_kernels.text.table_cells")
@@ -29,7 +29,7 @@ def is_quick(text: str, delimiter: str) -> bool:
     """
     if len(text) < QUICK_FROM or plain.ON or delimiter == SPACES or not delimiter.isascii():
         return False
-    return text.find('"', text.find("\n") + 1) < 0
+    return text[0] != "\n" and text.find('"', text.find("\n") + 1) < 0
 
 
 def first_lines(text: str, count: int) -> str:
@@ -92,8 +92,10 @@ def columns_quickly(
 
 
 def _numeric(cells: Sequence[str]) -> bool:
-    """Say whether cells are plain numbers, as far as they say anything."""
+    """Say whether cells are plain numbers, as far as they say anything, and no codes."""
     there = [cell for cell in cells if cell not in MISSING]
+    if are_codes(there):
+        return False
     found = read_numbers(there) if there else ("plain", None)
     return found is not None and found[0] == "plain"
 

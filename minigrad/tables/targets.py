@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.tables.columns import labels, number_cells
-from minigrad.tables.frame import Frame, canonical, listed
-from minigrad.tables.values import rank, read_numbers
+from minigrad.tables.frame import Column, Frame, canonical, listed
+from minigrad.tables.values import MISSING, are_codes, rank, read_numbers
 
 Array = np.ndarray[Any, Any]
+NONES = frozenset(("None", "none", "NONE"))  # among words a class: no illness, no fault
 MOST_CLASSES = 20  # whole numbers of more values than this are amounts
 
 
@@ -48,7 +49,7 @@ class Classes:
 
     def read(self, frame: Frame) -> Array:
         """Return the classes of a table's rows, -1 where they are missing or unknown."""
-        return self.encode(labels(frame.column(self.name)))
+        return self.encode(_words(frame.column(self.name)))
 
     def decode(self, numbers: Array) -> Array:
         """Return the labels of numbers: whole numbers where all of them are, else words."""
@@ -141,7 +142,7 @@ def _amount(
 
 
 def _classes(frame: Frame, name: str, rows_of_class: int) -> tuple[Classes, Array, list[str]]:
-    words = labels(frame.column(name))
+    words = _words(frame.column(name))
     counts = Counter(word for word in words if word)
     rare = sorted((label for label, n in counts.items() if n < rows_of_class), key=rank)
     kept = sorted((label for label, n in counts.items() if n >= rows_of_class), key=rank)
@@ -163,6 +164,24 @@ def _classes(frame: Frame, name: str, rows_of_class: int) -> tuple[Classes, Arra
         )
     missing = np.array([not word for word in words])
     return target, codes, notes + _without(codes, missing)
+
+
+def _words(column: Column) -> list[str]:
+    """Return a target's cells as labels: codes keep their zeros; none is a label among words."""
+    words = labels(column)
+    if isinstance(column, np.ndarray):
+        return words
+    if are_codes(column):
+        return ["" if cell in MISSING else cell for cell in column]
+    if not NONES & set(column):
+        return words
+    if not any(word and not _is_number(word) for word in set(words)):
+        return words
+    return [cell if cell in NONES else word for cell, word in zip(column, words, strict=True)]
+
+
+def _is_number(word: str) -> bool:
+    return not rank(word)[0]
 
 
 def _without(values: Array, missing: Array) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 DELIMITERS = ("\t", ";", "|", ",")  # of those that cut all lines alike the first is taken
 SPACES = " "  # any run of blanks
 LOOKED_AT = 200  # lines from which the delimiter is found
+SAID = re.compile(r"\A\"?sep=(.)\"?[ \t]*\n", re.IGNORECASE)  # Excel's first line
+REMARKS = ("#", "!", "%", "//")  # what a line begins with that is no row
+MOST_REMARKS = 50  # lines above or below a table
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 OTHERS = {
     b"PK\x03\x04": "a zip archive or an Excel file; unpack it, or save it as CSV",
@@ -38,6 +42,7 @@ class Cells:
     delimiter: str
     encoding: str
     short_header: bool = False  # the first line has one cell less than the others
+    left_out: tuple[int, ...] = ()  # numbers of the lines that are remarks, not rows
 
     @property
     def rows(self) -> int:
@@ -77,6 +82,9 @@ def read_text(
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text or text.isspace():
         raise ValueError(f"{path} has no rows; expected a header line and rows below it")
+    if said := SAID.match(text):
+        delimiter = delimiter or said[1]
+        text = text[said.end() - 1 :]  # an empty line stays, so that lines keep their numbers
     if delimiter is None:
         delimiter = find_delimiter(text)
     elif len(delimiter) != 1 or delimiter in '"\n\r':
@@ -197,13 +205,18 @@ def _plain(text: str, path: Path, delimiter: str, encoding: str) -> Cells:
     return Cells(columns, numbers, delimiter, encoding)
 
 
-def _quoted(text: str, path: Path, delimiter: str, encoding: str) -> Cells:
-    """Cut a text with quotes by the csv module."""
+def _quoted(
+    text: str, path: Path, delimiter: str, encoding: str, escape: str | None = None
+) -> Cells:
+    """Cut a text with quotes by the csv module; those in a cell are doubled, or stand after a
+    backslash where only so the text can be cut.
+    """
     reader = csv.reader(
         text.split("\n") if delimiter == SPACES else _with_ends(text),
         delimiter=delimiter,
         strict=True,
         skipinitialspace=True,
+        escapechar=escape,
     )
     table, numbers, begin = [], [], 1
     try:
@@ -213,6 +226,8 @@ def _quoted(text: str, path: Path, delimiter: str, encoding: str) -> Cells:
                 numbers.append(begin)
             begin = reader.line_num + 1
     except csv.Error as error:
+        if escape is None and '\\"' in text:
+            return _quoted(text, path, delimiter, encoding, "\\")
         endless = "unexpected end" in str(error) or "field limit" in str(error)
         what = 'a quote (") is opened and never closed' if endless else f"quotes: {error}"
         raise ValueError(f"{path} line {begin}: {what}") from None
@@ -233,9 +248,10 @@ def _checked(
     """Turn rows into columns; mend what is a habit of some programs.
 
     A cell more at the end of all lines but the first is left out where it is empty; where it is
-    not, the first column has no name (R writes so).
+    not, the first column has no name (R writes so).  Remarks above, between and below are left out.
     Raises: ValueError naming the first line of another length.
     """
+    table, numbers, left_out = _without_remarks(table, numbers)
     width = len(table[0])
     lengths = {len(row) for row in table[1:]}
     short = False
@@ -253,4 +269,30 @@ def _checked(
             f" (delimiter: {named}); mend the line, or name another delimiter"
         )
     columns = [[cell.strip() for cell in column] for column in zip(*table, strict=True)]
-    return Cells(columns, numbers, delimiter, encoding, short)
+    return Cells(columns, numbers, delimiter, encoding, short, left_out)
+
+
+def _without_remarks(
+    table: list[list[str]], numbers: Sequence[int]
+) -> tuple[list[list[str]], Sequence[int], tuple[int, ...]]:
+    """Return rows without lines that say something of the table: those that begin with a mark for
+    it, and above and below, lines of words in one cell; where other rows have more cells.
+    """
+    usual = Counter(map(len, table)).most_common(1)[0][0]
+    if usual == 1 or all(len(row) == usual for row in table):
+        return table, numbers, ()
+    remark = [len(row) != usual and row[0].startswith(REMARKS) for row in table]
+    ends = (range(len(table))[:MOST_REMARKS], range(len(table))[: -MOST_REMARKS - 1 : -1])
+    for end in ends:
+        for i in end:
+            words = [cell for cell in table[i] if cell.strip()]
+            if not remark[i] and not (
+                len(table[i]) != usual and len(words) <= 1 and " " in "".join(words).strip()
+            ):
+                break
+            remark[i] = True
+    left = tuple(n for n, out in zip(numbers, remark, strict=True) if out)
+    if not left or len(left) == len(table):
+        return table, numbers, ()
+    kept = [row for row, out in zip(table, remark, strict=True) if not out]
+    return kept, [n for n, out in zip(numbers, remark, strict=True) if not out], left

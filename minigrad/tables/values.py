@@ -14,20 +14,25 @@ MISSING = frozenset(
     (
         *("", "?", "-", "--", ".", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN"),
         *("NaT", "null", "NULL", "Null", "None", "none", "<NA>", "#N/A", "#NA", "#N/A N/A"),
-        *("#NULL!", "#DIV/0!"),
+        *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "(null)", "\\N"),
+        *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "..", "..."),
     )
 )
 # How numbers are written, besides Python's way: what a whole cell looks like, and how it is read.
 COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d+)?([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[+-]?\d*(\.\d*)?([eE][+-]?\d+)?")
-SIGNS = "$€£¥%"
-FORMATS = ("plain", "comma", "thousands", "signs")
+BLANKS = "\u00a0\u2009\u202f '\u2019"  # that part thousands
+PARTED_BY_BLANKS = re.compile(rf"[+-]?\d{{1,3}}([{BLANKS}]\d{{3}})+([.,]\d*)?|[+-]?\d+([.,]\d*)?")
+SIGNS = "$€£¥₹%"
+MINUS = "\u2212"  # the mathematical sign
+UNIT = re.compile(r"([+-]?[\d.,]*\d)\s*([A-Za-zµ°Ωº²³/]{1,8})")
 
 
 def number(cell: str, form: str = "plain") -> float:
     """Return a cell as a number; NaN for nothing and for infinity, which is no measurement.
 
-    form: `plain` as Python writes it, `comma` 1.234,5, `thousands` 1,234.5, `signs` $1,234 or 5 %.
+    form: `plain` as Python writes it, `comma` 1.234,5, `thousands` 1,234.5, `signs` $1,234, 5 % or
+        ($7), `blanks` 1 234,5, `unit kg` 5 kg.
     Raises: ValueError for what is no number, numbers with underscores too.
 
     >>> number("1,5", "comma"), number("$1,200", "signs")
@@ -35,7 +40,18 @@ def number(cell: str, form: str = "plain") -> float:
     """
     if cell in MISSING:
         return np.nan
+    if MINUS in cell:
+        cell = cell.replace(MINUS, "-")
+    if form.startswith("unit "):
+        found = UNIT.fullmatch(cell)
+        if found and found[2] == form[5:]:
+            cell = found[1]
+        form = "thousands"
+    if form == "blanks" and PARTED_BY_BLANKS.fullmatch(cell):
+        cell = cell.translate(_NO_BLANKS).replace(",", ".")
     if form == "signs":
+        if cell[:1] == "(" and cell[-1:] == ")":
+            cell = "-" + cell[1:-1]
         cell = cell.strip(SIGNS).strip()
         if cell[:1] == "-" and cell[1:2] in SIGNS:
             cell = "-" + cell[1:].strip(SIGNS)
@@ -48,6 +64,28 @@ def number(cell: str, form: str = "plain") -> float:
         raise ValueError(f"no number: {cell!r}")
     value = float(cell)
     return value if abs(value) < np.inf else np.nan
+
+
+_NO_BLANKS = {ord(blank): None for blank in BLANKS}
+
+
+def are_codes(cells: Sequence[str]) -> bool:
+    """Say whether cells are codes of digits that only look like numbers: 01067, 80331.
+
+    All have one length, of at least three, and some begin with 0.
+
+    >>> are_codes(["01067", "80331", ""]), are_codes(["0", "10"]), are_codes(["0.5", "1.5"])
+    (True, False, False)
+    """
+    first = next((cell for cell in cells if cell not in MISSING), "")
+    if len(first) < 3 or not first.isdigit():
+        return False
+    there = set(cells) - MISSING
+    return (
+        all(len(cell) == len(first) and cell.isdigit() for cell in there)
+        and any(cell[0] == "0" for cell in there)
+        and len(there) > 1
+    )
 
 
 def numbers(cells: Sequence[str], form: str = "plain") -> Array:
@@ -79,7 +117,7 @@ def read_numbers(cells: Sequence[str], delimiter: str = ",") -> tuple[str, Array
     """
     first = cells[0] if cells else ""
     odd = first not in MISSING and not _reads(first, "plain")
-    if odd and not any(sign in first for sign in "," + SIGNS):
+    if odd and not (any(c.isdigit() for c in first) and _odd_number(first)):
         return None  # most columns of words are known by their first cell
     try:
         found = numbers(cells)
@@ -97,6 +135,15 @@ def read_numbers(cells: Sequence[str], delimiter: str = ",") -> tuple[str, Array
     return None
 
 
+def _odd_number(cell: str) -> bool:
+    unit = UNIT.fullmatch(cell)
+    known = unit is not None and unit[2].casefold() not in NO_UNITS
+    return known or any(mark in cell for mark in "," + SIGNS + BLANKS + MINUS)
+
+
+NO_UNITS = frozenset(("st", "nd", "rd", "th", "am", "pm", "a", "b", "c", "d", "e", "x"))
+
+
 def number_form(cells: Sequence[str], delimiter: str = ",") -> str | None:
     """Return how the numbers of a column are written, None where some cell is no number.
 
@@ -109,8 +156,13 @@ def number_form(cells: Sequence[str], delimiter: str = ",") -> str | None:
 
 def _forms_for(cells: Sequence[str], delimiter: str) -> tuple[str, ...]:
     """Return the ways of writing that a column may be in, the likeliest first."""
-    if any(cell.strip("-")[:1] in SIGNS or cell[-1] in SIGNS for cell in cells):
+    if any(cell.strip("-(")[:1] in SIGNS or cell.strip(")")[-1:] in SIGNS for cell in cells):
         return ("signs",)
+    units = {found[2] for cell in cells[:50] if (found := UNIT.fullmatch(cell))}
+    if len(units) == 1 and not {unit.casefold() for unit in units} & NO_UNITS:
+        return (f"unit {units.pop()}",)
+    if any(blank in cell for cell in cells[:50] for blank in BLANKS):
+        return ("blanks",)
     if delimiter == "," or any(re.search(r",\d{3}\.", cell) for cell in cells):
         return ("thousands",)
     return ("comma", "thousands")
@@ -145,8 +197,16 @@ def rank(label: str) -> tuple[bool, float, str]:
 ISO = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?"
 )
-PARTED = re.compile(r"(\d{1,4})([/.])(\d{1,2})\2(\d{1,4})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?)?")
-WORDS = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%y", "%Y-%m")
+CLOCK = r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([AaPp][Mm])?"
+PARTED = re.compile(rf"(\d{{1,4}})([/.-])(\d{{1,2}})\2(\d{{1,4}})(?:,?[T ]\s*{CLOCK})?")
+TIME = re.compile(CLOCK)
+WORDS = (
+    *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%y", "%Y-%m"),
+    *("%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y, %B", "%a %b %d %Y", "%A, %B %d, %Y", "%d-%B-%Y"),
+    *("%H:%M:%S %d %b %Y", "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S", "%a %b %d %H:%M:%S %Y"),
+    *("%b %d, %Y %I:%M:%S %p", "%b %d, %Y %I:%M %p", "%b %d %Y", "%d/%b/%Y:%H:%M:%S %z"),
+)
+SHORT_YEARS = 30  # 00 to 29 are of this century, as in spreadsheets
 EPOCH = datetime(1970, 1, 1)
 
 
@@ -154,13 +214,13 @@ def date_form(cells: Sequence[str]) -> str | None:
     """Return how the dates of a column are written, None where some cell is no date.
 
     iso: 2024-01-31 12:30; dmy, mdy, ymd: 31/1/2024, in which the day comes first where any number
-    says so, or where points part them; or a pattern of `strptime`.
+    says so, or where points or dashes part them; time: 12:30, 1:30 PM; or a pattern of `strptime`.
 
     >>> date_form(["2024-01-31", ""]), date_form(["31.01.2024"]), date_form(["1/2/2024"])
     ('iso', 'dmy', 'mdy')
     """
     sample = [cell for cell in cells if cell not in MISSING]
-    if not sample or not any(mark in sample[0] for mark in "-/. "):
+    if not sample or not any(mark in sample[0] for mark in "-/. :"):
         return None
     first = sample[0]
     if ISO.fullmatch(first):
@@ -169,9 +229,11 @@ def date_form(cells: Sequence[str]) -> str | None:
         if len(found[1]) == 4:
             forms = ("ymd",)
         elif len(found[1]) <= 2:
-            forms = ("dmy", "mdy") if found[2] == "." else ("mdy", "dmy")
+            forms = ("mdy", "dmy") if found[2] == "/" else ("dmy", "mdy")
         else:
             return None
+    elif TIME.fullmatch(first):
+        forms = ("time",)
     else:
         forms = WORDS
     for form in forms:
@@ -206,7 +268,34 @@ def _reader(form: str) -> Callable[[str], datetime]:
         return _iso
     if form in ("dmy", "mdy", "ymd"):
         return lambda cell: _parted(cell, form)
-    return lambda cell: datetime.strptime(cell, form)
+    if form == "time":
+        return _time
+    return lambda cell: _worded(cell, form)
+
+
+def _worded(cell: str, form: str) -> datetime:
+    """Read a date that is written with words."""
+    found = datetime.strptime(cell, form)
+    if "%y" in form and found.year >= 2000 + SHORT_YEARS:
+        found = found.replace(year=found.year - 100)
+    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+
+
+def _time(cell: str) -> datetime:
+    found = TIME.fullmatch(cell)
+    if not found:
+        raise ValueError(f"no time: {cell!r}")
+    return EPOCH.replace(**_clock(*found.groups()))
+
+
+def _clock(*parts: str | None) -> dict[str, int]:
+    """Return hour, minute and second of what CLOCK finds."""
+    hour, minute, second = (int(part or 0) for part in parts[:3])
+    if half := parts[3]:
+        if not 1 <= hour <= 12:
+            raise ValueError(f"no hour of a half day: {hour}")
+        hour = hour % 12 + 12 * (half.casefold() == "pm")
+    return {"hour": hour, "minute": minute, "second": second}
 
 
 def _iso(cell: str) -> datetime:
@@ -218,7 +307,7 @@ def _iso(cell: str) -> datetime:
         head, _, tail = cell.replace("T", " ").partition(" ")
         year, month, day = map(int, head.split("-"))
         found = datetime.fromisoformat(
-            f"{date(year, month, day).isoformat()} {tail.zfill(5) or '00:00'}"
+            f"{date(year, month, day).isoformat()} {tail.zfill(5) if tail else '00:00'}"
         )
     if found.tzinfo is not None:
         found = found.astimezone(UTC).replace(tzinfo=None)
@@ -232,6 +321,6 @@ def _parted(cell: str, form: str) -> datetime:
     parts = dict(zip(form, (found[1], found[3], found[4]), strict=True))
     year = int(parts["y"])
     if len(parts["y"]) <= 2:
-        year += 1900 if year >= 70 else 2000
-    hour, minute, second = (int(part or 0) for part in (found[5], found[6], found[7]))
-    return datetime(year, int(parts["m"]), int(parts["d"]), hour, minute, second)
+        year += 1900 if year >= SHORT_YEARS else 2000
+    clock = _clock(*found.groups()[4:])
+    return datetime(year, int(parts["m"]), int(parts["d"]), **clock)
