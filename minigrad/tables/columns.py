@@ -26,6 +26,7 @@ LEFT_OUT = ("constant", "empty", "row number", "text", "dropped")
 TYPES = (*USED, "text", "drop")
 TEXT_FROM = 20  # words of more than so many values, most of which come once, are no categories
 ODD_WORDS = 3  # among numbers, at most so many kinds, in a tenth of the rows
+UNNAMED = ("", "unnamed: 0")
 INDEX_NAMES = frozenset(["", "id", "index", "idx", "row", "no", "nr", "number", "unnamed: 0", "#"])
 
 
@@ -183,6 +184,9 @@ def _is_index(name: str, values: Array) -> bool:
     """Say whether numbers only count the rows."""
     named = name.strip().casefold()
     counts = len(values) > 2 and bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
+    if named in UNNAMED and len(values) > 2:  # an index, of which some rows may be gone
+        whole = bool((values == np.floor(values)).all()) and values.min() >= 0
+        return counts or (whole and _distinct(values) == len(values))
     return counts and (named in INDEX_NAMES or named.endswith(("id", "_no", " no", "_nr")))
 
 

@@ -285,17 +285,18 @@ def _time(cell: str) -> datetime:
     found = TIME.fullmatch(cell)
     if not found:
         raise ValueError(f"no time: {cell!r}")
-    return EPOCH.replace(**_clock(*found.groups()))
+    hour, minute, second = _clock(*found.groups())
+    return EPOCH.replace(hour=hour, minute=minute, second=second)
 
 
-def _clock(*parts: str | None) -> dict[str, int]:
+def _clock(*parts: str | None) -> tuple[int, int, int]:
     """Return hour, minute and second of what CLOCK finds."""
     hour, minute, second = (int(part or 0) for part in parts[:3])
     if half := parts[3]:
         if not 1 <= hour <= 12:
             raise ValueError(f"no hour of a half day: {hour}")
         hour = hour % 12 + 12 * (half.casefold() == "pm")
-    return {"hour": hour, "minute": minute, "second": second}
+    return hour, minute, second
 
 
 def _iso(cell: str) -> datetime:
@@ -322,5 +323,4 @@ def _parted(cell: str, form: str) -> datetime:
     year = int(parts["y"])
     if len(parts["y"]) <= 2:
         year += 1900 if year >= SHORT_YEARS else 2000
-    clock = _clock(*found.groups()[4:])
-    return datetime(year, int(parts["m"]), int(parts["d"]), **clock)
+    return datetime(year, int(parts["m"]), int(parts["d"]), *_clock(*found.groups()[4:]))

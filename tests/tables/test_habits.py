@@ -44,7 +44,7 @@ def test_remarks_around_a_table(tmp_path: Path, above: str, below: str, left: An
     numbers = ", ".join(map(str, left))
     assert frame.notes == (f"no rows, left out: line{'s' * (len(left) > 1)} {numbers}",)
     if not below:
-        assert list(frame.lines or ())[0] == above.count("\n") + 2
+        assert next(iter(frame.lines or ())) == above.count("\n") + 2
 
 
 def test_a_line_cut_short_is_no_remark(tmp_path: Path) -> None:
@@ -126,7 +126,8 @@ def test_codes_keep_their_zeros() -> None:
 
 def test_codes_of_a_large_file_too(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7},0{1000 + i % 90}\n" for i in range(QUICK_FROM // 7))
-    assert [t.kind for t in take_columns(read(tmp_path, "n,zip\n" + rows))] == ["number", "category"]
+    kinds = [t.kind for t in take_columns(read(tmp_path, "n,zip\n" + rows))]
+    assert kinds == ["number", "category"]
 
 
 def test_marks_among_numbers_stand_for_nothing() -> None:
@@ -169,3 +170,10 @@ def test_none_is_a_class_among_words() -> None:
     assert (target.read(frame) == codes).all()
     numbers = as_frame({"y": ["None", "1", "2"] * 5})
     assert take_target(numbers, "y", "classes")[0].labels == ("1", "2")  # type: ignore
+
+
+def test_an_index_of_some_rows_is_no_number() -> None:
+    table = {"": [5, 2, 9, 4], "size": [5, 2, 9, 4], "id": [7, 3, 9, 1]}
+    assert [t.kind for t in take_columns(as_frame(table))] == ["row number", "number", "number"]
+    assert take_columns(as_frame({"": [0.5, 1.5, 2.5]}))[0].kind == "number"
+    assert take_columns(as_frame({"": [3, 3, 2, 1]}))[0].kind == "number"
