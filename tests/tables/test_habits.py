@@ -177,3 +177,13 @@ def test_an_index_of_some_rows_is_no_number() -> None:
     assert [t.kind for t in take_columns(as_frame(table))] == ["row number", "number", "number"]
     assert take_columns(as_frame({"": [0.5, 1.5, 2.5]}))[0].kind == "number"
     assert take_columns(as_frame({"": [3, 3, 2, 1]}))[0].kind == "number"
+
+
+def test_words_of_a_large_file_are_those_of_a_small_one(tmp_path: Path) -> None:
+    words = ["red", "dark grey", "", "größe", "a word of more", " red ", "dark gray", "x" * 16]
+    cells = [words[i * 5 % 8] for i in range(QUICK_FROM // 8)]
+    long = ["y" * 17 + str(i % 3) for i in range(len(cells))]
+    text = "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(zip(cells, long, strict=True)))
+    frame = read(tmp_path, "n,a,b\n" + text)
+    assert frame.columns[1] == [cell.strip() for cell in cells]
+    assert frame.columns[2] == long
