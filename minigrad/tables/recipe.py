@@ -56,7 +56,10 @@ Array = np.ndarray[Any, Any]
 TASKS = ("classes", "regression")
 RECIPES = ("plain", "strong")
 FEWEST_ROWS = 10
-DECAYS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # of the linear model that a network begins with
+# Of the linear model that a network begins with: all where folds choose, as few rows choose badly
+# among many; else those between.
+DECAYS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+BETWEEN = DECAYS[1:-1]
 FOLDS = 5  # networks of a table whose training and validation rows are
 FOLDED = range(40, 1000)  # so many
 PARTS = ("training", "validation", "test")
@@ -284,7 +287,8 @@ class TableRecipe:
         self.history: History | None = None
         self.share: float | None = None
         self._make = make
-        self._decay = DECAYS[0]
+        self._decays = DECAYS if folds > 1 else BETWEEN
+        self._decay = self._decays[0]
         assert preprocessor.target is not None
         self.target: Classes | Amount = preprocessor.target
         self._y = y
@@ -302,19 +306,19 @@ class TableRecipe:
         """
         network = recipe.model
         if isinstance(network, StrongNetwork) and isinstance(self.target, Amount):
-            known = np.concatenate([self.train.arrays[1], self.validation.arrays[1]])
-            network.reach.array[...] = known.min(), known.max()
-        losses = np.zeros((len(DECAYS), len(held)))
+            network.reach.array[...] = train.arrays[1].min(), train.arrays[1].max()
+        decays = self._decays
+        losses = np.zeros((len(decays), len(held)))
         if not isinstance(network, Embedded) or len(train) < 2:
             return losses
         begun = []
-        for i, decay in enumerate(DECAYS):
+        for i, decay in enumerate(decays):
             begun.append(self._linear(network, [train], decay))
             network.begin_linear(*begun[i])
             if len(held):
                 losses[i] = self._losses(recipe, held)
-        best = int(losses.sum(1).argmin()) if len(held) else DECAYS.index(1.0)
-        self._decay = DECAYS[best]
+        best = int(losses.sum(1).argmin()) if len(held) else decays.index(1.0)
+        self._decay = decays[best]
         network.begin_linear(*begun[best])
         return losses
 
@@ -418,7 +422,7 @@ class TableRecipe:
             losses.append(other.losses(partial(self._losses, recipe, held)))
             decay_losses.append(found)
         self.share = SHARES[best_share(np.concatenate(losses, 1))]
-        self._decay = DECAYS[int(sum(found.sum(1) for found in decay_losses).argmin())]
+        self._decay = self._decays[int(sum(found.sum(1) for found in decay_losses).argmin())]
         if self.share < 1:  # the linear model has no epochs to choose: all rows may teach it
             for network, one in members:
                 assert isinstance(network, Embedded)

@@ -228,8 +228,8 @@ def test_a_network_begins_as_the_linear_model(monkeypatch: pytest.MonkeyPatch) -
     data = {**table(), "town": [f"t{i * i % 31}" for i in range(len(table()["kind"]))]}
     for target, drop in (("kind", "amount"), ("amount", "kind")):
         for recipe in ("plain", "strong"):
-            options = {"drop": [drop], "hidden": (8,), "recipe": recipe}
-            monkeypatch.setattr("minigrad.tables.recipe.DECAYS", (1.0,))
+            options = {"drop": [drop], "hidden": (8,), "recipe": recipe, "folds": 1}
+            monkeypatch.setattr("minigrad.tables.recipe.BETWEEN", (1.0,))
             built = mg.recipe.from_table(data, target, **options)
             assert len(built.preprocessor.tables) > 0  # "town" is embedded, and linear too
             scores, linear = built.evaluate(), built.baselines()["linear"]
