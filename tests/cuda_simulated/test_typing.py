@@ -204,7 +204,7 @@ def outcomes(path: Path, a: str, b: str, found: list[tuple[str, Any]]) -> list[t
         if way == "compiled":
             module.compiled(x, y, *out.values())
         else:
-            report = simulate.check(module.kernel, 1, x.size, x, y, *out.values(), lanes=way)
+            report = simulate.check(module.kernel, 1, x.size, x, y, *out.values(), lanes=bool(way))
             assert not report.faults, report.faults[0]
         made.append([canonical(out[home][i]) for i, home in enumerate(homes)])
     return list(zip(*made, strict=True))
@@ -280,10 +280,10 @@ def accumulates_from_a_whole_number(i, x, y, out):
     for k in range(i + 1):
         acc += x[k]
     out[0, i] = acc / 3
-    acc = 0.0
+    total = 0.0
     for k in range(i + 1):
-        acc += x[k] * y[k]
-    out[1, i] = acc
+        total += x[k] * y[k]
+    out[1, i] = total
 
 
 def branches_of_two_types(i, x, y, out):
@@ -408,9 +408,9 @@ def test_names_have_the_types_that_numba_unites(
         if way == "compiled":
             looped(x, y, out)
         else:
-            report = simulate.check(kernel, 2, 16, x, y, out, lanes=way)
+            report = simulate.check(kernel, 2, 16, x, y, out, lanes=bool(way))
             assert not report.faults, report.faults[0]
-            assert report.lanes == way
+            assert report.lanes == bool(way)
         made.append([*map(canonical, out), canonical(x), canonical(y)])
     assert made[0] == made[2], rule.__name__
     assert made[1] == made[2], rule.__name__
