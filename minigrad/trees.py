@@ -17,6 +17,7 @@ from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 DEEPEST = 200
+MANY = 64  # numbers in a list from which on they are held as an array
 RESERVED = "__metadata__"  # what safetensors keeps its own entries under
 KEYS = (str, int, float, bool, type(None))
 DICTS: dict[str, type] = {"dict": dict, "ordered": OrderedDict}
@@ -124,6 +125,12 @@ class Writer:
         if isinstance(value, Mapping):
             kind = "ordered" if isinstance(value, OrderedDict) else "dict"
             return {kind: [self._entry(k, v, path, above) for k, v in value.items()]}
+        if type(value) is list and len(value) >= MANY:
+            kinds = set(map(type, value))
+            if kinds == {float}:
+                return {"floats": self._named(path, np.array(value, np.float64))}
+            if kinds == {int} and -(1 << 63) <= min(value) and max(value) < 1 << 63:
+                return {"ints": self._named(path, np.array(value, np.int64))}
         if type(value) in LISTS.values():
             items = [self.encoded(v, (*path, i), above) for i, v in enumerate(value)]
             return {type(value).__name__: items}
@@ -200,6 +207,8 @@ class Reader:
             return complex(*map(float, value))
         if kind == "bytes":
             return self.arrays[value].tobytes()
+        if kind in ("floats", "ints"):
+            return self.arrays[value].tolist()
         if kind == "dtype":
             return DTYPES[np.dtype(value)]
         if kind == "device":

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.cuda import is_available
 from minigrad.data.dataset import IterableDataset, collate, fetch
 from minigrad.data.prefetching import ahead
+from minigrad.data.random_sources import set_state, sources_of, state_of
 from minigrad.data.samplers import BatchSampler, RandomSampler, SequentialSampler
 from minigrad.data.transforms import Transforms
 from minigrad.distributed.group import rank, world_size
@@ -41,8 +42,9 @@ class DataLoader:
 
     prefetch: so many batches are made ahead, by a thread of their own: it pays where rows come from
         files or a network, or are unpacked (docs/training.md has figures).  Order, positions and
-        bits are those without it; rows that draw from minigrad's default generator, or a global
-        one, then draw beside the training step, in no fixed order: draw in `transform` instead.
+        bits are those without it, also of rows that draw from a generator of their dataset's; rows
+        that draw from minigrad's default generator, or a global one, then draw beside the training
+        step, in no fixed order: draw in `transform` instead.
     shard: True deals each batch's rows to the processes of `minigrad.distributed`, consecutive ones
         and equally many to each, the first ones one more where they do not go up; a pair (rank,
         size) does the same for that process.  Batches, their order and positions are those of one
@@ -119,6 +121,9 @@ class DataLoader:
         self._resuming = False
         self._begin: Any = None  # the generator's state when this epoch began
         self._order: Any = None  # of an epoch that was begun elsewhere
+        # Where generators stood, by their ids, after the last batch that was handed out, while
+        # further ones are made ahead.
+        self._drawn_ahead: dict[int, dict[str, Any]] = {}
         if self._plain:
             self._check_rows()
 
@@ -219,7 +224,37 @@ class DataLoader:
 
     def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Yield batches; some are made ahead where that is asked for."""
-        return ahead(batches, self.prefetch) if self.prefetch else batches
+        if not self.prefetch:
+            return batches
+        makers = {"dataset": self.dataset, "functions": (self.collate_fn, self.transform)}
+        drawing = [s for s in sources_of(makers).values() if s is not self.generator]
+        return self._drawing_ahead(batches, drawing) if drawing else ahead(batches, self.prefetch)
+
+    def _drawing_ahead(self, batches: Iterator[Any], drawing: list[Any]) -> Iterator[Any]:
+        """Make batches ahead that draw from generators, and know where these stood after each; who
+        leaves the pass finds them there.
+        """
+
+        def states() -> dict[int, dict[str, Any]]:
+            return {id(source): state_of(source) for source in drawing}
+
+        self._drawn_ahead = states()
+        made = ahead(((batch, states()) for batch in batches), self.prefetch)
+        try:
+            for batch, self._drawn_ahead in made:
+                yield batch
+        finally:
+            made.close()
+            for source in drawing:
+                set_state(source, self._drawn_ahead[id(source)])
+            self._drawn_ahead = {}
+
+    @property
+    def drawn_ahead(self) -> dict[int, dict[str, Any]]:
+        """Where generators stood after the last batch, by their ids, while batches are made ahead
+        that draw from them.
+        """
+        return self._drawn_ahead
 
     def _as_sampled(self) -> Iterator[Any]:
         """Yield what the samplers ask for, or what streams in."""

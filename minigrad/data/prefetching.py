@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 PATIENCE = 0.05  # seconds after which a thread that waits looks whether anybody wants its batch
 
 
-def ahead(items: Iterator[Any], count: int) -> Iterator[Any]:
+def ahead(items: Iterator[Any], count: int) -> Generator[Any, None, None]:
     """Yield items in their order, of which up to `count` are made ahead.
 
     The thread begins with the first item and ends with the last, or when nobody asks any more; an

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine import device
+from minigrad.nn.parameter import Uninitialized
 from minigrad.tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -156,7 +157,8 @@ def _read_arrays(optimizer: Any, saved: dict[str, Any]) -> tuple[list[dict[str, 
                 continue
             data = value.array if isinstance(value, Tensor) else value
             array = data.read() if type(data) is device.DeviceArray else np.asarray(data)
-            shape = optimizer.state_shape(name, slot.shape)
+            known = shape_of(slot)
+            shape = array.shape if known is None else optimizer.state_shape(name, known)
             dtype = np.float64 if name in optimizer.scalars else slot.param.array.dtype
             if name not in optimizer.states and name not in optimizer.scalars:
                 problems.append(f"{slot.name}: it has a {name}, which this optimizer does not keep")
@@ -167,3 +169,11 @@ def _read_arrays(optimizer: Any, saved: dict[str, Any]) -> tuple[list[dict[str, 
                 arrays[name] = device.moved(np.array(array, dtype, order="C"), home)
         found.append(arrays)
     return found, problems
+
+
+def shape_of(slot: Any) -> tuple[int, ...] | None:
+    """Return the shape of a parameter, of a lazy module's too once it has one; None before that."""
+    if slot.shape is None and not isinstance(slot.param, Uninitialized):
+        return tuple(slot.param.array.shape)
+    found: tuple[int, ...] | None = slot.shape
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from minigrad import trees
 from minigrad.engine.dispatch import write_whole
 from minigrad.sealed import encoded, fault, is_sealed, metadata_of
@@ -18,7 +24,18 @@ from minigrad.serialization import TREE, read
 
 ABOUT = "minigrad.run"
 NAME = re.compile(r"step-(\d+)(?:-epoch-(\d+))?\.safetensors")
+CLAIMS: set[int] = set()  # handles of the folders that this process writes to
 STALE = re.compile(r"\.step-.*-(\d+)-[0-9a-f]+\.tmp")  # of a process that was killed while writing
+
+
+def forget_claims() -> None:
+    """Let go of the parent's folders in a forked process, which would hold them when that is gone."""
+    while CLAIMS:
+        os.close(CLAIMS.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_claims)
 
 
 class Damaged(ValueError):
@@ -159,6 +176,47 @@ class Folder:
         self.keep_best = keep_best
         self.mode = mode
         self.kept: list[About] = []  # by rising place
+        self.claimed = False
+        self._claim: int | None = None
+
+    def claim(self) -> None:
+        """Make the folder, and keep other fits out of it until `release`, or this process's end.
+
+        Raises: RuntimeError where another fit has it; OSError where nothing can be written to it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError(
+                f"ModelCheckpoint: {self.path} is write-protected; permit writing, or give another "
+                "folder"
+            )
+        if fcntl is not None:
+            handle = os.open(self.path, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                raise RuntimeError(
+                    f"ModelCheckpoint: another fit is writing checkpoints to {self.path}, and each "
+                    "would remove the other's; end it first, or give this one a folder of its own"
+                ) from None
+            except OSError:  # a file system without locks
+                os.close(handle)
+            else:
+                self._claim = handle
+                CLAIMS.add(handle)
+        self.claimed = True
+
+    def release(self) -> None:
+        """Let others write to the folder; remove it where there is nothing in it."""
+        if self.claimed and not self.kept:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+        self.claimed = False
+        handle, self._claim = self._claim, None
+        if handle in CLAIMS:
+            CLAIMS.remove(handle)
+            os.close(handle)
 
     def begin(self, run: str, place: tuple[int, int]) -> Path | None:
         """Make the folder ready for a run that stands at a place: what is of another run, what is

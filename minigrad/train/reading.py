@@ -14,7 +14,8 @@ import numpy as np
 
 from minigrad.data.loader import DataLoader
 from minigrad.engine.random import Generator
-from minigrad.train.random_sources import Sources, set_state, state_of
+from minigrad.train.attributes import Attributes
+from minigrad.data.random_sources import Sources, set_state, state_of
 
 
 class Reading:
@@ -37,13 +38,16 @@ class Reading:
         self.done = 0
         self._rest: Any = None  # what a resumed pass goes on with
         self._sources: Sources | None = None
+        self._attributes: Attributes | None = None
+        self._first: Any = {}  # what attributes were before this pass
         self._begin: dict[str, Any] = {}  # where loader and random numbers stood before this pass
         self._drawn: list[tuple[int, str, dict[str, Any]]] = []
 
-    def watch(self, sources: Sources) -> None:
+    def watch(self, sources: Sources, attributes: Attributes | None = None) -> None:
         """Note from the next pass on what reading it again takes, where it is to be."""
         if not keeps_position(self.loader):
             self._sources = sources
+            self._attributes = attributes
 
     def __iter__(self) -> Iterator[Any]:
         rest, self._rest = self._rest, None
@@ -51,6 +55,7 @@ class Reading:
             self.done, self._drawn = 0, []
             if self._sources is not None:
                 self._begin = beginning(self.loader, self._sources)
+                self._first = {} if self._attributes is None else self._attributes.values()
             rest = iter(self.loader)
         if self._sources is not None:
             rest = self._watched(rest, self._sources)
@@ -64,7 +69,7 @@ class Reading:
         while True:
             here = sources.everything()
             before = marks(sources)
-            moved = [name for name in before if before[name] != after.get(name)]
+            moved = [name for name in before if name in after and before[name] != after[name]]
             states = {name: state_of(here[name]) for name in moved}
             try:
                 batch = next(batches)
@@ -72,7 +77,7 @@ class Reading:
                 return
             after = marks(sources)
             for name in moved:
-                if after[name] != before[name]:
+                if name in after and after[name] != before[name]:
                     self._drawn.append((self.done, name, states[name]))
             yield batch
 
@@ -89,20 +94,28 @@ class Reading:
             raise RuntimeError(
                 "Reading: this pass cannot be gone on with in its middle, since it was not watched"
             )
-        return {**state, "begin": self._begin, "drawn": list(self._drawn)}
+        begin = dict(self._begin)
+        if self._attributes is not None:
+            begin["attributes"] = self._attributes.before(self._attributes.changed(), self._first)
+        return {**state, "begin": begin, "drawn": list(self._drawn)}
 
-    def load_state_dict(self, state: Mapping[str, Any], sources: Sources) -> None:
+    def load_state_dict(
+        self, state: Mapping[str, Any], sources: Sources, attributes: Attributes | None = None
+    ) -> None:
         """Go on in the middle of a pass; leaves the random numbers somewhere, for they are to be
         set after this.
         """
         self.done = done = state["done"]
-        self._begin, self._drawn = state["begin"], list(state["drawn"])
+        self._begin, self._drawn = dict(state["begin"]), list(state["drawn"])
         if state["loader"] is not None:
             self.loader.load_state_dict(state["loader"])
             self._rest = iter(()) if self._is_over(state) else iter(self.loader)
             return
         here = sources.everything()
         sources.load_state_dict(self._begin["sources"])
+        if attributes is not None:
+            attributes.set(self._begin.get("attributes", {}))
+            self._first = attributes.values()
         if self._begin["loader"] is not None:
             self.loader.load_state_dict(self._begin["loader"])
         batches = iter(self.loader)
@@ -116,6 +129,13 @@ class Reading:
                     "when the checkpoint was written; give it the same data"
                 )
         self._rest = batches
+
+    @property
+    def read_ahead(self) -> bool:
+        """Whether a pass that is read again makes batches ahead: its dataset comes to where it was
+        by itself, and further.
+        """
+        return not keeps_position(self.loader) and bool(getattr(self.loader, "prefetch", 0))
 
     def _is_over(self, state: Mapping[str, Any]) -> bool:
         """Return whether the last batch of the pass has been handed out."""
@@ -146,10 +166,14 @@ def beginning(loader: Any, sources: Sources) -> dict[str, Any]:
 
 
 def marks(sources: Sources) -> dict[str, Any]:
-    """Return what tells that a generator has drawn in between."""
+    """Return what tells that a generator has drawn in between; of one that is drawn from ahead
+    nothing: nobody but the loader draws from it.
+    """
+    ahead = sources.ahead()
     return {
         name: source.calls if type(source) is Generator else repr_of(source)
         for name, source in sources.everything().items()
+        if id(source) not in ahead
     }
 
 

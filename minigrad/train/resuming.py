@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from minigrad.train.attributes import Attributes
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.checkpoint_files import About, Damaged, newest, read_whole
-from minigrad.train.random_sources import Sources
-from minigrad.train.run_state import Mismatch, configuration, restore, roots
+from minigrad.data.random_sources import Sources
+from minigrad.train.run_state import Mismatch, changing, configuration, restore, roots
 
 AUTO = "auto"
 Found = tuple[Path, About, dict[str, Any]]
@@ -28,7 +30,7 @@ def check_resume(resume: Any, callbacks: Iterable[Callback]) -> None:
 
     Raises: TypeError, ValueError, FileNotFoundError.
     """
-    kept = [str(keeper.folder.absolute()) for keeper in keepers(callbacks)]
+    kept = [os.path.realpath(keeper.folder) for keeper in keepers(callbacks)]
     if len(set(kept)) < len(kept):
         raise ValueError("fit: two ModelCheckpoints write to one folder; give each its own")
     if resume is None:
@@ -61,10 +63,16 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
     found, run = trainer.decided((found, secrets.token_hex(8)))
     place = (0, 0)
     here = configuration(trainer)
+    earlier, trainer.attributes = trainer.attributes, None
+    if kept or found is not None:
+        trainer.attributes = Attributes(changing(trainer))
     if found is not None:
         path, about, state = found
-        if about.run == trainer.run:  # options that were changed since then are the run's own
-            here["optimizer"] = trainer.configuration["optimizer"]
+        if about.run == trainer.run:  # what was changed since then is the run's own
+            own = trainer.configuration
+            here |= {name: own[name] for name in ("optimizer", "modules") if name in own}
+            if earlier is not None:
+                trainer.attributes.first = earlier.first
         try:
             restore(trainer, state, here)
         except Mismatch as error:
@@ -82,7 +90,7 @@ def begin(trainer: Any, resume: Any, callbacks: list[Callback]) -> bool:
     for keeper in kept if trainer.is_first else ():
         keeper.begin_run(run, place)
     if any(keeper.every_steps for keeper in kept) or (kept and trainer.limited):
-        trainer.reading.watch(Sources(roots(trainer)))
+        trainer.reading.watch(Sources(roots(trainer)), trainer.attributes)
     return found is not None
 
 

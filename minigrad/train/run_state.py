@@ -23,7 +23,7 @@ from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.modes import modes_of, set_modes
-from minigrad.train.random_sources import Sources
+from minigrad.data.random_sources import Sources
 from minigrad.train.scores import Scores
 
 metadata = lazy("importlib.metadata")
@@ -68,6 +68,7 @@ def run_state(trainer: Any) -> dict[str, Any]:
             "validation": None if validation is training else loader_state(validation),
         },
         "random": Sources(roots(trainer)).state_dict(),
+        "attributes": attributes_state(trainer.attributes),
     }
     if scores is not None:
         elapsed = time.perf_counter() - trainer.epoch_started
@@ -105,6 +106,22 @@ def roots(trainer: Any) -> dict[str, Any]:
         "training loader": training,
         "validation loader": validation,
     }
+
+
+def changing(trainer: Any) -> dict[str, Any]:
+    """Return those of a fit's objects whose attributes may change without anybody's saying so;
+    callbacks have a `state_dict`.
+    """
+    kept = {"model", "loss", "metrics", "training loader", "validation loader"}
+    return {name: value for name, value in roots(trainer).items() if name in kept}
+
+
+def attributes_state(attributes: Any) -> dict[str, Any]:
+    """Return what attributes have changed since the run began, and what they were then."""
+    if attributes is None:
+        return {"now": {}, "first": {}}
+    now = attributes.changed()
+    return {"now": now, "first": attributes.before(now, attributes.first)}
 
 
 def named(callbacks: Iterable[Callback]) -> dict[str, Callback]:
@@ -165,6 +182,7 @@ def configuration(trainer: Any) -> dict[str, Any]:
             "class": type(optimizer).__qualname__,
             **{f"group {i}": of_group(optimizer, i) for i in range(len(optimizer.param_groups))},
         },
+        "modules": {name: module_line(m) for name, m in model.named_modules() if name},
         "loss": name_of(trainer.loss),
         "metrics": list(trainer.metrics),
         "accumulate": trainer.accumulate,
@@ -177,6 +195,16 @@ def configuration(trainer: Any) -> dict[str, Any]:
             for name, value in getattr(callback, "configuration", {}).items()
         },
     }
+
+
+def module_line(module: Module) -> str:
+    """Return a module's class and its options in one line, without what is in it.
+
+    >>> from minigrad.nn import Dropout
+    >>> module_line(Dropout(0.2))
+    'Dropout(p=0.2)'
+    """
+    return f"{type(module).__qualname__}({' '.join(module.extra_repr().split())})"
 
 
 def kind_of(tensor: Tensor) -> str:
@@ -276,7 +304,13 @@ def check(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> No
     """
     if state.get("format") != FORMAT:
         raise Mismatch(f"it has the format {state.get('format')!r}, but only {FORMAT} is known")
-    wrong = differences(state["configuration"], here)
+    saved = state["configuration"]
+    compared = {n: v for n, v in here.items() if n != "modules" or n in saved}
+    wrong = differences(saved, compared)
+    attributes = state.get("attributes", {"now": {}})["now"]
+    if trainer.attributes is not None:
+        for path in trainer.attributes.missing(attributes):
+            wrong.append(f"{path}: it changed in the run, and is not there now")
     stateful = {n: s for n, c in named(trainer.callbacks).items() if (s := c.state_dict())}
     for name in sorted(state["callbacks"].keys() - named(trainer.callbacks).keys()):
         wrong.append(f"callbacks: the state of a {name} in the checkpoint, no such callback here")
@@ -328,6 +362,8 @@ def undoing(trainer: Any) -> list[Callable[[], Any]]:
         state = loader_state(loader)
         if state is not None:
             steps.append(partial(loader.load_state_dict, state))
+    if trainer.attributes is not None:
+        steps.append(partial(trainer.attributes.set, trainer.attributes.values()))
     return [*steps, partial(sources.load_state_dict, sources.state_dict())]
 
 
@@ -374,14 +410,25 @@ def _take_over(trainer: Any, state: Mapping[str, Any]) -> None:
     ):
         if saved is not None:
             loader.load_state_dict(saved)
+    attributes = trainer.attributes
+    if attributes is not None:
+        changed = state.get("attributes", {"now": {}, "first": {}})
+        for path, values in changed["first"].items():
+            attributes.first.setdefault(path, {}).update(values)
+        attributes.set(attributes.first)  # some may have changed since, of the same objects
     sources = Sources(roots(trainer))
     middle, scores = state.get("middle"), None
     if middle is not None:
         scores = Scores(trainer.metrics)
         scores.load_state_dict(middle["scores"])
         scores = trainer.own_scores(scores)
-        trainer.reading.load_state_dict(middle["reading"], sources)
+        trainer.reading.load_state_dict(middle["reading"], sources, trainer.attributes)
         trainer.epoch_started = time.perf_counter() - middle["seconds"]
     sources.load_state_dict(state["random"])
+    if attributes is not None:
+        now = changed["now"]
+        if middle is not None and trainer.reading.read_ahead:
+            now = {path: v for path, v in now.items() if not path.startswith("training loader.")}
+        attributes.set(now)
     trainer.history.load_state_dict(state["history"])
     trainer.go_on(state["epoch"], state["step"], state["stopping"], scores)

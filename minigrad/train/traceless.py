@@ -14,7 +14,7 @@ from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.modes import modes_of, set_modes
-from minigrad.train.random_sources import Sources
+from minigrad.data.random_sources import Sources
 
 Undo = Callable[[], None]
 

@@ -131,9 +131,11 @@ class Trainer:
         self._validates = False
         self.stopping = False
         self.limit_reached = ""  # what cuts the running epoch short
+        self.ending = ""  # which limit ends the fit with this epoch
         self.run = ""  # a name of its own, and what it was begun with, as checkpoints have them
         self.configuration: dict[str, Any] = {}
         self.reading: Any = None  # where the pass over the training loader stands
+        self.attributes: Any = None  # of the fit's objects, where checkpoints are to hold them
         self.epoch_scores: Scores | None = None  # of the running epoch; None between epochs
         self.epoch_started = 0.0
         self._running = False
@@ -195,7 +197,7 @@ class Trainer:
         self._doctor = None if trial else self.doctor
         self._validates = val_loader is not None
         self.stopping = False
-        self.limit_reached = ""
+        self.limit_reached = self.ending = ""
         self.reading = Reading(train_loader)
         self.epoch_scores = None
         everywhere = limits.callbacks(self.callbacks)
@@ -321,12 +323,13 @@ class Trainer:
                 seconds = time.perf_counter() - self.epoch_started
                 self.epoch_scores = None
                 self.history.append({"epoch": self.epoch, **scores, "lr": lr, "seconds": seconds})
+                # Now, so that the epoch's hooks know that it is the last one.
+                self.ending = self.limit_reached or self._reached()
                 if self._doctor is not None:
                     self._doctor.epoch_ends(self)
                 self._call("on_epoch_end")
-            reason = self.limit_reached or self._reached()
-            if reason and not self.stopping:
-                self.stop(reason)
+            if self.ending and not self.stopping:
+                self.stop(self.ending)
             self._agree()
             self._ranks.check(self.model)
         if not self.stopping:

@@ -18,7 +18,7 @@ from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
-from minigrad.train.random_sources import Sources
+from minigrad.data.random_sources import Sources
 from minigrad.train.run_state import named, roots
 
 ELSEWHERE = 0x5EED  # the seed of all random numbers in "another process"

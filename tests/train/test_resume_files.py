@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import resource
 import signal
@@ -21,7 +22,14 @@ from safetensors.numpy import load_file
 
 import minigrad as mg
 from minigrad.sealed import encoded
-from minigrad.train import Callback, ModelCheckpoint, Trainer
+from minigrad.train import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    Timer,
+    Trainer,
+)
 from minigrad.train import checkpoint_files as files
 from tests.pages import ROOT
 from tests.train.resume_toys import EPOCHS, STEPS, KillAt, Killed, differing, left, run
@@ -461,3 +469,148 @@ def test_a_finished_epoch_comes_after_its_last_step(tmp_path: Path) -> None:
     trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
     trainer.fit(*loaders, epochs=2, resume="auto")  # nothing is moved aside
     assert trainer.explain() == ""
+
+
+# ---------------------------------------------------------------- whose folder it is
+def test_two_fits_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    """In this process and in another; a process that is gone holds nothing."""
+
+    class Another(Callback):
+        def on_epoch_end(self, trainer: Trainer) -> None:
+            other, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
+            with pytest.raises(RuntimeError, match="another fit is writing checkpoints to .* end it"):
+                other.fit(*loaders, epochs=1, resume="auto")
+
+    trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path), Another())
+    trainer.fit(*loaders, epochs=2)
+    assert len(files.listed(tmp_path)) == 2 and not (tmp_path / "earlier-1").exists()
+    trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
+    trainer.fit(*loaders, epochs=3, resume="auto")  # the folder is free again
+
+
+def test_a_forked_child_does_not_hold_the_folder(tmp_path: Path) -> None:
+    folder = files.Folder(tmp_path / "run", 2, 0, "min")
+    folder.claim()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(read, 1)  # outlives the claim
+        os._exit(0)
+    folder.release()
+    other = files.Folder(tmp_path / "run", 2, 0, "min")
+    other.claim()
+    other.release()
+    os.write(write, b"x")
+    os.waitpid(child, 0)
+
+
+def test_one_folder_by_two_names_is_told(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    keepers = ModelCheckpoint(tmp_path / "real"), ModelCheckpoint(tmp_path / "link")
+    trainer, *loaders = run("sgd", "none", "none", *keepers)
+    with pytest.raises(ValueError, match="two ModelCheckpoints write to one folder"):
+        trainer.fit(*loaders, epochs=1)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # for who may write everywhere
+    trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
+    with pytest.raises(PermissionError, match="is write-protected; permit writing, or give"):
+        trainer.fit(*loaders, epochs=1)
+    assert not trainer.history.rows
+
+
+@pytest.mark.parametrize("name", ["with spaces", "naïve-日本", "[a]*?", "x" * 200, "a.b/c"])
+def test_folders_of_any_name(name: str, tmp_path: Path) -> None:
+    wanted, *loaders = run(*PARTS)
+    wanted.fit(*loaders, epochs=2)
+    for epochs in (1, 2):
+        trainer, *loaders = run(*PARTS, ModelCheckpoint(str(tmp_path / name)))
+        trainer.fit(*loaders, epochs=epochs, resume="auto")
+    assert left(trainer)["model"] == left(wanted)["model"]
+    trainer.fit(*loaders, epochs=2, resume=tmp_path / name)
+
+
+def test_a_system_that_syncs_no_folders_and_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    opened = os.open
+
+    def no_folders(path: Any, flags: int, *rest: Any) -> int:
+        if flags & getattr(os, "O_DIRECTORY", 0):
+            refused()
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(files.fcntl, "flock", refused)
+    monkeypatch.setattr(os, "open", no_folders)
+    trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
+    trainer.fit(*loaders, epochs=1)
+    assert len(files.listed(tmp_path)) == 1
+
+
+# ---------------------------------------------------------------- how a run ends, and goes on
+def test_what_ends_after_the_last_step_of_an_epoch_has_its_checkpoint(tmp_path: Path) -> None:
+    """As time does that is over in the validation: it is of this epoch, not of the one before."""
+    keeper = ModelCheckpoint(tmp_path, every_epochs=None, every_steps=1_000)
+
+    class Slow(Callback):
+        order = 500
+
+        def on_train_epoch_end(self, trainer: Any) -> None:
+            trainer._limits.deadline = 0.0
+
+    trainer, *loaders = run("sgd", "none", "none", keeper, Slow())
+    trainer.fit(*loaders, epochs=3, max_seconds=1e6)
+    assert [path.stem for path in files.listed(tmp_path)] == ["step-00000006-epoch-0001"]
+    assert "are over" in trainer.history.stop_reason
+    trainer, *loaders = run("sgd", "none", "none", ModelCheckpoint(tmp_path))
+    trainer.fit(*loaders, epochs=3, resume="auto")
+    assert len(trainer.history) == 3
+
+
+def test_more_patience_or_time_goes_on_with_a_run_that_was_stopped(tmp_path: Path) -> None:
+    def fit(patience: int, seconds: float | None) -> Trainer:
+        parts = EarlyStopping(patience=patience), Timer(seconds), ModelCheckpoint(tmp_path)
+        values = Values(1.0, *(2.0 + i for i in range(8)))
+        trainer, *loaders = run("sgd", "none", "none", values, *parts)
+        trainer.fit(*loaders, epochs=8, resume="auto")
+        return trainer
+
+    assert len(fit(2, None).history) == 3
+    assert len(fit(2, None).history) == 3  # it is done
+    assert len(fit(4, None).history) == 5
+    assert len(fit(5, 1e-9).history) == 6  # another reason, of another callback
+    assert len(fit(7, 1e-9).history) == 6
+    assert len(fit(9, None).history) == 8
+
+
+def test_the_checkpoint_of_a_long_run_is_small_and_quick(tmp_path: Path) -> None:
+    """Numbers of each step and rows of each epoch lie in arrays: in the header, of which files may
+    have 100 MB, they would be the end of a run of a few million steps.
+    """
+    rates = LearningRateMonitor()
+    trainer, *loaders = run("sgd", "none", "none", rates, ModelCheckpoint(tmp_path))
+
+    class Old(Callback):
+        order = 999_999
+
+        def on_epoch_end(self, trainer: Any) -> None:
+            rates.steps = list(range(100_000))
+            rates.rates = {"lr": [0.1, math.nan] * 50_000}
+            trainer.history.rows = [{**trainer.history.last, "epoch": i} for i in range(1, 5_001)]
+
+    trainer.callbacks.append(Old())
+    trainer.fit(*loaders, epochs=1)
+    (path,) = files.listed(tmp_path)
+    header = int.from_bytes(path.read_bytes()[:8], "little")
+    assert header < 40_000
+    again, *loaders = run("sgd", "none", "none", LearningRateMonitor(), ModelCheckpoint(tmp_path))
+    again.fit(*loaders, epochs=1, resume="auto")
+    assert repr(again.history.rows) == repr(trainer.history.rows)
+    assert repr(again.callbacks[0].state_dict()) == repr(rates.state_dict())

@@ -17,6 +17,7 @@ from minigrad.train.callbacks.history import Best, counted
 from minigrad.train.direction import mode_for
 
 Array = np.ndarray[Any, Any]
+UNIMPROVED = "has not improved for"
 ON_NAN = ("ignore", "stop", "raise")
 
 
@@ -27,7 +28,8 @@ class EarlyStopping(Callback):
     buffers (running statistics too) of the best epoch are copied, and restored however the fit
     ends: stopped, all epochs done, Ctrl-C, an error.  `trainer.history.restored_epoch` says which.
 
-    monitor: a column of the history.  patience: epochs, at least 1.
+    monitor: a column of the history.  patience: epochs, at least 1; a resume with more patience goes
+        on with a run that was stopped.
     mode: "min" or "max"; by default what the metric's name tells: "max" for accuracy, auc, f1, r2
         and the like, "min" for losses and errors.
     restore_best: False leaves the weights of the last step.
@@ -89,6 +91,12 @@ class EarlyStopping(Callback):
             self.wait = 0
         self._resumed = False
 
+    def on_resume(self, trainer: Fit) -> None:
+        """Go on with a run that this stopped where it has more patience now."""
+        own = trainer.history.stop_reason.startswith(f"{self.monitor} {UNIMPROVED}")
+        if trainer.stopping and own and self.wait < self.patience:
+            trainer.stopping = False
+
     def on_epoch_end(self, trainer: Fit) -> None:
         value = trainer.history.last[self.monitor]
         best = replace(self._best)
@@ -108,7 +116,7 @@ class EarlyStopping(Callback):
                 )
             trainer.stop(reason)
         elif self.wait >= self.patience:
-            trainer.stop(f"{self.monitor} has not improved for {counted(self.wait, 'epoch')}")
+            trainer.stop(f"{self.monitor} {UNIMPROVED} {counted(self.wait, 'epoch')}")
 
     def on_fit_end(self, trainer: Fit) -> None:
         self._resumed = False

@@ -149,16 +149,22 @@ class History:
         raise LookupError(f"History: epoch {epoch} is not among the {len(self)} finished ones")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of all there is, for a checkpoint."""
+        """Return a copy of all there is, for a checkpoint: rows that are alike by columns."""
         best = None if self._best is None else asdict(self._best)
         kept = {k: v for k, v in vars(self).items() if k not in ("rows", "_best")}
-        return {**kept, "rows": [dict(row) for row in self.rows], "best": best}
+        rows: Any = [dict(row) for row in self.rows]
+        if rows and all(list(row) == self.names for row in rows):
+            rows = self.to_dict()
+        return {**kept, "rows": rows, "best": best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become the history that `state` was taken of."""
         rest = dict(state)
         best = rest.pop("best")
-        self.rows = [dict(row) for row in rest.pop("rows")]
+        rows = rest.pop("rows")
+        if isinstance(rows, Mapping):
+            rows = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+        self.rows = [dict(row) for row in rows]
         self._best = None if best is None else Best(**best)
         vars(self).update(rest)
 

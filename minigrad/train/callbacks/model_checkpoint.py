@@ -42,7 +42,8 @@ class ModelCheckpoint(Callback):
     happened, and the next one is tried.
 
     Raises: ValueError for numbers below 1, for a metric of unknown direction without `mode`, and
-        when the fit has no such metric; OSError for a folder that cannot be made.
+        when the fit has no such metric; OSError for a folder that cannot be made or written to;
+        RuntimeError for one that another fit is writing to.
 
     >>> ModelCheckpoint("runs/first", monitor="val_loss")
     ModelCheckpoint('runs/first', every_epochs=1, keep_last=2, monitor='val_loss', keep_best=1)
@@ -100,7 +101,8 @@ class ModelCheckpoint(Callback):
     def on_fit_begin(self, trainer: Any) -> None:
         if self.monitor is not None:
             trainer.require_metric(self.monitor, "ModelCheckpoint")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if trainer.is_first:
+            self._files.claim()
         self._written = time.monotonic()
 
     def begin_run(self, run: str, place: tuple[int, int]) -> None:
@@ -136,16 +138,14 @@ class ModelCheckpoint(Callback):
             value = float(trainer.history.last[self.monitor])
         due = bool(self.every_epochs) and trainer.epoch % self.every_epochs == 0
         due = due and self._is_time()
-        last = trainer.stopping or trainer.epoch == trainer.epochs
+        last = trainer.stopping or trainer.ending or trainer.epoch == trainer.epochs
         due = due or last or (value is not None and self._files.would_be_best(value))
         if trainer.decided(due):
             about = About(self._run, trainer.step, trainer.epoch, self.monitor, value)
             self._write(trainer, about)
 
     def on_fit_end(self, trainer: Any) -> None:
-        if not self._files.kept and trainer.is_first:
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()  # where there is nothing in it
+        self._files.release()
 
     def remove(self) -> None:
         """Remove the run's checkpoints, where nobody is to go on with them any more."""

@@ -9,6 +9,7 @@ from typing import Any
 from minigrad.engine import arguments
 from minigrad.train.callbacks.base import Callback, Fit
 
+ENDED = "Timer: max_seconds="
 PARTS = ("training", "validation", "hooks")
 
 
@@ -59,6 +60,13 @@ class Timer(Callback):
         self.steps = 0
         self._running = ""
 
+    def on_resume(self, trainer: Fit) -> None:
+        """Go on with a run that this ended where it has more time now."""
+        own = trainer.history.stop_reason.startswith(ENDED)
+        over = self.max_seconds is not None and self.elapsed >= self.max_seconds
+        if trainer.stopping and own and not over:
+            trainer.stopping = False
+
     def on_epoch_begin(self, trainer: Fit) -> None:
         self._switch("training")
 
@@ -73,7 +81,7 @@ class Timer(Callback):
     def on_epoch_end(self, trainer: Fit) -> None:
         self._switch("hooks")
         if self.max_seconds is not None and self.elapsed >= self.max_seconds:
-            trainer.stop(f"Timer: max_seconds={self.max_seconds:g} are over")
+            trainer.stop(f"{ENDED}{self.max_seconds:g} are over")
 
     def on_fit_end(self, trainer: Fit) -> None:
         self._switch("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import minigrad as mg
-from minigrad.train.random_sources import LONGEST, MOST, sources_of
+from minigrad.data.random_sources import LONGEST, MOST, sources_of
 
 
 class Held:

@@ -1,17 +1,19 @@
 """The random numbers that a fit may draw: found, noted, and set back to what was noted.
 
-These are the streams of minigrad, the generators of NumPy and Python that a fit's objects hold, and
-the global ones of both.
+These are the streams of minigrad, the generators of NumPy and Python that a fit's objects hold, those
+that their classes and the modules of their methods hold, and the global ones of both.
 """
 
 from __future__ import annotations
 
 import itertools
 import random as python_random
+import sys
+import sysconfig
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ MOST = 20_000  # objects that are looked at
 LONGEST = 1_000  # of a list or dict that is looked into: longer ones are data
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, Tensor, np.ndarray)
 FOREIGN = (np.random.Generator, np.random.RandomState, python_random.Random)
+OURS = {"minigrad", "minigrad_kernels", "minigrad_cudasim"}
+INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 NUMPY, PYTHON, DEFAULT = "numpy.random", "random", "the default generator"
 
 
@@ -34,26 +38,35 @@ def sources_of(roots: Mapping[str, Any]) -> dict[str, Any]:
     >>> list(sources_of({"model": mg.nn.Sequential(mg.nn.Dropout())}))
     ['model.0.generator']
     """
-    found: dict[str, Any] = {}
+    return {path: value for path, value in reached(roots) if is_source(value)}
+
+
+def is_source(value: Any) -> bool:
+    """Return whether an object draws random numbers, and is not the default generator."""
+    return isinstance(value, (Generator, *FOREIGN)) and value is not random.default
+
+
+def reached(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all objects below some objects, once each, by the way that leads to them; what is near
+    comes first, whatever lies behind the rest.
+
+    >>> [path for path, _ in reached({"model": [partial(max, [1])]})]
+    ['model', 'model.0', 'model.0.func', 'model.0.args', 'model.0.keywords', 'model.0.args.0']
+    """
     seen: set[int] = set()
     waiting: deque[tuple[str, Any]] = deque(roots.items())
-    while waiting and len(seen) < MOST:  # what is near comes first, whatever lies behind the rest
+    while waiting and len(seen) < MOST:
         path, value = waiting.popleft()
         if isinstance(value, PLAIN) or id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, Generator):
-            if value is not random.default:
-                found[path] = value
-        elif isinstance(value, FOREIGN):
-            found[path] = value
-        else:
+        yield path, value
+        if not isinstance(value, (Generator, *FOREIGN)):
             waiting += [(f"{path}.{name}", part) for name, part in parts(value)]
-    return found
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what an object holds, by name."""
+    """Yield what an object holds, by name; and what draws random numbers for its methods."""
     if isinstance(value, Mapping):
         if len(value) <= LONGEST:
             yield from ((str(key), part) for key, part in value.items())
@@ -64,17 +77,83 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
     elif isinstance(value, MethodType):
         yield "self", value.__self__
+        yield "func", value.__func__
     elif isinstance(value, FunctionType):
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            try:
-                yield name, cell.cell_contents
-            except ValueError:  # not set yet
-                continue
-        yield "defaults", value.__defaults__
+        yield from of_function(value)
     elif not isinstance(value, BuiltinFunctionType):
-        own = getattr(value, "__dict__", None)
-        if isinstance(own, dict):
-            yield from own.items()
+        yield from attributes(value)
+        yield from of_class(type(value))
+
+
+def attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield an object's own attributes by name, in `__slots__` too.
+
+    >>> dict(attributes(partial(max)))
+    {}
+    """
+    own = getattr(value, "__dict__", None)
+    if isinstance(own, dict):
+        yield from own.items()
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                yield name, getattr(value, name)
+
+
+def of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield what a function has of its own, and what draws for it in its module."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+    yield "defaults", function.__defaults__
+    if is_own(function.__module__):
+        yield from drawn_from(function.__code__, function.__globals__)
+
+
+def of_class(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield what draws random numbers for a class's methods: generators that it holds, and the
+    functions that may draw from their module's.  Of libraries nothing: they hold none.
+    """
+    for base in kind.__mro__:
+        if not is_own(base.__module__):
+            continue
+        for name, value in vars(base).items():
+            inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+            if is_source(inner) or isinstance(inner, FunctionType):
+                yield f"{base.__name__}.{name}", inner
+
+
+def drawn_from(code: CodeType, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the generators and functions of a module that code names, or that it names in modules
+    which it names.  names: the module's.
+    """
+    for name in code.co_names:
+        value = names.get(name)
+        if isinstance(value, ModuleType) and is_own(value.__name__):
+            inside = ((f"{name}.{part}", vars(value).get(part)) for part in code.co_names)
+        else:
+            inside = iter([(name, value)])
+        yield from ((n, v) for n, v in inside if is_source(v) or isinstance(v, FunctionType))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):  # a function or an expression in it
+            yield from drawn_from(constant, names)
+
+
+def is_own(name: str | None) -> bool:
+    """Return whether the module of a name is a program's own, not a library's.
+
+    >>> is_own("numpy.random"), is_own("builtins"), is_own("__main__")
+    (False, False, True)
+    """
+    module = sys.modules.get(str(name))
+    if name == "__main__" or module is None:
+        return True
+    file = getattr(module, "__file__", None)
+    installed = file is None or str(file).startswith(INSTALLED)
+    return not installed and str(name).partition(".")[0] not in OURS
 
 
 class Sources:
@@ -91,7 +170,15 @@ class Sources:
     """
 
     def __init__(self, roots: Mapping[str, Any]) -> None:
-        self.found = sources_of(roots)
+        objects = list(reached(roots))
+        self.found = {path: value for path, value in objects if is_source(value)}
+        self._loaders = [x for _, x in objects if hasattr(type(x), "drawn_ahead")]
+
+    def ahead(self) -> dict[int, dict[str, Any]]:
+        """Return where generators stood, by their ids, that a loader now draws from for batches
+        which nobody has been given yet.
+        """
+        return {key: state for loader in self._loaders for key, state in loader.drawn_ahead.items()}
 
     def everything(self) -> dict[str, Any]:
         """Return what draws, by name."""
@@ -108,11 +195,16 @@ class Sources:
             number = next(_Global.numbers)
             _Global.numbers = itertools.count(number)
             others = {s: calls for s, (_, calls) in self._others().items()}
-            own = {name: state_of(source) for name, source in self.everything().items()}
+            ahead = self.ahead()
+            own = {
+                name: ahead.get(id(source)) or state_of(source)
+                for name, source in self.everything().items()
+            }
             return {"seed": _Global.seed, "number": number, "own": own, "others": others}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set all back to what was noted; a stream that was not there then is left alone.
+        """Set all back to what was noted; a stream that was not there then is left alone, and one
+        that a loader draws from ahead: the batches to come are made of its numbers.
 
         Raises: ValueError, before anything is changed, where one of the fit's objects had a
             generator that it has not now, or one of another kind.
@@ -128,8 +220,10 @@ class Sources:
             for stream, calls in state["others"].items():
                 if stream in others:
                     others[stream][0].calls = calls
+            ahead = self.ahead()
             for name, noted in state["own"].items():
-                set_state(here[name], noted)
+                if id(here[name]) not in ahead:
+                    set_state(here[name], noted)
 
     def differences(self, state: Mapping[str, Any]) -> list[str]:
         """Return which generators of the fit's objects are not those that were noted."""
