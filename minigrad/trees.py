@@ -129,7 +129,7 @@ class Writer:
             kinds = set(map(type, value))
             if kinds == {float}:
                 return {"floats": self._named(path, np.array(value, np.float64))}
-            if kinds == {int} and -(1 << 63) <= min(value) and max(value) < 1 << 63:
+            if kinds == {int} and min(value) >= -(1 << 63) and max(value) < 1 << 63:
                 return {"ints": self._named(path, np.array(value, np.int64))}
         if type(value) in LISTS.values():
             items = [self.encoded(v, (*path, i), above) for i, v in enumerate(value)]

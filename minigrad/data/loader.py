@@ -170,6 +170,11 @@ class DataLoader:
         return self._plain
 
     @property
+    def samplers_given(self) -> list[Any]:
+        """The samplers of rows and of batches that the loader was made with."""
+        return [sampler for sampler in self._given if sampler is not None]
+
+    @property
     def batch_sampler_given(self) -> Any:
         """The batch_sampler that the loader was made with."""
         return self._given[1]

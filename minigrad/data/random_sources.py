@@ -1,7 +1,7 @@
 """The random numbers that a fit may draw: found, noted, and set back to what was noted.
 
-These are the streams of minigrad, the generators of NumPy and Python that a fit's objects hold, those
-that their classes and the modules of their methods hold, and the global ones of both.
+These are the streams of minigrad, the generators of NumPy and Python that a fit's objects, their
+classes and the modules of their methods hold, and the global ones of both.
 """
 
 from __future__ import annotations

@@ -130,7 +130,8 @@ class SubsetRandomSampler(Sampler):
 class WeightedRandomSampler(Sampler):
     """Rows drawn with odds in proportion to their weights.
 
-    Raises: ValueError for a number of samples below 1, and for weights of several dimensions.
+    Raises: ValueError for a number of samples below 1, for weights of several dimensions, negative
+        or not finite ones, for none above 0, and without replacement for more samples than rows.
 
     >>> list(WeightedRandomSampler([0.0, 1.0], 3))
     [1, 1, 1]
@@ -151,6 +152,23 @@ class WeightedRandomSampler(Sampler):
             )
         self.replacement = bool(replacement)
         self.generator = generator
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse what no rows can be drawn by."""
+        wrong = np.flatnonzero(~(np.isfinite(self.weights) & (self.weights >= 0)))
+        if len(wrong):
+            raise ValueError(
+                f"WeightedRandomSampler: expected weights of 0 and above, but row {wrong[0]} has "
+                f"{self.weights[wrong[0]]}"
+            )
+        if not self.weights.any():
+            raise ValueError("WeightedRandomSampler: expected a weight above 0, but there is none")
+        if not self.replacement and self.num_samples > len(self.weights):
+            raise ValueError(
+                f"WeightedRandomSampler: {self.num_samples} samples cannot be drawn from "
+                f"{len(self.weights)} rows without replacement"
+            )
 
     def __iter__(self) -> Iterator[int]:
         draw = with_replacement if self.replacement and self.num_samples > 1 else races

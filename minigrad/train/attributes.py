@@ -1,5 +1,5 @@
 """Attributes of a fit's objects that change while it runs: a sampler's count of epochs, the order
-that a dataset shuffles in place, a rate of dropout that falls, a count of calls in a model or a loss.
+that a dataset shuffles in place, a rate of dropout that falls, a model's count of its calls.
 
 Nobody has said that they are state; so those are taken whose values differ from what they were when
 the fit began, and no others: what belongs to a machine or a process stays its own.
@@ -33,8 +33,8 @@ Values = dict[str, dict[str, Any]]
 class Attributes:
     """The plain attributes of a fit's objects, by the way that leads to each object.
 
-    Plain are numbers, texts, None; lists, tuples and dicts of such; arrays of whole numbers with one
-    axis.  A loader that has a `state_dict` of its own keeps what lies below it.
+    Plain are numbers, texts, None; lists, tuples and dicts of such; arrays of whole numbers with
+    one axis.  A loader that has a `state_dict` of its own keeps what lies below it.
 
     first: what they were when the fit began.
 
@@ -105,7 +105,7 @@ def plain_of(holder: Any) -> Iterator[tuple[str, Any]]:
     of_library = type(holder).__module__.startswith("minigrad.")
     is_module = isinstance(holder, Module)
     for name, value in attributes(holder):
-        if of_library and name.startswith("_") or is_module and name in OF_MODULES:
+        if (of_library and name.startswith("_")) or (is_module and name in OF_MODULES):
             continue
         if type(value) in PLAIN:
             yield name, value

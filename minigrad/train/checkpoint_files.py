@@ -29,7 +29,7 @@ STALE = re.compile(r"\.step-.*-(\d+)-[0-9a-f]+\.tmp")  # of a process that was k
 
 
 def forget_claims() -> None:
-    """Let go of the parent's folders in a forked process, which would hold them when that is gone."""
+    """Let go of the parent's folders in a forked process, which may outlive it."""
     while CLAIMS:
         os.close(CLAIMS.pop())
 

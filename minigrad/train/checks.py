@@ -46,6 +46,22 @@ def check_fit(loader: Any, epochs: Any) -> int:
     return epochs
 
 
+def tell_epoch(loader: Any, epoch: int) -> None:
+    """Call `set_epoch(epoch)`, counted from 0 as PyTorch's samplers have it, of what has it: the
+    loader, its dataset, and the samplers that it was given.
+    """
+    loader = getattr(loader, "loader", loader)
+    parts = [loader, getattr(loader, "dataset", None)]
+    if isinstance(loader, DataLoader):
+        parts += loader.samplers_given
+    else:
+        parts += [getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
+    parts += [getattr(part, "sampler", None) for part in parts[2:]]
+    for part in {id(part): part for part in parts}.values():
+        if callable(getattr(part, "set_epoch", None)):
+            part.set_epoch(epoch)
+
+
 def check_optimizer(model: Any, optimizer: Any, loss: Any) -> None:
     """Refuse an optimizer of other parameters than the model's; warn where some are left out.
 

@@ -156,14 +156,18 @@ def softmax(logits: Array) -> Array:
 
 # ---------------------------------------------------------------- amounts
 def sums(guess: Array, y: Array) -> Array:
-    """Return what the scores of amounts are made of, `guess, y: (N, D)` -> `(5, D)`: rows, summed
-    |error|, summed error^2, mean of y, summed (y - mean)^2.
+    """Return what the scores of amounts are made of, `guess, y: (N, D)` -> `(6, D)`: rows, summed
+    |error|, summed error^2, y of the first row, summed (y - mean)^2, mean of y - that of the first.
+
+    A mean of its own would be rounded by the size of y, not by its spread.
     """
     y = y.astype(np.float64)
     error = guess.astype(np.float64) - y
-    mean = y.mean(0)
+    apart = y - y[0]
+    mean = apart.mean(0)
     rows = np.full(mean.shape, float(len(y)))
-    return np.stack([rows, np.abs(error).sum(0), (error**2).sum(0), mean, ((y - mean) ** 2).sum(0)])
+    squares = ((apart - mean) ** 2).sum(0)
+    return np.stack([rows, np.abs(error).sum(0), (error**2).sum(0), y[0], squares, mean])
 
 
 def joined(a: Array, b: Array) -> Array:
@@ -173,9 +177,9 @@ def joined(a: Array, b: Array) -> Array:
     sample variances", equation 2.1.
     """
     n = a[0] + b[0]
-    apart = b[3] - a[3]
+    apart = (b[3] - a[3]) + (b[5] - a[5])
     spread = a[4] + b[4] + apart**2 * a[0] * b[0] / n
-    return np.stack([n, a[1] + b[1], a[2] + b[2], a[3] + apart * b[0] / n, spread])
+    return np.stack([n, a[1] + b[1], a[2] + b[2], a[3], spread, a[5] + apart * b[0] / n])
 
 
 def mae(sums: Array) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from minigrad.engine import arguments
 from minigrad.train.callbacks.base import Callback
+from minigrad.train.traceless import untouched
 
 
 class Limits:
@@ -43,7 +44,8 @@ class Limits:
     def loaders(self, train: Any, validation: Any) -> tuple[Any, Any]:
         """Return what to train and to validate on."""
         if self.overfit:
-            kept = list(islice(train, self.overfit))
+            with untouched({"loader": train}, train):
+                kept = list(islice(train, self.overfit))
             return kept, None if validation is None else kept
         if self.dev:
             return First(train, self.dev), None if validation is None else First(

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.data.loader import DataLoader
+from minigrad.data.random_sources import Sources, set_state, state_of
 from minigrad.engine.random import Generator
 from minigrad.train.attributes import Attributes
-from minigrad.data.random_sources import Sources, set_state, state_of
 
 
 class Reading:

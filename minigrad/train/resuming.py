@@ -9,11 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from minigrad.data.random_sources import Sources
 from minigrad.train.attributes import Attributes
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
 from minigrad.train.checkpoint_files import About, Damaged, newest, read_whole
-from minigrad.data.random_sources import Sources
 from minigrad.train.run_state import Mismatch, changing, configuration, restore, roots
 
 AUTO = "auto"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.data.random_sources import Sources
 from minigrad.engine.device import get_float32_matmul_precision
 from minigrad.lazy import lazy
 from minigrad.nn.module import Module
@@ -23,7 +24,6 @@ from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.modes import modes_of, set_modes
-from minigrad.data.random_sources import Sources
 from minigrad.train.scores import Scores
 
 metadata = lazy("importlib.metadata")

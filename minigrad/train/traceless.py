@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from minigrad.data.random_sources import Sources
 from minigrad.nn.module import Module
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensors.tensor import Tensor
+from minigrad.train.attributes import Attributes
 from minigrad.train.modes import modes_of, set_modes
-from minigrad.data.random_sources import Sources
 
 Undo = Callable[[], None]
 
 
 @contextmanager
 def untouched(roots: Mapping[str, Any], *loaders: Any) -> Iterator[None]:
-    """Set loaders and random numbers back at the end.
+    """Set loaders, what lies below them, and random numbers back at the end.
 
     roots: objects by name, to be looked through for random generators; see `Sources`.
 
@@ -33,15 +34,17 @@ def untouched(roots: Mapping[str, Any], *loaders: Any) -> Iterator[None]:
     """
     sources = Sources(roots)
     noted = sources.state_dict()
+    attributes = Attributes({f"loader {i}": loader for i, loader in enumerate(loaders)})
     # What wraps a loader calls it so.
     inner = [getattr(loader, "loader", None) for loader in loaders]
     kept = [(vars(x), dict(vars(x))) for x in (*loaders, *inner) if hasattr(x, "__dict__")]
     try:
         yield
     finally:
-        for attributes, before in kept:
-            attributes.clear()
-            attributes.update(before)
+        for own, before in kept:
+            own.clear()
+            own.update(before)
+        attributes.set(attributes.first)
         sources.load_state_dict(noted)
 
 

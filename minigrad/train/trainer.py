@@ -311,6 +311,7 @@ class Trainer:
             if self.epoch_scores is None:
                 self.epoch += 1
                 self.epoch_scores = Scores(self.metrics)
+                batches.tell_epoch(self.train_loader, self.epoch - 1)
                 self._call("on_epoch_begin")
                 self.epoch_started = time.perf_counter()
             try:
@@ -508,7 +509,9 @@ class Trainer:
         self.history.stop_reason = reason
 
     def require_metric(self, name: str, asker: str) -> None:
-        """Raise a ValueError unless the fit's history will have a column `name`; for callbacks."""
+        """Raise a ValueError unless the fit's history will have a column `name`: a score, or one of
+        a callback's `columns`; for callbacks.
+        """
         trained = ["loss", *self.metrics]
         if name.startswith("val_") and name[4:] in trained and not self._validates:
             raise ValueError(
@@ -516,6 +519,7 @@ class Trainer:
                 f"of {', '.join(trained)}"
             )
         known = trained + [f"val_{n}" for n in trained] * self._validates
+        known += [column for callback in self._active for column in callback.columns]
         if name not in known:
             raise ValueError(
                 f"{asker} monitors {name!r}, which this fit does not measure; it measures "

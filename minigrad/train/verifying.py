@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.data.random_sources import Sources
 from minigrad.engine import arguments
 from minigrad.engine.device import DeviceArray, host_copy
 from minigrad.engine.random import manual_seed
@@ -18,7 +19,6 @@ from minigrad.nn.state import named_tensors
 from minigrad.tensors.tensor import Tensor
 from minigrad.train.callbacks.base import Callback
 from minigrad.train.callbacks.model_checkpoint import ModelCheckpoint
-from minigrad.data.random_sources import Sources
 from minigrad.train.run_state import named, roots
 
 ELSEWHERE = 0x5EED  # the seed of all random numbers in "another process"

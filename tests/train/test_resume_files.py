@@ -478,7 +478,9 @@ def test_two_fits_do_not_write_to_one_folder(tmp_path: Path) -> None:
     class Another(Callback):
         def on_epoch_end(self, trainer: Trainer) -> None:
             other, *loaders = run(*PARTS, ModelCheckpoint(tmp_path))
-            with pytest.raises(RuntimeError, match="another fit is writing checkpoints to .* end it"):
+            with pytest.raises(
+                RuntimeError, match="another fit is writing checkpoints to .* end it"
+            ):
                 other.fit(*loaders, epochs=1, resume="auto")
 
     trainer, *loaders = run(*PARTS, ModelCheckpoint(tmp_path), Another())

@@ -1,5 +1,5 @@
-"""A resumed fit ends in the same bytes with samplers, datasets, models and losses of one's own, which
-count, shuffle in place and draw from generators wherever these lie.
+"""A resumed fit ends in the same bytes with samplers, datasets, models and losses of one's own,
+which count, shuffle in place and draw from generators wherever these lie.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from types import MethodType
 from typing import Any, Protocol
 
 from minigrad.nn.module import Module
@@ -54,6 +56,8 @@ class Callback:
     last row is the finished epoch in `on_epoch_end`.  `trainer.stop(reason)` ends the fit.
 
     order: callbacks run by rising order, equal ones as they were given.
+    columns: those that its `on_epoch_end` adds to the history's last row: others may monitor them,
+        and of callbacks of one order those with columns come first.
     A callback that remembers what a later step, epoch or the fit's end depends on has `state_dict`
     and `load_state_dict` too: a checkpoint of the run holds that, and a resume brings it back after
     `on_fit_begin`, so that the fit goes on as if it had never been interrupted.
@@ -76,6 +80,7 @@ class Callback:
     """
 
     order: int = 0
+    columns: tuple[str, ...] = ()
     reads_norm: bool = False
     writes_files: bool = False
     first_rank_only: bool = False
@@ -139,7 +144,7 @@ class Callback:
 
 def ordered(callbacks: list[Callback]) -> list[Callback]:
     """Return callbacks in the order in which they run."""
-    return sorted(callbacks, key=lambda callback: callback.order)
+    return sorted(callbacks, key=lambda callback: (callback.order, not callback.columns))
 
 
 def hooks_of(callbacks: list[Callback], name: str) -> list[Any]:
@@ -148,8 +153,16 @@ def hooks_of(callbacks: list[Callback], name: str) -> list[Any]:
     >>> hooks_of([Callback()], "on_step_end")
     []
     """
-    return [
-        getattr(callback, name)
-        for callback in ordered(callbacks)
-        if getattr(type(callback), name) is not getattr(Callback, name)
-    ]
+    found = []
+    for callback in ordered(callbacks):
+        own = vars(callback).get(name)  # `callback.on_epoch_end = function`, of the trainer alone
+        if own is not None:
+            found.append(MethodType(partial(_without_self, own), callback))
+        elif getattr(type(callback), name) is not getattr(Callback, name):
+            found.append(getattr(callback, name))
+    return found
+
+
+def _without_self(function: Any, _: Callback, trainer: Any) -> None:
+    """Call a hook that is an attribute of its callback, not a method."""
+    function(trainer)

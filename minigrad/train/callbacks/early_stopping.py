@@ -28,8 +28,8 @@ class EarlyStopping(Callback):
     buffers (running statistics too) of the best epoch are copied, and restored however the fit
     ends: stopped, all epochs done, Ctrl-C, an error.  `trainer.history.restored_epoch` says which.
 
-    monitor: a column of the history.  patience: epochs, at least 1; a resume with more patience goes
-        on with a run that was stopped.
+    monitor: a column of the history.  patience: epochs, at least 1; a resume with more goes on
+        with a run that was stopped.
     mode: "min" or "max"; by default what the metric's name tells: "max" for accuracy, auc, f1, r2
         and the like, "min" for losses and errors.
     restore_best: False leaves the weights of the last step.

@@ -26,6 +26,7 @@ class GradientMonitor(Callback):
     """
 
     order = -20  # before clipping, and before StopOnNonFinite raises
+    columns = ("grad_norm",)
     reads_norm = True  # it changes none
 
     def __init__(self, every: int = 20) -> None:
