@@ -26,6 +26,7 @@ MOST = 20_000  # objects that are looked at
 LONGEST = 1_000  # of a list or dict that is looked into: longer ones are data
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, Tensor, np.ndarray)
 FOREIGN = (np.random.Generator, np.random.RandomState, python_random.Random)
+MACHINERY = ("numba", "minigrad_kernels", "minigrad.capturing", "minigrad.engine.op", "inspect")
 OURS = {"minigrad", "minigrad_kernels", "minigrad_cudasim"}
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 NUMPY, PYTHON, DEFAULT = "numpy.random", "random", "the default generator"
@@ -57,7 +58,7 @@ def reached(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     waiting: deque[tuple[str, Any]] = deque(roots.items())
     while waiting and len(seen) < MOST:
         path, value = waiting.popleft()
-        if isinstance(value, PLAIN) or id(value) in seen:
+        if isinstance(value, PLAIN) or id(value) in seen or is_machinery(value):
             continue
         seen.add(id(value))
         yield path, value
@@ -77,7 +78,8 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
     elif isinstance(value, MethodType):
         yield "self", value.__self__
-        yield "func", value.__func__
+        if is_own_function(value.__func__):
+            yield "func", value.__func__
     elif isinstance(value, FunctionType):
         yield from of_function(value)
     elif not isinstance(value, BuiltinFunctionType):
@@ -122,7 +124,7 @@ def of_class(kind: type) -> Iterator[tuple[str, Any]]:
             continue
         for name, value in vars(base).items():
             inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-            if is_source(inner) or isinstance(inner, FunctionType):
+            if is_source(inner) or is_own_function(inner):
                 yield f"{base.__name__}.{name}", inner
 
 
@@ -132,14 +134,23 @@ def drawn_from(code: CodeType, names: Mapping[str, Any]) -> Iterator[tuple[str, 
     """
     for name in code.co_names:
         value = names.get(name)
+        inside: Iterator[tuple[str, Any]] = iter([(name, value)])
         if isinstance(value, ModuleType) and is_own(value.__name__):
             inside = ((f"{name}.{part}", vars(value).get(part)) for part in code.co_names)
-        else:
-            inside = iter([(name, value)])
-        yield from ((n, v) for n, v in inside if is_source(v) or isinstance(v, FunctionType))
+        yield from ((n, v) for n, v in inside if is_source(v) or is_own_function(v))
     for constant in code.co_consts:
         if isinstance(constant, CodeType):  # a function or an expression in it
             yield from drawn_from(constant, names)
+
+
+def is_machinery(value: Any) -> bool:
+    """Return whether an object is of what computes: it holds much, and nothing that draws."""
+    return type(value).__module__.startswith(MACHINERY)
+
+
+def is_own_function(value: Any) -> bool:
+    """Return whether a value is a function of a program's own."""
+    return isinstance(value, FunctionType) and is_own(value.__module__)
 
 
 def is_own(name: str | None) -> bool:

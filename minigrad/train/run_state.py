@@ -304,9 +304,13 @@ def check(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> No
     """
     if state.get("format") != FORMAT:
         raise Mismatch(f"it has the format {state.get('format')!r}, but only {FORMAT} is known")
-    saved = state["configuration"]
-    compared = {n: v for n, v in here.items() if n != "modules" or n in saved}
-    wrong = differences(saved, compared)
+    modules = [dict(of).pop("modules", None) for of in (state["configuration"], here)]
+    saved, mine = (
+        {n: v for n, v in of.items() if n != "modules"} for of in (state["configuration"], here)
+    )
+    wrong = differences(saved, mine)
+    if not wrong and None not in modules:  # other shapes say the same
+        wrong = differences(modules[0], modules[1], "modules")
     attributes = state.get("attributes", {"now": {}})["now"]
     if trainer.attributes is not None:
         for path in trainer.attributes.missing(attributes):
