@@ -266,8 +266,18 @@ class Real:
         return value if isinstance(value, np.floating) else np.float64(value)
 
 
+def whole_range(*bounds: Any) -> range:
+    """Return a range; Numba casts floats to whole numbers there, such as what `math.ceil` gives.
+
+    >>> whole_range(np.float64(3.0))
+    range(0, 3)
+    """
+    return range(*(int(b) if isinstance(b, float | np.floating) else b for b in bounds))
+
+
 BUILTINS = {
     **vars(builtins),
+    "range": whole_range,
     "print": printed,
     "float": Real(),
     "complex": np.complex128,

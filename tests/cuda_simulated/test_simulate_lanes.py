@@ -159,6 +159,15 @@ def over_lists(x, y):
     y[i] = held[t]
 
 
+def ranges_of_floats(x, y):
+    i = cuda.grid(1)
+    total = 0
+    for k in range(math.ceil(x.size / 3)):
+        for m in range(math.floor(i / 2), math.ceil(i / 2 + 2)):
+            total += k * m
+    y[i] = total
+
+
 def in_place(x, y):
     i = cuda.grid(1)
     x[i] += 1
@@ -284,6 +293,7 @@ def case(kernel: Any, grid: Any, block: Any, *shapes: Any, dtype: Any = np.float
         case(blocks_of_unlike_barriers, 3, 16, 16, 48),
         case(in_place, 2, 16, 32, 32),
         case(over_lists, 2, 16, 32, 32),
+        case(ranges_of_floats, 2, 16, 32, 32),
         case(unsigned, 2, 16, 32, 32, dtype=(np.uint32, np.float64)),
         case(escapes, 2, 16, 32, 32),
         case(escapes, 2, 16, 32, 32, dtype=np.float64),

@@ -34,7 +34,7 @@ from minigrad_cudasim.lanes.values import (
     truth,
     unary,
 )
-from minigrad_cudasim.numbers import BUILTINS, power, wrapped
+from minigrad_cudasim.numbers import BUILTINS, power, whole_range, wrapped
 from minigrad_cudasim.syntax import PARSED, definition_of, same_as_source
 from minigrad_cudasim.typed.rules import ORDER, Operator, Right
 
@@ -355,12 +355,12 @@ class Program:
     def values(self, node: ast.expr, mask: Mask) -> Iterator[tuple[Any, Any]]:
         """Yield what a loop goes over: with each the test of who still does, None for all."""
         call = node if isinstance(node, ast.Call) else None
-        if call is not None and self.value(call.func, mask) is range and not call.keywords:
+        if call is not None and self.value(call.func, mask) is whole_range and not call.keywords:
             args = [self.value(a, mask) for a in call.args]
             if any(isinstance(a, Lanes) for a in args):
                 yield from self.ranged(args, mask)
                 return
-            for i in range(*args):
+            for i in whole_range(*args):
                 yield i, None
             return
         for item in self.items(node, mask):
@@ -374,11 +374,11 @@ class Program:
             return list(zip(*(self.items(a, mask) for a in call.args), strict=False))
         if call is not None and function is enumerate and len(call.args) == 1:
             return list(enumerate(self.items(call.args[0], mask)))
-        if call is not None and function is range:
+        if call is not None and function is whole_range:
             args = [self.value(a, mask) for a in call.args]
             if any(isinstance(a, Lanes) for a in args):
                 raise Unsupported("ranges of several lengths")
-            return list(range(*args))
+            return list(whole_range(*args))
         held = self.value(node, mask)
         if isinstance(held, LaneArray) and held.ndim:
             if held.shape[0] > LONGEST:
@@ -400,8 +400,8 @@ class Program:
 
     def ranged(self, args: list[Any], mask: Mask) -> Iterator[tuple[Any, Any]]:
         """Yield the numbers of a range that is another one on each lane."""
-        if any(kind_of(a) not in "iuU" for a in args):
-            raise Unsupported("a range of other than whole numbers")
+        if any(kind_of(a) not in "iuUpfd" for a in args):
+            raise Unsupported("a range of other than numbers")
         args = [truncated(a, mask) if isinstance(a, Lanes) else int(a) for a in args]
         start, stop = (0, args[0]) if len(args) == 1 else args[:2]
         step = args[2] if len(args) == 3 else 1

@@ -20,7 +20,7 @@ from numba.core import types
 
 from minigrad_cudasim.cuda import Atomic, Cuda, LocalMemory, Place, SharedMemory
 from minigrad_cudasim.memory import as_dtype
-from minigrad_cudasim.numbers import BUILTINS, Integer, Real
+from minigrad_cudasim.numbers import BUILTINS, Integer, Real, whole_range
 from minigrad_cudasim.thread import Dim3
 from minigrad_cudasim.typed.rules import (
     CASTS,
@@ -441,7 +441,7 @@ class Inference:
                 args[0].bits if args and isinstance(args[0], Num) and whole(args[0].kind) else None
             )
             return number(cast_kind(value), bits)
-        if value is range:
+        if value is range or value is whole_range:
             return ranged(args)
         if value is builtins.len:
             return number(INT, PLACES)
