@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.diagnosis import baselines
 from minigrad.diagnosis.case import LEAST, REGRESSION, Case
-from minigrad.diagnosis.findings import Seen, check
+from minigrad.diagnosis.findings import Seen, check, counted
 
 Array = np.ndarray[Any, Any]
 CHANCE = 3.5  # deviations that independent rows and targets hardly reach
@@ -65,9 +65,10 @@ def out_of_range(case: Case) -> Iterator[Seen]:
             if low < 0 or (high > 1 and (case.units or 1) > 1) or high > 1.5:
                 if case.targets in ("codes", "classes") and low >= 0:
                     return  # MG109 says more
+                signs = low == -1 and high == 1
                 yield Seen(
                     f"targets of a binary cross-entropy from {low:g} to {high:g}",
-                    "give the two classes as 0 and 1",
+                    "give the two classes as 0 and 1" + (": (target + 1) / 2" if signs else ""),
                 )
         return
     if case.targets == "classes" and units:
@@ -156,9 +157,13 @@ def not_standardised(case: Case) -> Iterator[Seen]:
     x = numbers(case)
     if x is None or len(x) < 4 or normalised_first(case):
         return
-    size = np.sqrt(np.square(x).mean(0, dtype=np.float64))
+    with np.errstate(over="ignore"):
+        size = np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
     overall = float(np.sqrt((size**2).mean()))
-    fix = "fit mg.data.Standardizer() on the training rows, and apply it to all sets"
+    fix = (
+        "scaler = mg.data.Standardizer().fit(x); x = scaler.transform(x), for all sets with the "
+        "scaler of the training rows"
+    )
     if x.min() >= 0 and 200 < x.max() <= 255:
         fix = "x / 255, or mg.data.Standardizer() fitted on the training rows"
     if overall > 5:
@@ -189,8 +194,8 @@ def constant_features(case: Case) -> Iterator[Seen]:
     elif len(same) > 0 and x.shape[1] <= 40:
         many = ", ".join(map(str, same[:5])) + ("..." if len(same) > 5 else "")
         yield Seen(
-            f"{len(same)} of {x.shape[1]} features are the same in all rows: {many}",
-            "drop them",
+            f"of {x.shape[1]} features {counted(len(same), 'feature')} never change: {many}",
+            f"x = np.delete(x, {same[:5].tolist()}, axis=1)",
             sure=False,
         )
 
@@ -320,8 +325,8 @@ def targets_not_scaled(case: Case) -> Iterator[Seen]:
     if std > 10 or abs(mean) > 20 or 0 < np.abs(values).max() < 0.01:
         yield Seen(
             f"targets of mean {mean:.3g} and standard deviation {std:.3g}",
-            "standardise the targets with the training rows' mean and deviation, and undo it on "
-            "predictions",
+            f"target = (target - {mean:.4g}) / {std or 1:.4g}, and prediction * {std or 1:.4g} + "
+            f"{mean:.4g}",
             sure=False,
         )
 
@@ -340,7 +345,8 @@ def not_finite(case: Case) -> Iterator[Seen]:
             if bad:
                 yield Seen(
                     f"{bad} of {values.size} values of {name} are NaN or infinite",
-                    "fill or drop such rows before training",
+                    f"keep = np.isfinite({name}).reshape(len({name}), -1).all(1), and x[keep] and "
+                    "target[keep] for all rows; or fill such values in before training",
                 )
 
 

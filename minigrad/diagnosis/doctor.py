@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from minigrad.diagnosis import model_checks as model_checks
 from minigrad.diagnosis import optimizer_checks as optimizer_checks
 from minigrad.diagnosis import output_checks as output_checks
 from minigrad.diagnosis import running_checks as running_checks
-from minigrad.diagnosis.case import Case
+from minigrad.diagnosis.case import LOSSES, Case
 from minigrad.diagnosis.findings import (
     CHECKS,
     DoctorError,
@@ -38,6 +39,8 @@ from minigrad.tensors.tensor import Tensor
 NOT_THE_USERS = (PACKAGE, contextlib.__file__)
 ACTIONS = ("warn", "raise", "collect")
 PROBED = 512  # rows that the trained model is asked about
+NOISE = 1e-3  # change of outputs above which rows may mix
+TRIALS = 8  # that say whether it is chance
 # Steps that are looked at: the first ones, then ever fewer.
 FIRST = (1, 3, 10, 30)
 FACTOR = 3
@@ -86,6 +89,7 @@ class Doctor:
         self._quiet: set[str] = set()
         self._next = 1
         self._look: Look | None = None
+        self._set_up = False
 
     @property
     def report(self) -> Report:
@@ -99,6 +103,7 @@ class Doctor:
         self._quiet = set(quiet)
         self._next = 1
         self._look = None
+        self._set_up = False
 
     # ------------------------------------------------------------ steps
     def due(self, step: int) -> bool:
@@ -122,6 +127,7 @@ class Doctor:
         look.named = named_parameters(model)
         look.target = target if isinstance(target, Tensor) else None
         note_modes(case, look)
+        self.set_up()
         handles = [model.register_forward_hook(look.take_output)]
         if optimizer is not None:
             handles.append(optimizer.register_step_pre_hook(look.take_gradients))
@@ -129,7 +135,8 @@ class Doctor:
         try:
             with listener:
                 yield look
-        except Exception:
+        except Exception as error:
+            case.probe["failed loss"] = failed_loss(error)
             look.heard(listener.nodes)
             self._read(look)
             raise
@@ -138,6 +145,12 @@ class Doctor:
                 handle.remove()
         look.heard(listener.nodes)
         self._look = look
+
+    def set_up(self) -> None:
+        """Look at model, optimizer and loaders as they stand before the first step."""
+        if not self._set_up:
+            self._set_up = True
+            self.examine("setup")
 
     def before_update(self) -> None:
         """Read the gradients of the step that is looked at."""
@@ -172,7 +185,8 @@ class Doctor:
         case.step_looks = look
         try:
             remember(case)
-            self.examine(*(("setup",) if len(case.looks) == 1 else ()), "step", "running")
+            self.set_up()
+            self.examine("step", "running")
         finally:
             case.step_looks = None
             look.forget()
@@ -335,6 +349,13 @@ def note_modes(case: Case, look: Look) -> None:
         case.probe["eval modules"] = kinds
 
 
+def failed_loss(error: BaseException) -> str:
+    """Return the name of the loss of the library that an error came out of, "" for none."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = [c.co_name for c in frames if c.co_filename.startswith(PACKAGE)]
+    return next((name for name in inside if name in LOSSES), "")
+
+
 def moving(module: Module) -> bool:
     """Return whether a module computes otherwise in training than in evaluation."""
     if isinstance(module, Dropout):
@@ -396,9 +417,23 @@ def probe(case: Case) -> None:
                 few = min(3, len(rows) - 1)
                 if few > 0:
                     alone = np.array(host(model(inputs[:few]), None))
-                    case.probe["mixing"] = change(alone, case.outputs[:few])
+                    case.probe["mixing"] = mixing(model, inputs, alone, case.outputs)
         except Exception:  # a model that takes its inputs in its own way is not asked
             case.outputs = None
+
+
+def mixing(model: Any, inputs: Any, alone: Any, together: Any) -> float:
+    """Return by how much outputs of a few rows change in the company of others; the least of some
+    trials where they do, as a model may draw numbers of its own.
+    """
+    few = len(alone)
+    found = change(alone, together[:few])
+    again = [together[:few]]
+    for _ in range(TRIALS if found > NOISE else 0):
+        alone = np.array(host(model(inputs[:few]), None))
+        again.append(np.array(host(model(inputs), None))[:few])
+        found = min(found, *(change(alone, other) for other in again))
+    return found
 
 
 def note_evaluation(case: Case, output: Any) -> None:

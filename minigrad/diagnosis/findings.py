@@ -114,6 +114,25 @@ def ignored(codes: Any, asker: str) -> frozenset[str]:
     return frozenset(codes)
 
 
+def written(name: str) -> str:
+    """Return how a program writes a module or parameter of its model.
+
+    >>> written("0"), written("layers.2.weight"), written("")
+    ('model[0]', 'model.layers[2].weight', 'model')
+    """
+    parts = [f"[{part}]" if part.isdigit() else f".{part}" for part in name.split(".") if part]
+    return "model" + "".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "step"), counted(3, "step")
+    ('1 step', '3 steps')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 class Report:
     """Findings, in the order of their codes.
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from minigrad.diagnosis.case import LEAST, Case
-from minigrad.diagnosis.findings import Seen, check
+from minigrad.diagnosis.findings import Seen, check, counted
 from minigrad.diagnosis.model_checks import WEIGHTED, known
+from minigrad.diagnosis.optimizer_checks import adam_lr
 from minigrad.train.direction import direction
 
 NEARLY = 0.05  # of the skill asked for that a model may lack
@@ -62,8 +63,9 @@ def too_few_epochs(case: Case) -> Iterator[Seen]:
             if case.history is not None
             else (f"{factor} times as many steps")
         )
+        last = f"{tail} of" if tail > 1 else "of"
         yield Seen(
-            f"in the last {tail} of {len(curve)} epochs the loss fell by {100 * fell:.2g} %, to "
+            f"in the last {last} {len(curve)} epochs the loss fell by {100 * fell:.2g} %, to "
             f"{curve[-1]:.4g}, and the model knows {known(case)} of its training rows",
             said,
             sure=fell > 0.03 and share > 0.05 and not case.learnt,
@@ -151,7 +153,7 @@ def underfitting(case: Case) -> Iterator[Seen]:
             f"the loss has stayed at {now:.3g}, and the model knows {known(case)} of its training "
             "rows",
             "more or wider layers with nn.ReLU() between, less dropout and decay, "
-            "optim.AdamW(model.parameters(), lr=1e-3)",
+            f"optim.AdamW(model.parameters(), lr={adam_lr(case.steps):g})",
             sure=False,
         )
 
@@ -204,8 +206,8 @@ def evaluated_in_training(case: Case) -> Iterator[Seen]:
     lines = case.events.get("no_grad in training mode", [])
     if lines:
         yield Seen(
-            f"{len(lines)} calls of a model with dropout or batch-norm under no_grad() in training "
-            "mode",
+            f"{counted(len(lines), 'call')} of a model with dropout or batch-norm under no_grad() "
+            "in training mode",
             "model.eval() before, model.train() after",
             line=lines[0],
         )

@@ -217,8 +217,7 @@ def norm(array: Array) -> float:
     with np.errstate(all="ignore"):
         flat = array.reshape(-1)
         parts = [flat[i : i + BLOCK] for i in range(0, flat.size, BLOCK)]
-        squares = np.empty(min(flat.size, BLOCK), flat.dtype)
-        squared = sum(float(np.square(p, out=squares[: p.size]).sum()) for p in parts)
+        squared = sum(float(np.dot(part, part)) for part in parts)
         if not LEAST < squared < np.inf and np.isfinite(array).all():
             squared = float(np.square(array, dtype=np.float64).sum())
     return float(np.sqrt(squared))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.diagnosis.case import Case, head_node
-from minigrad.diagnosis.findings import Seen, check
-from minigrad.diagnosis.looking import ACTIVATIONS, LINEAR, SAME, Look, Node, host
+from minigrad.diagnosis.findings import Seen, check, written
+from minigrad.diagnosis.looking import ACTIVATIONS, LINEAR, SAME, Look, Node, host, norm
 from minigrad.nn.layers.conv import Conv1d, Conv2d, Conv3d
 from minigrad.nn.layers.dropout import Dropout
 from minigrad.nn.layers.linear import Linear
@@ -197,6 +197,8 @@ def double_activation(case: Case) -> Iterator[Seen]:
         squashed = ("Softmax", "Sigmoid", "LogSoftmax", "Tanh")
         if before.op == "BatchNormDropout":
             continue
+        if second == "LogSoftmax" and case.loss_kind == "cross_entropy":
+            continue  # the loss's own; MG101 and MG114 say more
         if first == second or second in squashed:
             if first == second == "LogSoftmax" or (first, second) == ("Tanh", "Softmax"):
                 continue
@@ -261,8 +263,8 @@ def symmetric(case: Case) -> Iterator[Seen]:
         name, value, _ = hidden[0]
         yield Seen(
             f"all units of {name!r} have the same weights ({value:g}, ...)",
-            f"nn.init.kaiming_uniform_({name or 'layer'}.weight, nonlinearity='relu'), or leave "
-            "the layer as it was made",
+            f"nn.init.kaiming_uniform_({written(name)}.weight, nonlinearity='relu'), or leave the "
+            "layer as it was made",
             name,
         )
 
@@ -282,17 +284,14 @@ def scale_of_weights(case: Case) -> Iterator[Seen]:
         fan_in = int(np.prod(array.shape[1:]))
         if array.size < 16 or not array.any() or case.probe.get("trained"):
             continue
-        deviation = float(array.std())
-        first = None if case.look is None else case.look.updates.get(f"{name}.weight".lstrip("."))
-        if first is not None:  # as it was before the step
-            deviation = first[1] / math.sqrt(array.size)
-        factor = deviation * math.sqrt(fan_in)
+        size = norm(array) / math.sqrt(array.size)
+        factor = size * math.sqrt(fan_in)
         if factor > 4 or factor < 0.05:
             yield Seen(
-                f"the weights of {name!r} have the deviation {deviation:.3g} with {fan_in} "
+                f"the weights of {name!r} have the root mean square {size:.3g} with {fan_in} "
                 f"inputs: they scale a signal by {factor:.2g}",
-                f"nn.init.kaiming_uniform_({name or 'layer'}.weight, nonlinearity='relu'), or "
-                "leave the layer as it was made",
+                f"nn.init.kaiming_uniform_({written(name)}.weight, nonlinearity='relu'), or leave "
+                "the layer as it was made",
                 name,
                 sure=factor > 10,
             )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.diagnosis.case import Case
-from minigrad.diagnosis.findings import Seen, check
+from minigrad.diagnosis.findings import Seen, check, counted
 from minigrad.optim import SGD, Adam, AdamW, NAdam, Optimizer, RAdam
 from minigrad.optim.lr_scheduler import (
     ConstantLR,
@@ -63,7 +63,7 @@ def left_out(case: Case) -> Iterator[Seen]:
     lacking = [n for n, p in named.items() if p.requires_grad and id(p) not in stepped]
     if stepped and lacking and len(lacking) < len(named):
         yield Seen(
-            f"{listed(lacking)} of {len(named)} parameters",
+            f"{listed(lacking)} of {len(named)} parameters are in no optimizer",
             "give the optimizer model.parameters(), or freeze them with requires_grad_(False)",
             lacking[0].rpartition(".")[0],
         )
@@ -100,7 +100,11 @@ def twice(case: Case) -> Iterator[Seen]:
             counts[i] = counts.get(i, 0) + 1
     names = [n for n, p in case.model.named_parameters() if counts.get(id(p), 0) > 1]
     if names:
-        yield Seen(f"{listed(names)}", "give each parameter to one optimizer", names[0])
+        yield Seen(
+            f"{listed(names)} are in {max(counts.values())} optimizers",
+            "give each parameter to one optimizer",
+            names[0],
+        )
 
 
 @check(
@@ -139,7 +143,7 @@ def no_gradient(case: Case) -> Iterator[Seen]:
     ]
     if names and len(names) < len(looks[-1].gradients):
         yield Seen(
-            f"{listed(names)} had no gradient in {len(looks)} steps",
+            f"{listed(names)} had no gradient in {counted(len(looks), 'step')}",
             "call the layer in forward(), or remove it",
             names[0].rpartition(".")[0],
         )
@@ -174,7 +178,7 @@ def lr_too_high(case: Case) -> Iterator[Seen]:
         if diverged and (evidence or case.failing):
             yield Seen(
                 f"{said}: the loss went from {case.curve[0]:.3g} to {case.curve[-1]:.3g}",
-                f"lr={min(lr / 10, suggested(optimizer)):g}",
+                f"lr={min(lr / 10, suggested(optimizer, case.steps)):g}",
                 sure=evidence,
             )
             return
@@ -182,17 +186,27 @@ def lr_too_high(case: Case) -> Iterator[Seen]:
             yield Seen(
                 f"{said}: a step changes the weights by {100 * ratio:.2g} % of their size, and the "
                 f"loss {'swings' if swings else 'stays'} at {case.curve[-1]:.3g}",
-                f"lr={min(lr / 10, suggested(optimizer)):g}",
+                f"lr={min(lr / 10, suggested(optimizer, case.steps)):g}",
                 sure=lr > high,
             )
             return
 
 
-def suggested(optimizer: Any) -> float:
-    """Return a learning rate that an optimizer mostly does well with."""
+def suggested(optimizer: Any, steps: int = 0) -> float:
+    """Return a learning rate that an optimizer mostly does well with, over so many steps."""
     if family(optimizer) == "sgd":
         return 0.01 if any(g.get("momentum") for g in optimizer.param_groups) else 0.05
-    return 1e-3
+    return adam_lr(steps) if steps and family(optimizer) == "adam" else 1e-3
+
+
+def adam_lr(steps: int) -> float:
+    """Return a learning rate for Adam over so many steps: each takes a weight about as far, and a
+    weight has to travel a few units.
+
+    >>> [adam_lr(steps) for steps in (100, 600, 10_000)]
+    [0.01, 0.005, 0.001]
+    """
+    return float(f"{min(max(3 / max(steps, 1), 1e-3), 1e-2):.0e}")
 
 
 def update_ratio(look: Any) -> float:
@@ -233,7 +247,7 @@ def lr_too_low(case: Case) -> Iterator[Seen]:
         lr = first_lr(group)
         low = SANE[family(optimizer)][0]
         said = f"{type(optimizer).__name__} with lr={lr:g}"
-        better = max(10 * lr, suggested(optimizer))
+        better = max(10 * lr, suggested(optimizer, 0 if case.way == "static" else case.steps))
         if lr == 0:
             return
         if case.way == "static" and lr < low:
@@ -246,7 +260,8 @@ def lr_too_low(case: Case) -> Iterator[Seen]:
         ratio = float(np.median(ratios))
         travelled = ratio * case.steps  # how far the weights can have come
         fell = (curve[0] - curve[-1]) / max(abs(curve[0]), 1e-12)
-        if (ratio < 1e-4 or travelled < 0.1) and fell < 0.5 and not swinging(curve):
+        slow = fell < 0.5 or case.failing
+        if (ratio < 1e-4 or travelled < 0.1) and slow and not swinging(curve):
             yield Seen(
                 f"{said}: a step changes the weights by {100 * ratio:.2g} % of their size, and the "
                 f"loss went from {curve[0]:.3g} to {curve[-1]:.3g} in {case.steps} steps",
@@ -465,7 +480,8 @@ def plain_sgd(case: Case) -> Iterator[Seen]:
             yield Seen(
                 f"SGD without momentum, lr={first_lr(group):g}: after {case.steps} steps the model "
                 f"knows {max(0, 100 * known):.0f} % of its training rows",
-                "optim.AdamW(model.parameters(), lr=1e-3), or SGD(..., momentum=0.9)",
+                f"optim.AdamW(model.parameters(), lr={adam_lr(case.steps):g}), or "
+                "SGD(..., momentum=0.9)",
                 sure=False,
             )
         return
@@ -488,7 +504,7 @@ def never_acts(case: Case) -> Iterator[Seen]:
         kind = type(schedule).__name__
         if isinstance(schedule, CosineAnnealingLR | OneCycleLR) and length and length > 3 * total:
             yield Seen(
-                f"{kind} over {length} steps, but it is stepped {total} times, once a {per}",
+                f"{kind} over {length} steps, but it is stepped {total} times, at each {per}",
                 "T_max (or total_steps) as often as it is stepped; "
                 'ScheduleLR(..., per="step") where it counts steps',
             )
@@ -496,7 +512,7 @@ def never_acts(case: Case) -> Iterator[Seen]:
         rates = preview(schedule, total)
         if rates is not None and total > 2 and np.ptp(rates) <= 1e-9 * rates.max():
             yield Seen(
-                f"{kind} does not change the learning rate in {total} calls, once a {per}",
+                f"{kind} does not change the learning rate in {total} calls, one at each {per}",
                 'a shorter schedule, or ScheduleLR(..., per="step") where it counts steps',
             )
             return
@@ -521,7 +537,7 @@ def ends_too_soon(case: Case) -> Iterator[Seen]:
         small = float((rates < 1e-3 * rates.max()).mean())
         if small > 0.4:
             yield Seen(
-                f"{type(schedule).__name__}, stepped once a {per}, leaves less than a thousandth "
+                f"{type(schedule).__name__}, stepped at each {per}, leaves less than a thousandth "
                 f"of the learning rate for {100 * small:.0f} % of the fit",
                 'a longer schedule, or ScheduleLR(..., per="epoch") where it counts epochs',
             )
@@ -542,7 +558,7 @@ def past_its_end(case: Case) -> Iterator[Seen]:
         known = isinstance(schedule, CosineAnnealingLR | OneCycleLR)
         if total is not None and length and known and 2 <= length < 0.9 * total:
             yield Seen(
-                f"{type(schedule).__name__} over {length} steps is stepped {total} times, once a "
+                f"{type(schedule).__name__} over {length} steps is stepped {total} times, at each "
                 f"{per}",
                 f"T_max (or total_steps) = {total}",
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.diagnosis.case import REGRESSION, Case, head_node
+from minigrad.diagnosis.case import LOSSES, REGRESSION, Case, head_node
 from minigrad.diagnosis.findings import Seen, check
 from minigrad.diagnosis.looking import LINEAR, host
 
@@ -299,6 +299,14 @@ def broadcast(case: Case) -> Iterator[Seen]:
                 line=node.where,
             )
             return
+    paired = LOSSES.get(case.probe.get("failed loss", "")) in REGRESSION | {"bce", "bce_logits"}
+    if paired and look.target is not None:
+        output, target = tuple(look.output.shape), tuple(look.target.shape)
+        if output != target and output[:1] == target[:1] and {1} >= {*output[1:], *target[1:]}:
+            yield Seen(
+                f"{case.probe['failed loss']} of output {output} and target {target}",
+                "give both one shape: target.unsqueeze(1), or output.squeeze(1)",
+            )
 
 
 @check(

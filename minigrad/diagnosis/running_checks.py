@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.diagnosis.case import Case
 from minigrad.diagnosis.findings import Seen, check
 from minigrad.diagnosis.model_checks import WEIGHTED
-from minigrad.diagnosis.optimizer_checks import listed, update_ratio
+from minigrad.diagnosis.optimizer_checks import adam_lr, listed, update_ratio
 
 SETTLED = 50  # steps after which weights that began at 0 have a size
 
@@ -200,9 +200,9 @@ def stagnates(case: Case) -> Iterator[Seen]:
         ratios = [update_ratio(look) for look in case.looks if look.updates]
         moved = f"; a step changes the weights by {100 * np.median(ratios):.2g} %" if ratios else ""
         yield Seen(
-            f"from {curve[0]:.4g} to {curve[-1]:.4g} in {case.steps} steps{moved}",
-            "standardise the inputs, optim.AdamW(model.parameters(), lr=1e-3), ReLU within the "
-            "model and no activation at its end, and a loss that takes logits",
+            f"the loss went from {curve[0]:.4g} to {curve[-1]:.4g} in {case.steps} steps{moved}",
+            f"standardise the inputs, optim.AdamW(model.parameters(), lr={adam_lr(case.steps):g}), "
+            "ReLU within the model and no activation at its end, and a loss that takes logits",
             sure=False,
         )
 

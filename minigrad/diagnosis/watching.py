@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from minigrad.data.loader import DataLoader
 from minigrad.diagnosis import doctor as doctors
-from minigrad.diagnosis.case import KEPT, LOSSES, Case
-from minigrad.diagnosis.doctor import Doctor, moving, probe
+from minigrad.diagnosis.case import KEPT, Case
+from minigrad.diagnosis.doctor import Doctor, failed_loss, moving, probe
 from minigrad.diagnosis.findings import Report
 from minigrad.diagnosis.looking import Listener, Look, host, named_parameters
 from minigrad.engine.grad_mode import mode
-from minigrad.engine.trace import PACKAGE, user_line
+from minigrad.engine.op import LEAF, SLOT
+from minigrad.engine.trace import user_line
 from minigrad.nn.layers.loss import Loss
 from minigrad.nn.module import Module
 from minigrad.optim.lr_scheduler import LRScheduler
@@ -138,12 +138,15 @@ class Program:
         if self.inside:
             return
         self.zeroed_last = False
-        for loop in list(self.loops.values()):
-            if not loop.called:
-                continue
+        called = [loop for loop in self.loops.values() if loop.called]
+        leaves = leaves_of(loss) if len(called) > 1 else None
+        for loop in called:
+            parameters = list(loop.case.model.parameters())
+            if leaves is not None and not any(id(p) in leaves for p in parameters):
+                continue  # the loss is another model's
             loop.called, loop.pending = False, True
             loop.event("backward")
-            own = {id(p) for p in loop.case.model.parameters() if p.grad is not None}
+            own = {id(p) for p in parameters if p.grad is not None}
             if own & self.stepped:
                 loop.event("backward into stepped gradients")
             if loss.numel() == 1:
@@ -162,6 +165,9 @@ class Program:
         loop.open = None
         look.loss = loss
         look.heard(listener.nodes)
+        own = {id(node) for node in look.leads_to(loss)}
+        if own:  # not what another model did meanwhile
+            look.heard([node for node in listener.nodes if id(node) in own])
         look.target = target_of(look, x)
         case = loop.case
         if look.target is None and len(self.batch) == 2 and isinstance(self.batch[1], Tensor):
@@ -174,6 +180,7 @@ class Program:
             self._rows(case.train, (x,), look.target)
         loop.closed = look
         case.optimizers = self._optimizers_of(case.model)
+        loop.doctor.set_up()
 
     def _optimizers_of(self, model: Any) -> list[Any]:
         own = {id(p) for p in model.parameters()}
@@ -288,7 +295,8 @@ class Program:
             self._failed(loop)
             self._close(loop)
             case = loop.case
-            if not case.events.get("backward") and not case.train.rows:
+            trained = {"backward", "step without gradients"} & case.events.keys()
+            if not trained and not case.train.rows:
                 continue
             case.error = self.error
             case.steps = loop.steps
@@ -333,11 +341,23 @@ def read(loop: Loop, look: Look) -> None:
         look.forget()
 
 
-def failed_loss(error: BaseException) -> str:
-    """Return the name of the loss of the library that an error came out of, "" for none."""
-    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-    inside = [c.co_name for c in frames if c.co_filename.startswith(PACKAGE)]
-    return next((name for name in inside if name in LOSSES), "")
+def leaves_of(loss: Any) -> set[int]:
+    """Return the ids of the leaves that a tensor was computed from."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    waiting = [loss.node or loss]
+    while waiting:
+        edge = waiting.pop()
+        if edge is None or id(edge) in seen:
+            continue
+        seen.add(id(edge))
+        if edge.kind == LEAF:
+            found.add(id(edge))
+        elif edge.kind == SLOT:
+            waiting.append(edge.op)
+        else:
+            waiting += edge.edges or ()
+    return found
 
 
 def has_parameters(module: Any) -> bool:

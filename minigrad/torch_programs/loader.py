@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.cuda import is_available
 from minigrad.data.dataset import Subset, TensorDataset, fetch
 from minigrad.data.loader import DataLoader as Ours
-from minigrad.data.loader import pinned
 from minigrad.data.samplers import RandomSampler
 from minigrad.engine import random
 from minigrad.tensors.creation import from_numpy, tensor
@@ -100,15 +98,14 @@ class DataLoader(Ours):
             return RandomSampler(self.dataset, generator=self._source)
         return super().sampler
 
-    def __iter__(self) -> Iterator[Any]:
+    def _as_sampled(self) -> Iterator[Any]:
         random.source(self._source).seed64()  # what PyTorch's workers are seeded with
-        batches = self._batches()
-        return map(pinned, batches) if self.pin_memory and is_available() else batches
+        return self._batches()
 
     def _batches(self) -> Iterator[Any]:
         quick = type(self.dataset) in ARRAYS and self.collate_fn is default_collate
         if not quick or getattr(self.dataset, "transform", None):
-            yield from self._as_sampled()
+            yield from super()._as_sampled()
             return
         for rows in self.batch_sampler:
             found = fetch(self.dataset, np.asarray(rows, np.int64))

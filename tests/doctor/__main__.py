@@ -1,12 +1,13 @@
 """Measure the doctor on the collection: `python -m tests.doctor` prints the table of the docs, with
-`--fresh` that of the programs its thresholds were not set on.
+`--fresh` that of the programs its thresholds were not set on, with `--public` that of programs
+that people asked about, beside their answers.
 """
 
 from __future__ import annotations
 
 import sys
 
-from tests.doctor import fresh
+from tests.doctor import fresh, public
 from tests.doctor.collection import CLEAN, FAULTY, judged
 
 
@@ -31,5 +32,7 @@ def main(words: list[str]) -> None:
 
 if sys.argv[1:2] == ["--fresh"]:
     fresh.table(sys.argv[2:])
+elif sys.argv[1:2] == ["--public"]:
+    public.table(sys.argv[2:])
 else:
     main(sys.argv[1:])

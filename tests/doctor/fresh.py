@@ -102,6 +102,10 @@ def bars(rng: Any) -> Rows:
 ROWS: dict[str, Callable[[Any], Rows]] = {
     f.__name__: f for f in (friedman, houses, spirals, moons, waves, sensors, bars)
 }
+AMOUNTS = {"friedman", "houses"}  # rows whose targets are numbers
+BINARY = {"moons"}  # rows with two classes, as (n, 1) floats
+KINDS = {"spirals": 3, "waves": 3, "sensors": 5, "bars": 4}  # classes of the others
+FEW = 60  # rows that are too few to keep new ones apart
 
 
 # ---------------------------------------------------------------- plans
@@ -111,8 +115,8 @@ class Plan:
 
     scale_x, scale_y: whether inputs, targets are standardised.  act, head: of the hidden layers,
     at the end ("" for none).  norm, dropout: after each hidden layer.  init: "" for the layers'
-    own.  labels: "", "shuffled", "one-based".  loop: "trainer", or by hand "right" or with a
-    mistake of its own.
+    own.  labels: "", "shuffled", "one-based".  batch: 0 for all rows.  body: what comes before the
+    hidden layers; see `BODIES`.  loop: "trainer", or by hand "right" or with a mistake of its own.
     """
 
     rows: str
@@ -139,11 +143,17 @@ class Plan:
     targets: str = ""
     frozen: int = 0
     loop: str = "trainer"
+    body: str = ""
 
     @property
     def amounts(self) -> bool:
         """Whether the targets are numbers."""
-        return self.rows in ("friedman", "houses")
+        return self.rows in AMOUNTS
+
+    @property
+    def two(self) -> bool:
+        """Whether the targets are two classes, one output's worth."""
+        return self.rows in BINARY
 
 
 class Broken(nn.Module):
@@ -166,10 +176,12 @@ def split(plan: Plan) -> tuple[Rows, Rows, float, float]:
     """Return training and new rows as the plan has them, and the targets' mean and deviation."""
     rng = np.random.default_rng(7)
     x, y = ROWS[plan.rows](rng)
-    cut = int(0.7 * len(x))
+    few = len(x) < FEW
+    cut = len(x) if few else int(0.7 * len(x))
     if plan.scale_x:
         axis = 0 if x.ndim == 2 else None
-        x = (x - x[:cut].mean(axis)) / x[:cut].std(axis)
+        spread = x[:cut].std(axis)
+        x = (x - x[:cut].mean(axis)) / np.where(spread > 0, spread, 1.0)
     mean, deviation = 0.0, 1.0
     if plan.amounts and plan.scale_y:
         mean, deviation = float(y[:cut].mean()), float(y[:cut].std())
@@ -183,7 +195,9 @@ def split(plan: Plan) -> tuple[Rows, Rows, float, float]:
         given, train = given[order], train[order]
     if plan.labels == "one-based":
         train = train + 1
-    if plan.amounts or plan.rows == "moons":
+    if plan.labels == "signs":
+        train = 2 * train - 1
+    if plan.amounts or plan.two:
         train = train.astype(np.float32)
         if plan.targets == "flat":
             train = train[:, 0]
@@ -193,20 +207,28 @@ def split(plan: Plan) -> tuple[Rows, Rows, float, float]:
         train = np.eye(plan.units or kinds(plan.rows), dtype=np.float32)[train]
     elif plan.targets == "numbers":
         train = train[:, None].astype(np.float32)
-    return (given, train), (x[cut:], y[cut:]), mean, deviation
+    kept = slice(None) if few else slice(cut, None)
+    return (given, train), (x[kept], y[kept]), mean, deviation
 
 
 def kinds(rows: str) -> int:
     """Return how many outputs are right for a set."""
-    return {"spirals": 3, "waves": 3, "sensors": 5, "bars": 4}.get(rows, 1)
+    return KINDS.get(rows, 1)
+
+
+BODIES: dict[str, Callable[[], tuple[list[nn.Module], int]]] = {
+    "conv": lambda: (
+        [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()],
+        8 * 16,
+    ),
+}
 
 
 def model_of(plan: Plan, n_in: int) -> nn.Module:
     """Return the plan's model, made anew."""
     layers: list[nn.Module] = []
-    if plan.rows == "bars":
-        layers = [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-        n_in = 8 * 16
+    if plan.body or plan.rows == "bars":
+        layers, n_in = BODIES[plan.body or "conv"]()
     for width in plan.hidden:
         layers.append(nn.Linear(n_in, width))
         drop = [nn.Dropout(plan.dropout)] if plan.dropout else []
@@ -225,6 +247,7 @@ def model_of(plan: Plan, n_in: int) -> nn.Module:
                 made = {
                     "alike": lambda s: np.full(s, 0.1),
                     "large": lambda s: 3 * rng.normal(size=s),
+                    "huge": lambda s: rng.uniform(-1000, 1000, size=s),
                     "small": lambda s: 1e-4 * rng.normal(size=s),
                     "dead": lambda s: -np.abs(rng.normal(size=s)),
                 }[plan.init](module.weight.shape)
@@ -262,7 +285,11 @@ def run(plan: Plan, doctor: bool = True) -> tuple[list[Finding], float]:
             of = of[-2:]
         stepped = model_of(plan, x[0].size).parameters() if plan.loop == "other model" else of
         optimizer = getattr(optim, plan.optimizer)(stepped, lr=plan.lr, **dict(plan.options))
-        return model, optimizer, DataLoader(TensorDataset(x, y), plan.batch, shuffle=plan.shuffle)
+        return (
+            model,
+            optimizer,
+            DataLoader(TensorDataset(x, y), plan.batch or len(x), shuffle=plan.shuffle),
+        )
 
     model: Any = None
     try:
@@ -281,7 +308,7 @@ def run(plan: Plan, doctor: bool = True) -> tuple[list[Finding], float]:
                 model, optimizer, loader = make()
                 try:
                     by_hand(plan, model, optimizer, loader)
-                except RuntimeError as error:
+                except (ValueError, IndexError, TypeError, RuntimeError) as error:
                     program.error = error
             findings = list(program.report())
     except (ValueError, IndexError, TypeError, RuntimeError, FloatingPointError):
@@ -296,7 +323,9 @@ def by_hand(plan: Plan, model: Any, optimizer: Any, loader: Any) -> None:
     for _ in range(plan.epochs):
         for x, y in loader:
             loss = LOSSES[plan.loss](model(x), y)
-            if plan.loop == "zero_grad late":
+            if plan.loop == "no backward":
+                optimizer.zero_grad()
+            elif plan.loop == "zero_grad late":
                 loss.backward()
                 optimizer.zero_grad()
             else:
@@ -322,10 +351,13 @@ def score(plan: Plan, model: Any, new: Rows, mean: float, deviation: float) -> f
         output = output.reshape(len(y), -1)
         rest = ((output * deviation + mean) - (y * deviation + mean)) ** 2
         return max(-1.0, float(1 - rest.mean() / (y * deviation).var()))
+    if plan.two and y.shape[1] > 1:
+        half = 0.0 if plan.loss == "bce_logits" else 0.5
+        return float(((output > half) == (y > 0.5)).mean())
     labels = y.reshape(-1) + (plan.labels == "one-based")
     if output.shape[1] > 1:
         return float((output.argmax(1) == labels).mean())
-    if plan.rows == "moons":
+    if plan.two:
         half = 0.0 if plan.loss == "bce_logits" else 0.5
         return float(((output[:, 0] > half) == (labels > 0.5)).mean())
     return float((np.round(output[:, 0]) == labels).mean())
@@ -342,13 +374,19 @@ def mended(plan: Plan, found: Finding) -> Plan | None:
     times = re.search(r"(\d+) times as many", fix)
     if code in ("MG101", "MG102", "MG104", "MG114"):
         return replace(plan, head="")
+    if code == "MG108":
+        return replace(plan, head="", loss="bce_logits")
+    if code == "MG306":
+        return replace(plan, head={"relu softmax": "softmax"}.get(plan.head, ""))
     if code == "MG116":
         return replace(plan, head="", loss="cross_entropy")
     if code in ("MG103", "MG105", "MG106", "MG107", "MG109", "MG201", "MG202"):
-        if "binary_cross_entropy_with_logits" in fix and plan.rows == "moons":
+        if "binary_cross_entropy_with_logits" in fix and plan.two:
             return replace(plan, **classes, units=1, loss="bce_logits", targets="")
         if plan.amounts:
             return replace(plan, head="", loss="mse") if code == "MG103" else None
+        if "as 0 and 1" in fix:
+            return replace(plan, labels="")
         if "target - 1" in fix:
             return replace(plan, labels="", units=None)
         width = re.search(r"nn\.Linear\(n, (\d+)\)", fix)
@@ -384,7 +422,7 @@ def mended(plan: Plan, found: Finding) -> Plan | None:
         "MG413": {"options": (*plan.options, ("weight_decay", 1e-4))},
         "MG415": {"loop": "right"},
         "MG416": {"loop": "right"},
-        "MG417": {"optimizer": "AdamW", "lr": 1e-3, "options": ()},
+        "MG417": {"optimizer": "AdamW", "lr": lr, "options": ()},
         "MG601": {"lr": lr},
         "MG602": {"lr": lr},
         "MG603": {"act": "relu"},
@@ -393,13 +431,20 @@ def mended(plan: Plan, found: Finding) -> Plan | None:
         "MG606": {
             "scale_x": True,
             "optimizer": "AdamW",
-            "lr": 1e-3,
+            "lr": lr,
             "options": (),
             "act": "relu",
             "head": "",
         },
         "MG607": {"lr": lr},
-        "MG704": {"hidden": (128, 64), "act": "relu", "dropout": 0.0, "optimizer": "AdamW"},
+        "MG704": {
+            "hidden": (128, 64),
+            "act": "relu",
+            "dropout": 0.0,
+            "optimizer": "AdamW",
+            "lr": lr,
+            "options": (),
+        },
         "MG707": {"loop": "right"},
         "MG708": {"loop": "right"},
         "MG710": {"batch": 32},
