@@ -205,7 +205,7 @@ def test_a_straight_line_through_few_noisy_rows_is_let_alone() -> None:
         model = nn.Linear(1, 1)
         optimizer = optim.SGD(model.parameters(), lr=0.01)
         inputs, targets = mg.tensor(x), mg.tensor(y)
-        for _ in range(400):
+        for _ in range(2000):
             loss = F.mse_loss(model(inputs), targets)
             optimizer.zero_grad()
             loss.backward()
