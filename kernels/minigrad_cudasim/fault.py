@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import linecache
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -57,7 +59,14 @@ class Site(NamedTuple):
 
 def site_of(frame: FrameType) -> Site:
     """Return the place at which a frame stands."""
-    return Site(frame.f_code, frame.f_lasti)
+    return site_at(frame.f_code, frame.f_lasti)
+
+
+@cache
+def site_at(code: CodeType, instruction: int) -> Site:
+    """Return the instruction of a place: a frame that has run often stands at its cache behind."""
+    starts = [i.offset for i in dis.get_instructions(code) if i.offset <= instruction]
+    return Site(code, starts[-1] if starts else instruction)
 
 
 def kernel_frame() -> FrameType:

@@ -14,9 +14,9 @@ from minigrad_cudasim.fault import (
     ArgumentsFault,
     Fault,
     LaunchFault,
-    Site,
     kernel_frame,
     raising,
+    site_at,
     site_of,
 )
 from minigrad_cudasim.findings import Enough
@@ -349,7 +349,7 @@ def raised(machine: Machine, error: Exception) -> Fault:
     trace = error.__traceback__
     while trace is not None:
         if "__simulated__" in trace.tb_frame.f_globals:
-            site = Site(trace.tb_frame.f_code, trace.tb_lasti)
+            site = site_at(trace.tb_frame.f_code, trace.tb_lasti)
         trace = trace.tb_next
     party = machine.thread.party("raise", site)
     place = f"tid={list(machine.thread.index)} ctaid={list(machine.thread.block.index)}"

@@ -12,8 +12,8 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any, Protocol
 
-from minigrad_cudasim.fault import Fault, Party, Site, site_of
-from minigrad_cudasim.source import accumulates, begun, discarded
+from minigrad_cudasim.fault import Fault, Party, Site, site_at, site_of
+from minigrad_cudasim.source import accumulates, discarded
 
 GRANULE = 4  # an element of more bytes is logged as several words, so that other views meet it
 PENDING = 1_000_000  # reads that are put off at most
@@ -330,7 +330,7 @@ class Region:
         same: the later one writes what is there already.
         """
         findings = self.machine.findings
-        mine, theirs = begun(Site(*record[1:])), begun(Site(*other[1:]))
+        mine, theirs = site_at(*record[1:]), site_at(*other[1:])
         early = (offset, other[0].thread) in findings.early if action == "write" else False
         key = ("race", action, earlier, mine, theirs, self.space, same, early)
         if early:

@@ -17,7 +17,7 @@ from numba.core import types
 from numba.np.numpy_support import as_dtype as as_numpy
 
 from minigrad_cudasim.compilable import may_allocate
-from minigrad_cudasim.fault import BoundsFault, Fault, Site, kernel_frame, site_of
+from minigrad_cudasim.fault import BoundsFault, Fault, Site, kernel_frame, site_at, site_of
 from minigrad_cudasim.log import Region
 from minigrad_cudasim.numbers import Number, loader, store_cast
 from minigrad_cudasim.reductions import Reductions
@@ -272,7 +272,7 @@ class SimulatedArray(Reductions):
         parties = [thread.party("wait", site_of(kernel_frame())), thread.party("copy", began)]
         record = self.region.writes.get(first)
         if record is not None:
-            parties.insert(1, record[0].thread.party("write", Site(*record[1:])))
+            parties.insert(1, record[0].thread.party("write", site_at(*record[1:])))
         fault = Fault(
             "asynchronous",
             f"{self.describe(first)} is overwritten before the copy that reads it is waited for",

@@ -42,16 +42,8 @@ def discarded(site: Site) -> bool:
 
 
 @cache
-def begun(site: Site) -> Site:
-    """Return the instruction that a place belongs to: one that has run often stands behind it."""
-    starts = [i.offset for i in dis.get_instructions(site.code) if i.offset <= site.instruction]
-    return Site(site.code, starts[-1] if starts else site.instruction)
-
-
-@cache
 def written_negative(site: Site) -> bool:
     """Tell whether an index at a place is a negative number in the source: `x[-1]`, as is meant."""
-    # A frame that has run often stands at a cache entry behind its instruction.
     before = [i for i in dis.get_instructions(site.code) if i.offset <= site.instruction]
     last = before[-2] if len(before) > 1 else None
     return (
