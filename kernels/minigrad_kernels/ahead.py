@@ -29,6 +29,7 @@ from minigrad_kernels.warmup import compile_job
 
 FIRST_STEP = Path(__file__).with_name("first_step.txt")
 FEWEST = 3  # functions that are worth a process: it takes half a second to be ready
+RUNNING: list[subprocess.Popen[str]] = []  # held, for Python warns of one that nobody waits for
 
 
 def first_step() -> list[str]:
@@ -73,6 +74,7 @@ def start(lines: Sequence[str]) -> list[subprocess.Popen[str]]:
     paths = [root, os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     workers = []
+    RUNNING[:] = [worker for worker in RUNNING if worker.poll() is None]
     for _ in range(min(spare, len(todo) // FEWEST)):
         try:
             worker = subprocess.Popen(
@@ -89,6 +91,7 @@ def start(lines: Sequence[str]) -> list[subprocess.Popen[str]]:
         except OSError:  # no such interpreter, or no memory: this process compiles all
             break
         workers.append(worker)
+    RUNNING.extend(workers)
     return workers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -37,6 +38,18 @@ def test_another_process_compiles_what_is_missing(
     assert worker.wait() == 0
     assert ahead.missing(LINES) == []
     assert ahead.start(LINES) == []
+
+
+def test_a_process_that_nobody_waits_for_is_held(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python warns of one that is collected before it has ended, and the command waits for none."""
+    cache.cache_path()
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    ahead.start(LINES)
+    gc.collect()
+    assert ahead.RUNNING[-1].wait() == 0
+    assert ahead.start(LINES) == [] == ahead.RUNNING
 
 
 @pytest.mark.parametrize(
