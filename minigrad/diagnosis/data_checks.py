@@ -158,7 +158,7 @@ def not_standardised(case: Case) -> Iterator[Seen]:
     if x is None or len(x) < 4 or normalised_first(case):
         return
     with np.errstate(over="ignore"):
-        size = np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+        size = np.sqrt(np.square(x).mean(0, dtype=np.float64))
     overall = float(np.sqrt((size**2).mean()))
     fix = (
         "scaler = mg.data.Standardizer().fit(x); x = scaler.transform(x), for all sets with the "

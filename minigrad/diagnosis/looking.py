@@ -71,7 +71,16 @@ class Listener:
         was = leave(self)
         if was is NOT_HERE:
             return
-        mode.tape = was
+        # Models that train side by side are listened to from one's call to its own backward: the
+        # outer one may end first, and what stood within it must not bring it back.
+        mode.entered[:] = [(c, was if then is self else then) for c, then in mode.entered]
+        inner = mode.tape
+        if inner is self:
+            mode.tape = was
+        while inner is not None:
+            if getattr(inner, "outer", None) is self:
+                inner.outer = was
+            inner = getattr(inner, "outer", None)
         mode.recording = mode.level(bool(mode.recording))
 
     def add(self, op: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
@@ -217,7 +226,8 @@ def norm(array: Array) -> float:
     with np.errstate(all="ignore"):
         flat = array.reshape(-1)
         parts = [flat[i : i + BLOCK] for i in range(0, flat.size, BLOCK)]
-        squared = sum(float(np.dot(part, part)) for part in parts)
+        squares = np.empty(min(flat.size, BLOCK), flat.dtype)
+        squared = sum(float(np.square(p, out=squares[: p.size]).sum()) for p in parts)
         if not LEAST < squared < np.inf and np.isfinite(array).all():
             squared = float(np.square(array, dtype=np.float64).sum())
     return float(np.sqrt(squared))

@@ -38,12 +38,12 @@ class Attributes:
 
     first: what they were when the fit began.
 
-    >>> from types import SimpleNamespace
-    >>> sampler = SimpleNamespace(epoch=0, seed=3)
-    >>> kept = Attributes({"sampler": sampler})
-    >>> sampler.epoch = 2
+    >>> from minigrad.nn import Dropout
+    >>> layer = Dropout(0.5)
+    >>> kept = Attributes({"layer": layer})
+    >>> layer.p = 0.2
     >>> kept.changed()
-    {'sampler': {'epoch': 2}}
+    {'layer': {'p': 0.2}}
     """
 
     def __init__(self, roots: Mapping[str, Any]) -> None:

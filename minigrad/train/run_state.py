@@ -202,7 +202,7 @@ def module_line(module: Module) -> str:
 
     >>> from minigrad.nn import Dropout
     >>> module_line(Dropout(0.2))
-    'Dropout(p=0.2)'
+    'Dropout(p=0.2, inplace=False)'
     """
     return f"{type(module).__qualname__}({' '.join(module.extra_repr().split())})"
 

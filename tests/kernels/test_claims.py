@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_two_processes_compile_each_function_once(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(f"*{claims.SUFFIX}"))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise, which a process in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_until_a_kernel_is_compiled() -> None:
     """In the midst the compiler would print it, lose it, and the program would go on."""
     before = signal.getsignal(signal.SIGINT)
@@ -145,6 +155,7 @@ def test_ctrl_c_waits_until_a_kernel_is_compiled() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_kernel_is_compiled_without_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import metrics as sk
 
 import minigrad as mg
 from minigrad import nn
@@ -594,6 +593,7 @@ def a_short_last_batch_weighs_as_many_rows_as_it_has() -> None:
 
 @reports("GaNDLF#505", "anomalib#2003", "hypertorch#113", "M#1989", "L#4547")
 def scores_of_ranks_are_of_the_whole_set() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     score, y = 5 * rng.normal(size=60).astype(np.float32), rng.integers(0, 2, 60)
     metric = AUROC()
@@ -613,6 +613,7 @@ def a_batch_of_one_class_is_no_error() -> None:
 
 @reports("L#3303")
 def auroc_of_several_classes_is_one_against_the_rest() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(1)
     logits, y = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(0, 4, 50)
     shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
@@ -622,6 +623,7 @@ def auroc_of_several_classes_is_one_against_the_rest() -> None:
 
 @reports("M#295", "M#300", "M#303", "M#403", "M#1664", "M#174", "torcheval#176")
 def a_class_that_is_not_there_does_not_count() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
     y, guess = np.array([2, 1, 0, 4]), np.array([2, 1, 0, 1])
     for classes in (5, 6, 9):
         logits = mg.Tensor(np.eye(classes, dtype=np.float32)[guess])
@@ -636,6 +638,7 @@ def a_class_that_is_not_there_does_not_count() -> None:
 
 @reports("M#486", "M#1113", "CellPLM#14")
 def ignored_targets_and_macro_averages_go_together() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
     logits = mg.Tensor(np.eye(3, dtype=np.float32)[[0, 0, 1, 1]])
     y = mg.tensor([0, 1, 2, 2])
     found = F1("macro", ignore_index=2)(logits, y)

@@ -14,6 +14,7 @@ from minigrad.data import DataLoader, TensorDataset
 from minigrad.diagnosis import CHECKS, Doctor, Program, watched
 from minigrad.diagnosis.doctor import change, mixing
 from minigrad.diagnosis.optimizer_checks import adam_lr
+from minigrad.engine.grad_mode import mode
 from minigrad.nn import functional as F
 from tests.doctor.fresh import run
 from tests.doctor.public import Pair, judged, pairs
@@ -171,6 +172,7 @@ def test_models_that_train_side_by_side_are_told_apart(in_turns: bool) -> None:
                     optimizer.step()
     assert program.report().codes == []
     assert [loop.steps for loop in program.loops.values()] == [120, 120]
+    assert mode.tape is None  # nobody listens any more
 
 
 def test_a_model_that_draws_numbers_of_its_own_does_not_mix_rows() -> None:
