@@ -87,7 +87,7 @@ MUTANTS = (
     Own(BACK, "log_softmax_backward", "filled up with ones", "c, kind(0)", "c, kind(1)",
         kinds=("wrong",)),
     Own(f"{BACK_VECTORS} > sum_", "softmax_backward", "half left out",
-        "a[half:], b[half:], d)", "a[half:], b[half:], d) * 0", kinds=("wrong",)),
+        "a[half:], b[half:], d)", "a[half:], b[half:], d) * float32(0)", kinds=("wrong",)),
     Own("softmax.cuda_softmax:log_gradient", "log_softmax_backward", "total not weighed",
         "math.exp(y) * total", "total", kinds=("wrong",)),
     # longer rows, walked
