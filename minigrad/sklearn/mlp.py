@@ -354,8 +354,9 @@ class MLP(BaseEstimator):
         """Return alpha times half the sum of the squared weights."""
         if not self.alpha:
             return 0.0
-        squares = (np.vdot(w, w) for w in (layer.weight.array for layer in self._linears()))
-        return 0.5 * self.alpha * float(sum(squares))
+        weights = [layer.weight.array for layer in self._linears()]
+        squares = sum(float(np.square(w).sum(dtype=np.float64)) for w in weights)
+        return 0.5 * self.alpha * squares
 
     def _waited_enough(self, held: Rows | None, partial: bool) -> bool:
         """Take note of a pass; say whether the last ones have brought nothing."""
