@@ -18,7 +18,7 @@ import numpy as np
 from numba.core import types
 
 from minigrad_cudasim.numbers import LEAST, LONGEST, Int32, UInt32, power, quotient
-from minigrad_cudasim.typed.rules import CASTS, OPERATORS, Kind, plan
+from minigrad_cudasim.typed.rules import CASTS, INFIX, OPERATORS, ORDER, PREFIX, Kind, plan
 
 Array = np.ndarray[Any, Any]
 Mask = Array | None  # which lanes; None is all of them
@@ -393,8 +393,8 @@ def compared(op: type, a: Any, b: Any) -> Any:
     """Return whether a op b, with op a class of ast."""
     name = op.__name__
     if not isinstance(a, Lanes) and not isinstance(b, Lanes):
-        return OPERATORS[name](a, b) if name in COMPARE else IDENTITY[name](a, b)
-    if name not in COMPARE:
+        return OPERATORS[name](a, b) if name in ORDER else IDENTITY[name](a, b)
+    if name not in ORDER:
         raise Unsupported(name)
     found = plan(name, TYPES[kind_of(a)], TYPES[kind_of(b)])
     if found is None:
@@ -402,16 +402,16 @@ def compared(op: type, a: Any, b: Any) -> Any:
     a, b = cast(a, found.left), cast(b, found.right)
     kinds = {kind_of(a), kind_of(b)}
     if "c" in kinds:
-        return Lanes("b", COMPARE[name](as_kind(a, "c"), as_kind(b, "c")))
+        return Lanes("b", ORDER[name](as_kind(a, "c"), as_kind(b, "c")))
     if kinds & set("pfd"):
         kind = "f" if kinds <= set("fb") else "d"
-        return Lanes("b", COMPARE[name](as_kind(a, kind), as_kind(b, kind)))
+        return Lanes("b", ORDER[name](as_kind(a, kind), as_kind(b, kind)))
     if kinds <= UNSIGNED or kinds <= set("ib"):
-        return Lanes("b", COMPARE[name](raw(a), raw(b)))
+        return Lanes("b", ORDER[name](raw(a), raw(b)))
     if "U" in kinds:
         raise Unsupported("unsigned numbers and others")
     x, y = (np.asarray(raw(v)).astype(np.int64) for v in (a, b))
-    return Lanes("b", COMPARE[name](x, y))
+    return Lanes("b", ORDER[name](x, y))
 
 
 def truth(value: Any) -> Any:
@@ -475,32 +475,7 @@ TYPES: dict[str, Kind] = {
     "c": types.complex128,
 }
 LETTERS: dict[Kind, str] = {kind: letter for letter, kind in TYPES.items()}
-PYTHON: dict[str, Callable[..., Any]] = {
-    "Add": operator.add,
-    "Sub": operator.sub,
-    "Mult": operator.mul,
-    "Div": operator.truediv,
-    "FloorDiv": operator.floordiv,
-    "Mod": operator.mod,
-    "Pow": operator.pow,
-    "LShift": operator.lshift,
-    "RShift": operator.rshift,
-    "BitAnd": operator.and_,
-    "BitOr": operator.or_,
-    "BitXor": operator.xor,
-    "Not": operator.not_,
-    "USub": operator.neg,
-    "UAdd": operator.pos,
-    "Invert": operator.invert,
-}
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "Lt": operator.lt,
-    "LtE": operator.le,
-    "Gt": operator.gt,
-    "GtE": operator.ge,
-    "Eq": operator.eq,
-    "NotEq": operator.ne,
-}
+PYTHON: dict[str, Callable[..., Any]] = {**INFIX, **PREFIX}
 IDENTITY: dict[str, Callable[[Any, Any], Any]] = {
     "Is": operator.is_,
     "IsNot": operator.is_not,
