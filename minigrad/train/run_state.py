@@ -304,13 +304,11 @@ def check(trainer: Any, state: Mapping[str, Any], here: Mapping[str, Any]) -> No
     """
     if state.get("format") != FORMAT:
         raise Mismatch(f"it has the format {state.get('format')!r}, but only {FORMAT} is known")
-    modules = [dict(of).pop("modules", None) for of in (state["configuration"], here)]
-    saved, mine = (
-        {n: v for n, v in of.items() if n != "modules"} for of in (state["configuration"], here)
-    )
+    saved, mine = dict(state["configuration"]), dict(here)
+    modules = saved.pop("modules", None), mine.pop("modules", None)
     wrong = differences(saved, mine)
     if not wrong and None not in modules:  # other shapes say the same
-        wrong = differences(modules[0], modules[1], "modules")
+        wrong = differences(*modules, "modules")
     attributes = state.get("attributes", {"now": {}})["now"]
     if trainer.attributes is not None:
         for path in trainer.attributes.missing(attributes):
